@@ -1,0 +1,1 @@
+"""One node: sample, model, ruleset, consequences."""

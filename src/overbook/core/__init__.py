@@ -1,0 +1,1 @@
+"""The rules. Pure functions and frozen structs: no I/O, no clock, no asyncio."""

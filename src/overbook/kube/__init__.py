@@ -1,0 +1,1 @@
+"""Kubernetes objects from outside: manifest files now, the API later."""

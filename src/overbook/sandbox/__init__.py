@@ -1,0 +1,1 @@
+"""A real Linux node under emulation, for the demo and the tests."""
