@@ -1,0 +1,183 @@
+"""Requests and limits of containers and pods, defaulted and summed as the API server and scheduler do.
+
+Sources: ``k8s.io/component-helpers/resource`` and ``pkg/apis/core/v1/defaults.go`` at v1.36; pod-level
+resources: KEP-2837; sidecars: KEP-753.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.pod import Container, Pod, ResourceList, ResourceRequirements
+from overbook.core.quantity import MAX_INT64, Quantity, RawQuantity, from_raw
+
+CPU: Final = "cpu"
+MEMORY: Final = "memory"
+
+
+class Amounts(msgspec.Struct, frozen=True, gc=False):
+    """CPU and memory; ``None`` is "not given", which is something else than 0.
+
+    Attributes:
+        cpu_milli: thousandths of a core.
+        memory_bytes: bytes.
+    """
+
+    cpu_milli: int | None = None
+    memory_bytes: int | None = None
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        return _combined(self, other, lambda mine, theirs: mine + theirs)
+
+    def at_least(self, other: "Amounts") -> "Amounts":
+        """The larger of the two, resource by resource."""
+        return _combined(self, other, max)
+
+    def over(self, below: "Amounts") -> "Amounts":
+        """These amounts, and ``below`` where these give none."""
+        return Amounts(
+            below.cpu_milli if self.cpu_milli is None else self.cpu_milli,
+            below.memory_bytes if self.memory_bytes is None else self.memory_bytes,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether neither resource asks for anything."""
+        return not self.cpu_milli and not self.memory_bytes
+
+
+class Resources(msgspec.Struct, frozen=True, gc=False):
+    """Requests after defaulting, and limits."""
+
+    requests: Amounts = Amounts()
+    limits: Amounts = Amounts()
+
+
+NONE: Final = Resources()
+
+
+def container_resources(container: Container) -> Resources:
+    """What a container asks for, with requests defaulted from limits.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses, a negative one included.
+    """
+    try:
+        return _resolved(container.resources)
+    except InvalidInput as error:
+        raise error.inside(f"containers[{container.name}].resources.") from error
+
+
+def pod_level_resources(pod: Pod) -> Resources | None:
+    """``spec.resources`` after defaulting, ``None`` where the pod has none.
+
+    A pod-level request that is not given defaults to the sum of the containers' where every container
+    that counts gives one, else to the pod-level limit.
+    """
+    if pod.spec.resources is None:
+        return None
+    try:
+        requests = amounts(pod.spec.resources.requests, "requests.")
+        limits = amounts(pod.spec.resources.limits, "limits.")
+    except InvalidInput as error:
+        raise error.inside("spec.resources.") from error
+    from_containers = aggregate(pod, lambda resources: resources.requests)
+    return Resources(requests.over(from_containers).over(limits), limits)
+
+
+def aggregate(pod: Pod, pick: Callable[[Resources], Amounts]) -> Amounts:
+    """What the containers need together: the running ones, or the most that initialisation needs.
+
+    A sidecar runs on beside everything that starts after it. Overhead and pod-level resources are not in it.
+    """
+    running = Amounts()
+    for container in pod.containers:
+        running += pick(container_resources(container))
+    sidecars = Amounts()
+    initialising = Amounts()
+    for container in pod.init_containers:
+        needs = pick(container_resources(container))
+        if container.is_sidecar:
+            sidecars += needs
+            initialising = initialising.at_least(sidecars)
+        else:
+            initialising = initialising.at_least(needs + sidecars)
+    return (running + sidecars).at_least(initialising)
+
+
+def pod_requests(pod: Pod) -> Amounts:
+    """The pod's effective requests, overhead included: what the scheduler goes by."""
+    requests = aggregate(pod, lambda resources: resources.requests)
+    level = pod_level_resources(pod)
+    if level is not None:
+        requests = level.requests.over(requests)
+    return requests + amounts(pod.spec.overhead, "spec.overhead.")
+
+
+def pod_limits(pod: Pod) -> Amounts:
+    """The pod's effective limits; overhead is added to the limits that there are."""
+    limits = aggregate(pod, lambda resources: resources.limits)
+    level = pod_level_resources(pod)
+    if level is not None:
+        limits = level.limits.over(limits)
+    overhead = amounts(pod.spec.overhead, "spec.overhead.")
+    return Amounts(
+        limits.cpu_milli and limits.cpu_milli + (overhead.cpu_milli or 0),
+        limits.memory_bytes and limits.memory_bytes + (overhead.memory_bytes or 0),
+    )
+
+
+def amounts(listed: ResourceList | None, where: str = "") -> Amounts:
+    """CPU and memory of a resource list.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses, a negative or an absurdly large one included.
+    """
+    if not listed:
+        return Amounts()
+    return Amounts(
+        _amount(listed, CPU, where, Quantity.milli),
+        _amount(listed, MEMORY, where, Quantity.value),
+    )
+
+
+def _amount(listed: ResourceList, name: str, where: str, unit: Callable[[Quantity], int]) -> int | None:
+    if name not in listed:
+        return None
+    raw: RawQuantity = listed[name]
+    try:
+        quantity = from_raw(raw)
+    except InvalidInput as error:
+        raise error.inside(f"{where}{name}") from error
+    number = unit(quantity)
+    if quantity.sign < 0 or number >= MAX_INT64:
+        raise InvalidInput(f"{where}{name}", raw, "a quantity from 0 to less than 8Ei")
+    return number
+
+
+def _resolved(written: ResourceRequirements | None) -> Resources:
+    if written is None:
+        return NONE
+    limits = amounts(written.limits, "limits.")
+    return Resources(amounts(written.requests, "requests.").over(limits), limits)
+
+
+def _combined(first: Amounts, second: Amounts, operation: Callable[[int, int], int]) -> Amounts:
+    def one(mine: int | None, theirs: int | None) -> int | None:
+        if mine is None:
+            return theirs
+        return mine if theirs is None else operation(mine, theirs)
+
+    return Amounts(
+        one(first.cpu_milli, second.cpu_milli), one(first.memory_bytes, second.memory_bytes)
+    )
+
+
+def total(parts: Iterable[Amounts]) -> Amounts:
+    """The sum of several amounts."""
+    result = Amounts()
+    for part in parts:
+        result += part
+    return result

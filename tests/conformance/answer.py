@@ -1,0 +1,80 @@
+"""Answer the real components' questions from standard input: ``python -m tests.conformance.answer KIND``.
+
+One JSON object a line in, one a line out, in order. The answers come from ``overbook.core``; this module
+only translates shapes.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from overbook.core import quantity
+from overbook.core.errors import InvalidInput
+
+Answer = Callable[[dict[str, Any]], Any]
+
+
+def answer_quantity(question: dict[str, Any]) -> dict[str, Any]:
+    try:
+        parsed = quantity.parse(question["in"])
+    except InvalidInput:
+        return {"error": True}
+    return {
+        "canonical": _canonical_of_1_36(parsed),
+        "milliValue": _int64(parsed, -3),
+        "sign": parsed.sign,
+        "value": _int64(parsed, 0),
+    }
+
+
+def _int64(parsed: quantity.Quantity, scale: int) -> int:
+    """Go's int64, which overflows where ours saturates.
+
+    Decimals keep the low 64 bits (negative ones before they are divided); int64 amounts do too when
+    multiplied by one of the prepared powers of ten, and become 0 when multiplied digit by digit.
+    """
+    capped = parsed.format == "BinarySI" and abs(parsed.digits) == quantity.MAX_INT64
+    if parsed.wide and parsed.sign < 0 and not capped:
+        nanos = _low_64_bits(parsed.scaled(-9))
+        units = 10 ** (9 + scale)
+        return (abs(nanos) // units) * (1 if nanos > 0 else -1) + (nanos % units > 0)
+    number = parsed.scaled(scale)
+    if -(2**63) <= number < 2**63:
+        return number
+    wraps = parsed.wide or parsed.scale - scale in (1, 2, 3, 6, 9)
+    return _low_64_bits(number) if wraps else 0
+
+
+def _low_64_bits(number: int) -> int:
+    return (number + 2**63) % 2**64 - 2**63
+
+
+def _canonical_of_1_36(parsed: quantity.Quantity) -> str:
+    """Kubernetes 1.36 loses the exponent of decimals from 1000E up ("1000E" becomes "1"); ours keeps it."""
+    canonical = parsed.canonical()
+    if parsed.format == "DecimalSI" and "e" in canonical:
+        return canonical.partition("e")[0]
+    return canonical
+
+
+ANSWERS: dict[str, Answer] = {
+    "quantity": answer_quantity,
+}
+
+
+def main(kind: str) -> int:
+    answer = ANSWERS.get(kind)
+    if answer is None:
+        print(f"unknown kind {kind!r}; one of {', '.join(ANSWERS)}", file=sys.stderr)
+        return 2
+    for line in sys.stdin:
+        if line.strip():
+            print(json.dumps(answer(json.loads(line)), sort_keys=True))
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python -m tests.conformance.answer {{{','.join(ANSWERS)}}} < questions")
+    sys.exit(main(sys.argv[1]))
