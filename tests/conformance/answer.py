@@ -10,7 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from overbook.core import quantity
+from overbook.core.cgroup_values import container_values, cpu_weight_of_runtime, pod_values
 from overbook.core.errors import InvalidInput
+from overbook.core.pod import Container, Pod, convert
+from overbook.core.qos import is_critical, is_node_critical, oom_score_adj, qos_class
+from overbook.core.resources import Amounts, pod_limits, pod_requests
+from overbook.core.swap import limited_swap
 
 Answer = Callable[[dict[str, Any]], Any]
 
@@ -37,7 +42,7 @@ def _int64(parsed: quantity.Quantity, scale: int) -> int:
     capped = parsed.format == "BinarySI" and abs(parsed.digits) == quantity.MAX_INT64
     if parsed.wide and parsed.sign < 0 and not capped:
         nanos = _low_64_bits(parsed.scaled(-9))
-        units = 10 ** (9 + scale)
+        units = quantity.power_of_ten(9 + scale)
         return (abs(nanos) // units) * (1 if nanos > 0 else -1) + (nanos % units > 0)
     number = parsed.scaled(scale)
     if -(2**63) <= number < 2**63:
@@ -58,7 +63,56 @@ def _canonical_of_1_36(parsed: quantity.Quantity) -> str:
     return canonical
 
 
+def answer_cpu_weight(question: dict[str, Any]) -> dict[str, Any]:
+    return {"weight": cpu_weight_of_runtime(question["shares"])}
+
+
+def answer_pods(question: dict[str, Any]) -> dict[str, Any]:
+    pod = convert(question["pod"], Pod, "Pod")
+    memory_bytes, swap_bytes = question["node"]["memoryBytes"], question["node"]["swapBytes"]
+    values = pod_values(pod)
+    return {
+        "qosClass": qos_class(pod),
+        "critical": is_critical(pod),
+        "nodeCritical": is_node_critical(pod),
+        "requests": _amounts(pod_requests(pod)),
+        "limits": _amounts(pod_limits(pod)),
+        "podCgroup": {
+            "cpuShares": values.cpu_shares,
+            "cpuQuotaMicros": values.cpu_quota_micros,
+            "memoryMaxBytes": values.memory_max_bytes,
+        },
+        "containers": {
+            container.name: _container(pod, container, memory_bytes, swap_bytes)
+            for container in pod.all_containers()
+        },
+    }
+
+
+def _container(pod: Pod, container: Container, memory_bytes: int, swap_bytes: int) -> dict[str, Any]:
+    values = container_values(pod, container)
+    swap = limited_swap(pod, container, memory_bytes, swap_bytes)
+    return {
+        "oomScoreAdj": oom_score_adj(
+            pod, container, memory_bytes, sidecar=container in pod.init_containers and container.is_sidecar
+        ),
+        "cpuShares": values.cpu_shares,
+        "cpuWeight": values.cpu_weight,
+        "cpuQuotaMicros": values.cpu_quota_micros,
+        "cpuPeriodMicros": values.cpu_period_micros,
+        "memoryMaxBytes": values.memory_max_bytes,
+        "limitedSwapMaxBytes": swap.swap_max_bytes,
+        "limitedSwapRequestExceedsNode": swap.reason == "RequestExceedsNode",
+    }
+
+
+def _amounts(given: Amounts) -> dict[str, int]:
+    return {"cpuMilli": given.cpu_milli or 0, "memoryBytes": given.memory_bytes or 0}
+
+
 ANSWERS: dict[str, Answer] = {
+    "cpu-weight": answer_cpu_weight,
+    "pods": answer_pods,
     "quantity": answer_quantity,
 }
 

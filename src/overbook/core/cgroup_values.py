@@ -6,13 +6,20 @@ CPU shares to weight: ``pkg/kubelet/cm/cgroup_manager_linux.go`` (linear) and op
 """
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from overbook.core.pod import Container, Pod
 from overbook.core.qos import qos_class
-from overbook.core.resources import container_resources, pod_level_resources, pod_limits, pod_requests
+from overbook.core.resources import (
+    Amounts,
+    container_resources,
+    pod_level_resources,
+    pod_limits,
+    pod_requests,
+)
 
 MIN_SHARES: Final = 2
 MAX_SHARES: Final = 262_144
@@ -92,15 +99,19 @@ def container_values(
         quota: the kubelet's ``cpuCFSQuota``; without it a CPU limit has no effect on the node.
     """
     resources = container_resources(container)
+    cpu_limit, memory_limit = resources.limits.cpu_milli, resources.limits.memory_bytes
     level = pod_level_resources(pod)
-    limits = resources.limits if level is None else resources.limits.over(level.limits)
-    shares = cpu_shares(resources.requests.cpu_milli or 0)
+    if level is not None:
+        cpu_limit = cpu_limit or level.limits.cpu_milli
+        memory_limit = memory_limit or level.limits.memory_bytes
+    request = resources.requests.cpu_milli
+    shares = cpu_shares((cpu_limit if request is None else request) or 0)
     return ContainerValues(
         cpu_shares=shares,
         cpu_weight=cpu_weight_of_runtime(shares),
-        cpu_quota_micros=cpu_quota_micros(limits.cpu_milli or 0, period_micros) if quota else 0,
+        cpu_quota_micros=cpu_quota_micros(cpu_limit or 0, period_micros) if quota else 0,
         cpu_period_micros=period_micros,
-        memory_max_bytes=limits.memory_bytes or 0,
+        memory_max_bytes=memory_limit or 0,
     )
 
 
@@ -111,7 +122,7 @@ def pod_values(pod: Pod, *, period_micros: int = DEFAULT_PERIOD_MICROS, quota: b
     shares = cpu_shares(pod_requests(pod).cpu_milli or 0)
     limits = pod_limits(pod)
     level = pod_level_resources(pod)
-    parts = [container_resources(c).limits for c in pod.all_containers()]
+    parts = list(_declared_limits(pod))
     cpu_limited = bool(level and level.limits.cpu_milli) or all(part.cpu_milli for part in parts)
     memory_limited = bool(level and level.limits.memory_bytes) or all(part.memory_bytes for part in parts)
     return PodValues(
@@ -122,3 +133,19 @@ def pod_values(pod: Pod, *, period_micros: int = DEFAULT_PERIOD_MICROS, quota: b
         else None,
         memory_max_bytes=limits.memory_bytes if memory_limited else None,
     )
+
+
+def _declared_limits(pod: Pod) -> Iterator[Amounts]:
+    """The limits that the kubelet looks at, one per container.
+
+    For an init container these include the sidecars before it (and itself, when it is one), so one sidecar
+    with a limit speaks for those after it.
+    """
+    for container in pod.containers:
+        yield container_resources(container).limits
+    sidecars = Amounts()
+    for container in pod.init_containers:
+        limits = container_resources(container).limits + sidecars
+        if container.is_sidecar:
+            sidecars = limits
+        yield limits

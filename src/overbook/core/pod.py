@@ -23,7 +23,7 @@ class KubeStruct(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=
     """Fields are named as in the Kubernetes API; what is absent or null stays ``None``."""
 
 
-class OwnerReference(KubeStruct):
+class OwnerReference(KubeStruct, frozen=True):
     """Who made this object."""
 
     api_version: str = ""
@@ -33,7 +33,7 @@ class OwnerReference(KubeStruct):
     controller: bool | None = None
 
 
-class ObjectMeta(KubeStruct):
+class ObjectMeta(KubeStruct, frozen=True):
     """The part of an object's metadata that a rule may look at."""
 
     name: str = ""
@@ -46,14 +46,14 @@ class ObjectMeta(KubeStruct):
     deletion_timestamp: str | None = None
 
 
-class ResourceRequirements(KubeStruct):
+class ResourceRequirements(KubeStruct, frozen=True):
     """Requests and limits as written, before defaulting."""
 
     requests: ResourceList | None = None
     limits: ResourceList | None = None
 
 
-class Container(KubeStruct):
+class Container(KubeStruct, frozen=True):
     """One container of a pod; an init container with ``restart_policy`` Always is a sidecar."""
 
     name: str = ""
@@ -66,7 +66,7 @@ class Container(KubeStruct):
         return self.restart_policy == "Always"
 
 
-class PodSpec(KubeStruct):
+class PodSpec(KubeStruct, frozen=True):
     """The part of a pod's spec that decides its resources and its fate."""
 
     containers: tuple[Container, ...] | None = None
@@ -79,14 +79,14 @@ class PodSpec(KubeStruct):
     termination_grace_period_seconds: int | None = None
 
 
-class ContainerStatus(KubeStruct):
+class ContainerStatus(KubeStruct, frozen=True):
     """Which runtime container a container became: ``container_id`` is ``runtime://id``."""
 
     name: str = ""
     container_id: str | None = msgspec.field(default=None, name="containerID")
 
 
-class PodStatus(KubeStruct):
+class PodStatus(KubeStruct, frozen=True):
     """The part of a pod's status that leads to its cgroups."""
 
     phase: str | None = None
@@ -95,7 +95,7 @@ class PodStatus(KubeStruct):
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
 
 
-class Pod(KubeStruct):
+class Pod(KubeStruct, frozen=True):
     """A pod."""
 
     api_version: str | None = None

@@ -76,7 +76,7 @@ def oom_score_adj(pod: Pod, container: Container, node_memory_bytes: int, *, sid
     share = _unassigned_share(pod)
 
     def adjusted(resources: Resources) -> int:
-        return 1000 - 1000 * ((resources.requests.memory_bytes or 0) + share) // node_memory_bytes
+        return 1000 - _quotient(1000 * ((resources.requests.memory_bytes or 0) + share), node_memory_bytes)
 
     score = adjusted(container_resources(container))
     if sidecar and pod.containers:
@@ -84,8 +84,11 @@ def oom_score_adj(pod: Pod, container: Container, node_memory_bytes: int, *, sid
             (container_resources(c) for c in pod.containers), key=lambda r: r.requests.memory_bytes or 0
         )
         score = min(score, adjusted(smallest))
-    # A Burstable container stays apart from both other classes.
-    return max(1000 + GUARANTEED_OOM_SCORE_ADJ, min(score, BEST_EFFORT_OOM_SCORE_ADJ - 1))
+    # A Burstable container stays apart from both other classes. (Above 1000 there are only pods whose
+    # containers ask for more than the pod does, which the API server refuses.)
+    if score == BEST_EFFORT_OOM_SCORE_ADJ:
+        return BEST_EFFORT_OOM_SCORE_ADJ - 1
+    return max(1000 + GUARANTEED_OOM_SCORE_ADJ, score)
 
 
 def _unassigned_share(pod: Pod) -> int:
@@ -94,6 +97,9 @@ def _unassigned_share(pod: Pod) -> int:
     if level is None or not level.requests.memory_bytes:
         return 0
     asked = aggregate(pod, lambda resources: resources.requests).memory_bytes or 0
-    return (level.requests.memory_bytes - asked) // (len(pod.containers) + len(pod.init_containers))
+    return _quotient(level.requests.memory_bytes - asked, len(pod.containers) + len(pod.init_containers))
 
 
+def _quotient(dividend: int, divisor: int) -> int:
+    """Integer division that truncates, as the kubelet's does."""
+    return -(-dividend // divisor) if dividend < 0 else dividend // divisor

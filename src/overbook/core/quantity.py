@@ -71,8 +71,8 @@ class Quantity(msgspec.Struct, frozen=True, gc=False):
         shift = self.scale - scale
         if shift >= 0:
             # No memory for absurd exponents: past 10**80 the exact number no longer matters.
-            return self.digits * 10 ** min(shift, 80)
-        magnitude, rest = divmod(abs(self.digits), 10**-shift)
+            return self.digits * power_of_ten(min(shift, 80))
+        magnitude, rest = divmod(abs(self.digits), power_of_ten(-shift))
         if self.digits >= 0:
             return magnitude + (rest > 0)
         return -magnitude + (rest > 0) if self.wide else -magnitude - (rest > 0)
@@ -91,8 +91,13 @@ class Quantity(msgspec.Struct, frozen=True, gc=False):
         return self.scale >= 0 or self.digits % 10**-self.scale == 0
 
 
+def power_of_ten(exponent: int) -> int:
+    """10 ** ``exponent``, which must not be negative."""
+    return int(10**exponent)
+
+
 def saturated(number: int) -> int:
-    """``number`` held within 64 bits: apimachinery would wrap, which turns a huge limit into a negative one."""
+    """``number`` held within 64 bits: apimachinery would wrap, and make a huge limit a negative one."""
     return max(-MAX_INT64, min(MAX_INT64, number))
 
 

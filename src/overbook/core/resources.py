@@ -73,8 +73,8 @@ def container_resources(container: Container) -> Resources:
 def pod_level_resources(pod: Pod) -> Resources | None:
     """``spec.resources`` after defaulting, ``None`` where the pod has none.
 
-    A pod-level request that is not given defaults to the sum of the containers' where every container
-    that counts gives one, else to the pod-level limit.
+    Requests are defaulted only where the pod gives a pod-level limit: from what the containers need
+    together, else from the limit.
     """
     if pod.spec.resources is None:
         return None
@@ -83,8 +83,15 @@ def pod_level_resources(pod: Pod) -> Resources | None:
         limits = amounts(pod.spec.resources.limits, "limits.")
     except InvalidInput as error:
         raise error.inside("spec.resources.") from error
-    from_containers = aggregate(pod, lambda resources: resources.requests)
-    return Resources(requests.over(from_containers).over(limits), limits)
+    if limits != Amounts():
+        needed = aggregate(pod, lambda resources: resources.requests)
+        requests = requests.over(needed).over(limits)
+    return Resources(requests, limits)
+
+
+def pod_overhead(pod: Pod) -> Amounts:
+    """``spec.overhead``: what the runtime needs beside the containers."""
+    return amounts(pod.spec.overhead, "spec.overhead.")
 
 
 def aggregate(pod: Pod, pick: Callable[[Resources], Amounts]) -> Amounts:
@@ -113,7 +120,7 @@ def pod_requests(pod: Pod) -> Amounts:
     level = pod_level_resources(pod)
     if level is not None:
         requests = level.requests.over(requests)
-    return requests + amounts(pod.spec.overhead, "spec.overhead.")
+    return requests + pod_overhead(pod)
 
 
 def pod_limits(pod: Pod) -> Amounts:
@@ -122,7 +129,7 @@ def pod_limits(pod: Pod) -> Amounts:
     level = pod_level_resources(pod)
     if level is not None:
         limits = level.limits.over(limits)
-    overhead = amounts(pod.spec.overhead, "spec.overhead.")
+    overhead = pod_overhead(pod)
     return Amounts(
         limits.cpu_milli and limits.cpu_milli + (overhead.cpu_milli or 0),
         limits.memory_bytes and limits.memory_bytes + (overhead.memory_bytes or 0),
@@ -170,9 +177,7 @@ def _combined(first: Amounts, second: Amounts, operation: Callable[[int, int], i
             return theirs
         return mine if theirs is None else operation(mine, theirs)
 
-    return Amounts(
-        one(first.cpu_milli, second.cpu_milli), one(first.memory_bytes, second.memory_bytes)
-    )
+    return Amounts(one(first.cpu_milli, second.cpu_milli), one(first.memory_bytes, second.memory_bytes))
 
 
 def total(parts: Iterable[Amounts]) -> Amounts:
