@@ -1,0 +1,51 @@
+"""What the rules need to know of a pod, computed once when the pod is first seen."""
+
+import msgspec
+
+from overbook.core.qos import QosClass
+from overbook.core.swap import Reason
+
+
+class ContainerFacts(msgspec.Struct, frozen=True, gc=False):
+    """One container.
+
+    Attributes:
+        name: its name in the pod.
+        memory_request_bytes: after defaulting; ``None``: asks for none.
+        memory_limit_bytes: ``None``: no limit.
+        swap: whether it may swap, and why not.
+        whole_bytes: what it can need beyond its request (guest + overhead - request, or limit - request);
+            ``None``: nothing says.
+    """
+
+    name: str
+    memory_request_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    swap: Reason = "NotBurstable"
+    whole_bytes: int | None = None
+
+
+class PodFacts(msgspec.Struct, frozen=True, gc=False):
+    """One pod.
+
+    Attributes:
+        uid: its UID.
+        label: ``namespace/name``.
+        qos_class: its QoS class.
+        priority: its priority, 0 where it has none.
+        critical: never evicted, never swapped (static, mirror, or of a system priority).
+        virtual_machine: made by KubeVirt for a virtual machine.
+        memory_request_bytes: the effective request, overhead included.
+        containers: init containers, then the regular ones.
+        grace_seconds: its ``terminationGracePeriodSeconds``.
+    """
+
+    uid: str
+    label: str
+    qos_class: QosClass
+    priority: int = 0
+    critical: bool = False
+    virtual_machine: bool = False
+    memory_request_bytes: int = 0
+    containers: tuple[ContainerFacts, ...] = ()
+    grace_seconds: int = 30
