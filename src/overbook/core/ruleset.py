@@ -228,7 +228,8 @@ def default_ruleset(traffic: SwapTraffic | None = None, occupancy: SwapOccupancy
     return Ruleset(
         rules=(
             Rule(
-                name=f"all work stalled on memory {pressure.full_percent:g} % of {pressure.window_seconds:g} s",
+                name=f"all work stalled on memory {pressure.full_percent:g} % of "
+                f"{pressure.window_seconds:g} s with less than {low.available_percent:g} % of RAM available",
                 any=(Group(all=(pressure, low)),),
             ),
             Rule(
