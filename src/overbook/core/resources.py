@@ -4,6 +4,7 @@ Sources: ``k8s.io/component-helpers/resource`` and ``pkg/apis/core/v1/defaults.g
 resources: KEP-2837; sidecars: KEP-753.
 """
 
+import operator
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -11,25 +12,38 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.pod import Container, Pod, ResourceList, ResourceRequirements
-from overbook.core.quantity import MAX_INT64, Quantity, RawQuantity, from_raw
+from overbook.core.quantity import MAX_INT64, RawQuantity, from_raw
 
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
 
 
 class Amounts(msgspec.Struct, frozen=True, gc=False):
-    """CPU and memory; ``None`` is "not given", which is something else than 0.
+    """CPU and memory in thousandths; ``None`` is "not given", which is something else than 0.
+
+    The API server rounds each quantity up to thousandths, of bytes too; sums become whole bytes only at the
+    end, so ten containers of 100m bytes are one byte.
 
     Attributes:
         cpu_milli: thousandths of a core.
-        memory_bytes: bytes.
+        memory_millibytes: thousandths of a byte.
     """
 
     cpu_milli: int | None = None
-    memory_bytes: int | None = None
+    memory_millibytes: int | None = None
+
+    @classmethod
+    def of(cls, cpu_milli: int | None = None, memory_bytes: int | None = None) -> "Amounts":
+        """Amounts given in the units that people use."""
+        return cls(cpu_milli, None if memory_bytes is None else memory_bytes * 1000)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes, rounded up."""
+        return None if self.memory_millibytes is None else -(-self.memory_millibytes // 1000)
 
     def __add__(self, other: "Amounts") -> "Amounts":
-        return _combined(self, other, lambda mine, theirs: mine + theirs)
+        return _combined(self, other, operator.add)
 
     def at_least(self, other: "Amounts") -> "Amounts":
         """The larger of the two, resource by resource."""
@@ -39,13 +53,13 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
         """These amounts, and ``below`` where these give none."""
         return Amounts(
             below.cpu_milli if self.cpu_milli is None else self.cpu_milli,
-            below.memory_bytes if self.memory_bytes is None else self.memory_bytes,
+            below.memory_millibytes if self.memory_millibytes is None else self.memory_millibytes,
         )
 
     @property
     def is_empty(self) -> bool:
         """Whether neither resource asks for anything."""
-        return not self.cpu_milli and not self.memory_bytes
+        return not self.cpu_milli and not self.memory_millibytes
 
 
 class Resources(msgspec.Struct, frozen=True, gc=False):
@@ -132,7 +146,7 @@ def pod_limits(pod: Pod) -> Amounts:
     overhead = pod_overhead(pod)
     return Amounts(
         limits.cpu_milli and limits.cpu_milli + (overhead.cpu_milli or 0),
-        limits.memory_bytes and limits.memory_bytes + (overhead.memory_bytes or 0),
+        limits.memory_millibytes and limits.memory_millibytes + (overhead.memory_millibytes or 0),
     )
 
 
@@ -144,13 +158,10 @@ def amounts(listed: ResourceList | None, where: str = "") -> Amounts:
     """
     if not listed:
         return Amounts()
-    return Amounts(
-        _amount(listed, CPU, where, Quantity.milli),
-        _amount(listed, MEMORY, where, Quantity.value),
-    )
+    return Amounts(_thousandths(listed, CPU, where), _thousandths(listed, MEMORY, where))
 
 
-def _amount(listed: ResourceList, name: str, where: str, unit: Callable[[Quantity], int]) -> int | None:
+def _thousandths(listed: ResourceList, name: str, where: str) -> int | None:
     if name not in listed:
         return None
     raw: RawQuantity = listed[name]
@@ -158,10 +169,10 @@ def _amount(listed: ResourceList, name: str, where: str, unit: Callable[[Quantit
         quantity = from_raw(raw)
     except InvalidInput as error:
         raise error.inside(f"{where}{name}") from error
-    number = unit(quantity)
-    if quantity.sign < 0 or number >= MAX_INT64:
+    thousandths = quantity.scaled(-3)
+    if quantity.sign < 0 or thousandths >= MAX_INT64 * 1000:
         raise InvalidInput(f"{where}{name}", raw, "a quantity from 0 to less than 8Ei")
-    return number
+    return thousandths
 
 
 def _resolved(written: ResourceRequirements | None) -> Resources:
@@ -172,12 +183,16 @@ def _resolved(written: ResourceRequirements | None) -> Resources:
 
 
 def _combined(first: Amounts, second: Amounts, operation: Callable[[int, int], int]) -> Amounts:
-    def one(mine: int | None, theirs: int | None) -> int | None:
-        if mine is None:
-            return theirs
-        return mine if theirs is None else operation(mine, theirs)
+    return Amounts(
+        _one(first.cpu_milli, second.cpu_milli, operation),
+        _one(first.memory_millibytes, second.memory_millibytes, operation),
+    )
 
-    return Amounts(one(first.cpu_milli, second.cpu_milli), one(first.memory_bytes, second.memory_bytes))
+
+def _one(mine: int | None, theirs: int | None, operation: Callable[[int, int], int]) -> int | None:
+    if mine is None:
+        return theirs
+    return mine if theirs is None else operation(mine, theirs)
 
 
 def total(parts: Iterable[Amounts]) -> Amounts:

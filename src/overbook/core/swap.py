@@ -14,8 +14,6 @@ from overbook.core.pod import Container, Pod
 from overbook.core.qos import is_critical, qos_class
 from overbook.core.resources import container_resources
 
-Eligibility = Literal["BurstableVirtualMachines", "Burstable"]
-Allowance = Literal["proportional", "whole", "pooled"]
 Reason = Literal[
     "Eligible",
     "NodeHasNoSwap",
@@ -45,30 +43,18 @@ REASONS: Final[Mapping[Reason, str]] = {
 }
 
 
-class SwapPolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
-    """How a node's swap is given out.
-
-    Attributes:
-        eligibility: which Burstable pods may swap.
-        allowance: how much each gets.
-        pooled_share: with ``pooled``, the part of the node's swap (0–1) that one container may reach.
-    """
-
-    eligibility: Eligibility = "BurstableVirtualMachines"
-    allowance: Allowance = "proportional"
-    pooled_share: float = 0.5
-
-
 class SwapDecision(msgspec.Struct, frozen=True, gc=False):
     """A container's ``memory.swap.max`` and why.
 
     Attributes:
         swap_max_bytes: what it may use; 0: none.
         reason: a word for programs; :data:`REASONS` has the sentence.
+        wanted_bytes: what it would get if the node's swap were large enough; ``None``: the same.
     """
 
     swap_max_bytes: int
     reason: Reason
+    wanted_bytes: int | None = None
 
     @property
     def sentence(self) -> str:
@@ -123,14 +109,14 @@ def covered_bytes(request_bytes: int, node_memory_bytes: int, swap_bytes: int) -
 
 def limited_swap(pod: Pod, container: Container, node_memory_bytes: int, swap_bytes: int) -> SwapDecision:
     """What a kubelet with ``swapBehavior: LimitedSwap`` gives a container."""
-    reason = _burstable_reason(pod, container, node_memory_bytes)
+    reason = burstable_reason(pod, container, node_memory_bytes)
     if reason != "Eligible":
         return SwapDecision(0, reason)
     request = container_resources(container).requests.memory_bytes or 0
     return SwapDecision(proportional_bytes(request, node_memory_bytes, swap_bytes), "Eligible")
 
 
-def _burstable_reason(pod: Pod, container: Container, node_memory_bytes: int) -> Reason:
+def burstable_reason(pod: Pod, container: Container, node_memory_bytes: int) -> Reason:
     """The kubelet's own conditions, in its order."""
     if is_critical(pod):
         return "Critical"
