@@ -26,6 +26,18 @@ def sysctl_path(name: str, root: str | os.PathLike[str] = "/") -> str:
     return under(root, "/proc/sys/" + name.replace(".", "/"))
 
 
+def parse_integer(data: bytes, path: str = "sysctl") -> int:
+    """The value of a parameter that is one integer.
+
+    Raises:
+        KernelFileError: It is none.
+    """
+    text = data.strip()
+    if _INTEGER.fullmatch(text) is None:
+        raise KernelFileError(path, f"found {shown(data)}, expected one integer")
+    return int(text)
+
+
 def read_sysctl(name: str, root: str | os.PathLike[str] = "/") -> str:
     """The value as text, without the line end.
 
@@ -67,11 +79,7 @@ class IntegerSysctl(msgspec.Struct, frozen=True):
             KernelFileError: Unreadable, or no integer.
         """
         path = sysctl_path(self.name, root)
-        data = read_file(path)
-        text = data.strip()
-        if _INTEGER.fullmatch(text) is None:
-            raise KernelFileError(path, f"found {shown(data)}, expected one integer")
-        return int(text)
+        return parse_integer(read_file(path), path)
 
     def write(self, value: int, root: str | os.PathLike[str] = "/") -> None:
         """Set it until the next boot.
