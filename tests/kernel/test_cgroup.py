@@ -39,7 +39,7 @@ def directory(root: Path) -> Path:
     return root / "sys/fs/cgroup/guest"
 
 
-def test_what_a_container_has(tmp_path: Path, kept: KeptFiles):
+def test_what_a_container_has(tmp_path: Path, kept: KeptFiles) -> None:
     files = container_files(
         memory_current=1 << 30,
         memory_max=2 << 30,
@@ -73,7 +73,7 @@ def test_what_a_container_has(tmp_path: Path, kept: KeptFiles):
     assert kept.count == 0
 
 
-def test_kept_files_show_new_values(tmp_path: Path, kept: KeptFiles):
+def test_kept_files_show_new_values(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest")
 
     with Cgroup("guest", tmp_path, kept=kept) as cgroup:
@@ -84,7 +84,7 @@ def test_kept_files_show_new_values(tmp_path: Path, kept: KeptFiles):
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_missing_file(tmp_path: Path, kept: KeptFiles, name: str):
+def test_a_missing_file(tmp_path: Path, kept: KeptFiles, name: str) -> None:
     make_cgroup(tmp_path, "guest")
     (directory(tmp_path) / name).unlink()
 
@@ -100,7 +100,7 @@ def test_a_missing_file(tmp_path: Path, kept: KeptFiles, name: str):
     [b"max\n", b"", b"12", b"-1\n", b"garbage\n", b"9" * 4000 + b"\n", b"\xff\0\n", b"0x10\n", b"1 2 3\n"],
 )
 @pytest.mark.parametrize("name", [name for name in READS if name != "cgroup.procs"])
-def test_malformed_content_names_the_file(tmp_path: Path, kept: KeptFiles, name: str, content: bytes):
+def test_malformed_content_names_the_file(tmp_path: Path, kept: KeptFiles, name: str, content: bytes) -> None:
     make_cgroup(tmp_path, "guest")
     with Cgroup("guest", tmp_path, kept=kept) as cgroup:
         READS[name](cgroup)
@@ -115,7 +115,7 @@ def test_malformed_content_names_the_file(tmp_path: Path, kept: KeptFiles, name:
         assert raised.value.errno is None
 
 
-def test_a_file_that_is_far_too_long(tmp_path: Path, kept: KeptFiles):
+def test_a_file_that_is_far_too_long(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest")
     (directory(tmp_path) / "memory.stat").write_bytes(b"anon 1\n" * 100_000)
 
@@ -126,7 +126,7 @@ def test_a_file_that_is_far_too_long(tmp_path: Path, kept: KeptFiles):
         cgroup.read_memory_stat()
 
 
-def test_a_memory_stat_of_more_than_a_page(tmp_path: Path, kept: KeptFiles):
+def test_a_memory_stat_of_more_than_a_page(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest")
     (directory(tmp_path) / "memory.stat").write_bytes(
         b"anon 1\nfile 2\n" + b"filler 1\n" * 1000 + b"pgmajfault 3\n"
@@ -137,7 +137,7 @@ def test_a_memory_stat_of_more_than_a_page(tmp_path: Path, kept: KeptFiles):
             assert cgroup.read_memory_stat().pgmajfault == 3
 
 
-def test_writes(tmp_path: Path):
+def test_writes(tmp_path: Path) -> None:
     make_cgroup(tmp_path, "guest")
 
     with Cgroup("guest", tmp_path) as cgroup:
@@ -171,7 +171,7 @@ def test_writes(tmp_path: Path):
 )
 def test_a_value_out_of_range_is_refused_before_the_kernel_sees_it(
     tmp_path: Path, write: Callable[[Cgroup], object]
-):
+) -> None:
     make_cgroup(tmp_path, "guest")
     before = {path.name: path.read_bytes() for path in directory(tmp_path).iterdir()}
 
@@ -182,7 +182,7 @@ def test_a_value_out_of_range_is_refused_before_the_kernel_sees_it(
     assert {path.name: path.read_bytes() for path in directory(tmp_path).iterdir()} == before
 
 
-def test_a_write_never_makes_a_file(tmp_path: Path):
+def test_a_write_never_makes_a_file(tmp_path: Path) -> None:
     make_cgroup(tmp_path, "guest", {"cgroup.procs": ""})
 
     with Cgroup("guest", tmp_path) as cgroup:
@@ -193,14 +193,14 @@ def test_a_write_never_makes_a_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize("path", ["../../etc", "/etc", "a/../../b", "a\0b", "missing"])
-def test_a_path_that_is_no_cgroup(tmp_path: Path, path: str):
+def test_a_path_that_is_no_cgroup(tmp_path: Path, path: str) -> None:
     make_cgroup(tmp_path, "guest")
 
     with pytest.raises(KernelFileError):
         Cgroup(path, tmp_path)
 
 
-def test_a_closed_cgroup_reads_nothing(tmp_path: Path):
+def test_a_closed_cgroup_reads_nothing(tmp_path: Path) -> None:
     make_cgroup(tmp_path, "guest")
     cgroup = Cgroup("guest", tmp_path)
     cgroup.close()
@@ -215,7 +215,7 @@ def test_a_closed_cgroup_reads_nothing(tmp_path: Path):
         cgroup.memory_pressure_trigger("some", 1, 1_000_000)
 
 
-def test_a_recreated_cgroup_of_the_same_name_is_another_one(tmp_path: Path, kept: KeptFiles):
+def test_a_recreated_cgroup_of_the_same_name_is_another_one(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest", container_files(memory_current=1))
     with Cgroup("guest", tmp_path, kept=kept) as old:
         assert old.read_memory_current() == 1

@@ -29,11 +29,12 @@ PARSERS: list[Callable[[bytes], object]] = [
 ]
 
 
-def test_meminfo_is_in_bytes():
+def test_meminfo_is_in_bytes() -> None:
     data = (
         b"MemTotal:       16384 kB\nMemFree:            1 kB\nMemAvailable:    8192 kB\nNew:  3 kB\n"
-        b"SwapCached:         2 kB\nActive(file):       3 kB\nInactive(file):     4 kB\nAnonPages:          5 kB\n"
-        b"Shmem:              6 kB\nSwapTotal:          7 kB\nSwapFree:           8 kB\nHugePages_Total:       0\n"
+        b"SwapCached:         2 kB\nActive(file):       3 kB\nInactive(file):     4 kB\n"
+        b"AnonPages:          5 kB\nShmem:              6 kB\nSwapTotal:          7 kB\n"
+        b"SwapFree:           8 kB\nHugePages_Total:       0\n"
     )
 
     for _ in range(2):  # the second time through the learned layout
@@ -45,7 +46,7 @@ def test_meminfo_is_in_bytes():
         assert (meminfo.shmem_bytes, meminfo.swap_total_bytes, meminfo.swap_free_bytes) == (6144, 7168, 8192)
 
 
-def test_meminfo_without_swap_lines_has_none_for_them():
+def test_meminfo_without_swap_lines_has_none_for_them() -> None:
     meminfo = parse_meminfo(b"MemTotal: 1 kB\nSwapTotal: x kB\n")
 
     assert meminfo.mem_total_bytes == 1024
@@ -56,12 +57,12 @@ def test_meminfo_without_swap_lines_has_none_for_them():
 @pytest.mark.parametrize(
     "data", [b"", b"MemFree: 1 kB\n", b"MemTotal: x kB\nMemFree: 1 kB\n", b"MemTotal: 1", b"\0"]
 )
-def test_meminfo_without_total_is_an_error(data: bytes):
+def test_meminfo_without_total_is_an_error(data: bytes) -> None:
     with pytest.raises(KernelFileError, match="MemTotal"):
         parse_meminfo(data)
 
 
-def test_vmstat_of_a_new_and_of_an_old_kernel():
+def test_vmstat_of_a_new_and_of_an_old_kernel() -> None:
     new = parse_vmstat(b"nr_free_pages 9\npswpin 1\npswpout 2\npgmajfault 3\noom_kill 4\nzswpin 5\n")
     old = parse_vmstat(b"pswpin 1\npswpout 2\nworkingset_refault 7\n")
 
@@ -69,7 +70,7 @@ def test_vmstat_of_a_new_and_of_an_old_kernel():
     assert (old.pswpin, old.oom_kill, old.workingset_refault_anon) == (1, None, None)
 
 
-def test_memory_stat_of_linux_6_12():
+def test_memory_stat_of_linux_6_12() -> None:
     data = memory_stat_file(anon=10, file=20, shmem=3, pgmajfault=4, pswpin=5, pswpout=6).encode()
 
     for _ in range(2):
@@ -80,7 +81,7 @@ def test_memory_stat_of_linux_6_12():
         assert stat.workingset_refault_anon == 0
 
 
-def test_memory_stat_of_linux_6_1_has_no_swap_traffic():
+def test_memory_stat_of_linux_6_1_has_no_swap_traffic() -> None:
     lines = memory_stat_file(anon=10, workingset_refault_anon=2).splitlines(keepends=True)
     data = "".join(line for line in lines if not line.startswith("pswp")).encode()
 
@@ -95,7 +96,7 @@ def test_memory_stat_of_linux_6_1_has_no_swap_traffic():
         )
 
 
-def test_small_files():
+def test_small_files() -> None:
     assert parse_memory_events(
         b"low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 5\n"
     ) == MemoryEvents(0, 1, 2, 3, 4, 5)
@@ -108,7 +109,7 @@ def test_small_files():
 
 @pytest.mark.parametrize("parse", PARSERS)
 @pytest.mark.parametrize("data", [b"", b"\n", b"max\n", b"anon", b"anon -1\n", b"unknown 1\n", b"\xff\xfe\n"])
-def test_a_file_without_any_known_line_is_an_error(parse: Callable[[bytes], object], data: bytes):
+def test_a_file_without_any_known_line_is_an_error(parse: Callable[[bytes], object], data: bytes) -> None:
     with pytest.raises(KernelFileError, match="found"):
         parse(data)
 
@@ -130,7 +131,9 @@ def test_a_file_without_any_known_line_is_an_error(parse: Callable[[bytes], obje
         (b"a 1\nb 2\nx 0\nc 3\n", [1, 2, 3]),
     ],
 )
-def test_what_was_learned_from_one_file_never_misleads_about_another(data: bytes, expected: list[int | None]):
+def test_what_was_learned_from_one_file_never_misleads_about_another(
+    data: bytes, expected: list[int | None]
+) -> None:
     fresh = FlatKeyed((b"a", b"b", b"c"))
     taught = FlatKeyed((b"a", b"b", b"c"))
     taught.parse(b"a 7\nb 8\nc 9\n", "taught")
@@ -142,7 +145,7 @@ def test_what_was_learned_from_one_file_never_misleads_about_another(data: bytes
     assert list(taught_without_c.parse(data, "x")) == expected
 
 
-def test_read_from_an_injected_root(tmp_path: Path):
+def test_read_from_an_injected_root(tmp_path: Path) -> None:
     make_node(
         tmp_path,
         mem_total_bytes=4 << 30,
@@ -156,7 +159,7 @@ def test_read_from_an_injected_root(tmp_path: Path):
     assert read_vmstat(tmp_path).pswpin == 7
 
 
-def test_a_missing_file_is_told_from_a_malformed_one(tmp_path: Path):
+def test_a_missing_file_is_told_from_a_malformed_one(tmp_path: Path) -> None:
     with pytest.raises(MissingKernelFile, match=r"/proc/meminfo: cannot open"):
         read_meminfo(tmp_path)
 

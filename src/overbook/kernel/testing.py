@@ -17,6 +17,7 @@ from overbook.kernel.files import under
 from overbook.kernel.kubepods_names import QosClass
 
 Driver = Literal["systemd", "cgroupfs"]
+Runtime = Literal["cri-containerd", "crio"]
 
 _QOS_WORD: dict[QosClass, str] = {"Guaranteed": "", "Burstable": "burstable", "BestEffort": "besteffort"}
 
@@ -128,7 +129,7 @@ def container_path(
     container_id: str,
     qos_class: QosClass = "Burstable",
     driver: Driver = "systemd",
-    runtime: Literal["cri-containerd", "crio"] = "cri-containerd",
+    runtime: Runtime = "cri-containerd",
 ) -> str:
     """Where a container's cgroup is, relative to the cgroup root."""
     if driver == "systemd":
