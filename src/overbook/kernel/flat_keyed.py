@@ -65,12 +65,14 @@ class FlatKeyed:
                     words[:: self._words] == layout.keys
                     and digits.isdigit()
                     and len(digits) <= _MOST_DIGITS * len(texts)
-                    and not any(line in data for line in layout.missing_lines)
                 ):
                     values: list[int | None] = list(map(int, texts))
-                    for place in layout.missing:
-                        values.insert(place, None)
-                    return values
+                    if not layout.missing:
+                        return values
+                    if not any(line in data for line in layout.missing_lines):
+                        for place in layout.missing:
+                            values.insert(place, None)
+                        return values
         return self._parse_lines(data, path)
 
     def _parse_lines(self, data: bytes, path: str) -> list[int | None]:
