@@ -126,6 +126,7 @@ def test_a_file_without_any_known_line_is_an_error(parse: Callable[[bytes], obje
         (b"a 1_0\nb +2\nc 3\n", [None, None, 3]),
         (b"a\nb 2\nc 3\n", [None, 2, 3]),
         (b"a 18446744073709551615\nb 2\nc 3\n", [2**64 - 1, 2, 3]),
+        (b"a %s\nb 2\nc 3\n" % (b"9" * 21), [None, 2, 3]),
         (b"a %s\nb 2\nc 3\n" % (b"9" * 5000), [None, 2, 3]),
         (b"a 1\na 9\nb 2\nc 3\n", [1, 2, 3]),
         (b"a 1\nb 2\nx 0\nc 3\n", [1, 2, 3]),

@@ -60,11 +60,10 @@ class FlatKeyed:
             if len(lines) > layout.last_line + 1:
                 words = b" ".join(layout.lines_of(lines)).split()
                 texts = words[1 :: self._words]
-                digits = b"".join(texts)
                 if (
                     words[:: self._words] == layout.keys
-                    and digits.isdigit()
-                    and len(digits) <= _MOST_DIGITS * len(texts)
+                    and b"".join(texts).isdigit()
+                    and len(max(texts, key=len)) <= _MOST_DIGITS
                 ):
                     values: list[int | None] = list(map(int, texts))
                     if not layout.missing:
