@@ -1,0 +1,229 @@
+"""One cgroup: its files as typed values.
+
+Source of all names and meanings: kernel Documentation/admin-guide/cgroup-v2.rst. Every method raises
+`MissingKernelFile` when the cgroup is gone or the kernel has no such file (`exists()` tells which), and
+`KernelFileError` for anything else, whatever the file holds.
+"""
+
+import errno
+import signal
+from typing import Literal
+
+from overbook.kernel.cgroup_directory import CgroupDirectory
+from overbook.kernel.cpu_stat import (
+    CpuMax,
+    CpuStat,
+    parse_cpu_max,
+    parse_cpu_stat,
+    render_cpu_max,
+    render_cpu_weight,
+)
+from overbook.kernel.files import KernelFileError, MissingKernelFile, shown
+from overbook.kernel.flat_keyed import FlatKeyed
+from overbook.kernel.memory_stat import (
+    MemoryEvents,
+    MemoryStat,
+    MemorySwapEvents,
+    parse_memory_events,
+    parse_memory_stat,
+    parse_memory_swap_events,
+)
+from overbook.kernel.pressure_trigger import PressureTrigger
+from overbook.kernel.psi import Pressure, parse_pressure
+from overbook.kernel.signals import signal_processes
+from overbook.kernel.values import parse_limit, parse_value, render_limit
+
+_PROCS_LIMIT = 4 << 20  # half a million pids
+_DEPTH_LIMIT = 16
+_CGROUP_EVENTS = FlatKeyed((b"populated", b"frozen"))
+
+
+def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
+    """The pids in cgroup.procs; 0 stands for a process that our pid namespace does not show.
+
+    Raises:
+        KernelFileError: A line is no pid, or the last one is cut off.
+    """
+    lines = data.split(b"\n")
+    if lines.pop() or not all(line.isdigit() and len(line) <= 10 for line in lines):
+        raise KernelFileError(path, f"found {shown(data)}, expected one pid a line")
+    return tuple(map(int, lines))
+
+
+def parse_populated(data: bytes, path: str = "cgroup.events") -> bool:
+    """Whether cgroup.events says that there are processes in the cgroup or below.
+
+    Raises:
+        KernelFileError: It has no `populated` line.
+    """
+    populated = _CGROUP_EVENTS.parse(data, path)[0]
+    if populated is None:
+        raise KernelFileError(path, f"found {shown(data)}, expected a line 'populated 0' or 'populated 1'")
+    return populated != 0
+
+
+class Cgroup(CgroupDirectory):
+    """A cgroup held by directory descriptor; see `CgroupDirectory` for arguments and identity."""
+
+    __slots__ = ()
+
+    # Read every second: these files are kept open.
+
+    def read_memory_current(self) -> int:
+        """Bytes of memory in use, page cache included, swap excluded."""
+        return parse_value(self.read_hot("memory.current"), self._prefix + "memory.current")
+
+    def read_memory_swap_current(self) -> int:
+        """Bytes of swap in use."""
+        return parse_value(self.read_hot("memory.swap.current"), self._prefix + "memory.swap.current")
+
+    def read_memory_swap_max(self) -> int | None:
+        """The most bytes of swap it may use; None is no limit."""
+        return parse_limit(self.read_hot("memory.swap.max"), self._prefix + "memory.swap.max")
+
+    def read_memory_stat(self) -> MemoryStat:
+        """What its memory is made of, and paging counters."""
+        return parse_memory_stat(self.read_hot("memory.stat"), self._prefix + "memory.stat")
+
+    def read_memory_pressure(self) -> Pressure:
+        """How long its tasks were stalled for lack of memory."""
+        return parse_pressure(self.read_hot("memory.pressure"), self._prefix + "memory.pressure")
+
+    # Read when something happens.
+
+    def read_memory_max(self) -> int | None:
+        """The hard limit of memory in bytes; None is no limit."""
+        return parse_limit(self.read("memory.max"), self._prefix + "memory.max")
+
+    def read_memory_events(self) -> MemoryEvents:
+        """How often it, or a cgroup below, met its memory limits."""
+        return parse_memory_events(self.read("memory.events"), self._prefix + "memory.events")
+
+    def read_memory_swap_events(self) -> MemorySwapEvents:
+        """How often it, or a cgroup below, met its swap limits."""
+        return parse_memory_swap_events(self.read("memory.swap.events"), self._prefix + "memory.swap.events")
+
+    def read_cpu_stat(self) -> CpuStat:
+        """CPU time used and throttled."""
+        return parse_cpu_stat(self.read("cpu.stat"), self._prefix + "cpu.stat")
+
+    def read_cpu_weight(self) -> int:
+        """Its share of a contended CPU, 1-10000, 100 by default."""
+        return parse_value(self.read("cpu.weight"), self._prefix + "cpu.weight")
+
+    def read_cpu_max(self) -> CpuMax:
+        """Its CFS bandwidth limit."""
+        return parse_cpu_max(self.read("cpu.max"), self._prefix + "cpu.max")
+
+    def populated(self) -> bool:
+        """Whether there is a living process in it or below."""
+        return parse_populated(self.read("cgroup.events"), self._prefix + "cgroup.events")
+
+    def read_procs(self, *, recursive: bool = False) -> tuple[int, ...]:
+        """Pids of its processes; those that our pid namespace does not show are left out.
+
+        Args:
+            recursive: Those of the cgroups below as well, down to 16 levels.
+        """
+        return tuple(pid for pid in self._read_pids(recursive=recursive) if pid)
+
+    # Writes. The kernel rounds byte counts down to pages.
+
+    def write_memory_swap_max(self, value: int | None) -> None:
+        """Limit swap to `value` bytes; None is no limit. What is in swap already stays there."""
+        path = self._prefix + "memory.swap.max"
+        self.write("memory.swap.max", render_limit(value, path))
+
+    def write_memory_max(self, value: int | None) -> None:
+        """Limit memory to `value` bytes; None is no limit.
+
+        Below the present use the kernel reclaims first and then kills.
+        """
+        self.write("memory.max", render_limit(value, self._prefix + "memory.max"))
+
+    def write_cpu_weight(self, weight: int) -> None:
+        """Set the share of a contended CPU, 1-10000."""
+        self.write("cpu.weight", render_cpu_weight(weight, self._prefix + "cpu.weight"))
+
+    def write_cpu_max(self, cpu_max: CpuMax) -> None:
+        """Set the CFS bandwidth limit."""
+        self.write("cpu.max", render_cpu_max(cpu_max, self._prefix + "cpu.max"))
+
+    # Actions.
+
+    def reclaim(self, size_bytes: int) -> bool:
+        """Have the kernel reclaim memory from it, to swap or by dropping page cache. Blocks while it works.
+
+        Returns:
+            True when all of it was reclaimed; False when the kernel gave up before (some may have been).
+
+        Raises:
+            MissingKernelFile: Linux before 5.19, or the cgroup is gone.
+        """
+        if size_bytes < 0:
+            raise KernelFileError(
+                self._prefix + "memory.reclaim", f"cannot reclaim {size_bytes} bytes", errno.EINVAL
+            )
+        try:
+            self.write("memory.reclaim", b"%d\n" % size_bytes)
+        except KernelFileError as error:
+            if error.errno == errno.EAGAIN:
+                return False
+            raise
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL every process in it and below, at once where the kernel can (5.14), else one by one.
+
+        Raises:
+            MissingKernelFile: The cgroup is gone.
+            KernelFileError: It is the root cgroup, the kernel refused, or some processes are out of reach.
+        """
+        self._check_not_root()
+        try:
+            self.write("cgroup.kill", b"1\n")
+        except MissingKernelFile:
+            if not self.exists():
+                raise
+            self.signal_all(signal.SIGKILL)
+
+    def signal_all(self, number: int) -> int:
+        """Send a signal to every process in it and below; a recycled pid is never hit.
+
+        Returns:
+            How many processes were signalled.
+
+        Raises:
+            KernelFileError: It is the root cgroup, or some processes cannot be reached (all others were).
+        """
+        self._check_not_root()
+        return signal_processes(
+            lambda: self._read_pids(recursive=True), number, self._prefix + "cgroup.procs"
+        )
+
+    def memory_pressure_trigger(
+        self, kind: Literal["some", "full"], stall_micros: int, window_micros: int
+    ) -> PressureTrigger:
+        """A trigger on its memory.pressure; see `PressureTrigger`. The caller closes it."""
+        dir_fd = self._check_open("memory.pressure")
+        return PressureTrigger("memory.pressure", kind, stall_micros, window_micros, dir_fd=dir_fd)
+
+    def _check_not_root(self) -> None:
+        if not self.path.strip("/."):
+            raise KernelFileError(
+                self._prefix, "is the root cgroup: to signal it would be to signal the whole node"
+            )
+
+    def _read_pids(self, *, recursive: bool, depth: int = 0) -> tuple[int, ...]:
+        pids = parse_procs(self.read("cgroup.procs", _PROCS_LIMIT), self._prefix + "cgroup.procs")
+        if not recursive:
+            return pids
+        if depth > _DEPTH_LIMIT:
+            raise KernelFileError(self._prefix, f"is nested more than {_DEPTH_LIMIT} cgroups deep")
+        for name, _ in self.children():
+            try:
+                with self.child(name) as child:
+                    pids += child._read_pids(recursive=True, depth=depth + 1)  # noqa: SLF001  # of our own class
+            except MissingKernelFile:
+                continue  # it vanished, and its processes with it
+        return pids

@@ -1,0 +1,149 @@
+"""Bounded reads and single writes of kernel files, with errors that name the file.
+
+Every failure in this package is a `KernelFileError`. A file that is not there, or that went away while it
+was being read, is its subclass `MissingKernelFile`: on a node where containers come and go that is an
+answer, and callers treat it as one.
+"""
+
+import errno
+import os
+
+READ_LIMIT = 65536
+_SHOWN_BYTES = 60
+# ENODEV is what kernfs says when a cgroup is removed under an open file; ESRCH is /proc's word for it.
+_GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESRCH})
+_REMEDIES = {
+    errno.EACCES: "run as root, and mount the file system so that this file may be accessed",
+    errno.EPERM: "run as root, with the capability that this file needs",
+    errno.EROFS: "mount the file system read-write",
+    errno.EMFILE: "raise RLIMIT_NOFILE",
+    errno.ENFILE: "raise fs.file-max",
+    errno.EOPNOTSUPP: "the kernel has this switched off (for pressure files: boot with psi=1)",
+}
+
+
+class KernelFileError(Exception):
+    """A kernel file could not be used.
+
+    Attributes:
+        path: The file, as it was asked for.
+        problem: What was found and what would be right.
+        errno: The error number of the failed call; None when the content was the problem.
+    """
+
+    def __init__(self, path: str, problem: str, errno: int | None = None) -> None:
+        super().__init__(path, problem, errno)
+        self.path = path
+        self.problem = problem
+        self.errno = errno
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem}"
+
+
+class MissingKernelFile(KernelFileError):  # noqa: N818  # what it says is a fact more often than a fault
+    """The file is not there: never was (older kernel, feature off) or vanished with its cgroup."""
+
+
+def shown(data: bytes) -> str:
+    """What was found, quoted and cut to a length that fits a log line."""
+    if not data:
+        return "an empty file"
+    cut = data[:_SHOWN_BYTES]
+    return repr(cut.decode("utf-8", "backslashreplace")) + ("..." if len(data) > len(cut) else "")
+
+
+def from_os_error(path: str, error: OSError, doing: str) -> KernelFileError:
+    """The `KernelFileError` or `MissingKernelFile` for a failed system call.
+
+    Args:
+        path: The file that the call was about.
+        error: What the call raised.
+        doing: The verb for the message: "open", "read", "write".
+    """
+    number = error.errno
+    if number in _GONE:
+        return MissingKernelFile(path, f"cannot {doing}: it does not exist (any more)", number)
+    remedy = _REMEDIES.get(number or 0)
+    reason = error.strerror or str(error)
+    return KernelFileError(path, f"cannot {doing}: {reason}" + (f"; {remedy}" if remedy else ""), number)
+
+
+def under(root: str | os.PathLike[str], path: str) -> str:
+    """`path` (absolute, such as `/proc/meminfo`) below the file-system root `root`."""
+    return os.fspath(root).rstrip("/") + path
+
+
+def read_fd(fd: int, path: str, limit: int = READ_LIMIT) -> bytes:
+    """Everything that `fd` still has to say, from its present offset.
+
+    A short read is no end of file: the kernel hands records over a page at a time.
+
+    Raises:
+        KernelFileError: Unreadable, or longer than `limit` bytes.
+    """
+    try:
+        data = os.read(fd, limit + 1)
+        if not data:
+            return data
+        size = len(data)
+        parts = [data]
+        while size <= limit and (more := os.read(fd, limit + 1 - size)):
+            parts.append(more)
+            size += len(more)
+    except OSError as error:
+        raise from_os_error(path, error, "read") from None
+    if size > limit:
+        raise KernelFileError(path, f"is longer than {limit} bytes, which this file never is")
+    return b"".join(parts) if len(parts) > 1 else data
+
+
+def read_file(path: str, limit: int = READ_LIMIT, dir_fd: int | None = None) -> bytes:
+    """The whole content of a kernel file.
+
+    Args:
+        path: Absolute, or relative to `dir_fd`.
+        limit: The most bytes that the file may have.
+        dir_fd: An open directory that a relative path starts at.
+
+    Raises:
+        MissingKernelFile: It does not exist, or vanished meanwhile.
+        KernelFileError: Unreadable, or longer than `limit` bytes.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=dir_fd)
+    except (OSError, ValueError) as error:
+        raise _not_opened(path, error) from None
+    try:
+        return read_fd(fd, path, limit)
+    finally:
+        os.close(fd)
+
+
+def write_file(path: str, data: bytes, dir_fd: int | None = None) -> None:
+    """Write `data` in one call, as kernel files want it. The file is never created.
+
+    Raises:
+        MissingKernelFile: It does not exist, or vanished meanwhile.
+        KernelFileError: The kernel refused; `errno` says how.
+    """
+    try:
+        # O_TRUNC means nothing to the kernel's files; it makes an ordinary file behave like them.
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_TRUNC, dir_fd=dir_fd)
+    except (OSError, ValueError) as error:
+        raise _not_opened(path, error) from None
+    try:
+        written = os.write(fd, data)
+    except OSError as error:
+        refused = from_os_error(path, error, f"write {shown(data)}")
+        raise refused from None
+    finally:
+        os.close(fd)
+    if written != len(data):
+        raise KernelFileError(path, f"took {written} of {len(data)} bytes of {shown(data)}")
+
+
+def _not_opened(path: str, error: OSError | ValueError) -> KernelFileError:
+    if isinstance(error, OSError):
+        return from_os_error(path, error, "open")
+    return KernelFileError(path, f"is no usable path: {error}")

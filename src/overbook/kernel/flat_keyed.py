@@ -1,0 +1,111 @@
+"""Files of `key value` lines, which the kernel's cgroup documentation calls flat keyed.
+
+    anon 1241088
+    file 0
+    ...
+
+The agent reads `memory.stat` of every container every second and wants a dozen of its sixty keys. A kernel
+prints the same keys in the same order each time, so `FlatKeyed` learns once where they stand and afterwards
+only checks that they still stand there. That takes half the time of a dict or of a search for each key.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+
+import msgspec
+
+from overbook.kernel.files import KernelFileError, shown
+
+_MOST_DIGITS = 20
+
+
+class _Layout(msgspec.Struct, frozen=True, gc=False):
+    """Where the wanted keys stand in a file."""
+
+    last_line: int
+    lines_of: Callable[[list[bytes]], tuple[bytes, ...]]
+    keys: list[bytes]
+    missing: tuple[int, ...]  # places of the wanted keys that this kernel does not print
+    missing_lines: tuple[bytes, ...]  # how their lines would begin
+
+
+class FlatKeyed:
+    """Picks some keys out of a flat keyed file.
+
+    Args:
+        keys: The wanted keys.
+        words: Words in a line; 3 for /proc/meminfo, whose values are followed by a unit.
+    """
+
+    __slots__ = ("_keys", "_layout", "_words")
+
+    def __init__(self, keys: Sequence[bytes], words: int = 2) -> None:
+        self._keys = tuple(keys)
+        self._words = words
+        # One object, so that threads see all of it or none.
+        self._layout: _Layout | None = None
+
+    def parse(self, data: bytes, path: str) -> Sequence[int | None]:
+        """The values of the wanted keys, in their order; None for a key that is not there or has no number.
+
+        The last line is ignored when it has no line end: its number may be cut off.
+
+        Raises:
+            KernelFileError: None of the wanted keys is there.
+        """
+        layout = self._layout
+        if layout is not None:
+            # The remainder after the last wanted line stays in one piece.
+            lines = data.split(b"\n", layout.last_line + 1)
+            if len(lines) > layout.last_line + 1:
+                words = b" ".join(layout.lines_of(lines)).split()
+                texts = words[1 :: self._words]
+                if (
+                    words[:: self._words] == layout.keys
+                    and b"".join(texts).isdigit()
+                    and len(max(texts, key=len)) <= _MOST_DIGITS
+                ):
+                    values: list[int | None] = list(map(int, texts))
+                    if not layout.missing:
+                        return values
+                    if not any(line in data for line in layout.missing_lines):
+                        for place in layout.missing:
+                            values.insert(place, None)
+                        return values
+        return self._parse_lines(data, path)
+
+    def _parse_lines(self, data: bytes, path: str) -> list[int | None]:
+        lines = data[: data.rfind(b"\n") + 1].split(b"\n")
+        values: dict[bytes, int] = {}
+        places: dict[bytes, int] = {}
+        for place, line in enumerate(lines):
+            words = line.split()
+            if (
+                len(words) > 1
+                and words[1].isdigit()
+                and len(words[1]) <= _MOST_DIGITS
+                and words[0] not in values
+            ):
+                values[words[0]] = int(words[1])
+                if len(words) == self._words:
+                    places[words[0]] = place
+        wanted = [values.get(key) for key in self._keys]
+        if all(value is None for value in wanted):
+            example = self._keys[0].decode() + " 0"
+            raise KernelFileError(path, f"found {shown(data)}, expected lines such as {example!r}")
+        self._learn(places)
+        return wanted
+
+    def _learn(self, places: dict[bytes, int]) -> None:
+        present = [key for key in self._keys if key in places]
+        if len(present) < 2:  # itemgetter of one is no tuple
+            return
+        missing = tuple(place for place, key in enumerate(self._keys) if key not in places)
+        end = b" " if self._words == 2 else b""  # the keys of /proc/meminfo bring their colon
+        self._layout = _Layout(
+            last_line=max(places[key] for key in present),
+            lines_of=itemgetter(*(places[key] for key in present)),
+            keys=present,
+            missing=missing,
+            missing_lines=tuple(b"\n" + self._keys[place] + end for place in missing),
+        )

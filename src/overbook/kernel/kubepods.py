@@ -1,0 +1,246 @@
+"""The pods and containers of a node, found in its cgroup tree.
+
+A cgroup directory lists some eighty files, so listing every pod and container anew costs more than reading
+their memory. `PodScanner` therefore lists a directory again only if its subdirectories may have changed. That
+is sound for this reason, and only this:
+
+- The link count of a kernfs directory is 2 plus the number of its subdirectories, computed at each stat
+  (kernel fs/kernfs/inode.c `kernfs_refresh_inode`). ext4 and tmpfs, where tests live, count likewise; a file
+  system that does not count reports 1, and is then always listed.
+- An inode number is never given to another cgroup while the node is up (kernfs ids count upwards).
+- So if the count is the same and every subdirectory that we knew is still there under its inode, there is no
+  room for one that we do not know.
+
+The modification time would be cheaper and is not sound: kernfs keeps it only for directories whose attributes
+were set from user space. The count alone is not sound either: a container that restarts leaves it unchanged.
+"""
+
+import os
+from collections.abc import Iterator
+
+import msgspec
+
+from overbook.kernel.cgroup_directory import CGROUP_MOUNT
+from overbook.kernel.directories import open_directory, subdirectories
+from overbook.kernel.files import KernelFileError, MissingKernelFile, under
+from overbook.kernel.kubepods_names import (
+    QosClass,
+    is_kubepods_directory,
+    parse_container_directory,
+    parse_pod_directory,
+    parse_qos_directory,
+)
+
+# crun puts the container's processes into a child of the scope that the runtime made.
+_CRUN_LEAF = "container"
+_KUBEPODS_DEPTH = 4
+_NEVER_KUBEPODS = (".scope", ".service", ".mount", ".socket", ".swap", ".automount")
+_OTHER_SLICES = frozenset({"system.slice", "user.slice", "machine.slice"})
+# A node runs some hundreds of pods. Far more directories mean that something leaks cgroups.
+DIRECTORY_LIMIT = 50_000
+
+
+class ContainerCgroup(msgspec.Struct, frozen=True, gc=False):
+    """A container's cgroup.
+
+    Attributes:
+        id: The container's id.
+        runtime: "cri-containerd", "crio", ...; None where the name does not say.
+        path: Relative to the cgroup root.
+        leaf_path: Where its processes are: `path`, or with crun a child of it.
+        inode: Of `path`; another one under the same name is another cgroup.
+    """
+
+    id: str
+    runtime: str | None
+    path: str
+    leaf_path: str
+    inode: int
+
+
+class PodCgroup(msgspec.Struct, frozen=True):
+    """A pod's cgroup. It may have no containers: directories of ended pods can stay for a while.
+
+    Attributes:
+        uid: The pod's uid; for a static pod the hash of its manifest.
+        qos_class: By where the cgroup stands.
+        path: Relative to the cgroup root.
+        inode: Of `path`.
+        containers: The pod's sandbox is among them, where it has a cgroup.
+    """
+
+    uid: str
+    qos_class: QosClass
+    path: str
+    inode: int
+    containers: tuple[ContainerCgroup, ...] = ()
+
+
+class _Known(msgspec.Struct):
+    """A pod as last listed, with what must be unchanged for it to be valid still."""
+
+    pod: PodCgroup
+    links: int
+    # (name, inode, links, leaf inode or 0) of every subdirectory, containers or not
+    children: tuple[tuple[str, int, int, int], ...]
+
+
+def scan_pods(root: str | os.PathLike[str] = "/") -> tuple[PodCgroup, ...]:
+    """All pods in the cgroup tree below `root`, once; who asks again and again keeps a `PodScanner`.
+
+    Raises:
+        KernelFileError: As `PodScanner.scan`.
+    """
+    return PodScanner(root).scan()
+
+
+class PodScanner:
+    """Finds all pods, and remembers them so that the next scan is cheap.
+
+    Args:
+        root: The file-system root that has /sys/fs/cgroup below it.
+        directory_limit: The most directories that a scan may meet.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] = "/", *, directory_limit: int = DIRECTORY_LIMIT) -> None:
+        self._mount = under(root, CGROUP_MOUNT)
+        self._directory_limit = directory_limit
+        self._known: dict[str, _Known] = {}
+        self._met = 0
+
+    def scan(self) -> tuple[PodCgroup, ...]:
+        """All pods that are there now, ordered by path. What vanishes during the scan is left out.
+
+        Pods that did not change are the same objects as in the last scan.
+
+        Raises:
+            MissingKernelFile: There is no cgroup tree below the root.
+            KernelFileError: The tree cannot be read, or has more directories than the limit.
+        """
+        self._met = 0
+        known: dict[str, _Known] = {}
+        root_fd = open_directory(self._mount)
+        try:
+            for path, qos_class in self._pod_parents(root_fd):
+                try:
+                    self._scan_parent(root_fd, path, qos_class, known)
+                except MissingKernelFile:
+                    continue
+        finally:
+            os.close(root_fd)
+        self._known = known
+        return tuple(known[path].pod for path in sorted(known))
+
+    def _pod_parents(self, root_fd: int) -> Iterator[tuple[str, QosClass]]:
+        """The directories that hold pods, and the class of the pods in them."""
+        for kubepods in self._find_kubepods(root_fd, "", 1):
+            yield kubepods, "Guaranteed"
+            for name, _ in self._list_vanishing(root_fd, kubepods):
+                qos_class = parse_qos_directory(name)
+                if qos_class is not None:
+                    yield f"{kubepods}/{name}", qos_class
+
+    def _find_kubepods(self, root_fd: int, path: str, depth: int) -> Iterator[str]:
+        for name, _ in self._list_vanishing(root_fd, path) if path else self._list(root_fd, "."):
+            below = f"{path}/{name}" if path else name
+            if is_kubepods_directory(name):
+                yield below
+            elif depth < _KUBEPODS_DEPTH and not name.endswith(_NEVER_KUBEPODS) and name not in _OTHER_SLICES:
+                yield from self._find_kubepods(root_fd, below, depth + 1)
+
+    def _scan_parent(self, root_fd: int, path: str, qos_class: QosClass, known: dict[str, _Known]) -> None:
+        fd = open_directory(path, root_fd)
+        try:
+            for name, inode in self._subdirectories(fd, path):
+                pod_name = parse_pod_directory(name)
+                if pod_name is None:
+                    continue
+                pod_path = f"{path}/{name}"
+                last = self._known.get(pod_path)
+                if last is None or last.pod.inode != inode or not _unchanged(fd, name, last):
+                    pod = PodCgroup(pod_name.uid, pod_name.qos_class or qos_class, pod_path, inode)
+                    try:
+                        last = self._scan_pod(fd, name, pod)
+                    except MissingKernelFile:
+                        continue
+                else:
+                    self._count(len(last.children))
+                known[pod_path] = last
+        finally:
+            os.close(fd)
+
+    def _scan_pod(self, parent_fd: int, name: str, pod: PodCgroup) -> _Known:
+        fd = open_directory(name, parent_fd)
+        try:
+            # Counted before the listing: what comes in between does not match, and the next scan finds it.
+            links = os.fstat(fd).st_nlink
+            containers: list[ContainerCgroup] = []
+            children: list[tuple[str, int, int, int]] = []
+            for child, inode in self._subdirectories(fd, pod.path):
+                status = _stat(child, fd)
+                if status is None or status.st_ino != inode:
+                    links = 0  # replaced under our eyes: list it again next time
+                    continue
+                container = parse_container_directory(child)
+                leaf = None
+                if container is not None:
+                    leaf = _stat(f"{child}/{_CRUN_LEAF}", fd) if status.st_nlink != 2 else None
+                    path = f"{pod.path}/{child}"
+                    leaf_path = f"{path}/{_CRUN_LEAF}" if leaf else path
+                    containers.append(
+                        ContainerCgroup(container.id, container.runtime, path, leaf_path, inode)
+                    )
+                children.append((child, inode, status.st_nlink, leaf.st_ino if leaf else 0))
+        finally:
+            os.close(fd)
+        containers.sort(key=lambda container: container.path)
+        whole = msgspec.structs.replace(pod, containers=tuple(containers))
+        return _Known(whole, links, tuple(children))
+
+    def _list_vanishing(self, root_fd: int, path: str) -> list[tuple[str, int]]:
+        try:
+            return self._list(root_fd, path)
+        except MissingKernelFile:
+            return []
+
+    def _list(self, root_fd: int, path: str) -> list[tuple[str, int]]:
+        fd = open_directory(path, root_fd)
+        try:
+            return [] if os.fstat(fd).st_nlink == 2 else self._subdirectories(fd, path)
+        finally:
+            os.close(fd)
+
+    def _subdirectories(self, fd: int, path: str) -> list[tuple[str, int]]:
+        found = subdirectories(fd, path)
+        self._count(len(found))
+        return found
+
+    def _count(self, directories: int) -> None:
+        self._met += directories
+        if self._met > self._directory_limit:
+            problem = f"has more than {self._directory_limit} directories for pods and containers"
+            raise KernelFileError(self._mount, f"{problem}: something leaks cgroups")
+
+
+def _unchanged(parent_fd: int, name: str, known: _Known) -> bool:
+    """Whether a pod has exactly the subdirectories that it had, and each of them its leaf."""
+    status = _stat(name, parent_fd)
+    if status is None or status.st_nlink != known.links or known.links != 2 + len(known.children):
+        return False
+    for child, inode, links, leaf_inode in known.children:
+        path = f"{name}/{child}"
+        status = _stat(path, parent_fd)
+        if status is None or status.st_ino != inode or status.st_nlink != links:
+            return False
+        if links != 2:
+            leaf = _stat(f"{path}/{_CRUN_LEAF}", parent_fd)
+            if (leaf.st_ino if leaf else 0) != leaf_inode:
+                return False
+    return True
+
+
+def _stat(path: str, dir_fd: int) -> os.stat_result | None:
+    try:
+        return os.stat(path, dir_fd=dir_fd, follow_symlinks=False)
+    except OSError:
+        return None
