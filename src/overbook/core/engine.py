@@ -122,7 +122,7 @@ class Engine:
             readings = [detector.read(node, self.history) for detector in group.all]
             if all(reading.holds for reading in readings):
                 numbers = {key: value for reading in readings for key, value in reading.numbers.items()}
-                return Finding(rule.name, ", ".join(reading.sentence for reading in readings), numbers)
+                return Finding(rule.title, ", ".join(reading.sentence for reading in readings), numbers)
         return None
 
     def _waiting(self, now: float) -> str:
@@ -177,7 +177,7 @@ class Engine:
     ) -> tuple[ReclaimStep, ...]:
         """What to push out, coldest first; nothing where that would feed the trouble."""
         policy = self._reclaim
-        pressure = {rule.name for rule in self.ruleset.rules if rule.is_pressure}
+        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
         if not policy.enabled or any(finding.rule not in pressure for finding in fired):
             return ()
         started = self._reclaiming_since

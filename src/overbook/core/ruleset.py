@@ -61,6 +61,14 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
         """The averaging window."""
         return self.window_seconds
 
+    @property
+    def condition(self) -> str:
+        """What it asks, as a part of a rule's name."""
+        return (
+            f"swap traffic above {self.in_pages_per_second:g} pages/s in and "
+            f"{self.out_pages_per_second:g} out for {self.window_seconds:g} s"
+        )
+
     def read(self, node: NodeModel, history: History) -> Reading:
         """Compare both averages."""
         least = min(LEAST_TRAFFIC_SECONDS, self.window_seconds)
@@ -85,6 +93,11 @@ class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
     """Working set and used swap together above RAM plus a part of the swap."""
 
     threshold_factor: float = 0.8
+
+    @property
+    def condition(self) -> str:
+        """What it asks, as a part of a rule's name."""
+        return f"memory and swap in use above RAM plus {100 * self.threshold_factor:g} % of swap"
 
     def read(self, node: NodeModel, history: History) -> Reading:
         """``working set + swap used > RAM + swap × factor``."""
@@ -115,6 +128,11 @@ class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
         """The averaging window."""
         return self.window_seconds
 
+    @property
+    def condition(self) -> str:
+        """What it asks, as a part of a rule's name."""
+        return f"all work stalled on memory {self.full_percent:g} % of {self.window_seconds:g} s"
+
     def read(self, node: NodeModel, history: History) -> Reading:
         """The kernel's ``full total``, not its ``avg10``, which lags by seconds."""
         rate = history.per_second("stall_full_micros", self.window_seconds, self.window_seconds)
@@ -138,6 +156,11 @@ class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
     """Little memory is available on the node: tells a starved node from a guest that hit its own limit."""
 
     available_percent: float = 10.0
+
+    @property
+    def condition(self) -> str:
+        """What it asks, as a part of a rule's name."""
+        return f"less than {self.available_percent:g} % of RAM available"
 
     def read(self, node: NodeModel, history: History) -> Reading:
         """Available memory's share of RAM."""
@@ -166,10 +189,20 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A named reason to act: any of its groups holds."""
+    """A reason to act: any of its groups holds.
 
-    name: str
+    Attributes:
+        any: its groups.
+        name: a sentence for people; empty: the conditions themselves.
+    """
+
     any: tuple[Group, ...]
+    name: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name, or what it asks."""
+        return self.name or ", or ".join(" with ".join(d.condition for d in g.all) for g in self.any)
 
     @property
     def is_pressure(self) -> bool:
@@ -203,14 +236,14 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
         Raises:
             InvalidInput: an empty rule, a name used twice, a setting out of range.
         """
-        names = [rule.name for rule in self.rules]
+        titles = [rule.title for rule in self.rules]
         for rule in self.rules:
             if not rule.any or not all(group.all for group in rule.any):
                 raise InvalidInput(
                     f"rule {rule.name!r}", rule.any, "at least one group of at least one detector"
                 )
-            if names.count(rule.name) > 1:
-                raise InvalidInput("ruleset", rule.name, "a different name for each rule")
+            if titles.count(rule.title) > 1:
+                raise InvalidInput("ruleset", rule.title, "a different name for each rule")
         for detector in self._detectors():
             detector.check()
         _window("rankWindowSeconds", self.rank_window_seconds, most=120)
@@ -220,29 +253,14 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
         return tuple(d for rule in self.rules for group in rule.any for d in group.all)
 
 
-def default_ruleset(traffic: SwapTraffic | None = None, occupancy: SwapOccupancy | None = None) -> Ruleset:
-    """The three rules that Overbook ships."""
-    traffic = traffic or SwapTraffic()
-    occupancy = occupancy or SwapOccupancy()
-    pressure, low = MemoryPressure(), LowMemory()
-    return Ruleset(
-        rules=(
-            Rule(
-                name=f"all work stalled on memory {pressure.full_percent:g} % of "
-                f"{pressure.window_seconds:g} s with less than {low.available_percent:g} % of RAM available",
-                any=(Group(all=(pressure, low)),),
-            ),
-            Rule(
-                name=f"swap traffic above {traffic.in_pages_per_second:g} pages/s in and "
-                f"{traffic.out_pages_per_second:g} out for {traffic.window_seconds:g} s",
-                any=(Group(all=(traffic,)),),
-            ),
-            Rule(
-                name=f"memory and swap in use above RAM plus {100 * occupancy.threshold_factor:g} % of swap",
-                any=(Group(all=(occupancy,)),),
-            ),
-        )
+DEFAULT_RULESET: Final = Ruleset(
+    rules=(
+        Rule(any=(Group(all=(MemoryPressure(), LowMemory())),)),
+        Rule(any=(Group(all=(SwapTraffic(),)),)),
+        Rule(any=(Group(all=(SwapOccupancy(),)),)),
     )
+)
+"""The three rules that Overbook ships."""
 
 
 def _positive(where: str, value: float, *, least: float) -> None:

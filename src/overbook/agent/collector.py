@@ -1,0 +1,183 @@
+"""Reads the whole node once a tick and makes the Sample. Holds the cgroups, by directory descriptor."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final
+
+from overbook.core.pod import Pod
+from overbook.core.sample import ContainerSample, NodeSample, PodSample, Sample
+from overbook.kernel.cgroup import Cgroup
+from overbook.kernel.cgroup_directory import KeptFiles
+from overbook.kernel.files import KernelFileError, MissingKernelFile
+from overbook.kernel.kubepods import ContainerCgroup, PodCgroup, PodScanner
+from overbook.kernel.meminfo import read_meminfo
+from overbook.kernel.psi import Pressure, read_pressure
+from overbook.kernel.vmstat import Vmstat, read_vmstat
+
+log = logging.getLogger(__name__)
+
+MOST_COMPLAINTS: Final = 1024
+
+
+class HeldContainer:
+    """A container's cgroup, open. A recreated one of the same name is another."""
+
+    def __init__(self, found: ContainerCgroup, name: str, root: str, kept: KeptFiles) -> None:
+        self.found = found
+        self.name = name
+        self.cgroup = Cgroup(found.path, root, kept=kept)
+        self.leaf = Cgroup(found.leaf_path, root, kept=kept) if found.leaf_path != found.path else None
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        self.cgroup.close()
+        if self.leaf is not None:
+            self.leaf.close()
+
+
+class Collector:
+    """The node's reader.
+
+    Args:
+        root: the host's file system, ``/`` or where it is mounted.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._scanner = PodScanner(root)
+        self._kept = KeptFiles()
+        self._complaints: set[str] = set()
+        self.containers: dict[str, dict[str, HeldContainer]] = {}
+        """Open containers by pod UID and container name."""
+        self.pod_cgroups: dict[str, PodCgroup] = {}
+        self.unreadable = 0
+        """Reads that failed since the start, for the metrics."""
+
+    def collect(self, at_seconds: float, wall_seconds: float, pods: Mapping[str, Pod]) -> Sample:
+        """Read everything now.
+
+        Raises:
+            KernelFileError: not even the node's own memory can be read.
+        """
+        node = self._node()
+        self._hold(pods)
+        sampled = tuple(PodSample(uid, self._pod(held)) for uid, held in self.containers.items())
+        return Sample(at_seconds, wall_seconds, node, sampled)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for held in self.containers.values():
+            for container in held.values():
+                container.close()
+        self.containers.clear()
+
+    def _node(self) -> NodeSample:
+        memory = read_meminfo(self._root)
+        try:
+            events = read_vmstat(self._root)
+        except KernelFileError as error:
+            events = Vmstat()
+            self._complain(error)
+        try:
+            pressure = read_pressure("memory", self._root)
+        except KernelFileError as error:
+            pressure = Pressure()
+            self._complain(error)
+        return NodeSample(
+            memory_total_bytes=memory.mem_total_bytes,
+            memory_available_bytes=memory.mem_available_bytes,
+            swap_total_bytes=memory.swap_total_bytes,
+            swap_free_bytes=memory.swap_free_bytes,
+            swap_in_pages=events.pswpin,
+            swap_out_pages=events.pswpout,
+            oom_kills=events.oom_kill,
+            stall_some_micros=pressure.some.total_micros if pressure.some else None,
+            stall_full_micros=pressure.full.total_micros if pressure.full else None,
+        )
+
+    def _hold(self, pods: Mapping[str, Pod]) -> None:
+        """Open the cgroups that are new and close those that are gone."""
+        try:
+            found = {pod.uid: pod for pod in self._scanner.scan()}
+        except KernelFileError as error:
+            self._complain(error)
+            return
+        for uid in self.containers.keys() - found.keys():
+            for container in self.containers.pop(uid).values():
+                container.close()
+        for uid, pod in found.items():
+            names = container_names(pod, pods.get(uid))
+            held = self.containers.setdefault(uid, {})
+            wanted = {names[container.id]: container for container in pod.containers}
+            for name in [n for n, c in held.items() if n not in wanted or wanted[n].inode != c.cgroup.inode]:
+                held.pop(name).close()
+            for name in wanted.keys() - held.keys():
+                try:
+                    held[name] = HeldContainer(wanted[name], name, self._root, self._kept)
+                except KernelFileError as error:
+                    self._complain(error)
+        self.pod_cgroups = found
+
+    def _pod(self, held: dict[str, HeldContainer]) -> tuple[ContainerSample, ...]:
+        return tuple(sample for container in held.values() if (sample := self._container(container)))
+
+    def _container(self, held: HeldContainer) -> ContainerSample | None:
+        cgroup = held.cgroup
+        try:
+            stat = cgroup.read_memory_stat()
+            return ContainerSample(
+                name=held.name,
+                memory_current_bytes=cgroup.read_memory_current(),
+                inactive_file_bytes=stat.inactive_file_bytes or 0,
+                anon_bytes=stat.anon_bytes or 0,
+                swap_current_bytes=cgroup.read_memory_swap_current(),
+                swap_max_bytes=cgroup.read_memory_swap_max(),
+                refaults=stat.workingset_refault_anon or 0,
+                stall_full_micros=self._stall(cgroup),
+            )
+        except MissingKernelFile:
+            return None  # it ended between the listing and the reading: nothing to say about it
+        except KernelFileError as error:
+            self._complain(error)
+            return None
+
+    def _stall(self, cgroup: Cgroup) -> int:
+        try:
+            pressure = cgroup.read_memory_pressure()
+        except KernelFileError:
+            return 0  # no PSI on this node; the node's own reading says so once
+        return pressure.full.total_micros if pressure.full else 0
+
+    def _complain(self, error: KernelFileError) -> None:
+        """Say each complaint once; a node in trouble must not drown in its own log."""
+        self.unreadable += 1
+        text = str(error)
+        if text not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
+            self._complaints.add(text)
+            log.warning("not readable: %s", text)
+
+
+def container_names(found: PodCgroup, pod: Pod | None) -> dict[str, str]:
+    """What the containers of a pod's cgroup are called, by runtime id.
+
+    The pod's status says it. Without a status a pod of one container and one cgroup is clear too. What
+    remains (sandboxes, containers of pods not known yet) is called by its id.
+    """
+    names = {container.id: container.id for container in found.containers}
+    if pod is None:
+        return names
+    statuses = (
+        (*(pod.status.container_statuses or ()), *(pod.status.init_container_statuses or ()))
+        if pod.status
+        else ()
+    )
+    known = {
+        (status.container_id or "").partition("://")[2]: status.name
+        for status in statuses
+        if status.container_id
+    }
+    if known:
+        names.update({id_: known[id_] for id_ in names if id_ in known})
+    elif len(names) == 1 and len(pod.containers) == 1:
+        names = dict.fromkeys(names, pod.containers[0].name)
+    return names

@@ -1,0 +1,64 @@
+"""What the agent knows of its pods, kept current: facts for the rules, allowances for the containers."""
+
+import logging
+from collections.abc import Mapping
+
+from overbook.agent.pods import PodSource
+from overbook.core.allowance import SwapPolicy, allowances, pod_facts
+from overbook.core.errors import InvalidInput
+from overbook.core.guest import PodFacts
+from overbook.core.swap import SwapDecision
+
+log = logging.getLogger(__name__)
+
+
+class Guests:
+    """Facts and allowances of all pods, worked out again only when pods, RAM or swap changed.
+
+    Args:
+        source: where pods come from.
+        policy: how swap is given out.
+    """
+
+    def __init__(self, source: PodSource, policy: SwapPolicy) -> None:
+        self.source = source
+        self._policy = policy
+        self._node: tuple[int, int] | None = None
+        self._refused: dict[str, str] = {}
+        self.facts: Mapping[str, PodFacts] = {}
+        self.allowances: Mapping[tuple[str, str], SwapDecision] = {}
+
+    def refresh(self, node_memory_bytes: int, swap_bytes: int) -> bool:
+        """Look for changes; whether there were any."""
+        node = (node_memory_bytes, swap_bytes)
+        changed = self.source.refresh()
+        if not changed and node == self._node:
+            return False
+        if self._node is not None and node != self._node:
+            log.info(
+                "the node now has %d MiB of RAM and %d MiB of swap",
+                node_memory_bytes // 2**20,
+                swap_bytes // 2**20,
+            )
+        self._node = node
+        facts: dict[str, PodFacts] = {}
+        for uid, pod in self.source.pods.items():
+            annotations = self.source.namespaces.get(pod.metadata.namespace or "default")
+            try:
+                facts[uid] = pod_facts(pod, node_memory_bytes, self._policy, annotations)
+                self._refused.pop(uid, None)
+            except InvalidInput as error:
+                self._refuse(uid, pod.label, str(error))
+        self._refused = {uid: said for uid, said in self._refused.items() if uid in self.source.pods}
+        self.facts = facts
+        keys = [(uid, container.name) for uid, pod in facts.items() for container in pod.containers]
+        containers = [container for pod in facts.values() for container in pod.containers]
+        decided = allowances(containers, node_memory_bytes, swap_bytes, self._policy)
+        self.allowances = dict(zip(keys, decided, strict=True))
+        return True
+
+    def _refuse(self, uid: str, label: str, complaint: str) -> None:
+        """Leave a pod alone that makes no sense, and say so once."""
+        if self._refused.get(uid) != complaint:
+            self._refused[uid] = complaint
+            log.warning("pod %s is left alone: %s", label, complaint)

@@ -1,0 +1,150 @@
+"""The agent's settings: flags win over environment, environment over file, file over defaults."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from overbook.core.allowance import SwapPolicy
+from overbook.core.engine import ReclaimPolicy
+from overbook.core.errors import InvalidInput
+from overbook.core.pod import convert
+from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
+from overbook.kube.manifests import read_file
+
+Mode = Literal["Observe", "Enforce"]
+OnExit = Literal["Leave", "Restore"]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Everything that can be set.
+
+    Attributes:
+        mode: ``Observe`` decides and reports but changes nothing.
+        node_name: how this node is called in what is reported.
+        fsroot: where the host's file system is.
+        manifests: a directory of pod manifests.
+        interval_seconds: from tick to tick.
+        swap: who may swap and how much.
+        ruleset: when the node is in trouble and who goes first.
+        reclaim: what is tried before a guest goes.
+        grace_seconds: the most that a guest gets to end by itself, whatever its manifest says.
+        on_exit: what becomes of the swap limits that were written when the agent stops.
+        listen: address and port of metrics and health; empty: none.
+        record: a file for samples and decisions.
+        record_limit_bytes: it does not grow beyond this.
+        lock_memory: keep the agent's own memory out of swap.
+        verbosity: 0 quiet, 1 what is done, 2 details.
+    """
+
+    mode: Mode = "Enforce"
+    node_name: str = ""
+    fsroot: str = "/"
+    manifests: str | None = None
+    interval_seconds: float = 1.0
+    swap: SwapPolicy = SwapPolicy()
+    ruleset: Ruleset = DEFAULT_RULESET
+    reclaim: ReclaimPolicy = ReclaimPolicy()
+    grace_seconds: float = 10.0
+    on_exit: OnExit = "Leave"
+    listen: str = "127.0.0.1:9713"
+    record: str | None = None
+    record_limit_bytes: int = 256 * 2**20
+    lock_memory: bool = True
+    verbosity: int = 1
+
+    def check(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            InvalidInput: a setting out of range.
+        """
+        if not 0.1 <= self.interval_seconds <= 60:
+            raise InvalidInput("intervalSeconds", self.interval_seconds, "0.1 to 60 seconds")
+        if not 0 <= self.grace_seconds <= 3600:
+            raise InvalidInput("graceSeconds", self.grace_seconds, "0 to 3600 seconds")
+        self.swap.check()
+        self.ruleset.check()
+
+
+ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
+    "MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND": ("max_average_swap_in_pages_per_second", float),
+    "MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND": ("max_average_swap_out_pages_per_second", float),
+    "SWAP_UTILIZATION_THRESHOLD_FACTOR": ("swap_utilization_threshold_factor", float),
+    "AVERAGE_WINDOW_SIZE_SECONDS": ("average_window_size_seconds", float),
+    "VERBOSITY": ("verbosity", int),
+    "FSROOT": ("fsroot", str),
+    "NODE_NAME": ("node_name", str),
+}
+"""The original agent's variables, and the setting that each stands for."""
+
+_IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
+_IN_RULESET: Final = {"rank"}
+_IN_DETECTORS: Final[Mapping[str, tuple[type[SwapTraffic | SwapOccupancy], str]]] = {
+    "max_average_swap_in_pages_per_second": (SwapTraffic, "in_pages_per_second"),
+    "max_average_swap_out_pages_per_second": (SwapTraffic, "out_pages_per_second"),
+    "average_window_size_seconds": (SwapTraffic, "window_seconds"),
+    "swap_utilization_threshold_factor": (SwapOccupancy, "threshold_factor"),
+}
+
+
+def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+    """All settings from their three sources.
+
+    Args:
+        path: a YAML or JSON file with the fields of :class:`Settings`, or ``None``.
+        environment: the process's.
+        flags: what was given on the command line, by field name; absent where it was not given.
+
+    Raises:
+        InvalidInput: a value that cannot be, or a field that does not exist.
+        OSError: the file cannot be read.
+    """
+    settings = _from_file(path) if path else Settings()
+    for variable, (field, kind) in ENVIRONMENT.items():
+        text = environment.get(variable)
+        if text:
+            settings = _with(settings, field, _converted(variable, text, kind))
+    for field, value in flags.items():
+        settings = _with(settings, field, value)
+    settings.check()
+    return settings
+
+
+def _from_file(path: str) -> Settings:
+    documents = list(read_file(path))
+    if len(documents) != 1:
+        raise InvalidInput(path, f"{len(documents)} documents", "one document with settings")
+    return convert(documents[0].manifest, Settings, path)
+
+
+def _converted(variable: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise InvalidInput(f"environment variable {variable}", text, "a number") from error
+
+
+def _with(settings: Settings, field: str, value: Any) -> Settings:
+    """The settings with one changed, wherever it lives."""
+    replace = msgspec.structs.replace
+    if field in _IN_SWAP:
+        return replace(settings, swap=replace(settings.swap, **{field: value}))
+    if field in _IN_RULESET:
+        return replace(settings, ruleset=replace(settings.ruleset, **{field: value}))
+    if field in _IN_DETECTORS:
+        kind, part = _IN_DETECTORS[field]
+        return replace(settings, ruleset=_detectors_changed(settings.ruleset, kind, part, value))
+    return replace(settings, **{field: value})
+
+
+def _detectors_changed(
+    ruleset: Ruleset, kind: type[SwapTraffic | SwapOccupancy], field: str, value: float
+) -> Ruleset:
+    replace = msgspec.structs.replace
+
+    def group_changed(group: Group) -> Group:
+        return Group(all=tuple(replace(d, **{field: value}) if isinstance(d, kind) else d for d in group.all))
+
+    rules = tuple(replace(rule, any=tuple(map(group_changed, rule.any))) for rule in ruleset.rules)
+    return replace(ruleset, rules=rules)

@@ -1,0 +1,132 @@
+"""``overbook agent``: watch this node, keep its swap limits, relieve it when it is in trouble."""
+
+import argparse
+
+EXAMPLES = """examples:
+  overbook agent --manifests /etc/overbook/pods --mode observe
+      decide and report, change nothing
+  overbook agent --manifests pods/ --percent 150 --allowance whole --record night.jsonl
+      keep swap limits, act, and record for `overbook replay`
+  overbook agent --config agent.yaml --check-config
+      show the settings that would be used, and stop
+
+The original agent's variables are understood: MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND,
+MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND, SWAP_UTILIZATION_THRESHOLD_FACTOR,
+AVERAGE_WINDOW_SIZE_SECONDS, VERBOSITY, FSROOT, NODE_NAME. Flags win over them, they win over the file.
+
+While it runs: http://127.0.0.1:9713/metrics, /healthz, /readyz, /decisions.
+"""
+
+
+def _mode(text: str) -> str:
+    return text.capitalize()
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command. Every flag's default is "not given", so that file and environment count."""
+    parser = subparsers.add_parser(
+        "agent",
+        help="watch this node and keep it safe",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--config", metavar="FILE", default=None, help="settings as YAML or JSON")
+    parser.add_argument(
+        "--check-config", action="store_true", default=False, help="show the resulting settings and stop"
+    )
+    parser.add_argument("--manifests", metavar="DIR", help="this node's pods, as manifests")
+    parser.add_argument(
+        "--mode",
+        type=_mode,
+        choices=["Observe", "Enforce"],
+        help="Observe changes nothing (default: Enforce)",
+    )
+    parser.add_argument(
+        "--interval", dest="interval_seconds", type=float, metavar="SECONDS", help="default: 1"
+    )
+    swap = parser.add_argument_group("swap")
+    swap.add_argument("--eligibility", choices=["BurstableVirtualMachines", "Burstable"], help="who may swap")
+    swap.add_argument("--allowance", choices=["proportional", "whole", "pooled"], help="how much each gets")
+    swap.add_argument("--pooled-share", type=float, metavar="0-1", help="of the node's swap (default: 0.5)")
+    swap.add_argument("--percent", type=int, help="memoryOvercommitPercentage of the cluster (default: 100)")
+    swap.add_argument(
+        "--on-exit",
+        type=_mode,
+        choices=["Leave", "Restore"],
+        help="swap limits when stopped (default: Leave)",
+    )
+    rules = parser.add_argument_group("rules")
+    rules.add_argument(
+        "--max-average-swap-in-pages-per-second", type=float, metavar="N", help="default: 1000"
+    )
+    rules.add_argument(
+        "--max-average-swap-out-pages-per-second", type=float, metavar="N", help="default: 1000"
+    )
+    rules.add_argument("--swap-utilization-threshold-factor", type=float, metavar="0-1", help="default: 0.8")
+    rules.add_argument("--average-window-size-seconds", type=float, metavar="SECONDS", help="default: 30")
+    rules.add_argument("--rank", choices=["culprit", "original"], help="who goes first (default: culprit)")
+    rules.add_argument(
+        "--grace", dest="grace_seconds", type=float, metavar="SECONDS", help="a guest's most (default: 10)"
+    )
+    other = parser.add_argument_group("other")
+    other.add_argument("--record", metavar="FILE", help="write samples and decisions, for overbook replay")
+    other.add_argument("--listen", metavar="HOST:PORT", help='"" for none (default: 127.0.0.1:9713)')
+    other.add_argument("--fsroot", metavar="DIR", help="where the host's file system is (default: /)")
+    other.add_argument("--node-name", help="how this node is called (default: its host name)")
+    other.add_argument(
+        "--no-lock-memory", dest="lock_memory", action="store_false", help="allow it to be swapped"
+    )
+    other.add_argument("-v", "--verbosity", type=int, metavar="0-2", help="how much is logged (default: 1)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM."""
+    import logging
+    import os
+    import sys
+
+    import msgspec
+
+    from overbook.agent.loop import Agent, Loop
+    from overbook.agent.pods import ManifestDirectory
+    from overbook.agent.settings import load
+    from overbook.agent.survival import lock_memory, lower_oom_score, raise_descriptor_limit
+    from overbook.core.errors import InvalidInput
+    from overbook.kernel.cgroup_version import check_cgroup2
+
+    ours = {"command", "run", "config", "check_config"}
+    flags = {name: value for name, value in vars(args).items() if name not in ours}
+    settings = load(args.config, os.environ, flags)
+    if args.check_config:
+        print(msgspec.json.format(msgspec.json.encode(settings), indent=2).decode())
+        return 0
+    if settings.manifests is None:
+        raise InvalidInput("--manifests", None, "a directory with this node's pods as manifests")
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=[logging.WARNING, logging.INFO, logging.DEBUG][max(0, min(2, settings.verbosity))],
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    log = logging.getLogger("overbook")
+    check_cgroup2(settings.fsroot)
+    source = ManifestDirectory(settings.manifests)
+    agent = Agent(settings, source)
+    loop = Loop(agent, settings)
+    raise_descriptor_limit()
+    locked = settings.lock_memory and lock_memory()
+    if settings.mode == "Enforce":
+        lower_oom_score()
+    log.info(
+        "watching %s: %d pods known, %s, %s to %s pods, memory %s",
+        settings.node_name or os.uname().nodename,
+        len(source.pods),
+        settings.mode,
+        f"{settings.swap.allowance} swap",
+        settings.swap.eligibility,
+        "locked" if locked else "not locked",
+    )
+    loop.run()
+    return 0
