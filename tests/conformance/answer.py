@@ -16,6 +16,8 @@ from overbook.core.pod import Container, Pod, convert
 from overbook.core.qos import is_critical, is_node_critical, oom_score_adj, qos_class
 from overbook.core.resources import Amounts, pod_limits, pod_requests
 from overbook.core.swap import limited_swap
+from overbook.core.vm import decode_virtual_machine
+from overbook.core.vm_memory import LauncherPolicy, launcher_memory
 
 Answer = Callable[[dict[str, Any]], Any]
 
@@ -110,10 +112,31 @@ def _amounts(given: Amounts) -> dict[str, int]:
     return {"cpuMilli": given.cpu_milli or 0, "memoryBytes": given.memory_bytes or 0}
 
 
+def answer_vm_memory(question: dict[str, Any]) -> dict[str, Any]:
+    answer = launcher_memory(
+        decode_virtual_machine(question["vmi"]),
+        LauncherPolicy(
+            percent=question["memoryOvercommitPercentage"],
+            overhead_ratio=question.get("additionalGuestMemoryOverheadRatio"),
+        ),
+        architecture=question["architecture"],
+    )
+    return {
+        "limits": _given(answer.resources.limits),
+        "memoryOverheadBytes": answer.overhead_bytes,
+        "requests": _given(answer.resources.requests),
+    }
+
+
+def _given(given: Amounts) -> dict[str, int | None]:
+    return {"cpuMilli": given.cpu_milli, "memoryBytes": given.memory_bytes}
+
+
 ANSWERS: dict[str, Answer] = {
     "cpu-weight": answer_cpu_weight,
     "pods": answer_pods,
     "quantity": answer_quantity,
+    "vm-memory": answer_vm_memory,
 }
 
 
