@@ -6,12 +6,16 @@ only translates shapes.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from overbook.core import quantity
 from overbook.core.cgroup_values import container_values, cpu_weight_of_runtime, pod_values
 from overbook.core.errors import InvalidInput
+from overbook.core.limit_range import LimitRange, bounds
+from overbook.core.override import override
+from overbook.core.override_patch import patch_operations
+from overbook.core.override_rules import OverridePolicy
 from overbook.core.pod import Container, Pod, convert
 from overbook.core.qos import is_critical, is_node_critical, oom_score_adj, qos_class
 from overbook.core.resources import Amounts, pod_limits, pod_requests
@@ -132,8 +136,31 @@ def _given(given: Amounts) -> dict[str, int | None]:
     return {"cpuMilli": given.cpu_milli, "memoryBytes": given.memory_bytes}
 
 
+def answer_override(question: dict[str, Any]) -> dict[str, Any]:
+    ranges = [convert(item, LimitRange, "LimitRange") for item in question["limitRanges"] or ()]
+    policy = convert(question["override"], OverridePolicy, "override")
+    pod = convert(question["pod"], Pod, "Pod")
+    document = json.loads(json.dumps(question["pod"]))
+    apply_patch(document, patch_operations(pod, override(pod, policy, bounds(ranges), bounds(ranges, "Pod"))))
+    return document  # type: ignore[no-any-return]
+
+
+def apply_patch(document: Any, operations: Iterable[Mapping[str, Any]]) -> None:
+    """JSON patch (RFC 6902) as far as objects and ``add`` go."""
+    for operation in operations:
+        *parents, last = [
+            part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]
+        ]
+        target = document
+        for part in parents:
+            target = target[int(part)] if isinstance(target, list) else target[part]
+        assert operation["op"] == "add"
+        target[last] = operation["value"]
+
+
 ANSWERS: dict[str, Answer] = {
     "cpu-weight": answer_cpu_weight,
+    "override": answer_override,
     "pods": answer_pods,
     "quantity": answer_quantity,
     "vm-memory": answer_vm_memory,
