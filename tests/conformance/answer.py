@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from overbook.core import quantity
 from overbook.core.cgroup_values import container_values, cpu_weight_of_runtime, pod_values
 from overbook.core.errors import InvalidInput
@@ -18,6 +20,7 @@ from overbook.core.override_patch import patch_operations
 from overbook.core.override_rules import OverridePolicy
 from overbook.core.pod import Container, Pod, convert
 from overbook.core.qos import is_critical, is_node_critical, oom_score_adj, qos_class
+from overbook.core.rank_original import MemoryUsage, rank_input, rank_original
 from overbook.core.resources import Amounts, pod_limits, pod_requests
 from overbook.core.swap import limited_swap
 from overbook.core.vm import decode_virtual_machine
@@ -158,8 +161,24 @@ def apply_patch(document: Any, operations: Iterable[Mapping[str, Any]]) -> None:
         target[last] = operation["value"]
 
 
+def answer_eviction_order(question: dict[str, Any]) -> list[str]:
+    candidates = []
+    for manifest in question["pods"]:
+        pod = convert(manifest, Pod, "Pod")
+        stats = question["usage"].get(pod.metadata.name)
+        per_container = {name: _usage(one) for name, one in (stats or {}).get("containers", {}).items()}
+        candidate = rank_input(pod, _usage(stats) if stats else None, per_container)
+        candidates.append(msgspec.structs.replace(candidate, key=pod.metadata.name))
+    return [candidate.key for candidate in rank_original(candidates)]
+
+
+def _usage(stats: dict[str, Any]) -> MemoryUsage:
+    return MemoryUsage(stats["workingSetBytes"], stats["swapBytes"])
+
+
 ANSWERS: dict[str, Answer] = {
     "cpu-weight": answer_cpu_weight,
+    "eviction-order": answer_eviction_order,
     "override": answer_override,
     "pods": answer_pods,
     "quantity": answer_quantity,
