@@ -6,7 +6,7 @@ only translates shapes.
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -14,8 +14,13 @@ import msgspec
 from overbook.core import quantity
 from overbook.core.cgroup_values import container_values, cpu_weight_of_runtime, pod_values
 from overbook.core.errors import InvalidInput
+from overbook.core.limit_range import LimitRange, bounds
+from overbook.core.override import override
+from overbook.core.override_patch import patch_operations
+from overbook.core.override_rules import OverridePolicy
 from overbook.core.pod import Container, Pod, convert
 from overbook.core.qos import is_critical, is_node_critical, oom_score_adj, qos_class
+from overbook.core.rank_original import MemoryUsage, rank_input, rank_original
 from overbook.core.resources import (
     Amounts,
     pod_level_resources,
@@ -24,6 +29,8 @@ from overbook.core.resources import (
     pod_requests,
 )
 from overbook.core.swap import limited_swap
+from overbook.core.vm import decode_virtual_machine
+from overbook.core.vm_memory import LauncherPolicy, launcher_memory
 
 Answer = Callable[[dict[str, Any]], Any]
 
@@ -149,10 +156,70 @@ def _amounts(given: Amounts) -> dict[str, int]:
     return {"cpuMilli": given.cpu_milli or 0, "memoryBytes": given.memory_bytes or 0}
 
 
+def answer_vm_memory(question: dict[str, Any]) -> dict[str, Any]:
+    answer = launcher_memory(
+        decode_virtual_machine(question["vmi"]),
+        LauncherPolicy(
+            percent=question["memoryOvercommitPercentage"],
+            overhead_ratio=question.get("additionalGuestMemoryOverheadRatio"),
+        ),
+        architecture=question["architecture"],
+    )
+    return {
+        "limits": _given(answer.resources.limits),
+        "memoryOverheadBytes": answer.overhead_bytes,
+        "requests": _given(answer.resources.requests),
+    }
+
+
+def _given(given: Amounts) -> dict[str, int | None]:
+    return {"cpuMilli": given.cpu_milli, "memoryBytes": given.memory_bytes}
+
+
+def answer_override(question: dict[str, Any]) -> dict[str, Any]:
+    ranges = [convert(item, LimitRange, "LimitRange") for item in question["limitRanges"] or ()]
+    policy = convert(question["override"], OverridePolicy, "override")
+    pod = convert(question["pod"], Pod, "Pod")
+    document = json.loads(json.dumps(question["pod"]))
+    apply_patch(document, patch_operations(pod, override(pod, policy, bounds(ranges), bounds(ranges, "Pod"))))
+    return document  # type: ignore[no-any-return]
+
+
+def apply_patch(document: Any, operations: Iterable[Mapping[str, Any]]) -> None:
+    """JSON patch (RFC 6902) as far as objects and ``add`` go."""
+    for operation in operations:
+        *parents, last = [
+            part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]
+        ]
+        target = document
+        for part in parents:
+            target = target[int(part)] if isinstance(target, list) else target[part]
+        assert operation["op"] == "add"
+        target[last] = operation["value"]
+
+
+def answer_eviction_order(question: dict[str, Any]) -> list[str]:
+    candidates = []
+    for manifest in question["pods"]:
+        pod = convert(manifest, Pod, "Pod")
+        stats = question["usage"].get(pod.metadata.name)
+        per_container = {name: _usage(one) for name, one in (stats or {}).get("containers", {}).items()}
+        candidate = rank_input(pod, _usage(stats) if stats else None, per_container)
+        candidates.append(msgspec.structs.replace(candidate, key=pod.metadata.name))
+    return [candidate.key for candidate in rank_original(candidates)]
+
+
+def _usage(stats: dict[str, Any]) -> MemoryUsage:
+    return MemoryUsage(stats["workingSetBytes"], stats["swapBytes"])
+
+
 ANSWERS: dict[str, Answer] = {
     "cpu-weight": answer_cpu_weight,
+    "eviction-order": answer_eviction_order,
+    "override": answer_override,
     "pods": answer_pods,
     "quantity": answer_quantity,
+    "vm-memory": answer_vm_memory,
 }
 
 
