@@ -15,6 +15,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.guest import ContainerFacts, PodFacts
 from overbook.core.pod import Container, Pod
 from overbook.core.qos import is_critical, qos_class
+from overbook.core.rank_original import original_request_bytes
 from overbook.core.resources import container_resources, pod_requests
 from overbook.core.swap import (
     SWAP_ANNOTATION,
@@ -116,6 +117,7 @@ def pod_facts(
         critical=is_critical(pod),
         virtual_machine=virtual_machine,
         memory_request_bytes=pod_requests(pod).memory_bytes or 0,
+        original_request_bytes=original_request_bytes(pod),
         containers=containers,
         grace_seconds=max(0, _or(pod.spec.termination_grace_period_seconds, 30)),
     )

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from overbook.core.rank_culprit import Candidate
+from overbook.core.candidate import Candidate
 
 
 class Finding(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -10,16 +10,19 @@ from typing import Final, Literal
 
 import msgspec
 
+from overbook.core.candidate import Candidate, candidates
 from overbook.core.decision import Decision, Finding, ReclaimStep
 from overbook.core.guest import PodFacts
 from overbook.core.history import History
 from overbook.core.model import NodeModel, PodModel, node_model, pod_models
-from overbook.core.rank_culprit import PAGE_BYTES, Candidate, rank_culprit
+from overbook.core.rank_culprit import rank_culprit
+from overbook.core.rank_original import MemoryUsage, RankInput, rank_original
 from overbook.core.ruleset import Rule, Ruleset
 from overbook.core.sample import Sample
 
 ReliefState = Literal["idle", "active"]
 
+PAGE_BYTES: Final = 4096
 COLD_REFAULTS_PER_SECOND: Final = 20.0
 """A pod whose memory comes back faster than this is in use; pushing it out again would only stir."""
 
@@ -105,17 +108,24 @@ class Engine:
         models: Mapping[str, PodModel],
         facts: Mapping[str, PodFacts],
     ) -> Decision | None:
-        candidates = self.rank(models, facts)
-        eligible = [candidate for candidate in candidates if not candidate.excluded]
+        ranked = self.rank(models, facts)
+        eligible = [candidate for candidate in ranked if not candidate.excluded]
         if not eligible:
-            return self._wait(sample, fired, "no pod may be asked to go", candidates)
+            return self._wait(sample, fired, "no pod may be asked to go", ranked)
         self._reclaiming_since = None
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
-        return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=candidates)
+        return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
 
     def rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
         """Everyone in the order in which they would go, the excluded last."""
-        return rank_culprit(facts, models, self._excluded(facts))
+        found = candidates(facts, models, self._excluded(facts))
+        if self.ruleset.rank == "original":
+            by_uid = {candidate.uid: candidate for candidate in sorted(found, key=lambda c: c.label)}
+            inputs = [_rank_input(models[uid], facts[uid]) for uid in by_uid]
+            found = [by_uid[ranked.key] for ranked in rank_original(inputs)]
+        else:
+            found = rank_culprit(found)
+        return tuple(sorted(found, key=lambda candidate: bool(candidate.excluded)))
 
     def _finding(self, rule: Rule, node: NodeModel) -> Finding | None:
         for group in rule.any:
@@ -192,6 +202,20 @@ class Engine:
             free_bytes=node.swap_free_bytes,
             seconds=max(1.0, now - self.history.samples[0].at_seconds),
         )
+
+
+def _rank_input(model: PodModel, facts: PodFacts) -> RankInput:
+    limits = {container.name: container.memory_limit_bytes for container in facts.containers}
+    return RankInput(
+        key=model.uid,
+        priority=facts.priority,
+        request_bytes=facts.original_request_bytes,
+        over_limit=any(
+            (limit := limits.get(name)) is not None and working_set + swap > limit
+            for name, working_set, swap in model.containers
+        ),
+        usage=MemoryUsage(model.working_set_bytes, model.swap_bytes),
+    )
 
 
 def _coldest(

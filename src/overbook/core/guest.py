@@ -36,6 +36,7 @@ class PodFacts(msgspec.Struct, frozen=True, gc=False):
         critical: never evicted, never swapped (static, mirror, or of a system priority).
         virtual_machine: made by KubeVirt for a virtual machine.
         memory_request_bytes: the effective request, overhead included.
+        original_request_bytes: the request as the original agent sums it, for its rank.
         containers: init containers, then the regular ones.
         grace_seconds: its ``terminationGracePeriodSeconds``.
     """
@@ -47,5 +48,6 @@ class PodFacts(msgspec.Struct, frozen=True, gc=False):
     critical: bool = False
     virtual_machine: bool = False
     memory_request_bytes: int = 0
+    original_request_bytes: int = 0
     containers: tuple[ContainerFacts, ...] = ()
     grace_seconds: int = 30

@@ -4,88 +4,18 @@ Pods over their request come before those within it; lower priority before highe
 larger share of what hurts now: memory coming back from swap (refaults) and memory newly taken (growth).
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable
 
-import msgspec
-
-from overbook.core.guest import PodFacts
-from overbook.core.model import PodModel, shares
-
-PAGE_BYTES: Final = 4096
+from overbook.core.candidate import Candidate
 
 
-class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A pod that could be asked to go, with the numbers that place it.
-
-    Attributes:
-        uid: its UID.
-        label: ``namespace/name``.
-        usage_bytes: memory and swap together.
-        over_request_bytes: usage beyond its request; negative: within it.
-        priority: its priority.
-        growth_share: its part (0–1) of all growth in the window.
-        refault_share: its part (0–1) of all refaults in the window.
-        excluded: why it is never chosen; empty where it may be.
-    """
-
-    uid: str
-    label: str
-    usage_bytes: int
-    over_request_bytes: int
-    priority: int
-    growth_share: float = 0.0
-    refault_share: float = 0.0
-    excluded: str = ""
-
-    @property
-    def blame(self) -> float:
-        """Both shares together, 0–2."""
-        return self.growth_share + self.refault_share
-
-    @property
-    def sentence(self) -> str:
-        """The numbers that count, for people."""
-        over = self.over_request_bytes / 2**20
-        held = f"{over:.0f} MiB over its request" if over > 0 else f"{-over:.0f} MiB within its request"
-        return (
-            f"{held}, priority {self.priority}, {100 * self.growth_share:.0f} % of the growth, "
-            f"{100 * self.refault_share:.0f} % of the refaults"
-        )
+def rank_culprit(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates in the order in which they would be asked to go."""
+    return sorted(candidates, key=_key)
 
 
-def rank_culprit(
-    facts: Mapping[str, PodFacts], models: Mapping[str, PodModel], excluded: Mapping[str, str]
-) -> tuple[Candidate, ...]:
-    """All pods in the order in which they would be asked to go; the excluded ones last.
-
-    Args:
-        facts: what is known of each pod, by UID. A pod without facts is nobody's to judge.
-        models: what each pod does, by UID.
-        excluded: why a pod must not be chosen, by UID.
-    """
-    known = {uid: model for uid, model in models.items() if uid in facts}
-    growth = shares({uid: model.growth_bytes for uid, model in known.items()})
-    refaults = shares({uid: model.refaults for uid, model in known.items()})
-    candidates = [
-        Candidate(
-            uid=uid,
-            label=facts[uid].label,
-            usage_bytes=model.usage_bytes,
-            over_request_bytes=model.usage_bytes - facts[uid].memory_request_bytes,
-            priority=facts[uid].priority,
-            growth_share=growth[uid],
-            refault_share=refaults[uid],
-            excluded=excluded.get(uid, ""),
-        )
-        for uid, model in known.items()
-    ]
-    return tuple(sorted(candidates, key=_order))
-
-
-def _order(candidate: Candidate) -> tuple[bool, bool, int, float, int, str]:
+def _key(candidate: Candidate) -> tuple[bool, int, float, int, str]:
     return (
-        bool(candidate.excluded),
         candidate.over_request_bytes <= 0,
         candidate.priority,
         # Rounded, so that a share's last digit never decides; then who holds more, then the name.
