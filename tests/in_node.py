@@ -5,8 +5,8 @@ among its output; here each waits until its test's turn in the host's session. T
 the start of the session, so that it boots while other tests run.
 """
 
+import ast
 import faulthandler
-import json
 import os
 import sys
 import tempfile
@@ -49,16 +49,23 @@ def spec_of(marker: pytest.Mark) -> NodeSpec:
     unknown = [*marker.args, *(set(marker.kwargs) - set(arguments))]
     if unknown:
         raise InvalidInput("mark.node", unknown[0], f"keyword arguments out of {', '.join(arguments)}")
-    chosen: dict[str, Any] = arguments | marker.kwargs
+    chosen: dict[str, Any] = {**arguments, **marker.kwargs}
     if chosen["cgroup"] not in _CGROUP_VERSIONS:
         raise InvalidInput("mark.node: cgroup", chosen["cgroup"], 'one of "v1" and "v2"')
     return NodeSpec(
-        memory_bytes=quantity.parse(chosen["memory"]).value(),
-        swap_bytes=quantity.parse(chosen["swap"]).value(),
+        memory_bytes=_size("memory", chosen["memory"]),
+        swap_bytes=_size("swap", chosen["swap"]),
         cpus=chosen["cpus"],
         psi=chosen["psi"],
         cgroup_version=1 if chosen["cgroup"] == "v1" else 2,
     )
+
+
+def _size(argument: str, text: str) -> int:
+    try:
+        return quantity.parse(text).value()
+    except InvalidInput as error:
+        raise error.inside(f"mark.node: {argument}") from error
 
 
 def describe(spec: NodeSpec) -> str:
@@ -94,15 +101,16 @@ class Batch:
         self._ending: Ending | None = None
         self._output: deque[str] = deque(maxlen=_OUTPUT_TAIL_LINES)
         self._current: str | None = None
+        self._explained = False
 
     def take_line(self, line: str) -> None:
         """Take a line of the node's output: a message, or what its pytest prints."""
         printed, mark, message = line.partition(_MESSAGE)
         with self._changed:
-            if printed:
-                self._output.append(printed)
             if mark:
-                self._take_message(json.loads(message))
+                self._take_message(ast.literal_eval(message))
+            else:
+                self._output.append(printed)
             self._changed.notify_all()
 
     def end(self, reason: str, *, unavailable: bool = False) -> None:
@@ -123,9 +131,11 @@ class Batch:
             reports = self._reports.get(nodeid, [])
             return reports, None if nodeid in self._finished else self._ending
 
-    def was_running(self, nodeid: str) -> bool:
-        """Whether this is the test that the node was in when it ended."""
-        return self._current == nodeid
+    def explain(self, nodeid: str, ending: Ending) -> str:
+        """Why a test has no result: the node's last lines for the first one, a sentence for the others."""
+        text = ending.text.partition("\n")[0] if self._explained else ending.text
+        self._explained = True
+        return f"the node ended in the middle of this test: {text}" if nodeid == self._current else text
 
     def _take_message(self, message: dict[str, Any]) -> None:
         nodeid = message["nodeid"]
@@ -190,7 +200,8 @@ class NodeTests:
             report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
             hook.pytest_runtest_logreport(report=report)
         if ending is not None:
-            report = _report_without_node(item, ending, was_running=batch.was_running(item.nodeid))
+            text = batch.explain(item.nodeid, ending)
+            report = _report_without_node(item, text, skipped=ending.unavailable and not _in_ci())
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -243,10 +254,12 @@ class NodeTests:
         )
 
 
-def _report_without_node(item: pytest.Item, ending: Ending, *, was_running: bool) -> pytest.TestReport:
+def _in_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+def _report_without_node(item: pytest.Item, text: str, *, skipped: bool) -> pytest.TestReport:
     path, line, _ = item.location
-    skipped = ending.unavailable and os.environ.get("CI") != "true"
-    text = f"the node ended in the middle of this test: {ending.text}" if was_running else ending.text
     return pytest.TestReport(
         nodeid=item.nodeid,
         location=item.location,
@@ -277,6 +290,6 @@ class Messenger:
         self._send("finish", nodeid)
 
     def _send(self, kind: str, nodeid: str, **content: object) -> None:
-        message = json.dumps({"kind": kind, "nodeid": nodeid, **content})
-        self._stream.write(f"{_MESSAGE}{message}\n")
+        # Python's own notation keeps tuples apart from lists, as reports need; JSON would not.
+        self._stream.write(f"{_MESSAGE}{ {'kind': kind, 'nodeid': nodeid, **content}!r}\n")
         self._stream.flush()

@@ -22,26 +22,26 @@ def meminfo(key: str) -> int:
     raise KeyError(key)
 
 
-def test_the_root_cgroup_hands_memory_down():
+def test_the_root_cgroup_hands_memory_down() -> None:
     assert "memory" in (CGROUP / "cgroup.controllers").read_text().split()
     assert {"memory", "cpu", "io", "pids"} <= set((CGROUP / "cgroup.subtree_control").read_text().split())
 
 
-def test_pressure_is_reported():
+def test_pressure_is_reported() -> None:
     assert pathlib.Path("/proc/pressure/memory").read_text().startswith("some avg10=")
 
 
-def test_swap_is_on_and_as_large_as_asked_for():
+def test_swap_is_on_and_as_large_as_asked_for() -> None:
     _, disk = pathlib.Path("/proc/swaps").read_text().splitlines()
     assert disk.startswith("/dev/vda")
     assert meminfo("SwapTotal") == GIBIBYTE - os.sysconf("SC_PAGE_SIZE")  # the first page is the header
 
 
-def test_the_node_has_the_memory_asked_for():
+def test_the_node_has_the_memory_asked_for() -> None:
     assert meminfo("MemTotal") == pytest.approx(GIBIBYTE, rel=0.02)
 
 
-def test_swap_use_of_a_cgroup_stops_at_its_limit():
+def test_swap_use_of_a_cgroup_stops_at_its_limit() -> None:
     cgroup = CGROUP / "limited"
     cgroup.mkdir()
     (cgroup / "memory.max").write_text(str(64 * MEBIBYTE))
@@ -55,7 +55,9 @@ for start in range(0, n, {MEBIBYTE}):
     m[start : start + {MEBIBYTE} : 4096] = bytes(256)
     print(pathlib.Path({str(cgroup / "memory.swap.current")!r}).read_text().strip(), flush=True)
 """
-    toucher = subprocess.run([sys.executable, "-c", touch], stdout=subprocess.PIPE, text=True, check=False)
+    toucher = subprocess.run(  # noqa: S603 - the program above
+        [sys.executable, "-c", touch], stdout=subprocess.PIPE, text=True, check=False
+    )
     swapped = [int(line) for line in toucher.stdout.split()]
     assert toucher.returncode == -9  # the kernel's OOM killer
     assert 24 * MEBIBYTE < max(swapped) <= 32 * MEBIBYTE
@@ -63,7 +65,7 @@ for start in range(0, n, {MEBIBYTE}):
     remove(cgroup)
 
 
-def test_pages_reclaimed_on_request_come_back_from_swap():
+def test_pages_reclaimed_on_request_come_back_from_swap() -> None:
     cgroup = CGROUP / "reclaimed"
     cgroup.mkdir()
     home = CGROUP / "cgroup.procs"
@@ -79,7 +81,7 @@ def test_pages_reclaimed_on_request_come_back_from_swap():
 
 
 @pytest.mark.node(memory="512Mi", swap="0", psi=False, cgroup="v1")
-def test_an_older_kind_of_node_has_neither_cgroup2_nor_pressure_nor_swap():
+def test_an_older_kind_of_node_has_neither_cgroup2_nor_pressure_nor_swap() -> None:
     assert (CGROUP / "memory" / "memory.limit_in_bytes").exists()
     assert not pathlib.Path("/proc/pressure").exists()
     assert meminfo("SwapTotal") == 0

@@ -73,11 +73,11 @@ def run(args: argparse.Namespace) -> int:
     from overbook.sandbox.image import prepare
 
     try:
+        spec = None if args.verb == "prepare" else _spec(args)  # typing errors come before downloads
         image = prepare(install_packages=args.install_packages, say=_say)
-        if args.verb == "prepare":
+        if spec is None:
             print(f"the sandbox is ready: {image.kernel_name}, {image.qemu}")
             return 0
-        spec = _spec(args)
         with _share(args.share) as share:
             return _shell(image, spec, share) if args.verb == "shell" else _run(image, spec, share, args)
     except NodeError as error:

@@ -21,7 +21,7 @@ from overbook.sandbox.spec import NodeSpec
 OnLine = Callable[[str], None]
 OnStart = Callable[[float], None]
 
-_CONSOLE_TAIL_LINES = 40
+_CONSOLE_TAIL_LINES = 80
 
 
 class NodeResult(msgspec.Struct, frozen=True):
