@@ -1,0 +1,114 @@
+"""What a node is, and the emulator's command line that makes one."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
+
+_KERNEL_FIXED_BYTES = 48 * MEBIBYTE
+_PAGE_STRUCT_SHARE = 64  # 64 bytes of bookkeeping for each page of 4096
+
+OUTPUT_PORT = "overbook.output"
+HOST_TAG = "host"
+SHARE_TAG = "share"
+
+
+class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """An emulated node.
+
+    Attributes:
+        memory_bytes: What the node's MemTotal will be, give or take 2 %.
+        swap_bytes: Size of its swap disk `/dev/vda`; 0 for none.
+        swap_on: Whether the disk is in use when the command starts.
+        cpus: Number of CPUs. Each is a thread of the host, and 10 to 20 times slower than one.
+        psi: Whether the kernel reports pressure stall information.
+        cgroup_version: 2, or 1 for a node such as old distributions have.
+        kernel_arguments: More words for the kernel's command line.
+        boot_timeout_seconds: How long the boot may take.
+        timeout_seconds: How long the command may run after that.
+    """
+
+    memory_bytes: int = GIBIBYTE
+    swap_bytes: int = 512 * MEBIBYTE
+    swap_on: bool = True
+    cpus: int = 1
+    psi: bool = True
+    cgroup_version: Literal[1, 2] = 2
+    kernel_arguments: tuple[str, ...] = ()
+    boot_timeout_seconds: float = 120.0
+    timeout_seconds: float = 600.0
+
+
+def machine_memory_mebibytes(memory_bytes: int) -> int:
+    """RAM to give the machine so that the kernel, once it has taken its part, reports `memory_bytes`."""
+    machine = (memory_bytes + _KERNEL_FIXED_BYTES) * _PAGE_STRUCT_SHARE / (_PAGE_STRUCT_SHARE - 1)
+    return round(machine / MEBIBYTE)
+
+
+def kernel_command_line(spec: NodeSpec) -> str:
+    """The kernel's arguments: say little, end on a panic, and no mitigations, which cost time here."""
+    words = (
+        "console=ttyS0",
+        "quiet",
+        "panic=-1",
+        "mitigations=off",
+        f"psi={int(spec.psi)}",
+        *spec.kernel_arguments,
+    )
+    return " ".join(words)
+
+
+def qemu_argv(
+    spec: NodeSpec,
+    *,
+    qemu: str,
+    kernel: str,
+    initramfs: str,
+    share: str,
+    swap_disk: str | None,
+    output_fd: int | None,
+) -> list[str]:
+    """The command line that boots a node.
+
+    Args:
+        spec: The node.
+        qemu: Path of the emulator.
+        kernel: Path of the kernel.
+        initramfs: Path of the archive with the job in it.
+        share: Folder of the host that the node may write to.
+        swap_disk: Path of a raw disk image, or None where the node has none.
+        output_fd: A connected socket for the job's output; None leaves the console to a person.
+
+    Returns:
+        The arguments, the program first.
+    """
+    argv = [qemu, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
+    # Five-level page tables buy nothing here and cost a level at each emulated walk.
+    argv += ["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]
+    argv += ["-m", f"{machine_memory_mebibytes(spec.memory_bytes)}M", "-smp", str(spec.cpus)]
+    argv += ["-kernel", kernel, "-initrd", initramfs, "-append", kernel_command_line(spec)]
+    argv += _folder(HOST_TAG, "/", "readonly=on")
+    argv += _folder(SHARE_TAG, share)
+    if swap_disk is not None:
+        argv += ["-drive", f"file={_escaped(swap_disk)},format=raw,if=virtio,cache=unsafe,discard=unmap"]
+    if output_fd is None:
+        return [*argv, "-serial", "mon:stdio"]
+    argv += ["-serial", "stdio", "-device", "virtio-serial"]
+    argv += ["-chardev", f"socket,id=output,fd={output_fd}"]
+    return [*argv, "-device", f"virtserialport,chardev=output,name={OUTPUT_PORT}"]
+
+
+def _folder(tag: str, path: str, *options: str) -> Sequence[str]:
+    # security_model=none: files that the node's root makes belong to whoever started the emulator.
+    backend = ",".join(
+        ("local", f"id={tag}", f"path={_escaped(path)}", "security_model=none", "multidevs=remap", *options)
+    )
+    return "-fsdev", backend, "-device", f"virtio-9p-pci,fsdev={tag},mount_tag={tag}"
+
+
+def _escaped(path: str) -> str:
+    """A comma ends an option's value unless doubled."""
+    return path.replace(",", ",,")

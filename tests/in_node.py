@@ -1,0 +1,295 @@
+"""Tests marked `node` run inside an emulated node, and the host's session reports them as its own.
+
+The tests of one kind of node are handed to one pytest in one boot of it. That pytest sends its reports back
+among its output; here each waits until its test's turn in the host's session. The node runs in a thread from
+the start of the session, so that it boots while other tests run.
+"""
+
+import ast
+import faulthandler
+import os
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from overbook.core import quantity
+from overbook.core.errors import InvalidInput
+from overbook.sandbox.errors import NodeStoppedError, SandboxError, SandboxUnavailableError
+from overbook.sandbox.image import prepare
+from overbook.sandbox.job import IN_NODE_VARIABLE, Job
+from overbook.sandbox.node import Node
+from overbook.sandbox.spec import NodeSpec
+
+_MESSAGE = "\x1e"  # ASCII's record separator begins a message, which may follow an unfinished line
+_MESSAGE_FD = 9  # pytest's capturing takes 1 and 2
+_TEST_TIMEOUT_SECONDS = 180.0
+_OUTPUT_TAIL_LINES = 60
+
+_CGROUP_VERSIONS = {"v1": 1, "v2": 2}
+
+
+def inside() -> bool:
+    """Whether this process runs in a node."""
+    return IN_NODE_VARIABLE in os.environ
+
+
+def spec_of(marker: pytest.Mark) -> NodeSpec:
+    """Read `@pytest.mark.node(memory="1Gi", swap="1Gi", cpus=1, psi=True, cgroup="v2")`.
+
+    Raises:
+        InvalidInput: An argument is unknown or wrong.
+    """
+    arguments = {"memory": "1Gi", "swap": "1Gi", "cpus": 1, "psi": True, "cgroup": "v2"}
+    unknown = [*marker.args, *(set(marker.kwargs) - set(arguments))]
+    if unknown:
+        raise InvalidInput("mark.node", unknown[0], f"keyword arguments out of {', '.join(arguments)}")
+    chosen: dict[str, Any] = {**arguments, **marker.kwargs}
+    if chosen["cgroup"] not in _CGROUP_VERSIONS:
+        raise InvalidInput("mark.node: cgroup", chosen["cgroup"], 'one of "v1" and "v2"')
+    return NodeSpec(
+        memory_bytes=_size("memory", chosen["memory"]),
+        swap_bytes=_size("swap", chosen["swap"]),
+        cpus=chosen["cpus"],
+        psi=chosen["psi"],
+        cgroup_version=1 if chosen["cgroup"] == "v1" else 2,
+    )
+
+
+def _size(argument: str, text: str) -> int:
+    try:
+        return quantity.parse(text).value()
+    except InvalidInput as error:
+        raise error.inside(f"mark.node: {argument}") from error
+
+
+def describe(spec: NodeSpec) -> str:
+    """The node in a few words."""
+    words = [f"{quantity.binary(spec.memory_bytes)} memory", f"{quantity.binary(spec.swap_bytes)} swap"]
+    words += [f"{spec.cpus} CPUs"] if spec.cpus > 1 else []
+    words += [] if spec.psi else ["no PSI"]
+    words += ["cgroup v1"] if spec.cgroup_version == 1 else []
+    return ", ".join(words)
+
+
+class Ending(NamedTuple):
+    """Why a node has no more reports to give.
+
+    Attributes:
+        text: What happened, with the last lines of what the node said.
+        unavailable: Whether there was no node at all because this host cannot have one.
+    """
+
+    text: str
+    unavailable: bool = False
+
+
+class Batch:
+    """The tests of one kind of node, and the reports that have come back so far."""
+
+    def __init__(self, spec: NodeSpec) -> None:
+        self.spec = spec
+        self.items: list[pytest.Item] = []
+        self._changed = threading.Condition()
+        self._reports: dict[str, list[dict[str, Any]]] = {}
+        self._finished: set[str] = set()
+        self._ending: Ending | None = None
+        self._output: deque[str] = deque(maxlen=_OUTPUT_TAIL_LINES)
+        self._current: str | None = None
+        self._explained = False
+
+    def take_line(self, line: str) -> None:
+        """Take a line of the node's output: a message, or what its pytest prints."""
+        printed, mark, message = line.partition(_MESSAGE)
+        with self._changed:
+            if mark:
+                self._take_message(ast.literal_eval(message))
+            else:
+                self._output.append(printed)
+            self._changed.notify_all()
+
+    def end(self, reason: str, *, unavailable: bool = False) -> None:
+        """Say that no more reports will come."""
+        with self._changed:
+            text = "\n".join([reason, *(f"  {line}" for line in self._output)])
+            self._ending = Ending(text, unavailable)
+            self._changed.notify_all()
+
+    def wait(self, nodeid: str) -> tuple[list[dict[str, Any]], Ending | None]:
+        """Wait for a test's reports.
+
+        Returns:
+            Its reports, and how the node ended where that came before the last of them.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: nodeid in self._finished or self._ending is not None)
+            reports = self._reports.get(nodeid, [])
+            return reports, None if nodeid in self._finished else self._ending
+
+    def explain(self, nodeid: str, ending: Ending) -> str:
+        """Why a test has no result: the node's last lines for the first one, a sentence for the others."""
+        text = ending.text.partition("\n")[0] if self._explained else ending.text
+        self._explained = True
+        return f"the node ended in the middle of this test: {text}" if nodeid == self._current else text
+
+    def _take_message(self, message: dict[str, Any]) -> None:
+        nodeid = message["nodeid"]
+        match message["kind"]:
+            case "start":
+                self._current = nodeid
+            case "report":
+                self._reports.setdefault(nodeid, []).append(message["report"])
+            case "finish":
+                self._finished.add(nodeid)
+                self._current = None
+
+
+class NodeTests:
+    """The host's part: starts the nodes and reports their tests.
+
+    Args:
+        config: The session's configuration.
+        add_time: Receives the name and seconds of each boot.
+    """
+
+    def __init__(self, config: pytest.Config, add_time: Callable[[str, float], None]) -> None:
+        self._config = config
+        self._add_time = add_time
+        self._batches: dict[NodeSpec, Batch] = {}
+        self._batch_of: dict[str, Batch] = {}
+        self._worker: threading.Thread | None = None
+        self._node: Node | None = None
+        self._stopping = threading.Event()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            marker = item.get_closest_marker("node")
+            if marker is None:
+                continue
+            try:
+                spec = spec_of(marker)
+            except InvalidInput as error:
+                raise pytest.UsageError(f"{item.nodeid}: {error}") from error
+            batch = self._batches.setdefault(spec, Batch(spec))
+            batch.items.append(item)
+            self._batch_of[item.nodeid] = batch
+        rest = [item for item in items if item.nodeid not in self._batch_of]
+        items[:] = [*rest, *(item for batch in self._batches.values() for item in batch.items)]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        if self._batches and not session.testsfailed and not self._config.option.collectonly:
+            self._worker = threading.Thread(target=self._run_batches, name="nodes")
+            self._worker.start()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        batch = self._batch_of.get(item.nodeid)
+        if batch is None:
+            return None
+        hook = item.ihook
+        hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        reports, ending = batch.wait(item.nodeid)
+        for data in reports:
+            report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+            hook.pytest_runtest_logreport(report=report)
+        if ending is not None:
+            text = batch.explain(item.nodeid, ending)
+            report = _report_without_node(item, text, skipped=ending.unavailable and not _in_ci())
+            hook.pytest_runtest_logreport(report=report)
+        hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        self._stopping.set()
+        if (node := self._node) is not None:
+            node.stop()
+        if self._worker is not None:
+            self._worker.join()
+
+    def _run_batches(self) -> None:
+        for batch in self._batches.values():
+            reason, unavailable = "the node's pytest ended without a report of this test", False
+            try:
+                if not self._stopping.is_set():
+                    self._run_batch(batch)
+            except SandboxUnavailableError as error:
+                reason, unavailable = str(error), True
+            except NodeStoppedError:
+                reason = "the session ended first"
+            except SandboxError as error:
+                reason = str(error)
+            finally:  # a test must never wait for ever, whatever went wrong
+                batch.end(reason, unavailable=unavailable)
+
+    def _run_batch(self, batch: Batch) -> None:
+        image = prepare()
+        timeout_seconds = _TEST_TIMEOUT_SECONDS * (1 + len(batch.items))
+        spec = msgspec.structs.replace(batch.spec, timeout_seconds=timeout_seconds)
+        with tempfile.TemporaryDirectory(prefix="overbook-tests-") as share:
+            job = Job(
+                argv=self._argv(batch), share=share, environment={}, directory=str(self._config.rootpath)
+            )
+            self._node = Node(image, spec, job)
+            self._node.run(
+                batch.take_line,
+                lambda seconds: self._add_time(f"booting a node ({describe(spec)})", seconds),
+            )
+
+    def _argv(self, batch: Batch) -> tuple[str, ...]:
+        options = self._config.option
+        return (
+            *("/bin/sh", "-c", f'exec "$@" {_MESSAGE_FD}>&1', "sh"),
+            *(sys.executable, "-m", "pytest", "-q", "--no-header", "--no-summary", f"--tb={options.tbstyle}"),
+            *(("--showlocals",) if options.showlocals else ()),
+            *("-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
+            *(item.nodeid for item in batch.items),
+        )
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+def _report_without_node(item: pytest.Item, text: str, *, skipped: bool) -> pytest.TestReport:
+    path, line, _ = item.location
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome="skipped" if skipped else "failed",
+        longrepr=(path, line or 0, text) if skipped else text,
+        when="call",
+    )
+
+
+class Messenger:
+    """The node's part: sends each report to the host, and ends a test that takes too long."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._stream = open(_MESSAGE_FD, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - kept
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        faulthandler.dump_traceback_later(_TEST_TIMEOUT_SECONDS, exit=True, file=_MESSAGE_FD)
+        self._send("start", nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self._send("report", report.nodeid, report=data)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        self._send("finish", nodeid)
+
+    def _send(self, kind: str, nodeid: str, **content: object) -> None:
+        # Python's own notation keeps tuples apart from lists, as reports need; JSON would not.
+        self._stream.write(f"{_MESSAGE}{ {'kind': kind, 'nodeid': nodeid, **content}!r}\n")
+        self._stream.flush()

@@ -1,0 +1,64 @@
+import pathlib
+import re
+import subprocess
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from overbook.sandbox.errors import SandboxError
+from overbook.sandbox.job import Job, job_archive
+from overbook.sandbox.spec import NodeSpec
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+
+
+@pytest.fixture
+def job(tmp_path: pathlib.Path) -> Job:
+    return Job(argv=("true",), share=str(tmp_path), environment={}, directory="/")
+
+
+def script_of(job: Job, spec: NodeSpec | None = None) -> str:
+    archive = job_archive(job, spec or NodeSpec(), "marker")
+    found = re.search(rb"job\.sh\0\0*(marker=.*\n}\n)", archive, re.DOTALL)
+    assert found is not None
+    return found[1].decode()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(words=st.lists(WORDS, min_size=1), variable=WORDS)
+def test_words_and_variables_arrive_unchanged(job: Job, words: list[str], variable: str) -> None:
+    job = msgspec.structs.replace(
+        job,
+        argv=("sh", "-c", 'for word in "$@" "$CHOSEN"; do printf "%s\\0" "$word"; done', "sh", *words),
+        environment={"CHOSEN": variable},
+    )
+    shell = subprocess.run(  # noqa: S603 - the script under test
+        ["/bin/sh", "-c", f"{script_of(job)}\njob"], capture_output=True, check=True
+    )
+    assert shell.stdout.decode().split("\0") == [*words, variable, ""]
+
+
+def test_the_start_is_told_about_the_node(job: Job) -> None:
+    assert "cgroup_version=1\n" in script_of(job, NodeSpec(cgroup_version=1))
+    assert "swap=on\n" in script_of(job)
+    assert "swap=off\n" in script_of(job, NodeSpec(swap_on=False))
+    assert "swap=off\n" in script_of(job, NodeSpec(swap_bytes=0))
+
+
+def test_the_job_can_tell_that_it_is_in_a_node(job: Job) -> None:
+    assert "export OVERBOOK_IN_NODE=1\n" in script_of(job)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"argv": ()}, "no command"),
+        ({"share": "/nowhere"}, "/nowhere: the folder to share"),
+        ({"environment": {"a b": "c"}}, "'a b' is no name"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(job: Job, change: dict[str, object], complaint: str) -> None:
+    with pytest.raises(SandboxError, match=complaint):
+        script_of(msgspec.structs.replace(job, **change))

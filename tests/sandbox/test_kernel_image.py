@@ -1,0 +1,124 @@
+import lzma
+import os
+import pathlib
+import struct
+from collections.abc import Sequence
+
+import pytest
+
+from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.kernel_image import kernel_image, uncompressed_kernel, versioned_package
+from overbook.sandbox.kernel_modules import WANTED
+from tests.sandbox.fake_host import FakeHost
+
+APT = {"apt-get": "apt-get", "apt-cache": "apt-cache", "dpkg-deb": "dpkg-deb"}
+PACKAGE = "linux-image-6.1.0-56-amd64"
+DEPENDS = f"linux-image-amd64\n  Depends: {PACKAGE}\n  Suggests: linux-doc\n"
+
+
+def bz_image(payload: bytes) -> bytes:
+    image = bytearray(0x400 + 512 * 4)
+    image[0x1F1] = 3
+    image[0x202:0x206] = b"HdrS"
+    struct.pack_into("<II", image, 0x248, 512, len(payload))
+    return bytes(image[: 4 * 512 + 512]) + payload + b"trailing"
+
+
+class Debian(FakeHost):
+    """A host on which apt gives a small kernel package."""
+
+    def __init__(self, listings: Sequence[str] = (DEPENDS,)) -> None:
+        super().__init__(dict(APT), self.reply)
+        self.downloads = 0
+        self._listings = list(listings)
+
+    def reply(self, argv: Sequence[str], folder: str | None) -> tuple[int, str] | None:
+        if argv[0] == "apt-cache":
+            return 0, self._listings.pop(0) if len(self._listings) > 1 else self._listings[0]
+        if argv[:2] == ("apt-get", "download"):
+            assert folder is not None
+            self.downloads += 1
+            pathlib.Path(folder, f"{PACKAGE}_1_amd64.deb").write_bytes(b"deb")
+        if argv[0] == "dpkg-deb":
+            unpack(pathlib.Path(argv[3]))
+        return None
+
+
+def unpack(root: pathlib.Path) -> None:
+    tree = root / "lib" / "modules" / "6.1" / "kernel"
+    tree.mkdir(parents=True)
+    for name in WANTED:
+        (tree / f"{name}.ko").write_bytes(b"\0depends=\0" + name.encode())
+    (root / "boot").mkdir()
+    (root / "boot" / "vmlinuz-6.1").write_bytes(bz_image(lzma.compress(b"\x7fELF kernel")))
+
+
+def test_the_meta_package_leads_to_the_versioned_one() -> None:
+    assert versioned_package(DEPENDS) == PACKAGE
+    assert versioned_package("linux-image-amd64\n  Depends: <linux-image-5-none>\n") is None
+    assert versioned_package("") is None
+
+
+def test_the_kernel_is_taken_out_of_its_wrapping() -> None:
+    assert uncompressed_kernel(bz_image(lzma.compress(b"kernel"))) == b"kernel"
+    assert uncompressed_kernel(bz_image(b"\x1f\x8bgzip")) is None
+    assert uncompressed_kernel(bytes(0x400)) is None
+
+
+def test_it_is_downloaded_once_and_only_what_is_needed_is_kept(tmp_path: pathlib.Path) -> None:
+    debian = Debian()
+    first = kernel_image(debian.host(), str(tmp_path), {})
+    second = kernel_image(debian.host(), str(tmp_path), {})
+    assert first == second
+    assert debian.downloads == 1
+    assert first.name == PACKAGE
+    assert pathlib.Path(first.path).read_bytes() == b"\x7fELF kernel"
+    assert list(first.modules) == [name.replace("-", "_") for name in WANTED]
+    assert {name for name in os.listdir(os.path.dirname(first.path)) if not name.endswith(".ko")} == {
+        "kernel",
+        "manifest.json",
+    }
+
+
+@pytest.mark.parametrize("damage", ["kernel", "overlay.ko", "manifest.json"])
+def test_a_damaged_copy_is_made_again(tmp_path: pathlib.Path, damage: str) -> None:
+    debian = Debian()
+    kernel = kernel_image(debian.host(), str(tmp_path), {})
+    (pathlib.Path(kernel.path).parent / damage).write_bytes(b"x")
+    assert kernel_image(debian.host(), str(tmp_path), {}) == kernel
+    assert debian.downloads == 2
+
+
+def test_a_failed_download_leaves_nothing_and_says_why(tmp_path: pathlib.Path) -> None:
+    fake = FakeHost(
+        dict(APT), lambda argv, _: (0, DEPENDS) if argv[0] == "apt-cache" else (100, "E: offline")
+    )
+    with pytest.raises(SandboxUnavailableError, match=r"cannot download linux-image-6(?s:.*)E: offline"):
+        kernel_image(fake.host(), str(tmp_path), {})
+    assert os.listdir(tmp_path / "kernel") == []
+
+
+def test_missing_package_lists_are_fetched_where_that_is_allowed(tmp_path: pathlib.Path) -> None:
+    debian = Debian(["", DEPENDS])
+    assert kernel_image(debian.host(install=True), str(tmp_path), {}).name == PACKAGE
+    assert "fetching apt's package lists" in debian.said
+    with pytest.raises(SandboxUnavailableError, match="apt-get update"):
+        kernel_image(Debian([""]).host(), str(tmp_path / "other"), {})
+
+
+def test_without_apt_a_kernel_of_ones_own_is_proposed(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(SandboxUnavailableError, match="OVERBOOK_SANDBOX_KERNEL"):
+        kernel_image(FakeHost({}).host(), str(tmp_path), {})
+
+
+def test_a_kernel_of_ones_own_is_used_as_it_is(tmp_path: pathlib.Path) -> None:
+    unpack(tmp_path)
+    own = {
+        "OVERBOOK_SANDBOX_KERNEL": str(tmp_path / "boot" / "vmlinuz-6.1"),
+        "OVERBOOK_SANDBOX_MODULES": str(tmp_path / "lib" / "modules" / "6.1"),
+    }
+    assert kernel_image(FakeHost({}).host(), str(tmp_path), own).path == own["OVERBOOK_SANDBOX_KERNEL"]
+    with pytest.raises(SandboxUnavailableError, match="set OVERBOOK_SANDBOX_MODULES"):
+        kernel_image(FakeHost({}).host(), str(tmp_path), own | {"OVERBOOK_SANDBOX_MODULES": "/none"})
+    with pytest.raises(SandboxUnavailableError, match="no such file"):
+        kernel_image(FakeHost({}).host(), str(tmp_path), {"OVERBOOK_SANDBOX_KERNEL": "/none"})

@@ -1,0 +1,46 @@
+from typing import Any
+
+import pytest
+
+from overbook.core.errors import InvalidInput
+from overbook.sandbox.spec import GIBIBYTE, MEBIBYTE, NodeSpec
+from tests.in_node import Batch, describe, spec_of
+
+
+def marker(**arguments: Any) -> pytest.Mark:
+    mark: pytest.Mark = pytest.mark.node(**arguments).mark
+    return mark
+
+
+def test_the_node_that_tests_get_unless_they_ask() -> None:
+    assert spec_of(pytest.mark.node.mark) == NodeSpec(memory_bytes=GIBIBYTE, swap_bytes=GIBIBYTE)
+
+
+def test_a_particular_node() -> None:
+    spec = spec_of(marker(memory="512Mi", swap="0", psi=False, cgroup="v1", cpus=2))
+    assert spec == NodeSpec(memory_bytes=512 * MEBIBYTE, swap_bytes=0, psi=False, cgroup_version=1, cpus=2)
+    assert describe(spec) == "512Mi memory, 0 swap, 2 CPUs, no PSI, cgroup v1"
+
+
+@pytest.mark.parametrize("wrong", [{"memroy": "1Gi"}, {"cgroup": 2}, {"memory": "much"}])
+def test_a_wrong_argument_is_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(wrong))):
+        spec_of(marker(**wrong))
+
+
+def test_a_test_that_a_dead_node_still_owed_is_told_why() -> None:
+    batch = Batch(NodeSpec())
+    batch.take_line("\x1e{'kind': 'start', 'nodeid': 'a'}")
+    batch.take_line(".\x1e{'kind': 'report', 'nodeid': 'a', 'report': {'when': 'setup'}}")
+    batch.take_line("\x1e{'kind': 'finish', 'nodeid': 'a'}")
+    batch.take_line("\x1e{'kind': 'start', 'nodeid': 'b'}")
+    batch.take_line("Fatal Python error")
+    batch.end("the node went down")
+    assert batch.wait("a") == ([{"when": "setup"}], None)
+    reports, ending = batch.wait("b")
+    assert reports == []
+    assert ending is not None
+    assert batch.explain("b", ending) == (
+        "the node ended in the middle of this test: the node went down\n  Fatal Python error"
+    )
+    assert batch.explain("c", ending) == "the node went down"
