@@ -1,4 +1,4 @@
-"""How the agent outlives the shortage that it manages: locked memory, a safe OOM score, descriptors."""
+"""Protecting the calling process in a shortage: locked memory, a safe OOM score, enough descriptors."""
 
 import ctypes
 import logging
