@@ -1,14 +1,19 @@
 """Tests marked `node` run in an emulated node; the end of a session says how long each part took."""
 
-import pytest
+import os
 
-from tests import in_node, part_times
+import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if in_node.inside():
-        config.pluginmanager.register(in_node.Messenger(config), "overbook-messenger")
+    if "OVERBOOK_IN_NODE" not in os.environ:
+        from tests import in_node, part_times  # noqa: PLC0415 - slow to import in a node
+
+        times = part_times.PartTimes()
+        config.pluginmanager.register(times, "overbook-part-times")
+        config.pluginmanager.register(in_node.NodeTests(config, times.add), "overbook-node-tests")
         return
-    times = part_times.PartTimes()
-    config.pluginmanager.register(times, "overbook-part-times")
-    config.pluginmanager.register(in_node.NodeTests(config, times.add), "overbook-node-tests")
+    from tests import messenger  # noqa: PLC0415 - only of use there
+
+    if messenger.VARIABLE in os.environ:  # otherwise a person runs pytest in the node
+        config.pluginmanager.register(messenger.Messenger(config), "overbook-messenger")

@@ -6,7 +6,6 @@ the start of the session, so that it boots while other tests run.
 """
 
 import ast
-import faulthandler
 import os
 import sys
 import tempfile
@@ -22,21 +21,14 @@ from overbook.core import quantity
 from overbook.core.errors import InvalidInput
 from overbook.sandbox.errors import NodeStoppedError, SandboxError, SandboxUnavailableError
 from overbook.sandbox.image import prepare
-from overbook.sandbox.job import IN_NODE_VARIABLE, Job
+from overbook.sandbox.job import Job
 from overbook.sandbox.node import Node
 from overbook.sandbox.spec import NodeSpec
+from tests import messenger
 
-_MESSAGE = "\x1e"  # ASCII's record separator begins a message, which may follow an unfinished line
-_MESSAGE_FD = 9  # pytest's capturing takes 1 and 2
-_TEST_TIMEOUT_SECONDS = 180.0
 _OUTPUT_TAIL_LINES = 60
 
 _CGROUP_VERSIONS = {"v1": 1, "v2": 2}
-
-
-def inside() -> bool:
-    """Whether this process runs in a node."""
-    return IN_NODE_VARIABLE in os.environ
 
 
 def spec_of(marker: pytest.Mark) -> NodeSpec:
@@ -105,7 +97,7 @@ class Batch:
 
     def take_line(self, line: str) -> None:
         """Take a line of the node's output: a message, or what its pytest prints."""
-        printed, mark, message = line.partition(_MESSAGE)
+        printed, mark, message = line.partition(messenger.MARK)
         with self._changed:
             if mark:
                 self._take_message(ast.literal_eval(message))
@@ -231,11 +223,14 @@ class NodeTests:
 
     def _run_batch(self, batch: Batch) -> None:
         image = prepare()
-        timeout_seconds = _TEST_TIMEOUT_SECONDS * (1 + len(batch.items))
+        timeout_seconds = messenger.TEST_TIMEOUT_SECONDS * (1 + len(batch.items))
         spec = msgspec.structs.replace(batch.spec, timeout_seconds=timeout_seconds)
         with tempfile.TemporaryDirectory(prefix="overbook-tests-") as share:
             job = Job(
-                argv=self._argv(batch), share=share, environment={}, directory=str(self._config.rootpath)
+                argv=self._argv(batch),
+                share=share,
+                environment=messenger.ENVIRONMENT,
+                directory=str(self._config.rootpath),
             )
             self._node = Node(image, spec, job)
             self._node.run(
@@ -246,10 +241,10 @@ class NodeTests:
     def _argv(self, batch: Batch) -> tuple[str, ...]:
         options = self._config.option
         return (
-            *("/bin/sh", "-c", f'exec "$@" {_MESSAGE_FD}>&1', "sh"),
+            *("/bin/sh", "-c", f'exec "$@" {messenger.DESCRIPTOR}>&1', "sh"),
             *(sys.executable, "-m", "pytest", "-q", "--no-header", "--no-summary", f"--tb={options.tbstyle}"),
             *(("--showlocals",) if options.showlocals else ()),
-            *("-p", "no:cacheprovider", "-p", "no:hypothesispytest"),
+            *("-p", "no:cacheprovider"),
             *(item.nodeid for item in batch.items),
         )
 
@@ -268,28 +263,3 @@ def _report_without_node(item: pytest.Item, text: str, *, skipped: bool) -> pyte
         longrepr=(path, line or 0, text) if skipped else text,
         when="call",
     )
-
-
-class Messenger:
-    """The node's part: sends each report to the host, and ends a test that takes too long."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._stream = open(_MESSAGE_FD, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - kept
-
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        faulthandler.dump_traceback_later(_TEST_TIMEOUT_SECONDS, exit=True, file=_MESSAGE_FD)
-        self._send("start", nodeid)
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-        self._send("report", report.nodeid, report=data)
-
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        faulthandler.cancel_dump_traceback_later()
-        self._send("finish", nodeid)
-
-    def _send(self, kind: str, nodeid: str, **content: object) -> None:
-        # Python's own notation keeps tuples apart from lists, as reports need; JSON would not.
-        self._stream.write(f"{_MESSAGE}{ {'kind': kind, 'nodeid': nodeid, **content}!r}\n")
-        self._stream.flush()

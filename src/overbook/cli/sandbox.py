@@ -57,7 +57,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument(
         "--timeout", type=float, default=600.0, metavar="SECONDS", help="end the command after (default: 600)"
     )
-    command.add_argument("command", nargs="+", metavar="CMD", help="the command, after --")
+    command.add_argument("argv", nargs="+", metavar="CMD", help="the command, after --")
     parser.set_defaults(run=run)
 
 
@@ -123,7 +123,7 @@ def _size(option: str, text: str) -> int:
 def _run(image: "Image", spec: "NodeSpec", share: str, args: argparse.Namespace) -> int:
     from overbook.sandbox.node import Node
 
-    node = Node(image, spec, _job(tuple(args.command), share))
+    node = Node(image, spec, _job(tuple(args.argv), share))
     # Without a handler SIGTERM would leave the shared folder behind.
     previous = signal.signal(signal.SIGTERM, lambda *_: node.stop())
     try:
