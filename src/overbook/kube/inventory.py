@@ -1,7 +1,7 @@
 """What the manifests of one call describe together: pods, what becomes pods, and their namespaces.
 
-An object is counted once: a Deployment whose ReplicaSet or pods are in the input, or a VirtualMachine whose launcher
-pod is, is represented by them.
+An object is counted once: a Deployment whose ReplicaSet or pods are in the input, or a VirtualMachine whose
+launcher pod is, is represented by them.
 """
 
 from collections import Counter

@@ -28,7 +28,7 @@ class _PodList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 def pod_list(data: bytes) -> tuple[Pod, ...] | None:
     """The pods of a ``PodList``, or of a ``List`` of nothing but pods; ``None``: it is something else.
 
-    Never complains: what is wrong is found, and named better, by whoever reads the document in the general way.
+    Never complains: what is wrong is found, and named better, by reading the document in the general way.
     """
     try:
         listed = _POD_LIST_DECODER.decode(data)

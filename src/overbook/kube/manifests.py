@@ -1,7 +1,7 @@
 """Manifest files to documents: JSON or YAML, many in a file, lists flattened, everything bounded.
 
-Anything that is not a manifest ends in :class:`InvalidInput` that names the file, the document, the line and what
-would be right.
+Anything that is not a manifest ends in :class:`InvalidInput` that names the file, the document, the line and
+what would be right.
 """
 
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ class Document(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         name: the file.
         index: its position in the file, from 1.
-        manifest: the object: a mapping with ``apiVersion`` and ``kind``, or a :class:`Pod` where a list of pods
-            was decoded straight into structs.
+        manifest: the object: a mapping with ``apiVersion`` and ``kind``, or a :class:`Pod` where a list of
+            pods was decoded straight into structs.
         line: where its document starts, from 1; 0: not known.
         item: its position in a ``List``, from 1; 0: it is in none.
     """
@@ -70,8 +70,8 @@ def read_documents(data: bytes, name: str) -> Iterator[Document]:
         name: the file, for messages.
 
     Raises:
-        InvalidInput: too large, malformed, or something else than Kubernetes objects. A generator: documents before
-            the malformed one come first.
+        InvalidInput: too large, malformed, or something else than Kubernetes objects. A generator: documents
+            before the malformed one come first.
     """
     if data.startswith(_UTF16_MARKS):
         raise InvalidInput(name, "UTF-16", "UTF-8 text; convert the file")

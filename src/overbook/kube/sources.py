@@ -1,4 +1,4 @@
-"""Where manifests come from: files, directories and standard input, each read once and never without bound."""
+"""Where manifests come from: files, directories and standard input, each read once and bounded."""
 
 import os
 import sys
@@ -48,7 +48,7 @@ def read_sources(paths: list[str], standard_input: BinaryIO | None = None) -> It
 
 
 def manifest_files(directory: str) -> list[str]:
-    """The ``.json``, ``.yaml`` and ``.yml`` files in a directory, by name, hidden ones and subdirectories left out.
+    """The ``.json``, ``.yaml`` and ``.yml`` files in a directory, by name; no hidden ones, no subdirectories.
 
     Raises:
         InvalidInput: there is none.

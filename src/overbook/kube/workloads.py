@@ -1,4 +1,4 @@
-"""What pod a workload would become: the pod template of a controller, the launcher pod of a virtual machine."""
+"""What pod a workload would become: a controller's template, the launcher pod of a virtual machine."""
 
 from typing import Any, Final
 
@@ -128,8 +128,8 @@ def from_template(manifest: Any, where: str) -> Workload:
 def from_virtual_machine(manifest: Any, where: str, policy: LauncherPolicy, running: Release) -> Workload:
     """The launcher pod of a VirtualMachine or VirtualMachineInstance.
 
-    Only the compute container is in it: what KubeVirt adds for container disks, hooks and the guest's console is a
-    few tens of megabytes that depend on its configuration.
+    Only the compute container is in it: what KubeVirt adds for container disks, hooks and the guest's console
+    is a few tens of megabytes that depend on its configuration.
 
     Args:
         manifest: the parsed object.
