@@ -1,0 +1,84 @@
+"""Where manifests come from: files, directories and standard input, each read once and bounded."""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+
+MAX_JSON_BYTES: Final = 64 << 20
+MAX_YAML_BYTES: Final = 10 << 20
+STANDARD_INPUT: Final = "-"
+_SUFFIXES: Final = (".json", ".yaml", ".yml")
+
+
+class Source(msgspec.Struct, frozen=True, gc=False):
+    """Some manifests as bytes.
+
+    Attributes:
+        name: what the user called it, for messages.
+        data: its content.
+    """
+
+    name: str
+    data: bytes
+
+
+def read_sources(paths: list[str], standard_input: BinaryIO | None = None) -> Iterator[Source]:
+    """The content of each path, in order; ``-`` is standard input, a directory is its manifest files.
+
+    Args:
+        paths: files, directories or ``-``.
+        standard_input: what ``-`` reads; default: this process's.
+
+    Raises:
+        InvalidInput: a file is too large, or a directory holds no manifest.
+        OSError: a file cannot be read.
+    """
+    for path in paths:
+        if path == STANDARD_INPUT:
+            yield Source("standard input", _bounded(standard_input or sys.stdin.buffer, "standard input"))
+        elif os.path.isdir(path):
+            yield from (read_source(file) for file in manifest_files(path))
+        else:
+            yield read_source(path)
+
+
+def manifest_files(directory: str) -> list[str]:
+    """The ``.json``, ``.yaml`` and ``.yml`` files in a directory, by name; no hidden ones, no subdirectories.
+
+    Raises:
+        InvalidInput: there is none.
+        OSError: the directory cannot be listed.
+    """
+    with os.scandir(directory) as entries:
+        files = sorted(
+            entry.path
+            for entry in entries
+            if entry.name.endswith(_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        )
+    if not files:
+        raise InvalidInput("directory", directory, "at least one .json, .yaml or .yml file in it")
+    return files
+
+
+def read_source(path: str) -> Source:
+    """One file.
+
+    Raises:
+        InvalidInput: it is too large.
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return Source(path, _bounded(file, path))
+
+
+def _bounded(file: BinaryIO, name: str) -> bytes:
+    # One byte more than allowed is read, so that a device or a pipe without end is noticed, not followed.
+    data = file.read(MAX_JSON_BYTES + 1)
+    if len(data) > MAX_JSON_BYTES:
+        raise InvalidInput(name, "more than 64 MiB", "at most 64 MiB a file; split it")
+    return data
