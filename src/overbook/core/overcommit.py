@@ -50,7 +50,7 @@ class Level(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def undefined(self) -> Undefined | None:
-        """Why there is no level: something has no limit, so there is no end to it; or nothing is requested."""
+        """Why there is no level: something has no limit and so no end, or nothing is requested."""
         if self.without_limit:
             return "NoLimit"
         return None if self.requested else "NoRequest"

@@ -20,6 +20,7 @@ DEFAULT_HARD_EVICTION_BYTES: Final = 100 * MIB
 SMALLEST_RESERVE_BYTES: Final = 255 * MIB
 """What is proposed for a node with less than 1 GiB."""
 
+_THRESHOLD: Final = 'a quantity such as "100Mi", or a percentage from "0%" to "100%"'
 _MEMORY_TIERS: Final = ((4, 25), (4, 20), (8, 10), (112, 6))
 """GiB, percent of them."""
 _MEMORY_ABOVE_PERCENT: Final = 2
@@ -87,20 +88,16 @@ def threshold_bytes(threshold: str, capacity_bytes: int) -> int:
     Raises:
         InvalidInput: neither a quantity nor a percentage from 0 to 100.
     """
-    expected = 'a quantity such as "100Mi", or a percentage from "0%" to "100%"'
+    percentage = threshold.endswith("%")
     try:
-        if not threshold.endswith("%"):
-            quantity = parse(threshold)
-            if quantity.sign < 0:
-                raise InvalidInput("eviction threshold", threshold, expected)
-            return quantity.value()
-        share = parse(threshold[:-1])
+        quantity = parse(threshold.removesuffix("%"))
     except InvalidInput as error:
-        raise InvalidInput("eviction threshold", threshold, expected) from error
-    nano = share.scaled(-9)
-    if not 0 <= nano <= 100 * 10**9:
-        raise InvalidInput("eviction threshold", threshold, expected)
-    return capacity_bytes * nano // (100 * 10**9)
+        raise InvalidInput("eviction threshold", threshold, _THRESHOLD) from error
+    if quantity.sign < 0 or (percentage and quantity.scaled(-9) > 100 * 10**9):
+        raise InvalidInput("eviction threshold", threshold, _THRESHOLD)
+    if not percentage:
+        return quantity.value()
+    return capacity_bytes * quantity.scaled(-9) // (100 * 10**9)
 
 
 def qos_reserve(
