@@ -42,13 +42,13 @@ def test_many_pods_are_summed_and_those_without_are_counted() -> None:
 
 
 def test_a_node_within_its_means_is_not_overcommitted() -> None:
-    node = node_levels([pod_of(EXAMPLE)], Amounts(4000, 4 * GI), Amounts(2000, 2 * GI))
+    node = node_levels([pod_of(EXAMPLE)], Amounts.of(4000, 4 * GI), Amounts.of(2000, 2 * GI))
     assert not node.overcommitted
-    assert node.requested_percent == Amounts(25, 50)
+    assert (node.requested_cpu_percent, node.requested_memory_percent) == (25, 50)
 
 
 def test_a_pod_that_makes_no_request_overcommits_its_node() -> None:
-    node = node_levels([pod_of(EXAMPLE), pod_of({})], Amounts(4000, 4 * GI), Amounts(4000, 4 * GI))
+    node = node_levels([pod_of(EXAMPLE), pod_of({})], Amounts.of(4000, 4 * GI), Amounts.of(4000, 4 * GI))
     assert [(cause.word, cause.resource, cause.pods) for cause in node.causes] == [
         ("PodMakesNoRequest", "cpu", ("shop/cart",)),
         ("PodMakesNoRequest", "memory", ("shop/cart",)),
@@ -57,9 +57,9 @@ def test_a_pod_that_makes_no_request_overcommits_its_node() -> None:
 
 
 def test_limits_beyond_the_capacity_overcommit_a_node() -> None:
-    node = node_levels([pod_of(EXAMPLE)] * 3, Amounts(4000, 4 * GI), Amounts(0, 4 * GI))
+    node = node_levels([pod_of(EXAMPLE)] * 3, Amounts.of(4000, 4 * GI), Amounts.of(0, 4 * GI))
     assert [(cause.word, cause.resource) for cause in node.causes] == [("LimitsExceedCapacity", "memory")]
-    assert node.requested_percent.cpu_milli is None
+    assert node.requested_cpu_percent is None
 
 
 def test_what_guests_were_told_they_have() -> None:

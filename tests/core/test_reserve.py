@@ -7,17 +7,17 @@ from overbook.core.reserve import QosReserve, allocatable, proposed_reserve, qos
 from overbook.core.resources import Amounts
 from tests.core.building import GI, MI
 
-NODE = Amounts(8000, 32 * GI)
+NODE = Amounts.of(8000, 32 * GI)
 
 
 def test_eviction_is_taken_from_what_is_reported_and_not_from_what_is_enforced() -> None:
-    left = allocatable(NODE, kube_reserved=Amounts(100, GI), system_reserved=Amounts(400, GI))
-    assert left.enforced == Amounts(7500, 30 * GI)
-    assert left.reported == Amounts(7500, 30 * GI - 100 * MI)
+    left = allocatable(NODE, kube_reserved=Amounts.of(100, GI), system_reserved=Amounts.of(400, GI))
+    assert left.enforced == Amounts.of(7500, 30 * GI)
+    assert left.reported == Amounts.of(7500, 30 * GI - 100 * MI)
 
 
 def test_reserves_larger_than_the_node_leave_nothing() -> None:
-    assert allocatable(NODE, kube_reserved=Amounts(9000, 64 * GI)).reported == Amounts(0, 0)
+    assert allocatable(NODE, kube_reserved=Amounts.of(9000, 64 * GI)).reported == Amounts.of(0, 0)
 
 
 @pytest.mark.parametrize(("text", "expected"), [("100Mi", 100 * MI), ("5%", 1638 * MI + 419430), ("0%", 0)])
@@ -58,28 +58,28 @@ def test_a_reserved_percentage_out_of_range_is_refused() -> None:
     ("gib", "mib"), [(4, 1024), (8, 1843.2), (16, 2662.4), (128, 9543.68), (256, 12165.12)]
 )
 def test_the_proposal_for_memory_by_size(gib: int, mib: float) -> None:
-    found = proposed_reserve(Amounts(1000, gib * GI)).memory_bytes or 0
+    found = proposed_reserve(Amounts.of(1000, gib * GI)).memory_bytes or 0
     assert abs(found - mib * MI) < 1
 
 
 @pytest.mark.parametrize(("milli", "reserved"), [(1000, 60), (2000, 70), (4000, 80), (8000, 90), (500, 30)])
 def test_the_proposal_for_cpu_by_size(milli: int, reserved: int) -> None:
-    assert proposed_reserve(Amounts(milli, GI)).cpu_milli == reserved
+    assert proposed_reserve(Amounts.of(milli, GI)).cpu_milli == reserved
 
 
 @given(st.integers(GI, 1 << 45), st.integers(GI, 1 << 45))
 def test_a_larger_node_reserves_more_and_no_node_reserves_all_of_itself(one: int, other: int) -> None:
     small, large = sorted((one, other))
-    first = proposed_reserve(Amounts(1000, small)).memory_bytes or 0
-    second = proposed_reserve(Amounts(1000, large)).memory_bytes or 0
+    first = proposed_reserve(Amounts.of(1000, small)).memory_bytes or 0
+    second = proposed_reserve(Amounts.of(1000, large)).memory_bytes or 0
     assert first <= second < large
 
 
 def test_a_node_below_1_gib_reserves_255_mib() -> None:
-    assert proposed_reserve(Amounts(1000, GI - 1)).memory_bytes == 255 * MI
+    assert proposed_reserve(Amounts.of(1000, GI - 1)).memory_bytes == 255 * MI
 
 
-@pytest.mark.parametrize("size", [Amounts(1000, 0), Amounts(0, GI), Amounts()])
+@pytest.mark.parametrize("size", [Amounts.of(1000, 0), Amounts.of(0, GI), Amounts()])
 def test_a_node_without_a_size_is_refused(size: Amounts) -> None:
     with pytest.raises(InvalidInput, match="more than 0"):
         proposed_reserve(size)

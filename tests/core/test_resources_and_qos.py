@@ -19,7 +19,7 @@ containers = st.lists(
 
 def test_requests_default_to_limits() -> None:
     pod = pod_of({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "500m"}})
-    assert container_resources(pod.containers[0]).requests == Amounts(500, GI)
+    assert container_resources(pod.containers[0]).requests == Amounts.of(500, GI)
 
 
 def test_a_pod_needs_what_runs_or_what_initialises_whichever_is_more() -> None:
@@ -29,7 +29,7 @@ def test_a_pod_needs_what_runs_or_what_initialises_whichever_is_more() -> None:
         init=[{"resources": {"requests": {"memory": "3Gi", "cpu": "100m"}}}],
         overhead={"memory": "120Mi"},
     )
-    assert pod_requests(pod) == Amounts(100, 3 * GI + 120 * MI)
+    assert pod_requests(pod) == Amounts.of(100, 3 * GI + 120 * MI)
 
 
 def test_a_sidecar_runs_beside_what_starts_after_it() -> None:

@@ -19,7 +19,7 @@ def test_the_worked_example_of_a_default_vm() -> None:
     assert overhead_bytes(vm) == 296 * MI
     assert launcher_memory(vm).resources.requests.memory_bytes == 4392 * MI
     overcommitted = launcher_memory(vm, HALF_AGAIN).resources
-    assert overcommitted.requests == Amounts(200, 4 * GI * 100 // 150 + 296 * MI)
+    assert overcommitted.requests == Amounts.of(200, 4 * GI * 100 // 150 + 296 * MI)
     assert overcommitted.limits == Amounts()
 
 
@@ -72,7 +72,7 @@ def test_a_request_or_limit_set_by_hand_switches_the_percentage_off() -> None:
     assert by_hand.resources.requests.memory_bytes == 2 * GI + by_hand.overhead_bytes
     limited = launcher_memory(vm_of("8Gi", resources={"limits": {"memory": "8Gi"}}), HALF_AGAIN)
     assert limited.resources.requests.memory_bytes == 8 * GI + limited.overhead_bytes
-    assert limited.resources.limits == Amounts(None, 8 * GI + limited.overhead_bytes)
+    assert limited.resources.limits == Amounts.of(None, 8 * GI + limited.overhead_bytes)
 
 
 def test_a_known_overhead_wins_over_a_computed_one() -> None:
@@ -84,7 +84,7 @@ def test_dedicated_cpus_bring_a_limit_below_the_guest() -> None:
     vm = vm_of("6Gi", cpu={"cores": 2, "sockets": 2, "dedicatedCpuPlacement": True})
     memory = launcher_memory(vm, HALF_AGAIN)
     assert memory.resources.limits == memory.resources.requests
-    assert memory.resources.requests == Amounts(4000, 4 * GI + memory.overhead_bytes)
+    assert memory.resources.requests == Amounts.of(4000, 4 * GI + memory.overhead_bytes)
 
 
 def test_large_pages_are_promised_whole_from_1_10_on() -> None:
@@ -98,7 +98,7 @@ def test_large_pages_are_promised_whole_from_1_10_on() -> None:
 def test_a_quota_on_limits_brings_a_limit_of_twice_the_request() -> None:
     policy = LauncherPolicy(auto_memory_limit_ratio=2.0, auto_cpu_limit=True)
     resources = launcher_memory(vm_of("1Gi"), policy).resources
-    assert resources.limits == Amounts(2000, 2 * (GI + 296 * MI))
+    assert resources.limits == Amounts.of(2000, 2 * (GI + 296 * MI))
 
 
 @given(st.integers(1, 512), st.integers(1, 1000))

@@ -93,12 +93,14 @@ class NodeLevels(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         levels: of its pods together.
         causes: why it is overcommitted by the document's definition; empty: it is not.
-        requested_percent: requests of allocatable, rounded down; ``None``: nothing is allocatable.
+        requested_cpu_percent: CPU requests of allocatable, rounded down; ``None``: nothing is allocatable.
+        requested_memory_percent: the same of memory.
     """
 
     levels: Levels
     causes: tuple[NodeCause, ...]
-    requested_percent: Amounts
+    requested_cpu_percent: int | None
+    requested_memory_percent: int | None
 
     @property
     def overcommitted(self) -> bool:
@@ -196,10 +198,8 @@ def node_levels(pods: Sequence[Pod], capacity: Amounts, allocatable: Amounts) ->
     return NodeLevels(
         total,
         tuple(causes),
-        Amounts.of(
-            _share(total.cpu.requested, allocatable.cpu_milli),
-            _share(total.memory.requested, allocatable.memory_bytes),
-        ),
+        _share(total.cpu.requested, allocatable.cpu_milli),
+        _share(total.memory.requested, allocatable.memory_bytes),
     )
 
 
