@@ -129,7 +129,7 @@ class Collector:
                 name=held.name,
                 memory_current_bytes=cgroup.read_memory_current(),
                 inactive_file_bytes=stat.inactive_file_bytes or 0,
-                anon_bytes=stat.anon_bytes or 0,
+                swappable_bytes=(stat.anon_bytes or 0) + (stat.shmem_bytes or 0),
                 swap_current_bytes=cgroup.read_memory_swap_current(),
                 swap_max_bytes=cgroup.read_memory_swap_max(),
                 refaults=stat.workingset_refault_anon or 0,

@@ -26,6 +26,13 @@ PAGE_BYTES: Final = 4096
 COLD_REFAULTS_PER_SECOND: Final = 20.0
 """A pod whose memory comes back faster than this is in use; pushing it out again would only stir."""
 
+LEAST_HELP_PERCENT: Final = 1.0
+"""Of the node's RAM: what holds or frees less than this does not end a shortage."""
+RECENT_SECONDS: Final = 2.0
+"""Over which it is judged whether memory goes out or comes back."""
+BACK_SHARE: Final = 0.2
+"""Of what goes out, how much may come back before pushing out counts as stirring."""
+
 
 class ReclaimPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
     """How memory is pushed out while work stalls.
@@ -61,7 +68,7 @@ class Engine:
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
         self._reclaiming_since: float | None = None
-        self._relief_was: ReliefState = "idle"
+        self._asked = False
         self._settled_at: float | None = None
         self._quiet_reason = ""
 
@@ -79,10 +86,7 @@ class Engine:
             A decision, or ``None`` where no rule holds or the same waiting was already reported.
         """
         self.history.add(sample)
-        if relief == "idle" and self._relief_was == "active":
-            self.history.restart()
-            self._settled_at = sample.at_seconds + self.ruleset.settle_seconds
-        self._relief_was = relief
+        self._follow(relief, sample.at_seconds)
         node = node_model(sample.node)
         fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
         if not fired:
@@ -93,12 +97,17 @@ class Engine:
         if waiting:
             return self._wait(sample, fired, waiting)
         models = pod_models(self.history.samples)
-        steps = self._reclaim_steps(node, models, facts, fired, sample.at_seconds)
-        if steps:
-            if self._reclaiming_since is None:
-                self._reclaiming_since = sample.at_seconds
-            reason = f"swap has {node.swap_free_bytes / 2**20:.0f} MiB of room"
-            return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
+        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
+        if all(finding.rule in pressure for finding in fired):
+            absorbing = self._is_absorbing()
+            if absorbing or self._is_patient(sample.at_seconds):
+                room = self._room_bytes(node, models, facts)
+                steps = self._reclaim_steps(room, node, models, facts)
+                if steps:
+                    reason = f"swap has {room / 2**20:.0f} MiB of room for them"
+                    return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
+                if absorbing:
+                    return self._wait(sample, fired, "cold memory is on its way out to swap")
         return self._relieve(sample, fired, models, facts)
 
     def _relieve(
@@ -113,12 +122,13 @@ class Engine:
         if not eligible:
             return self._wait(sample, fired, "no pod may be asked to go", ranked)
         self._reclaiming_since = None
+        self._asked = True
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
 
     def rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
         """Everyone in the order in which they would go, the excluded last."""
-        found = candidates(facts, models, self._excluded(facts))
+        found = candidates(facts, models, self._excluded(facts, models))
         if self.ruleset.rank == "original":
             by_uid = {candidate.uid: candidate for candidate in sorted(found, key=lambda c: c.label)}
             inputs = [_rank_input(models[uid], facts[uid]) for uid in by_uid]
@@ -126,6 +136,13 @@ class Engine:
         else:
             found = rank_culprit(found)
         return tuple(sorted(found, key=lambda candidate: bool(candidate.excluded)))
+
+    def _follow(self, relief: ReliefState, now: float) -> None:
+        """Notice that the guest that was asked to go is gone, or that the asking came to nothing."""
+        if self._asked and relief == "idle":
+            self._asked = False
+            self.history.restart()
+            self._settled_at = now + self.ruleset.settle_seconds
 
     def _finding(self, rule: Rule, node: NodeModel) -> Finding | None:
         for group in rule.any:
@@ -136,7 +153,7 @@ class Engine:
         return None
 
     def _waiting(self, now: float) -> str:
-        if self._relief_was == "active":
+        if self._asked:
             return "waiting for the guest that was asked to go"
         if self._settled_at is not None and now < self._settled_at:
             return f"a guest just went; its effect is given {self.ruleset.settle_seconds:g} s to show"
@@ -172,35 +189,61 @@ class Engine:
             self._decided, sample.wall_seconds, tuple(fired), action, reason, reclaim, victim, candidates
         )
 
-    def _excluded(self, facts: Mapping[str, PodFacts]) -> dict[str, str]:
-        excluded = {uid: "critical, static or mirror pod" for uid, pod in facts.items() if pod.critical}
+    def _excluded(self, facts: Mapping[str, PodFacts], models: Mapping[str, PodModel]) -> dict[str, str]:
+        """Why pods are never chosen, by UID."""
+        memory_bytes = self.history.newest.node.memory_total_bytes
+        excluded = {
+            uid: "holds too little to help"
+            for uid, model in models.items()
+            if model.usage_bytes * 100 < memory_bytes * LEAST_HELP_PERCENT
+        }
+        excluded.update((uid, "critical, static or mirror pod") for uid, pod in facts.items() if pod.critical)
         excluded.update(dict.fromkeys(self._own_uids & facts.keys(), "Overbook's own pod"))
         return excluded
 
+    def _room_bytes(
+        self, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]
+    ) -> int:
+        """What the pods that may swap can still push out; 0 where that is too little to help."""
+        if node.swap_free_bytes * 100 < node.swap_total_bytes * self._reclaim.swap_room_percent:
+            return 0
+        room = 0
+        for uid in models.keys() & facts.keys():
+            model = models[uid]
+            if any(container.swap == "Eligible" for container in facts[uid].containers):
+                own = model.swappable_bytes if model.swap_room_bytes is None else model.swap_room_bytes
+                room += min(own, model.swappable_bytes)
+        room = min(room, node.swap_free_bytes)
+        return room if room * 100 >= node.memory_total_bytes * LEAST_HELP_PERCENT else 0
+
+    def _is_absorbing(self) -> bool:
+        """Whether memory goes out to swap and stays there: work stalls, but not in vain.
+
+        A node that first needs its swap looks like this for some seconds, and no guest has to go for it. It
+        cannot last: the swap fills, or memory comes back.
+        """
+        out = self.history.per_second("swap_out_pages", RECENT_SECONDS, 0)
+        back = self.history.per_second("swap_in_pages", RECENT_SECONDS, 0)
+        return out is not None and back is not None and out > 0 and back <= out * BACK_SHARE
+
+    def _is_patient(self, now: float) -> bool:
+        """Whether pushing out has had less than its time since work began to stall in vain."""
+        if self._reclaiming_since is None:
+            self._reclaiming_since = now
+        return now - self._reclaiming_since < self._reclaim.patience_seconds
+
     def _reclaim_steps(
-        self,
-        node: NodeModel,
-        models: Mapping[str, PodModel],
-        facts: Mapping[str, PodFacts],
-        fired: list[Finding],
-        now: float,
+        self, room_bytes: int, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]
     ) -> tuple[ReclaimStep, ...]:
-        """What to push out, coldest first; nothing where that would feed the trouble."""
-        policy = self._reclaim
-        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
-        if not policy.enabled or any(finding.rule not in pressure for finding in fired):
+        """What to push out, coldest first."""
+        if not self._reclaim.enabled:
             return ()
-        started = self._reclaiming_since
-        if started is not None and now - started >= policy.patience_seconds:
-            return ()
-        if node.swap_free_bytes * 100 < node.swap_total_bytes * policy.swap_room_percent:
-            return ()
+        samples = self.history.samples
         return _coldest(
             models,
             facts,
-            wanted_bytes=int(node.memory_total_bytes * policy.node_percent / 100),
-            free_bytes=node.swap_free_bytes,
-            seconds=max(1.0, now - self.history.samples[0].at_seconds),
+            wanted_bytes=min(room_bytes, int(node.memory_total_bytes * self._reclaim.node_percent / 100)),
+            seconds=max(1.0, samples[-1].at_seconds - samples[0].at_seconds),
         )
 
 
@@ -223,7 +266,6 @@ def _coldest(
     facts: Mapping[str, PodFacts],
     *,
     wanted_bytes: int,
-    free_bytes: int,
     seconds: float,
 ) -> tuple[ReclaimStep, ...]:
     cold = [
@@ -231,17 +273,17 @@ def _coldest(
         for uid, model in models.items()
         if uid in facts
         and (model.swap_room_bytes is None or model.swap_room_bytes >= PAGE_BYTES)
-        and model.anon_bytes >= PAGE_BYTES
+        and model.swappable_bytes >= PAGE_BYTES
         and model.refaults / seconds <= COLD_REFAULTS_PER_SECOND
         and any(container.swap == "Eligible" for container in facts[uid].containers)
     ]
     # Least refaulting per byte first; among the still ones the largest, which notices it least.
-    cold.sort(key=lambda model: (model.refaults / model.anon_bytes, -model.anon_bytes))
+    cold.sort(key=lambda model: (model.refaults / model.swappable_bytes, -model.swappable_bytes))
     steps: list[ReclaimStep] = []
-    left = min(wanted_bytes, free_bytes)
+    left = wanted_bytes
     for model in cold:
-        room = model.anon_bytes if model.swap_room_bytes is None else model.swap_room_bytes
-        part = min(left, room, model.anon_bytes // 2) // PAGE_BYTES * PAGE_BYTES
+        room = model.swappable_bytes if model.swap_room_bytes is None else model.swap_room_bytes
+        part = min(left, room, model.swappable_bytes // 2) // PAGE_BYTES * PAGE_BYTES
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts[model.uid].label, part))
             left -= part

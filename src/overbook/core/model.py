@@ -40,7 +40,7 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         uid: its UID.
         working_set_bytes: memory in use without inactive file pages.
-        anon_bytes: anonymous memory in RAM: what could be swapped out.
+        swappable_bytes: anonymous and shared memory in RAM: what could be swapped out.
         swap_bytes: swap in use.
         swap_room_bytes: what its containers may still swap out; ``None``: no limit.
         growth_bytes: by how much memory and swap together grew in the window, 0 where they shrank.
@@ -50,7 +50,7 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
 
     uid: str
     working_set_bytes: int
-    anon_bytes: int
+    swappable_bytes: int
     swap_bytes: int
     swap_room_bytes: int | None
     growth_bytes: int
@@ -99,13 +99,13 @@ def pod_models(window: Sequence[Sample]) -> dict[str, PodModel]:
 
 def _pod_model(before: PodSample, now: PodSample) -> PodModel:
     earlier = {container.name: container for container in before.containers}
-    working_set = anon = swap = refaults = growth = 0
+    working_set = swappable = swap = refaults = growth = 0
     room: int | None = 0
     parts: list[tuple[str, int, int]] = []
     for container in now.containers:
         mine = max(0, container.memory_current_bytes - container.inactive_file_bytes)
         working_set += mine
-        anon += container.anon_bytes
+        swappable += container.swappable_bytes
         swap += container.swap_current_bytes
         parts.append((container.name, mine, container.swap_current_bytes))
         if container.swap_max_bytes is None:
@@ -118,7 +118,7 @@ def _pod_model(before: PodSample, now: PodSample) -> PodModel:
         refaults += increase(old.refaults, container.refaults) or 0
         was = max(0, old.memory_current_bytes - old.inactive_file_bytes) + old.swap_current_bytes
         growth += mine + container.swap_current_bytes - was
-    return PodModel(now.uid, working_set, anon, swap, room, max(0, growth), refaults, tuple(parts))
+    return PodModel(now.uid, working_set, swappable, swap, room, max(0, growth), refaults, tuple(parts))
 
 
 def shares(numbers: Mapping[str, int]) -> dict[str, float]:

@@ -14,7 +14,7 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         name: the container's name, or its runtime id where no manifest names it.
         memory_current_bytes: ``memory.current``.
         inactive_file_bytes: ``inactive_file`` of ``memory.stat``.
-        anon_bytes: ``anon`` of ``memory.stat``.
+        swappable_bytes: ``anon`` and ``shmem`` of ``memory.stat``; a guest's RAM is one or the other.
         swap_current_bytes: ``memory.swap.current``.
         swap_max_bytes: ``memory.swap.max``; ``None``: unlimited.
         refaults: ``workingset_refault_anon`` of ``memory.stat``, pages since the cgroup was made.
@@ -24,7 +24,7 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     name: str
     memory_current_bytes: int
     inactive_file_bytes: int
-    anon_bytes: int
+    swappable_bytes: int
     swap_current_bytes: int
     swap_max_bytes: int | None
     refaults: int

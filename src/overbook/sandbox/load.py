@@ -20,6 +20,11 @@ COUNTER = struct.Struct("=Qd")
 """Units done, and when the last one was (monotonic seconds)."""
 
 
+def take(mib: int) -> mmap.mmap:
+    """Reserve memory of the kind that a guest's RAM is: anonymous and private."""
+    return mmap.mmap(-1, max(1, mib) * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+
 def touch(memory: mmap.mmap, start: int, length: int) -> None:
     """Write one byte to every page of a stretch."""
     memory[start : start + length : PAGE] = b"\1" * (length // PAGE)
@@ -27,7 +32,7 @@ def touch(memory: mmap.mmap, start: int, length: int) -> None:
 
 def allocate(mib: int, step_mib: int, pause_seconds: float) -> mmap.mmap:
     """Take and touch memory little by little, as a booting guest does."""
-    memory = mmap.mmap(-1, max(1, mib) * MIB)
+    memory = take(mib)
     for start in range(0, mib, step_mib):
         touch(memory, start * MIB, min(step_mib, mib - start) * MIB)
         time.sleep(pause_seconds)
@@ -38,7 +43,7 @@ def run_wild(memory: mmap.mmap, size_mib: int) -> None:
     """Touch everything, again and again, and take more each time."""
     more: list[mmap.mmap] = []
     while True:
-        grown = mmap.mmap(-1, WILD_STEP_MIB * MIB)
+        grown = take(WILD_STEP_MIB)
         touch(grown, 0, WILD_STEP_MIB * MIB)
         more.append(grown)
         touch(memory, 0, size_mib * MIB)
@@ -62,7 +67,7 @@ def main(hot_mib: int, cold_mib: int, pace_file: str) -> None:
         wild = True
 
     signal.signal(signal.SIGUSR1, go_wild)
-    memory = allocate(hot_mib + cold_mib, 8, 0.02)
+    memory = allocate(hot_mib + cold_mib, 4, 0.2)
     counter = None
     if pace_file:
         fd = os.open(pace_file, os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,4 +1,6 @@
-"""Runs pods on the emulated node as a kubelet with containerd and systemd cgroups would: the same cgroups,
+"""Runs pods on the emulated node: the cgroups that a kubelet with containerd and systemd makes.
+
+The same names,
 the same values, from the same rules; the containers' work is a process of ours.
 """
 

@@ -26,6 +26,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         memory_bytes: What the node's MemTotal will be, give or take 2 %.
         swap_bytes: Size of its swap disk `/dev/vda`; 0 for none.
+        swap_operations_per_second: What the swap disk is held to, in operations; 0 for as fast as it goes.
+        swap_bytes_per_second: The same in bytes.
         swap_on: Whether the disk is in use when the command starts.
         cpus: Number of CPUs. Each is a thread of the host, and 10 to 20 times slower than one.
         psi: Whether the kernel reports pressure stall information.
@@ -37,6 +39,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     memory_bytes: int = GIBIBYTE
     swap_bytes: int = 512 * MEBIBYTE
+    swap_operations_per_second: int = 0
+    swap_bytes_per_second: int = 0
     swap_on: bool = True
     cpus: int = 1
     psi: bool = True
@@ -96,7 +100,12 @@ def qemu_argv(
     argv += _folder(HOST_TAG, "/", "readonly=on")
     argv += _folder(SHARE_TAG, share)
     if swap_disk is not None:
-        argv += ["-drive", f"file={_escaped(swap_disk)},format=raw,if=virtio,cache=unsafe,discard=unmap"]
+        drive = f"file={_escaped(swap_disk)},format=raw,if=virtio,cache=unsafe,discard=unmap"
+        if spec.swap_operations_per_second:
+            drive += f",throttling.iops-total={spec.swap_operations_per_second}"
+        if spec.swap_bytes_per_second:
+            drive += f",throttling.bps-total={spec.swap_bytes_per_second}"
+        argv += ["-drive", drive]
     if output_fd is None:
         return [*argv, "-serial", "mon:stdio"]
     argv += ["-serial", "stdio", "-device", "virtio-serial"]
