@@ -1,7 +1,7 @@
 """One pod's part of the report."""
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal
 
 import msgspec
 
@@ -9,6 +9,7 @@ from overbook.cli.node_options import Node
 from overbook.cli.pod_warnings import pod_warnings
 from overbook.cli.report import ContainerReport, CpuAndMemory, OvercommitLevel, PodReport, Swap
 from overbook.cli.words import eviction_words, qos_reason
+from overbook.core.allowance import pod_facts
 from overbook.core.cgroup_values import PodValues, container_values, pod_values
 from overbook.core.errors import InvalidInput
 from overbook.core.guest import PodFacts
@@ -22,9 +23,19 @@ from overbook.core.vm_memory import guest_bytes
 from overbook.core.vm_overhead import overhead_bytes, reported_overhead_bytes
 from overbook.kube.inventory import Found
 
+_NO_UID: Final = "not created yet"
+
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """A pod with what is needed of it before any can be described: swap and CPU are shared among all."""
+    """A pod with what is needed of it before any can be described: swap and CPU are shared among all.
+
+    Attributes:
+        found: the pod, or the first of those that are alike.
+        facts: for the swap rules; its name and UID are the first's.
+        values: the pod cgroup's.
+        requests: effective.
+        levels: of overcommitment.
+    """
 
     found: Found
     facts: PodFacts
@@ -33,14 +44,22 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     levels: Levels
 
 
-def prepare(found: Found, facts: PodFacts, node: Node) -> Prepared:
+def prepare(found: Found, node: Node, namespace_annotations: Mapping[str, str] | None) -> Prepared:
     """Compute what the whole node's view needs of the pod.
 
     Raises:
-        InvalidInput: a quantity is not valid.
+        InvalidInput: the pod has something that the API server refuses.
     """
     pod = found.pod
-    return Prepared(found, facts, pod_values(pod, quota=node.cpu_quota), pod_requests(pod), pod_levels(pod))
+    try:
+        check_names(found)
+        if not pod.metadata.uid:
+            pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=_NO_UID))
+        facts = pod_facts(pod, node.memory_bytes, node.policy, namespace_annotations)
+        values = pod_values(pod, quota=node.cpu_quota)
+        return Prepared(found, facts, values, pod_requests(pod), pod_levels(pod))
+    except InvalidInput as error:
+        raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
 
 
 def describe(one: Prepared, node: Node, decisions: list[SwapDecision], node_share: float) -> PodReport:
@@ -88,6 +107,18 @@ def describe(one: Prepared, node: Node, decisions: list[SwapDecision], node_shar
         ),
         containers=tuple(_containers(pod, node, decisions)),
         warnings=tuple(pod_warnings(found, node, request, decisions)),
+    )
+
+
+def described_as(report: PodReport, found: Found) -> PodReport:
+    """The report of a pod that is alike but for its name."""
+    return msgspec.structs.replace(
+        report,
+        name=found.pod.label,
+        kind=found.kind,
+        object=found.name,
+        where=found.where,
+        replicas=found.replicas,
     )
 
 

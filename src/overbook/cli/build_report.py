@@ -3,22 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 
-import msgspec
-
-from overbook.cli.build_pod import Prepared, check_names, describe, level, prepare, shown_amounts
+from overbook.cli.build_pod import Prepared, describe, described_as, level, prepare, shown_amounts
 from overbook.cli.cpu_split import shares_of_node
 from overbook.cli.node_options import Node
 from overbook.cli.report import Explanation, KillOrder, NamespaceReport, NodeReport, PodReport, Totals, Warned
+from overbook.cli.shape import Shape, shape_of
 from overbook.cli.units import shown
-from overbook.core.allowance import allowances, pod_facts
-from overbook.core.errors import InvalidInput
+from overbook.core.allowance import allowances
 from overbook.core.overcommit import Levels, node_levels, promised_percent
 from overbook.core.reserve import allocatable
 from overbook.core.resources import Amounts
 from overbook.core.swap import SwapDecision, node_swap_bytes
-from overbook.kube.inventory import Found, Inventory
-
-_NO_UID = "not created yet"
+from overbook.kube.inventory import Inventory
 
 
 def build_report(inventory: Inventory, node: Node) -> Explanation:
@@ -27,15 +23,7 @@ def build_report(inventory: Inventory, node: Node) -> Explanation:
     Raises:
         InvalidInput: a pod has something that the API server refuses; the message names file, pod and field.
     """
-    prepared = [_prepared(found, inventory, node) for found in inventory.found]
-    swap = _swap(prepared, node)
-    shares = shares_of_node(
-        [(one.facts.qos_class, one.requests.cpu_milli or 0, one.values.cpu_weight) for one in prepared]
-    )
-    pods = tuple(
-        describe(one, node, decisions, share)
-        for one, decisions, share in zip(prepared, swap, shares, strict=True)
-    )
+    prepared, pods = _described(inventory, node)
     order = sorted(
         (
             KillOrder(pod.name, container.name, container.oom_score_adj)
@@ -47,8 +35,8 @@ def build_report(inventory: Inventory, node: Node) -> Explanation:
     )
     return Explanation(
         node=_node(node),
-        totals=_totals(prepared, pods, node),
-        namespaces=_namespaces(prepared),
+        totals=_totals(inventory, pods, node),
+        namespaces=_namespaces(inventory, prepared),
         pods=pods,
         kill_order=tuple(order),
         ignored=dict(inventory.ignored),
@@ -56,16 +44,29 @@ def build_report(inventory: Inventory, node: Node) -> Explanation:
     )
 
 
-def _prepared(found: Found, inventory: Inventory, node: Node) -> Prepared:
-    pod = found.pod
-    try:
-        check_names(found)
-        if not pod.metadata.uid:
-            pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=_NO_UID))
-        facts = pod_facts(pod, node.memory_bytes, node.policy, inventory.namespaces.get(found.namespace))
-        return prepare(found, facts, node)
-    except InvalidInput as error:
-        raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
+def _described(inventory: Inventory, node: Node) -> tuple[list[Prepared], tuple[PodReport, ...]]:
+    """Each pod prepared and described; those of one shape share the work."""
+    shapes: list[Shape] = []
+    first: dict[Shape, Prepared] = {}
+    for found in inventory.found:
+        annotations = inventory.namespaces.get(found.namespace)
+        shape = shape_of(found, annotations)
+        shapes.append(shape)
+        if shape not in first:
+            first[shape] = prepare(found, node, annotations)
+    prepared = [first[shape] for shape in shapes]
+    swap = _swap(prepared, node)
+    shares = shares_of_node(
+        [(one.facts.qos_class, one.requests.cpu_milli or 0, one.values.cpu_weight) for one in prepared]
+    )
+    reports: dict[Shape, PodReport] = {}
+    pods = []
+    for number, (shape, found) in enumerate(zip(shapes, inventory.found, strict=True)):
+        if shape not in reports:
+            reports[shape] = describe(first[shape], node, swap[number], shares[number])
+        report = reports[shape]
+        pods.append(report if first[shape].found is found else described_as(report, found))
+    return prepared, tuple(pods)
 
 
 def _swap(prepared: Sequence[Prepared], node: Node) -> list[list[SwapDecision]]:
@@ -92,9 +93,9 @@ def _node(node: Node) -> NodeReport:
     )
 
 
-def _totals(prepared: Sequence[Prepared], pods: Sequence[PodReport], node: Node) -> Totals:
+def _totals(inventory: Inventory, pods: Sequence[PodReport], node: Node) -> Totals:
     capacity = Amounts.of(node.cpu_milli, node.memory_bytes)
-    levels = node_levels([one.found.pod for one in prepared], capacity, allocatable(capacity).reported)
+    levels = node_levels([found.pod for found in inventory.found], capacity, allocatable(capacity).reported)
     # Without a CPU count nothing can be said to exceed it.
     causes = [
         cause
@@ -119,11 +120,11 @@ def _totals(prepared: Sequence[Prepared], pods: Sequence[PodReport], node: Node)
     )
 
 
-def _namespaces(prepared: Sequence[Prepared]) -> tuple[NamespaceReport, ...]:
+def _namespaces(inventory: Inventory, prepared: Sequence[Prepared]) -> tuple[NamespaceReport, ...]:
     levels: dict[str, Levels] = {}
     pods: Counter[str] = Counter()
-    for one in prepared:
-        name = one.found.namespace
+    for found, one in zip(inventory.found, prepared, strict=True):
+        name = found.namespace
         levels[name] = levels[name] + one.levels if name in levels else one.levels
         pods[name] += 1
     return tuple(NamespaceReport(name, pods[name], level(levels[name])) for name in sorted(levels))
