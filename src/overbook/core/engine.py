@@ -45,7 +45,7 @@ class ReclaimPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
     """
 
     enabled: bool = True
-    node_percent: float = 4.0
+    node_percent: float = 1.0
     swap_room_percent: float = 10.0
     patience_seconds: float = 2.0
 

@@ -120,7 +120,7 @@ class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
 class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
     """Everything that could run stalls on memory (PSI ``full``) for a part of the window."""
 
-    full_percent: float = 20.0
+    full_percent: float = 30.0
     window_seconds: float = 2.0
 
     @property

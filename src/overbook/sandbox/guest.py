@@ -35,9 +35,9 @@ PAID: Final = "vm-paid"
 WILD: Final = "vm-c"
 HOT_AND_COLD_MIB: Final[Mapping[str, tuple[int, int]]] = {
     PAID: (50, 0),
-    "vm-a": (60, 250),
-    "vm-b": (60, 250),
-    WILD: (60, 250),
+    "vm-a": (50, 230),
+    "vm-b": (50, 230),
+    WILD: (50, 230),
     "web": (10, 10),
     "batch": (10, 2),
 }
@@ -274,6 +274,9 @@ def main() -> int:
         file.write(str(os.getpid()))
     lock_memory()
     lower_oom_score()
+    if os.environ.get("LRU"):
+        with open("/sys/kernel/mm/lru_gen/enabled","w") as f: f.write("y")
+    print(open("/sys/kernel/mm/lru_gen/enabled").read(), file=sys.stderr)
     Story(Teller(time.monotonic()), overbook=args.overbook, percent=args.percent).run()
     return 0
 

@@ -1,0 +1,164 @@
+"""The node that ``explain`` is about: from options, else this machine."""
+
+import argparse
+import os
+import sys
+from typing import Any, cast
+
+import msgspec
+
+from overbook.cli.units import size_bytes
+from overbook.core.allowance import SwapPolicy
+from overbook.core.errors import InvalidInput
+from overbook.core.quantity import parse
+from overbook.core.swap import node_swap_bytes, percent_for_swap
+from overbook.core.vm_overhead import Release, release
+from overbook.kernel.files import KernelFileError
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A node and the cluster's settings.
+
+    Attributes:
+        memory_bytes: MemTotal.
+        swap_bytes: SwapTotal.
+        cpu_milli: its CPUs; ``None``: not known.
+        policy: how swap is given out, the percentage among it.
+        running: the KubeVirt release.
+        cpu_quota: whether CPU limits are enforced.
+        memory_from: where the figure is from, for people.
+        swap_from: likewise.
+        percent_from: likewise.
+    """
+
+    memory_bytes: int
+    swap_bytes: int
+    cpu_milli: int | None
+    policy: SwapPolicy
+    running: Release
+    cpu_quota: bool
+    memory_from: str
+    swap_from: str
+    percent_from: str
+
+
+def add_node_options(parser: argparse.ArgumentParser) -> None:
+    """The options that describe the node and the cluster."""
+    node = parser.add_argument_group("the node", "default: this machine")
+    node.add_argument("--node-memory", metavar="SIZE", help="RAM, such as 16Gi")
+    node.add_argument("--node-swap", metavar="SIZE", help="swap, such as 8Gi (default: by --percent)")
+    node.add_argument("--node-cpu", metavar="CPUS", help="CPUs, such as 8")
+    node.add_argument("--no-cpu-quota", action="store_true", help="the kubelet runs with cpuCFSQuota: false")
+    cluster = parser.add_argument_group("the cluster")
+    cluster.add_argument(
+        "--percent",
+        metavar="N",
+        help="memoryOvercommitPercentage, such as 150 (default: what the node's swap carries)",
+    )
+    cluster.add_argument(
+        "--allowance",
+        choices=["proportional", "whole", "pooled"],
+        default="proportional",
+        help="how much swap each gets: the request's share (as the kubelet), what the guest can need, or "
+        "that out of a common pool (default: proportional)",
+    )
+    cluster.add_argument(
+        "--pooled-share", metavar="0-1", type=float, default=0.5, help="most of the swap for one container"
+    )
+    cluster.add_argument(
+        "--eligibility",
+        choices=["BurstableVirtualMachines", "Burstable"],
+        default="BurstableVirtualMachines",
+        help="who may swap (default: BurstableVirtualMachines)",
+    )
+    cluster.add_argument(
+        "--kubevirt-version",
+        metavar="VERSION",
+        default="main",
+        help="decides a VM's overhead, such as v1.9 (default: main)",
+    )
+
+
+def percentage(text: str, option: str) -> int:
+    """A percentage that a user gave.
+
+    Raises:
+        InvalidInput: no whole number from 10 to 10000; a ratio gets a hint.
+    """
+    short = text.strip().removesuffix("%").strip()
+    if short.isascii() and short.isdigit() and 10 <= int(short[:6]) <= 10_000:
+        return int(short)
+    hint = ""
+    try:
+        ratio = float(short)
+    except ValueError:
+        ratio = 0.0
+    if 0.1 <= ratio < 10:
+        hint = f" (did you mean {round(ratio * 100)}?)"
+    raise InvalidInput(option, text, f"a whole number from 10 to 10000, such as 150{hint}")
+
+
+def node_of(arguments: argparse.Namespace) -> Node:
+    """The node that the options describe.
+
+    Raises:
+        InvalidInput: an option is out of range, or there is no node to take from.
+    """
+    percent = None if arguments.percent is None else percentage(arguments.percent, "--percent")
+    memory, swap, swap_from = _memory(arguments)
+    memory_from = "--node-memory" if arguments.node_memory else "this machine"
+    if arguments.node_swap is not None:
+        swap = 0 if arguments.node_swap == "0" else size_bytes(arguments.node_swap, "--node-swap")
+        swap_from = "--node-swap"
+    if swap is None:
+        swap = node_swap_bytes(memory, 100 if percent is None else percent)
+        swap_from = "by the formula for --percent" if percent is not None else "no --node-swap, no --percent"
+    percent_from = "--percent"
+    if percent is None:
+        percent, percent_from = min(10_000, percent_for_swap(memory, swap)), "what the swap carries"
+    policy = SwapPolicy(
+        eligibility=cast("Any", arguments.eligibility),
+        allowance=cast("Any", arguments.allowance),
+        pooled_share=arguments.pooled_share,
+        percent=percent,
+    )
+    policy.check()
+    return Node(
+        memory_bytes=memory,
+        swap_bytes=swap,
+        cpu_milli=_cpu(arguments),
+        policy=policy,
+        running=release(arguments.kubevirt_version),
+        cpu_quota=not arguments.no_cpu_quota,
+        memory_from=memory_from,
+        swap_from=swap_from,
+        percent_from=percent_from,
+    )
+
+
+def _memory(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
+    """RAM, swap where this machine says it, and where swap is from."""
+    if arguments.node_memory is not None:
+        return size_bytes(arguments.node_memory, "--node-memory"), None, ""
+    from overbook.kernel.meminfo import read_meminfo
+
+    try:
+        meminfo = read_meminfo()
+    except KernelFileError as error:
+        found = f"no readable /proc/meminfo on {sys.platform}"
+        raise InvalidInput("this machine", found, "the option --node-memory, such as 16Gi") from error
+    if arguments.percent is not None and not meminfo.swap_total_bytes:
+        return meminfo.mem_total_bytes, None, ""
+    return meminfo.mem_total_bytes, meminfo.swap_total_bytes or 0, "this machine"
+
+
+def _cpu(arguments: argparse.Namespace) -> int | None:
+    if arguments.node_cpu is None:
+        return None if arguments.node_memory is not None else (os.cpu_count() or 1) * 1000
+    try:
+        milli = parse(arguments.node_cpu).milli()
+    except InvalidInput as error:
+        raise InvalidInput("--node-cpu", arguments.node_cpu, "a number of CPUs, such as 8") from error
+    if milli <= 0:
+        raise InvalidInput("--node-cpu", arguments.node_cpu, "more than 0 CPUs")
+    return milli

@@ -1,0 +1,154 @@
+"""The shape of ``overbook explain --output json``: field names are stable, documented in ``docs/cli.md``."""
+
+from typing import Literal
+
+import msgspec
+
+Severity = Literal["Refused", "Danger", "Note"]
+
+
+class ReportStruct(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """Sizes in bytes, CPU in milli-CPU; ``null`` is "none" or "not known"."""
+
+
+class CpuAndMemory(ReportStruct, frozen=True):
+    """One request, limit or capacity."""
+
+    cpu_milli: int | None = None
+    memory_bytes: int | None = None
+
+
+class OvercommitLevel(ReportStruct, frozen=True):
+    """Limits of requests in percent; where there is none, ``*_undefined`` says why (NoLimit, NoRequest)."""
+
+    cpu_percent: int | None = None
+    memory_percent: int | None = None
+    cpu_undefined: str | None = None
+    memory_undefined: str | None = None
+
+
+class Swap(ReportStruct, frozen=True):
+    """``memory.swap.max`` and why; ``wanted_bytes`` is what a large enough node would give."""
+
+    max_bytes: int
+    reason: str
+    sentence: str
+    wanted_bytes: int
+
+
+class Warned(ReportStruct, frozen=True):
+    """Something to know: ``Refused`` by the API server, ``Danger``, or a ``Note``."""
+
+    word: str
+    severity: Severity
+    sentence: str
+
+
+class ContainerReport(ReportStruct, frozen=True):
+    """One container."""
+
+    name: str
+    role: Literal["Container", "Init", "Sidecar"]
+    requests: CpuAndMemory
+    limits: CpuAndMemory
+    cpu_shares: int
+    cpu_weight: int
+    cpu_quota_micros: int | None
+    cpu_period_micros: int
+    memory_max_bytes: int | None
+    oom_score_adj: int
+    swap: Swap
+    overcommit: OvercommitLevel
+    cpu_share_of_pod_percent: float | None
+
+
+class PodReport(ReportStruct, frozen=True):
+    """One pod, or the pod that an object becomes."""
+
+    name: str
+    kind: str
+    object: str
+    where: str
+    replicas: int | None
+    qos_class: str
+    qos_reason: str
+    virtual_machine: bool
+    critical: bool
+    priority: int
+    requests: CpuAndMemory
+    limits: CpuAndMemory
+    overcommit: OvercommitLevel
+    guest_bytes: int | None
+    overhead_bytes: int | None
+    guest_from: Literal["Manifest", "Request"] | None
+    cpu_shares: int
+    cpu_weight: int
+    cpu_quota_micros: int | None
+    memory_max_bytes: int | None
+    cpu_share_of_node_percent: float
+    swap_max_bytes: int
+    eviction: str
+    containers: tuple[ContainerReport, ...]
+    warnings: tuple[Warned, ...]
+
+
+class NodeReport(ReportStruct, frozen=True):
+    """The node that the answer is about."""
+
+    memory_bytes: int
+    swap_bytes: int
+    cpu_milli: int | None
+    percent: int
+    memory_from: str
+    swap_from: str
+    percent_from: str
+    allowance: str
+    eligibility: str
+    pooled_share: float
+    cpu_quota: bool
+    kubevirt: str
+
+
+class Totals(ReportStruct, frozen=True):
+    """All pods together against the node."""
+
+    pods: int
+    by_qos_class: dict[str, int]
+    requests: CpuAndMemory
+    limits: CpuAndMemory
+    pods_without_memory_limit: int
+    requested_memory_percent: int | None
+    overcommit: OvercommitLevel
+    guest_bytes: int
+    promised_percent: int
+    swap_max_bytes: int
+    overcommitted: bool
+    causes: tuple[str, ...]
+
+
+class NamespaceReport(ReportStruct, frozen=True):
+    """One namespace."""
+
+    name: str
+    pods: int
+    overcommit: OvercommitLevel
+
+
+class KillOrder(ReportStruct, frozen=True):
+    """A container's place in what the kernel kills first, as far as ``oom_score_adj`` decides."""
+
+    pod: str
+    container: str
+    oom_score_adj: int
+
+
+class Explanation(ReportStruct, frozen=True):
+    """The whole answer."""
+
+    node: NodeReport
+    totals: Totals
+    namespaces: tuple[NamespaceReport, ...]
+    pods: tuple[PodReport, ...]
+    kill_order: tuple[KillOrder, ...]
+    ignored: dict[str, int]
+    warnings: tuple[Warned, ...]

@@ -1,0 +1,74 @@
+"""Sizes as people write and read them."""
+
+from overbook.core.errors import InvalidInput
+from overbook.core.quantity import MAX_INT64, binary, parse
+
+_STEPS = (("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10))
+SIZE_EXPECTED = 'a size such as "16Gi" or "16G"'
+
+
+def size_bytes(text: str, option: str) -> int:
+    """A size that a user gave, in bytes: ``16Gi`` is binary; ``16G``, ``16 GB`` and ``16GB`` are decimal.
+
+    Args:
+        text: as typed.
+        option: its name, for the message.
+
+    Raises:
+        InvalidInput: no size, or not more than 0.
+    """
+    short = text.replace(" ", "")
+    if len(short) > 1 and short.endswith("B"):
+        short = short[:-1]
+        # "kB" is written with a small k, "KB" is common.
+        short = short[:-1] + "k" if short.endswith("K") else short
+    try:
+        quantity = parse(short)
+    except InvalidInput as error:
+        raise InvalidInput(option, text, SIZE_EXPECTED) from error
+    if quantity.sign <= 0 or quantity.value() >= MAX_INT64:
+        raise InvalidInput(option, text, f"more than 0 and less than 8Ei: {SIZE_EXPECTED}")
+    return quantity.value()
+
+
+def shown(number_bytes: int) -> str:
+    """A size for people: exact where it is short (``512Mi``), else with two decimals (``2.67Gi``)."""
+    exact = binary(number_bytes)
+    if len(exact) <= 6 or number_bytes < 1024:
+        return exact
+    for suffix, power in _STEPS:
+        if number_bytes >= 1 << power:
+            return f"{number_bytes / (1 << power):.2f}".rstrip("0").rstrip(".") + suffix
+    return exact
+
+
+def shown_or(number_bytes: int | None, otherwise: str = "-") -> str:
+    """The size, or a word where there is none."""
+    return otherwise if number_bytes is None else shown(number_bytes)
+
+
+def cores(milli: int | None) -> str:
+    """CPU for people: ``500m``, ``2``, ``1500m``."""
+    if milli is None:
+        return "-"
+    return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"
+
+
+def percent_of(part: int, whole: int) -> str:
+    """A share in whole percent, rounded down as everywhere."""
+    return f"{part * 100 // whole} %" if whole else "-"
+
+
+def shown_like(number_bytes: int, text: str) -> str:
+    """A size in the family of units that a user typed: decimal (``8G``) where ``text`` is, else binary."""
+    if "i" in text or not any(letter.isalpha() for letter in text):
+        return shown(number_bytes)
+    for suffix, power in (("P", 15), ("T", 12), ("G", 9), ("M", 6), ("k", 3)):
+        if number_bytes >= 10**power:
+            return f"{number_bytes / 10**power:.2f}".rstrip("0").rstrip(".") + suffix
+    return str(number_bytes)
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 pod``, ``2 pods``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
