@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
     from overbook.agent.loop import Agent, Loop
     from overbook.agent.pods import ManifestDirectory
     from overbook.agent.settings import load
-    from overbook.kernel.own_process import lock_memory, lower_oom_score, raise_descriptor_limit
     from overbook.core.errors import InvalidInput
     from overbook.kernel.cgroup_version import check_cgroup2
+    from overbook.kernel.own_process import lock_memory, lower_oom_score, raise_descriptor_limit
 
     ours = {"command", "run", "config", "check_config"}
     flags = {name: value for name, value in vars(args).items() if name not in ours}

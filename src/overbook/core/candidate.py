@@ -16,6 +16,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         label: ``namespace/name``.
         usage_bytes: memory and swap together.
         over_request_bytes: usage beyond its request; negative: within it.
+        over_promise_bytes: usage beyond its request and its swap allowance together, which is what the node
+            can hold of it; positive: it takes what was promised to others.
         priority: its priority.
         growth_share: its part (0–1) of all growth in the window.
         refault_share: its part (0–1) of all memory that came back from swap in the window.
@@ -26,6 +28,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     label: str
     usage_bytes: int
     over_request_bytes: int
+    over_promise_bytes: int
     priority: int
     growth_share: float = 0.0
     refault_share: float = 0.0
@@ -66,6 +69,9 @@ def candidates(
             label=facts[uid].label,
             usage_bytes=model.usage_bytes,
             over_request_bytes=model.usage_bytes - facts[uid].memory_request_bytes,
+            over_promise_bytes=model.usage_bytes
+            - facts[uid].memory_request_bytes
+            - (model.swap_max_bytes or 0),
             priority=facts[uid].priority,
             growth_share=growth[uid],
             refault_share=refaults[uid],

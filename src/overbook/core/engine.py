@@ -41,13 +41,17 @@ class ReclaimPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
         enabled: whether at all.
         node_percent: how much of the node's RAM is asked for in one tick.
         swap_room_percent: how much of the swap must be free.
-        patience_seconds: how long pushing out may go on without ending the stall, before a guest goes.
+        patience_seconds: how long work may stall before a guest goes that holds more than its request and
+            its allowance cover.
+        promise_patience_seconds: the same for a guest within them: it was promised what it holds, and the
+            kernel needs seconds to tell its hot memory from its cold.
     """
 
     enabled: bool = True
     node_percent: float = 1.0
     swap_room_percent: float = 10.0
     patience_seconds: float = 2.0
+    promise_patience_seconds: float = 15.0
 
 
 class Engine:
@@ -67,7 +71,7 @@ class Engine:
         self._own_uids = own_uids
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
-        self._reclaiming_since: float | None = None
+        self._stalled_since: float | None = None
         self._asked = False
         self._settled_at: float | None = None
         self._quiet_reason = ""
@@ -90,38 +94,58 @@ class Engine:
         node = node_model(sample.node)
         fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
         if not fired:
-            self._reclaiming_since = None
+            self._stalled_since = None
             self._quiet_reason = ""
             return None
         waiting = self._waiting(sample.at_seconds)
         if waiting:
             return self._wait(sample, fired, waiting)
         models = pod_models(self.history.samples)
+        ranked = self.rank(models, facts)
+        victim = next((candidate for candidate in ranked if not candidate.excluded), None)
         pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
         if all(finding.rule in pressure for finding in fired):
-            absorbing = self._is_absorbing()
-            if absorbing or self._is_patient(sample.at_seconds):
-                room = self._room_bytes(node, models, facts)
-                steps = self._reclaim_steps(room, node, models, facts)
-                if steps:
-                    reason = f"swap has {room / 2**20:.0f} MiB of room for them"
-                    return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
-                if absorbing:
-                    return self._wait(sample, fired, "cold memory is on its way out to swap")
-        return self._relieve(sample, fired, models, facts)
+            gentler = self._gentler(sample, fired, node, models, facts, victim)
+            if gentler != "relieve":
+                return gentler
+        return self._relieve(sample, fired, ranked)
 
-    def _relieve(
+    def _gentler(
         self,
         sample: Sample,
         fired: list[Finding],
+        node: NodeModel,
         models: Mapping[str, PodModel],
         facts: Mapping[str, PodFacts],
+        victim: Candidate | None,
+    ) -> Decision | Literal["relieve"] | None:
+        """What a stall leaves to do before a guest goes: push out cold memory, or wait."""
+        beyond = victim is not None and victim.over_promise_bytes > 0
+        # While nobody takes more than he was promised, memory that goes out and stays there needs no victim.
+        absorbing = not beyond and self._is_absorbing()
+        patience = self._reclaim.patience_seconds if beyond else self._reclaim.promise_patience_seconds
+        if not absorbing and self._stalled_seconds(sample.at_seconds) >= patience:
+            return "relieve"
+        room = self._room_bytes(node, models, facts)
+        steps = self._reclaim_steps(room, node, models, facts)
+        if steps:
+            reason = f"swap has {room / 2**20:.0f} MiB of room for them"
+            return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
+        if absorbing:
+            return self._wait(sample, fired, "cold memory is on its way out to swap")
+        if beyond:
+            return "relieve"  # nothing left to push out, and somebody takes what is not his
+        return self._wait(
+            sample, fired, f"no guest is beyond its promise; the kernel is given {patience:g} s"
+        )
+
+    def _relieve(
+        self, sample: Sample, fired: list[Finding], ranked: tuple[Candidate, ...]
     ) -> Decision | None:
-        ranked = self.rank(models, facts)
         eligible = [candidate for candidate in ranked if not candidate.excluded]
         if not eligible:
             return self._wait(sample, fired, "no pod may be asked to go", ranked)
-        self._reclaiming_since = None
+        self._stalled_since = None
         self._asked = True
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
@@ -226,11 +250,11 @@ class Engine:
         back = self.history.per_second("swap_in_pages", RECENT_SECONDS, 0)
         return out is not None and back is not None and out > 0 and back <= out * BACK_SHARE
 
-    def _is_patient(self, now: float) -> bool:
-        """Whether pushing out has had less than its time since work began to stall in vain."""
-        if self._reclaiming_since is None:
-            self._reclaiming_since = now
-        return now - self._reclaiming_since < self._reclaim.patience_seconds
+    def _stalled_seconds(self, now: float) -> float:
+        """For how long the rule has held."""
+        if self._stalled_since is None:
+            self._stalled_since = now
+        return now - self._stalled_since
 
     def _reclaim_steps(
         self, room_bytes: int, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]

@@ -58,6 +58,11 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     containers: tuple[tuple[str, int, int], ...] = ()
 
     @property
+    def swap_max_bytes(self) -> int | None:
+        """What its containers may swap together; ``None``: no limit."""
+        return None if self.swap_room_bytes is None else self.swap_bytes + self.swap_room_bytes
+
+    @property
     def usage_bytes(self) -> int:
         """Memory and swap together: what the pod holds of the node."""
         return self.working_set_bytes + self.swap_bytes

@@ -1,4 +1,4 @@
-"""The agent as the demo runs it: a process of its own, told of pods by manifests, watched by its recording."""
+"""The agent as the demo runs it: a process, told of pods by manifests, watched by its recording."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from overbook.core.decision import Decision
 from overbook.core.pod import Pod
 from overbook.sandbox.pod_runner import make_cgroup, start_in
 
@@ -103,6 +104,4 @@ class AgentProcess:
 
 def sentence(decision: dict[str, Any]) -> str:
     """A recorded decision's sentence."""
-    from overbook.core.decision import Decision
-
     return msgspec.convert(decision, Decision).sentence

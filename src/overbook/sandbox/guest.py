@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import signal
+import struct
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ import msgspec
 from overbook.core.model import increase
 from overbook.core.pod import Pod, convert
 from overbook.core.qos import qos_class
+from overbook.core.resources import amounts
 from overbook.core.vm import is_virtual_machine_pod
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.meminfo import Meminfo, read_meminfo
@@ -74,7 +76,7 @@ class Paid:
         try:
             with open(self._path, "rb") as file:
                 done, last = load.COUNTER.unpack(file.read(load.COUNTER.size))
-        except (OSError, load.struct.error):
+        except (OSError, struct.error):
             return None, None
         before, self._before = self._before, (now, done)
         pace = (done - before[1]) / (now - before[0]) if before and now > before[0] else None
@@ -115,7 +117,7 @@ class Story:
             if self._agent is not None:
                 self._agent.start()
             self._start(PAID)
-            self._wait_for(PAID)
+            self._wait_for_work()
             self._phase("alone")
             for name in self._pods:
                 if name != PAID:
@@ -141,8 +143,8 @@ class Story:
         if self._agent is not None:
             self._agent.publish(with_status(pod))
 
-    def _wait_for(self, name: str) -> None:
-        """Until a guest does its work: an interpreter takes seconds to start here."""
+    def _wait_for_work(self) -> None:
+        """Until the Guaranteed VM does its work: an interpreter takes seconds to start here."""
         deadline = time.monotonic() + 30
         while self._paid.read(time.monotonic())[1] is None and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -229,7 +231,7 @@ class Story:
             return 0, 0, None
 
 
-def _rates(before: Sequence[float], after: Sequence[float]) -> Iterator[tuple[str, float]] | dict[str, float]:
+def _rates(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:
     elapsed = max(1e-3, after[0] - before[0])
     grown = [increase(int(old), int(new)) or 0 for old, new in zip(before[1:], after[1:], strict=True)]
     return {
@@ -252,8 +254,6 @@ def _manifests() -> Iterator[Pod]:
 def _described(pod: Pod) -> dict[str, Any]:
     hot, cold = HOT_AND_COLD_MIB[pod.metadata.name]
     requests = (pod.containers[0].resources.requests or {}) if pod.containers[0].resources else {}
-    from overbook.core.resources import amounts
-
     return {
         "name": pod.metadata.name,
         "qosClass": qos_class(pod),
@@ -261,6 +261,15 @@ def _described(pod: Pod) -> dict[str, Any]:
         "requestBytes": amounts(requests).memory_bytes or 0,
         "guestBytes": (hot + cold) * 2**20,
     }
+
+
+def _use_generations() -> None:
+    """Turn on the kernel's multi-generational LRU: the emulator's TLB hides accesses from the classic one."""
+    try:
+        with open("/sys/kernel/mm/lru_gen/enabled", "w", encoding="ascii") as file:
+            file.write("y")
+    except OSError:
+        logging.getLogger(__name__).warning("this kernel has no multi-generational LRU")
 
 
 def main() -> int:
@@ -274,9 +283,7 @@ def main() -> int:
         file.write(str(os.getpid()))
     lock_memory()
     lower_oom_score()
-    if os.environ.get("LRU"):
-        with open("/sys/kernel/mm/lru_gen/enabled","w") as f: f.write("y")
-    print(open("/sys/kernel/mm/lru_gen/enabled").read(), file=sys.stderr)
+    _use_generations()
     Story(Teller(time.monotonic()), overbook=args.overbook, percent=args.percent).run()
     return 0
 

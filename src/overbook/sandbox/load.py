@@ -15,6 +15,9 @@ PAGE = 4096
 MIB = 2**20
 UNIT_SECONDS = 0.1
 """The paced work: a unit each tenth of a second, as long as the node lets it."""
+SLICES = 10
+"""In how many units all of the hot memory is touched once."""
+GROWTH_MIB = 2
 WILD_STEP_MIB = 12
 COUNTER = struct.Struct("=Qd")
 """Units done, and when the last one was (monotonic seconds)."""
@@ -28,15 +31,6 @@ def take(mib: int) -> mmap.mmap:
 def touch(memory: mmap.mmap, start: int, length: int) -> None:
     """Write one byte to every page of a stretch."""
     memory[start : start + length : PAGE] = b"\1" * (length // PAGE)
-
-
-def allocate(mib: int, step_mib: int, pause_seconds: float) -> mmap.mmap:
-    """Take and touch memory little by little, as a booting guest does."""
-    memory = take(mib)
-    for start in range(0, mib, step_mib):
-        touch(memory, start * MIB, min(step_mib, mib - start) * MIB)
-        time.sleep(pause_seconds)
-    return memory
 
 
 def run_wild(memory: mmap.mmap, size_mib: int) -> None:
@@ -67,18 +61,19 @@ def main(hot_mib: int, cold_mib: int, pace_file: str) -> None:
         wild = True
 
     signal.signal(signal.SIGUSR1, go_wild)
-    memory = allocate(hot_mib + cold_mib, 4, 0.2)
-    counter = None
-    if pace_file:
-        fd = os.open(pace_file, os.O_RDWR | os.O_CREAT, 0o600)
-        os.ftruncate(fd, PAGE)
-        counter = mmap.mmap(fd, PAGE)
+    memory = take(hot_mib + cold_mib)
+    counter = pace_counter(pace_file) if pace_file else None
+    touch(memory, 0, hot_mib * MIB)
+    slice_mib = max(1, hot_mib // SLICES)
+    grown_mib = hot_mib
     done = 0
     due = time.monotonic()
-    slice_mib = max(1, hot_mib // 10)
     while not wild:
-        start = done * slice_mib % max(1, hot_mib - slice_mib + 1)
-        touch(memory, start * MIB, slice_mib * MIB)
+        touch(memory, done % SLICES * slice_mib * MIB, slice_mib * MIB)
+        if grown_mib < hot_mib + cold_mib:
+            # Cold memory comes little by little beside the hot, as in a guest that boots and fills its caches.
+            touch(memory, grown_mib * MIB, GROWTH_MIB * MIB)
+            grown_mib += GROWTH_MIB
         done += 1
         now = time.monotonic()
         if counter is not None:
@@ -86,7 +81,14 @@ def main(hot_mib: int, cold_mib: int, pace_file: str) -> None:
         # Work that could not be done in time is not made up for: a second stood still stays lost.
         due = max(due + UNIT_SECONDS, now)
         time.sleep(max(0.0, due - time.monotonic()))
-    run_wild(memory, hot_mib + cold_mib)
+    run_wild(memory, grown_mib)
+
+
+def pace_counter(path: str) -> mmap.mmap:
+    """A page shared with whoever wants to see how the work goes."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    os.ftruncate(fd, PAGE)
+    return mmap.mmap(fd, PAGE)
 
 
 if __name__ == "__main__":
