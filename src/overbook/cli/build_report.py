@@ -110,7 +110,7 @@ def _totals(inventory: Inventory, pods: Sequence[PodReport], node: Node) -> Tota
         requests=shown_amounts(Amounts.of(cpu.requested, memory.requested)),
         limits=shown_amounts(Amounts.of(cpu.limited, memory.limited)),
         pods_without_memory_limit=memory.without_limit,
-        requested_memory_percent=levels.requested_memory_percent.memory_bytes,
+        requested_memory_percent=levels.requested_memory_percent,
         overcommit=level(levels.levels),
         guest_bytes=sum(guests),
         promised_percent=promised_percent(guests, node.memory_bytes),

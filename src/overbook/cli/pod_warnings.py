@@ -7,7 +7,7 @@ from overbook.cli.report import Severity, Warned
 from overbook.cli.units import cores, shown
 from overbook.core.pod import Container, Pod
 from overbook.core.resources import aggregate, container_resources
-from overbook.core.swap import SwapDecision, limited_swap
+from overbook.core.swap import SwapDecision, proportional_bytes
 from overbook.core.vm_findings import overcommit_findings
 from overbook.kube.inventory import Found
 
@@ -91,8 +91,10 @@ def _native_swap(pod: Pod, node: Node, decisions: list[SwapDecision]) -> Iterato
     """Where the kubelet's own LimitedSwap would give swap and the eligibility does not."""
     native = 0
     for container, decision in zip(pod.all_containers(), decisions, strict=True):
+        # These reasons come after all of the kubelet's own: without them the container would swap.
         if decision.reason in ("NotVirtualMachine", "DisabledOnPod", "DisabledOnNamespace"):
-            native += limited_swap(pod, container, node.memory_bytes, node.swap_bytes).swap_max_bytes
+            request = container_resources(container).requests.memory_bytes or 0
+            native += proportional_bytes(request, node.memory_bytes, node.swap_bytes)
     if native:
         yield Warned(
             "LimitedSwapDiffers",

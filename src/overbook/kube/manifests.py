@@ -4,6 +4,7 @@ Anything that is not a manifest ends in :class:`InvalidInput` that names the fil
 what would be right.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from overbook.kube.sources import MAX_JSON_BYTES, MAX_YAML_BYTES, Source, read_s
 from overbook.kube.yaml_documents import yaml_documents
 
 MAX_LISTS_IN_LISTS: Final = 10
+_JSON_START: Final = re.compile(rb'\s*[{\[]\s*["{}\[\]]')
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
@@ -94,15 +96,11 @@ def _from_json(data: bytes, name: str) -> Iterator[Document]:
             return
     try:
         manifest = json_document(data, name)
-    except InvalidInput as malformed:
-        if name.endswith(".json"):
+    except InvalidInput:
+        # YAML may start with a bracket, too, but then keys have no quotes.
+        if name.endswith(".json") or _JSON_START.match(data):
             raise
-        # YAML may start with a bracket, too.
-        try:
-            documents = list(_from_yaml(data, name))
-        except InvalidInput:
-            raise malformed from None
-        yield from documents
+        yield from _from_yaml(data, name)
         return
     if len(data) <= CHECKED_BYTES:
         check_keys(data, name)

@@ -37,7 +37,8 @@ def plain_value(text: str) -> Any:
     if len(digits) > _LONGEST_INTEGER and digits.lstrip("+-").isdigit():
         return float(digits)
     try:
-        return int(_OCTAL.sub(r"\g<1>0o\2", digits), 0)
+        octal = _OCTAL.fullmatch(digits)
+        return int(f"{octal[1]}0o{octal[2]}" if octal else digits, 0)
     except ValueError:  # an underscore was all there was after the prefix
         return text
 

@@ -23,9 +23,9 @@ def page(here: Here) -> str:
     return f"""
 A CPU request is a guarantee and a weight. The kernel gives each container at least its share when all
 want to run, and splits what is left over by the same weights. Of two containers that request 500m and
-250m, the first gets twice as much of the spare time. A limit is a ceiling: at most so many microseconds
-of CPU time in each period of 100 ms, then the container waits for the next one, even if the node is
-idle. {cpus}
+250m, the first is meant to get twice as much of the spare time. A limit is a ceiling: at most so many
+microseconds of CPU time in each period of 100 ms, then the container waits for the next one, even if
+the node is idle. {cpus}
 
   request  shares  pod's      container's   as a limit:
                    weight     weight        microseconds

@@ -119,7 +119,7 @@ class Here(msgspec.Struct, frozen=True):
 
     def _read(self, read: Callable[[str], str], missing: str = NOT_READABLE) -> str:
         if self.root is None:
-            return "not read: the node is not this machine"
+            return "not read: another machine"
         try:
             return read(self.root)
         except MissingKernelFile:

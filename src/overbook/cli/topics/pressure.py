@@ -28,7 +28,7 @@ Stalls (PSI) say how long everything that could run had to wait for memory. They
 what rates and sizes notice late, and mean the same on a fast and on a slow disk, which no rate in pages
 per second does.
 
-The limits of the first two can be set with the original agent's variables:
+The limits of traffic and use can be set with the original agent's variables:
 MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND, MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND,
 SWAP_UTILIZATION_THRESHOLD_FACTOR, AVERAGE_WINDOW_SIZE_SECONDS.
 

@@ -45,5 +45,5 @@ On {here.name}:
   swap areas             {here.swap_areas}
   it carries             {here.carried}
   vm.swappiness          {here.swappiness}
-  cgroup                 {here.cgroup} (limits on swap per container need version 2)
+  cgroup                 {here.cgroup} (swap limits need version 2)
 """
