@@ -252,6 +252,8 @@ def headline(facts: Facts) -> str:
     else:
         who = "; ".join(one.clause for one in went[:2])
         who += f" and {len(went) - 2} more" if len(went) > 2 else ""
+    if not facts.complete:
+        who = f"Not told to its end · {who}"
     if facts.standstill_seconds is None:
         return who
     return f"{who} · {PAID_POD} stood still for {facts.standstill_seconds:.1f} s"
