@@ -221,7 +221,9 @@ def panel_lines(story: Story, room: int, silent_seconds: float = 0.0, *, verbose
     sample = story.samples[-1] if story.samples else Sample(at=0.0)
     lines = [_phase_line(story, silent_seconds), *_bars(story, sample, room), *_sparklines(story)]
     lines += ["", f"{'pod':10}{'memory':>9}{'swap':>9} {'allowance':>10}  state"]
-    gone: Mapping[str, str] = {gone.pod: gone.how or "gone" for gone in story.gone}
+    gone: Mapping[str, str] = {
+        one.pod: "killed by OOM killer" if one.by_kernel else one.how or "gone" for one in story.gone
+    }
     lines += [_pod_line(name, sample.pods.get(name), gone.get(name)) for name in story.pod_names]
     lines += ["", pace_text(story)]
     decided = story.decisions[-1] if story.decisions else None
@@ -298,13 +300,13 @@ def _bars(story: Story, sample: Sample, room: int) -> list[str]:
 def _sparklines(story: Story) -> list[str]:
     last = story.samples[-_SPARKLINE:]
     rows = (
-        ("swap in", [one.swap_in_pages_per_second for one in last], "pages/s"),
-        ("swap out", [one.swap_out_pages_per_second for one in last], "pages/s"),
-        ("stall", [one.stall_full_percent for one in last], "%"),
+        ("swap in", [one.swap_in_pages_per_second for one in last], 1000.0, "pages/s"),
+        ("swap out", [one.swap_out_pages_per_second for one in last], 1000.0, "pages/s"),
+        ("stall", [one.stall_full_percent for one in last], 10.0, "%"),
     )
     lines = []
-    for name, values, unit in rows:
-        highest = max([10.0, *(value for value in values if value is not None)])
+    for name, values, least, unit in rows:  # below the least a full bar would make noise look like trouble
+        highest = max([least, *(value for value in values if value is not None)])
         now = _number(values[-1]) if values else _UNKNOWN
         lines.append(f"{name:9}{sparkline(values, highest):{_SPARKLINE}} {now} {unit}")
     return lines
