@@ -27,8 +27,7 @@ def plain(lines: list[dict[str, Any]], *, verbose: bool = False) -> list[str]:
         for line in jsonl(lines).decode().splitlines():
             event = read_event(line)
             assert event is not None
-            story.add(event)
-            view.show(story, event)
+            view.show(story, story.add(event))
             view.tick()
     return out.getvalue().splitlines()
 

@@ -51,6 +51,16 @@ def test_samples_that_go_back_in_time_are_dropped() -> None:
     assert [sample.at for sample in story.samples] == [1.0, 2.0, 3.0]
 
 
+def test_time_begins_with_the_first_phase_however_long_the_node_took_to_get_ready() -> None:
+    late = [line if line["event"] == "hello" else line | {"at": line["at"] + 20.0} for line in good_run()]
+    log = {"event": "log", "at": 5.0, "text": "starting"}
+    story = told([late[0], log, *late[1:]])
+    assert story.silences() == ()
+    assert story.end == pytest.approx(112.0)
+    assert story.phases[0].at == story.logs[0].at == 0.0
+    assert story.gone[0].at == pytest.approx(69.4)
+
+
 def test_the_pace_alone_leaves_out_the_first_two_seconds() -> None:
     story = Story(overbook=True)
     lines = ['{"event":"phase","at":0,"name":"alone"}']

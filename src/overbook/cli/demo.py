@@ -207,8 +207,7 @@ def watch(nodes: "Mapping[Side, Node]", folder: str, view_of: "ViewOf") -> "list
                 unfinished.discard(side)
             elif (event := read_event(what)) is not None:
                 records[side].write(what.encode() + b"\n")
-                stories[side].add(event)
-                view.show(stories[side], event)
+                view.show(stories[side], stories[side].add(event))
             elif not what.startswith("{"):  # a traceback, say; events of a later version are no trouble
                 strange[side].append(what)
     return list(stories.values())
@@ -252,8 +251,7 @@ def _replay(args: argparse.Namespace, sides: Sequence[Side]) -> "list[Story]":
             if pause and event.at > now:
                 time.sleep(min(1.0, (event.at - now) * pause))
             now = max(now, event.at)
-            stories[side].add(event)
-            view.show(stories[side], event)
+            view.show(stories[side], stories[side].add(event))
     return list(stories.values())
 
 

@@ -135,8 +135,8 @@ def numbered_dot(at: Point, number: int, colour: str) -> str:
 
 
 def ticks(high: float, wanted: int) -> list[float]:
-    """Round values from 0 to `high`, about as many as wanted."""
-    if not 0 < high < 1e15:
+    """Round values from 0 to `high`, about as many as wanted; only 0 where `high` is absurd."""
+    if not 1e-6 < high < 1e15:
         return [0.0]
     rough = high / wanted
     unit = 10.0 ** math.floor(math.log10(rough))

@@ -6,7 +6,7 @@ which no sample came is a silence, not a line between the samples around it.
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -129,6 +129,8 @@ class Bye(Event, frozen=True, kw_only=True, tag="bye"):
 
 AnyEvent = Hello | Phase | Sample | Decision | Log | Gone | Bye
 
+_AnEvent = TypeVar("_AnEvent", bound=Event)
+
 _DECODER: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 
 
@@ -138,6 +140,10 @@ def read_event(line: str) -> AnyEvent | None:
         return _DECODER.decode(line)
     except msgspec.DecodeError:  # wrong types and unknown events are among them
         return None
+
+
+def _moved(event: _AnEvent, origin: float) -> _AnEvent:
+    return msgspec.structs.replace(event, at=max(0.0, event.at - origin)) if origin else event
 
 
 class Span(NamedTuple):
@@ -164,7 +170,7 @@ class Story:
 
     Attributes:
         complete: Whether the guest program said that it was done.
-        end: When the last event was, in seconds.
+        end: When the last event was, in seconds since the first phase began.
     """
 
     def __init__(self, *, overbook: bool) -> None:
@@ -178,14 +184,23 @@ class Story:
         self.logs: list[Log] = []
         self.complete = False
         self.end = 0.0
+        self._origin = 0.0
 
     @property
     def name(self) -> str:
         """`with` or `without`."""
         return "with" if self.overbook else "without"
 
-    def add(self, event: AnyEvent) -> None:
-        """Take the next event. A sample that is not later than the one before it is dropped."""
+    def add(self, event: AnyEvent) -> AnyEvent:
+        """Take the next event. A sample that is not later than the one before it is dropped.
+
+        Returns:
+            The event in the story's own time, which begins with the first phase: how long a node took to
+            get ready for it is no part of the story.
+        """
+        if isinstance(event, Phase) and not self.phases:
+            self._begin(event.at)
+        event = _moved(event, self._origin)
         self.end = max(self.end, event.at)
         match event:
             case Hello():
@@ -202,6 +217,15 @@ class Story:
                 self.logs.append(event)
             case Bye():
                 self.complete = True
+        return event
+
+    def _begin(self, at: float) -> None:
+        """What came before the first phase happened at 0, at the latest; samples of that time are let go."""
+        self._origin, self.end = at, 0.0
+        self.samples.clear()
+        self.decisions = [_moved(step, at) for step in self.decisions]
+        self.gone = [_moved(gone, at) for gone in self.gone]
+        self.logs = [_moved(log, at) for log in self.logs]
 
     @property
     def pod_names(self) -> tuple[str, ...]:
