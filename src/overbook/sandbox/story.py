@@ -1,0 +1,341 @@
+"""What happened on one node of the demo: its events, kept in order, and the facts that follow from them.
+
+Nothing is asserted here that was not seen. What the events do not tell is None, and a stretch of time in
+which no sample came is a silence, not a line between the samples around it.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Final, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+PhaseName = Literal["alone", "fill", "steady", "wild", "after"]
+
+PAID_POD: Final = "vm-paid"
+"""The Guaranteed VM pod whose work is measured."""
+WILD_POD: Final = "vm-c"
+"""The VM pod that runs wild in the phase `wild`."""
+SILENCE_SECONDS: Final = 3.0
+"""Samples come every 0.5 to 1 s; a node that says nothing for longer than this does not answer."""
+WARM_UP_SECONDS: Final = 2.0
+"""The pace of the paid pod counts only after this much of the phase `alone`."""
+HELD_SWAP_BYTES: Final = 1 << 20
+"""A pod with more than this in swap has swapped; below it are stray pages of its start."""
+CALM_SECONDS: Final = 3.0
+CALM_STALL_PERCENT: Final = 1.0
+CALM_PACE_RATIO: Final = 0.9
+
+
+class Pod(msgspec.Struct, frozen=True, rename="camel"):
+    """A pod of the load. Sizes are None where they are not known."""
+
+    name: str
+    qos_class: str = ""
+    virtual_machine: bool = False
+    request_bytes: int | None = None
+    guest_bytes: int | None = None
+
+    @property
+    def may_swap(self) -> bool:
+        """Whether it is of the only kind that Overbook gives swap to."""
+        return self.virtual_machine and self.qos_class == "Burstable"
+
+
+class NodeSize(msgspec.Struct, frozen=True, rename="camel"):
+    """RAM and swap as the node's own kernel counts them."""
+
+    memory_bytes: int | None = None
+    swap_bytes: int | None = None
+
+
+class PodSample(msgspec.Struct, frozen=True, rename="camel"):
+    """A pod at one moment; `swap_max_bytes` is None where it is unlimited or not known."""
+
+    memory_bytes: int | None = None
+    swap_bytes: int | None = None
+    swap_max_bytes: int | None = None
+    alive: bool = True
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="event"):
+    """One line of the guest program; `at` is in seconds since it started, by a clock that never jumps."""
+
+    at: float
+
+
+class Hello(Event, frozen=True, kw_only=True, tag="hello"):
+    """The guest program has started."""
+
+    overbook: bool | None = None
+    node: NodeSize = NodeSize()
+    pods: tuple[Pod, ...] = ()
+
+
+class Phase(Event, frozen=True, kw_only=True, tag="phase"):
+    """A phase begins."""
+
+    name: str
+
+
+class Sample(Event, frozen=True, kw_only=True, tag="sample"):
+    """The node at one moment; rates and pace are means since the sample before."""
+
+    memory_available_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    swap_in_pages_per_second: float | None = None
+    swap_out_pages_per_second: float | None = None
+    stall_full_percent: float | None = None
+    pods: dict[str, PodSample] = {}
+    pace: float | None = None
+    gap_seconds: float | None = None
+
+
+class Decision(Event, frozen=True, kw_only=True, tag="decision"):
+    """The agent decided something."""
+
+    action: str
+    sentence: str = ""
+    victim: str | None = None
+    rule: str = ""
+
+    @property
+    def victim_pod(self) -> str | None:
+        """The victim's name without its namespace."""
+        return self.victim.rpartition("/")[2] if self.victim else None
+
+
+class Log(Event, frozen=True, kw_only=True, tag="log"):
+    """A line of the agent's log."""
+
+    text: str
+
+
+class Gone(Event, frozen=True, kw_only=True, tag="gone"):
+    """A pod is no more."""
+
+    pod: str
+    how: str = ""
+
+    @property
+    def by_kernel(self) -> bool:
+        """Whether the kernel's OOM killer ended it."""
+        return "kernel" in self.how.lower()
+
+
+class Bye(Event, frozen=True, kw_only=True, tag="bye"):
+    """The guest program is done."""
+
+
+AnyEvent = Hello | Phase | Sample | Decision | Log | Gone | Bye
+
+_AnEvent = TypeVar("_AnEvent", bound=Event)
+
+_DECODER: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
+
+
+def read_event(line: str) -> AnyEvent | None:
+    """The event in a line; None for events that are not known and for lines that are none."""
+    try:
+        return _DECODER.decode(line)
+    except msgspec.DecodeError:  # wrong types and unknown events are among them
+        return None
+
+
+def _moved(event: _AnEvent, origin: float) -> _AnEvent:
+    return msgspec.structs.replace(event, at=max(0.0, event.at - origin)) if origin else event
+
+
+class Span(NamedTuple):
+    """A stretch of time in seconds."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.start
+
+    def overlap(self, other: "Span") -> float:
+        """How many seconds both have in common."""
+        return max(0.0, min(self.end, other.end) - max(self.start, other.start))
+
+
+class Story:
+    """The events of one node, in order, and the facts that follow from them.
+
+    Args:
+        overbook: Whether the node runs Overbook's agent.
+
+    Attributes:
+        complete: Whether the guest program said that it was done.
+        end: When the last event was, in seconds since the first phase began.
+    """
+
+    def __init__(self, *, overbook: bool) -> None:
+        self.overbook = overbook
+        self.node = NodeSize()
+        self.pods: tuple[Pod, ...] = ()
+        self.phases: list[Phase] = []
+        self.samples: list[Sample] = []
+        self.decisions: list[Decision] = []
+        self.gone: list[Gone] = []
+        self.logs: list[Log] = []
+        self.complete = False
+        self.end = 0.0
+        self._origin = 0.0
+
+    @property
+    def name(self) -> str:
+        """`with` or `without`."""
+        return "with" if self.overbook else "without"
+
+    def add(self, event: AnyEvent) -> AnyEvent:
+        """Take the next event. A sample that is not later than the one before it is dropped.
+
+        Returns:
+            The event in the story's own time, which begins with the first phase: how long a node took to
+            get ready for it is no part of the story.
+        """
+        if isinstance(event, Phase) and not self.phases:
+            self._begin(event.at)
+        event = _moved(event, self._origin)
+        self.end = max(self.end, event.at)
+        match event:
+            case Hello():
+                self.node, self.pods = event.node, event.pods
+            case Phase():
+                self.phases.append(event)
+            case Sample() if not self.samples or event.at > self.samples[-1].at:
+                self.samples.append(event)
+            case Decision():
+                self.decisions.append(event)
+            case Gone():
+                self.gone.append(event)
+            case Log():
+                self.logs.append(event)
+            case Bye():
+                self.complete = True
+        return event
+
+    def _begin(self, at: float) -> None:
+        """What came before the first phase happened at 0, at the latest; samples of that time are let go."""
+        self._origin, self.end = at, 0.0
+        self.samples.clear()
+        self.decisions = [_moved(step, at) for step in self.decisions]
+        self.gone = [_moved(gone, at) for gone in self.gone]
+        self.logs = [_moved(log, at) for log in self.logs]
+
+    @property
+    def pod_names(self) -> tuple[str, ...]:
+        """Every pod that was announced or seen, in that order."""
+        announced = [pod.name for pod in self.pods]
+        return tuple(dict.fromkeys([*announced, *(name for sample in self.samples for name in sample.pods)]))
+
+    @property
+    def phase(self) -> str | None:
+        """The phase that it is in."""
+        return self.phases[-1].name if self.phases else None
+
+    def span(self, name: PhaseName) -> Span | None:
+        """When a phase was; None where it was not reached."""
+        for index, phase in enumerate(self.phases):
+            if phase.name == name:
+                later = self.phases[index + 1 :]
+                return Span(phase.at, later[0].at if later else self.end)
+        return None
+
+    def silences(self) -> tuple[Span, ...]:
+        """When no sample came for longer than :data:`SILENCE_SECONDS`, the story's end included."""
+        times = [0.0, *(sample.at for sample in self.samples), self.end]
+        spans = (Span(start, end) for start, end in pairwise(times))
+        return tuple(span for span in spans if span.seconds > SILENCE_SECONDS)
+
+    def pace(self, span: Span | None) -> float | None:
+        """Units per second that the paid pod finished in a stretch of time, as far as it is known."""
+        if span is None:
+            return None
+        known = [
+            (sample.pace, span.overlap(covered))
+            for sample, covered in self._covered()
+            if sample.pace is not None
+        ]
+        seconds = sum(weight for _, weight in known)
+        return sum(pace * weight for pace, weight in known) / seconds if seconds > 0 else None
+
+    def pace_alone(self) -> float | None:
+        """The pace that everything is compared with: the one in `alone` after its warm-up."""
+        alone = self.span("alone")
+        return self.pace(Span(alone.start + WARM_UP_SECONDS, alone.end)) if alone else None
+
+    def longest_standstill(self, since: float) -> float | None:
+        """Longest time in seconds, as far as is known, in which the paid pod finished no unit of work.
+
+        Where the node was silent for D seconds and k units had been finished after them, one gap was at
+        least D / (k + 1) long: that is what a silence adds. A pod that went stands still from then on.
+        """
+        known: list[float] = []
+        for sample, covered in self._covered():
+            if sample.at < since:
+                continue
+            seconds = Span(max(covered.start, since), covered.end).seconds
+            if sample.gap_seconds is not None:
+                known.append(sample.gap_seconds)
+            if sample.pace is not None:
+                known.append(seconds / (sample.pace * seconds + 1))
+            elif sample.gap_seconds is None and seconds > SILENCE_SECONDS:
+                known.append(seconds)
+        if self.samples and (trailing := self.end - max(self.samples[-1].at, since)) > SILENCE_SECONDS:
+            known.append(trailing + (self.samples[-1].gap_seconds or 0.0))
+        known += [self.end - gone.at for gone in self.gone if gone.pod == PAID_POD]
+        return max(known, default=None)
+
+    def recovered_at(self, since: float) -> float | None:
+        """From when on memory did not stall and the paid pod had its pace back; None: never, or not known.
+
+        It is the start of the first :data:`CALM_SECONDS` of calm after the last pod went, else after the
+        first consequence, else after the worst stall.
+        """
+        trouble = self.trouble_at(since)
+        alone = self.pace_alone()
+        if trouble is None or alone is None:
+            return None
+        silences = self.silences()
+        for index, sample in enumerate(self.samples):
+            window = Span(sample.at - CALM_SECONDS, sample.at)
+            if window.start < trouble or any(window.overlap(silence) > 0 for silence in silences):
+                continue
+            stalls = [
+                earlier.stall_full_percent
+                for earlier in self.samples[: index + 1]
+                if earlier.at > window.start and earlier.stall_full_percent is not None
+            ]
+            pace = self.pace(window)
+            if not stalls or pace is None:
+                continue
+            if sum(stalls) / len(stalls) < CALM_STALL_PERCENT and pace >= CALM_PACE_RATIO * alone:
+                return window.start
+        return None
+
+    def trouble_at(self, since: float) -> float | None:
+        """The moment after which recovery is looked for; None where nothing happened."""
+        went = [gone.at for gone in self.gone if gone.at >= since and gone.how != "exited"]
+        if went:
+            return max(went)
+        if acted := [step.at for step in self.decisions if step.at >= since and step.action != "wait"]:
+            return min(acted)
+        stalls = [
+            (sample.stall_full_percent, sample.at)
+            for sample in self.samples
+            if sample.at >= since and sample.stall_full_percent is not None
+        ]
+        worst, at = max(stalls, default=(0.0, 0.0))
+        return at if worst >= CALM_STALL_PERCENT else None
+
+    def _covered(self) -> Iterator[tuple[Sample, Span]]:
+        """Each sample and the stretch of time that its means are over."""
+        before = 0.0
+        for sample in self.samples:
+            yield sample, Span(before, sample.at)
+            before = sample.at

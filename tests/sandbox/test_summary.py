@@ -1,0 +1,130 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from overbook.sandbox.story import Story
+from overbook.sandbox.summary import as_json, facts_of, headline, names, promises, sentences, table
+from tests.sandbox.test_story_synthetic import (
+    bare_run,
+    crashed_run,
+    good_run,
+    told,
+    without_pace,
+    wrong_pod_run,
+)
+
+
+def kept(lines: list[dict[str, Any]]) -> dict[str, bool]:
+    return {promise.promise: promise.kept for promise in promises(facts_of(told(lines)))}
+
+
+def test_a_good_run_keeps_every_promise() -> None:
+    assert all(kept(good_run()).values())
+
+
+def test_the_wrong_pod_breaks_one_promise_and_the_text_says_which_pod() -> None:
+    facts = facts_of(told(wrong_pod_run()))
+    broken = [promise for promise in promises(facts) if not promise.kept]
+    assert [promise.promise for promise in broken] == ["vm-c went, and nobody else"]
+    assert broken[0].seen == "web: killed by Overbook, 7.4 s after `wild` began"
+
+
+def test_a_second_victim_breaks_the_promise() -> None:
+    lines = [*good_run(), {"event": "gone", "at": 111.0, "pod": "web", "how": "killed by overbook"}]
+    assert not kept(lines)["vm-c went, and nobody else"]
+
+
+def test_only_the_vms_swapped_is_said_only_where_it_is_true() -> None:
+    assert "only vm-a, vm-b and vm-c swapped" in sentences([facts_of(told(good_run()))])[0]
+    without = sentences([facts_of(told(bare_run()))])[0]
+    assert "only" not in without
+    assert "vm-paid, web and batch swapped" in without
+
+
+def test_a_pod_that_must_not_swap_is_named() -> None:
+    lines = good_run()
+    for line in lines:
+        if line["event"] == "sample" and line["at"] > 50:
+            line["pods"]["web"]["swapBytes"] = 5 << 20
+    facts = facts_of(told(lines))
+    assert facts.swapped == ("vm-a", "vm-b", "vm-c", "web")
+    seen = next(one.seen for one in promises(facts) if one.promise == "only Burstable VM pods swapped")
+    assert seen == "vm-a, vm-b, vm-c and web; web should not have"
+
+
+def test_nobody_swapping_shows_nothing() -> None:
+    lines = good_run()
+    for line in lines:
+        for pod in line["pods"].values() if line["event"] == "sample" else ():
+            pod["swapBytes"] = 0
+    assert not kept(lines)["only Burstable VM pods swapped"]
+
+
+def test_a_vm_that_went_before_the_wild_phase_did_not_fit() -> None:
+    lines = [*bare_run(), {"event": "gone", "at": 50.0, "pod": "vm-b", "how": "killed by the kernel (OOM)"}]
+    facts = facts_of(told(lines))
+    assert facts.guests_fit is False
+    assert facts.oom_kills == 3
+    assert headline(facts).startswith("The VMs did not fit")
+
+
+def test_a_crash_leaves_what_is_unknown_unknown() -> None:
+    facts = facts_of(told(crashed_run(30.0)))
+    assert (facts.complete, facts.guests_fit, facts.standstill_seconds) == (False, None, None)
+    assert not any(
+        promise.kept for promise in promises(facts) if promise.promise != "only Burstable VM pods swapped"
+    )
+    assert headline(facts).startswith("Not told to its end")
+
+
+def test_times_count_from_the_start_of_the_wild_phase() -> None:
+    facts = facts_of(told(good_run()))
+    assert facts.decision_seconds == pytest.approx(2.2)
+    assert facts.relief_seconds == pytest.approx(6.3)
+    assert facts.departures[0].seconds_into_wild == pytest.approx(7.4)
+
+
+def test_who_ended_a_pod_that_was_asked_to_go() -> None:
+    lines = [line | {"how": "ended"} if line["event"] == "gone" else line for line in good_run()]
+    assert facts_of(told(lines)).departures[0].how == "ended by Overbook"
+    unasked = [line for line in lines if line["event"] != "decision"]
+    assert facts_of(told(unasked)).departures[0].how == "ended"
+
+
+def test_both_nodes_stand_side_by_side() -> None:
+    text = table([facts_of(told(good_run())), facts_of(told(bare_run()))])
+    assert max(map(len, text.splitlines())) <= 110
+    row = next(line for line in text.splitlines() if line.startswith("killed by the kernel"))
+    assert row.split()[-2:] == ["0", "2"]
+
+
+def test_the_comparison_names_both_standstills() -> None:
+    last = sentences([facts_of(told(good_run())), facts_of(told(bare_run()))])[-1]
+    assert "0.5 s with Overbook and 28.3 s without" in last
+
+
+@pytest.mark.parametrize("lines", [without_pace(good_run()), crashed_run(1.0), good_run()[:1]])
+def test_missing_values_are_said_to_be_missing(lines: list[dict[str, Any]]) -> None:
+    facts = facts_of(told(lines))
+    assert "not known" in table([facts])
+    assert sentences([facts])
+    assert headline(facts)
+
+
+def test_an_empty_story_can_be_summed_up() -> None:
+    facts = facts_of(Story(overbook=True))
+    assert "not known" in table([facts])
+    assert not any(promise.kept for promise in promises(facts))
+
+
+def test_programs_get_the_same_facts() -> None:
+    document = msgspec.json.decode(as_json([told(good_run()), told(bare_run())]))
+    assert document["with"]["facts"]["reliefSeconds"] == pytest.approx(6.3)
+    assert document["without"]["facts"]["oomKills"] == 2
+    assert all(promise["kept"] for promise in document["with"]["promises"])
+    assert len(document["sentences"]) == 5
+
+
+def test_names_read_as_a_list() -> None:
+    assert [names(many) for many in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
