@@ -71,7 +71,7 @@ def main(hot_mib: int, cold_mib: int, pace_file: str) -> None:
     while not wild:
         touch(memory, done % SLICES * slice_mib * MIB, slice_mib * MIB)
         if grown_mib < hot_mib + cold_mib:
-            # Cold memory comes little by little beside the hot, as in a guest that boots and fills its caches.
+            # Cold memory comes little by little beside the hot, as in a guest that fills its caches.
             touch(memory, grown_mib * MIB, GROWTH_MIB * MIB)
             grown_mib += GROWTH_MIB
         done += 1
