@@ -44,9 +44,9 @@ def test_a_hello_may_say_nothing() -> None:
     assert story.pod_names == ()
 
 
-def test_samples_that_go_back_in_time_are_dropped() -> None:
+def test_samples_that_go_back_in_time_or_follow_at_once_are_dropped() -> None:
     story = Story(overbook=True)
-    for at in (1.0, 2.0, 1.5, 2.0, 3.0):
+    for at in (1.0, 2.0, 1.5, 2.0, 2.003, 3.0):
         story.add(Sample(at=at))
     assert [sample.at for sample in story.samples] == [1.0, 2.0, 3.0]
 

@@ -4,6 +4,7 @@ Nothing is asserted here that was not seen. What the events do not tell is None,
 which no sample came is a silence, not a line between the samples around it.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple, TypeVar
@@ -18,6 +19,8 @@ WILD_POD: Final = "vm-c"
 """The VM pod that runs wild in the phase `wild`."""
 SILENCE_SECONDS: Final = 3.0
 """Samples come every 0.5 to 1 s; a node that says nothing for longer than this does not answer."""
+SHORTEST_SECONDS: Final = 0.2
+"""Rates over less than this are noise: one page in a millisecond is no traffic of 1000 pages/s."""
 WARM_UP_SECONDS: Final = 2.0
 """The pace of the paid pod counts only after this much of the phase `alone`."""
 HELD_SWAP_BYTES: Final = 1 << 20
@@ -146,6 +149,10 @@ def _moved(event: _AnEvent, origin: float) -> _AnEvent:
     return msgspec.structs.replace(event, at=max(0.0, event.at - origin)) if origin else event
 
 
+def _time(event: Event) -> float:
+    return event.at
+
+
 class Span(NamedTuple):
     """A stretch of time in seconds."""
 
@@ -192,7 +199,7 @@ class Story:
         return "with" if self.overbook else "without"
 
     def add(self, event: AnyEvent) -> AnyEvent:
-        """Take the next event. A sample that is not later than the one before it is dropped.
+        """Take the next event. A sample too soon after the one before it is dropped.
 
         Returns:
             The event in the story's own time, which begins with the first phase: how long a node took to
@@ -207,7 +214,7 @@ class Story:
                 self.node, self.pods = event.node, event.pods
             case Phase():
                 self.phases.append(event)
-            case Sample() if not self.samples or event.at > self.samples[-1].at:
+            case Sample() if not self.samples or event.at - self.samples[-1].at >= SHORTEST_SECONDS:
                 self.samples.append(event)
             case Decision():
                 self.decisions.append(event)
@@ -256,11 +263,14 @@ class Story:
         """Units per second that the paid pod finished in a stretch of time, as far as it is known."""
         if span is None:
             return None
-        known = [
-            (sample.pace, span.overlap(covered))
-            for sample, covered in self._covered()
-            if sample.pace is not None
-        ]
+        first = bisect_right(self.samples, span.start, key=_time)
+        last = bisect_left(self.samples, span.end, key=_time) + 1
+        before = self.samples[first - 1].at if first else 0.0
+        known = []
+        for sample in self.samples[first:last]:
+            if sample.pace is not None:
+                known.append((sample.pace, span.overlap(Span(before, sample.at))))
+            before = sample.at
         seconds = sum(weight for _, weight in known)
         return sum(pace * weight for pace, weight in known) / seconds if seconds > 0 else None
 

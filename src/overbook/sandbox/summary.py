@@ -282,8 +282,10 @@ def _told(facts: Facts) -> Iterable[str]:
         fits = "all VMs ran"
         if facts.held_bytes is not None and facts.memory_bytes is not None:
             fits += f" ({_mebibytes(facts.held_bytes)} of pods on {_mebibytes(facts.memory_bytes)} of RAM)"
+    elif facts.guests_fit is None:
+        fits = "the phase `wild` was not reached"
     else:
-        fits = f"whether the VMs fit: {fit_text(facts)}"
+        fits = f"not all VMs fitted ({fit_text(facts).removeprefix('no: ')})"
     share = facts.share_of_alone(facts.pace_steady)
     pace = f", and {PAID_POD} worked at {share:.0f} % of the pace it had alone" if share is not None else ""
     only = "only " if _only_guests_swapped(facts) else ""
