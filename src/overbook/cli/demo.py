@@ -27,6 +27,9 @@ _SIDES: tuple[Side, ...] = ("with", "without")
 _NODE_SECONDS = 420.0
 """Far more than the story takes: a node that thrashes is slow, and that is part of the story."""
 _TICK_SECONDS = 0.25
+# What a cloud's general-purpose disk does: without it, swapping to the host's page cache costs almost nothing.
+_SWAP_OPERATIONS_PER_SECOND = 3_000
+_SWAP_BYTES_PER_SECOND = 125_000_000
 _REPLAY_SPEED = 10.0
 
 _EXAMPLES = """\
@@ -118,6 +121,8 @@ def _boot(args: argparse.Namespace, sides: Sequence[Side]) -> "list[Story]":
     spec = NodeSpec(
         memory_bytes=memory_bytes,
         swap_bytes=node_swap_bytes(memory_bytes, args.overcommit),
+        swap_operations_per_second=_SWAP_OPERATIONS_PER_SECOND,
+        swap_bytes_per_second=_SWAP_BYTES_PER_SECOND,
         timeout_seconds=_NODE_SECONDS,
     )
     image = prepare(install_packages=args.install_packages, say=_say)

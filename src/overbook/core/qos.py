@@ -6,6 +6,7 @@ Sources: ``pkg/apis/core/v1/helper/qos/qos.go``, ``pkg/kubelet/qos/policy.go`` a
 
 from typing import Final, Literal
 
+from overbook.core.memo import remembered
 from overbook.core.pod import MIRROR_ANNOTATION, SOURCE_ANNOTATION, Container, Pod
 from overbook.core.resources import (
     Resources,
@@ -23,6 +24,7 @@ GUARANTEED_OOM_SCORE_ADJ: Final = -997
 BEST_EFFORT_OOM_SCORE_ADJ: Final = 1000
 
 
+@remembered
 def qos_class(pod: Pod) -> QosClass:
     """The pod's QoS class.
 

@@ -33,6 +33,9 @@ _SYNTAX: Final = re.compile(
 _LONGEST: Final = 256
 """Characters. Real quantities have a dozen; a longer one is refused before it costs anything."""
 
+MOST_CACHED: Final = 16_384
+"""Texts whose parse is kept: a cluster writes the same few hundred again and again."""
+
 EXPECTED: Final = 'a quantity such as "1", "250m", "512Mi", "2G" or "1e3"'
 
 
@@ -101,7 +104,7 @@ def saturated(number: int) -> int:
     return max(-MAX_INT64, min(MAX_INT64, number))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=MOST_CACHED)
 def parse(text: str) -> Quantity:
     """Parse a quantity as the API server does.
 
@@ -140,6 +143,16 @@ def from_raw(raw: RawQuantity) -> Quantity:
     if type(raw) is bool:
         raise InvalidInput("", raw, EXPECTED)
     return parse(str(raw))
+
+
+@lru_cache(maxsize=MOST_CACHED)
+def thousandths(text: str) -> int:
+    """A quantity in thousandths, rounded up: what requests and limits are summed in.
+
+    Raises:
+        InvalidInput: for everything that the API server refuses.
+    """
+    return parse(text).scaled(-3)
 
 
 def binary(number_bytes: int) -> str:

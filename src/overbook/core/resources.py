@@ -4,15 +4,15 @@ Sources: ``k8s.io/component-helpers/resource`` and ``pkg/apis/core/v1/defaults.g
 resources: KEP-2837; sidecars: KEP-753.
 """
 
-import operator
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
+from overbook.core.memo import remembered
 from overbook.core.pod import Container, Pod, ResourceList, ResourceRequirements
-from overbook.core.quantity import MAX_INT64, RawQuantity, from_raw
+from overbook.core.quantity import MAX_INT64, RawQuantity, from_raw, thousandths
 
 CPU: Final = "cpu"
 MEMORY: Final = "memory"
@@ -43,11 +43,19 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
         return None if self.memory_millibytes is None else -(-self.memory_millibytes // 1000)
 
     def __add__(self, other: "Amounts") -> "Amounts":
-        return _combined(self, other, operator.add)
+        cpu, memory = other.cpu_milli, other.memory_millibytes
+        if self.cpu_milli is not None:
+            cpu = self.cpu_milli if cpu is None else self.cpu_milli + cpu
+        if self.memory_millibytes is not None:
+            memory = self.memory_millibytes if memory is None else self.memory_millibytes + memory
+        return Amounts(cpu, memory)
 
     def at_least(self, other: "Amounts") -> "Amounts":
         """The larger of the two, resource by resource."""
-        return _combined(self, other, max)
+        return Amounts(
+            _larger(self.cpu_milli, other.cpu_milli),
+            _larger(self.memory_millibytes, other.memory_millibytes),
+        )
 
     def over(self, below: "Amounts") -> "Amounts":
         """These amounts, and ``below`` where these give none."""
@@ -72,6 +80,7 @@ class Resources(msgspec.Struct, frozen=True, gc=False):
 NONE: Final = Resources()
 
 
+@remembered
 def container_resources(container: Container) -> Resources:
     """What a container asks for, with requests defaulted from limits.
 
@@ -84,6 +93,7 @@ def container_resources(container: Container) -> Resources:
         raise error.inside(f"containers[{container.name}].resources.") from error
 
 
+@remembered
 def pod_level_resources(pod: Pod) -> Resources | None:
     """``spec.resources`` after defaulting, ``None`` where the pod has none.
 
@@ -128,6 +138,7 @@ def aggregate(pod: Pod, pick: Callable[[Resources], Amounts]) -> Amounts:
     return (running + sidecars).at_least(initialising)
 
 
+@remembered
 def pod_requests(pod: Pod) -> Amounts:
     """The pod's effective requests, overhead included: what the scheduler goes by."""
     requests = aggregate(pod, lambda resources: resources.requests)
@@ -137,6 +148,7 @@ def pod_requests(pod: Pod) -> Amounts:
     return requests + pod_overhead(pod)
 
 
+@remembered
 def pod_limits(pod: Pod) -> Amounts:
     """The pod's effective limits; overhead is added to the limits that there are."""
     limits = aggregate(pod, lambda resources: resources.limits)
@@ -166,13 +178,12 @@ def _thousandths(listed: ResourceList, name: str, where: str) -> int | None:
         return None
     raw: RawQuantity = listed[name]
     try:
-        quantity = from_raw(raw)
+        amount = thousandths(raw.strip()) if type(raw) is str else from_raw(raw).scaled(-3)
     except InvalidInput as error:
         raise error.inside(f"{where}{name}") from error
-    thousandths = quantity.scaled(-3)
-    if quantity.sign < 0 or thousandths >= MAX_INT64 * 1000:
+    if not 0 <= amount < MAX_INT64 * 1000:
         raise InvalidInput(f"{where}{name}", raw, "a quantity from 0 to less than 8Ei")
-    return thousandths
+    return amount
 
 
 def _resolved(written: ResourceRequirements | None) -> Resources:
@@ -182,17 +193,10 @@ def _resolved(written: ResourceRequirements | None) -> Resources:
     return Resources(amounts(written.requests, "requests.").over(limits), limits)
 
 
-def _combined(first: Amounts, second: Amounts, operation: Callable[[int, int], int]) -> Amounts:
-    return Amounts(
-        _one(first.cpu_milli, second.cpu_milli, operation),
-        _one(first.memory_millibytes, second.memory_millibytes, operation),
-    )
-
-
-def _one(mine: int | None, theirs: int | None, operation: Callable[[int, int], int]) -> int | None:
+def _larger(mine: int | None, theirs: int | None) -> int | None:
     if mine is None:
         return theirs
-    return mine if theirs is None else operation(mine, theirs)
+    return mine if theirs is None else max(mine, theirs)
 
 
 def total(parts: Iterable[Amounts]) -> Amounts:

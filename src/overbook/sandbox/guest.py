@@ -196,6 +196,8 @@ class Story:
 
     def _sample(self) -> None:
         now = time.monotonic()
+        if self._last is not None and now - self._last[0] < SAMPLE_SECONDS / 2:
+            return  # a phase ended: rates over a few milliseconds would be noise
         memory, events = read_meminfo(), read_vmstat()
         pressure = read_pressure("memory").full
         counters = (now, events.pswpin or 0, events.pswpout or 0, pressure.total_micros if pressure else 0)
