@@ -27,7 +27,7 @@ _SIDES: tuple[Side, ...] = ("with", "without")
 _NODE_SECONDS = 420.0
 """Far more than the story takes: a node that thrashes is slow, and that is part of the story."""
 _TICK_SECONDS = 0.25
-# What a cloud's general-purpose disk does: without it, swapping to the host's page cache costs almost nothing.
+# What a cloud's general-purpose disk does: swapping to the host's page cache would cost almost nothing.
 _SWAP_OPERATIONS_PER_SECOND = 3_000
 _SWAP_BYTES_PER_SECOND = 125_000_000
 _REPLAY_SPEED = 10.0
