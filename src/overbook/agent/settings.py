@@ -10,7 +10,9 @@ from overbook.core.engine import ReclaimPolicy
 from overbook.core.errors import InvalidInput
 from overbook.core.pod import convert
 from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
-from overbook.kube.manifests import read_file
+from overbook.kube.json_documents import json_document
+from overbook.kube.sources import read_source
+from overbook.kube.yaml_documents import yaml_documents
 
 Mode = Literal["Observe", "Enforce"]
 OnExit = Literal["Leave", "Restore"]
@@ -59,12 +61,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         Raises:
             InvalidInput: a setting out of range.
         """
-        if not 0.1 <= self.interval_seconds <= 60:
-            raise InvalidInput("intervalSeconds", self.interval_seconds, "0.1 to 60 seconds")
+        # A sample a minute or less often would look like a gap to the rules, which then never have an average.
+        if not 0.1 <= self.interval_seconds <= 30:
+            raise InvalidInput("intervalSeconds", self.interval_seconds, "0.1 to 30 seconds")
         if not 0 <= self.grace_seconds <= 3600:
             raise InvalidInput("graceSeconds", self.grace_seconds, "0 to 3600 seconds")
         self.swap.check()
         self.ruleset.check()
+        self.reclaim.check()
 
 
 ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
@@ -112,10 +116,16 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
 
 
 def _from_file(path: str) -> Settings:
-    documents = list(read_file(path))
+    source = read_source(path)
+    if source.data.lstrip()[:1] == b"{":
+        return convert(json_document(source.data, path), Settings, path)
+    try:
+        documents = list(yaml_documents(source.data.decode(), path))
+    except UnicodeDecodeError as error:
+        raise InvalidInput(path, source.data[error.start : error.end], "UTF-8 text") from error
     if len(documents) != 1:
         raise InvalidInput(path, f"{len(documents)} documents", "one document with settings")
-    return convert(documents[0].manifest, Settings, path)
+    return convert(documents[0][2], Settings, path)
 
 
 def _converted(variable: str, text: str, kind: type) -> Any:

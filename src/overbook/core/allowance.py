@@ -35,7 +35,9 @@ Allowance = Literal["proportional", "whole", "pooled"]
 VIRTUAL_MACHINE_CONTAINER: Final = "compute"
 
 
-class SwapPolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
+class SwapPolicy(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
     """How a node's swap is given out.
 
     Attributes:

@@ -12,6 +12,7 @@ import msgspec
 
 from overbook.core.candidate import Candidate, candidates
 from overbook.core.decision import Decision, Finding, ReclaimStep
+from overbook.core.errors import InvalidInput
 from overbook.core.guest import PodFacts
 from overbook.core.history import History
 from overbook.core.model import NodeModel, PodModel, node_model, pod_models
@@ -34,7 +35,9 @@ BACK_SHARE: Final = 0.2
 """Of what goes out, how much may come back before pushing out counts as stirring."""
 
 
-class ReclaimPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel"):
+class ReclaimPolicy(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True
+):
     """How memory is pushed out while work stalls.
 
     Attributes:
@@ -52,6 +55,25 @@ class ReclaimPolicy(msgspec.Struct, frozen=True, kw_only=True, gc=False, rename=
     swap_room_percent: float = 10.0
     patience_seconds: float = 2.0
     promise_patience_seconds: float = 15.0
+
+    def check(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            InvalidInput: a percentage or a patience out of range.
+        """
+        for field, percent in (
+            ("nodePercent", self.node_percent),
+            ("swapRoomPercent", self.swap_room_percent),
+        ):
+            if not 0 <= percent <= 100:
+                raise InvalidInput(f"reclaim.{field}", percent, "a number from 0 to 100")
+        for field, seconds in (
+            ("patienceSeconds", self.patience_seconds),
+            ("promisePatienceSeconds", self.promise_patience_seconds),
+        ):
+            if not 0 <= seconds <= 3600:
+                raise InvalidInput(f"reclaim.{field}", seconds, "0 to 3600 seconds")
 
 
 class Engine:
