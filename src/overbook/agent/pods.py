@@ -8,8 +8,8 @@ from typing import Final, Protocol
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.pod import Pod, convert
-from overbook.kube.manifests import read_file
+from overbook.core.pod import ObjectMeta, Pod, convert
+from overbook.kube.manifests import kind_of, read_file
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ class PodSource(Protocol):
 
     def refresh(self) -> bool:
         """Look again; whether anything changed."""
+
+
+class _Namespace(msgspec.Struct, frozen=True):
+    metadata: ObjectMeta = ObjectMeta()
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -69,6 +73,8 @@ class ManifestDirectory:
         if found == {name: file.signature for name, file in self._files.items()}:
             return False
         self._files = {name: self._read(name, signature) for name, signature in found.items()}
+        for name in self._complaints.keys() - found.keys() - {self._path}:
+            del self._complaints[name]
         pods: dict[str, Pod] = {}
         owners: dict[str, str] = {}
         for name, file in sorted(self._files.items()):
@@ -94,7 +100,7 @@ class ManifestDirectory:
                             status = entry.stat()
                         except OSError:
                             continue  # gone between the listing and the look
-                        yield entry.name, (status.st_mtime_ns, status.st_size, status.st_ino)
+                        yield entry.name, (status.st_ctime_ns, status.st_size, status.st_ino)
         except OSError as error:
             self._complain(self._path, f"cannot be listed ({error.strerror}); keeping the pods known so far")
             for name, file in self._files.items():
@@ -108,17 +114,19 @@ class ManifestDirectory:
         namespaces: list[tuple[str, dict[str, str]]] = []
         try:
             for document in read_file(os.path.join(self._path, name)):
-                kind = document.manifest.get("kind") if isinstance(document.manifest, dict) else None
+                kind = kind_of(document)
                 if kind == "Pod":
-                    pod = convert(document.manifest, Pod, f"{name}: Pod")
+                    # A long list of pods comes decoded already.
+                    manifest = document.manifest
+                    pod = manifest if isinstance(manifest, Pod) else convert(manifest, Pod, f"{name}: Pod")
                     if not pod.metadata.uid:
                         self._complain(name, f"Pod {pod.label} has no metadata.uid; ignored")
                         continue
                     pods.append(pod)
                 elif kind == "Namespace":
-                    metadata = document.manifest.get("metadata") or {}
-                    namespaces.append((str(metadata.get("name")), dict(metadata.get("annotations") or {})))
-        except (InvalidInput, OSError, TypeError, ValueError) as error:
+                    namespace = convert(document.manifest, _Namespace, f"{name}: Namespace").metadata
+                    namespaces.append((namespace.name, dict(namespace.annotations or {})))
+        except (InvalidInput, OSError) as error:
             self._complain(name, f"{error}; keeping what it held before")
             held = known or _File(signature)
             return _File(signature, held.pods, held.namespaces)
