@@ -109,7 +109,8 @@ class Collector:
             names = container_names(pod, pods.get(uid))
             held = self.containers.setdefault(uid, {})
             wanted = {names[container.id]: container for container in pod.containers}
-            for name in [n for n, c in held.items() if n not in wanted or wanted[n].inode != c.cgroup.inode]:
+            # Another inode is another container; another leaf is crun's, which comes after the container.
+            for name in [n for n, c in held.items() if wanted.get(n) != c.found]:
                 held.pop(name).close()
             for name in wanted.keys() - held.keys():
                 try:
@@ -125,13 +126,14 @@ class Collector:
         cgroup = held.cgroup
         try:
             stat = cgroup.read_memory_stat()
+            swap_current_bytes, swap_max_bytes = self._swap(cgroup)
             return ContainerSample(
                 name=held.name,
                 memory_current_bytes=cgroup.read_memory_current(),
                 inactive_file_bytes=stat.inactive_file_bytes or 0,
                 swappable_bytes=(stat.anon_bytes or 0) + (stat.shmem_bytes or 0),
-                swap_current_bytes=cgroup.read_memory_swap_current(),
-                swap_max_bytes=cgroup.read_memory_swap_max(),
+                swap_current_bytes=swap_current_bytes,
+                swap_max_bytes=swap_max_bytes,
                 refaults=stat.workingset_refault_anon or 0,
                 stall_full_micros=self._stall(cgroup),
             )
@@ -140,6 +142,16 @@ class Collector:
         except KernelFileError as error:
             self._complain(error)
             return None
+
+    @staticmethod
+    def _swap(cgroup: Cgroup) -> tuple[int, int | None]:
+        """What a container swaps and may swap: nothing where the kernel does not account for swap."""
+        try:
+            return cgroup.read_memory_swap_current(), cgroup.read_memory_swap_max()
+        except MissingKernelFile:
+            if not cgroup.exists():
+                raise
+            return 0, 0
 
     def _stall(self, cgroup: Cgroup) -> int:
         try:

@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         Raises:
             InvalidInput: a setting out of range.
         """
-        # A sample a minute or less often would look like a gap to the rules, which then never have an average.
+        # Of samples a minute apart each would look like a gap: the rules would never have an average.
         if not 0.1 <= self.interval_seconds <= 30:
             raise InvalidInput("intervalSeconds", self.interval_seconds, "0.1 to 30 seconds")
         if not 0 <= self.grace_seconds <= 3600:

@@ -19,32 +19,54 @@ PATIENCE: Final = 3
 Key = tuple[str, str]
 
 
-class SwapWriter(Protocol):
-    """Writes ``memory.swap.max``."""
+Limits = tuple[int | None, int | None]
+"""``memory.swap.max`` of a container and of crun's inner cgroup; ``None``: unlimited, or no inner one."""
 
-    def write(self, container: HeldContainer, value_bytes: int | None) -> None:
-        """Set it; ``None``: unlimited."""
+
+class SwapWriter(Protocol):
+    """Reads and writes ``memory.swap.max``."""
+
+    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+        """What is there and would have to be put back; ``None``: nothing will ever be changed."""
+
+    def write(self, container: HeldContainer, limits: Limits) -> bool:
+        """Set it; whether it was set."""
 
 
 class CgroupSwapWriter:
     """Writes it into the container's cgroup, and into crun's inner one, which would limit it too."""
 
-    def write(self, container: HeldContainer, value_bytes: int | None) -> None:
+    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+        """The outer limit as sampled, the inner as it is now.
+
+        Raises:
+            KernelFileError: it cannot be read, or the container is gone.
+        """
+        return outer_bytes, container.leaf.read_memory_swap_max() if container.leaf is not None else None
+
+    def write(self, container: HeldContainer, limits: Limits) -> bool:
         """Set it, outer first.
 
         Raises:
             KernelFileError: the kernel refuses, or the container is gone.
         """
-        container.cgroup.write_memory_swap_max(value_bytes)
+        outer_bytes, inner_bytes = limits
+        container.cgroup.write_memory_swap_max(outer_bytes)
         if container.leaf is not None:
-            container.leaf.write_memory_swap_max(value_bytes)
+            container.leaf.write_memory_swap_max(inner_bytes)
+        return True
 
 
 class ReportingSwapWriter:
     """Writes nothing: what ``--mode observe`` uses."""
 
-    def write(self, container: HeldContainer, value_bytes: int | None) -> None:
+    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+        """There will be nothing to put back."""
+        return None
+
+    def write(self, container: HeldContainer, limits: Limits) -> bool:
         """Leave it as it is."""
+        return False
 
 
 class SwapLimits:
@@ -59,9 +81,9 @@ class SwapLimits:
         self._collector = collector
         self._writer = writer
         self._page_bytes = page_size_bytes()
-        self._before: dict[Key, tuple[int, int | None]] = {}
+        self._before: dict[Key, tuple[int, Limits]] = {}
         self._corrections: dict[Key, int] = {}
-        self._wanted: dict[Key, int] = {}
+        self._wanted: dict[Key, tuple[int, int]] = {}
         self._failed: dict[Key, str] = {}
         self.written = 0
         """Limits written since the start, for the metrics."""
@@ -75,7 +97,6 @@ class SwapLimits:
         decisions: Mapping[Key, SwapDecision],
     ) -> None:
         """Write every limit that is not what it should be. Pods that nobody told us of stay as they are."""
-        seen: set[Key] = set()
         for pod in sample.pods:
             for container in pod.containers:
                 key = (pod.uid, container.name)
@@ -83,27 +104,23 @@ class SwapLimits:
                 held = self._collector.containers.get(pod.uid, {}).get(container.name)
                 if decision is None or held is None:
                     continue
-                seen.add(key)
                 wanted = decision.swap_max_bytes // self._page_bytes * self._page_bytes
                 if container.swap_max_bytes != wanted:
                     label = f"{facts[pod.uid].label}/{container.name}"
                     self._change(key, held, label, container.swap_max_bytes, wanted, decision)
-                elif held.found.inode == self._before.get(key, (0, None))[0]:
-                    self._wanted[key] = wanted
-        for memory in (self._before, self._corrections, self._wanted, self._failed):
-            for key in memory.keys() - seen:
-                del memory[key]
+                else:
+                    self._wanted[key] = (held.found.inode, wanted)
+        self._forget()
 
     def restore(self) -> int:
         """Put back what was there before the agent came; how many limits were put back."""
         restored = 0
-        for (uid, name), (inode, value) in self._before.items():
+        for (uid, name), (inode, limits) in self._before.items():
             held = self._collector.containers.get(uid, {}).get(name)
             if held is None or held.found.inode != inode:
                 continue
             try:
-                self._writer.write(held, value)
-                restored += 1
+                restored += self._writer.write(held, limits)
             except KernelFileError as error:
                 log.warning("swap limit not put back: %s", error)
         self._before.clear()
@@ -118,13 +135,10 @@ class SwapLimits:
         wanted: int,
         decision: SwapDecision,
     ) -> None:
-        inode = held.found.inode
-        if self._before.get(key, (0, None))[0] != inode:
-            self._before[key] = (inode, now)
-            self._corrections.pop(key, None)
-            self._wanted.pop(key, None)
+        ours = self._wanted.get(key) == (held.found.inode, wanted)
         try:
-            self._writer.write(held, wanted)
+            self._note_before(key, held, now)
+            written = self._writer.write(held, (wanted, wanted))
         except MissingKernelFile:
             return
         except KernelFileError as error:
@@ -133,20 +147,43 @@ class SwapLimits:
                 log.warning("memory.swap.max of %s stays %s: %s", label, shown(now), error)
             return
         self._failed.pop(key, None)
+        self._wanted[key] = (held.found.inode, wanted)
+        if written:
+            self._tell_written(
+                key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", ours=ours
+            )
+        elif not ours:
+            log.info("memory.swap.max of %s would be %s (%s)", label, shown(wanted), decision.sentence)
+
+    def _note_before(self, key: Key, held: HeldContainer, now: int | None) -> None:
+        """Remember what a container had when it was first changed."""
+        if self._before.get(key, (0,))[0] == held.found.inode:
+            return
+        self._corrections.pop(key, None)
+        before = self._writer.read(held, now)
+        if before is not None:
+            self._before[key] = (held.found.inode, before)
+
+    def _tell_written(self, key: Key, label: str, change: str, *, ours: bool) -> None:
+        """Count and say it; where it was ours before, somebody else had changed it."""
         self.written += 1
         corrections = 0
-        if self._wanted.get(key) == wanted:
+        if ours:
             self.corrected += 1
             corrections = self._corrections[key] = self._corrections.get(key, 0) + 1
-        self._wanted[key] = wanted
         if corrections == PATIENCE:
             log.warning(
                 "memory.swap.max of %s is written by something else too; it is put back each time", label
             )
         if corrections < PATIENCE:
-            log.info(
-                "memory.swap.max of %s: %s -> %s (%s)", label, shown(now), shown(wanted), decision.sentence
-            )
+            log.info("memory.swap.max of %s: %s", label, change)
+
+    def _forget(self) -> None:
+        """Forget containers that are gone. One that is merely not known for a while is still the same."""
+        held = {(uid, name) for uid, containers in self._collector.containers.items() for name in containers}
+        for memory in (self._before, self._corrections, self._wanted, self._failed):
+            for key in memory.keys() - held:
+                del memory[key]
 
 
 def shown(value_bytes: int | None) -> str:
