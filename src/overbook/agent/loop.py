@@ -32,6 +32,10 @@ log = logging.getLogger(__name__)
 TRIGGER_STALL_MICROS: Final = 100_000
 TRIGGER_WINDOW_MICROS: Final = 1_000_000
 """Awake when something stalled on memory for 100 ms of a second: the kernel looks ten times a window."""
+PRESSED_SECONDS: Final = 0.5
+"""The longest time to the next tick after one that pressure caused."""
+RELIEF_SECONDS: Final = 1.0
+"""The longest time to the next tick while a guest is on its way out."""
 HEALTHY_TICKS: Final = 5
 """Intervals without a good tick after which ``/healthz`` says no."""
 
@@ -153,6 +157,11 @@ class Agent:
         if self._recorder:
             self._recorder.relief(report, wall)
 
+    @property
+    def relieving(self) -> bool:
+        """Whether a guest is on its way out."""
+        return self._ports.relief.state == "active"
+
     def healthy(self) -> bool:
         """Whether a tick succeeded lately."""
         last = self._last_good_tick
@@ -239,14 +248,14 @@ class Loop:
             return next_tick
         self._agent.tick()
         # A late tick is not made up for: what matters is now.
-        return (
-            max(next_tick, now) + self._settings.interval_seconds
-            if not pressed
-            else now + self._pressed_pause()
-        )
+        return (now if pressed else max(next_tick, now)) + self._pause(pressed=pressed)
 
-    def _pressed_pause(self) -> float:
-        return min(0.5, self._settings.interval_seconds)
+    def _pause(self, *, pressed: bool) -> float:
+        interval = self._settings.interval_seconds
+        if pressed:
+            return min(PRESSED_SECONDS, interval)
+        # A grace period ends when it ends, however seldom samples are taken.
+        return min(RELIEF_SECONDS, interval) if self._agent.relieving else interval
 
     def _agent_clock(self) -> float:
         return time.monotonic()
@@ -260,9 +269,12 @@ class Loop:
         for window in (TRIGGER_WINDOW_MICROS, 2 * TRIGGER_WINDOW_MICROS):
             # Without CAP_SYS_RESOURCE the kernel takes only multiples of 2 s.
             try:
+                if os.path.exists(path) and os.stat(path).st_size:  # only a copy of one: the kernel's own have no size
+                    complaint = f"{path} is not the kernel's"
+                    break
                 trigger = PressureTrigger(path, "some", TRIGGER_STALL_MICROS, window)
-            except KernelFileError as error:
-                complaint = error
+            except (KernelFileError, OSError) as error:
+                complaint = str(error)
                 continue
             self._epoll.register(trigger, select.EPOLLPRI)
             return trigger
