@@ -49,8 +49,7 @@ class HttpServer:
         epoll: the loop that reports readiness; :meth:`handle` is called for descriptors that :meth:`owns`.
 
     Raises:
-        InvalidInput: the address is no address.
-        OSError: it cannot be listened on.
+        InvalidInput: the address is no address, or cannot be listened on.
     """
 
     def __init__(self, address: str, handlers: Mapping[str, Handler], epoll: select.epoll) -> None:
@@ -59,9 +58,16 @@ class HttpServer:
         self._epoll = epoll
         self._connections: dict[int, _Connection] = {}
         family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
-        self._listener = socket.create_server(
-            (host, port), family=family, backlog=16, dualstack_ipv6=not host and socket.has_dualstack_ipv6()
-        )
+        try:
+            self._listener = socket.create_server(
+                (host, port),
+                family=family,
+                backlog=16,
+                dualstack_ipv6=not host and socket.has_dualstack_ipv6(),
+            )
+        except OSError as error:
+            problem = f"an address that can be listened on ({error.strerror})"
+            raise InvalidInput("listen address", address, problem) from error
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         epoll.register(self._listener, select.EPOLLIN)
@@ -116,7 +122,8 @@ class HttpServer:
         if not data and not ended:
             self._drop(connection.socket.fileno())
         elif ended:
-            self._reply(connection, self._answer(bytes(connection.received)))
+            request = bytes(connection.received)
+            self._reply(connection, self._answer(request), head=request.startswith(b"HEAD "))
         elif len(connection.received) > MOST_REQUEST_BYTES:
             self._reply(connection, _text(400, "the request is too large"))
 
@@ -129,16 +136,15 @@ class HttpServer:
         handler = self._handlers.get(words[1].split(b"?", 1)[0].decode("ascii", "replace"))
         if handler is None:
             return _text(404, "known paths: " + " ".join(self._handlers))
-        status, kind, body = handler()
-        return (status, kind, b"" if words[0] == b"HEAD" else body)
+        return handler()
 
-    def _reply(self, connection: _Connection, answer: Answer) -> None:
+    def _reply(self, connection: _Connection, answer: Answer, *, head: bool = False) -> None:
         status, kind, body = answer
-        head = (
+        start = (
             f"HTTP/1.1 {status} {_STATUS[status]}\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
-        connection.to_send = memoryview(head.encode() + body)
+        connection.to_send = memoryview(start.encode() + (b"" if head else body))
         self._epoll.modify(connection.socket, select.EPOLLOUT)
 
     def _send(self, connection: _Connection) -> None:
@@ -162,7 +168,7 @@ def split_address(address: str) -> tuple[str, int]:
         InvalidInput: it has no port, or one out of range.
     """
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65_535:
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
         raise InvalidInput("listen address", address, "host:port, such as 127.0.0.1:9713")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
