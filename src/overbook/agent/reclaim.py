@@ -62,6 +62,8 @@ class CgroupReclaimer:
 
     def _push(self, container: HeldContainer, label: str, size_bytes: int) -> bool:
         try:
+            if container.cgroup.read_memory_swap_max() == 0:
+                return False  # only its page cache would go, which is no help against a stall
             return container.cgroup.reclaim(size_bytes)
         except MissingKernelFile as error:
             if container.cgroup.exists():
