@@ -269,7 +269,7 @@ class Loop:
         for window in (TRIGGER_WINDOW_MICROS, 2 * TRIGGER_WINDOW_MICROS):
             # Without CAP_SYS_RESOURCE the kernel takes only multiples of 2 s.
             try:
-                if os.path.exists(path) and os.stat(path).st_size:  # only a copy of one: the kernel's own have no size
+                if os.path.exists(path) and os.stat(path).st_size:  # the kernel's own have no size
                     complaint = f"{path} is not the kernel's"
                     break
                 trigger = PressureTrigger(path, "some", TRIGGER_STALL_MICROS, window)
