@@ -112,6 +112,8 @@ class Engine:
             A decision, or ``None`` where no rule holds or the same waiting was already reported.
         """
         self.history.add(sample)
+        if self.history.forgotten:
+            self._forget_times(sample.at_seconds)
         self._follow(relief, sample.at_seconds)
         node = node_model(sample.node)
         fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
@@ -119,13 +121,15 @@ class Engine:
             self._stalled_since = None
             self._quiet_reason = ""
             return None
+        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
+        if not any(finding.rule in pressure for finding in fired):
+            self._stalled_since = None
         waiting = self._waiting(sample.at_seconds)
         if waiting:
             return self._wait(sample, fired, waiting)
         models = pod_models(self.history.samples)
         ranked = self.rank(models, facts)
         victim = next((candidate for candidate in ranked if not candidate.excluded), None)
-        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
         if all(finding.rule in pressure for finding in fired):
             gentler = self._gentler(sample, fired, node, models, facts, victim)
             if gentler != "relieve":
@@ -189,6 +193,12 @@ class Engine:
             self._asked = False
             self.history.restart()
             self._settled_at = now + self.ruleset.settle_seconds
+
+    def _forget_times(self, now: float) -> None:
+        """After a jump of the clock no moment of the past means anything; a settling begins anew at most."""
+        self._stalled_since = None
+        if self._settled_at is not None:
+            self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)
 
     def _finding(self, rule: Rule, node: NodeModel) -> Finding | None:
         for group in rule.any:
