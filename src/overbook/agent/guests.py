@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Mapping
 
+import msgspec
+
 from overbook.agent.pods import PodSource
 from overbook.core.allowance import SwapPolicy, allowances, pod_facts
 from overbook.core.errors import InvalidInput
@@ -50,11 +52,16 @@ class Guests:
             except InvalidInput as error:
                 self._refuse(uid, pod.label, str(error))
         self._refused = {uid: said for uid, said in self._refused.items() if uid in self.source.pods}
-        self.facts = facts
         keys = [(uid, container.name) for uid, pod in facts.items() for container in pod.containers]
         containers = [container for pod in facts.values() for container in pod.containers]
         decided = allowances(containers, node_memory_bytes, swap_bytes, self._policy)
         self.allowances = dict(zip(keys, decided, strict=True))
+        allowed = dict.fromkeys(facts, 0)
+        for (uid, _), decision in self.allowances.items():
+            allowed[uid] += decision.swap_max_bytes
+        self.facts = {
+            uid: msgspec.structs.replace(pod, swap_allowed_bytes=allowed[uid]) for uid, pod in facts.items()
+        }
         return True
 
     def _refuse(self, uid: str, label: str, complaint: str) -> None:

@@ -50,6 +50,26 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         )
 
 
+def promised_bytes(facts: PodFacts, model: PodModel) -> int:
+    """What the node can hold of a pod: its request and its swap allowance.
+
+    The allowance counts, not the limit in force: an agent that only observes finds limits of others there.
+    """
+    allowed = facts.swap_allowed_bytes
+    return facts.memory_request_bytes + ((model.swap_max_bytes or 0) if allowed is None else allowed)
+
+
+def swap_room_bytes(facts: PodFacts, model: PodModel) -> int:
+    """How much of what a pod has in RAM its allowance still lets it swap."""
+    if facts.swap_allowed_bytes is not None:
+        room = max(0, facts.swap_allowed_bytes - model.swap_bytes)
+    elif model.swap_room_bytes is not None:
+        room = model.swap_room_bytes
+    else:
+        room = model.swappable_bytes
+    return min(room, model.swappable_bytes)
+
+
 def candidates(
     facts: Mapping[str, PodFacts], models: Mapping[str, PodModel], excluded: Mapping[str, str]
 ) -> list[Candidate]:
@@ -69,9 +89,7 @@ def candidates(
             label=facts[uid].label,
             usage_bytes=model.usage_bytes,
             over_request_bytes=model.usage_bytes - facts[uid].memory_request_bytes,
-            over_promise_bytes=model.usage_bytes
-            - facts[uid].memory_request_bytes
-            - (model.swap_max_bytes or 0),
+            over_promise_bytes=model.usage_bytes - promised_bytes(facts[uid], model),
             priority=facts[uid].priority,
             growth_share=growth[uid],
             refault_share=refaults[uid],

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from overbook.core.candidate import Candidate, candidates
+from overbook.core.candidate import Candidate, candidates, swap_room_bytes
 from overbook.core.decision import Decision, Finding, ReclaimStep
 from overbook.core.errors import InvalidInput
 from overbook.core.guest import PodFacts
@@ -263,12 +263,11 @@ class Engine:
         """What the pods that may swap can still push out; 0 where that is too little to help."""
         if node.swap_free_bytes * 100 < node.swap_total_bytes * self._reclaim.swap_room_percent:
             return 0
-        room = 0
-        for uid in models.keys() & facts.keys():
-            model = models[uid]
-            if any(container.swap == "Eligible" for container in facts[uid].containers):
-                own = model.swappable_bytes if model.swap_room_bytes is None else model.swap_room_bytes
-                room += min(own, model.swappable_bytes)
+        room = sum(
+            swap_room_bytes(facts[uid], models[uid])
+            for uid in models.keys() & facts.keys()
+            if any(container.swap == "Eligible" for container in facts[uid].containers)
+        )
         room = min(room, node.swap_free_bytes)
         return room if room * 100 >= node.memory_total_bytes * LEAST_HELP_PERCENT else 0
 
@@ -328,8 +327,7 @@ def _coldest(
         model
         for uid, model in models.items()
         if uid in facts
-        and (model.swap_room_bytes is None or model.swap_room_bytes >= PAGE_BYTES)
-        and model.swappable_bytes >= PAGE_BYTES
+        and swap_room_bytes(facts[uid], model) >= PAGE_BYTES
         and model.refaults / seconds <= COLD_REFAULTS_PER_SECOND
         and any(container.swap == "Eligible" for container in facts[uid].containers)
     ]
@@ -338,7 +336,7 @@ def _coldest(
     steps: list[ReclaimStep] = []
     left = wanted_bytes
     for model in cold:
-        room = model.swappable_bytes if model.swap_room_bytes is None else model.swap_room_bytes
+        room = swap_room_bytes(facts[model.uid], model)
         part = min(left, room, model.swappable_bytes // 2) // PAGE_BYTES * PAGE_BYTES
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts[model.uid].label, part))

@@ -39,6 +39,7 @@ class PodFacts(msgspec.Struct, frozen=True, gc=False):
         original_request_bytes: the request as the original agent sums it, for its rank.
         containers: init containers, then the regular ones.
         grace_seconds: its ``terminationGracePeriodSeconds``.
+        swap_allowed_bytes: its containers' allowances together; ``None``: what the kernel's limits say.
     """
 
     uid: str
@@ -51,3 +52,4 @@ class PodFacts(msgspec.Struct, frozen=True, gc=False):
     original_request_bytes: int = 0
     containers: tuple[ContainerFacts, ...] = ()
     grace_seconds: int = 30
+    swap_allowed_bytes: int | None = None
