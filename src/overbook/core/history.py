@@ -15,7 +15,7 @@ COUNTERS: Final[tuple[Counter, ...]] = (
     "stall_full_micros",
 )
 MOST_POINTS: Final = 4096
-"""More points than this in a window say nothing new; the oldest go."""
+"""More points than this in a window say nothing new; they are kept further apart then."""
 
 
 class History:
@@ -42,6 +42,10 @@ class History:
         if self.forgotten:
             self._points.clear()
             self._samples.clear()
+        # Thinned, not cut: an average over an hour is to reach back an hour, however often samples come.
+        nearest = self._node_seconds / (MOST_POINTS // 2)
+        if len(self._points) >= 2 and sample.at_seconds - self._points[-2][0] < nearest:
+            self._points.pop()
         self._points.append((sample.at_seconds, sample.node))
         self._samples.append(sample)
         # One point older than the window stays: the average is taken from there.
