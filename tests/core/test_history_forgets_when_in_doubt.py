@@ -43,7 +43,7 @@ def test_a_counter_that_goes_backwards_restarts_averages_and_says_which(
 def test_a_clock_that_goes_backwards_restarts_averages() -> None:
     node = Telling(vm("a"))
     node.seconds(4, **TRAFFIC)
-    assert node.second(-3000, **{"swap_in": 0, "swap_out": 0}) is None
+    assert node.second(-3000, swap_in=0, swap_out=0) is None
     assert node.engine.history.forgotten == "the clock went backwards"
     assert node.until(20, **TRAFFIC)[0] == 5
 
