@@ -17,6 +17,9 @@ PATIENCE: Final = 3
 """After this many corrections of one container somebody else clearly writes it too: say so, once."""
 
 Key = tuple[str, str]
+"""Pod UID and container name."""
+Identity = tuple[str, int]
+"""A cgroup's path and inode: a container keeps it while its name may become known or unknown."""
 
 
 Limits = tuple[int | None, int | None]
@@ -81,10 +84,10 @@ class SwapLimits:
         self._collector = collector
         self._writer = writer
         self._page_bytes = page_size_bytes()
-        self._before: dict[Key, tuple[int, Limits]] = {}
-        self._corrections: dict[Key, int] = {}
-        self._wanted: dict[Key, tuple[int, int]] = {}
-        self._failed: dict[Key, str] = {}
+        self._before: dict[Identity, Limits] = {}
+        self._corrections: dict[Identity, int] = {}
+        self._wanted: dict[Identity, int] = {}
+        self._failed: dict[Identity, str] = {}
         self.written = 0
         """Limits written since the start, for the metrics."""
         self.corrected = 0
@@ -107,20 +110,20 @@ class SwapLimits:
                 wanted = decision.swap_max_bytes // self._page_bytes * self._page_bytes
                 if container.swap_max_bytes != wanted:
                     label = f"{facts[pod.uid].label}/{container.name}"
-                    self._change(key, held, label, container.swap_max_bytes, wanted, decision)
+                    self._change(held, label, container.swap_max_bytes, wanted, decision)
                 else:
-                    self._wanted[key] = (held.found.inode, wanted)
+                    self._wanted[_identity(held)] = wanted
         self._forget()
 
     def restore(self) -> int:
         """Put back what was there before the agent came; how many limits were put back."""
         restored = 0
-        for (uid, name), (inode, limits) in self._before.items():
-            held = self._collector.containers.get(uid, {}).get(name)
-            if held is None or held.found.inode != inode:
+        for identity, container in self._held().items():
+            limits = self._before.get(identity)
+            if limits is None:
                 continue
             try:
-                restored += self._writer.write(held, limits)
+                restored += self._writer.write(container, limits)
             except KernelFileError as error:
                 log.warning("swap limit not put back: %s", error)
         self._before.clear()
@@ -128,14 +131,14 @@ class SwapLimits:
 
     def _change(
         self,
-        key: Key,
         held: HeldContainer,
         label: str,
         now: int | None,
         wanted: int,
         decision: SwapDecision,
     ) -> None:
-        ours = self._wanted.get(key) == (held.found.inode, wanted)
+        key = _identity(held)
+        ours = self._wanted.get(key) == wanted
         try:
             self._note_before(key, held, now)
             written = self._writer.write(held, (wanted, wanted))
@@ -147,7 +150,7 @@ class SwapLimits:
                 log.warning("memory.swap.max of %s stays %s: %s", label, shown(now), error)
             return
         self._failed.pop(key, None)
-        self._wanted[key] = (held.found.inode, wanted)
+        self._wanted[key] = wanted
         if written:
             self._tell_written(
                 key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", ours=ours
@@ -155,16 +158,14 @@ class SwapLimits:
         elif not ours:
             log.info("memory.swap.max of %s would be %s (%s)", label, shown(wanted), decision.sentence)
 
-    def _note_before(self, key: Key, held: HeldContainer, now: int | None) -> None:
+    def _note_before(self, key: Identity, held: HeldContainer, now: int | None) -> None:
         """Remember what a container had when it was first changed."""
-        if self._before.get(key, (0,))[0] == held.found.inode:
-            return
-        self._corrections.pop(key, None)
-        before = self._writer.read(held, now)
-        if before is not None:
-            self._before[key] = (held.found.inode, before)
+        if key not in self._before:
+            before = self._writer.read(held, now)
+            if before is not None:
+                self._before[key] = before
 
-    def _tell_written(self, key: Key, label: str, change: str, *, ours: bool) -> None:
+    def _tell_written(self, key: Identity, label: str, change: str, *, ours: bool) -> None:
         """Count and say it; where it was ours before, somebody else had changed it."""
         self.written += 1
         corrections = 0
@@ -180,10 +181,18 @@ class SwapLimits:
 
     def _forget(self) -> None:
         """Forget containers that are gone. One that is merely not known for a while is still the same."""
-        held = {(uid, name) for uid, containers in self._collector.containers.items() for name in containers}
+        held = self._held()
         for memory in (self._before, self._corrections, self._wanted, self._failed):
-            for key in memory.keys() - held:
+            for key in memory.keys() - held.keys():
                 del memory[key]
+
+    def _held(self) -> dict[Identity, HeldContainer]:
+        pods = self._collector.containers.values()
+        return {_identity(container): container for containers in pods for container in containers.values()}
+
+
+def _identity(held: HeldContainer) -> Identity:
+    return held.found.path, held.found.inode
 
 
 def shown(value_bytes: int | None) -> str:
