@@ -1,4 +1,4 @@
-"""A node made of files: /proc, cgroups and manifests below a directory, and an agent with a clock of its own."""
+"""A node of files: /proc, cgroups and manifests below a directory, and an agent with a clock of its own."""
 
 import json
 import os

@@ -108,7 +108,9 @@ def test_whole_is_scaled_to_the_nodes_swap_in_the_same_proportion(wishes: list[i
     if sum(wishes) <= swap:
         assert got == wishes
     else:
-        assert all(abs(g - w * swap / sum(wishes)) <= 1 + w * 2**-50 for g, w in zip(got, wishes, strict=True))
+        assert all(
+            abs(g - w * swap / sum(wishes)) <= 1 + w * 2**-50 for g, w in zip(got, wishes, strict=True)
+        )
         assert sum(got) > swap - len(wishes) - 1
 
 

@@ -10,7 +10,7 @@ from overbook.core.engine import ReclaimPolicy
 from overbook.core.guest import ContainerFacts
 from tests.core.telling import GI, MI, Telling, holding, vm
 
-STALL = {"stall": 0.9}
+STALL: dict[str, Any] = {"stall": 0.9}
 
 
 def starved(*pods: Any, **more: Any) -> Telling:

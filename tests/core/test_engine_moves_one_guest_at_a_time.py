@@ -1,5 +1,7 @@
 """Who is asked to go, and when the next one is."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from overbook.core.decision import Decision
 from overbook.core.ruleset import DEFAULT_RULESET, Rank, Ruleset
 from tests.core.telling import MI, Telling, holding, vm
 
-TRAFFIC = {"swap_in": 5000, "swap_out": 5000}
+TRAFFIC: dict[str, Any] = {"swap_in": 5000, "swap_out": 5000}
 
 
 def ranked_by(rank: Rank) -> Ruleset:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from overbook.core.engine import Engine
@@ -6,7 +8,7 @@ from overbook.core.ruleset import DEFAULT_RULESET
 from overbook.core.sample import NodeSample, Sample
 from tests.core.telling import Telling, vm
 
-TRAFFIC = {"swap_in": 5000, "swap_out": 5000}
+TRAFFIC: dict[str, Any] = {"swap_in": 5000, "swap_out": 5000}
 
 
 def sample(at: float, pages: int | None = 0) -> Sample:

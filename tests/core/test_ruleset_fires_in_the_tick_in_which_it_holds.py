@@ -1,3 +1,5 @@
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -15,7 +17,7 @@ from overbook.core.ruleset import (
 from tests.core.telling import GI, MI, Telling, vm
 
 PRESSURE, TRAFFIC, OCCUPANCY = (rule.title for rule in DEFAULT_RULESET.rules)
-STEADY = {"swap_in": 1500, "swap_out": 1500}
+STEADY: dict[str, Any] = {"swap_in": 1500, "swap_out": 1500}
 
 
 def test_swap_traffic_both_ways_fires_once_five_seconds_are_known() -> None:
