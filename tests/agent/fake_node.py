@@ -26,9 +26,11 @@ def uid_of(name: str) -> str:
 
 def manifest(
     name: str,
+    /,
     *,
     request: str = "256Mi",
     limit: str | None = None,
+    cpu: str | None = None,
     virtual: bool = True,
     uid: str | None = None,
     swap: str | None = None,
@@ -45,6 +47,9 @@ def manifest(
     resources: dict[str, Any] = {"requests": {"memory": request}}
     if limit:
         resources["limits"] = {"memory": limit}
+    if cpu:
+        resources["requests"]["cpu"] = cpu
+        resources.setdefault("limits", {})["cpu"] = cpu
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -86,7 +91,7 @@ class FakeNode:
         self.sizes.update(node)
         make_node(self.root, **self.sizes)  # type: ignore[arg-type]  # sizes and counters by their names
 
-    def describe(self, name: str, **pod: Any) -> pathlib.Path:
+    def describe(self, name: str, /, **pod: Any) -> pathlib.Path:
         """Publish a manifest."""
         path = self.manifests / f"{name}.json"
         path.write_text(json.dumps(manifest(name, **pod)))

@@ -1,0 +1,291 @@
+"""For each allowance and each rule: what the agent says is what the kernel counts, and the right pod goes."""
+
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overbook.agent.loop import Agent
+from overbook.agent.settings import load
+from overbook.core.allowance import SwapPolicy
+from overbook.core.decision import Decision
+from overbook.core.ruleset import Group, LowMemory, MemoryPressure, Rule, Ruleset
+from tests.node.real_pods import MI, RealPods, each_second, wait_until
+
+pytestmark = pytest.mark.node(memory="512Mi", swap="512Mi")
+
+
+@pytest.fixture
+def pods(tmp_path: pathlib.Path) -> Iterator[RealPods]:
+    made = RealPods(tmp_path)
+    yield made
+    made.remove()
+
+
+def vmstat(key: str) -> int:
+    lines = pathlib.Path("/proc/vmstat").read_text().splitlines()
+    return int(dict(line.split() for line in lines)[key])
+
+
+def meminfo(key: str) -> int:
+    lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1]) * 1024
+
+
+def stalled_micros(kind: str) -> int:
+    lines = pathlib.Path("/proc/pressure/memory").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(kind)).rpartition("total=")[2])
+
+
+def average(readings: list[tuple[float, int]], seconds: float) -> float:
+    """Increase per second from the youngest reading that is that old, by the test's own readings."""
+    now, last = readings[-1]
+    at, first = next((r for r in reversed(readings) if now - r[0] >= seconds), readings[0])
+    return (last - first) / (now - at)
+
+
+def allowed(agent: Agent, name: str) -> int:
+    """What the agent says that a pod may swap."""
+    return sum(
+        decision.swap_max_bytes
+        for (uid, _), decision in agent.guests.allowances.items()
+        if agent.guests.facts[uid].label == f"demo/{name}"
+    )
+
+
+@pytest.mark.parametrize("allowance", ["proportional", "whole", "pooled"])
+def test_a_guest_never_swaps_more_than_its_allowance_however_much_it_takes(
+    pods: RealPods, allowance: Any
+) -> None:
+    vm = pods.start("vm", request="48Mi", limit="112Mi", hot=256)
+    paid = pods.start("paid", request="48Mi", limit="48Mi", hot=24, cpu="1")
+    web = pods.start("web", request="48Mi", limit="112Mi", hot=24, virtual=False)
+    agent = pods.agent(swap=SwapPolicy(allowance=allowance, pooled_share=0.1))
+    agent.tick()
+    ram, swap = meminfo("MemTotal"), meminfo("SwapTotal")
+    expected = {
+        "proportional": int(48 * MI / ram * swap),
+        "whole": 64 * MI,
+        "pooled": int(swap * 0.1),
+    }[allowance]
+    limit = vm.cgroup.read_memory_swap_max()
+    assert limit == expected // 4096 * 4096
+    assert limit == allowed(agent, "vm") // 4096 * 4096
+    assert [pod.cgroup.read_memory_swap_max() for pod in (paid, web)] == [0, 0]
+
+    pods.go("vm", "paid", "web")
+    most = 0
+    while vm.process.poll() is None:
+        most = max(most, vm.cgroup.read_memory_swap_current())
+        time.sleep(0.02)
+    assert vm.process.returncode == -signal.SIGKILL  # the kernel: neither RAM nor swap left for it
+    assert limit * 0.8 < most <= limit
+    assert (vm.cgroup.read_memory_swap_events().max or 0) > 0
+
+    for pod in (paid, web):
+        wait_until(lambda pod=pod: pod.cgroup.read_memory_current() > 24 * MI)  # type: ignore[misc]
+        pod.cgroup.reclaim(16 * MI)
+        assert pod.cgroup.read_memory_swap_current() == 0
+    agent.stop()
+
+
+def test_the_traffic_rule_counts_the_kernels_pages_and_ends_who_makes_them(pods: RealPods) -> None:
+    busy = pods.start("busy", request="128Mi", hot=90)
+    calm = pods.start("calm", request="128Mi", hot=30)
+    for pod in (busy, calm):
+        pod.cgroup.write_memory_max(48 * MI)
+    environment = {
+        "MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND": "100",
+        "MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND": "100",
+        "AVERAGE_WINDOW_SIZE_SECONDS": "5",
+    }
+    ruleset = load(None, environment, {}).ruleset
+    acting, observing = pods.agent(ruleset=ruleset), pods.agent(ruleset=ruleset, mode="Observe")
+    pods.go("busy", "calm")
+    ins: list[tuple[float, int]] = []
+    outs: list[tuple[float, int]] = []
+    observed: Decision | None = None
+    decision: Decision | None = None
+    for _ in each_second(40):
+        observed = observed or observing.tick()
+        if observed is not None:
+            assert busy.process.poll() is None  # observing ends nobody
+        now = time.monotonic()
+        ins.append((now, vmstat("pswpin")))
+        outs.append((now, vmstat("pswpout")))
+        decision = acting.tick()
+        if decision is not None:
+            break
+    assert decision is not None, (ins, outs)
+    assert decision.victim is not None
+    assert decision.victim.label == "demo/busy"
+    numbers = decision.findings[0].numbers
+    assert numbers["swapInPagesPerSecond"] == pytest.approx(average(ins, 5), rel=0.15)
+    assert numbers["swapOutPagesPerSecond"] == pytest.approx(average(outs, 5), rel=0.15)
+    assert min(average(ins, 5), average(outs, 5)) > 90
+    assert observed is not None
+    assert observed.victim is not None
+    assert observed.victim.label == "demo/busy"
+    for _ in each_second(10):
+        acting.tick()
+        if acting.journal.reports:
+            break
+    assert [report.outcome for report in acting.journal.reports] == ["ended"]
+    assert not busy.cgroup.populated()
+    assert calm.cgroup.populated()
+    acting.stop()
+    observing.stop()
+
+
+def test_the_occupancy_rule_sees_what_the_kernel_says_is_in_use(pods: RealPods) -> None:
+    full = pods.start("full", request="200Mi", hot=420)
+    small = pods.start("small", request="100Mi", hot=10)
+    environment = {"SWAP_UTILIZATION_THRESHOLD_FACTOR": "0.05"}
+    occupancy = Ruleset(rules=load(None, environment, {}).ruleset.rules[2:])
+    agent = pods.agent(ruleset=occupancy)
+    agent.tick()
+    pods.go("full", "small")
+    ram, swap = meminfo("MemTotal"), meminfo("SwapTotal")
+    decision: Decision | None = None
+    used = before = 0
+    for _ in each_second(60):
+        before = used
+        used = ram - meminfo("MemAvailable") + swap - meminfo("SwapFree")
+        decision = agent.tick()
+        if decision is not None:
+            break
+    assert decision is not None, (used, before)
+    numbers = decision.findings[0].numbers
+    assert numbers["thresholdBytes"] == ram + int(swap * 0.05)
+    # Memory moves while the two read it one after the other.
+    assert numbers["usedBytes"] == pytest.approx(used, abs=48 * MI)
+    assert before <= numbers["thresholdBytes"] + 48 * MI
+    assert decision.victim is not None
+    assert decision.victim.label == "demo/full"
+    for _ in each_second(15):
+        agent.tick()
+        if agent.journal.reports:
+            break
+    assert agent.journal.reports[0].outcome == "ended"
+    assert not full.cgroup.populated()
+    assert small.cgroup.populated()
+    agent.stop()
+
+
+def test_the_pressure_rule_counts_the_kernels_stalls_pushes_cold_memory_out_and_kills_who_will_not_go(
+    pods: RealPods,
+) -> None:
+    # Promised 72 MiB, of which 56 in swap; it holds some 86 and works on all of it with 40 MiB of RAM.
+    wild = pods.start("wild", request="16Mi", limit="72Mi", hot=80, stubborn=True)
+    cold = pods.start("cold", request="200Mi", limit="300Mi", hot=2, cold=60)
+    wild.cgroup.write_memory_max(40 * MI)
+    # The node itself keeps its memory, for this program's sake: only the stalls are to decide.
+    pressure = Rule(any=(Group(all=(MemoryPressure(), LowMemory(available_percent=100))),))
+    agent = pods.agent(
+        ruleset=Ruleset(rules=(pressure,)),
+        swap=SwapPolicy(allowance="pooled"),
+        grace_seconds=2.0,
+    )
+    agent.tick()
+    pods.go("cold")
+    wait_until(lambda: cold.cgroup.read_memory_current() > 60 * MI)
+    pods.go("wild")
+    stalls: list[tuple[float, int]] = []
+    decisions: list[Decision] = []
+    for _ in each_second(40):
+        stalls.append((time.monotonic(), stalled_micros("full")))
+        decision = agent.tick()
+        if decision is not None:
+            assert decision.findings[0].numbers["fullPercent"] == pytest.approx(
+                average(stalls, 2) / 10_000, abs=12
+            )
+            available = 100 * meminfo("MemAvailable") / meminfo("MemTotal")
+            assert decision.findings[0].numbers["availablePercent"] == pytest.approx(available, abs=8)
+            decisions.append(decision)
+            if decision.victim is not None:
+                break
+    assert [decision.action for decision in decisions][-1:] == ["relieve"], decisions
+    assert decisions[0].action == "reclaim"
+    assert "demo/cold" in {step.label for step in decisions[0].reclaim}
+    assert cold.cgroup.read_memory_swap_current() > 0
+    assert agent.metrics.reclaimed_bytes > 0
+    victim = decisions[-1].victim
+    assert victim is not None
+    assert victim.label == "demo/wild"
+    for _ in each_second(20):
+        agent.tick()
+        if agent.journal.reports:
+            break
+    report = agent.journal.reports[0]
+    assert report.outcome == "killed"
+    assert report.seconds >= 2
+    assert not wild.cgroup.populated()
+    assert cold.cgroup.populated()
+    agent.stop()
+
+
+def samples(recording: pathlib.Path) -> list[float]:
+    """When the agent looked, in monotonic seconds."""
+    if not recording.exists():
+        return []
+    lines = [line for line in recording.read_text().splitlines() if line.startswith('{"sample"')]
+    return [json.loads(line)["sample"][0] for line in lines]
+
+
+def test_pressure_wakes_the_agent_at_once_and_sigterm_ends_it_with_limits_restored(pods: RealPods) -> None:
+    busy = pods.start("busy", request="128Mi", hot=90)
+    busy.cgroup.write_memory_max(40 * MI)
+    recording = pods.folder / "recording.jsonl"
+    argv = [sys.executable, "-m", "overbook", "agent", "--manifests", str(pods.manifests), "--interval", "30"]
+    argv += ["--listen", "", "--on-exit", "restore", "--record", str(recording)]
+    agent = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own argv
+    try:
+        wait_until(lambda: len(samples(recording)) >= 1, 60)
+        wait_until(lambda: busy.cgroup.read_memory_swap_max() is not None)
+        time.sleep(1.5)  # what its start stalled is over
+        calm, looked = stalled_micros("some"), len(samples(recording))
+        pods.go("busy")
+        wait_until(lambda: stalled_micros("some") - calm > 20_000)
+        begun = time.monotonic()
+        wait_until(lambda: len(samples(recording)) > looked)
+        assert samples(recording)[looked] - begun < 1.0
+        agent.send_signal(signal.SIGTERM)
+        _, said = agent.communicate(timeout=30)
+    finally:
+        agent.kill()
+        agent.wait()
+    assert agent.returncode == 0, said
+    assert "memory locked" in said
+    assert "SIGTERM: stopping" in said
+    assert "1 swap limits put back as they were found" in said
+    assert busy.cgroup.read_memory_swap_max() is None
+
+
+@pytest.mark.node(memory="512Mi", swap="0", psi=False)
+def test_without_swap_and_without_psi_it_runs_and_says_so(pods: RealPods) -> None:
+    vm = pods.start("vm", request="64Mi", hot=16)
+    argv = [sys.executable, "-m", "overbook", "agent", "--manifests", str(pods.manifests), "--listen", ""]
+    agent = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own argv
+    wait_until(lambda: vm.cgroup.read_memory_swap_max() == 0)
+    agent.send_signal(signal.SIGTERM)
+    _, said = agent.communicate(timeout=30)
+    assert agent.returncode == 0, said
+    assert "the agent wakes by the clock only: /proc/pressure/memory" in said
+    assert "(the node has no swap)" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.node(memory="512Mi", swap="0", psi=False, cgroup="v1")
+def test_on_cgroup_version_1_it_says_what_to_do(tmp_path: pathlib.Path) -> None:
+    argv = [sys.executable, "-m", "overbook", "agent", "--manifests", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - our own argv
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "cgroup version 1" in done.stderr
+    assert "systemd.unified_cgroup_hierarchy=1" in done.stderr
