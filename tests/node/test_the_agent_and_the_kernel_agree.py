@@ -144,9 +144,9 @@ def test_the_traffic_rule_counts_the_kernels_pages_and_ends_who_makes_them(pods:
 
 
 def test_the_occupancy_rule_sees_what_the_kernel_says_is_in_use(pods: RealPods) -> None:
-    full = pods.start("full", request="200Mi", hot=420)
+    full = pods.start("full", request="300Mi", hot=480)
     small = pods.start("small", request="100Mi", hot=10)
-    environment = {"SWAP_UTILIZATION_THRESHOLD_FACTOR": "0.05"}
+    environment = {"SWAP_UTILIZATION_THRESHOLD_FACTOR": "0.02"}
     occupancy = Ruleset(rules=load(None, environment, {}).ruleset.rules[2:])
     agent = pods.agent(ruleset=occupancy)
     agent.tick()
@@ -154,7 +154,7 @@ def test_the_occupancy_rule_sees_what_the_kernel_says_is_in_use(pods: RealPods) 
     ram, swap = meminfo("MemTotal"), meminfo("SwapTotal")
     decision: Decision | None = None
     used = before = 0
-    for _ in each_second(60):
+    for _ in each_second(30):
         before = used
         used = ram - meminfo("MemAvailable") + swap - meminfo("SwapFree")
         decision = agent.tick()
@@ -162,7 +162,7 @@ def test_the_occupancy_rule_sees_what_the_kernel_says_is_in_use(pods: RealPods) 
             break
     assert decision is not None, (used, before)
     numbers = decision.findings[0].numbers
-    assert numbers["thresholdBytes"] == ram + int(swap * 0.05)
+    assert numbers["thresholdBytes"] == ram + int(swap * 0.02)
     # Memory moves while the two read it one after the other.
     assert numbers["usedBytes"] == pytest.approx(used, abs=48 * MI)
     assert before <= numbers["thresholdBytes"] + 48 * MI
