@@ -13,6 +13,7 @@ FILE = {
     "mode": "Observe",
     "verbosity": 0,
     "nodeName": "from-file",
+    "ownPodUid": "uid-from-file",
     "fsroot": "/file",
     "swap": {"allowance": "whole", "percent": 140},
     "reclaim": {"enabled": False},
@@ -63,6 +64,7 @@ CASES = [  # variable, default, in the file, in the environment, by flag
     ("VERBOSITY", 1, 0, "2", 1),
     ("FSROOT", "/", "/file", "/host", "/flag"),
     ("NODE_NAME", "", "from-file", "from-environment", "from-flag"),
+    ("POD_UID", "", "uid-from-file", "uid-from-environment", "uid-from-flag"),
 ]
 
 

@@ -24,8 +24,7 @@ def victim_of(decision: Decision | None) -> str:
 
 def test_nobody_else_goes_before_the_first_is_gone_and_its_effect_had_time_to_show() -> None:
     node = Telling(vm("a"), vm("b"))
-    node.seconds(5, **TRAFFIC)
-    assert victim_of(node.second(**TRAFFIC)) == "a"
+    assert victim_of(node.until(30, **TRAFFIC)[1]) == "a"
 
     waiting = node.seconds(40, **TRAFFIC, relief="active")
     assert [decision.action for decision in waiting if decision] == ["wait"]  # told once, in 40 s
@@ -52,7 +51,7 @@ def test_what_the_first_did_is_not_held_against_the_second() -> None:
 
 def test_asking_that_came_to_nothing_is_over_too() -> None:
     node = Telling(vm("a"))
-    node.seconds(6, **TRAFFIC)
+    node.until(30, **TRAFFIC)
     assert node.second(**TRAFFIC, relief="idle") is None  # windows restart: nothing is known yet
     decisions = [decision for decision in node.seconds(11, **TRAFFIC) if decision]
     assert [decision.action for decision in decisions] == ["wait", "relieve"]
@@ -107,7 +106,7 @@ def test_the_culprit_goes_first_or_by_the_original_rank_the_one_furthest_over_it
 ) -> None:
     node = Telling(vm("large", request=50 * MI), vm("growing"), ruleset=ranked_by(rank))
     node.holds["large"] = holding(400 * MI)
-    for size in range(201, 201 + 6):
+    for size in range(201, 201 + 8):
         node.holds["growing"] = holding(size * MI)
         decision = node.second(**TRAFFIC)
     assert victim_of(decision) == first

@@ -47,7 +47,7 @@ def test_a_clock_that_goes_backwards_restarts_averages() -> None:
     node.seconds(4, **TRAFFIC)
     assert node.second(-3000, swap_in=0, swap_out=0) is None
     assert node.engine.history.forgotten == "the clock went backwards"
-    assert node.until(20, **TRAFFIC)[0] == 5
+    assert node.until(20, **TRAFFIC)[0] == 7
 
 
 def test_a_long_silence_restarts_averages() -> None:
@@ -55,7 +55,7 @@ def test_a_long_silence_restarts_averages() -> None:
     node.seconds(4, **TRAFFIC)
     assert node.second(61, **TRAFFIC) is None
     assert node.engine.history.forgotten == "no sample for 61 s"
-    assert node.until(20, **TRAFFIC)[0] == 5
+    assert node.until(20, **TRAFFIC)[0] == 7
 
 
 def test_a_short_silence_does_not() -> None:

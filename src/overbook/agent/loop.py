@@ -81,7 +81,8 @@ class Agent:
         self._wall_clock = wall_clock
         self.collector = Collector(settings.fsroot)
         self.guests = Guests(source, settings.swap)
-        self.engine = Engine(settings.ruleset, settings.reclaim)
+        own = frozenset({settings.own_pod_uid} - {""})
+        self.engine = Engine(settings.ruleset, settings.reclaim, own)
         self.journal = Journal()
         self.metrics = Metrics()
         self._ports = ports(settings, self.collector)

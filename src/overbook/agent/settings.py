@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     Attributes:
         mode: ``Observe`` decides and reports but changes nothing.
         node_name: how this node is called in what is reported.
+        own_pod_uid: the agent's own pod, which it never asks to go.
         fsroot: where the host's file system is.
         manifests: a directory of pod manifests.
         interval_seconds: from tick to tick.
@@ -41,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
 
     mode: Mode = "Enforce"
     node_name: str = ""
+    own_pod_uid: str = ""
     fsroot: str = "/"
     manifests: str | None = None
     interval_seconds: float = 1.0
@@ -79,8 +81,9 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
     "VERBOSITY": ("verbosity", int),
     "FSROOT": ("fsroot", str),
     "NODE_NAME": ("node_name", str),
+    "POD_UID": ("own_pod_uid", str),
 }
-"""The original agent's variables, and the setting that each stands for."""
+"""The original agent's variables and our own pod's UID, and the setting that each stands for."""
 
 _IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
 _IN_RULESET: Final = {"rank"}

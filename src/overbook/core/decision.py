@@ -59,7 +59,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     @property
     def sentence(self) -> str:
         """The whole decision in one readable sentence."""
-        seen = self.findings[0].sentence
+        seen = "; also ".join(finding.sentence for finding in self.findings)
         if self.action == "reclaim":
             total = sum(step.wanted_bytes for step in self.reclaim) / 2**20
             names = ", ".join(step.label for step in self.reclaim)

@@ -81,17 +81,29 @@ class History:
         Returns:
             The rate, or ``None`` where it is not known yet.
         """
+        grown, elapsed = self._grown(counter, window_seconds)
+        return None if grown is None or elapsed < least_seconds else grown / elapsed
+
+    def per_second_of_window(self, counter: Counter, window_seconds: float) -> float | None:
+        """A counter's average increase per second of the whole window; before the history there was none.
+
+        Returns:
+            The rate, or ``None`` where it is not known.
+        """
+        grown, elapsed = self._grown(counter, window_seconds)
+        return None if grown is None else grown / max(elapsed, window_seconds)
+
+    def _grown(self, counter: Counter, window_seconds: float) -> tuple[int | None, float]:
+        """By how much a counter grew, and in how many seconds."""
         now, node = self._points[-1]
         start, reference = self._points[0]
         for at, point in reversed(self._points):
             if now - at >= window_seconds:
                 start, reference = at, point
                 break
-        elapsed = now - start
-        if elapsed <= 0 or elapsed < least_seconds:
-            return None
-        grown = increase(getattr(reference, counter), getattr(node, counter))
-        return None if grown is None else grown / elapsed
+        if now <= start:
+            return None, 0.0
+        return increase(getattr(reference, counter), getattr(node, counter)), now - start
 
     def _doubt(self, sample: Sample) -> str | None:
         if not self._points:

@@ -15,9 +15,6 @@ from overbook.core.model import NodeModel
 
 Rank = Literal["culprit", "original"]
 
-LEAST_TRAFFIC_SECONDS: Final = 5.0
-"""A traffic average over less than this is noise; the original agent waited as long."""
-
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """What a detector saw.
@@ -71,9 +68,9 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
 
     def read(self, node: NodeModel, history: History) -> Reading:
         """Compare both averages."""
-        least = min(LEAST_TRAFFIC_SECONDS, self.window_seconds)
-        swap_in = history.per_second("swap_in_pages", self.window_seconds, least)
-        swap_out = history.per_second("swap_out_pages", self.window_seconds, least)
+        # What was before the first sample counts as none: the first seconds of swap are no average of 30.
+        swap_in = history.per_second_of_window("swap_in_pages", self.window_seconds)
+        swap_out = history.per_second_of_window("swap_out_pages", self.window_seconds)
         if swap_in is None or swap_out is None:
             return Reading(False, "swap traffic is not known yet", {})
         return Reading(
