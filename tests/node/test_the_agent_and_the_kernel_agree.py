@@ -186,7 +186,7 @@ def test_the_pressure_rule_counts_the_kernels_stalls_pushes_cold_memory_out_and_
     cold = pods.start("cold", request="200Mi", limit="300Mi", hot=2, cold=60)
     wild.cgroup.write_memory_max(40 * MI)
     # The node itself keeps its memory, for this program's sake: only the stalls are to decide.
-    pressure = Rule(any=(Group(all=(MemoryPressure(), LowMemory(available_percent=100))),))
+    pressure = Rule(any=(Group(all=(MemoryPressure(full_percent=10), LowMemory(available_percent=100))),))
     agent = pods.agent(
         ruleset=Ruleset(rules=(pressure,)),
         swap=SwapPolicy(allowance="pooled"),
