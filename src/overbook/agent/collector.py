@@ -49,7 +49,10 @@ class Collector:
         self._complaints: set[str] = set()
         self.containers: dict[str, dict[str, HeldContainer]] = {}
         """Open containers by pod UID and container name."""
+        self._settled: dict[str, tuple[PodCgroup, Pod | None]] = {}
         self.pod_cgroups: dict[str, PodCgroup] = {}
+        self.generation = 0
+        """Counts up whenever a container is opened or closed."""
         self.unreadable = 0
         """Reads that failed since the start, for the metrics."""
 
@@ -103,62 +106,58 @@ class Collector:
             self._complain(error)
             return
         for uid in self.containers.keys() - found.keys():
+            self._settled.pop(uid, None)
+            self.generation += 1
             for container in self.containers.pop(uid).values():
                 container.close()
-        for uid, pod in found.items():
-            names = container_names(pod, pods.get(uid))
-            held = self.containers.setdefault(uid, {})
-            wanted = {names[container.id]: container for container in pod.containers}
-            # Another inode is another container; another leaf is crun's, which comes after the container.
-            for name in [n for n, c in held.items() if wanted.get(n) != c.found]:
-                held.pop(name).close()
-            for name in wanted.keys() - held.keys():
-                try:
-                    held[name] = HeldContainer(wanted[name], name, self._root, self._kept)
-                except KernelFileError as error:
-                    self._complain(error)
+        for uid, cgroup in found.items():
+            pod = pods.get(uid)
+            # Scanner and source hand out the same objects for as long as nothing changes.
+            last = self._settled.get(uid)
+            if last is None or last[0] is not cgroup or last[1] is not pod:
+                self._hold_pod(uid, cgroup, pod)
         self.pod_cgroups = found
+
+    def _hold_pod(self, uid: str, cgroup: PodCgroup, pod: Pod | None) -> None:
+        self.generation += 1
+        names = container_names(cgroup, pod)
+        held = self.containers.setdefault(uid, {})
+        wanted = {names[container.id]: container for container in cgroup.containers}
+        # Another inode is another container; another leaf is crun's, which comes after the container.
+        for name in [n for n, c in held.items() if wanted.get(n) != c.found]:
+            held.pop(name).close()
+        for name in wanted.keys() - held.keys():
+            try:
+                held[name] = HeldContainer(wanted[name], name, self._root, self._kept)
+            except KernelFileError as error:
+                self._complain(error)
+        if held.keys() == wanted.keys():
+            self._settled[uid] = (cgroup, pod)
+        else:
+            self._settled.pop(uid, None)  # the next tick tries again
 
     def _pod(self, held: dict[str, HeldContainer]) -> tuple[ContainerSample, ...]:
         return tuple(sample for container in held.values() if (sample := self._container(container)))
 
     def _container(self, held: HeldContainer) -> ContainerSample | None:
-        cgroup = held.cgroup
         try:
-            stat = cgroup.read_memory_stat()
-            swap_current_bytes, swap_max_bytes = self._swap(cgroup)
-            return ContainerSample(
-                name=held.name,
-                memory_current_bytes=cgroup.read_memory_current(),
-                inactive_file_bytes=stat.inactive_file_bytes or 0,
-                swappable_bytes=(stat.anon_bytes or 0) + (stat.shmem_bytes or 0),
-                swap_current_bytes=swap_current_bytes,
-                swap_max_bytes=swap_max_bytes,
-                refaults=stat.workingset_refault_anon or 0,
-                stall_full_micros=self._stall(cgroup),
-            )
+            read = held.cgroup.read_memory()
         except MissingKernelFile:
             return None  # it ended between the listing and the reading: nothing to say about it
         except KernelFileError as error:
             self._complain(error)
             return None
-
-    @staticmethod
-    def _swap(cgroup: Cgroup) -> tuple[int, int | None]:
-        """What a container swaps and may swap: nothing where the kernel does not account for swap."""
-        try:
-            return cgroup.read_memory_swap_current(), cgroup.read_memory_swap_max()
-        except MissingKernelFile:
-            if not cgroup.exists():
-                raise
-            return 0, 0
-
-    def _stall(self, cgroup: Cgroup) -> int:
-        try:
-            pressure = cgroup.read_memory_pressure()
-        except KernelFileError:
-            return 0  # no PSI on this node; the node's own reading says so once
-        return pressure.full.total_micros if pressure.full else 0
+        use = read.use
+        return ContainerSample(
+            held.name,
+            read.current_bytes,
+            use.inactive_file_bytes or 0,
+            (use.anon_bytes or 0) + (use.shmem_bytes or 0),
+            read.swap_current_bytes,
+            read.swap_max_bytes,
+            use.workingset_refault_anon or 0,
+            read.full_micros or 0,
+        )
 
     def _complain(self, error: KernelFileError) -> None:
         """Say each complaint once; a node in trouble must not drown in its own log."""

@@ -23,7 +23,7 @@ from overbook.agent.settings import Settings
 from overbook.agent.swap_limits import CgroupSwapWriter, ReportingSwapWriter, SwapLimits
 from overbook.core.decision import Decision
 from overbook.core.engine import Engine
-from overbook.core.model import node_model, pod_models
+from overbook.core.model import node_model
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.pressure_trigger import PressureTrigger
 
@@ -128,8 +128,8 @@ class Agent:
             self._decided(decision, now)
         self.metrics.latest = TickFacts(
             node=node_model(node),
-            pods=pod_models(self.engine.history.samples[-1:]),
-            labels={uid: pod.label for uid, pod in self.guests.facts.items()},
+            sample=sample,
+            facts=self.guests.facts,
             allowances=self.guests.allowances,
             relief_active=self._ports.relief.state == "active",
         )

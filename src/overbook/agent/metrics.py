@@ -6,26 +6,28 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from overbook.core.decision import Decision
-from overbook.core.model import NodeModel, PodModel
+from overbook.core.guest import PodFacts
+from overbook.core.model import NodeModel, pod_models
+from overbook.core.sample import Sample
 from overbook.core.swap import SwapDecision
 
 PREFIX = "overbook_"
 
 
 class TickFacts(msgspec.Struct, frozen=True, gc=False):
-    """What one tick showed.
+    """What one tick showed. Worked out only when somebody asks, which is seldomer than each tick.
 
     Attributes:
         node: the node's model.
-        pods: the pods' models by UID.
-        labels: ``namespace/name`` by UID.
+        sample: what was read.
+        facts: what is known of the pods, by UID.
         allowances: what each container may swap.
         relief_active: whether a guest is on its way out.
     """
 
     node: NodeModel
-    pods: Mapping[str, PodModel]
-    labels: Mapping[str, str]
+    sample: Sample
+    facts: Mapping[str, PodFacts]
     allowances: Mapping[tuple[str, str], SwapDecision]
     relief_active: bool
 
@@ -91,14 +93,15 @@ def _tick_lines(tick: TickFacts) -> Iterator[str]:
     allowed = sum(decision.swap_max_bytes for decision in tick.allowances.values())
     yield from _metric("node_swap_allowed_bytes", "Sum of all allowances.", {"": allowed})
     yield from _metric("relief_active", "Whether a guest is on its way out.", {"": int(tick.relief_active)})
-    named = {uid: _labels(pod=label) for uid, label in tick.labels.items() if uid in tick.pods}
+    pods = pod_models((tick.sample,))
+    named = {uid: _labels(pod=pod.label) for uid, pod in tick.facts.items() if uid in pods}
     yield from _metric(
         "pod_working_set_bytes",
         "Memory in use without inactive file pages.",
-        {label: tick.pods[uid].working_set_bytes for uid, label in named.items()},
+        {label: pods[uid].working_set_bytes for uid, label in named.items()},
     )
     yield from _metric(
-        "pod_swap_bytes", "Swap in use.", {label: tick.pods[uid].swap_bytes for uid, label in named.items()}
+        "pod_swap_bytes", "Swap in use.", {label: pods[uid].swap_bytes for uid, label in named.items()}
     )
 
 

@@ -88,6 +88,7 @@ class SwapLimits:
         self._corrections: dict[Identity, int] = {}
         self._wanted: dict[Identity, int] = {}
         self._failed: dict[Identity, str] = {}
+        self._generation = 0
         self.written = 0
         """Limits written since the start, for the metrics."""
         self.corrected = 0
@@ -113,7 +114,9 @@ class SwapLimits:
                     self._change(held, label, container.swap_max_bytes, wanted, decision)
                 else:
                     self._wanted[_identity(held)] = wanted
-        self._forget()
+        if self._generation != self._collector.generation:
+            self._generation = self._collector.generation
+            self._forget()
 
     def restore(self) -> int:
         """Put back what was there before the agent came; how many limits were put back."""

@@ -6,8 +6,11 @@ Source of all names and meanings: kernel Documentation/admin-guide/cgroup-v2.rst
 """
 
 import errno
+import re
 import signal
 from typing import Literal
+
+import msgspec
 
 from overbook.kernel.cgroup_directory import CgroupDirectory
 from overbook.kernel.cpu_stat import (
@@ -24,9 +27,11 @@ from overbook.kernel.memory_stat import (
     MemoryEvents,
     MemoryStat,
     MemorySwapEvents,
+    MemoryUse,
     parse_memory_events,
     parse_memory_stat,
     parse_memory_swap_events,
+    parse_memory_use,
 )
 from overbook.kernel.pressure_trigger import PressureTrigger
 from overbook.kernel.psi import Pressure, parse_pressure
@@ -35,7 +40,31 @@ from overbook.kernel.values import parse_limit, parse_value, render_limit
 
 _PROCS_LIMIT = 4 << 20  # half a million pids
 _DEPTH_LIMIT = 16
+_READING = ("memory.stat", "memory.current", "memory.swap.current", "memory.swap.max", "memory.pressure")
+_NUMBER = rb"[0-9]{1,20}"
+# All but the first, with a NUL between them, as they usually look.
+_VALUES = re.compile(
+    rb"(%(n)s)\n\0(%(n)s)\n\0(max|%(n)s)\n\0some [^\n\0]*\nfull [^\n\0]* total=(%(n)s)\n" % {b"n": _NUMBER}
+)
 _CGROUP_EVENTS = FlatKeyed((b"populated", b"frozen"))
+
+
+class MemoryReading(msgspec.Struct, frozen=True, gc=False):
+    """What is read of a cgroup every second.
+
+    Attributes:
+        use: from memory.stat.
+        current_bytes: memory.current.
+        swap_current_bytes: memory.swap.current.
+        swap_max_bytes: memory.swap.max; None is no limit.
+        full_micros: the `full` total of memory.pressure; None without PSI.
+    """
+
+    use: MemoryUse
+    current_bytes: int
+    swap_current_bytes: int
+    swap_max_bytes: int | None
+    full_micros: int | None
 
 
 def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
@@ -88,6 +117,43 @@ class Cgroup(CgroupDirectory):
     def read_memory_pressure(self) -> Pressure:
         """How long its tasks were stalled for lack of memory."""
         return parse_pressure(self.read_hot("memory.pressure"), self._prefix + "memory.pressure")
+
+    def read_memory(self) -> MemoryReading:
+        """What a reading every second needs, in a fraction of the time of the single reads."""
+        data = self.read_kept(_READING)
+        if data is not None:
+            values = _VALUES.fullmatch(b"\0".join(data[1:]))
+            if values is not None:
+                current, swap, swap_max, full = values.groups()
+                return MemoryReading(
+                    parse_memory_use(data[0], self._prefix + "memory.stat"),
+                    int(current),
+                    int(swap),
+                    None if swap_max == b"max" else int(swap_max),
+                    int(full),
+                )
+        return MemoryReading(
+            parse_memory_use(self.read_hot("memory.stat"), self._prefix + "memory.stat"),
+            self.read_memory_current(),
+            *self._swap(),
+            self._full_micros(),
+        )
+
+    def _swap(self) -> tuple[int, int | None]:
+        """What it swaps and may swap: nothing where the kernel does not account for swap."""
+        try:
+            return self.read_memory_swap_current(), self.read_memory_swap_max()
+        except MissingKernelFile:
+            if not self.exists():
+                raise
+            return 0, 0
+
+    def _full_micros(self) -> int | None:
+        try:
+            full = self.read_memory_pressure().full
+        except KernelFileError:
+            return None  # a kernel without PSI has no such file
+        return full.total_micros if full else None
 
     # Read when something happens.
 

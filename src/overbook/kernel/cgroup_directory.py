@@ -136,6 +136,18 @@ class CgroupDirectory:
         self._drop(name)
         return self.read(name)
 
+    def read_kept(self, names: tuple[str, ...]) -> list[bytes] | None:
+        """Some of the files that `read_hot` keeps open, in one go; None where that cannot be done.
+
+        Then one of them is not kept, went away, is empty or too long, and `read_hot` says which.
+        """
+        hot, pread = self._hot, os.pread
+        try:
+            found = [pread(hot[name], _HOT_READ, 0) for name in names]
+        except (KeyError, OSError):
+            return None
+        return found if len(min(found, key=len)) > 0 and len(max(found, key=len)) < _HOT_READ else None
+
     def write(self, name: str, data: bytes) -> None:
         """Write one of the cgroup's files, in one call.
 

@@ -152,12 +152,12 @@ class PodScanner:
         fd = open_directory(path, root_fd)
         try:
             for name, inode in self._subdirectories(fd, path):
-                pod_name = parse_pod_directory(name)
-                if pod_name is None:
-                    continue
                 pod_path = f"{path}/{name}"
                 last = self._known.get(pod_path)
                 if last is None or last.pod.inode != inode or not _unchanged(fd, name, last):
+                    pod_name = parse_pod_directory(name)
+                    if pod_name is None:
+                        continue
                     pod = PodCgroup(pod_name.uid, pod_name.qos_class or qos_class, pod_path, inode)
                     try:
                         last = self._scan_pod(fd, name, pod)
@@ -224,18 +224,22 @@ class PodScanner:
 
 def _unchanged(parent_fd: int, name: str, known: _Known) -> bool:
     """Whether a pod has exactly the subdirectories that it had, and each of them its leaf."""
-    status = _stat(name, parent_fd)
-    if status is None or status.st_nlink != known.links or known.links != 2 + len(known.children):
-        return False
-    for child, inode, links, leaf_inode in known.children:
-        path = f"{name}/{child}"
-        status = _stat(path, parent_fd)
-        if status is None or status.st_ino != inode or status.st_nlink != links:
+    stat = os.stat
+    try:
+        links = stat(name, dir_fd=parent_fd, follow_symlinks=False).st_nlink
+        if links != known.links or links != 2 + len(known.children):
             return False
-        if links != 2:
-            leaf = _stat(f"{path}/{_CRUN_LEAF}", parent_fd)
-            if (leaf.st_ino if leaf else 0) != leaf_inode:
+        for child, inode, links, leaf_inode in known.children:
+            path = f"{name}/{child}"
+            status = stat(path, dir_fd=parent_fd, follow_symlinks=False)
+            if status.st_ino != inode or status.st_nlink != links:
                 return False
+            if links != 2:
+                leaf = _stat(f"{path}/{_CRUN_LEAF}", parent_fd)
+                if (leaf.st_ino if leaf else 0) != leaf_inode:
+                    return False
+    except OSError:
+        return False
     return True
 
 

@@ -29,6 +29,15 @@ class MemoryStat(msgspec.Struct, frozen=True, gc=False):
     pgmajfault: int | None = None
 
 
+class MemoryUse(msgspec.Struct, frozen=True, gc=False):
+    """The lines of memory.stat that a reading every second needs; a third of the work of all of them."""
+
+    anon_bytes: int | None = None
+    shmem_bytes: int | None = None
+    inactive_file_bytes: int | None = None
+    workingset_refault_anon: int | None = None
+
+
 class MemoryEvents(msgspec.Struct, frozen=True, gc=False):
     """How often a cgroup met its limits; None where the kernel has no such line.
 
@@ -68,6 +77,7 @@ def _keys(struct: type[msgspec.Struct]) -> FlatKeyed:
 
 
 _STAT = _keys(MemoryStat)
+_USE = _keys(MemoryUse)
 _EVENTS = _keys(MemoryEvents)
 _SWAP_EVENTS = _keys(MemorySwapEvents)
 
@@ -79,6 +89,15 @@ def parse_memory_stat(data: bytes, path: str = "memory.stat") -> MemoryStat:
         KernelFileError: None of them is there.
     """
     return MemoryStat(*_STAT.parse(data, path))
+
+
+def parse_memory_use(data: bytes, path: str = "memory.stat") -> MemoryUse:
+    """The few lines of memory.stat that a reading every second needs.
+
+    Raises:
+        KernelFileError: None of them is there.
+    """
+    return MemoryUse(*_USE.parse(data, path))
 
 
 def parse_memory_events(data: bytes, path: str = "memory.events") -> MemoryEvents:
