@@ -1,0 +1,120 @@
+"""Memory of the real ``overbook agent`` process while it watches a node."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bench.fake_node import FakeNode, fake_node
+from bench.figure import Benchmark, Figure, say
+
+COMMAND = "python -m bench memory"
+MOST_MIB = 40.0
+MOST_GROWTH_MIB = 1.0
+INTERVAL_SECONDS = 0.1
+FULL_WINDOW_TICKS = 130
+
+
+def run(quick: bool) -> Iterator[Figure]:
+    for form in ("json", "yaml"):
+        say(f"the agent with {form} manifests")
+        with fake_node(250, form) as node, _agent(node) as (process, port):
+            _until(port, 60)
+            used = _used(process.pid)
+            yield _resident(f"resident memory after 60 ticks, {form} manifests", used["Rss"])
+            note = "its share of what is mapped by several, and what is its own"
+            yield _plain(f"proportional (PSS), {form} manifests", used["Pss"], note)
+            yield _plain(f"anonymous, {form} manifests", used["Anonymous"])
+            if form == "json":
+                continue
+            _until(port, FULL_WINDOW_TICKS)
+            full = _used(process.pid)
+            ticks = 250 if quick else 600
+            _until(port, ticks)
+            later = _used(process.pid)
+            yield _resident(f"resident memory after {ticks} ticks, {form} manifests", later["Rss"])
+            yield Figure(
+                name=f"growth of anonymous memory from tick {FULL_WINDOW_TICKS} on",
+                value=round(later["Anonymous"] - full["Anonymous"], 2),
+                unit="MiB",
+                at_most=MOST_GROWTH_MIB,
+                command=COMMAND,
+                note="until then the 10 s window fills: 100 samples here, 10 at the usual interval of 1 s",
+            )
+
+
+def _resident(name: str, mebibytes: float) -> Figure:
+    return Figure(name=name, value=round(mebibytes, 1), unit="MiB", at_most=MOST_MIB, command=COMMAND)
+
+
+def _plain(name: str, mebibytes: float, note: str = "") -> Figure:
+    return Figure(name=name, value=round(mebibytes, 1), unit="MiB", command=COMMAND, note=note)
+
+
+@contextmanager
+def _agent(node: FakeNode) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = _free_port()
+    command = [sys.executable, "-m", "overbook", "agent", "--fsroot", node.root]
+    command += ["--manifests", node.manifests, "--interval", str(INTERVAL_SECONDS)]
+    command += ["--listen", f"127.0.0.1:{port}", "--verbosity", "0", "--mode", "enforce"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+    try:
+        yield process, port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _until(port: int, ticks: int) -> None:
+    """Wait until the agent has taken that many samples and sees all containers."""
+    deadline = time.monotonic() + 60 + ticks * INTERVAL_SECONDS * 3
+    while time.monotonic() < deadline:
+        try:
+            values = dict(
+                line.rsplit(" ", 1)
+                for line in _get(port, "/metrics").splitlines()
+                if not line.startswith("#")
+            )
+        except OSError:
+            time.sleep(0.2)  # it does not listen yet
+            continue
+        if float(values["overbook_ticks_total"]) >= ticks:
+            assert float(values["overbook_containers"]) == 250
+            assert float(values["overbook_pods_known"]) == 125
+            assert float(values["overbook_failed_ticks_total"]) == 0
+            return
+        time.sleep(1.0)
+    raise TimeoutError(f"the agent did not reach {ticks} ticks")
+
+
+def _get(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def _used(pid: int) -> dict[str, float]:
+    """MiB by the names of ``smaps_rollup``."""
+    used = {}
+    with open(os.path.join("/proc", str(pid), "smaps_rollup"), encoding="ascii") as file:
+        for line in file:
+            name, _, rest = line.partition(":")
+            words = rest.split()
+            if len(words) == 2 and words[1] == "kB":
+                used[name] = int(words[0]) / 1024
+    return used
+
+
+BENCHMARK = Benchmark("memory", "Memory of the agent's process, 250 containers", run)

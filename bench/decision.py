@@ -1,0 +1,48 @@
+"""From the tick in which a condition holds to the consequence: how many ticks later."""
+
+import time
+from collections.abc import Iterator
+
+from bench.agent_tick import make_agent
+from bench.fake_node import fake_node
+from bench.figure import Benchmark, Figure
+from overbook.kernel.own_process import raise_descriptor_limit
+
+COMMAND = "python -m bench decision"
+
+
+def run(quick: bool) -> Iterator[Figure]:
+    raise_descriptor_limit()
+    with fake_node(50 if quick else 250) as node:
+        agent = make_agent(node)
+        for _ in range(10):
+            assert agent.tick() is None
+        node.starve()
+        started = time.process_time()
+        late = 0
+        while (decision := agent.tick()) is None:
+            late += 1
+        used = time.process_time() - started
+        # The fake guest has no process: the relief that began in this tick finds it ended in the next.
+        assert decision.action == "relieve"
+        agent.tick()
+        assert [report.outcome for report in agent.journal.reports] == ["ended"]
+        agent.stop()
+    yield Figure(
+        name="ticks between the condition and the consequence",
+        value=late,
+        unit="ticks",
+        at_most=0,
+        command=COMMAND,
+        note="swap occupancy; a rule with a window holds once its average does",
+    )
+    yield Figure(
+        name="CPU of the tick that decided and acted",
+        value=round(used * 1e3, 1),
+        unit="ms",
+        command=COMMAND,
+        note="once, and cold. From the start of pressure to awake needs a real kernel: tests/node measures it",
+    )
+
+
+BENCHMARK = Benchmark("decision", "From condition to consequence", run)
