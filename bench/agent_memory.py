@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -70,8 +71,6 @@ def _agent(node: FakeNode) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port: int = taken.getsockname()[1]
         return port
@@ -82,14 +81,11 @@ def _until(port: int, ticks: int) -> None:
     deadline = time.monotonic() + 60 + ticks * INTERVAL_SECONDS * 3
     while time.monotonic() < deadline:
         try:
-            values = dict(
-                line.rsplit(" ", 1)
-                for line in _get(port, "/metrics").splitlines()
-                if not line.startswith("#")
-            )
+            lines = _get(port, "/metrics").splitlines()
         except OSError:
             time.sleep(0.2)  # it does not listen yet
             continue
+        values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         if float(values["overbook_ticks_total"]) >= ticks:
             assert float(values["overbook_containers"]) == 250
             assert float(values["overbook_pods_known"]) == 125

@@ -1,4 +1,4 @@
-"""CPU time of the agent's tick: all that one round does, the limits' check and the metrics' facts included."""
+"""CPU time of the agent's tick: all that one round does, the check of the swap limits included."""
 
 import os
 import time

@@ -40,7 +40,7 @@ def run(quick: bool) -> Iterator[Figure]:
                 unit="ms",
                 at_most=MOST_MILLIS,
                 command=COMMAND,
-                note=f"a new process; {cpu * 1e3:.1f} ms of CPU; {wall / nothing[0]:.1f} times `python -c pass`",
+                note=f"{cpu * 1e3:.1f} ms of CPU; {wall / nothing[0]:.1f} times `python -c pass`",
             )
         yield Figure(
             name="`python -c pass` beside it",
