@@ -5,14 +5,12 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from overbook.agent.configuration_file import read_configuration
 from overbook.core.allowance import SwapPolicy
 from overbook.core.engine import ReclaimPolicy
 from overbook.core.errors import InvalidInput
 from overbook.core.pod import convert
 from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
-from overbook.kube.json_documents import json_document
-from overbook.kube.sources import read_source
-from overbook.kube.yaml_documents import yaml_documents
 
 Mode = Literal["Observe", "Enforce"]
 OnExit = Literal["Leave", "Restore"]
@@ -85,8 +83,11 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
 }
 """The original agent's variables and our own pod's UID, and the setting that each stands for."""
 
+RULE_FIELDS: Final = frozenset(Ruleset.__struct_encode_fields__)
+"""By which a file that does not say its kind is known as a ruleset."""
 _IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
 _IN_RULESET: Final = {"rank"}
+_IN_RECLAIM: Final = {"enabled"}
 _IN_DETECTORS: Final[Mapping[str, tuple[type[SwapTraffic | SwapOccupancy], str]]] = {
     "max_average_swap_in_pages_per_second": (SwapTraffic, "in_pages_per_second"),
     "max_average_swap_out_pages_per_second": (SwapTraffic, "out_pages_per_second"),
@@ -99,7 +100,8 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
     """All settings from their three sources.
 
     Args:
-        path: a YAML or JSON file with the fields of :class:`Settings`, or ``None``.
+        path: a YAML or JSON file with the fields of :class:`Settings`, or ``None``. It may say that it is of
+            kind ``AgentConfiguration`` and of which ``apiVersion``.
         environment: the process's.
         flags: what was given on the command line, by field name; absent where it was not given.
 
@@ -111,24 +113,27 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
     for variable, (field, kind) in ENVIRONMENT.items():
         text = environment.get(variable)
         if text:
-            settings = _with(settings, field, _converted(variable, text, kind))
+            settings = with_setting(settings, field, _converted(variable, text, kind))
     for field, value in flags.items():
-        settings = _with(settings, field, value)
+        settings = with_setting(settings, field, value)
     settings.check()
     return settings
 
 
 def _from_file(path: str) -> Settings:
-    source = read_source(path)
-    if source.data.lstrip()[:1] == b"{":
-        return convert(json_document(source.data, path), Settings, path)
-    try:
-        documents = list(yaml_documents(source.data.decode(), path))
-    except UnicodeDecodeError as error:
-        raise InvalidInput(path, source.data[error.start : error.end], "UTF-8 text") from error
-    if len(documents) != 1:
-        raise InvalidInput(path, f"{len(documents)} documents", "one document with settings")
-    return convert(documents[0][2], Settings, path)
+    return from_fields(read_configuration(path, ("AgentConfiguration",))[1], path)
+
+
+def from_fields(fields: dict[str, Any], label: str) -> Settings:
+    """Settings from the fields of a file; a ruleset without rules has the shipped ones.
+
+    Raises:
+        InvalidInput: a field does not exist or has the wrong type.
+    """
+    ruleset = fields.get("ruleset")
+    if isinstance(ruleset, dict) and "rules" not in ruleset:
+        fields = {**fields, "ruleset": {**ruleset, "rules": msgspec.to_builtins(DEFAULT_RULESET.rules)}}
+    return convert(fields, Settings, label)
 
 
 def _converted(variable: str, text: str, kind: type) -> Any:
@@ -138,13 +143,15 @@ def _converted(variable: str, text: str, kind: type) -> Any:
         raise InvalidInput(f"environment variable {variable}", text, "a number") from error
 
 
-def _with(settings: Settings, field: str, value: Any) -> Settings:
-    """The settings with one changed, wherever it lives."""
+def with_setting(settings: Settings, field: str, value: Any) -> Settings:
+    """The settings with one changed, by its field name, wherever it lives."""
     replace = msgspec.structs.replace
     if field in _IN_SWAP:
         return replace(settings, swap=replace(settings.swap, **{field: value}))
     if field in _IN_RULESET:
         return replace(settings, ruleset=replace(settings.ruleset, **{field: value}))
+    if field in _IN_RECLAIM:
+        return replace(settings, reclaim=replace(settings.reclaim, **{field: value}))
     if field in _IN_DETECTORS:
         kind, part = _IN_DETECTORS[field]
         return replace(settings, ruleset=_detectors_changed(settings.ruleset, kind, part, value))

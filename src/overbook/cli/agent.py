@@ -24,6 +24,8 @@ def _mode(text: str) -> str:
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command. Every flag's default is "not given", so that file and environment count."""
+    from overbook.cli.rule_options import add_rule_options
+
     parser = subparsers.add_parser(
         "agent",
         help="watch this node and keep it safe",
@@ -58,15 +60,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="swap limits when stopped (default: Leave)",
     )
     rules = parser.add_argument_group("rules")
-    rules.add_argument(
-        "--max-average-swap-in-pages-per-second", type=float, metavar="N", help="default: 1000"
-    )
-    rules.add_argument(
-        "--max-average-swap-out-pages-per-second", type=float, metavar="N", help="default: 1000"
-    )
-    rules.add_argument("--swap-utilization-threshold-factor", type=float, metavar="0-1", help="default: 0.8")
-    rules.add_argument("--average-window-size-seconds", type=float, metavar="SECONDS", help="default: 30")
-    rules.add_argument("--rank", choices=["culprit", "original"], help="who goes first (default: culprit)")
+    add_rule_options(rules)
     rules.add_argument(
         "--grace", dest="grace_seconds", type=float, metavar="SECONDS", help="a guest's most (default: 10)"
     )

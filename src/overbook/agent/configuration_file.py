@@ -1,0 +1,46 @@
+"""Configuration files: one document of YAML or JSON, whose kind may be said and is then checked."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from overbook.core.errors import InvalidInput
+from overbook.kube.json_documents import json_document
+from overbook.kube.sources import read_source
+from overbook.kube.yaml_documents import yaml_documents
+
+API_VERSION: Final = "overbook.dev/v1alpha1"
+
+
+def read_configuration(path: str, kinds: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
+    """The kind that a file says it is of, and its fields without ``apiVersion`` and ``kind``.
+
+    Args:
+        path: the file.
+        kinds: those that it may be of. A file that does not say its kind is taken as it is.
+
+    Raises:
+        InvalidInput: it is malformed, of another kind or version, or has not one document.
+        OSError: it cannot be read.
+    """
+    source = read_source(path)
+    documents: list[Any]
+    if source.data.lstrip()[:1] == b"{":
+        documents = [json_document(source.data, path)]
+    else:
+        try:
+            text = source.data.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(path, source.data[error.start : error.end], "UTF-8 text") from error
+        documents = [value for _, _, value in yaml_documents(text, path)]
+    right = " or ".join(kinds)
+    if len(documents) != 1:
+        raise InvalidInput(path, f"{len(documents)} documents", f"one document of kind {right}")
+    if not isinstance(documents[0], dict):
+        raise InvalidInput(path, documents[0], f"a mapping with the fields of {right}")
+    fields = dict(documents[0])
+    kind, version = fields.pop("kind", None), fields.pop("apiVersion", None)
+    if kind is not None and kind not in kinds:
+        raise InvalidInput(f"{path}: kind", kind, right)
+    if version is not None and version != API_VERSION:
+        raise InvalidInput(f"{path}: apiVersion", version, API_VERSION)
+    return kind, fields
