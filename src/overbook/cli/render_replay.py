@@ -53,13 +53,7 @@ def render(found: Comparison, names: Names, cut_off_line: int) -> Iterator[str]:
     if cut_off_line:
         yield f"           line {cut_off_line}, the last one, is cut off and left out"
     for side, name in (("left", names.left), ("right", names.right)):
-        yield from textwrap.wrap(
-            name,
-            _page_width(),
-            initial_indent=f"{side:<11}",
-            subsequent_indent=" " * 11,
-            break_on_hyphens=False,
-        )
+        yield from _wrapped(name, f"{side:<11}", " " * 11)
     yield ""
     yield from _courses(found)
     yield ""
@@ -67,7 +61,7 @@ def render(found: Comparison, names: Names, cut_off_line: int) -> Iterator[str]:
     yield ""
     yield "rules of the right side, and how near the recording came"
     for rule in found.rules:
-        yield f"  {rule.rule}"
+        yield from _wrapped(rule.rule, "  ", "    ")
         if rule.samples_held:
             yield (
                 f"    held in {_count(rule.samples_held, 'sample')}, "
@@ -78,7 +72,7 @@ def render(found: Comparison, names: Names, cut_off_line: int) -> Iterator[str]:
         if not rule.peaks:
             yield "    its numbers were never known"
         for peak in rule.peaks:
-            yield f"    {_peak(peak)}"
+            yield from _wrapped(_peak(peak), "    ", "      ")
 
 
 def _courses(found: Comparison) -> Iterator[str]:
@@ -116,6 +110,12 @@ def _cell(step: Step | None, width: int) -> list[str]:
     return [line for text in texts for line in textwrap.wrap(text, width, break_on_hyphens=False)]
 
 
+def _wrapped(text: str, first: str, then: str) -> list[str]:
+    return textwrap.wrap(
+        text, _page_width(), initial_indent=first, subsequent_indent=then, break_on_hyphens=False
+    )
+
+
 def _line(lines: list[str], number: int) -> str:
     return lines[number] if number < len(lines) else ""
 
@@ -133,9 +133,7 @@ def _summary(found: Comparison) -> Iterator[str]:
     yield from columns(rows)
     for side, name in ((left, "left"), (right, "right")):
         if side.asked:
-            yield from textwrap.wrap(
-                f"asked on the {name}: {', '.join(side.asked)}", _page_width(), subsequent_indent="  "
-            )
+            yield from _wrapped(f"asked on the {name}: {', '.join(side.asked)}", "", "  ")
     yield _difference(found)
 
 
