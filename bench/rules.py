@@ -22,13 +22,16 @@ def run(quick: bool) -> Iterator[Figure]:
     data = msgspec.json.encode(launcher_pod(1))
     loads = micros_each(lambda: json.loads(data), calls)
     decode = micros_each(lambda: decode_pod(data), calls)
-    quantity = micros_each(lambda: [parse(text) for text in QUANTITIES], calls) / len(QUANTITIES)
+    anew = parse.__wrapped__  # without its memory of what it has seen
+    quantity = micros_each(lambda: [anew(text) for text in QUANTITIES], calls) / len(QUANTITIES)
+    remembered = micros_each(lambda: parse("640Mi"), calls)
     yield Figure(
         name="parse a quantity",
         value=round(quantity, 2),
         unit="us",
         command=COMMAND,
-        note=f"{quantity / loads:.3f} times json.loads of a VM pod's manifest ({loads:.1f} us)",
+        note=f"{quantity / loads:.2f} times json.loads of a VM pod's manifest ({loads:.1f} us); one that "
+        f"was seen before: {remembered:.2f} us",
     )
     yield Figure(
         name="decode a VM pod's manifest",
@@ -46,7 +49,7 @@ def run(quick: bool) -> Iterator[Figure]:
         value=round(took, 1),
         unit="us",
         command=COMMAND,
-        note=f"{took / loads:.2f} times json.loads of a VM pod's manifest",
+        note=f"quantities seen before; {took / loads:.2f} times json.loads of a VM pod's manifest",
     )
 
 
