@@ -1,6 +1,7 @@
 """The READMEs' and pages' short examples, run."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from overbook.agent.settings import Settings
 from overbook.cli import main
 from overbook.core.pod import convert
 from overbook.kube.yaml_documents import yaml_documents
+from tests.cli.recorded import RecordedNode
 from tests.docs.reading import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -20,6 +22,17 @@ def test_the_readmes_output_is_real(
     monkeypatch.chdir(ROOT)
     block = next(block for block in README.split("```console\n") if block.startswith(f"$ overbook {command}"))
     line, _, output = block.split("```")[0].partition("\n")
+    assert main(line.removeprefix("$ overbook ").split()) == 0
+    assert capsys.readouterr().out == output
+
+
+def test_the_replays_output_is_real(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    RecordedNode(tmp_path).busy_swap().rename("night.jsonl")
+    page = (ROOT / "docs" / "replay.md").read_text(encoding="utf-8")
+    line, _, output = page.split("```console\n")[1].split("```")[0].partition("\n")
     assert main(line.removeprefix("$ overbook ").split()) == 0
     assert capsys.readouterr().out == output
 

@@ -10,6 +10,7 @@ from overbook.cli.registry import find
 from overbook.core.candidate import Candidate
 from overbook.core.decision import Decision
 from overbook.core.model import NodeModel
+from overbook.core.sample import NodeSample, Sample
 from tests.docs.reading import ROOT
 
 PAGE = (ROOT / "docs" / "agent.md").read_text(encoding="utf-8")
@@ -45,7 +46,7 @@ def test_every_field_of_the_file_is_in_the_table_with_its_default() -> None:
 
 def test_every_metric_is_in_the_table() -> None:
     metrics = Metrics()
-    metrics.latest = TickFacts(NODE, {}, {}, {}, relief_active=False)
+    metrics.latest = TickFacts(NODE, Sample(0.0, 0.0, NodeSample(1)), {}, {}, relief_active=False)
     # The loop's own single values; a metric is documented with the others or not at all.
     names = re.findall(r"# TYPE overbook_(\w+)", metrics.render({}).decode())
     source = (ROOT / "src" / "overbook" / "agent" / "loop.py").read_text(encoding="utf-8")
