@@ -2,11 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bench.fake_node import FakeNode, fake_node
+from bench.fake_node import CONTAINERS_PER_POD, FakeNode, fake_node
 from bench.figure import Benchmark, Figure, cpu_seconds, low, say
 from overbook.agent.loop import Agent
 from overbook.agent.pods import ManifestDirectory
@@ -20,110 +20,80 @@ LINEAR = 4.4
 FILES = ("memory.current", "memory.stat", "memory.swap.current", "memory.swap.max", "memory.pressure")
 
 
+WARM_UP = 15
+"""Ticks until the windows are full, limits are written and layouts are learned."""
+
+
 def run(quick: bool) -> Iterator[Figure]:
     raise_descriptor_limit()
-    small = _measure(250, 20 if quick else 60)
-    yield Figure(
-        name="CPU of a tick, 250 containers",
-        value=round(small["tick"] * 1e3, 2),
-        unit="ms",
-        at_most=MOST_MILLIS,
-        command=COMMAND,
-        note="quiet node, all swap limits as they should be",
+    cpu = {name: seconds * 1e3 for name, seconds in _measure(20 if quick else 80).items()}
+    yield _millis(
+        "CPU of a tick, 250 containers", cpu["tick"], "quiet node, all swap limits as they should be"
     )
     yield Figure(
         name="the same against open, read and close of the same files",
-        value=round(small["tick"] / small["files"], 2),
+        value=round(cpu["tick"] / cpu["files"], 2),
         unit="times",
         command=COMMAND,
-        note=f"{len(FILES)} files a container, nothing parsed: {small['files'] * 1e3:.2f} ms",
+        note=f"{len(FILES)} files a container, nothing parsed: {cpu['files']:.2f} ms",
     )
-    yield Figure(
-        name="CPU of a tick while a rule holds, 250 containers",
-        value=round(small["starved"] * 1e3, 2),
-        unit="ms",
-        at_most=MOST_MILLIS,
-        command=COMMAND,
-        note="Observe: the rule fires, everyone is ranked, the decision is written down",
-    )
-    yield Figure(
-        name="CPU of a tick that records, 250 containers",
-        value=round(small["recording"] * 1e3, 2),
-        unit="ms",
-        at_most=MOST_MILLIS,
-        command=COMMAND,
-    )
-    yield Figure(
-        name="CPU of rendering /metrics, 250 containers",
-        value=round(small["metrics"] * 1e3, 2),
-        unit="ms",
-        command=COMMAND,
-    )
-    few, many = _in_turn(250, 1000, 10 if quick else 40)
-    yield Figure(
-        name="CPU of a tick, 1,000 containers",
-        value=round(many * 1e3, 2),
-        unit="ms",
-        command=COMMAND,
-        note=f"250 containers in turn with them: {few * 1e3:.2f} ms",
-    )
+    note = "Observe: the rule fires, everyone is ranked, the decision is written down"
+    yield _millis("CPU of a tick while a rule holds, 250 containers", cpu["starved"], note)
+    yield _millis("CPU of a tick that records, 250 containers", cpu["recording"])
+    for name, measured in (
+        ("CPU of rendering /metrics, 250 containers", cpu["metrics"]),
+        ("CPU of a tick, 1,000 containers", cpu["large"]),
+    ):
+        yield Figure(name=name, value=round(measured, 2), unit="ms", command=COMMAND)
     yield Figure(
         name="growth from 250 to 1,000 containers",
-        value=round(many / few, 2),
+        value=round(cpu["large"] / cpu["tick"], 2),
         unit="times",
         at_most=LINEAR,
         command=COMMAND,
     )
 
 
-def _in_turn(few: int, many: int, ticks: int) -> list[float]:
-    """CPU seconds of a tick of two nodes, in turn, so that a noisy machine is noisy for both."""
-    say(f"nodes of {few} and {many} containers")
-    with fake_node(few) as small, fake_node(many) as large:
-        agents = [make_agent(small), make_agent(large)]
-        taken: list[list[float]] = [[] for _ in agents]
-        for number in range(15 + ticks):
-            for agent, seconds in zip(agents, taken, strict=True):
-                used = cpu_seconds(agent.tick, 1)
-                if number >= 15:
-                    seconds.append(used)
-        for agent in agents:
-            agent.stop()
-    return [low(seconds) for seconds in taken]
+def _millis(name: str, measured: float, note: str = "") -> Figure:
+    return Figure(
+        name=name, value=round(measured, 2), unit="ms", at_most=MOST_MILLIS, command=COMMAND, note=note
+    )
 
 
-def _measure(containers: int, ticks: int) -> dict[str, float]:
-    say(f"a node of {containers} containers")
-    with fake_node(containers) as node:
-        agent = make_agent(node)
-        for _ in range(15):  # windows fill, limits are written, layouts are learned
-            agent.tick()
-        assert agent.values()["containers"] == containers
-        assert agent.values()["pods_known"] * 2 == containers
-        # Both in turn, so that a noisy machine is noisy for both.
-        ticks_taken, files_taken = [], []
-        directories = node.cgroup_directories()
-        for _ in range(ticks):
-            ticks_taken.append(cpu_seconds(agent.tick, 1))
-            files_taken.append(cpu_seconds(lambda: _read_all(directories), 1))
-        tick, files = low(ticks_taken), low(files_taken)
-        metrics = cpu_seconds(lambda: agent.metrics.render(agent.values()), 20)
-        agent.stop()
+def _measure(rounds: int) -> dict[str, float]:
+    """CPU seconds by what was measured: all in turn, so that a noisy machine is noisy for all of them."""
+    say("nodes of 250 and of 1,000 containers")
+    with fake_node(250) as node, fake_node(250) as starved_node, fake_node(1000) as large_node:
+        starved_node.starve()
+        agent, large = make_agent(node), make_agent(large_node)
         recorder = make_agent(node, record=os.path.join(node.root, "recording.jsonl"))
-        for _ in range(5):
-            recorder.tick()
-        recording = cpu_seconds(recorder.tick, ticks)
-        recorder.stop()
-        node.starve()
-        # In Observe the engine settles after each guest; without settling it ranks in every tick.
-        observer = make_agent(node, mode="Observe", settle_seconds=0.0)
-        for _ in range(15):
-            observer.tick()
-        decided = len(observer.journal.decisions)
-        starved = cpu_seconds(observer.tick, ticks)
-        assert len(observer.journal.decisions) > decided
-        observer.stop()
-    return {"tick": tick, "files": files, "starved": starved, "recording": recording, "metrics": metrics}
+        # In Observe the engine settles after each guest; without settling it ranks in every other tick.
+        starved = make_agent(starved_node, mode="Observe", settle_seconds=0.0)
+        agents = (agent, large, recorder, starved)
+        for _ in range(WARM_UP):
+            for one in agents:
+                one.tick()
+        assert [one.values()["containers"] for one in agents] == [250, 1000, 250, 250]
+        assert agent.values()["pods_known"] == 250 / CONTAINERS_PER_POD
+        decided = len(starved.journal.decisions)
+        directories = node.cgroup_directories()
+        subjects: dict[str, Callable[[], object]] = {
+            "tick": agent.tick,
+            "files": lambda: _read_all(directories),
+            "recording": recorder.tick,
+            "starved": starved.tick,
+            "metrics": lambda: agent.metrics.render(agent.values()),
+            "large": large.tick,
+        }
+        taken: dict[str, list[float]] = {name: [] for name in subjects}
+        for _ in range(rounds):
+            for name, work in subjects.items():
+                taken[name].append(cpu_seconds(work, 1))
+            time.sleep(0.1)  # spreads the rounds over more than a neighbour's burst
+        assert len(starved.journal.decisions) > decided
+        for one in agents:
+            one.stop()
+    return {name: low(seconds) for name, seconds in taken.items()}
 
 
 def make_agent(

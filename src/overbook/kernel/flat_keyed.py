@@ -63,7 +63,7 @@ class FlatKeyed:
                 if (
                     words[:: self._words] == layout.keys
                     and b"".join(texts).isdigit()
-                    and len(max(texts, key=len)) <= _MOST_DIGITS
+                    and max(map(len, texts)) <= _MOST_DIGITS
                 ):
                     values: list[int | None] = list(map(int, texts))
                     if not layout.missing:
