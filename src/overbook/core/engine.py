@@ -20,6 +20,7 @@ from overbook.core.rank_culprit import rank_culprit
 from overbook.core.rank_original import MemoryUsage, RankInput, rank_original
 from overbook.core.ruleset import Rule, Ruleset
 from overbook.core.sample import Sample
+from overbook.core.stall import Stall
 
 ReliefState = Literal["idle", "active"]
 
@@ -93,7 +94,7 @@ class Engine:
         self._own_uids = own_uids
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
-        self._stalled_since: float | None = None
+        self._stall = Stall()
         self._asked = False
         self._settled_at: float | None = None
         self._quiet_reason = ""
@@ -117,13 +118,11 @@ class Engine:
         self._follow(relief, sample.at_seconds)
         node = node_model(sample.node)
         fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
+        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
+        self._stall.seen(any(finding.rule in pressure for finding in fired), sample.at_seconds)
         if not fired:
-            self._stalled_since = None
             self._quiet_reason = ""
             return None
-        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
-        if not any(finding.rule in pressure for finding in fired):
-            self._stalled_since = None
         waiting = self._waiting(sample.at_seconds)
         if waiting:
             return self._wait(sample, fired, waiting)
@@ -149,8 +148,15 @@ class Engine:
         beyond = victim is not None and victim.over_promise_bytes > 0
         # While nobody takes more than he was promised, memory that goes out and stays there needs no victim.
         absorbing = not beyond and self._is_absorbing()
-        patience = self._reclaim.patience_seconds if beyond else self._reclaim.promise_patience_seconds
-        if not absorbing and self._stalled_seconds(sample.at_seconds) >= patience:
+        now = sample.at_seconds
+        if beyond:
+            patience, waited = self._reclaim.patience_seconds, self._stall.seconds(now)
+        else:
+            patience, waited = (
+                self._reclaim.promise_patience_seconds,
+                self._stall.seconds_in_vain(now, absorbing),
+            )
+        if not absorbing and waited >= patience:
             return "relieve"
         room = self._room_bytes(node, models, facts)
         steps = self._reclaim_steps(room, node, models, facts)
@@ -171,7 +177,7 @@ class Engine:
         eligible = [candidate for candidate in ranked if not candidate.excluded]
         if not eligible:
             return self._wait(sample, fired, "no pod may be asked to go", ranked)
-        self._stalled_since = None
+        self._stall = Stall()
         self._asked = True
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
@@ -196,7 +202,7 @@ class Engine:
 
     def _forget_times(self, now: float) -> None:
         """After a jump of the clock no moment of the past means anything; a settling begins anew at most."""
-        self._stalled_since = None
+        self._stall = Stall()
         if self._settled_at is not None:
             self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)
 
@@ -280,12 +286,6 @@ class Engine:
         out = self.history.per_second("swap_out_pages", RECENT_SECONDS, 0)
         back = self.history.per_second("swap_in_pages", RECENT_SECONDS, 0)
         return out is not None and back is not None and out > 0 and back <= out * BACK_SHARE
-
-    def _stalled_seconds(self, now: float) -> float:
-        """For how long the rule has held."""
-        if self._stalled_since is None:
-            self._stalled_since = now
-        return now - self._stalled_since
 
     def _reclaim_steps(
         self, room_bytes: int, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]
