@@ -38,7 +38,7 @@ def holding(
     name: str = "compute",
 ) -> ContainerSample:
     """A container with that much anonymous memory in RAM and that much in swap."""
-    return ContainerSample(name, memory, 0, memory, swap, swap_max, refaults, 0)
+    return ContainerSample(name, memory, 0, memory, swap, swap_max, refaults)
 
 
 class Telling:

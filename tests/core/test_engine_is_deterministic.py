@@ -37,7 +37,6 @@ CONTAINERS = st.builds(
     swap_current_bytes=BYTES,
     swap_max_bytes=st.none() | BYTES,
     refaults=st.integers(0, 10**7),
-    stall_full_micros=st.integers(0, 10**9),
 )
 PODS = st.dictionaries(st.sampled_from(UIDS), st.lists(CONTAINERS, max_size=2).map(tuple), max_size=4)
 FACTS = st.builds(

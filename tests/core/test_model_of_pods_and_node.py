@@ -17,7 +17,7 @@ def window(*rounds: dict[str, tuple[ContainerSample, ...]]) -> list[Sample]:
 
 def test_inactive_file_pages_are_no_working_set_and_never_make_it_negative() -> None:
     for inactive, expected in ((30, 70), (500, 0)):
-        container = ContainerSample("c", 100, inactive, 10, 5, None, 0, 0)
+        container = ContainerSample("c", 100, inactive, 10, 5, None, 0)
         model = pod_models(window({"a": (container,)}))["a"]
         assert (model.working_set_bytes, model.usage_bytes) == (expected, expected + 5)
 

@@ -32,7 +32,7 @@ def sample(at: float, *pods: str, used: int = 1500, wall: float | None = None) -
 
 
 def _container(held: int) -> ContainerSample:
-    return ContainerSample("c", held, 0, held, 0, 0, 0, 0)
+    return ContainerSample("c", held, 0, held, 0, 0, 0)
 
 
 def asked(ticks: Iterable[Tick], relief_seconds: float = 10.0) -> list[tuple[float, str]]:

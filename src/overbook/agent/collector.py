@@ -17,6 +17,8 @@ from overbook.kernel.vmstat import Vmstat, read_vmstat
 log = logging.getLogger(__name__)
 
 MOST_COMPLAINTS: Final = 1024
+LOOK_EVERY: Final = 8
+"""Ticks. That a container is still the same shows when its files are read, so it need not be asked before."""
 
 
 class HeldContainer:
@@ -44,7 +46,7 @@ class Collector:
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._scanner = PodScanner(root)
+        self._scanner = PodScanner(root, look_every=LOOK_EVERY)
         self._kept = KeptFiles()
         self._complaints: set[str] = set()
         self.containers: dict[str, dict[str, HeldContainer]] = {}
@@ -53,6 +55,7 @@ class Collector:
         self.pod_cgroups: dict[str, PodCgroup] = {}
         self.generation = 0
         """Counts up whenever a container is opened or closed."""
+        self._vanished: set[str] = set()
         self.unreadable = 0
         """Reads that failed since the start, for the metrics."""
 
@@ -64,7 +67,18 @@ class Collector:
         """
         node = self._node()
         self._hold(pods)
-        sampled = tuple(PodSample(uid, self._pod(held)) for uid, held in self.containers.items())
+        self._vanished.clear()
+        sampled = tuple([self._pod(uid, held) for uid, held in self.containers.items()])
+        if self._vanished:
+            # Something went, or was replaced by another of its name: list those pods anew, and read again.
+            again, self._vanished = self._vanished, set()
+            for uid in again:
+                self._scanner.forget(self.pod_cgroups[uid].path)
+            self._hold(pods)
+            before = {pod.uid: pod for pod in sampled if pod.uid not in again}
+            sampled = tuple(
+                [before.get(uid) or self._pod(uid, held) for uid, held in self.containers.items()]
+            )
         return Sample(at_seconds, wall_seconds, node, sampled)
 
     def close(self) -> None:
@@ -136,13 +150,15 @@ class Collector:
         else:
             self._settled.pop(uid, None)  # the next tick tries again
 
-    def _pod(self, held: dict[str, HeldContainer]) -> tuple[ContainerSample, ...]:
-        return tuple(sample for container in held.values() if (sample := self._container(container)))
+    def _pod(self, uid: str, held: dict[str, HeldContainer]) -> PodSample:
+        samples = [self._container(uid, container) for container in held.values()]
+        return PodSample(uid, tuple([sample for sample in samples if sample is not None]))
 
-    def _container(self, held: HeldContainer) -> ContainerSample | None:
+    def _container(self, uid: str, held: HeldContainer) -> ContainerSample | None:
         try:
             read = held.cgroup.read_memory()
         except MissingKernelFile:
+            self._vanished.add(uid)
             return None  # it ended between the listing and the reading: nothing to say about it
         except KernelFileError as error:
             self._complain(error)
@@ -156,7 +172,6 @@ class Collector:
             read.swap_current_bytes,
             read.swap_max_bytes,
             use.workingset_refault_anon or 0,
-            read.full_micros or 0,
         )
 
     def _complain(self, error: KernelFileError) -> None:

@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 
 MOST_FILES: Final = 10_000
 """A node runs a few hundred pods; a directory with more files than this is not one of pod manifests."""
+FEW_FILES: Final = 50
+LOOKS: Final = 5
 ENDINGS: Final = (".yaml", ".yml", ".json")
 
 
@@ -60,6 +62,8 @@ class ManifestDirectory:
     def __init__(self, path: str) -> None:
         self._path = path
         self._files: dict[str, _File] = {}
+        self._changed_ns = 0
+        self._looks = 0
         self._complaints: dict[str, str] = {}
         self.pods: Mapping[str, Pod] = {}
         self.namespaces: Mapping[str, Mapping[str, str]] = {}
@@ -68,7 +72,13 @@ class ManifestDirectory:
         self.refresh()
 
     def refresh(self) -> bool:
-        """Read the files that changed since the last look."""
+        """Read the files that changed since the last look.
+
+        Of many files those that are changed in place are noticed in one of :data:`LOOKS` looks; files that
+        come, go or are replaced, as ``kubectl`` and careful writers do it, are noticed at once.
+        """
+        if not self._worth_listing():
+            return False
         found = dict(self._listed())
         if found == {name: file.signature for name, file in self._files.items()}:
             return False
@@ -87,6 +97,17 @@ class ManifestDirectory:
         self.pods = pods
         self.namespaces = {key: value for file in self._files.values() for key, value in file.namespaces}
         return True
+
+    def _worth_listing(self) -> bool:
+        """Whether there are few files, or the directory itself changed, or it is time to look anyway."""
+        self._looks += 1
+        try:
+            changed_ns = os.stat(self._path).st_mtime_ns
+        except OSError:
+            return True  # listing it says what is wrong
+        worth = changed_ns != self._changed_ns or len(self._files) <= FEW_FILES or self._looks % LOOKS == 0
+        self._changed_ns = changed_ns
+        return worth
 
     def _listed(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
         try:

@@ -18,7 +18,6 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         swap_current_bytes: ``memory.swap.current``.
         swap_max_bytes: ``memory.swap.max``; ``None``: unlimited.
         refaults: ``workingset_refault_anon`` of ``memory.stat``, pages since the cgroup was made.
-        stall_full_micros: ``full total`` of ``memory.pressure``, µs since the cgroup was made.
     """
 
     name: str
@@ -28,7 +27,6 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     swap_current_bytes: int
     swap_max_bytes: int | None
     refaults: int
-    stall_full_micros: int
 
 
 class PodSample(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -40,12 +40,10 @@ from overbook.kernel.values import parse_limit, parse_value, render_limit
 
 _PROCS_LIMIT = 4 << 20  # half a million pids
 _DEPTH_LIMIT = 16
-_READING = ("memory.stat", "memory.current", "memory.swap.current", "memory.swap.max", "memory.pressure")
+_READING = ("memory.stat", "memory.current", "memory.swap.current", "memory.swap.max")
 _NUMBER = rb"[0-9]{1,20}"
 # All but the first, with a NUL between them, as they usually look.
-_VALUES = re.compile(
-    rb"(%(n)s)\n\0(%(n)s)\n\0(max|%(n)s)\n\0some [^\n\0]*\nfull [^\n\0]* total=(%(n)s)\n" % {b"n": _NUMBER}
-)
+_VALUES = re.compile(rb"(%(n)s)\n\0(%(n)s)\n\0(max|%(n)s)\n" % {b"n": _NUMBER})
 _CGROUP_EVENTS = FlatKeyed((b"populated", b"frozen"))
 
 
@@ -57,14 +55,12 @@ class MemoryReading(msgspec.Struct, frozen=True, gc=False):
         current_bytes: memory.current.
         swap_current_bytes: memory.swap.current.
         swap_max_bytes: memory.swap.max; None is no limit.
-        full_micros: the `full` total of memory.pressure; None without PSI.
     """
 
     use: MemoryUse
     current_bytes: int
     swap_current_bytes: int
     swap_max_bytes: int | None
-    full_micros: int | None
 
 
 def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
@@ -124,19 +120,17 @@ class Cgroup(CgroupDirectory):
         if data is not None:
             values = _VALUES.fullmatch(b"\0".join(data[1:]))
             if values is not None:
-                current, swap, swap_max, full = values.groups()
+                current, swap, swap_max = values.groups()
                 return MemoryReading(
                     parse_memory_use(data[0], self._prefix + "memory.stat"),
                     int(current),
                     int(swap),
                     None if swap_max == b"max" else int(swap_max),
-                    int(full),
                 )
         return MemoryReading(
             parse_memory_use(self.read_hot("memory.stat"), self._prefix + "memory.stat"),
             self.read_memory_current(),
             *self._swap(),
-            self._full_micros(),
         )
 
     def _swap(self) -> tuple[int, int | None]:
@@ -147,13 +141,6 @@ class Cgroup(CgroupDirectory):
             if not self.exists():
                 raise
             return 0, 0
-
-    def _full_micros(self) -> int | None:
-        try:
-            full = self.read_memory_pressure().full
-        except KernelFileError:
-            return None  # a kernel without PSI has no such file
-        return full.total_micros if full else None
 
     # Read when something happens.
 

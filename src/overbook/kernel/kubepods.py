@@ -11,6 +11,11 @@ is sound for this reason, and only this:
 - So if the count is the same and every subdirectory that we knew is still there under its inode, there is no
   room for one that we do not know.
 
+Most of that work is asking for each container anew. Who reads all containers' files through descriptors
+after each scan learns the same from that: what can be read is still there. Such a reader asks for the
+subdirectories to be looked at only now and then (`look_every`), and has a pod of which something could not be
+read listed again (`PodScanner.forget`).
+
 The modification time would be cheaper and is not sound: kernfs keeps it only for directories whose attributes
 were set from user space. The count alone is not sound either: a container that restarts leaves it unchanged.
 """
@@ -34,6 +39,7 @@ from overbook.kernel.kubepods_names import (
 # crun puts the container's processes into a child of the scope that the runtime made.
 _CRUN_LEAF = "container"
 _KUBEPODS_DEPTH = 4
+_YOUNG_SCANS = 10
 _NEVER_KUBEPODS = (".scope", ".service", ".mount", ".socket", ".swap", ".automount")
 _OTHER_SLICES = frozenset({"system.slice", "user.slice", "machine.slice"})
 # A node runs some hundreds of pods. Far more directories mean that something leaks cgroups.
@@ -83,6 +89,7 @@ class _Known(msgspec.Struct):
     links: int
     # (name, inode, links, leaf inode or 0) of every subdirectory, containers or not
     children: tuple[tuple[str, int, int, int], ...]
+    listed_in: int  # number of the scan
 
 
 def scan_pods(root: str | os.PathLike[str] = "/") -> tuple[PodCgroup, ...]:
@@ -100,11 +107,21 @@ class PodScanner:
     Args:
         root: The file-system root that has /sys/fs/cgroup below it.
         directory_limit: The most directories that a scan may meet.
+        look_every: In how many scans each known subdirectory of a pod is looked at once. More than 1 is for
+            who reads them all after each scan, see above; young pods are looked at each time.
     """
 
-    def __init__(self, root: str | os.PathLike[str] = "/", *, directory_limit: int = DIRECTORY_LIMIT) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str] = "/",
+        *,
+        directory_limit: int = DIRECTORY_LIMIT,
+        look_every: int = 1,
+    ) -> None:
         self._mount = under(root, CGROUP_MOUNT)
         self._directory_limit = directory_limit
+        self._look_every = look_every
+        self._scans = 0
         self._known: dict[str, _Known] = {}
         self._met = 0
 
@@ -118,6 +135,7 @@ class PodScanner:
             KernelFileError: The tree cannot be read, or has more directories than the limit.
         """
         self._met = 0
+        self._scans += 1
         known: dict[str, _Known] = {}
         root_fd = open_directory(self._mount)
         try:
@@ -130,6 +148,15 @@ class PodScanner:
             os.close(root_fd)
         self._known = known
         return tuple(known[path].pod for path in sorted(known))
+
+    def forget(self, path: str) -> None:
+        """Have the next scan list a pod anew."""
+        self._known.pop(path, None)
+
+    def _looked_at(self, known: _Known) -> bool:
+        """Whether it is a pod's turn to have its subdirectories looked at."""
+        young = self._scans - known.listed_in <= _YOUNG_SCANS
+        return young or (self._scans + known.pod.inode) % self._look_every == 0
 
     def _pod_parents(self, root_fd: int) -> Iterator[tuple[str, QosClass]]:
         """The directories that hold pods, and the class of the pods in them."""
@@ -154,7 +181,11 @@ class PodScanner:
             for name, inode in self._subdirectories(fd, path):
                 pod_path = f"{path}/{name}"
                 last = self._known.get(pod_path)
-                if last is None or last.pod.inode != inode or not _unchanged(fd, name, last):
+                if (
+                    last is None
+                    or last.pod.inode != inode
+                    or not _unchanged(fd, name, last, look=self._looked_at(last))
+                ):
                     pod_name = parse_pod_directory(name)
                     if pod_name is None:
                         continue
@@ -195,7 +226,7 @@ class PodScanner:
             os.close(fd)
         containers.sort(key=lambda container: container.path)
         whole = msgspec.structs.replace(pod, containers=tuple(containers))
-        return _Known(whole, links, tuple(children))
+        return _Known(whole, links, tuple(children), self._scans)
 
     def _list_vanishing(self, root_fd: int, path: str) -> list[tuple[str, int]]:
         try:
@@ -222,13 +253,15 @@ class PodScanner:
             raise KernelFileError(self._mount, f"{problem}: something leaks cgroups")
 
 
-def _unchanged(parent_fd: int, name: str, known: _Known) -> bool:
-    """Whether a pod has exactly the subdirectories that it had, and each of them its leaf."""
+def _unchanged(parent_fd: int, name: str, known: _Known, *, look: bool) -> bool:
+    """Whether a pod has as many subdirectories as it had; if looked at: just those, and each its leaf."""
     stat = os.stat
     try:
         links = stat(name, dir_fd=parent_fd, follow_symlinks=False).st_nlink
         if links != known.links or links != 2 + len(known.children):
             return False
+        if not look:
+            return True
         for child, inode, links, leaf_inode in known.children:
             path = f"{name}/{child}"
             status = stat(path, dir_fd=parent_fd, follow_symlinks=False)
