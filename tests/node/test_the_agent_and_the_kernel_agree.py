@@ -66,10 +66,12 @@ class Watched:
     def check(self, seconds: float, *per_second: float) -> None:
         """Each rate must be possible by the readings around the two samples that it is of."""
         now, *newest = self.rounds[-1]
-        at, *oldest = next(known for known in reversed(self.rounds) if now - known[0] >= seconds)
+        old_enough = (known for known in reversed(self.rounds) if now - known[0] >= seconds)
+        at, *oldest = next(old_enough, self.rounds[0])
+        elapsed = max(now - at, seconds)  # what was before the first sample counts as none
         for n, rate in enumerate(per_second):
-            least = (newest[0][n] - oldest[1][n]) / (now - at)
-            most = (newest[1][n] - oldest[0][n]) / (now - at)
+            least = (newest[0][n] - oldest[1][n]) / elapsed
+            most = (newest[1][n] - oldest[0][n]) / elapsed
             assert least * (1 - 1e-9) <= rate <= most * (1 + 1e-9)
 
 
