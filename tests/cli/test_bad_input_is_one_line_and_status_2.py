@@ -94,7 +94,7 @@ def test_an_empty_directory_has_nothing_to_explain(
 
 
 def overbook(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "overbook.cli", *arguments]
+    command = [sys.executable, "-m", "overbook", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # noqa: S603 - ours
 
 
@@ -110,7 +110,7 @@ def test_exit_statuses_of_the_real_process() -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    script = f'"{sys.executable}" -m overbook.cli explain --topic swap | true; exit ${{PIPESTATUS[0]}}'
+    script = f'"{sys.executable}" -m overbook explain --topic swap | true; exit ${{PIPESTATUS[0]}}'
     command = ["/bin/bash", "-c", script]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours
     assert ended.stderr == ""
@@ -118,7 +118,7 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 def test_an_interrupt_ends_quietly() -> None:
-    command = [sys.executable, "-m", "overbook.cli", "explain", "-", "--node-memory", "1Gi"]
+    command = [sys.executable, "-m", "overbook", "explain", "-", "--node-memory", "1Gi"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:  # noqa: S603 - ours
         # It is inside main once it waits for standard input.
