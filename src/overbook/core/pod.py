@@ -44,6 +44,8 @@ class ObjectMeta(KubeStruct, frozen=True):
     annotations: dict[str, str] | None = None
     owner_references: tuple[OwnerReference, ...] | None = None
     deletion_timestamp: str | None = None
+    resource_version: str | None = None
+    creation_timestamp: str | None = None
 
 
 class ResourceRequirements(KubeStruct, frozen=True):
