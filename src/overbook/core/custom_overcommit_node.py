@@ -1,6 +1,5 @@
 """The custom resource ``OvercommitNode``: one for each node and named like it.
 
-The node's agent writes all of its status but ``relief``, which is the controller's: by server-side apply, so
 The agent writes all of its status but ``relief``, which is the controller's: by server-side apply, so that
 neither can drop what the other wrote. Times are RFC 3339 in UTC with microseconds. Every list is bounded.
 """
