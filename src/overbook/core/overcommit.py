@@ -48,6 +48,14 @@ class Level(msgspec.Struct, frozen=True, gc=False):
             self.without_limit + other.without_limit,
         )
 
+    def __sub__(self, other: "Level") -> "Level":
+        return Level(
+            self.requested - other.requested,
+            self.limited - other.limited,
+            self.without_request - other.without_request,
+            self.without_limit - other.without_limit,
+        )
+
     @property
     def undefined(self) -> Undefined | None:
         """Why there is no level: something has no limit and so no end, or nothing is requested."""
@@ -69,6 +77,9 @@ class Levels(msgspec.Struct, frozen=True, gc=False):
 
     def __add__(self, other: "Levels") -> "Levels":
         return Levels(self.cpu + other.cpu, self.memory + other.memory)
+
+    def __sub__(self, other: "Levels") -> "Levels":
+        return Levels(self.cpu - other.cpu, self.memory - other.memory)
 
 
 class NodeCause(msgspec.Struct, frozen=True, gc=False):
