@@ -1,8 +1,8 @@
-"""A cluster of many nodes and pods in seconds: the API server writes one object of each sort, etcd gets copies.
+"""A cluster of many nodes and pods in seconds: the API server writes one of each, etcd gets copies.
 
-What the API server stored is what it would have stored for each of them: defaulted, admitted, with its managed
-fields. A copy differs in names, UIDs and sizes of the same length, so it is as valid as what it is a copy of.
-No controller may run beside it: it would tidy up.
+A copy is what the API server would have stored: defaulted, admitted, with its managed fields. It differs in
+names, UIDs and sizes of the same length, so it is as valid as the original. No controller may run beside it:
+it would tidy up.
 """
 
 import base64
@@ -94,26 +94,14 @@ class _Template:
         self._key = key.encode()
         self._value = etcd.get(self._key)
 
-    def copy(self, **names: str) -> Put:
-        """A copy with other names; each as long as the one it stands for."""
+    def copy(self, names: dict[str, str]) -> Put:
+        """A copy under other names, each as long as the one that it stands for."""
         key, value = self._key, self._value
-        for old, new in _NAMES.items():
-            if new in names:
-                assert len(old) == len(names[new]), (old, names[new])
-                key = key.replace(old.encode(), names[new].encode())
-                value = value.replace(old.encode(), names[new].encode())
+        for old, new in names.items():
+            assert len(old) == len(new), (old, new)
+            key = key.replace(old.encode(), new.encode())
+            value = value.replace(old.encode(), new.encode())
         return key, _with_own_uid(value)
-
-
-_NAMES: Final = {
-    NODE: "node",
-    NAMESPACE: "namespace",
-    _WEB: "pod",
-    _BATCH: "pod",
-    _GUEST: "pod",
-    "db-00000": "machine",
-    "1111Mi": "request",
-}
 
 
 def _with_own_uid(value: bytes) -> bytes:
@@ -132,25 +120,30 @@ def _with_own_uid(value: bytes) -> bytes:
 
 
 def _copies(etcd: _Etcd, nodes: int, pods: int) -> Iterator[Put]:
+    namespace = _Template(etcd, f"/registry/namespaces/{NAMESPACE}")
+    for number in range(1, NAMESPACES):
+        yield namespace.copy({NAMESPACE: f"team-{number:03}"})
     node = _Template(etcd, f"/registry/minions/{NODE}")
     report = _Template(etcd, f"/registry/overbook.dev/overcommitnodes/{NODE}")
     for number in range(1, nodes):
-        name = f"node-{number:04}"
-        yield node.copy(node=name)
-        yield report.copy(node=name)
+        name = {NODE: f"node-{number:04}"}
+        yield node.copy(name)
+        yield report.copy(name)
     web, batch, guest = (
         _Template(etcd, f"/registry/pods/{NAMESPACE}/{name}") for name in (_WEB, _BATCH, _GUEST)
     )
     for number in range(1, pods + 1):
-        where = {"node": f"node-{number % nodes:04}", "namespace": f"team-{number % NAMESPACES:03}"}
-        request = f"{1000 + number % 300}Mi"
+        names = {
+            NODE: f"node-{number % nodes:04}",
+            NAMESPACE: f"team-{number % NAMESPACES:03}",
+            "1111Mi": f"{1000 + number % 300}Mi",
+        }
         if number % 10 < 6:
-            yield web.copy(pod=f"web-5d8f7c9b64-{number:05}", request=request, **where)
+            yield web.copy({_WEB: f"{_WEB[:-5]}{number:05}", **names})
         elif number % 10 == 6:
-            yield batch.copy(pod=f"batch-28193405-{number:05}", **where)
+            yield batch.copy({_BATCH: f"{_BATCH[:-5]}{number:05}", **names})
         else:
-            name = f"db-{number:05}"
-            yield guest.copy(pod=f"virt-launcher-{name}", request=request, **where)
+            yield guest.copy({"db-00000": f"db-{number:05}", **names})
 
 
 def _create(plane: ControlPlane, manifest: dict[str, Any]) -> None:

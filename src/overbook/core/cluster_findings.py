@@ -45,7 +45,7 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
             word="NotInstalled",
             severity="Critical",
             sentence="its custom resources are not installed: no agent reports, nothing is relieved",
-            mend="kubectl apply -k deploy/kustomize",
+            mend="kubectl apply -k deploy/base",
         )
         return
     if cluster.why_unread("leases") or (cluster.leader is not None and cluster.leader.leads):
