@@ -96,29 +96,34 @@ def own_taint(where: Installation) -> list[Manifest]:
 
 
 def own_events(where: Installation) -> list[Manifest]:
-    """An agent's events say that they are an agent's, and come from its node."""
+    """An agent's events say that they are an agent's, and come from its node.
+
+    In the words of ``events.k8s.io``: events of the core group are converted before they are looked at.
+    """
+
+    def ours(of: str) -> str:
+        return (
+            f"{of}.?deprecatedSource.?component.orValue('') == '{AGENT}'\n"
+            f"&& {of}.?deprecatedSource.?host.orValue('') == variables.node"
+        )
+
+    about_node = "object.?regarding.?name.orValue('') == variables.node"
     return _of_agents(
         where,
         "events",
-        [("", "v1", ["events"], ["CREATE", "UPDATE"])],
+        [("events.k8s.io", "v1", ["events"], ["CREATE", "UPDATE"])],
         [
             Validation(
-                f"object.?source.?component.orValue('') == '{AGENT}'\n"
-                "&& object.?source.?host.orValue('') == variables.node",
+                ours("object"),
                 f"'an event of this agent has source.component {AGENT} and source.host ' + variables.node",
             ),
+            Validation(f"oldObject == null || {ours('oldObject')}", "'an agent changes only its own events'"),
             Validation(
-                f"oldObject == null || oldObject.?source.?component.orValue('') == '{AGENT}'\n"
-                "&& oldObject.?source.?host.orValue('') == variables.node",
-                "'an agent changes only its own events'",
-            ),
-            Validation(
-                "object.involvedObject.kind == 'Pod'\n"
-                "|| object.involvedObject.kind == 'Node' && object.involvedObject.name == variables.node\n"
-                f"|| object.involvedObject.apiVersion == '{API_VERSION}'"
-                " && object.involvedObject.name == variables.node",
+                "object.?regarding.?kind.orValue('') == 'Pod'\n"
+                f"|| object.?regarding.?kind.orValue('') == 'Node' && {about_node}\n"
+                f"|| object.?regarding.?apiVersion.orValue('') == '{API_VERSION}' && {about_node}",
                 "'an agent says something about pods and its own node only, not about '"
-                " + object.involvedObject.kind + ' ' + object.involvedObject.name",
+                " + object.?regarding.?kind.orValue('') + ' ' + object.?regarding.?name.orValue('')",
             ),
         ],
     )
