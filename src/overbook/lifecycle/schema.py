@@ -1,8 +1,9 @@
 """msgspec structs as structural OpenAPI v3 schemas: the structs are the only source of a custom resource.
 
-What people write (a spec) is checked to the letter: bounds, words, defaults. What Overbook writes (a status)
-is only typed, so that a word or a number that a newer version brings never makes an older definition refuse a
-node's whole status; unknown fields are pruned.
+What people write (a spec) is checked to the letter: bounds, words, defaults; a field that does not exist is
+refused or pruned. What Overbook writes (a status) is only typed, and fields that a newer version brings are
+kept: server-side apply answers 500 to a field that a definition does not declare, and one new field or word
+must not cost an older definition a node's whole status.
 """
 
 from collections.abc import Mapping
@@ -61,6 +62,8 @@ class _Writer:
         schema: Schema = {"type": "object", "description": summary(kind), "properties": properties}
         if required:
             schema["required"] = required
+        if not self._strict:
+            schema["x-kubernetes-preserve-unknown-fields"] = True
         return schema
 
     def _field(self, kind: type, field: inspect.Field, description: str) -> Schema:
@@ -153,4 +156,5 @@ _ORDER: Final = (
     "items",
     "properties",
     "required",
+    "x-kubernetes-preserve-unknown-fields",
 )
