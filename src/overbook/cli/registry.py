@@ -22,6 +22,7 @@ COMMANDS: Final = (
     Command("explain", "say what pods, VMs and workloads get, and why", "overbook.cli.explain"),
     Command("swap-size", "swap for a percentage, a percentage for swap", "overbook.cli.swap_size"),
     Command("agent", "watch this node and keep it safe", "overbook.cli.agent"),
+    Command("webhook", "override requests when pods are created", "overbook.cli.webhook"),
     Command("replay", "decide a recording again under another ruleset", "overbook.cli.replay"),
     Command("demo", "boot a node, overcommit it, and watch it being saved", "overbook.cli.demo"),
     Command("sandbox", "prepare or use the emulated Linux node", "overbook.cli.sandbox"),

@@ -1,4 +1,4 @@
-"""Whether the API server lets a pod's resources pass: requests within limits, and the namespace's LimitRanges.
+"""Whether the API server lets a pod's resources pass: requests within limits, LimitRanges.
 
 Only CPU and memory, which an override can change. Sources: ``pkg/apis/core/validation`` and
 ``plugin/pkg/admission/limitranger`` at v1.36.
@@ -121,7 +121,7 @@ def _above_limit(resources: Resources) -> str:
         (MEMORY, requests.memory_millibytes, limits.memory_millibytes),
     ):
         if request is not None and limit is not None and request > limit:
-            return f"{_word(resource)} request {_text(request, resource)} above its limit {_text(limit, resource)}"
+            return f"{_amount(resource, 'request', request)} above its limit {_text(limit, resource)}"
     return ""
 
 
@@ -130,14 +130,12 @@ def _beside_containers(pod: Pod, level: Resources) -> str:
     needed = aggregate(pod, lambda resources: resources.requests)
     for resource, least, request in _pairs(needed, level.requests):
         if least > request:
-            return f"{_word(resource)} request {_text(request, resource)} below its containers' {_text(least, resource)}"
+            return f"{_amount(resource, 'request', request)} below its containers' {_text(least, resource)}"
     for container in pod.containers:
         for resource, limit, most in _pairs(container_resources(container).limits, level.limits):
             if limit > most:
-                return (
-                    f"{_word(resource)} limit {_text(most, resource)} below {_text(limit, resource)} of "
-                    f"container {container.name}"
-                )
+                amount = _amount(resource, "limit", most)
+                return f"{amount} below {_text(limit, resource)} of container {container.name}"
     return ""
 
 
@@ -160,40 +158,46 @@ def _broken(resources: Resources, bounds: Iterable[Constraint]) -> str:
             request, limit = requests.memory_millibytes, limits.memory_millibytes
         found = _breaks(bound, request, limit)
         if found:
-            return f"{_word(resource)} {found} of LimitRange/{bound.source}"
+            return f"{found} of LimitRange/{bound.source}"
     return ""
 
 
-def _breaks(bound: Constraint, request: int | None, limit: int | None) -> str:
+def _breaks(bound: Constraint, request: int | None, limit: int | None) -> str:  # noqa: C901 - three bounds, a few lines each
     edge = bound.thousandths
     if max(request or 0, limit or 0, edge) > MAX_INT64:
         request, limit, edge = _whole(request), _whole(limit), _whole(edge) or 0
+    resource, text = bound.resource, bound.text
     if bound.rule == "min":
         if request is None:
-            return f"request missing, minimum {bound.text}"
+            return f"{_word(resource)} request missing, minimum {text}"
         for name, amount in (("request", request), ("limit", limit)):
             if amount is not None and amount < edge:
-                return f"{name} {_text(amount, bound.resource)} below the minimum {bound.text}"
-    elif bound.rule == "max":
+                return f"{_amount(resource, name, amount)} below the minimum {text}"
+        return ""
+    if bound.rule == "max":
         if limit is None:
-            return f"limit missing, maximum {bound.text}"
+            return f"{_word(resource)} limit missing, maximum {text}"
         for name, amount in (("limit", limit), ("request", request)):
             if amount is not None and amount > edge:
-                return f"{name} {_text(amount, bound.resource)} above the maximum {bound.text}"
-    # The API server divides floating-point numbers here, too.
-    elif not request or not limit or float(limit) / float(request) * 1000 > bound.thousandths:
-        ratio = f"{limit / request:.3g}" if request and limit else "unbounded"
-        return f"limit to request ratio {ratio} above the maximum {bound.text}"
-    return ""
+                return f"{_amount(resource, name, amount)} above the maximum {text}"
+        return ""
+    if not request or not limit:
+        return f"{_word(resource)} limit to request ratio unbounded, maximum {text}"
+    ratio = float(limit) / float(request)  # as the API server does, with its rounding
+    return f"{_word(resource)} limit to request ratio {ratio:.3g} above {text}" if ratio * 1000 > edge else ""
 
 
 def _whole(thousandths: int | None) -> int | None:
-    """Thousandths that are whole units, rounded up: what the API server compares where 64 bits hold no more."""
+    """Rounded up to whole units, as the API server does where 64 bits hold no thousandths."""
     return None if thousandths is None else -(-thousandths // 1000) * 1000
 
 
 def _word(resource: str) -> str:
     return "CPU" if resource == CPU else resource
+
+
+def _amount(resource: str, name: str, thousandths: int) -> str:
+    return f"{_word(resource)} {name} {_text(thousandths, resource)}"
 
 
 def _text(thousandths: int, resource: str) -> str:

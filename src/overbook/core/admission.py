@@ -1,7 +1,7 @@
 """What happens to a pod at admission: which override applies, what it changes, and what is said about it.
 
-Who is asked first: the namespace, then whether a virtual machine runs in the pod, then the pod's own wish, then the
-override, then the LimitRanges. The webhook and ``overbook explain --override`` call this.
+Who is asked first: the namespace, then whether a virtual machine runs in the pod, then the pod's own wish,
+then the override, then the LimitRanges. The webhook and ``overbook explain --override`` call this.
 """
 
 from collections.abc import Iterable
@@ -134,12 +134,20 @@ def namespace_policy(
         return NamespacePolicy(overrides=overrides, problem=str(error))
 
 
+def _left_alone(pod: Pod, cluster: ClusterPolicy, creator: str) -> Outcome | None:
+    makers = cluster.virtual_machine_makers
+    if is_virtual_machine_pod(pod) and (makers is None or creator in makers):
+        return "VirtualMachine"
+    # A mirror pod is the image of a pod that runs already, from a file of its node.
+    return "MirrorPod" if is_mirror(pod) else None
+
+
 def _is_off(switch: str | None) -> bool:
     return switch is not None and switch != "true"
 
 
 def is_system_namespace(name: str) -> bool:
-    """Whether a namespace is the cluster's own: ``openshift``, ``kubernetes``, ``kube``, and ``openshift-*`` etc."""
+    """Whether a namespace is the cluster's own: ``kube``, ``kube-*``, and so with the other two names."""
     return name in _SYSTEM or name.startswith(_SYSTEM_PREFIXES)
 
 
@@ -152,14 +160,9 @@ def admit(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator:
         cluster: the cluster.
         creator: the user that creates it.
     """
-    if namespace.left_alone is not None:
-        return Admission(namespace.left_alone)
-    if is_virtual_machine_pod(pod) and (
-        cluster.virtual_machine_makers is None or creator in cluster.virtual_machine_makers
-    ):
-        return Admission("VirtualMachine")
-    if is_mirror(pod):  # the image of a pod that runs already, from a file of its node
-        return Admission("MirrorPod")
+    left_alone = namespace.left_alone or _left_alone(pod, cluster, creator)
+    if left_alone is not None:
+        return Admission(left_alone)
     source = closest(namespace.overrides, cluster.override, pod.metadata.labels)
     if source is NO_SOURCE:
         return Admission("NoOverride")
@@ -173,7 +176,8 @@ def admit(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator:
         if result is UNCHANGED:
             return Admission("AsItShouldBe", source)
         forbidden = complaint(apply(pod, result.changes), namespace.constraints)
-        if forbidden:
+        # A pod that is forbidden anyway is not saved by being left alone.
+        if forbidden and not complaint(pod, namespace.constraints):
             return Admission("Inadmissible", source, result, forbidden)
     except InvalidInput as error:
         return Admission("InvalidQuantity", source, detail=str(error))

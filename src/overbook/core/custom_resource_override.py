@@ -1,9 +1,10 @@
 """The custom resources that say how requests are overridden: OpenShift's two, and ours with the same fields.
 
-``ClusterResourceOverride`` (``operator.autoscaling.openshift.io/v1``, one named ``cluster``) and
-``ResourceOverride`` (``autoscaling.openshift.io/v1``, namespaced) are read, never written. ``ResourceOverride`` of
-``overbook.dev`` serves where OpenShift's is absent. Source: openshift/cluster-resource-override-admission-operator,
-2026-08.
+``ClusterResourceOverride`` (``operator.autoscaling.openshift.io/v1``, one named ``cluster``) and namespaced
+``ResourceOverride`` (``autoscaling.openshift.io/v1``) are read, never written. ``ResourceOverride`` of
+``overbook.dev`` serves where OpenShift's is absent.
+
+Source: openshift/cluster-resource-override-admission-operator, 2026-08.
 """
 
 from typing import Final

@@ -1,13 +1,13 @@
 """HTTP/1.1 for one connection: requests in, answers out, everything bounded.
 
-A request is answered as soon as it is complete, within the callback that brought its last byte. So the requests
-of one connection are answered in their order, and whoever pipelines gets what they asked for.
+A request is answered as soon as it is complete, within the callback that brought its last byte. So the
+requests of one connection are answered in their order, and whoever pipelines gets what they asked for.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import httptools
 import msgspec
@@ -130,8 +130,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See :class:`asyncio.Protocol`."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         if not self._server.opened(self):
             self.refuse(503, "too many connections")
             transport.close()
@@ -218,9 +217,7 @@ class HttpProtocol(asyncio.Protocol):
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._forget_body()
         try:
-            answer = self._server.handler(
-                Request(method, self._target, self._content_type, body, self.since)
-            )
+            answer = self._server.handler(Request(method, self._target, self._content_type, body, self.since))
         except Exception:
             log.exception("answering %.100r failed", self._target)
             answer = Answer(b"this is a defect of the server, see its log\n", status=500)

@@ -1,4 +1,4 @@
-"""What Prometheus reads: admissions by outcome, override and namespace, latency, and the state of the server."""
+"""What Prometheus reads: admissions by outcome, override and namespace, and how long they took."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -10,7 +10,7 @@ from overbook.core.admission import Admission
 
 PREFIX: Final = "overbook_webhook_"
 MOST_SERIES: Final = 2000
-"""Combinations of outcome, override and namespace; what comes later is counted in the namespace ``(other)``."""
+"""Combinations of outcome, override and namespace; later ones are counted in the namespace ``(other)``."""
 
 BUCKETS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
 """Seconds."""
@@ -23,7 +23,6 @@ class Metrics:
         self._admissions: Counter[tuple[str, str, str]] = Counter()
         self._latency = [0] * (len(BUCKETS) + 1)
         self._latency_sum = 0.0
-        self.responses: Counter[int] = Counter()
 
     def admitted(self, admission: Admission, namespace: str, seconds: float) -> None:
         """A pod was answered for."""
@@ -39,15 +38,16 @@ class Metrics:
         """Something that is no pod was answered for."""
         self._admissions[outcome, "", ""] += 1
 
-    def render(self, gauges: Mapping[str, float]) -> bytes:
+    def render(self, responses: Mapping[int, int], gauges: Mapping[str, float]) -> bytes:
         """The exposition.
 
         Args:
+            responses: HTTP answers to reviews by status.
             gauges: further values by name, without the prefix.
         """
-        return "".join(self._lines(gauges)).encode()
+        return "".join(self._lines(responses, gauges)).encode()
 
-    def _lines(self, gauges: Mapping[str, float]) -> Iterator[str]:
+    def _lines(self, responses: Mapping[int, int], gauges: Mapping[str, float]) -> Iterator[str]:
         yield f"# HELP {PREFIX}admissions_total Reviews answered.\n# TYPE {PREFIX}admissions_total counter\n"
         for (outcome, override, namespace), count in self._admissions.items():
             labels = f'outcome="{outcome}",override="{_escaped(override)}",namespace="{_escaped(namespace)}"'
@@ -60,7 +60,7 @@ class Metrics:
         yield f"{name}_sum {self._latency_sum:.9g}\n{name}_count {counts[-1]}\n"
         name = f"{PREFIX}http_responses_total"
         yield f"# HELP {name} HTTP answers by status.\n# TYPE {name} counter\n"
-        for status, count in self.responses.items():
+        for status, count in responses.items():
             yield f'{name}{{code="{status}"}} {count}\n'
         for gauge, value in gauges.items():
             help_text = gauge.replace("_", " ").capitalize()

@@ -1,6 +1,5 @@
 """All policies of one moment, and how they follow from the objects in the cluster."""
 
-from collections.abc import Iterator
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -63,8 +62,8 @@ class NamespaceSwitches(KubeStruct, frozen=True):
 class Policies:
     """The objects as they come and go, and for each namespace the policy that follows from them.
 
-    A policy is immutable. It is worked out when the first pod of its namespace comes, and kept until an object
-    that it follows from changes.
+    A policy is immutable. It is worked out when the first pod of its namespace comes, and kept until an
+    object that it follows from changes.
 
     Args:
         mode: ``Observe`` changes nothing anywhere, whatever an ``Overcommit`` says.
@@ -123,18 +122,6 @@ class Policies:
         self._namespaced_origin, self._cluster_origin = namespaced, cluster
         self._known.clear()
         self.cluster = self._cluster()
-
-    def problems(self) -> Iterator[str]:
-        """What cannot be used, in words; works out every namespace's policy."""
-        if self.cluster.override.problem:
-            yield f"{self.cluster.override.label}: {self.cluster.override.problem}"
-        for name in self._namespaces:
-            policy = self.of(name)
-            if policy.problem:
-                yield f"namespace {name}: {policy.problem}"
-            for source in policy.overrides:
-                if source.problem:
-                    yield f"namespace {name}: {source.label}: {source.problem}"
 
     def _work_out(self, namespace: str) -> NamespacePolicy:
         switches = self._namespaces.get(namespace)

@@ -51,9 +51,9 @@ class AdmissionRequest(KubeStruct, frozen=True):
 class AdmissionReview(KubeStruct, frozen=True):
     """A review of a pod."""
 
+    request: AdmissionRequest
     api_version: str = ""
     kind: str = ""
-    request: AdmissionRequest
 
 
 class _OtherRequest(KubeStruct, frozen=True):
@@ -63,9 +63,9 @@ class _OtherRequest(KubeStruct, frozen=True):
 class _OtherReview(KubeStruct, frozen=True):
     """A review of something else than a pod, or of a pod that is none."""
 
+    request: _OtherRequest
     api_version: str = ""
     kind: str = ""
-    request: _OtherRequest
 
 
 class AdmissionResponse(KubeStruct, frozen=True, omit_defaults=True):
@@ -87,7 +87,7 @@ class AnsweredReview(KubeStruct, frozen=True):
     response: AdmissionResponse
 
 
-class NotAReview(ValueError):
+class NotAReview(ValueError):  # noqa: N818 - it names what is wrong, as InvalidInput does
     """What was sent is no review that can be answered; the message says why."""
 
 
@@ -103,7 +103,7 @@ class Reviewer:
     Args:
         policies: of the cluster's namespaces.
         metrics: counts what happens.
-        clock: seconds; for the latency.
+        clock: the server's.
     """
 
     def __init__(
