@@ -22,7 +22,9 @@ from overbook.core.ruleset import Rule, Ruleset
 from overbook.core.sample import Sample
 from overbook.core.stall import Stall
 
-ReliefState = Literal["idle", "active"]
+ReliefState = Literal["idle", "active", "withdrawn"]
+"""``active``: a guest was asked to go, by whomever. ``withdrawn``: the asking was taken back before anybody
+went, so there is no effect to wait for."""
 
 PAGE_BYTES: Final = 4096
 COLD_REFAULTS_PER_SECOND: Final = 20.0
@@ -98,6 +100,10 @@ class Engine:
         self._asked = False
         self._settled_at: float | None = None
         self._quiet_reason = ""
+        self.findings: tuple[Finding, ...] = ()
+        """The rules that hold in the newest sample."""
+        self.wanting = False
+        """Whether they have held so long that a guest has to go."""
 
     def step(
         self, sample: Sample, facts: Mapping[str, PodFacts], relief: ReliefState = "idle"
@@ -107,7 +113,7 @@ class Engine:
         Args:
             sample: the newest reading.
             facts: what is known of the pods, by UID.
-            relief: whether a guest that was asked to go is still on its way.
+            relief: whether a guest that was asked to go is still on its way, or was asked no longer.
 
         Returns:
             A decision, or ``None`` where no rule holds or the same waiting was already reported.
@@ -120,14 +126,16 @@ class Engine:
         fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
         pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
         self._stall.seen(any(finding.rule in pressure for finding in fired), sample.at_seconds)
+        self.findings = tuple(fired)
         if not fired:
             self._quiet_reason = ""
+            self.wanting = False
             return None
         waiting = self._waiting(sample.at_seconds)
         if waiting:
             return self._wait(sample, fired, waiting)
         models = pod_models(self.history.samples)
-        ranked = self.rank(models, facts)
+        ranked = self._rank(models, facts)
         victim = next((candidate for candidate in ranked if not candidate.excluded), None)
         if all(finding.rule in pressure for finding in fired):
             gentler = self._gentler(sample, fired, node, models, facts, victim)
@@ -174,6 +182,7 @@ class Engine:
     def _relieve(
         self, sample: Sample, fired: list[Finding], ranked: tuple[Candidate, ...]
     ) -> Decision | None:
+        self.wanting = True
         eligible = [candidate for candidate in ranked if not candidate.excluded]
         if not eligible:
             return self._wait(sample, fired, "no pod may be asked to go", ranked)
@@ -182,9 +191,12 @@ class Engine:
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
 
-    def rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
-        """Everyone in the order in which they would go, the excluded last."""
-        found = candidates(facts, models, self._excluded(facts, models))
+    def rank(self, facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
+        """Everyone in the order in which they would go by the newest samples, the excluded last."""
+        return self._rank(pod_models(self.history.samples), facts)
+
+    def _rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
+        found = candidates(facts, models, self._excluded(facts, models), self._window_seconds)
         if self.ruleset.rank == "original":
             by_uid = {candidate.uid: candidate for candidate in sorted(found, key=lambda c: c.label)}
             inputs = [_rank_input(models[uid], facts[uid]) for uid in by_uid]
@@ -195,10 +207,14 @@ class Engine:
 
     def _follow(self, relief: ReliefState, now: float) -> None:
         """Notice that the guest that was asked to go is gone, or that the asking came to nothing."""
-        if self._asked and relief == "idle":
+        if relief == "active":
+            # Perhaps asked by an engine before this one: its process ended while the guest was on its way.
+            self._asked = True
+        elif self._asked:
             self._asked = False
-            self.history.restart()
-            self._settled_at = now + self.ruleset.settle_seconds
+            if relief == "idle":
+                self.history.restart()
+                self._settled_at = now + self.ruleset.settle_seconds
 
     def _forget_times(self, now: float) -> None:
         """After a jump of the clock no moment of the past means anything; a settling begins anew at most."""
@@ -293,13 +309,18 @@ class Engine:
         """What to push out, coldest first."""
         if not self._reclaim.enabled:
             return ()
-        samples = self.history.samples
         return _coldest(
             models,
             facts,
             wanted_bytes=min(room_bytes, int(node.memory_total_bytes * self._reclaim.node_percent / 100)),
-            seconds=max(1.0, samples[-1].at_seconds - samples[0].at_seconds),
+            seconds=self._window_seconds,
         )
+
+    @property
+    def _window_seconds(self) -> float:
+        """Over which the pods' models look back."""
+        samples = self.history.samples
+        return max(1.0, samples[-1].at_seconds - samples[0].at_seconds)
 
 
 def _rank_input(model: PodModel, facts: PodFacts) -> RankInput:
