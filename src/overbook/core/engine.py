@@ -34,6 +34,9 @@ LEAST_HELP_PERCENT: Final = 1.0
 """Of the node's RAM: what holds or frees less than this does not end a shortage."""
 RECENT_SECONDS: Final = 2.0
 """Over which it is judged whether memory goes out or comes back."""
+RECLAIM_AGAIN_SECONDS: Final = 10.0
+"""A guest that was asked to go and is still here after this moves slowly, as a live migration does: cold
+memory of the others is pushed out meanwhile."""
 BACK_SHARE: Final = 0.2
 """Of what goes out, how much may come back before pushing out counts as stirring."""
 
@@ -97,7 +100,8 @@ class Engine:
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
         self._stall = Stall()
-        self._asked = False
+        self._asked_at: float | None = None
+        self._asked_uid = ""
         self._settled_at: float | None = None
         self._quiet_reason = ""
         self.findings: tuple[Finding, ...] = ()
@@ -131,13 +135,15 @@ class Engine:
             self._quiet_reason = ""
             self.wanting = False
             return None
+        stalled = all(finding.rule in pressure for finding in fired)
         waiting = self._waiting(sample.at_seconds)
         if waiting:
-            return self._wait(sample, fired, waiting)
+            meanwhile = self._meanwhile(sample, fired, node, facts) if stalled else None
+            return meanwhile or self._wait(sample, fired, waiting)
         models = pod_models(self.history.samples)
         ranked = self._rank(models, facts)
         victim = next((candidate for candidate in ranked if not candidate.excluded), None)
-        if all(finding.rule in pressure for finding in fired):
+        if stalled:
             gentler = self._gentler(sample, fired, node, models, facts, victim)
             if gentler != "relieve":
                 return gentler
@@ -179,6 +185,21 @@ class Engine:
             sample, fired, f"no guest is beyond its promise; the kernel is given {patience:g} s"
         )
 
+    def _meanwhile(
+        self, sample: Sample, fired: list[Finding], node: NodeModel, facts: Mapping[str, PodFacts]
+    ) -> Decision | None:
+        """What can be done while a guest that was asked to go takes its time."""
+        if self._asked_at is None or sample.at_seconds - self._asked_at < RECLAIM_AGAIN_SECONDS:
+            return None
+        models = pod_models(self.history.samples)
+        models.pop(self._asked_uid, None)  # all that it has in swap it would have to bring back to leave
+        room = self._room_bytes(node, models, facts)
+        steps = self._reclaim_steps(room, node, models, facts)
+        if not steps:
+            return None
+        reason = f"a guest is on its way; swap has {room / 2**20:.0f} MiB of room meanwhile"
+        return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
+
     def _relieve(
         self, sample: Sample, fired: list[Finding], ranked: tuple[Candidate, ...]
     ) -> Decision | None:
@@ -187,7 +208,7 @@ class Engine:
         if not eligible:
             return self._wait(sample, fired, "no pod may be asked to go", ranked)
         self._stall = Stall()
-        self._asked = True
+        self._asked_at, self._asked_uid = sample.at_seconds, eligible[0].uid
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
 
@@ -209,9 +230,9 @@ class Engine:
         """Notice that the guest that was asked to go is gone, or that the asking came to nothing."""
         if relief == "active":
             # Perhaps asked by an engine before this one: its process ended while the guest was on its way.
-            self._asked = True
-        elif self._asked:
-            self._asked = False
+            self._asked_at = now if self._asked_at is None else self._asked_at
+        elif self._asked_at is not None:
+            self._asked_at, self._asked_uid = None, ""
             if relief == "idle":
                 self.history.restart()
                 self._settled_at = now + self.ruleset.settle_seconds
@@ -219,6 +240,7 @@ class Engine:
     def _forget_times(self, now: float) -> None:
         """After a jump of the clock no moment of the past means anything; a settling begins anew at most."""
         self._stall = Stall()
+        self._asked_at = None if self._asked_at is None else now
         if self._settled_at is not None:
             self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)
 
@@ -231,7 +253,7 @@ class Engine:
         return None
 
     def _waiting(self, now: float) -> str:
-        if self._asked:
+        if self._asked_at is not None:
             return "waiting for the guest that was asked to go"
         if self._settled_at is not None and now < self._settled_at:
             return f"a guest just went; its effect is given {self.ruleset.settle_seconds:g} s to show"

@@ -110,8 +110,8 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
     if found.contested_limits:
         yield Problem(
             word="SwapLimitsContested",
-            sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is put "
-            "back each time",
+            sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is "
+            "put back each time",
             mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
         )
     if found.unknown_pods:
