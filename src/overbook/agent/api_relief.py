@@ -1,7 +1,7 @@
 """Relief by asking the cluster: a request in this node's object, which the controller answers.
 
-One pressure has one request, whoever asks. A request that stood when this agent started is taken over with its
-id, and while a guest is on its way for anybody's request nobody else is asked.
+One pressure has one request, whoever asks. A request that stood when this agent started is taken over with
+its id, and while a guest is on its way for anybody's request nobody else is asked.
 """
 
 import logging
@@ -51,7 +51,8 @@ class ApiRelief:
         timestamp: a decision's time as RFC 3339.
         calm_seconds: after so long without a rule that holds a request is withdrawn, unless a guest is on its
             way for it.
-        last_resort: ends a guest here where the API server is out of reach; ``None``: the request just stands.
+        grace_seconds: for the last resort, where the pod's own is not known.
+        last_resort: ends a guest here where the API server is out of reach; ``None``: the request stands.
         last_resort_seconds: out of reach for so long.
     """
 
@@ -61,6 +62,7 @@ class ApiRelief:
         timestamp: Callable[[float], str],
         *,
         calm_seconds: float,
+        grace_seconds: float,
         last_resort: LocalRelief | None = None,
         last_resort_seconds: float = 10.0,
     ) -> None:
@@ -69,12 +71,12 @@ class ApiRelief:
         self._calm_seconds = calm_seconds
         self._local = last_resort
         self._local_seconds = last_resort_seconds
-        self._grace_seconds = 0.0
+        self._grace_seconds = grace_seconds
         self._since = 0.0
         self._refreshed_at = 0.0
         self._victim_uid = ""
-        self._looked_for_other = False
-        self._withdrawn = False
+        self._looked_back = False
+        self._withdrawn = self._withdrawing = False
         self._said = ""
         self.situation = Situation()
         """As of now; whoever drives the agent sets it before each tick."""
@@ -109,11 +111,11 @@ class ApiRelief:
         if self.request is not None:
             log.info("request %s is withdrawn: %s", self.request.id, why)
             self.request = None
-            self._withdrawn = True
+            self._withdrawing = True
 
     def tick(self, now: float) -> ReliefReport | None:
         """See what became of it."""
-        self._withdrawn = False
+        self._withdrawn, self._withdrawing = self._withdrawing, False
         self._take_over(now)
         if self._local is not None and self._ending:
             report = self._local.tick(now)
@@ -133,7 +135,7 @@ class ApiRelief:
         outcome = outcome_of(self._record, request.id)
         if outcome is not None:
             return self._end(outcome.victim, outcome.outcome.lower(), now)
-        if self._victim not in situation.present:
+        if self._victim and self._victim not in situation.present:
             return self._end(self._label(self._victim), "gone", now)
         if situation.calm_seconds >= self._calm_seconds and not self._moving:
             self._withdrawn = True
@@ -145,10 +147,10 @@ class ApiRelief:
         return ReliefReport(label, outcome, now - self._since)
 
     def _take_over(self, now: float) -> None:
-        """Take over a request that another agent, most likely this one before it was killed, left standing."""
-        if self._looked_for_other or not self.situation.own_known:
+        """Take over a request that an agent before this one, killed most likely, left standing."""
+        if self._looked_back or not self.situation.own_known:
             return
-        self._looked_for_other = True
+        self._looked_back = True
         own = self.situation.own
         left = own.request if own is not None and own.agent_instance != self._instance else None
         if left is None or outcome_of(self._record, left.id) is not None:
@@ -168,7 +170,8 @@ class ApiRelief:
     def _last_resort(self, now: float) -> None:
         """End a guest here, if that was allowed and nobody can be asked."""
         situation = self.situation
-        if not situation.critical or situation.unreachable_seconds < self._local_seconds:
+        out_of_reach = situation.unreachable_seconds >= self._local_seconds
+        if not situation.critical or not out_of_reach or not self._victim:
             return
         if self._local is None:
             self._say("the API server does not answer; the request stands until it does")
@@ -183,6 +186,11 @@ class ApiRelief:
         if text != self._said:
             self._said = text
             log.warning("%s", text)
+
+    @property
+    def aware(self) -> bool:
+        """Whether it was looked for what an agent before this one left. Nothing is published before."""
+        return self._looked_back
 
     @property
     def _record(self) -> ReliefRecord | None:

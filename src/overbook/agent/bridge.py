@@ -1,9 +1,10 @@
 """Between the tick's thread and the API's: each leaves its latest word for the other and wakes it.
 
-Neither ever waits for the other. What is left is immutable and replaces what was left before, so nothing piles
-up however long one side is silent; only notices queue, and their queue is bounded.
+Neither ever waits for the other. What is left is immutable and replaces what was left before, so nothing
+piles up however long one side is silent; only notices queue, and their queue is bounded.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -28,6 +29,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
         pods_source: who said so.
         namespaces: annotations that count here, by namespace.
         overcommit: what the cluster's owner wants; ``None``: not known, or there is no such object.
+        overcommit_known: whether that was ever asked with success.
         own: the status that stands in this node's object.
         own_known: whether it was ever read; its absence is knowledge, too.
         own_annotations: of that object.
@@ -39,6 +41,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     pods_source: str = "API server"
     namespaces: Mapping[str, Mapping[str, str]] = {}
     overcommit: OvercommitSpec | None = None
+    overcommit_known: bool = False
     own: OvercommitNodeStatus | None = None
     own_known: bool = False
     own_annotations: Mapping[str, str] = {}
@@ -153,9 +156,9 @@ class Contact:
         since = self.failing_since
         return 0.0 if since is None else self._clock() - since
 
-    def age_seconds(self) -> float:
-        """Since it last answered; infinite where it never did."""
-        return float("inf") if self.last_at is None else self._clock() - self.last_at
+    def age_seconds(self) -> float | None:
+        """Since it last answered; ``None``: it never did."""
+        return None if self.last_at is None else self._clock() - self.last_at
 
 
 class Bridge:
@@ -183,10 +186,8 @@ class Bridge:
 
     def clear(self) -> None:
         """The news has been seen."""
-        try:
+        with contextlib.suppress(BlockingIOError):  # woken for another reason
             os.eventfd_read(self._wake_fd)
-        except BlockingIOError:
-            pass  # woken for another reason
 
     def tell(self, report: Report) -> None:
         """Leave a report; one that was not read yet is replaced."""
@@ -197,7 +198,10 @@ class Bridge:
         """Have the API's thread look at what lies here."""
         nudge = self._nudge
         if nudge is not None:
-            nudge()
+            with contextlib.suppress(
+                RuntimeError
+            ):  # its loop was closed just now; the next one looks by itself
+                nudge()
 
     def close(self) -> None:
         """Let go. The API's thread must have ended."""

@@ -1,7 +1,7 @@
 """Everything through which the agent changes its node, exchangeable while it runs.
 
-Enforcing and observing are the same code before different ports. Whoever exchanges them loses nothing: what was
-begun is followed to its end, and what was written is remembered.
+Enforcing and observing are the same code before different ports. Whoever exchanges them loses nothing: what
+was begun is followed to its end, and what was written is remembered.
 """
 
 from typing import Final

@@ -233,6 +233,7 @@ class Engine:
             self._asked_at = now if self._asked_at is None else self._asked_at
         elif self._asked_at is not None:
             self._asked_at, self._asked_uid = None, ""
+            self.wanting = False
             if relief == "idle":
                 self.history.restart()
                 self._settled_at = now + self.ruleset.settle_seconds

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from overbook.core.custom_overcommit_node import MOST_PROBLEMS, Problem
+from overbook.core.node_findings import SWAP_SLACK_BYTES
 from overbook.core.swap import node_swap_bytes
 
 MIB: Final = 2**20
@@ -24,7 +25,6 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         pressure_known: whether the kernel tells memory pressure.
         reclaim_supported: whether the kernel reclaims on request.
         contested_limits: containers whose swap limit something else writes, too.
-        unknown_pods: pods that run here and that nobody told the agent of.
         nobody_may_go: whether a rule holds and no pod may be asked to go.
         other_agent: another agent that writes for this node; empty: none.
         refused: an answer of the API server that keeps the agent from its work; empty: none.
@@ -38,7 +38,6 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pressure_known: bool = True
     reclaim_supported: bool = True
     contested_limits: int = 0
-    unknown_pods: int = 0
     nobody_may_go: bool = False
     other_agent: str = ""
     refused: str = ""
@@ -75,7 +74,7 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
 def _swap(found: NodeFindings) -> Iterator[Problem]:
     ram, swap = found.memory_total_bytes, found.swap_total_bytes
     demanded = node_swap_bytes(ram, found.percent) if ram else 0
-    if swap < demanded:
+    if swap + SWAP_SLACK_BYTES < demanded:
         there = f"{swap // MIB} MiB of swap" if swap else "no swap"
         yield Problem(
             word="SwapTooSmall" if swap else "NoSwap",
@@ -113,10 +112,4 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
             sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is "
             "put back each time",
             mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
-        )
-    if found.unknown_pods:
-        yield Problem(
-            word="UnknownPods",
-            sentence=f"{found.unknown_pods} pods run here that nobody names; they are left as they are",
-            mend=f"kubectl get pods --all-namespaces --field-selector spec.nodeName={found.node_name}",
         )
