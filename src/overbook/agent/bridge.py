@@ -6,7 +6,6 @@ piles up however long one side is silent; only notices queue, and their queue is
 
 import contextlib
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -69,62 +68,16 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         reason: a word, CamelCase.
         message: a sentence.
-        wall_seconds: when, in seconds since the epoch.
         warning: whether it is more than good to know.
         pod: UID, namespace and name; ``None``: it is about the node.
-        count: how often in a row.
+        repeats: it is the same that happens again and again, with other numbers.
     """
 
     reason: str
     message: str
-    wall_seconds: float
     warning: bool = False
     pod: tuple[str, str, str] | None = None
-    count: int = 1
-
-
-class Notices:
-    """Notices that were not published yet, oldest first. Both threads may use it."""
-
-    def __init__(self, most: int = MOST_NOTICES) -> None:
-        self._queue: deque[Notice] = deque()
-        self._most = most
-        self._lock = threading.Lock()
-        self.dropped = 0
-        """Those that had to make room, for the metrics."""
-
-    def __len__(self) -> int:
-        return len(self._queue)
-
-    def put(self, notice: Notice, *, fold: bool = False) -> None:
-        """Add one.
-
-        Args:
-            notice: the notice.
-            fold: one more of what is last in the queue replaces it and counts on.
-        """
-        with self._lock:
-            last = self._queue[-1] if self._queue else None
-            if fold and last is not None and (last.reason, last.pod) == (notice.reason, notice.pod):
-                self._queue[-1] = msgspec.structs.replace(notice, count=last.count + notice.count)
-                return
-            if len(self._queue) >= self._most:
-                self._queue.popleft()
-                self.dropped += 1
-            self._queue.append(notice)
-
-    def take(self) -> Notice | None:
-        """Take the oldest out."""
-        with self._lock:
-            return self._queue.popleft() if self._queue else None
-
-    def put_back(self, notice: Notice) -> None:
-        """It could not be published: it is the oldest again, if there is still room."""
-        with self._lock:
-            if len(self._queue) < self._most:
-                self._queue.appendleft(notice)
-            else:
-                self.dropped += 1
+    repeats: bool = False
 
 
 class Contact:
@@ -135,7 +88,7 @@ class Contact:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+        self.clock = clock
         self.last_at: float | None = None
         self.failing_since: float | None = None
         self.failures = 0
@@ -143,7 +96,7 @@ class Contact:
 
     def answered(self) -> None:
         """It answered, whatever it said."""
-        self.last_at, self.failing_since = self._clock(), None
+        self.last_at, self.failing_since = self.clock(), None
 
     def failed(self, asked_at: float) -> None:
         """It did not answer what was asked then."""
@@ -154,11 +107,11 @@ class Contact:
     def unreachable_seconds(self) -> float:
         """For how long it has not answered; 0: as far as we know it does."""
         since = self.failing_since
-        return 0.0 if since is None else self._clock() - since
+        return 0.0 if since is None else self.clock() - since
 
     def age_seconds(self) -> float | None:
         """Since it last answered; ``None``: it never did."""
-        return None if self.last_at is None else self._clock() - self.last_at
+        return None if self.last_at is None else self.clock() - self.last_at
 
 
 class Bridge:
@@ -171,11 +124,16 @@ class Bridge:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.news = News()
         self.report: Report | None = None
-        self.notices = Notices()
+        self.notices: deque[Notice] = deque(maxlen=MOST_NOTICES)
+        """Not yet taken over by the API's thread, which keeps those that cannot be sent."""
+        self.dropped = 0
+        """Notices that had to make room for newer ones, for the metrics."""
+        self.waiting = 0
+        """Notices that the API's thread could not send yet, for the metrics."""
         self.contact = Contact(clock)
         self.restarts = 0
         """How often the API's thread had to start anew, for the metrics."""
-        self._nudge: Callable[[], None] | None = None
+        self._nudge: Callable[[], object] | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     # The tick's side.
@@ -194,6 +152,13 @@ class Bridge:
         self.report = report
         self.nudge()
 
+    def note(self, notice: Notice) -> None:
+        """Leave something to be told; the oldest makes room where nobody takes them."""
+        if len(self.notices) == MOST_NOTICES:
+            self.dropped += 1
+        self.notices.append(notice)
+        self.nudge()
+
     def nudge(self) -> None:
         """Have the API's thread look at what lies here."""
         nudge = self._nudge
@@ -209,7 +174,7 @@ class Bridge:
 
     # The API's side.
 
-    def attach(self, nudge: Callable[[], None] | None) -> None:
+    def attach(self, nudge: Callable[[], object] | None) -> None:
         """How this side is woken; ``None``: it is not there at present."""
         self._nudge = nudge
 

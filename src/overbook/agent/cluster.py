@@ -129,21 +129,21 @@ class Cluster:
         self._writer.decided(decision)
         message = decision.sentence + (f" ({self.posture.why})" if self.posture.why else "")
         if decision.action == "reclaim":
-            self._notice("MemoryReclaimed", message, decision.wall_seconds, fold=True)
+            self._notice("MemoryReclaimed", message, repeats=True)
         elif decision.victim is None:
-            self._notice("MemoryPressure", message, decision.wall_seconds)
+            self._notice("MemoryPressure", message)
         else:
             reason = "ReliefRequested" if self.posture.enforcing else "ReliefObserved"
             victim = decision.victim
-            self._notice(reason, message, decision.wall_seconds, warning=True)
-            self._notice(reason, message, decision.wall_seconds, warning=True, pod=(victim.uid, victim.label))
+            self._notice(reason, message, warning=True)
+            self._notice(reason, message, warning=True, pod=(victim.uid, victim.label))
 
     def relieved(self, report: ReliefReport) -> None:
         """Tell what became of a guest."""
         message = f"{report.label}: {report.outcome} after {report.seconds:.1f} s"
         ended_here = report.outcome in ("ended", "killed", "failed")
         reason = "EndedAsLastResort" if ended_here else "ReliefOver"
-        self._notice(reason, message, self._wall_clock(), warning=ended_here)
+        self._notice(reason, message, warning=ended_here)
 
     def follow(self, guests: Guests) -> None:
         """After the engine has looked: pressure, and the ranks of a request that stands."""
@@ -191,8 +191,8 @@ class Cluster:
             "api_failures_total": bridge.contact.failures,
             "api_publishes_total": bridge.contact.publishes,
             "api_thread_restarts_total": bridge.restarts,
-            "notices_waiting": len(bridge.notices),
-            "notices_dropped_total": bridge.notices.dropped,
+            "events_waiting": bridge.waiting,
+            "events_dropped_total": bridge.dropped,
             "enforcing": int(self.posture.enforcing),
             "paused": int(self.posture.paused),
             "tainted": int(self._tainted),
@@ -249,7 +249,7 @@ class Cluster:
         if self._yielding:
             message = f"two agents run on this node; {self.instance} yields to {self._yielding}"
             log.error("%s", message)
-            self._notice("TwoAgents", message, self._wall_clock(), warning=True)
+            self._notice("TwoAgents", message, warning=True)
         else:
             log.warning("the other agent is silent; this one does the node's work again")
 
@@ -257,22 +257,15 @@ class Cluster:
         self,
         reason: str,
         message: str,
-        wall_seconds: float,
         *,
         warning: bool = False,
-        fold: bool = False,
+        repeats: bool = False,
         pod: tuple[str, str] | None = None,
     ) -> None:
         about = None
         if pod is not None:
             namespace, _, name = pod[1].partition("/")
             about = (pod[0], namespace, name)
-        notice = Notice(
-            reason=reason,
-            message=shortened(message),
-            wall_seconds=wall_seconds,
-            warning=warning,
-            pod=about,
+        self.bridge.note(
+            Notice(reason=reason, message=shortened(message), warning=warning, pod=about, repeats=repeats)
         )
-        self.bridge.notices.put(notice, fold=fold)
-        self.bridge.nudge()

@@ -120,7 +120,6 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
     "FSROOT": ("fsroot", str),
     "NODE_NAME": ("node_name", str),
     "POD_UID": ("own_pod_uid", str),
-    "KUBELET": ("kubelet_server", str),
 }
 """The original agent's variables and our own pod's UID, and the setting that each stands for."""
 

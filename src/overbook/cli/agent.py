@@ -112,7 +112,6 @@ def run(args: argparse.Namespace) -> int:
     import msgspec
 
     from overbook.agent.loop import Loop
-    from overbook.agent.node_agent import Agent
     from overbook.agent.settings import load, with_setting
     from overbook.core.errors import InvalidInput
     from overbook.kernel.cgroup_version import check_cgroup2
