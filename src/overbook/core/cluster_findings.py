@@ -44,7 +44,7 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
         yield Finding(
             word="NotInstalled",
             severity="Critical",
-            sentence="Overbook's custom resources are not installed: no agent reports, and nothing is relieved",
+            sentence="its custom resources are not installed: no agent reports, nothing is relieved",
             mend="kubectl apply -k deploy/kustomize",
         )
         return

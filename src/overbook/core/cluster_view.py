@@ -28,7 +28,6 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     Attributes:
         name: its name.
-        known: whether there is a node object of that name.
         ready: whether it is Ready; ``None``: not known.
         control_plane: whether it carries the control plane's role.
         capacity: what the machine has.
@@ -41,7 +40,6 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
 
     name: str
-    known: bool = True
     ready: bool | None = None
     control_plane: bool = False
     capacity: Amounts = Amounts()

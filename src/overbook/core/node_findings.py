@@ -13,26 +13,19 @@ SWAP_SLACK_BYTES: Final = 1 << 20
 """A swap area has a header, and sizes are rounded to pages: so little less than the formula is as much."""
 
 _UNDER_WAY: Final[tuple[Stage, ...]] = ("Asking", "Migrating", "Ending", "CoolingDown")
+_JUDGED_HERE: Final = ("SwapTooSmall", "NoSwap")
+"""Problems of an agent that are told from the node's own numbers here, also where no agent runs."""
 _BUDGET: Final = re.compile(r"disruption budget (\S+)")
 
 
 def node_findings(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
     """The findings of one node, worst first."""
-    if not node.known:
-        yield Finding(
-            word="NodeGone",
-            severity="Note",
-            noun="node",
-            subject=node.name,
-            sentence="its agent's report is left, but there is no such node",
-            mend=f"kubectl delete overcommitnode {node.name}",
-        )
-        return
     yield from _relief(node)
     yield from _pressure(node)
     yield from _agent(node, cluster)
-    yield from _swap(node, cluster)
-    yield from _promise(node, cluster)
+    if cluster.overcommit is not None or cluster.kubevirt_percent is not None:
+        yield from _swap(node, cluster)
+        yield from _promise(node, cluster)
     yield from _taint(node, cluster)
     yield from _restarts(node, cluster)
     yield from _problems(node)
@@ -214,6 +207,8 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
 
 def _problems(node: NodeView) -> Iterator[Finding]:
     for problem in node.status.problems if node.status else ():
+        if problem.word in _JUDGED_HERE:
+            continue
         yield Finding(
             word=problem.word,
             severity="Warning",

@@ -11,7 +11,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.overcommit import Levels, pod_levels
 from overbook.core.pod import Pod
 from overbook.core.vm import is_virtual_machine_pod
-from overbook.core.vm_memory import told_guest_bytes
+from overbook.core.vm_memory import guest_bytes, told_guest_bytes
 from overbook.core.vm_overhead import OVERHEAD_ANNOTATION
 
 MOST_SHAPES: Final = 8192
@@ -28,14 +28,15 @@ class PodSums(msgspec.Struct, frozen=True, gc=False):
         levels: requests, limits, and how many have none.
         virtual_machines: how many of them are virtual machines' pods.
         guest_bytes: memory that the guests in them were told they have.
-        guests_unknown: virtual machines' pods that do not tell their guest's size.
+        guests_estimated: how many of them do not tell KubeVirt's overhead: all of their request counts as
+            the guest's, which is a little too much.
     """
 
     pods: int = 0
     levels: Levels = Levels()
     virtual_machines: int = 0
     guest_bytes: int = 0
-    guests_unknown: int = 0
+    guests_estimated: int = 0
 
     def __add__(self, other: "PodSums") -> "PodSums":
         return PodSums(
@@ -43,7 +44,7 @@ class PodSums(msgspec.Struct, frozen=True, gc=False):
             self.levels + other.levels,
             self.virtual_machines + other.virtual_machines,
             self.guest_bytes + other.guest_bytes,
-            self.guests_unknown + other.guests_unknown,
+            self.guests_estimated + other.guests_estimated,
         )
 
     def __sub__(self, other: "PodSums") -> "PodSums":
@@ -52,7 +53,7 @@ class PodSums(msgspec.Struct, frozen=True, gc=False):
             self.levels - other.levels,
             self.virtual_machines - other.virtual_machines,
             self.guest_bytes - other.guest_bytes,
-            self.guests_unknown - other.guests_unknown,
+            self.guests_estimated - other.guests_estimated,
         )
 
 
@@ -92,16 +93,20 @@ class Summing:
 
 
 def _sums(pod: Pod, percent: int, *, machine: bool) -> PodSums:
+    levels = pod_levels(pod)
     guest: int | None = None
     if machine:
         try:
             guest = told_guest_bytes(pod, percent)
         except InvalidInput:  # an annotation that is no size: nothing is told by it
             guest = None
+    estimated = machine and guest is None
+    if estimated:
+        guest = guest_bytes(levels.memory.requested, 0, percent)
     return PodSums(
         pods=1,
-        levels=pod_levels(pod),
+        levels=levels,
         virtual_machines=int(machine),
         guest_bytes=guest or 0,
-        guests_unknown=int(machine and guest is None),
+        guests_estimated=int(estimated),
     )
