@@ -1,4 +1,4 @@
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from overbook.core.timestamp import from_timestamp, to_timestamp
 
-MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(timezone.utc))  # noqa: DTZ001
+MOMENTS = st.integers(0, 253_402_300_799_000_000).map(
+    lambda micros: datetime.fromtimestamp(micros / 1_000_000, UTC)
+)
 
 
 @given(MOMENTS)

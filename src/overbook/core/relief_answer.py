@@ -11,9 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 Meaning = Literal["Accepted", "Evacuating", "Refused", "Later", "Unknown", "Gone"]
-"""``Accepted``: the pod is being ended. ``Evacuating``: a live migration was set off instead. ``Refused``: this
-pod does not go. ``Later``: nothing was done, and the same may be asked again. ``Unknown``: it may have been
-done or not. ``Gone``: there is no such pod any more."""
+"""``Accepted``: the pod is being ended. ``Evacuating``: a live migration was set off instead. ``Refused``:
+this pod does not go. ``Later``: nothing was done, and the same may be asked again. ``Unknown``: it may have
+been done or not. ``Gone``: there is no such pod any more."""
 
 EVACUATION: Final = "Eviction triggered evacuation"
 """How KubeVirt's webhook says that it migrates the guest, also behind ``Evacuation in progress: ``."""
@@ -24,7 +24,7 @@ STILL_PROCESSED: Final = "still being processed"
 
 LATER_SECONDS: Final = 5.0
 """Where the server does not say when to come again."""
-_DENIAL: Final = re.compile(r'admission webhook "([^"]+)" denied the request|^(ValidatingAdmissionPolicy \S+)')
+_DENIAL: Final = 'admission webhook "[^"]+" denied the request'
 _NOT_ALLOWED_TO_ASK: Final = "cannot create resource"
 _MOST_MESSAGE: Final = 300
 
@@ -85,8 +85,7 @@ def understood(
         return _too_many(message, said, tuple(causes), retry_seconds)
     if MORE_THAN_ONE_BUDGET in message:
         return Answer("Refused", "MoreThanOneDisruptionBudget", said)
-    denial = _denied_by(message)
-    if denial:
+    if _is_denied(message):
         return Answer("Refused", "Denied", said)
     if status >= 500:
         return Answer("Unknown", reason or f"Status{status}", said, retry_seconds)
@@ -105,14 +104,14 @@ def _too_many(message: str, said: str, causes: tuple[Cause, ...], retry_seconds:
         if STILL_PROCESSED in budget.message:
             return Answer("Later", "DisruptionBudgetNotReady", said, retry_seconds)
         return Answer("Refused", DISRUPTION_BUDGET, said)
-    if _denied_by(message):
+    if _is_denied(message):
         return Answer("Refused", "Denied", said)
     return Answer("Later", "TooManyRequests", said, retry_seconds)
 
 
-def _denied_by(message: str) -> str:
-    found = _DENIAL.search(message)
-    return (found[1] or found[2]) if found else ""
+def _is_denied(message: str) -> bool:
+    """Whether a webhook that is named said no: a 429 may be the server's own or a webhook's."""
+    return re.search(_DENIAL, message) is not None
 
 
 def _short(message: str) -> str:

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from overbook.core.custom_overcommit_node import How, ReliefCandidate
+from overbook.core.custom_overcommit_node import How
 from overbook.core.pod import Pod
 from overbook.core.qos import is_critical
 from overbook.core.relief_kubevirt import Instance
@@ -57,9 +57,7 @@ class House(msgspec.Struct, frozen=True, gc=False):
     eviction_strategy: str = "None"
 
 
-def guest(
-    node: str, uid: str, pod: Pod | None, instance: Instance | None, house: House, now: float
-) -> Guest:
+def guest(node: str, uid: str, pod: Pod | None, instance: Instance | None, house: House, now: float) -> Guest:
     """What is known of a pod.
 
     Args:
@@ -109,7 +107,6 @@ def instance_name(pod: Pod) -> str:
     """The VirtualMachineInstance that says it owns the pod; empty: none."""
     owner = owning_instance(pod)
     return owner.name if owner is not None else ""
-
 
 
 def _runs_in(instance: Instance | None, pod: Pod) -> bool:

@@ -81,11 +81,13 @@ class Migration(KubeStruct, frozen=True):
 
     @property
     def progressed_at(self) -> float | None:
-        """When it last entered another phase, in seconds since the epoch; that is all the progress it tells."""
-        moments = [from_timestamp(self.metadata.creation_timestamp)]
-        for transition in (self.status and self.status.phase_transition_timestamps) or ():
-            moments.append(from_timestamp(transition.phase_transition_timestamp))
-        return max((moment for moment in moments if moment is not None), default=None)
+        """When it last entered another phase, in seconds since the epoch: all the progress that it tells."""
+        transitions = (self.status and self.status.phase_transition_timestamps) or ()
+        written = [
+            self.metadata.creation_timestamp,
+            *(each.phase_transition_timestamp for each in transitions),
+        ]
+        return max((moment for moment in map(from_timestamp, written) if moment is not None), default=None)
 
 
 class InstanceCondition(KubeStruct, frozen=True):

@@ -10,7 +10,7 @@ MIGRATION_BYTES_PER_SECOND: Final = 128 * 2**20
 SWAP_IN_BYTES_PER_SECOND: Final = 64 * 2**20
 """How fast swap comes back by faults of single pages, which is how a migration reads it."""
 LEAST_SHARE: Final = 0.1
-"""Of the network, that is left to a guest that dirties memory as fast as it is sent: it is slowed down then."""
+"""Of the network, that is left to a guest that dirties memory as fast as it is sent: it is slowed down."""
 EQUAL_BLAME: Final = 0.1
 """Candidates whose blame (0–2) differs by no more are equally to blame."""
 
