@@ -16,6 +16,8 @@ from tests.core.relief_world import World, candidate, migration, request
 NODES = ("n0", "n1", "n2", "n3")
 PER_CLUSTER = 2
 NODE = st.sampled_from(NODES)
+MOSTLY = st.sampled_from([True, True, True, False])
+SELDOM = st.sampled_from([False, False, False, True])
 DONE_BUT_NOT_TOLD = "done, but the answer was lost"
 ANSWERS: dict[str, Answer] = {
     "accepted": ACCEPTED,
@@ -57,11 +59,11 @@ class Relief(RuleBasedStateMachine):
     def pressure_ends(self, node: str) -> None:
         self.world.change(node, request=None)
 
-    @rule(node=NODE, critical=st.booleans(), stale=st.booleans())
-    def the_agent_says(self, node: str, critical: bool, stale: bool) -> None:
-        self.world.change(node, critical=critical, stale=stale)
+    @rule(node=NODE, critical=MOSTLY, silent=SELDOM)
+    def the_agent_says(self, node: str, critical: bool, silent: bool) -> None:
+        self.world.change(node, critical=critical, stale=silent)
 
-    @rule(paused=st.booleans())
+    @rule(paused=SELDOM)
     def the_owner_says(self, paused: bool) -> None:
         self.world.held_back = "paused" if paused else ""
 
@@ -77,13 +79,15 @@ class Relief(RuleBasedStateMachine):
             return
         self.ask(node, step, answer)
 
-    @rule(answer=st.sampled_from(sorted(ANSWERS)))
-    def all_steps(self, answer: str) -> None:
-        for node, step in self.world.plan().items():
-            if isinstance(step, Evict):
-                self.ask(node, step, answer)
-            else:
-                self.world.perform(node, step)
+    @rule(answers=st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=12))
+    def many_steps(self, answers: list[str]) -> None:
+        for answer in answers:
+            for node, step in self.world.plan().items():
+                if isinstance(step, Evict):
+                    self.ask(node, step, answer)
+                else:
+                    self.world.perform(node, step)
+            self.world.now += 0.5
 
     @rule(node=NODE, answer=st.sampled_from(sorted(ANSWERS)))
     def the_leader_dies_after_a_step_and_before_it_knows(self, node: str, answer: str) -> None:
