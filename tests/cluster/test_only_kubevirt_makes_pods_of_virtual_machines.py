@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from overbook.core.pod import convert
 from overbook.core.pod import Pod as CorePod
+from overbook.core.pod import convert
 from overbook.core.vm import is_virtual_machine_pod
 from overbook.lifecycle.vm_identity import vm_identity
 from overbook.lifecycle.yaml_text import yaml_text

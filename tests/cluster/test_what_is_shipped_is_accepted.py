@@ -3,12 +3,13 @@ from typing import Any
 
 import pytest
 
+from overbook.core.admission import ENABLED_LABEL
 from overbook.lifecycle.agent_workload import agent_workload
 from overbook.lifecycle.controller_workload import controller_workload
 from overbook.lifecycle.installation import Installation
 from overbook.lifecycle.labels import Manifest
 from overbook.lifecycle.parts import PARTS, Part
-from overbook.lifecycle.webhook_workload import ENABLED_LABEL, webhook_workload
+from overbook.lifecycle.webhook_workload import webhook_workload
 from overbook.lifecycle.yaml_text import yaml_text
 from overbook.sandbox.control_plane import ControlPlane, KubectlError
 from tests.cluster.asking import Asker
@@ -22,7 +23,9 @@ APPLY = (
 )
 
 
-@pytest.mark.parametrize("part", [part for part in PARTS if part.group not in FOREIGN], ids=lambda part: part.name)
+@pytest.mark.parametrize(
+    "part", [part for part in PARTS if part.group not in FOREIGN], ids=lambda part: part.name
+)
 def test_the_api_server_takes_it_without_a_warning(
     cluster: ControlPlane, installed: Installation, part: Part
 ) -> None:
@@ -97,4 +100,3 @@ def test_pods_of_others_wait_for_no_webhook_of_ours(
         assert admin.ask("POST", f"/api/v1/namespaces/{namespace}/pods", pod)["metadata"]["uid"]
     finally:
         cluster.kubectl("delete", "mutatingwebhookconfiguration", configuration["metadata"]["name"])
-
