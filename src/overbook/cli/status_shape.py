@@ -21,7 +21,7 @@ class Settings(ReportStruct, frozen=True):
 
 
 class Sums(ReportStruct, frozen=True):
-    """Pods together; ``guests_estimated`` of the guests are reckoned a little too large."""
+    """Pods together."""
 
     pods: int
     requests: CpuAndMemory
@@ -31,7 +31,6 @@ class Sums(ReportStruct, frozen=True):
     pods_without_cpu_limit: int
     virtual_machines: int
     guest_bytes: int
-    guests_estimated: int
 
 
 class SwapReport(ReportStruct, frozen=True):

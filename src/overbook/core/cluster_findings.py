@@ -92,7 +92,7 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Fin
             word="NoOvercommit",
             severity="Note",
             sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: defaults are in force",
-            mend="kubectl apply -f examples/overcommit.yaml",
+            mend="kubectl apply -f deploy/base/overcommit.yaml",
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:

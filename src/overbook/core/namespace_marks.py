@@ -5,10 +5,9 @@ from typing import Final
 
 import msgspec
 
+from overbook.core.admission import ENABLED_LABEL, SWITCH_ANNOTATION
 from overbook.core.swap import SWAP_ANNOTATION
 
-OVERRIDE_LABEL: Final = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
-OVERRIDE_ANNOTATION: Final = "quota.openshift.io/cluster-resource-override-enabled"
 _NO_EFFECT: Final = "this value has no effect"
 _SWAP: Final = {
     "enabled": "its Burstable pods may swap, virtual machines or not",
@@ -35,10 +34,10 @@ def marks(labels: Mapping[str, str] | None, annotations: Mapping[str, str] | Non
     found = []
     if (swap := (annotations or {}).get(SWAP_ANNOTATION)) is not None:
         found.append(Mark(SWAP_ANNOTATION, swap, _SWAP.get(swap, _NO_EFFECT)))
-    if (label := (labels or {}).get(OVERRIDE_LABEL)) is not None:
+    if (label := (labels or {}).get(ENABLED_LABEL)) is not None:
         meaning = "requests are overridden at admission" if label == "true" else _NO_EFFECT
-        found.append(Mark(OVERRIDE_LABEL, label, meaning))
-    if (switch := (annotations or {}).get(OVERRIDE_ANNOTATION)) is not None:
+        found.append(Mark(ENABLED_LABEL, label, meaning))
+    if (switch := (annotations or {}).get(SWITCH_ANNOTATION)) is not None:
         meaning = _NO_EFFECT if switch == "true" else "requests are not overridden, whatever else says so"
-        found.append(Mark(OVERRIDE_ANNOTATION, switch, meaning))
+        found.append(Mark(SWITCH_ANNOTATION, switch, meaning))
     return tuple(found)
