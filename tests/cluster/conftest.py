@@ -4,7 +4,7 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from overbook.lifecycle.installation import Installation
 from overbook.lifecycle.labels import Manifest
 from overbook.lifecycle.parts import PARTS
 from overbook.lifecycle.yaml_text import yaml_text
-from overbook.sandbox.control_plane import ControlPlane, KubectlError
+from overbook.sandbox.control_plane import COMPONENTS, ControlPlane, KubectlError
 from overbook.sandbox.errors import SandboxUnavailableError
 from tests.part_times import PartTimes
 from tests.waiting import wait_for
@@ -36,6 +36,14 @@ def breakable_cluster(
     yield from _started(request, tmp_path_factory.mktemp("breakable-cluster"))
 
 
+@pytest.fixture(scope="session")
+def bare_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """One without controllers: nodes and pods stay as they were written, however many they are."""
+    yield from _started(request, tmp_path_factory.mktemp("bare-cluster"), components=())
+
+
 @pytest.fixture
 def namespace(cluster: ControlPlane) -> Iterator[str]:
     """A namespace of the shared cluster in which pods can be made; it is deleted in the background."""
@@ -48,6 +56,11 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def installed(cluster: ControlPlane) -> Installation:
     """Overbook's custom resources, namespace, accounts, rights and policies; its pods are not started."""
+    return install(cluster)
+
+
+def install(cluster: ControlPlane) -> Installation:
+    """Install everything but what runs."""
     where = Installation()
     apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
     wait_for(lambda: _served(cluster), "the custom resources are served")
@@ -96,9 +109,11 @@ def make_namespace(cluster: ControlPlane) -> str:
     return name
 
 
-def _started(request: pytest.FixtureRequest, folder: pathlib.Path) -> Iterator[ControlPlane]:
+def _started(
+    request: pytest.FixtureRequest, folder: pathlib.Path, components: Sequence[str] = COMPONENTS
+) -> Iterator[ControlPlane]:
     try:
-        plane = ControlPlane(str(folder))
+        plane = ControlPlane(str(folder), components=components)
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise
