@@ -57,6 +57,7 @@ class HttpServer:
         except OSError as error:
             problem = f"an address that can be listened on ({error.strerror or error})"
             raise InvalidInput("--listen", self._address, problem) from error
+        log.info("listening on %s:%d", self._host or "*", self.port)
 
     @property
     def port(self) -> int:
