@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
+from overbook.sandbox.kubevirt.stand_in import KubeVirt
 from tests.part_times import PartTimes
 from tests.waiting import wait_for
 
@@ -39,6 +42,28 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
     name = make_namespace(cluster)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def hollow_nodes(cluster: ControlPlane) -> Iterator[HollowNodes]:
+    """The nodes `hollow-1` to `hollow-3`, on which pods run by saying so."""
+    nodes = HollowNodes(
+        cluster.kubeconfig, [HollowNode(f"hollow-{number}") for number in (1, 2, 3)], renew_seconds=4
+    )
+    with Background(nodes.run, "hollow nodes"):
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def kubevirt(
+    cluster: ControlPlane,
+    hollow_nodes: HollowNodes,  # noqa: ARG001 - guests need nodes to run on
+) -> Iterator[KubeVirt]:
+    """KubeVirt's stand-in, with the settings of an installation that migrates on eviction."""
+    stand_in = KubeVirt(cluster, {"evictionStrategy": "LiveMigrate"})
+    stand_in.install()
+    with Background(stand_in.run, "kubevirt"):
+        yield stand_in
 
 
 def make_namespace(cluster: ControlPlane) -> str:
