@@ -51,12 +51,23 @@ AGENT_RIGHTS: Final = (
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
     Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
+    Right(
+        why="notice that its node was made anew, or that somebody took the taint away",
+        resources=("nodes",),
+        verbs=("list", "watch"),
+    ),
     Right(why="obey a pause and the mode", group=GROUP, resources=("overcommits",), verbs=("list", "watch")),
     Right(
         why="publish its own OvercommitNode",
         group=GROUP,
         resources=("overcommitnodes",),
         verbs=("create", "patch"),
+    ),
+    Right(
+        why="follow what the controller answers there, and notice another agent",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="publish that object's status",
