@@ -8,8 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from overbook.lifecycle.installation import Installation
+from overbook.lifecycle.labels import Manifest
+from overbook.lifecycle.parts import PARTS
+from overbook.lifecycle.yaml_text import yaml_text
 from overbook.sandbox.background import Background
-from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.control_plane import ControlPlane, KubectlError
 from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
 from overbook.sandbox.kubevirt.stand_in import KubeVirt
@@ -64,6 +68,40 @@ def kubevirt(
     stand_in.install()
     with Background(stand_in.run, "kubevirt"):
         yield stand_in
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: ControlPlane) -> Installation:
+    """Overbook's custom resources, namespace, accounts, rights and policies; its pods are not started."""
+    where = Installation()
+    apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
+    wait_for(lambda: _served(cluster), "the custom resources are served")
+    apply_manifests(
+        cluster,
+        [
+            each
+            for part in PARTS
+            if part.group == "base"
+            for each in part.objects(where)
+            if each["kind"] not in {"DaemonSet", "Deployment"}
+        ],
+    )
+    return where
+
+
+def _served(cluster: ControlPlane) -> bool:
+    """Whether the API server knows our kinds; its discovery follows a definition within a second."""
+    try:
+        cluster.kubectl("get", "overcommits,overcommitnodes", "--output=name")
+    except KubectlError:
+        return False
+    return True
+
+
+def apply_manifests(cluster: ControlPlane, objects: list[Manifest]) -> None:
+    """Apply objects; a warning is an error, as it should be for what is shipped."""
+    apply = ("apply", "--server-side", "--warnings-as-errors", "--field-manager=test-installation", "-f", "-")
+    cluster.kubectl(*apply, stdin=yaml_text(objects))
 
 
 def make_namespace(cluster: ControlPlane) -> str:
