@@ -4,7 +4,7 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -25,7 +25,7 @@ def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for all tests; whoever ends a part of it asks for `breakable_cluster` instead."""
-    yield from _started(request, tmp_path_factory.mktemp("cluster"))
+    yield from started(request, tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def breakable_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for the tests of a module, to kill and start again."""
-    yield from _started(request, tmp_path_factory.mktemp("breakable-cluster"))
+    yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
 
 
 @pytest.fixture
@@ -48,26 +48,23 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def installed(cluster: ControlPlane) -> Installation:
     """Overbook's custom resources, namespace, accounts, rights and policies; its pods are not started."""
+    return install(cluster)
+
+
+def install(cluster: ControlPlane) -> Installation:
+    """Do that in any cluster."""
     where = Installation()
     apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
     wait_for(lambda: _served(cluster), "the custom resources are served")
-    apply_manifests(
-        cluster,
-        [
-            each
-            for part in PARTS
-            if part.group == "base"
-            for each in part.objects(where)
-            if each["kind"] not in {"DaemonSet", "Deployment"}
-        ],
-    )
+    base = [each for part in PARTS if part.group == "base" for each in part.objects(where)]
+    apply_manifests(cluster, [each for each in base if each["kind"] not in {"DaemonSet", "Deployment"}])
     return where
 
 
 def _served(cluster: ControlPlane) -> bool:
     """Whether the API server knows our kinds; its discovery follows a definition within a second."""
     try:
-        cluster.kubectl("get", "overcommits,overcommitnodes", "--output=name")
+        cluster.kubectl("get", "overcommits,overcommitnodes,resourceoverrides", "--output=name")
     except KubectlError:
         return False
     return True
@@ -96,9 +93,12 @@ def make_namespace(cluster: ControlPlane) -> str:
     return name
 
 
-def _started(request: pytest.FixtureRequest, folder: pathlib.Path) -> Iterator[ControlPlane]:
+def started(
+    request: pytest.FixtureRequest, folder: pathlib.Path, *, api_server_arguments: Sequence[str] = ()
+) -> Iterator[ControlPlane]:
+    """A control plane of one's own, or the reason why there is none."""
     try:
-        plane = ControlPlane(str(folder))
+        plane = ControlPlane(str(folder), api_server_arguments=api_server_arguments)
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise
