@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from overbook.lifecycle.installation import Installation
-from overbook.lifecycle.labels import Manifest
-from overbook.lifecycle.parts import PARTS
-from overbook.lifecycle.yaml_text import yaml_text
-from overbook.sandbox.control_plane import ControlPlane, KubectlError
+from overbook.sandbox.background import Background
+from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
+from overbook.sandbox.kubevirt.stand_in import KubeVirt
+from tests.cluster.installing import install
 from tests.part_times import PartTimes
 from tests.waiting import wait_for
 
@@ -51,29 +52,26 @@ def installed(cluster: ControlPlane) -> Installation:
     return install(cluster)
 
 
-def install(cluster: ControlPlane) -> Installation:
-    """Do that in any cluster."""
-    where = Installation()
-    apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
-    wait_for(lambda: _served(cluster), "the custom resources are served")
-    base = [each for part in PARTS if part.group == "base" for each in part.objects(where)]
-    apply_manifests(cluster, [each for each in base if each["kind"] not in {"DaemonSet", "Deployment"}])
-    return where
+@pytest.fixture(scope="session")
+def hollow_nodes(cluster: ControlPlane) -> Iterator[HollowNodes]:
+    """The nodes `hollow-1` to `hollow-3`, on which pods run by saying so."""
+    nodes = HollowNodes(
+        cluster.kubeconfig, [HollowNode(f"hollow-{number}") for number in (1, 2, 3)], renew_seconds=4
+    )
+    with Background(nodes.run, "hollow nodes"):
+        yield nodes
 
 
-def _served(cluster: ControlPlane) -> bool:
-    """Whether the API server knows our kinds; its discovery follows a definition within a second."""
-    try:
-        cluster.kubectl("get", "overcommits,overcommitnodes,resourceoverrides", "--output=name")
-    except KubectlError:
-        return False
-    return True
-
-
-def apply_manifests(cluster: ControlPlane, objects: list[Manifest]) -> None:
-    """Apply objects; a warning is an error, as it should be for what is shipped."""
-    apply = ("apply", "--server-side", "--warnings-as-errors", "--field-manager=test-installation", "-f", "-")
-    cluster.kubectl(*apply, stdin=yaml_text(objects))
+@pytest.fixture(scope="session")
+def kubevirt(
+    cluster: ControlPlane,
+    hollow_nodes: HollowNodes,  # noqa: ARG001 - guests need nodes to run on
+) -> Iterator[KubeVirt]:
+    """KubeVirt's stand-in, with the settings of an installation that migrates on eviction."""
+    stand_in = KubeVirt(cluster, {"evictionStrategy": "LiveMigrate"})
+    stand_in.install()
+    with Background(stand_in.run, "kubevirt"):
+        yield stand_in
 
 
 def make_namespace(cluster: ControlPlane) -> str:

@@ -18,8 +18,9 @@ from overbook.agent.settings import Settings
 from overbook.core.custom_overcommit_node import TAINT_KEY, OvercommitNodeStatus
 from overbook.lifecycle.rights import AGENT_RIGHTS, Right
 from overbook.lifecycle.yaml_text import yaml_text
-from tests.cluster.asking import MERGE, Asker
-from tests.cluster.conftest import install, started
+from tests.cluster.asker import MERGE, Asker
+from tests.cluster.conftest import started
+from tests.cluster.installing import install
 from tests.waiting import wait_for
 
 NODE = "rights"
