@@ -11,7 +11,16 @@ import msgspec
 from overbook.core.custom_overcommit import GROUP
 from overbook.core.vm import KUBEVIRT_GROUP
 from overbook.lifecycle.installation import Installation
-from overbook.lifecycle.labels import AGENT, CONTROLLER, LABELS, STATUS, WEBHOOK, Component, Manifest, metadata
+from overbook.lifecycle.labels import (
+    AGENT,
+    CONTROLLER,
+    LABELS,
+    STATUS,
+    WEBHOOK,
+    Component,
+    Manifest,
+    metadata,
+)
 
 Where = Literal["Cluster", "Installation"]
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -47,27 +56,22 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
 AGENT_RIGHTS: Final = (
     Right(why="know this node's pods", resources=("pods",), verbs=("list", "watch")),
     Right(
-        why="know them from the kubelet while the API server is away", resources=("nodes/pods",), verbs=("get",)
+        why="know them from the kubelet while the API server is away",
+        resources=("nodes/pods",),
+        verbs=("get",),
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
-    Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
     Right(
-        why="notice that its node was made anew, or that somebody took the taint away",
+        why="taint its own node and take the taint away",
         resources=("nodes",),
-        verbs=("list", "watch"),
+        verbs=("get", "list", "watch", "patch"),
     ),
     Right(why="obey a pause and the mode", group=GROUP, resources=("overcommits",), verbs=("list", "watch")),
     Right(
         why="publish its own OvercommitNode",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("create", "patch"),
-    ),
-    Right(
-        why="follow what the controller answers there, and notice another agent",
-        group=GROUP,
-        resources=("overcommitnodes",),
-        verbs=("list", "watch"),
+        verbs=("list", "watch", "create", "patch"),
     ),
     Right(
         why="publish that object's status",
@@ -80,7 +84,10 @@ AGENT_RIGHTS: Final = (
 
 CONTROLLER_RIGHTS: Final = (
     Right(
-        why="see what the agents ask for", group=GROUP, resources=("overcommitnodes",), verbs=("list", "watch")
+        why="see what the agents ask for",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="record what it does about it",
@@ -168,8 +175,8 @@ WEBHOOK_RIGHTS: Final = (
     Right(
         why="read and renew it",
         resources=("secrets",),
-        verbs=("get", "update"),
-        names=(WEBHOOK,),
+        verbs=("get", "patch"),
+        names=(f"{WEBHOOK}-tls",),
         where="Installation",
     ),
 )
@@ -210,7 +217,7 @@ def last_resort(where: Installation) -> list[Manifest]:
 
 
 def status() -> list[Manifest]:
-    """A role for people who run ``overbook status``; whom it is given to is for the cluster's owner to say."""
+    """A role for people who run ``overbook status``; the cluster's owner says who has it."""
     role = _role("ClusterRole", metadata(STATUS), STATUS_RIGHTS)
     # OpenShift's cluster-reader takes in every role with this label.
     role["metadata"]["labels"] = {**LABELS, f"{_RBAC}/aggregate-to-cluster-reader": "true"}
