@@ -1,11 +1,11 @@
 """The controller against a real API server: real evictions, real disruption budgets."""
 
 import json
-import pathlib
 from collections.abc import Iterator
 
 import pytest
 
+from overbook.lifecycle.installation import Installation
 from overbook.sandbox.control_plane import ControlPlane
 from tests.cluster import relieving
 from tests.cluster.relieving import ControllerProcess, controller, make_node, make_pod, pod_exists, report
@@ -13,11 +13,15 @@ from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
-def running(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
+def running(
+    cluster: ControlPlane,
+    installed: Installation,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ControllerProcess]:
     """One controller for all tests of this module; each has nodes of its own."""
-    relieving.install(cluster)
     relieving.configure(cluster, relief={"coolDownSeconds": 2, "perCluster": 5})
-    with controller(cluster.kubeconfig, tmp_path_factory.mktemp("controller")) as process:
+    kubeconfig = relieving.controllers_kubeconfig(cluster)
+    with controller(kubeconfig, tmp_path_factory.mktemp("controller")) as process:
         yield process
 
 

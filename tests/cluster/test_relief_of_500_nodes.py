@@ -18,9 +18,10 @@ from overbook.core.custom_overcommit_node import (
 from overbook.core.timestamp import from_timestamp, to_timestamp
 from overbook.kube.client import Client
 from overbook.kube.kinds import NODES, OVERCOMMIT_NODES, PODS
+from overbook.lifecycle.installation import Installation
 from overbook.sandbox.control_plane import ControlPlane
 from tests.cluster import relieving
-from tests.cluster.relieving import NAMESPACE, ask, controller
+from tests.cluster.relieving import ask, controller
 from tests.waiting import wait_for
 
 NODES_ASKING = 500
@@ -99,14 +100,16 @@ def crowd(cluster: ControlPlane) -> list[OvercommitNode]:
 
 
 def test_all_are_served_in_order_within_the_budget(
-    cluster: ControlPlane, namespace: str, tmp_path: pathlib.Path
+    cluster: ControlPlane,
+    installed: Installation,
+    namespace: str,
+    tmp_path: pathlib.Path,
 ) -> None:
-    relieving.install(cluster)
     relieving.configure(
         cluster, relief={"perCluster": PER_CLUSTER, "coolDownSeconds": 3600, "staleSeconds": 3600}
     )
     fill(cluster, namespace)
-    with controller(cluster.kubeconfig, tmp_path) as process:
+    with controller(relieving.controllers_kubeconfig(cluster), tmp_path) as process:
         most_bytes = 0
 
         def served() -> list[OvercommitNode]:
@@ -115,7 +118,7 @@ def test_all_are_served_in_order_within_the_budget(
             nodes = crowd(cluster)
             return nodes if all(node.status.relief and node.status.relief.outcomes for node in nodes) else []
 
-        nodes = wait_for(served, "every node was relieved", seconds=300, every_seconds=1)
+        nodes = wait_for(served, "every node was relieved", seconds=300, every_seconds=5)
         assert len(nodes) == NODES_ASKING
         decisions = json.loads(process.get("/decisions")[1])["decisions"]
         assert decisions
