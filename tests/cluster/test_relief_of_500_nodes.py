@@ -101,13 +101,11 @@ def crowd(cluster: ControlPlane) -> list[OvercommitNode]:
 
 def test_all_are_served_in_order_within_the_budget(
     cluster: ControlPlane,
-    installed: Installation,
+    installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
     namespace: str,
     tmp_path: pathlib.Path,
 ) -> None:
-    relieving.configure(
-        cluster, relief={"perCluster": PER_CLUSTER, "coolDownSeconds": 3600, "staleSeconds": 3600}
-    )
+    relieving.configure(cluster, perCluster=PER_CLUSTER, coolDownSeconds=3600, staleSeconds=3600)
     fill(cluster, namespace)
     with controller(relieving.controllers_kubeconfig(cluster), tmp_path) as process:
         most_bytes = 0
