@@ -84,8 +84,10 @@ class Leader:
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._plan_for_ever())
         finally:
-            for task in self._busy.values():
+            left = list(self._busy.values())
+            for task in left:
                 task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     def stages(self) -> Counter[str]:
         """How many nodes are in which stage."""
