@@ -15,8 +15,6 @@ from overbook.kube.reflector import MOST_STALE_ANSWERS, Reflector
 from tests.kube.scripted_server import Served, answer, chunked, serving
 from tests.running import running, until
 
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
-
 
 def node(name: str, version: int, uid: str = "") -> dict[str, Any]:
     return {"metadata": {"name": name, "uid": uid or f"uid-{name}", "resourceVersion": str(version)}}
@@ -47,7 +45,9 @@ class Scene:
         self.heads: list[str] = []
         self.told: list[tuple[str, str | None, str | None]] = []
 
-    async def script(self, served: Served, reader: Reader, writer: Writer) -> None:
+    async def script(
+        self, served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.heads = served.heads
         while True:
             await served.asked(reader)
@@ -56,12 +56,12 @@ class Scene:
             raw = self.answers.pop(0)
             writer.write(raw)
             if not raw.endswith(b"0\r\n\r\n") and b"chunked" in raw:
-                while not self.answers:
-                    await asyncio.sleep(0.01)
+                await until(lambda: self.answers, "the next answer is asked for", 3600)
                 return
 
     def on_change(self, key: str, old: Node | None, new: Node | None) -> None:
-        self.told.append((key, old and old.metadata.uid, new and new.metadata.uid))
+        before, after = (None if each is None else each.metadata.uid for each in (old, new))
+        self.told.append((key, before, after))
 
     def plays(self, condition: Callable[["Reflector[Node]"], bool]) -> "Reflector[Node]":
         async def whole() -> Reflector[Node]:

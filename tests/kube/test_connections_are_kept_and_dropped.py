@@ -10,18 +10,18 @@ from overbook.kube.errors import ApiError, ApiUnavailable
 from overbook.kube.kinds import NODES
 from overbook.kube.transport import MOST_AT_ONCE
 from tests.kube.scripted_server import Served, answer, chunked, serving
+from tests.running import until
 
 NODE = b'{"metadata":{"name":"a"}}'
-Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
 
-async def answering(served: Served, reader: Reader, writer: Writer) -> None:
+async def answering(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while True:
         await served.asked(reader)
         writer.write(answer(NODE))
 
 
-async def answering_once(served: Served, reader: Reader, writer: Writer) -> None:
+async def answering_once(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """As a server does that closes a connection when it has been idle: without a word."""
     await served.asked(reader)
     writer.write(answer(NODE))
@@ -50,7 +50,7 @@ def test_requests_at_once_and_connections_kept_are_bounded() -> None:
     async def story() -> None:
         at_once = most = 0
 
-        async def slow(served: Served, reader: Reader, writer: Writer) -> None:
+        async def slow(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             nonlocal at_once, most
             while True:
                 await served.asked(reader)
@@ -96,7 +96,7 @@ def test_writing_on_such_a_connection_is_not() -> None:
 
 
 def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
-    async def silent(served: Served, reader: Reader, _writer: Writer) -> None:
+    async def silent(served: Served, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
         await asyncio.Event().wait()
 
@@ -113,7 +113,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
 
 
 def test_a_server_that_drips_is_given_up_in_time() -> None:
-    async def dripping(served: Served, reader: Reader, writer: Writer) -> None:
+    async def dripping(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
         while True:
@@ -139,7 +139,7 @@ def test_a_server_that_drips_is_given_up_in_time() -> None:
     ],
 )
 def test_a_connection_in_doubt_is_not_used_again(raw: bytes) -> None:
-    async def odd(served: Served, reader: Reader, writer: Writer) -> None:
+    async def odd(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
         writer.write(raw)
         await served.asked(reader)
@@ -157,7 +157,7 @@ def test_a_connection_in_doubt_is_not_used_again(raw: bytes) -> None:
 
 
 def test_a_half_closed_connection_is_not_used_again() -> None:
-    async def half(served: Served, reader: Reader, writer: Writer) -> None:
+    async def half(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
         writer.write(answer(NODE))
         writer.write_eof()
@@ -176,7 +176,7 @@ def test_a_half_closed_connection_is_not_used_again() -> None:
 
 
 def test_a_body_that_is_too_large_is_not_kept() -> None:
-    async def endless(served: Served, reader: Reader, writer: Writer) -> None:
+    async def endless(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         piece = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
@@ -195,7 +195,7 @@ def test_a_body_that_is_too_large_is_not_kept() -> None:
 
 
 def test_what_the_server_says_about_coming_again() -> None:
-    async def shedding(served: Served, reader: Reader, writer: Writer) -> None:
+    async def shedding(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = b'{"kind":"Status","reason":"TooManyRequests","details":{"retryAfterSeconds":3}}'
         for raw in (
             answer(body, 429, "Retry-After: 7"),
@@ -228,7 +228,7 @@ def test_cancelling_a_request_closes_its_connection() -> None:
     async def story() -> None:
         ended = asyncio.Event()
 
-        async def silent(served: Served, reader: Reader, _writer: Writer) -> None:
+        async def silent(served: Served, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
             await served.asked(reader)
             assert await reader.read() == b""
             ended.set()
@@ -236,8 +236,7 @@ def test_cancelling_a_request_closes_its_connection() -> None:
         async with serving(silent) as served:
             client = client_of(served)
             asking = asyncio.create_task(client.get(NODES, "a"))
-            while not served.heads:
-                await asyncio.sleep(0.01)
+            await until(lambda: served.heads, "it has asked")
             asking.cancel()
             await asyncio.wait((asking,))
             async with asyncio.timeout(10):

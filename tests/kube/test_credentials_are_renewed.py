@@ -66,15 +66,16 @@ def test_a_refused_token_is_asked_for_once_more(tmp_path: Path) -> None:
             writer.write(answer(NODE) if good else answer(b"{}", 401))
 
     async def story() -> None:
-        script = f'n=$(wc -l < {tmp_path}/runs); echo "{{\\"kind\\":\\"ExecCredential\\",\\"apiVersion\\":\\"{V1}\\",'
-        script += '\\"status\\":{\\"token\\":\\"token-$n\\"}}"'
+        given = {"kind": "ExecCredential", "apiVersion": V1, "status": {"token": "token-NUMBER"}}
+        printed = json.dumps(json.dumps(given)).replace("NUMBER", "$(wc -l < runs)")
+        script = f"cd {tmp_path}; echo {printed}"
         config = plugin(tmp_path, script)
         async with serving(refusing) as served:
             client = Client(ClusterConfig(server=served.server, exec_plugin=config.exec_plugin))
             await asyncio.gather(*(client.get(NODES, "a") for _ in range(3)))
             assert runs(tmp_path) == 2
             await client.close()
-            fixed = Client(ClusterConfig(server=served.server, token="wrong"))  # noqa: S106 - a test's
+            fixed = Client(ClusterConfig(server=served.server, token="wrong"))
             before = len(served.heads)
             with pytest.raises(ApiError, match="401"):
                 await fixed.get(NODES, "a")

@@ -10,7 +10,7 @@ from overbook.core.errors import InvalidInput
 from overbook.kube.configuration import ClusterConfig, in_cluster_config, load_config, split_server
 
 PEM = "-----BEGIN CERTIFICATE-----\nc2VjcmV0\n-----END CERTIFICATE-----\n"
-SECRET = "a-secret-that-nobody-may-see"  # noqa: S105 - looked for in every message
+SECRET = "a-secret-that-nobody-may-see"
 
 
 def encoded(text: str) -> str:
@@ -102,7 +102,7 @@ def test_whichever_file_says_something_first_is_right(tmp_path: Path) -> None:
     assert (config.server, config.token) == ("https://10.0.0.1:6443", SECRET)
     assert config.ca_file == str(tmp_path / "a" / "ca.pem")
     assert load_config(None, "other", environment).token == ""
-    with pytest.raises(InvalidInput, match="KUBECONFIG: .*/none.*at least one exists"):
+    with pytest.raises(InvalidInput, match=r"KUBECONFIG: .*/none.*at least one exists"):
         load_config(None, None, {"KUBECONFIG": f"{tmp_path}/none"})
 
 
