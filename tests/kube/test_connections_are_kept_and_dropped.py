@@ -112,6 +112,30 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     asyncio.run(story())
 
 
+def test_after_a_silence_kept_connections_are_not_trusted() -> None:
+    async def falling_silent(
+        served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        number = served.connections
+        await served.asked(reader)
+        writer.write(answer(NODE))
+        if number > 2:
+            await answering(served, reader, writer)
+        await served.asked(reader)
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        async with serving(falling_silent) as served:
+            client = client_of(served, timeout_seconds=2.0)
+            await asyncio.gather(client.get(NODES, "a"), client.get(NODES, "a"))
+            with pytest.raises(ApiUnavailable, match="did not answer"):
+                await client.get(NODES, "a")
+            assert (await client.get(NODES, "a")).metadata.name == "a"
+            await client.close()
+
+    asyncio.run(story())
+
+
 def test_a_server_that_drips_is_given_up_in_time() -> None:
     async def dripping(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
