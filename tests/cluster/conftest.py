@@ -11,7 +11,8 @@ import pytest
 from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
+from overbook.sandbox.hollow_nodes import HollowNodes
+from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubevirt.stand_in import KubeVirt
 from tests.part_times import PartTimes
 from tests.waiting import wait_for
