@@ -4,16 +4,18 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from overbook.lifecycle.installation import Installation
 from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.hollow_nodes import HollowNodes
 from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubevirt.stand_in import KubeVirt
+from tests.cluster.installing import install
 from tests.part_times import PartTimes
 from tests.waiting import wait_for
 
@@ -25,7 +27,7 @@ def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for all tests; whoever ends a part of it asks for `breakable_cluster` instead."""
-    yield from _started(request, tmp_path_factory.mktemp("cluster"))
+    yield from started(request, tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def breakable_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for the tests of a module, to kill and start again."""
-    yield from _started(request, tmp_path_factory.mktemp("breakable-cluster"))
+    yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
 
 
 @pytest.fixture
@@ -43,6 +45,12 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
     name = make_namespace(cluster)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: ControlPlane) -> Installation:
+    """Overbook's custom resources, namespace, accounts, rights and policies; its pods are not started."""
+    return install(cluster)
 
 
 @pytest.fixture(scope="session")
@@ -84,9 +92,12 @@ def make_namespace(cluster: ControlPlane) -> str:
     return name
 
 
-def _started(request: pytest.FixtureRequest, folder: pathlib.Path) -> Iterator[ControlPlane]:
+def started(
+    request: pytest.FixtureRequest, folder: pathlib.Path, *, api_server_arguments: Sequence[str] = ()
+) -> Iterator[ControlPlane]:
+    """A control plane of one's own, or the reason why there is none."""
     try:
-        plane = ControlPlane(str(folder))
+        plane = ControlPlane(str(folder), api_server_arguments=api_server_arguments)
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise
