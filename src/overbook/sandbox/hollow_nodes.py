@@ -7,7 +7,7 @@ running, and finish their deletion. Nothing runs. A thousand of them cost little
 import asyncio
 import itertools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from overbook.kube.client import Client
@@ -30,7 +30,7 @@ from overbook.sandbox.work_queue import WorkQueue
 
 LEASE_NAMESPACE: Final = "kube-node-lease"
 LEASE_SECONDS: Final = 40
-RENEW_SECONDS: Final = 15.0
+RENEW_SECONDS: Final = 20.0
 
 
 class HollowNodes:
@@ -58,11 +58,12 @@ class HollowNodes:
         self._renew_seconds = renew_seconds
         self._client = client
         self._nodes = {node.name: node for node in nodes}
+        self._workers = workers
         self._numbers = itertools.count(1)
         self._ending: dict[str, float] = {}
         self._pods_queue = WorkQueue(workers)
         self._nodes_queue = WorkQueue(workers)
-        self._leases = WorkQueue(2)
+        self._leases = WorkQueue(workers)
         self._pods = Reflector(client, PODS, field_selector="spec.nodeName!=", on_change=self._pod_changed)
         self._objects = Reflector(client, NODES, on_change=self._node_changed)
 
@@ -73,8 +74,10 @@ class HollowNodes:
             ready: Called once all nodes are registered.
         """
         try:
-            for node in self._nodes.values():
-                await self._register(node)
+            unregistered = iter(self._nodes.values())
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._register(unregistered))
             await self._play(ready)
         finally:
             await self._client.close()
@@ -93,12 +96,13 @@ class HollowNodes:
             await self._pods.wait_synced()
             ready()
 
-    async def _register(self, node: HollowNode) -> None:
-        try:
-            await self._client.create(NODES, manifest(node))
-        except ApiError as error:
-            if error.status != 409:  # there from an earlier run
-                raise
+    async def _register(self, nodes: Iterator[HollowNode]) -> None:
+        for node in nodes:
+            try:
+                await self._client.create(NODES, manifest(node))
+            except ApiError as error:
+                if error.status != 409:  # there from an earlier run
+                    raise
 
     def _node_changed(self, name: str, _old: Node | None, new: Node | None) -> None:
         if new is not None and name in self._nodes and not is_ready(new):

@@ -146,7 +146,13 @@ def _running(pod: HollowPod, number: int, *, is_open: bool) -> dict[str, Any]:
 
 
 def _condition(name: str, *, holds: bool) -> dict[str, str]:
-    return {"type": name, "status": str(holds), "reason": "HollowNode", "lastTransitionTime": now()}
+    return {
+        "type": name,
+        "status": str(holds),
+        "reason": "HollowNode",
+        "message": "a hollow node says so",
+        "lastTransitionTime": now(),
+    }
 
 
 def is_ready(node: Node) -> bool:
