@@ -12,7 +12,8 @@ from overbook.lifecycle.installation import Installation
 from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
+from overbook.sandbox.hollow_nodes import HollowNodes
+from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubevirt.stand_in import KubeVirt
 from tests.cluster.installing import install
 from tests.part_times import PartTimes
