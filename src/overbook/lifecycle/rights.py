@@ -84,10 +84,16 @@ AGENT_RIGHTS: Final = (
 
 CONTROLLER_RIGHTS: Final = (
     Right(
-        why="see what the agents ask for",
+        why="see what the agents ask for, and what stands there after a conflict",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("list", "watch"),
+        verbs=("get", "list", "watch"),
+    ),
+    Right(
+        why="remove the object of a node that is no more",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("delete",),
     ),
     Right(
         why="record what it does about it",
@@ -98,16 +104,22 @@ CONTROLLER_RIGHTS: Final = (
     Right(
         why="know budgets, mode and pause", group=GROUP, resources=("overcommits",), verbs=("list", "watch")
     ),
-    Right(why="know destinations", resources=("nodes",), verbs=("list", "watch")),
+    Right(why="know destinations", resources=("nodes",), verbs=("get", "list", "watch")),
     Right(why="take away taints of nodes whose agent is gone", resources=("nodes",), verbs=("patch",)),
     Right(why="set the condition OvercommitPressure", resources=("nodes/status",), verbs=("patch",)),
     Right(why="look at a candidate before it is asked", resources=("pods",), verbs=("get",)),
     Right(why="ask a guest to go", resources=("pods/eviction",), verbs=("create",)),
     Right(
-        why="know a guest's eviction strategy and follow its migration",
+        why="know a guest's eviction strategy and where it runs",
         group=KUBEVIRT_GROUP,
-        resources=("virtualmachineinstances", "virtualmachineinstancemigrations"),
-        verbs=("get", "list", "watch"),
+        resources=("virtualmachineinstances",),
+        verbs=("get",),
+    ),
+    Right(
+        why="follow its migration, and count those of others",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstancemigrations",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="respect KubeVirt's migration limits",
