@@ -48,6 +48,11 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def installed(cluster: ControlPlane) -> Installation:
     """Overbook's custom resources, namespace, accounts, rights and policies; its pods are not started."""
+    return install(cluster)
+
+
+def install(cluster: ControlPlane) -> Installation:
+    """As `installed`, for a cluster of a test's own."""
     where = Installation()
     apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
     wait_for(lambda: _served(cluster), "the custom resources are served")

@@ -180,6 +180,12 @@ class Agent:
             return "neither the API server nor the kubelet has told this node's pods yet"
         return ""
 
+    @property
+    def health(self) -> str:
+        """What is to be said of an agent that is healthy."""
+        attended = self.cluster is None or self.cluster.bridge.attended
+        return "ok" if attended else "ok; the thread for the API starts anew"
+
     def healthy(self) -> bool:
         """Whether a tick succeeded lately."""
         last = self._last_good_tick

@@ -11,7 +11,16 @@ import msgspec
 from overbook.core.custom_overcommit import GROUP
 from overbook.core.vm import KUBEVIRT_GROUP
 from overbook.lifecycle.installation import Installation
-from overbook.lifecycle.labels import AGENT, CONTROLLER, LABELS, STATUS, WEBHOOK, Component, Manifest, metadata
+from overbook.lifecycle.labels import (
+    AGENT,
+    CONTROLLER,
+    LABELS,
+    STATUS,
+    WEBHOOK,
+    Component,
+    Manifest,
+    metadata,
+)
 
 Where = Literal["Cluster", "Installation"]
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -47,7 +56,9 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
 AGENT_RIGHTS: Final = (
     Right(why="know this node's pods", resources=("pods",), verbs=("list", "watch")),
     Right(
-        why="know them from the kubelet while the API server is away", resources=("nodes/pods",), verbs=("get",)
+        why="know them from the kubelet while the API server is away",
+        resources=("nodes/pods",),
+        verbs=("get",),
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
     Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
@@ -80,7 +91,10 @@ AGENT_RIGHTS: Final = (
 
 CONTROLLER_RIGHTS: Final = (
     Right(
-        why="see what the agents ask for", group=GROUP, resources=("overcommitnodes",), verbs=("list", "watch")
+        why="see what the agents ask for",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="record what it does about it",

@@ -109,7 +109,12 @@ def _configuration(where: Installation) -> Manifest:
                 "admissionReviewVersions": ["v1"],
                 # Without a caBundle: the webhook writes its own, and no update of this file takes it away.
                 "clientConfig": {
-                    "service": {"name": WEBHOOK, "namespace": where.namespace, "path": "/override", "port": 443}
+                    "service": {
+                        "name": WEBHOOK,
+                        "namespace": where.namespace,
+                        "path": "/override",
+                        "port": 443,
+                    }
                 },
                 "rules": [
                     {
