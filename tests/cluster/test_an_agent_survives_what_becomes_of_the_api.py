@@ -12,8 +12,9 @@ from overbook.lifecycle.installation import Installation
 from overbook.sandbox.control_plane import ControlPlane
 from tests.agent.fake_node import MI
 from tests.cluster.agents import QUICK, Cluster, Worker, lasts
-from tests.cluster.conftest import install, make_namespace
+from tests.cluster.conftest import make_namespace
 from tests.cluster.faulty_proxy import EVER, FaultyProxy
+from tests.cluster.installing import install
 from tests.waiting import wait_for
 
 _numbers = itertools.count(1)

@@ -14,8 +14,8 @@ from overbook.lifecycle.custom_resources import overcommit_nodes
 from overbook.lifecycle.installation import Installation
 from overbook.lifecycle.labels import Manifest
 from overbook.sandbox.control_plane import ControlPlane, KubectlError
-from tests.cluster.asking import MERGE, Asker
-from tests.cluster.conftest import apply_manifests
+from tests.cluster.asker import MERGE, Asker
+from tests.cluster.installing import apply_manifests
 from tests.lifecycle.a_full_node import full_node, full_status
 from tests.waiting import wait_for
 
@@ -48,7 +48,8 @@ def wished(admin: Asker, name: str = "cluster", **spec: Any) -> str:
 
 def test_what_is_not_said_is_what_the_struct_has(admin: Asker) -> None:
     admin.ask("DELETE", f"{OVERCOMMITS}/cluster")
-    for spec in ({}, {"spec": {}}, {"spec": {"relief": {}}}):
+    specs: tuple[dict[str, Any], ...] = ({}, {"spec": {}}, {"spec": {"relief": {}}})
+    for spec in specs:
         obj = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": "cluster"}, **spec}
         answer = admin.ask("POST", OVERCOMMITS, obj, dryRun="All")
         stored = answer["spec"]
@@ -98,9 +99,10 @@ def test_a_full_status_comes_back_as_it_was(admin: Asker, node: str) -> None:
     status = full_status()
     answer = admin.ask("PATCH", f"{node}/status", {"status": status}, MERGE)
     assert answer["status"] == status
-    assert msgspec.convert(answer, OvercommitNode).status == msgspec.convert(
-        {"metadata": {}, "status": status}, OvercommitNode
-    ).status
+    assert (
+        msgspec.convert(answer, OvercommitNode).status
+        == msgspec.convert({"metadata": {}, "status": status}, OvercommitNode).status
+    )
 
 
 def test_lists_are_bounded(admin: Asker, node: str) -> None:

@@ -28,7 +28,11 @@ HASH = "0123456789abcdef0123456789abcdef"
 
 
 def pod(
-    request: str = "256Mi", limit: str | None = None, *, virtual: bool = False, **annotations: str
+    request: str = "256Mi",
+    limit: str | None = None,
+    *,
+    virtual: bool = False,
+    annotations: dict[str, str] | None = None,
 ) -> CorePod:
     owner = {
         "apiVersion": "kubevirt.io/v1",
@@ -42,7 +46,7 @@ def pod(
             "metadata": {
                 "name": "p",
                 "uid": "u",
-                "annotations": annotations,
+                "annotations": annotations or {},
                 "ownerReferences": [owner] if virtual else [],
             },
             "spec": {"containers": [{"name": "compute", "resources": resources}]},
@@ -53,23 +57,23 @@ def pod(
 
 
 def test_a_static_pods_cgroup_has_the_hash_that_its_mirror_shows() -> None:
-    mirror = pod(**{MIRROR_ANNOTATION: HASH, HASH_ANNOTATION: HASH})
+    mirror = pod(annotations={MIRROR_ANNOTATION: HASH, HASH_ANNOTATION: HASH})
     assert mirror.cgroup_uid == HASH
     assert pod().cgroup_uid == "u"
 
 
 @pytest.mark.parametrize("written", ["0e3bd3b4-5b0c-4e0a-8f66-3a2a5d0d1e4f", "", "x" * 32, HASH[:31]])
 def test_what_is_no_hash_names_no_other_pod(written: str) -> None:
-    assert pod(**{MIRROR_ANNOTATION: "x", HASH_ANNOTATION: written}).cgroup_uid == "u"
+    assert pod(annotations={MIRROR_ANNOTATION: "x", HASH_ANNOTATION: written}).cgroup_uid == "u"
 
 
 def test_the_hash_of_a_pod_that_is_no_mirror_means_nothing() -> None:
-    assert pod(**{HASH_ANNOTATION: HASH}).cgroup_uid == "u"
+    assert pod(annotations={HASH_ANNOTATION: HASH}).cgroup_uid == "u"
 
 
 def test_a_guest_was_promised_what_it_sees_and_others_their_limit_or_request() -> None:
     overhead = {"kubevirt.io/memory-overhead-bytes": str(64 * MI)}
-    assert promise_bytes(pod("1088Mi", virtual=True, **overhead), 150) == 1536 * MI
+    assert promise_bytes(pod("1088Mi", virtual=True, annotations=overhead), 150) == 1536 * MI
     assert promise_bytes(pod("1Gi", virtual=True), 150) == 1536 * MI
     assert promise_bytes(pod("1Gi", "1Gi", virtual=True), 150) == GI
     assert promise_bytes(pod("1Gi", "2Gi"), 150) == 2 * GI

@@ -40,6 +40,5 @@ def _full(declared: inspect.Type) -> Any:
     if isinstance(declared, inspect.VarTupleType):
         return [_full(declared.item_type)]
     if isinstance(declared, inspect.LiteralType):
-        return sorted(map(str, declared.values))[0]
+        return min(map(str, declared.values))
     return _EXAMPLES[type(declared)]
-

@@ -52,7 +52,19 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
 
 
 def test_a_field_that_an_older_version_does_not_write_is_its_default() -> None:
-    needed = {"uid", "namespace", "name", "id", "decidedAt", "at", "action", "sentence", "word", "type", "status"}
+    needed = {
+        "uid",
+        "namespace",
+        "name",
+        "id",
+        "decidedAt",
+        "at",
+        "action",
+        "sentence",
+        "word",
+        "type",
+        "status",
+    }
     needed |= {"lastTransitionTime", "reason", "label", "message", "requestId", "victim", "outcome"}
     needed |= {"startedAt", "finishedAt"}
     older = full_node()

@@ -109,6 +109,7 @@ class Agent:
 
     def _tick(self, now: float, wall: float) -> Decision | None:
         self._listen()
+        self.guests.look()
         sample = self.collector.collect(now, wall, self.guests.source.pods)
         node = sample.node
         if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0) and self._recorder:

@@ -1,1 +1,1 @@
-"""What Overbook is in a cluster: its custom resources, rights, policies and workloads, as data and as files."""
+"""What Overbook is in a cluster: custom resources, rights, policies and workloads, as data and as files."""

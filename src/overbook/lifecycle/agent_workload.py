@@ -16,6 +16,7 @@ from overbook.lifecycle.pod_parts import (
 from overbook.lifecycle.yaml_text import yaml_text
 
 PORT: Final = 9713
+KUBELET_PORT: Final = 10250
 HOST: Final = "/host"
 CAPABILITIES: Final = (
     "IPC_LOCK",  # keeps its own memory out of swap
@@ -84,12 +85,16 @@ def _container(where: Installation) -> Manifest:
     return {
         "name": "agent",
         "image": where.image_of("agent"),
-        "args": ["agent", "--config=/etc/overbook/agent.yaml", f"--fsroot={HOST}", f"--listen=:{PORT}"],
+        "args": [
+            "agent",
+            "--config=/etc/overbook/agent.yaml",
+            f"--fsroot={HOST}",
+            f"--listen=:{PORT}",
+            f"--kubelet=https://$(HOST_IP):{KUBELET_PORT}",
+        ],
         "env": [
             from_field("NODE_NAME", "spec.nodeName"),
             from_field("HOST_IP", "status.hostIP"),
-            from_field("POD_NAME", "metadata.name"),
-            from_field("POD_NAMESPACE", "metadata.namespace"),
             from_field("POD_UID", "metadata.uid"),
         ],
         "ports": [{"name": "metrics", "containerPort": PORT}],

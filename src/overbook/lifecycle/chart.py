@@ -1,4 +1,4 @@
-"""The templates of the Helm chart: the same objects, with the chart's values where an installation may differ.
+"""The templates of the Helm chart: the same objects, with its values where an installation may differ.
 
 ``Chart.yaml`` and ``values.yaml`` are written by hand.
 """

@@ -16,12 +16,15 @@ from overbook.core.custom_overcommit_node import (
     ReliefRecord,
     ReliefRequest,
 )
+from overbook.core.custom_resource_override import ResourceOverride, ResourceOverrideSpec
+from overbook.core.label_selector import LabelRequirement, LabelSelector
 from overbook.core.override_rules import OverridePolicy
 from overbook.lifecycle.docstrings import summary
 from overbook.lifecycle.labels import LABELS, Manifest
 from overbook.lifecycle.schema import Limits, Schema, schema_of
 
 _MOST_CONDITIONS: Final = 8
+_MOST_REQUIREMENTS: Final = 64
 _MOST_PERCENT: Final = 1_000_000
 LIMITS: Final = Limits(
     most_items={
@@ -31,6 +34,8 @@ LIMITS: Final = Limits(
         (OvercommitNodeStatus, "conditions"): _MOST_CONDITIONS,
         (ReliefRecord, "refusals"): MOST_REFUSALS,
         (ReliefRecord, "outcomes"): MOST_OUTCOMES,
+        (LabelSelector, "match_expressions"): _MOST_REQUIREMENTS,
+        (LabelRequirement, "values"): _MOST_REQUIREMENTS,
     },
     # As override_rules.check has them, with better words than a decoder's: it stays the one that refuses.
     bounds={
@@ -44,7 +49,7 @@ LIMITS: Final = Limits(
 
 def definitions() -> list[Manifest]:
     """All of them."""
-    return [overcommits(), overcommit_nodes()]
+    return [overcommits(), overcommit_nodes(), resource_overrides()]
 
 
 def overcommits() -> Manifest:
@@ -81,6 +86,20 @@ def overcommit_nodes() -> Manifest:
         _column("Version", "string", ".status.agentVersion", priority=1),
     ]
     return _definition("OvercommitNode", "overcommitnodes", "Cluster", root, columns, {"status": {}})
+
+
+def resource_overrides() -> Manifest:
+    """``ResourceOverride``: written by people, for pods of one namespace."""
+    schema = schema_of(ResourceOverrideSpec, LIMITS, written_by_people=True)
+    percentages = ".spec.podResourceOverride"
+    columns = [
+        _column("Memory %", "integer", f"{percentages}.memoryRequestToLimitPercent"),
+        _column("CPU %", "integer", f"{percentages}.cpuRequestToLimitPercent"),
+        _column("Mode", "string", f"{percentages}.mode"),
+        _column("Age", "date", ".metadata.creationTimestamp"),
+    ]
+    root = _root(ResourceOverride, "spec", schema)
+    return _definition("ResourceOverride", "resourceoverrides", "Namespaced", root, columns, {})
 
 
 def _root(kind: type[msgspec.Struct], part: str, schema: Schema) -> Schema:

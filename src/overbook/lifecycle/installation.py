@@ -8,11 +8,6 @@ from overbook import __version__
 from overbook.lifecycle.labels import Component
 
 IMAGE: Final = "ghcr.io/overbook/overbook"
-KUBEVIRT_CONTROLLERS: Final = (
-    "system:serviceaccount:kubevirt:kubevirt-controller",
-    "system:serviceaccount:openshift-cnv:kubevirt-controller",
-)
-"""Who makes the pods of virtual machines: in KubeVirt's own installation, and in OpenShift Virtualization's."""
 
 
 def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
@@ -28,8 +23,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         namespace: where the workloads are.
         image: repository; a component's image is ``IMAGE-COMPONENT:TAG``.
         tag: the images' tag.
-        overcommit: spec of the ``Overcommit`` that is installed. It begins by observing, and says no more than
-            it has to: what it does not say, its owner can set and no later installation takes back.
+        overcommit: spec of the ``Overcommit`` that is installed. It begins by observing, and says no more
+            than it has to: what it does not say, its owner can set and no later installation takes back.
         agent_configuration: YAML: fields of the agent's configuration file that are not their defaults.
         agent_resources: requests and limits.
         agent_tolerations: every taint, since a node in trouble is the one that needs its agent.

@@ -31,10 +31,11 @@ def monitoring(where: Installation) -> list[Manifest]:
 
 
 def _alerts() -> list[dict[str, Any]]:
+    misses = f'apiserver_admission_webhook_fail_open_count{{name="{ADMISSION_NAME}"}}'
     return [
         {
             "alert": "OverbookOverrideMissed",
-            "expr": f'sum(increase(apiserver_admission_webhook_fail_open_count{{name="{ADMISSION_NAME}"}}[10m])) > 0',
+            "expr": f"sum(increase({misses}[10m])) > 0",
             "for": "10m",
             "labels": {"severity": "warning"},
             "annotations": {

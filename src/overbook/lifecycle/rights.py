@@ -61,24 +61,17 @@ AGENT_RIGHTS: Final = (
         verbs=("get",),
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
-    Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
     Right(
-        why="notice that its node was made anew, or that somebody took the taint away",
+        why="taint its own node and take the taint away",
         resources=("nodes",),
-        verbs=("list", "watch"),
+        verbs=("get", "list", "watch", "patch"),
     ),
     Right(why="obey a pause and the mode", group=GROUP, resources=("overcommits",), verbs=("list", "watch")),
     Right(
         why="publish its own OvercommitNode",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("create", "patch"),
-    ),
-    Right(
-        why="follow what the controller answers there, and notice another agent",
-        group=GROUP,
-        resources=("overcommitnodes",),
-        verbs=("list", "watch"),
+        verbs=("list", "watch", "create", "patch"),
     ),
     Right(
         why="publish that object's status",
@@ -182,20 +175,35 @@ WEBHOOK_RIGHTS: Final = (
     Right(
         why="read and renew it",
         resources=("secrets",),
-        verbs=("get", "update"),
-        names=(WEBHOOK,),
+        verbs=("get", "patch"),
+        names=(f"{WEBHOOK}-tls",),
         where="Installation",
     ),
 )
 
 STATUS_RIGHTS: Final = (
     Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
-    Right(why="show projects", resources=("namespaces",), verbs=("get", "list", "watch")),
+    Right(why="show a project's switches", resources=("namespaces",), verbs=("get",)),
+    Right(why="show what happened to a pod", resources=("events",), verbs=("list",)),
     Right(
         why="show what Overbook knows",
         group=GROUP,
-        resources=("overcommits", "overcommitnodes"),
-        verbs=("get", "list", "watch"),
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
+    ),
+    Right(why="the cluster's percentage", group=GROUP, resources=("overcommits",), verbs=("get",)),
+    Right(
+        why="see whether a controller leads",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("get",),
+        names=(CONTROLLER,),
+    ),
+    Right(
+        why="compare KubeVirt's percentage, and tell guests that would be restarted",
+        group="kubevirt.io",
+        resources=("kubevirts", "virtualmachineinstances"),
+        verbs=("list",),
     ),
 )
 
@@ -224,7 +232,7 @@ def last_resort(where: Installation) -> list[Manifest]:
 
 
 def status() -> list[Manifest]:
-    """A role for people who run ``overbook status``; whom it is given to is for the cluster's owner to say."""
+    """A role for people who run ``overbook status``; the cluster's owner says who has it."""
     role = _role("ClusterRole", metadata(STATUS), STATUS_RIGHTS)
     # OpenShift's cluster-reader takes in every role with this label.
     role["metadata"]["labels"] = {**LABELS, f"{_RBAC}/aggregate-to-cluster-reader": "true"}

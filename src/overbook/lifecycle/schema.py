@@ -79,7 +79,7 @@ class _Writer:
         if self._strict:
             if place in self._limits.bounds:
                 schema["minimum"], schema["maximum"] = self._limits.bounds[place]
-            if field.default is not msgspec.NODEFAULT and field.default is not None:
+            if field.default not in (msgspec.NODEFAULT, None, ""):
                 schema["default"] = _default(field.default)
         return dict(sorted(schema.items(), key=lambda entry: _ORDER.index(entry[0])))
 
@@ -102,18 +102,16 @@ class _Writer:
         if isinstance(declared, inspect.DictType) and isinstance(declared.key_type, inspect.StrType):
             return {"type": "object", "additionalProperties": self._type(declared.value_type, place)}
         if isinstance(declared, inspect.IntType):
-            schema: Schema = {"type": "integer", "format": "int64"}
-            if self._strict:
-                schema |= {
-                    word: value
-                    for word, value in (("minimum", declared.ge), ("maximum", declared.le))
-                    if value is not None
-                }
-            return schema
+            return self._integer(declared)
         for known, name in _PLAIN.items():
             if isinstance(declared, known):
                 return {"type": name}
         raise TypeError(f"{place[0].__name__}.{place[1]}: no schema stands for {declared}")
+
+    def _integer(self, declared: inspect.IntType) -> Schema:
+        schema: Schema = {"type": "integer", "format": "int64"}
+        bounds = (("minimum", declared.ge), ("maximum", declared.le)) if self._strict else ()
+        return schema | {word: value for word, value in bounds if value is not None}
 
 
 def _declaring(kind: type, name: str) -> type:

@@ -6,8 +6,7 @@ swap. Without this policy, whoever may create pods may write that owner.
 
 from typing import Final
 
-from overbook.core.vm import INSTANCE_KIND, KUBEVIRT_GROUP
-from overbook.lifecycle.installation import KUBEVIRT_CONTROLLERS
+from overbook.core.vm import INSTANCE_KIND, KUBEVIRT_CONTROLLERS, KUBEVIRT_GROUP
 from overbook.lifecycle.labels import Manifest, metadata
 from overbook.lifecycle.policy import Validation, policy
 
@@ -38,8 +37,8 @@ def vm_identity() -> list[Manifest]:
         [
             Validation(
                 "request.userInfo.username in variables.controllers",
-                f"'only KubeVirt (' + variables.controllers.join(', ') + ') makes pods of a {INSTANCE_KIND}, not '"
-                " + request.userInfo.username",
+                "'only KubeVirt (' + variables.controllers.join(', ')"
+                f" + ') makes pods of a {INSTANCE_KIND}, not ' + request.userInfo.username",
             )
         ],
     )

@@ -1,11 +1,13 @@
 """The admission webhook: two replicas, a service, and when the API server asks them.
 
-It fails open: a pod whose override is missed is scheduled by what its developer asked for, which is how it was
-before; a pod that cannot be created is an outage. Misses are counted by the API server, and alerted on.
+It fails open. A pod whose override is missed is scheduled by what its developer asked for, as before; a pod
+that cannot be created is an outage. The API server counts what was missed, and an alert looks at that.
 """
 
 from typing import Any, Final
 
+from overbook.core.admission import ENABLED_LABEL
+from overbook.core.pod import MIRROR_ANNOTATION
 from overbook.lifecycle.installation import Installation
 from overbook.lifecycle.labels import PART_OF, WEBHOOK, Manifest, metadata, selector
 from overbook.lifecycle.pod_parts import (
@@ -13,7 +15,6 @@ from overbook.lifecycle.pod_parts import (
     UNPRIVILEGED,
     apart,
     disruption_budget,
-    from_field,
     ingress,
     probe,
     template,
@@ -24,7 +25,6 @@ from overbook.lifecycle.pod_parts import (
 PORT: Final = 8443
 METRICS_PORT: Final = 9715
 ADMISSION_NAME: Final = "override.overbook.dev"
-ENABLED_LABEL: Final = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
 _SYSTEM_NAMESPACES: Final = ("kube-node-lease", "kube-public", "kube-system")
 _TIMEOUT_SECONDS: Final = 2
 
@@ -53,11 +53,7 @@ def _deployment(where: Installation) -> Manifest:
             {
                 "name": "webhook",
                 "image": where.image_of("webhook"),
-                "args": ["webhook", f"--port={PORT}"],
-                "env": [
-                    from_field("POD_NAME", "metadata.name"),
-                    from_field("POD_NAMESPACE", "metadata.namespace"),
-                ],
+                "args": ["webhook", "--self-signed", f"--namespace={where.namespace}"],
                 "ports": [
                     {"name": "admission", "containerPort": PORT},
                     {"name": "metrics", "containerPort": METRICS_PORT},
@@ -147,7 +143,7 @@ def _configuration(where: Installation) -> Manifest:
                     },
                     {
                         "name": "no-mirror-pod",
-                        "expression": "!('kubernetes.io/config.mirror' in object.metadata.?annotations.orValue({}))",
+                        "expression": f"!('{MIRROR_ANNOTATION}' in object.metadata.?annotations.orValue({{}}))",
                     },
                     {
                         "name": "no-pod-of-overbook",
