@@ -31,7 +31,9 @@ HERE = ("big", "small")
 
 
 def relief(last_resort: LocalRelief | None = None) -> ApiRelief:
-    return ApiRelief("me", lambda _: "now", calm_seconds=30.0, grace_seconds=1.0, last_resort=last_resort)
+    return ApiRelief(
+        "me", lambda _: "now", rank="culprit", calm_seconds=30.0, grace_seconds=1.0, last_resort=last_resort
+    )
 
 
 def situation(

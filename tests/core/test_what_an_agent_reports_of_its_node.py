@@ -106,7 +106,7 @@ def test_what_is_asked_for_has_the_numbers_of_the_decision_and_is_bounded() -> N
         for n in range(40)
     )
     decision = Decision(3, 0.0, (STALL,), "relieve", "x" * 3000, victim=ranked[1], candidates=ranked)
-    request = relief_request("i-3", "2026-01-01T00:00:00Z", decision)
+    request = relief_request("i-3", "2026-01-01T00:00:00Z", decision, "original")
     assert len(request.candidates) == MOST_CANDIDATES
     assert len(request.sentence) == LONGEST_SENTENCE
     first = request.candidates[1]
@@ -118,7 +118,7 @@ def test_what_is_asked_for_has_the_numbers_of_the_decision_and_is_bounded() -> N
     )
     assert (first.blame, first.virtual_machine, first.excluded) == (0.75, True, "")
     assert request.candidates[0].excluded == "critical"
-    assert request.rule == "stall"
+    assert (request.rule, request.rank) == ("stall", "original")
     assert shortened("short") == "short"
 
 
