@@ -1,4 +1,4 @@
-"""From a decision of the engine to what is asked of the controller."""
+"""From a decision of the engine to what is asked of the controller, and back: when a relief is over."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,27 +7,32 @@ from overbook.core.candidate import Candidate
 from overbook.core.custom_overcommit_node import (
     MOST_CANDIDATES,
     ReliefCandidate,
+    ReliefOutcome,
+    ReliefRecord,
     ReliefRequest,
 )
 from overbook.core.decision import Decision
+from overbook.core.relief_record import IN_FLIGHT, LEFT
 
 LONGEST_SENTENCE: Final = 1024
 """Characters, of what is written into an object that everybody reads."""
 
 
-def relief_request(request_id: str, decided_at: str, decision: Decision) -> ReliefRequest:
+def relief_request(request_id: str, decided_at: str, decision: Decision, rank: str) -> ReliefRequest:
     """What is asked for by a decision to relieve the node.
 
     Args:
         request_id: one for each pressure.
         decided_at: when, RFC 3339.
         decision: the decision.
+        rank: the ruleset's.
     """
     return ReliefRequest(
         id=request_id,
         decided_at=decided_at,
         rule=decision.findings[0].rule if decision.findings else "",
         sentence=shortened(decision.sentence),
+        rank=rank,
         candidates=relief_candidates(decision.candidates),
     )
 
@@ -40,6 +45,19 @@ def relief_candidates(ranked: Sequence[Candidate]) -> tuple[ReliefCandidate, ...
 def shortened(sentence: str) -> str:
     """At most :data:`LONGEST_SENTENCE` characters of a sentence."""
     return sentence if len(sentence) <= LONGEST_SENTENCE else sentence[: LONGEST_SENTENCE - 1] + "…"
+
+
+def in_flight(record: ReliefRecord | None) -> bool:
+    """Whether a guest of the node may be on its way, as the controller wrote it down."""
+    return record is not None and record.stage in IN_FLIGHT
+
+
+def outcome_of(record: ReliefRecord | None, request_id: str) -> ReliefOutcome | None:
+    """With what a request was answered; ``None``: nobody has left for it yet."""
+    for outcome in record.outcomes if record is not None else ():
+        if outcome.request_id == request_id and outcome.outcome in LEFT:
+            return outcome
+    return None
 
 
 def _relief_candidate(candidate: Candidate) -> ReliefCandidate:
