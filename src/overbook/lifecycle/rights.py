@@ -61,17 +61,24 @@ AGENT_RIGHTS: Final = (
         verbs=("get",),
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
+    Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
     Right(
-        why="taint its own node and take the taint away",
+        why="notice that its node was made anew, or that somebody took the taint away",
         resources=("nodes",),
-        verbs=("get", "list", "watch", "patch"),
+        verbs=("list", "watch"),
     ),
     Right(why="obey a pause and the mode", group=GROUP, resources=("overcommits",), verbs=("list", "watch")),
     Right(
         why="publish its own OvercommitNode",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("list", "watch", "create", "patch"),
+        verbs=("create", "patch"),
+    ),
+    Right(
+        why="follow what the controller answers there, and notice another agent",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="publish that object's status",
