@@ -21,7 +21,7 @@ from overbook.kernel.testing import container_files, container_path, make_cgroup
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.kubeconfig import write_kubeconfig
 from tests.agent.fake_node import GI, MI, FakeNode
-from tests.cluster.asking import MERGE, Asker
+from tests.cluster.asker import MERGE, Asker
 from tests.waiting import wait_for
 
 NODES: Final = "/api/v1/nodes"

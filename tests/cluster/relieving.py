@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from overbook.core.custom_overcommit import API_VERSION, GROUP, VERSION
+from overbook.core.custom_overcommit import API_VERSION
 from overbook.core.custom_overcommit_node import (
     AGENT_MANAGER,
     OvercommitNode,
@@ -31,7 +31,6 @@ from overbook.sandbox.control_plane import ControlPlane
 from tests.waiting import wait_for
 
 T = TypeVar("T")
-NAMESPACE = "overbook"
 READY = {"type": "Ready", "status": "True", "reason": "Test", "message": "", "lastHeartbeatTime": None}
 
 
@@ -48,44 +47,10 @@ def ask(cluster: ControlPlane, question: Callable[[Client], Awaitable[T]]) -> T:
     return asyncio.run(with_client())
 
 
-def resource_definition(plural: str, kind: str) -> dict[str, Any]:
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": anything},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Cluster",
-            "names": {"plural": plural, "kind": kind},
-            "versions": [version],
-        },
-    }
-
-
-def install(cluster: ControlPlane) -> None:
-    """The custom resources and the namespace; once more is harmless."""
-    objects: list[dict[str, Any]] = [
-        resource_definition("overcommits", "Overcommit"),
-        resource_definition("overcommitnodes", "OvercommitNode"),
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-    ]
-    for each in objects:
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(each))
-    names = [f"crd/overcommits.{GROUP}", f"crd/overcommitnodes.{GROUP}"]
-    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=60s")
-
-
 def configure(cluster: ControlPlane, **spec: Any) -> None:
     """The cluster's Overcommit: ``relief`` and the like."""
-    obj = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": "cluster"}, "spec": spec}
+    obj: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": "cluster"}}
+    obj["spec"] = {"mode": "Enforce", **spec}
     ask(cluster, lambda client: client.apply(OVERCOMMITS, obj, manager="test"))
 
 

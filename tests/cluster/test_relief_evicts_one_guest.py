@@ -8,6 +8,7 @@ import pytest
 
 from overbook.sandbox.control_plane import ControlPlane
 from tests.cluster import relieving
+from tests.cluster.installing import install
 from tests.cluster.relieving import ControllerProcess, controller, make_node, make_pod, pod_exists, report
 from tests.waiting import wait_for
 
@@ -15,7 +16,7 @@ from tests.waiting import wait_for
 @pytest.fixture(scope="module")
 def running(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
     """One controller for all tests of this module; each has nodes of its own."""
-    relieving.install(cluster)
+    install(cluster)
     relieving.configure(cluster, relief={"coolDownSeconds": 2, "perCluster": 5})
     with controller(cluster.kubeconfig, tmp_path_factory.mktemp("controller")) as process:
         yield process

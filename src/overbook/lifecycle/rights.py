@@ -103,18 +103,31 @@ CONTROLLER_RIGHTS: Final = (
         verbs=("patch",),
     ),
     Right(
+        why="see what stands there after a conflict, and remove what is left of a node that is no more",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("get", "delete"),
+    ),
+    Right(
         why="know budgets, mode and pause", group=GROUP, resources=("overcommits",), verbs=("list", "watch")
     ),
     Right(why="know destinations", resources=("nodes",), verbs=("list", "watch")),
+    Right(why="be sure that a node is no more", resources=("nodes",), verbs=("get",)),
     Right(why="take away taints of nodes whose agent is gone", resources=("nodes",), verbs=("patch",)),
     Right(why="set the condition OvercommitPressure", resources=("nodes/status",), verbs=("patch",)),
     Right(why="look at a candidate before it is asked", resources=("pods",), verbs=("get",)),
     Right(why="ask a guest to go", resources=("pods/eviction",), verbs=("create",)),
     Right(
-        why="know a guest's eviction strategy and follow its migration",
+        why="know a guest's eviction strategy",
         group=KUBEVIRT_GROUP,
-        resources=("virtualmachineinstances", "virtualmachineinstancemigrations"),
-        verbs=("get", "list", "watch"),
+        resources=("virtualmachineinstances",),
+        verbs=("get",),
+    ),
+    Right(
+        why="follow migrations",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstancemigrations",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="respect KubeVirt's migration limits",
