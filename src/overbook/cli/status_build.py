@@ -103,7 +103,6 @@ def build_sums(sums: PodSums) -> Sums:
         pods_without_cpu_limit=cpu.without_limit,
         virtual_machines=sums.virtual_machines,
         guest_bytes=sums.guest_bytes,
-        guests_estimated=sums.guests_estimated,
     )
 
 

@@ -45,7 +45,7 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
             word="NotInstalled",
             severity="Critical",
             sentence="its custom resources are not installed: no agent reports, nothing is relieved",
-            mend="kubectl apply -k deploy/kustomize",
+            mend="kubectl apply -k deploy/base",
         )
         return
     if cluster.why_unread("leases") or (cluster.leader is not None and cluster.leader.leads):
@@ -92,7 +92,7 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Fin
             word="NoOvercommit",
             severity="Note",
             sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: defaults are in force",
-            mend="kubectl apply -f examples/overcommit.yaml",
+            mend="kubectl apply -f deploy/base/overcommit.yaml",
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:

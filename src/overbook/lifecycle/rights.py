@@ -203,12 +203,27 @@ WEBHOOK_RIGHTS: Final = (
 
 STATUS_RIGHTS: Final = (
     Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
-    Right(why="show projects", resources=("namespaces",), verbs=("get", "list", "watch")),
+    Right(why="show a project's switches", resources=("namespaces",), verbs=("get",)),
+    Right(why="show what happened to a pod", resources=("events",), verbs=("list",)),
     Right(
         why="show what Overbook knows",
         group=GROUP,
-        resources=("overcommits", "overcommitnodes"),
-        verbs=("get", "list", "watch"),
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
+    ),
+    Right(why="the cluster's percentage", group=GROUP, resources=("overcommits",), verbs=("get",)),
+    Right(
+        why="see whether a controller leads",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("get",),
+        names=(CONTROLLER,),
+    ),
+    Right(
+        why="compare KubeVirt's percentage, and tell guests that would be restarted",
+        group="kubevirt.io",
+        resources=("kubevirts", "virtualmachineinstances"),
+        verbs=("list",),
     ),
 )
 
