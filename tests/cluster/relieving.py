@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import pathlib
 import signal
@@ -27,10 +26,12 @@ from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
 from overbook.kube.errors import ApiError
 from overbook.kube.kinds import NODES, OVERCOMMIT_NODES, OVERCOMMITS, PODS
+from overbook.lifecycle.labels import CONTROLLER
 from overbook.sandbox.control_plane import ControlPlane
 from tests.waiting import wait_for
 
 T = TypeVar("T")
+NAMESPACE = "overbook"
 READY = {"type": "Ready", "status": "True", "reason": "Test", "message": "", "lastHeartbeatTime": None}
 
 
@@ -47,10 +48,15 @@ def ask(cluster: ControlPlane, question: Callable[[Client], Awaitable[T]]) -> T:
     return asyncio.run(with_client())
 
 
-def configure(cluster: ControlPlane, **spec: Any) -> None:
-    """The cluster's Overcommit: ``relief`` and the like."""
-    obj: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": "cluster"}}
-    obj["spec"] = {"mode": "Enforce", **spec}
+def controllers_kubeconfig(cluster: ControlPlane) -> str:
+    """With the rights that the controller is installed with, and no others."""
+    return cluster.kubeconfig_for(cluster.token(NAMESPACE, CONTROLLER), name=CONTROLLER)
+
+
+def configure(cluster: ControlPlane, *, mode: str = "Enforce", paused: bool = False, **relief: Any) -> None:
+    """What the cluster's owner wants."""
+    spec = {"mode": mode, "paused": paused, "relief": relief}
+    obj = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": "cluster"}, "spec": spec}
     ask(cluster, lambda client: client.apply(OVERCOMMITS, obj, manager="test"))
 
 
@@ -91,7 +97,8 @@ def pod_exists(cluster: ControlPlane, candidate: ReliefCandidate) -> bool:
     try:
         pod = ask(cluster, lambda client: client.get(PODS, candidate.name, candidate.namespace))
     except ApiError as error:
-        assert error.status == 404, error
+        if error.status != 404:
+            raise
         return False
     return pod.metadata.uid == candidate.uid
 
@@ -154,7 +161,7 @@ class ControllerProcess:
         self.log = folder / f"controller-{time.monotonic_ns()}.log"
         arguments = ["--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "-v", *flags]
         with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "overbook", "controller", *arguments],
                 stdout=output,
                 stderr=output,

@@ -36,8 +36,10 @@ INSTANCE = {
     "apiVersion": "kubevirt.io/v1",
     "kind": "VirtualMachineInstance",
     "metadata": {"name": "guest"},
-    "spec": {"evictionStrategy": "None", "domain": {}},
+    "spec": {"evictionStrategy": "LiveMigrate", "domain": {}},
 }
+MIGRATABLE = {"nodeName": NODE, "conditions": [{"type": "LiveMigratable", "status": "True"}]}
+"""So that KubeVirt's limits have to be known before it is asked to go. No webhook of KubeVirt's keeps it."""
 
 
 class World(NamedTuple):
@@ -65,7 +67,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         admin = Asker(cluster.kubeconfig)
         wait_for(partial(is_served, admin), "KubeVirt's kinds")
         admin.ask("POST", INSTANCES, INSTANCE)
-        relieving.configure(cluster, relief={"coolDownSeconds": 0, "staleSeconds": 5})
+        admin.refusal("PATCH", f"{INSTANCES}/guest/status", {"status": MIGRATABLE}, MERGE)
+        relieving.configure(cluster, coolDownSeconds=0, staleSeconds=5)
         for node in (NODE, SILENT):
             relieving.make_node(cluster, node)
         token = cluster.token("overbook", ACCOUNT)

@@ -15,7 +15,8 @@ from overbook.core.candidate import Candidate
 from overbook.core.custom_overcommit_node import OvercommitNodeStatus, ReliefRecord, ReliefRequest
 from overbook.core.decision import Decision
 from overbook.core.engine import ReliefState
-from overbook.core.relief_request import in_flight, outcome_of, relief_candidates, relief_request
+from overbook.core.relief_record import in_flight, outcome_of
+from overbook.core.relief_request import relief_candidates, relief_request
 
 log = logging.getLogger(__name__)
 

@@ -91,22 +91,22 @@ AGENT_RIGHTS: Final = (
 
 CONTROLLER_RIGHTS: Final = (
     Right(
-        why="see what the agents ask for",
+        why="see what the agents ask for, and what stands there after a conflict",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("list", "watch"),
+        verbs=("get", "list", "watch"),
+    ),
+    Right(
+        why="remove the object of a node that is no more",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("delete",),
     ),
     Right(
         why="record what it does about it",
         group=GROUP,
         resources=("overcommitnodes/status",),
         verbs=("patch",),
-    ),
-    Right(
-        why="see what stands there after a conflict, and remove what is left of a node that is no more",
-        group=GROUP,
-        resources=("overcommitnodes",),
-        verbs=("get", "delete"),
     ),
     Right(
         why="know budgets, mode and pause", group=GROUP, resources=("overcommits",), verbs=("list", "watch")
@@ -118,13 +118,13 @@ CONTROLLER_RIGHTS: Final = (
     Right(why="look at a candidate before it is asked", resources=("pods",), verbs=("get",)),
     Right(why="ask a guest to go", resources=("pods/eviction",), verbs=("create",)),
     Right(
-        why="know a guest's eviction strategy",
+        why="know a guest's eviction strategy and where it runs",
         group=KUBEVIRT_GROUP,
         resources=("virtualmachineinstances",),
         verbs=("get",),
     ),
     Right(
-        why="follow migrations",
+        why="follow its migration, and count those of others",
         group=KUBEVIRT_GROUP,
         resources=("virtualmachineinstancemigrations",),
         verbs=("list", "watch"),
