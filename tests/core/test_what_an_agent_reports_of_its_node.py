@@ -14,10 +14,9 @@ from overbook.core.pod import HASH_ANNOTATION, MIRROR_ANNOTATION, convert
 from overbook.core.pod import Pod as CorePod
 from overbook.core.pressure_state import HOLD_SECONDS, PressureTrend
 from overbook.core.promise import promise_bytes
+from overbook.core.relief_record import in_flight, outcome_of
 from overbook.core.relief_request import (
     LONGEST_SENTENCE,
-    in_flight,
-    outcome_of,
     relief_request,
     shortened,
 )

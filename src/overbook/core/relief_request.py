@@ -7,12 +7,9 @@ from overbook.core.candidate import Candidate
 from overbook.core.custom_overcommit_node import (
     MOST_CANDIDATES,
     ReliefCandidate,
-    ReliefOutcome,
-    ReliefRecord,
     ReliefRequest,
 )
 from overbook.core.decision import Decision
-from overbook.core.relief_record import IN_FLIGHT, LEFT
 
 LONGEST_SENTENCE: Final = 1024
 """Characters, of what is written into an object that everybody reads."""
@@ -45,19 +42,6 @@ def relief_candidates(ranked: Sequence[Candidate]) -> tuple[ReliefCandidate, ...
 def shortened(sentence: str) -> str:
     """At most :data:`LONGEST_SENTENCE` characters of a sentence."""
     return sentence if len(sentence) <= LONGEST_SENTENCE else sentence[: LONGEST_SENTENCE - 1] + "…"
-
-
-def in_flight(record: ReliefRecord | None) -> bool:
-    """Whether a guest of the node may be on its way, as the controller wrote it down."""
-    return record is not None and record.stage in IN_FLIGHT
-
-
-def outcome_of(record: ReliefRecord | None, request_id: str) -> ReliefOutcome | None:
-    """With what a request was answered; ``None``: nobody has left for it yet."""
-    for outcome in record.outcomes if record is not None else ():
-        if outcome.request_id == request_id and outcome.outcome in LEFT:
-            return outcome
-    return None
 
 
 def _relief_candidate(candidate: Candidate) -> ReliefCandidate:
