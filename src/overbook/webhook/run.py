@@ -133,13 +133,10 @@ class Webhook:
 
     async def _settle(self) -> None:
         """What is there once everything is known stays: collecting garbage need not walk it again."""
-        while self._not_ready():
-            try:
-                async with asyncio.timeout(0.1):
-                    await self._ended.wait()
-                return
-            except TimeoutError:
-                continue
+        ended = asyncio.create_task(self._ended.wait())
+        while self._not_ready() and not ended.done():
+            await asyncio.wait((ended,), timeout=0.1)
+        ended.cancel()
         gc.collect()
         gc.freeze()
         log.info("ready")
