@@ -30,6 +30,13 @@ class Guests:
         self.facts: Mapping[str, PodFacts] = {}
         self.allowances: Mapping[tuple[str, str], SwapDecision] = {}
 
+    def use_percent(self, percent: int) -> None:
+        """Tell guests' sizes by another percentage from now on."""
+        if percent != self._policy.percent:
+            log.info("memoryOvercommitPercentage is %d now, it was %d", percent, self._policy.percent)
+            self._policy = msgspec.structs.replace(self._policy, percent=percent)
+            self._node = None
+
     def refresh(self, node_memory_bytes: int, swap_bytes: int) -> bool:
         """Look for changes; whether there were any."""
         node = (node_memory_bytes, swap_bytes)

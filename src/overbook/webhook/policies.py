@@ -5,6 +5,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
+from overbook.core import vm
 from overbook.core.admission import (
     ENABLED_LABEL,
     SWITCH_ANNOTATION,
@@ -23,12 +24,7 @@ from overbook.core.pod import KubeStruct
 T = TypeVar("T")
 Origin = Literal["OpenShift", "Own"]
 
-KUBEVIRT_CONTROLLERS: Final = frozenset(
-    {
-        "system:serviceaccount:kubevirt:kubevirt-controller",
-        "system:serviceaccount:openshift-cnv:kubevirt-controller",
-    }
-)
+KUBEVIRT_CONTROLLERS: Final = frozenset(vm.KUBEVIRT_CONTROLLERS)
 
 
 class NamespaceLabels(msgspec.Struct, frozen=True, gc=False):
