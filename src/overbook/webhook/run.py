@@ -99,7 +99,12 @@ class Webhook:
 
         settings = self._settings
         self._client = Client(load_config(settings.kubeconfig), agent_name="overbook-webhook")
-        self._watch = ClusterWatch(self._client, self._policies, overrides=settings.override_file is None)
+        self._watch = ClusterWatch(
+            self._client,
+            self._policies,
+            overrides=settings.override_file is None,
+            discovery_seconds=settings.discovery_seconds,
+        )
         self._start(self._watch.run())
         if settings.self_signed:
             self._shared = SharedCertificate(
