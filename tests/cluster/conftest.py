@@ -109,9 +109,7 @@ def started(
 ) -> Iterator[ControlPlane]:
     """A control plane of one's own, or the reason why there is none."""
     try:
-        plane = ControlPlane(
-            str(folder), components=components, api_server_arguments=api_server_arguments
-        )
+        plane = ControlPlane(str(folder), components=components, api_server_arguments=api_server_arguments)
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise

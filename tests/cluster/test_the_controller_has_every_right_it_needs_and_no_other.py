@@ -160,7 +160,7 @@ NEEDS: dict[Needed, Callable[[World], bool]] = {
 """What fails without each right."""
 
 RARE: set[Needed] = {("overcommitnodes", "get"), ("leases", "update")}
-"""After a conflict of two writers, and when a lease is renewed or taken over: other tests bring those about."""
+"""After a conflict of two writers, and when a lease is taken over: other tests bring those about."""
 
 EVERY = each_verb(CONTROLLER_RIGHTS)
 
