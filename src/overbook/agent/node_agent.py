@@ -109,6 +109,7 @@ class Agent:
 
     def _tick(self, now: float, wall: float) -> Decision | None:
         self._listen()
+        self.guests.look()
         sample = self.collector.collect(now, wall, self.guests.source.pods)
         node = sample.node
         if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0) and self._recorder:
@@ -179,6 +180,12 @@ class Agent:
         if self.cluster is not None and self.cluster.bridge.news.pods is None:
             return "neither the API server nor the kubelet has told this node's pods yet"
         return ""
+
+    @property
+    def health(self) -> str:
+        """What is to be said of an agent that is healthy."""
+        attended = self.cluster is None or self.cluster.bridge.attended
+        return "ok" if attended else "ok; the thread for the API starts anew"
 
     def healthy(self) -> bool:
         """Whether a tick succeeded lately."""
