@@ -15,6 +15,7 @@ from tests.cluster.agents import QUICK, Cluster, Worker, lasts
 from tests.cluster.conftest import make_namespace
 from tests.cluster.faulty_proxy import EVER, FaultyProxy
 from tests.cluster.installing import install
+from tests.cluster.kubelet_stand_in import KubeletStandIn
 from tests.waiting import wait_for
 
 _numbers = itertools.count(1)
@@ -209,6 +210,26 @@ def test_out_of_reach_a_guest_is_ended_only_where_that_was_configured(
     worker.calm()
     proxy.accept()
     wait_for(lambda: {"EndedAsLastResort", "ReliefRequested"} <= reasons(worker), "events")
+
+
+def test_the_kubelet_tells_the_pods_while_the_api_server_is_out_of_reach(
+    worker: Worker, proxy: FaultyProxy, cluster: ControlPlane, namespace: str
+) -> None:
+    with KubeletStandIn(cluster, worker.name) as kubelet:
+        more = {"heartbeatSeconds": 1.0, "kubelet": {"server": kubelet.server}}
+        agent = worker.start(proxy.server, {**QUICK, **more}).ready()
+        assert agent.metric("pods_known") == 1  # its own
+        proxy.refuse()
+        proxy.cut_all()
+        late = worker.pod(namespace, "late", request="256Mi", memory_swap_max=None)
+        agent.says("the kubelet tells 2 pods")
+        limit = worker.run(late, memory_swap_max=None)
+        wait_for(lambda: worker.files.limit(limit) == str(128 * MI), "the new pod has its limit")
+        proxy.accept()
+        agent.says("the API server tells the pods again")
+        asked = kubelet.asked
+        assert agent.metric("pods_known") == 2
+    assert asked >= 1
 
 
 def test_an_expired_token_is_read_anew(worker: Worker, namespace: str) -> None:

@@ -29,6 +29,11 @@ def is_alive(process_id: int) -> bool:
         return False
 
 
+def is_tied(process_id: int) -> bool:
+    with open(f"/proc/{process_id}/cmdline", "rb") as file:
+        return file.read().startswith(b"/bin/sleep")
+
+
 @pytest.mark.parametrize("how", [Service.stop, Service.kill])
 def test_a_program_ends_with_its_children(tmp_path: pathlib.Path, how: object) -> None:
     service = Service("parent", ["/bin/sh", "-c", WITH_CHILD], str(tmp_path))
@@ -68,6 +73,6 @@ def test_a_program_does_not_outlive_a_killed_parent(tmp_path: pathlib.Path) -> N
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603 - our own text
         assert parent.stdout is not None
         sleeper = int(parent.stdout.readline())
-        assert is_alive(sleeper)
+        wait_for(lambda: is_tied(sleeper), "setpriv has done its work")
         os.kill(parent.pid, signal.SIGKILL)
     wait_for(lambda: not is_alive(sleeper), "the program has ended")

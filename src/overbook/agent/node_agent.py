@@ -18,6 +18,7 @@ from overbook.agent.settings import Settings
 from overbook.core.decision import Decision
 from overbook.core.engine import Engine
 from overbook.core.model import node_model
+from overbook.core.relief_guest import is_own
 from overbook.kernel.files import KernelFileError
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,7 @@ class Agent:
         self._wall_clock = wall_clock
         self.collector = Collector(settings.fsroot)
         self.guests = Guests(source, settings.swap)
-        own = frozenset({settings.own_pod_uid} - {""})
-        self.engine = Engine(settings.ruleset, settings.reclaim, own)
+        self.engine = Engine(settings.ruleset, settings.reclaim)
         self.journal = Journal()
         self.metrics = Metrics()
         self.cluster: Cluster | None = None
@@ -112,8 +112,10 @@ class Agent:
         self.guests.look()
         sample = self.collector.collect(now, wall, self.guests.source.pods)
         node = sample.node
-        if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0) and self._recorder:
-            self._recorder.pods(self.guests.facts)
+        if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0):
+            self.engine.own_uids = self._own_uids()
+            if self._recorder:
+                self._recorder.pods(self.guests.facts)
         if self._recorder:
             self._recorder.sample(sample)
         self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
@@ -136,6 +138,11 @@ class Agent:
         )
         self._report()
         return decision
+
+    def _own_uids(self) -> frozenset[str]:
+        pods, namespace = self.guests.source.pods, self._settings.own_namespace
+        own = {uid for uid, pod in pods.items() if is_own(pod, namespace)}
+        return frozenset({self._settings.own_pod_uid, *own})
 
     def _decided(self, decision: Decision, now: float) -> None:
         self.metrics.decided(decision)
