@@ -39,7 +39,7 @@ def warnings(pod: Pod, admission: Admission) -> list[str]:
                 told.append(f"and {len(changes) - MOST_WARNINGS} more by {source}, see the pod's resources")
             return told
         case "Inadmissible":
-            return [_short(f"not overridden, LimitRange or limits forbid it: {admission.detail}, ", source)]
+            return [_short(f"not overridden: {admission.detail}, ", source)]
         case "BrokenOverride":
             return [_short("not overridden: ", f"{source} cannot be used: {admission.detail}")]
     return []

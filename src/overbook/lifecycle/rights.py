@@ -61,17 +61,24 @@ AGENT_RIGHTS: Final = (
         verbs=("get",),
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
+    Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
     Right(
-        why="taint its own node and take the taint away",
+        why="notice that its node was made anew, or that somebody took the taint away",
         resources=("nodes",),
-        verbs=("get", "list", "watch", "patch"),
+        verbs=("list", "watch"),
     ),
     Right(why="obey a pause and the mode", group=GROUP, resources=("overcommits",), verbs=("list", "watch")),
     Right(
         why="publish its own OvercommitNode",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("list", "watch", "create", "patch"),
+        verbs=("create", "patch"),
+    ),
+    Right(
+        why="follow what the controller answers there, and notice another agent",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="publish that object's status",
@@ -104,7 +111,8 @@ CONTROLLER_RIGHTS: Final = (
     Right(
         why="know budgets, mode and pause", group=GROUP, resources=("overcommits",), verbs=("list", "watch")
     ),
-    Right(why="know destinations", resources=("nodes",), verbs=("get", "list", "watch")),
+    Right(why="know destinations", resources=("nodes",), verbs=("list", "watch")),
+    Right(why="be sure that a node is no more", resources=("nodes",), verbs=("get",)),
     Right(why="take away taints of nodes whose agent is gone", resources=("nodes",), verbs=("patch",)),
     Right(why="set the condition OvercommitPressure", resources=("nodes/status",), verbs=("patch",)),
     Right(why="look at a candidate before it is asked", resources=("pods",), verbs=("get",)),

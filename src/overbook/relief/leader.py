@@ -144,6 +144,7 @@ class Leader:
         self.situation.wake()
 
     async def _step(self, node: str, step: Step) -> None:
+        began = self._clock()
         try:
             if isinstance(step, Write) and step.record.stage == "Waiting":
                 async with self._notes:
@@ -162,5 +163,6 @@ class Leader:
             self._not_before[node] = self._clock() + LONGEST_REST_SECONDS
             log.exception("node %s: a step failed", node)
         else:
+            log.debug("node %s: %s in %.3f s", node, type(step).__name__.lower(), self._clock() - began)
             self._backoffs.pop(node, None)
             self._not_before.pop(node, None)
