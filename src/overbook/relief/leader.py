@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LONGEST_REST_SECONDS: Final = 2.0
 """A plan is made so often at least: candidates' numbers and silent agents wake nobody."""
 MOST_NOTES_AT_ONCE: Final = 4
-"""Records that only say who waits: hundreds of them must not stand before one that somebody acts on."""
+"""Records that only say who waits; the API server has more important things to do."""
 COMPONENT: Final = "overbook-controller"
 
 
@@ -63,6 +63,7 @@ class Leader:
         self._keeper = NodeKeeper(client, self.situation, leads, metrics, wall_clock)
         self._performer = Performer(
             urgent,
+            client,
             self.situation,
             leads=leads,
             events=self._events,
