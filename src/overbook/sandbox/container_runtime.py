@@ -1,4 +1,4 @@
-"""containerd, runc and two network plugins for the Kubernetes node: Debian's, unpacked in the cache.
+"""containerd, runc and network plugins for the Kubernetes node: Debian's, unpacked in the cache.
 
 A kubelet of today wants containerd 2, which Debian has from its suite forky on. That one's binaries run on the
 suite before, too; runc's do not, so runc is of the suite that this host is.
@@ -19,7 +19,7 @@ SUITE: Final = "forky"
 _KEPT: Final = {
     "containerd": ("usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/bin/ctr"),
     "runc": ("usr/sbin/runc",),
-    "containernetworking-plugins": ("usr/lib/cni/ptp", "usr/lib/cni/host-local"),
+    "containernetworking-plugins": ("usr/lib/cni/loopback", "usr/lib/cni/ptp", "usr/lib/cni/host-local"),
 }
 """What is kept of which package; all of it goes into one folder."""
 _OF_SUITE: Final = frozenset({"containerd"})
@@ -29,7 +29,7 @@ class ContainerRuntime(NamedTuple):
     """Where the programs are.
 
     Attributes:
-        folder: Holds them all: containerd, its shim, ctr, runc, ptp, host-local.
+        folder: Holds them all: containerd, its shim, ctr, runc, and the plugins.
     """
 
     folder: str

@@ -39,8 +39,6 @@ from overbook.sandbox.kubernetes_messages import (
 from overbook.sandbox.kubernetes_sampler import KubernetesSampler
 from overbook.sandbox.pod_runner import make_cgroup, start_in
 
-PLAN_FILE: Final = "plan.json"
-
 _IN_MEMORY: Final = ("/var/lib/containerd", "/var/lib/kubelet")
 _RUNTIME_SCORE: Final = -999  # of the kubelet and of containerd, as their own units set it
 _SOCKET_SECONDS: Final = 60.0
@@ -51,12 +49,12 @@ class Guest:
     """The node's inside.
 
     Args:
-        share: Folder of the host, for logs.
+        folder: Shared with the host, for logs.
         plan: What to bring up.
     """
 
-    def __init__(self, share: str, plan: GuestPlan) -> None:
-        self._share = share
+    def __init__(self, folder: str, plan: GuestPlan) -> None:
+        self._folder = folder
         self._plan = plan
         self._one_line = threading.Lock()
 
@@ -104,7 +102,7 @@ class Guest:
         self, name: str, argv: Sequence[str], score: int, environment: Mapping[str, str] | None = None
     ) -> int:
         path = make_cgroup(f"system.slice/{name}.service")
-        with open(os.path.join(self._share, f"{name}.log"), "ab") as log:
+        with open(os.path.join(self._folder, f"{name}.log"), "ab") as log:
             process = start_in(path, argv, score, output=log.fileno(), environment=environment)
         threading.Thread(target=self._tell_its_end, args=(name, process), daemon=True).start()
         return process.pid
@@ -174,16 +172,16 @@ def _read(path: str) -> str | None:
 
 
 def main() -> None:
-    """Do it all; the only argument is the share."""
-    share = sys.argv[1]
-    with open(os.path.join(share, PLAN_FILE), "rb") as file:
+    """Do it all; the only argument is the plan's file, and logs go beside it."""
+    path = sys.argv[1]
+    with open(path, "rb") as file:
         plan = msgspec.json.decode(file.read(), type=GuestPlan)
     with open(os.path.join(make_cgroup("system.slice/overbook-sandbox.service"), "cgroup.procs"), "w") as procs:
         procs.write(str(os.getpid()))
     lock_memory()
     lower_oom_score()
     use_generations()
-    Guest(share, plan).run()
+    Guest(os.path.dirname(path), plan).run()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import msgspec
 
 from overbook.sandbox.cache import folder_in_the_making, locked
 from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.go_toolchain import go_command
 from overbook.sandbox.packages import Host
 
 IMAGE: Final = "localhost/load:1"
@@ -41,7 +42,7 @@ def load_image(host: Host, cache: str) -> str:
     with locked(cache, "load-image"):
         if not os.path.exists(archive):
             with folder_in_the_making(final) as making:
-                program = _build(host, source, making)
+                program = _build(host, go_command(host, cache), source, making)
                 with open(os.path.join(making, _ARCHIVE), "wb") as file:
                     file.write(docker_archive(IMAGE, program))
     return archive
@@ -77,10 +78,7 @@ def _tar(contents: Mapping[str, bytes], *, mode: int) -> bytes:
     return stream.getvalue()
 
 
-def _build(host: Host, source: bytes, folder: str) -> bytes:
-    go = host.which("go")
-    if go is None:
-        raise SandboxUnavailableError("there is no `go` to build the load program with; https://go.dev/dl has it")
+def _build(host: Host, go: str, source: bytes, folder: str) -> bytes:
     with open(os.path.join(folder, _SOURCE), "wb") as file:
         file.write(source)
     # It needs nothing but Go's own library, hence no module.

@@ -11,13 +11,12 @@ import msgspec
 
 from overbook.sandbox.container_runtime import ContainerRuntime
 from overbook.sandbox.load_image import IMAGE
-from overbook.sandbox.spec import GIBIBYTE, NodeSpec
+from overbook.sandbox.pki import CertificateFiles
+from overbook.sandbox.spec import GIBIBYTE, NODE_ADDRESS, NodeSpec
 
 SwapBehavior = Literal["LimitedSwap", "NoSwap"]
 
 CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
-KUBELET_CGROUP: Final = "system.slice/kubelet.service"
-CONTAINERD_CGROUP: Final = "system.slice/containerd.service"
 
 _POD_SUBNET: Final = "10.244.0.0/24"
 
@@ -44,12 +43,15 @@ class KubernetesNodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     sample_seconds: float = 0.5
 
 
-def kubelet_configuration(spec: KubernetesNodeSpec, authority: str) -> dict[str, Any]:
+def kubelet_configuration(
+    spec: KubernetesNodeSpec, authority: str, serving: CertificateFiles
+) -> dict[str, Any]:
     """The kubelet's configuration file.
 
     Args:
         spec: The node.
         authority: Path of the cluster's certificate authority, by which clients of the kubelet are known.
+        serving: What the kubelet shows to them.
     """
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -70,26 +72,26 @@ def kubelet_configuration(spec: KubernetesNodeSpec, authority: str) -> dict[str,
         "nodeStatusUpdateFrequency": "5s",
         "registerWithTaints": [dict(taint) for taint in spec.taints],
         "resolvConf": "",
-        "shutdownGracePeriod": "0s",
+        "tlsCertFile": serving.certificate,
+        "tlsPrivateKeyFile": serving.key,
         "volumeStatsAggPeriod": "-1s",
     }
 
 
-def kubelet_arguments(spec: KubernetesNodeSpec, *, configuration: str, kubeconfig: str, address: str) -> list[str]:
+def kubelet_arguments(spec: KubernetesNodeSpec, *, configuration: str, kubeconfig: str) -> list[str]:
     """What the kubelet takes on its command line only.
 
     Args:
         spec: The node.
         configuration: Path of its configuration file.
         kubeconfig: Path of its kubeconfig.
-        address: The node's address.
     """
     labels = ",".join(f"{key}={value}" for key, value in spec.labels.items())
     return [
         f"--config={configuration}",
         f"--kubeconfig={kubeconfig}",
         f"--hostname-override={spec.name}",
-        f"--node-ip={address}",
+        f"--node-ip={NODE_ADDRESS}",
         *([f"--node-labels={labels}"] if labels else []),
     ]
 
