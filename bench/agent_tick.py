@@ -8,7 +8,7 @@ import msgspec
 
 from bench.fake_node import CONTAINERS_PER_POD, FakeNode, fake_node
 from bench.figure import Benchmark, Figure, cpu_seconds, low, say
-from overbook.agent.loop import Agent
+from overbook.agent.node_agent import Agent
 from overbook.agent.pods import ManifestDirectory
 from overbook.agent.settings import Settings
 from overbook.kernel.own_process import raise_descriptor_limit

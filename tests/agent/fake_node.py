@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from overbook.agent.loop import Agent
+from overbook.agent.node_agent import Agent
 from overbook.agent.pods import ManifestDirectory
 from overbook.agent.settings import Settings
 from overbook.core.decision import Decision

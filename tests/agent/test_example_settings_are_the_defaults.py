@@ -37,7 +37,7 @@ def test_the_agents_example_brings_its_ruleset_to_the_replay() -> None:
 
 
 def test_the_example_names_every_field() -> None:
-    without_default = {".manifests", ".record"}
+    without_default = {".manifests", ".record", ".kubeconfig", ".context"}
     named = fields_of(read_configuration(AGENT, ("AgentConfiguration",))[1])
     named |= {".ruleset.rules.name"}  # shown in words: by default the conditions are the name
     assert named == fields_of(msgspec.to_builtins(Settings())) - without_default

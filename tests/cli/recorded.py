@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from overbook.agent.loop import Agent
+from overbook.agent.node_agent import Agent
 from overbook.agent.pods import ManifestDirectory
 from overbook.agent.settings import Settings
 from overbook.kernel.testing import container_files, container_path, make_cgroup, make_node, remove_cgroup

@@ -4,12 +4,18 @@ import itertools
 import os
 import pathlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
-from overbook.sandbox.control_plane import ControlPlane
+from overbook.lifecycle.installation import Installation
+from overbook.sandbox.background import Background
+from overbook.sandbox.control_plane import COMPONENTS, ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.hollow_nodes import HollowNodes
+from overbook.sandbox.hollow_status import HollowNode
+from overbook.sandbox.kubevirt.stand_in import KubeVirt
+from tests.cluster.installing import install
 from tests.part_times import PartTimes
 from tests.waiting import wait_for
 
@@ -21,7 +27,7 @@ def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for all tests; whoever ends a part of it asks for `breakable_cluster` instead."""
-    yield from _started(request, tmp_path_factory.mktemp("cluster"))
+    yield from started(request, tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,15 @@ def breakable_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for the tests of a module, to kill and start again."""
-    yield from _started(request, tmp_path_factory.mktemp("breakable-cluster"))
+    yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
+
+
+@pytest.fixture(scope="session")
+def bare_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """One without controllers: nodes and pods stay as they were written, however many they are."""
+    yield from started(request, tmp_path_factory.mktemp("bare-cluster"), components=())
 
 
 @pytest.fixture
@@ -39,6 +53,34 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
     name = make_namespace(cluster)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: ControlPlane) -> Installation:
+    """Overbook's custom resources, namespace, accounts, rights and policies; its pods are not started."""
+    return install(cluster)
+
+
+@pytest.fixture(scope="session")
+def hollow_nodes(cluster: ControlPlane) -> Iterator[HollowNodes]:
+    """The nodes `hollow-1` to `hollow-3`, on which pods run by saying so."""
+    nodes = HollowNodes(
+        cluster.kubeconfig, [HollowNode(f"hollow-{number}") for number in (1, 2, 3)], renew_seconds=4
+    )
+    with Background(nodes.run, "hollow nodes"):
+        yield nodes
+
+
+@pytest.fixture(scope="session")
+def kubevirt(
+    cluster: ControlPlane,
+    hollow_nodes: HollowNodes,  # noqa: ARG001 - guests need nodes to run on
+) -> Iterator[KubeVirt]:
+    """KubeVirt's stand-in, with the settings of an installation that migrates on eviction."""
+    stand_in = KubeVirt(cluster, {"evictionStrategy": "LiveMigrate"})
+    stand_in.install()
+    with Background(stand_in.run, "kubevirt"):
+        yield stand_in
 
 
 def make_namespace(cluster: ControlPlane) -> str:
@@ -58,9 +100,16 @@ def make_namespace(cluster: ControlPlane) -> str:
     return name
 
 
-def _started(request: pytest.FixtureRequest, folder: pathlib.Path) -> Iterator[ControlPlane]:
+def started(
+    request: pytest.FixtureRequest,
+    folder: pathlib.Path,
+    *,
+    components: Sequence[str] = COMPONENTS,
+    api_server_arguments: Sequence[str] = (),
+) -> Iterator[ControlPlane]:
+    """A control plane of one's own, or the reason why there is none."""
     try:
-        plane = ControlPlane(str(folder))
+        plane = ControlPlane(str(folder), components=components, api_server_arguments=api_server_arguments)
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise

@@ -27,13 +27,12 @@ def test_pods_that_differ_in_what_they_ask_for_are_told_apart() -> None:
 
 def test_a_guests_size_is_told_from_its_request_and_percentage() -> None:
     sums = Summing(150).of(launcher(str(2 * GI + 300 * MI), str(300 * MI)))
-    assert (sums.virtual_machines, sums.guest_bytes, sums.guests_estimated) == (1, 3 * GI, 0)
+    assert (sums.virtual_machines, sums.guest_bytes) == (1, 3 * GI)
 
 
 def test_without_kubevirts_overhead_the_whole_request_counts_as_the_guests() -> None:
     for overhead in (None, "much"):
-        sums = Summing(150).of(launcher("2Gi", overhead))
-        assert (sums.guest_bytes, sums.guests_estimated) == (3 * GI, 1)
+        assert Summing(150).of(launcher("2Gi", overhead)).guest_bytes == 3 * GI
 
 
 def test_an_owner_that_is_no_machine_makes_no_guest() -> None:

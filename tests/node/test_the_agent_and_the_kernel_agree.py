@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from overbook.agent.loop import Agent
+from overbook.agent.node_agent import Agent
 from overbook.agent.settings import load
 from overbook.core.allowance import SwapPolicy
 from overbook.core.decision import Decision

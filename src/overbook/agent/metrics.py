@@ -31,6 +31,11 @@ class TickFacts(msgspec.Struct, frozen=True, gc=False):
     allowances: Mapping[tuple[str, str], SwapDecision]
     relief_active: bool
 
+    @property
+    def swap_allowed_bytes(self) -> int:
+        """The sum of all allowances."""
+        return sum(decision.swap_max_bytes for decision in self.allowances.values())
+
 
 class Metrics:
     """Counts over the agent's life, and the last tick."""
@@ -90,8 +95,7 @@ def _tick_lines(tick: TickFacts) -> Iterator[str]:
         yield from _metric("node_memory_available_bytes", "MemAvailable.", {"": node.memory_available_bytes})
     yield from _metric("node_swap_bytes", "Swap.", {"": node.swap_total_bytes})
     yield from _metric("node_swap_used_bytes", "Swap in use.", {"": node.swap_used_bytes})
-    allowed = sum(decision.swap_max_bytes for decision in tick.allowances.values())
-    yield from _metric("node_swap_allowed_bytes", "Sum of all allowances.", {"": allowed})
+    yield from _metric("node_swap_allowed_bytes", "Sum of all allowances.", {"": tick.swap_allowed_bytes})
     yield from _metric("relief_active", "Whether a guest is on its way out.", {"": int(tick.relief_active)})
     pods = pod_models((tick.sample,))
     named = {uid: _labels(pod=pod.label) for uid, pod in tick.facts.items() if uid in pods}

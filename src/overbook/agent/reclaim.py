@@ -43,7 +43,7 @@ class CgroupReclaimer:
     def __init__(self, collector: Collector, clock: Callable[[], float] = time.monotonic) -> None:
         self._collector = collector
         self._clock = clock
-        self._supported = True
+        self.supported = True
 
     def reclaim(self, steps: Sequence[ReclaimStep]) -> int:
         """Slice by slice, coldest pod first, until done, refused or out of time."""
@@ -52,7 +52,7 @@ class CgroupReclaimer:
         for step in steps:
             left = step.wanted_bytes
             for container in self._collector.containers.get(step.uid, {}).values():
-                while left > 0 and self._supported and self._clock() < deadline:
+                while left > 0 and self.supported and self._clock() < deadline:
                     part = min(SLICE_BYTES, left)
                     if not self._push(container, step.label, part):
                         break
@@ -68,7 +68,7 @@ class CgroupReclaimer:
         except MissingKernelFile as error:
             if container.cgroup.exists():
                 # memory.reclaim came with Linux 5.19.
-                self._supported = False
+                self.supported = False
                 log.warning("this kernel cannot reclaim on request; relief is all that is left (%s)", error)
         except KernelFileError as error:
             log.warning("nothing reclaimed of %s: %s", label, error)

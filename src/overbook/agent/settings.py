@@ -14,6 +14,21 @@ from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy
 
 Mode = Literal["Observe", "Enforce"]
 OnExit = Literal["Leave", "Restore"]
+LastResort = Literal["None", "Kill"]
+
+
+class KubeletAccess(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The kubelet of this node, which knows its pods where the API server cannot be asked.
+
+    Attributes:
+        server: ``https://ADDRESS:10250``; empty: it is not asked.
+        ca_file: who signed its certificate, PEM; empty: the cluster's own authority.
+        insecure_skip_tls_verify: believe any certificate: for kubelets that sign their own.
+    """
+
+    server: str = ""
+    ca_file: str = ""
+    insecure_skip_tls_verify: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -23,8 +38,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         mode: ``Observe`` decides and reports but changes nothing.
         node_name: how this node is called in what is reported.
         own_pod_uid: the agent's own pod, which it never asks to go.
+        own_namespace: where Overbook is installed: none of its pods there is ever asked to go.
         fsroot: where the host's file system is.
         manifests: a directory of pod manifests.
+        kube: pods come from the API server, and the agent reports there.
+        kubeconfig: how to reach it; ``None``: the pod's own account, or the usual file.
+        context: of the kubeconfig; ``None``: its current one.
+        kubelet: who else knows this node's pods.
+        last_resort: ``Kill`` ends a guest here where the API server is out of reach.
+        last_resort_after_seconds: out of reach for so long.
+        calm_seconds: without a rule that holds for so long a request is withdrawn and the taint removed.
+        heartbeat_seconds: how often the node's status is written when nothing changes.
         interval_seconds: from tick to tick.
         swap: who may swap and how much.
         ruleset: when the node is in trouble and who goes first.
@@ -41,8 +65,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     mode: Mode = "Enforce"
     node_name: str = ""
     own_pod_uid: str = ""
+    own_namespace: str = "overbook"
     fsroot: str = "/"
     manifests: str | None = None
+    kube: bool = False
+    kubeconfig: str | None = None
+    context: str | None = None
+    kubelet: KubeletAccess = KubeletAccess()
+    last_resort: LastResort = "None"
+    last_resort_after_seconds: float = 10.0
+    calm_seconds: float = 30.0
+    heartbeat_seconds: float = 20.0
     interval_seconds: float = 1.0
     swap: SwapPolicy = SwapPolicy()
     ruleset: Ruleset = DEFAULT_RULESET
@@ -66,6 +99,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             raise InvalidInput("intervalSeconds", self.interval_seconds, "0.1 to 30 seconds")
         if not 0 <= self.grace_seconds <= 3600:
             raise InvalidInput("graceSeconds", self.grace_seconds, "0 to 3600 seconds")
+        if not 0 <= self.last_resort_after_seconds <= 3600:
+            raise InvalidInput("lastResortAfterSeconds", self.last_resort_after_seconds, "0 to 3600 seconds")
+        if not 1 <= self.calm_seconds <= 3600:
+            raise InvalidInput("calmSeconds", self.calm_seconds, "1 to 3600 seconds")
+        # Twice missed, an agent is not yet stale to the controller.
+        if not 1 <= self.heartbeat_seconds <= 30:
+            raise InvalidInput("heartbeatSeconds", self.heartbeat_seconds, "1 to 30 seconds")
+        if self.kube and self.manifests is not None:
+            raise InvalidInput("--manifests", self.manifests, "nothing where pods come from the API (--kube)")
         self.swap.check()
         self.ruleset.check()
         self.reclaim.check()
@@ -80,12 +122,16 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
     "FSROOT": ("fsroot", str),
     "NODE_NAME": ("node_name", str),
     "POD_UID": ("own_pod_uid", str),
+    "POD_NAMESPACE": ("own_namespace", str),
 }
-"""The original agent's variables and our own pod's UID, and the setting that each stands for."""
+"""The original agent's variables and those of our own pod, and the setting that each stands for."""
 
+IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
+"""Set in every pod: then the API server is where pods come from, unless manifests are given."""
 RULE_FIELDS: Final = frozenset(Ruleset.__struct_encode_fields__)
 """By which a file that does not say its kind is known as a ruleset."""
 _IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
+_IN_KUBELET: Final = {"kubelet_server": "server"}
 _IN_RULESET: Final = {"rank"}
 _IN_RECLAIM: Final = {"enabled"}
 _IN_DETECTORS: Final[Mapping[str, tuple[type[SwapTraffic | SwapOccupancy], str]]] = {
@@ -116,6 +162,8 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
             settings = with_setting(settings, field, _converted(variable, text, kind))
     for field, value in flags.items():
         settings = with_setting(settings, field, value)
+    if settings.manifests is None and IN_CLUSTER in environment:
+        settings = with_setting(settings, "kube", True)
     settings.check()
     return settings
 
@@ -148,6 +196,8 @@ def with_setting(settings: Settings, field: str, value: Any) -> Settings:
     replace = msgspec.structs.replace
     if field in _IN_SWAP:
         return replace(settings, swap=replace(settings.swap, **{field: value}))
+    if field in _IN_KUBELET:
+        return replace(settings, kubelet=replace(settings.kubelet, **{_IN_KUBELET[field]: value}))
     if field in _IN_RULESET:
         return replace(settings, ruleset=replace(settings.ruleset, **{field: value}))
     if field in _IN_RECLAIM:

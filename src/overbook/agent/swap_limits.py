@@ -82,9 +82,10 @@ class SwapLimits:
 
     def __init__(self, collector: Collector, writer: SwapWriter) -> None:
         self._collector = collector
-        self._writer = writer
+        self.writer = writer
+        """May be exchanged; what it wrote is put back by itself."""
         self._page_bytes = page_size_bytes()
-        self._before: dict[Identity, Limits] = {}
+        self._before: dict[Identity, tuple[SwapWriter, Limits]] = {}
         self._corrections: dict[Identity, int] = {}
         self._wanted: dict[Identity, int] = {}
         self._failed: dict[Identity, str] = {}
@@ -118,15 +119,21 @@ class SwapLimits:
             self._generation = self._collector.generation
             self._forget()
 
+    @property
+    def contested(self) -> int:
+        """Containers whose limit something else writes, too."""
+        return sum(count >= PATIENCE for count in self._corrections.values())
+
     def restore(self) -> int:
         """Put back what was there before the agent came; how many limits were put back."""
         restored = 0
         for identity, container in self._held().items():
-            limits = self._before.get(identity)
-            if limits is None:
+            before = self._before.get(identity)
+            if before is None:
                 continue
+            writer, limits = before
             try:
-                restored += self._writer.write(container, limits)
+                restored += writer.write(container, limits)
             except KernelFileError as error:
                 log.warning("swap limit not put back: %s", error)
         self._before.clear()
@@ -144,7 +151,7 @@ class SwapLimits:
         ours = self._wanted.get(key) == wanted
         try:
             self._note_before(key, held, now)
-            written = self._writer.write(held, (wanted, wanted))
+            written = self.writer.write(held, (wanted, wanted))
         except MissingKernelFile:
             return
         except KernelFileError as error:
@@ -164,9 +171,9 @@ class SwapLimits:
     def _note_before(self, key: Identity, held: HeldContainer, now: int | None) -> None:
         """Remember what a container had when it was first changed."""
         if key not in self._before:
-            before = self._writer.read(held, now)
+            before = self.writer.read(held, now)
             if before is not None:
-                self._before[key] = before
+                self._before[key] = self.writer, before
 
     def _tell_written(self, key: Identity, label: str, change: str, *, ours: bool) -> None:
         """Count and say it; where it was ours before, somebody else had changed it."""

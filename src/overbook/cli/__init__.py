@@ -31,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is still buffered has no reader; Python would complain about it when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("overbook."):
+            raise
+        # An image holds one application; the commands of all are there.
+        print(f"overbook: {error.name} is not part of this installation", file=sys.stderr)
+        return 2
     except _users_errors() as error:
         print(f"overbook: {_sentence(error)}", file=sys.stderr)
         return 2
@@ -56,8 +62,9 @@ def _users_errors() -> tuple[type[Exception], ...]:
     """What a user can cause. Looked up only once something went wrong: their modules cost start-up time."""
     from overbook.core.errors import InvalidInput
     from overbook.kernel.files import KernelFileError
+    from overbook.kube.errors import KubeError
 
-    return (InvalidInput, KernelFileError, OSError)
+    return (InvalidInput, KernelFileError, KubeError, OSError)
 
 
 def _sentence(error: Exception) -> str:

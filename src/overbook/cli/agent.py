@@ -1,8 +1,16 @@
 """``overbook agent``: watch this node, keep its swap limits, relieve it when it is in trouble."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from overbook.agent.api.thread import ApiThread
+    from overbook.agent.node_agent import Agent
+    from overbook.agent.settings import Settings
 
 EXAMPLES = """examples:
+  overbook agent --kube --node-name worker-1 --mode observe
+      pods from the API server; report there what would be done (in a pod of the cluster --kube is implied)
   overbook agent --manifests /etc/overbook/pods --mode observe
       decide and report, change nothing
   overbook agent --manifests pods/ --percent 150 --allowance whole --record night.jsonl
@@ -38,7 +46,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--check-config", action="store_true", default=False, help="show the resulting settings and stop"
     )
-    parser.add_argument("--manifests", metavar="DIR", help="this node's pods, as manifests")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--kube", action="store_true", help="pods from the API server; report there")
+    source.add_argument("--manifests", metavar="DIR", help="this node's pods, as manifests")
     parser.add_argument(
         "--mode",
         type=_mode,
@@ -64,6 +74,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     rules.add_argument(
         "--grace", dest="grace_seconds", type=float, metavar="SECONDS", help="a guest's most (default: 10)"
     )
+    cluster = parser.add_argument_group("cluster (with --kube)")
+    cluster.add_argument(
+        "--kubeconfig", metavar="FILE", help="how to reach it (default: the pod's own account, or KUBECONFIG)"
+    )
+    cluster.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+    cluster.add_argument(
+        "--kubelet",
+        dest="kubelet_server",
+        metavar="URL",
+        help="who else knows the pods, such as https://192.0.2.7:10250 (default: nobody)",
+    )
+    cluster.add_argument(
+        "--last-resort",
+        type=_mode,
+        choices=["None", "Kill"],
+        help="Kill ends a guest here where the API server is out of reach (default: None)",
+    )
     other = parser.add_argument_group("other")
     other.add_argument("--record", metavar="FILE", help="write samples and decisions, for overbook replay")
     other.add_argument("--listen", metavar="HOST:PORT", help='"" for none (default: 127.0.0.1:9713)')
@@ -84,9 +111,8 @@ def run(args: argparse.Namespace) -> int:
 
     import msgspec
 
-    from overbook.agent.loop import Agent, Loop
-    from overbook.agent.pods import ManifestDirectory
-    from overbook.agent.settings import load
+    from overbook.agent.loop import Loop
+    from overbook.agent.settings import load, with_setting
     from overbook.core.errors import InvalidInput
     from overbook.kernel.cgroup_version import check_cgroup2
     from overbook.kernel.own_process import lock_memory, lower_oom_score, raise_descriptor_limit
@@ -94,20 +120,25 @@ def run(args: argparse.Namespace) -> int:
     ours = {"command", "run", "config", "check_config"}
     flags = {name: value for name, value in vars(args).items() if name not in ours}
     settings = load(args.config, os.environ, flags)
+    if not settings.node_name:
+        settings = with_setting(settings, "node_name", os.uname().nodename)
     if args.check_config:
         print(msgspec.json.format(msgspec.json.encode(settings), indent=2).decode())
         return 0
-    if settings.manifests is None:
-        raise InvalidInput("--manifests", None, "a directory with this node's pods as manifests")
+    if settings.manifests is None and not settings.kube:
+        expected = "a directory with this node's pods as manifests (or --kube: pods from the API server)"
+        raise InvalidInput("--manifests", None, expected)
     logging.basicConfig(
         stream=sys.stderr,
         level=[logging.WARNING, logging.INFO, logging.DEBUG][max(0, min(2, settings.verbosity))],
         format="%(asctime)s %(levelname)s %(message)s",
     )
     log = logging.getLogger("overbook")
+    if settings.verbosity < 2:
+        # Each watch tells each attempt. That the API server is away is said once, by who writes the status.
+        logging.getLogger("overbook.kube").setLevel(logging.WARNING)
     check_cgroup2(settings.fsroot)
-    source = ManifestDirectory(settings.manifests)
-    agent = Agent(settings, source)
+    agent, thread = _agent(settings)
     loop = Loop(agent, settings)
     raise_descriptor_limit()
     locked = settings.lock_memory and lock_memory()
@@ -115,12 +146,36 @@ def run(args: argparse.Namespace) -> int:
         lower_oom_score()
     log.info(
         "watching %s: %d pods known, %s, %s to %s pods, memory %s",
-        settings.node_name or os.uname().nodename,
-        len(source.pods),
+        settings.node_name,
+        len(agent.guests.source.pods),
         settings.mode,
         f"{settings.swap.allowance} swap",
         settings.swap.eligibility,
         "locked" if locked else "not locked",
     )
-    loop.run()
+    if thread is not None:
+        thread.start()
+    try:
+        loop.run()
+    finally:
+        if thread is not None:
+            thread.stop()
     return 0
+
+
+def _agent(settings: "Settings") -> "tuple[Agent, ApiThread | None]":
+    """The agent, and the thread that speaks to the API server where there is one."""
+    from overbook.agent.node_agent import Agent
+
+    if settings.manifests is not None:
+        from overbook.agent.pods import ManifestDirectory
+
+        return Agent(settings, ManifestDirectory(settings.manifests)), None
+    from overbook.agent.api.thread import ApiThread
+    from overbook.agent.api.worker import Worker
+    from overbook.agent.bridge import Bridge
+    from overbook.agent.kube_pods import KubePods
+
+    bridge = Bridge()
+    agent = Agent(settings, KubePods(bridge), bridge=bridge)
+    return agent, ApiThread(bridge, Worker(settings, bridge, agent.instance).run)

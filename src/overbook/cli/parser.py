@@ -19,7 +19,23 @@ Exit status: 0; 1: the answer is no; 2: wrong usage or input.
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage in front of it."""
+    """Says what is wrong in one line, without the usage in front of it.
+
+    Attributes:
+        intermixed: whether names may stand before, between and after options.
+    """
+
+    intermixed = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse what is known."""
+        if not self.intermixed:
+            return super().parse_known_args(args, namespace)
+        self.intermixed = False  # it is done by parsing twice, once without names
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.intermixed = True
 
     def error(self, message: str) -> NoReturn:
         """Print the message and end with status 2."""

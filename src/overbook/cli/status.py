@@ -63,6 +63,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     access.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's, ~/.kube/config")
     access.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
     parser.set_defaults(run=run)
+    parser.intermixed = True  # type: ignore[attr-defined] # a Parser of ours: `status pod -n shop cart`
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -130,11 +131,25 @@ async def _nodes(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
 
 
 async def _pod(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
-    raise NotImplementedError
+    import time
+
+    from overbook.cli.status_pod import pod_status, render_pod_status
+    from overbook.cli.status_read import Reading, connect
+
+    async with connect(arguments.kubeconfig, arguments.context) as client:
+        report = await pod_status(Reading(client), names[0], arguments.namespace, time.time())
+    _show(report, arguments.output, render_pod_status(report, wide=arguments.output == "wide"))
+    return _verdict(report.findings)
 
 
 async def _namespace(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
-    raise NotImplementedError
+    from overbook.cli.status_namespace import namespace_status, render_namespace_status
+    from overbook.cli.status_read import Reading, connect
+
+    async with connect(arguments.kubeconfig, arguments.context) as client:
+        report = await namespace_status(Reading(client), names[0])
+    _show(report, arguments.output, render_namespace_status(report, details=arguments.details))
+    return 0
 
 
 def _show(report: object, form: str, lines: "Iterator[str]") -> None:

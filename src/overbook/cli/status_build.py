@@ -88,6 +88,7 @@ def build_node(node: NodeView, cluster: Clusterwide) -> NodeReport:
         tainted=node.tainted,
         relief=status.relief if status else None,
         agent=agent,
+        agent_known=cluster.why_unread("overcommitnodes") in (None, "NotInstalled"),
     )
 
 
@@ -103,12 +104,12 @@ def build_sums(sums: PodSums) -> Sums:
         pods_without_cpu_limit=cpu.without_limit,
         virtual_machines=sums.virtual_machines,
         guest_bytes=sums.guest_bytes,
-        guests_estimated=sums.guests_estimated,
     )
 
 
 def _swap(node: NodeView, cluster: Clusterwide) -> SwapReport:
-    report = SwapReport(size_bytes=node.swap_bytes, demanded_bytes=node.demanded_swap_bytes(cluster.percent))
+    demanded = node.demanded_swap_bytes(cluster.percent) if cluster.percent_known else None
+    report = SwapReport(size_bytes=node.swap_bytes, demanded_bytes=demanded)
     if node.status is None:
         return report
     swap = node.status.swap

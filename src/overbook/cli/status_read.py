@@ -6,17 +6,16 @@ What may not be read, or is not installed, is remembered and left out; no answer
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+from overbook.cli.status_kinds import BRIEF_PODS, INSTANCES
+from overbook.cli.status_views import percent_of, views_of
 from overbook.core.cluster_view import AGENT_NAMESPACE, Clusterwide, Guest, Leader, NodeView, Unread
 from overbook.core.custom_overcommit import OVERCOMMIT_NAME, Overcommit
-from overbook.core.custom_overcommit_node import TAINT_KEY, OvercommitNode
+from overbook.core.custom_overcommit_node import OvercommitNode
 from overbook.core.errors import InvalidInput
-from overbook.core.pod import KubeStruct, ObjectMeta
 from overbook.core.pod_sums import NO_PODS, PodSums, Summing
-from overbook.core.resources import amounts
 from overbook.core.timestamp import from_timestamp
-from overbook.core.vm import INSTANCE_KIND, KUBEVIRT_GROUP
 from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
 from overbook.kube.errors import ApiError, UnexpectedAnswer
@@ -26,43 +25,19 @@ from overbook.kube.kinds import (
     NODES,
     OVERCOMMIT_NODES,
     OVERCOMMITS,
-    PODS,
-    Kind,
 )
 from overbook.kube.objects import KubeVirt, Node
 
 RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 """Pods that hold memory."""
-PAGE: Final = 500
+PAGE: Final = 2000
 MOST_NAMED: Final = 16
 """Up to so many nodes their pods are asked for node by node; for more all of the cluster's are read."""
 MOST_IN_TROUBLE: Final = 50
 """Nodes with candidates whose virtual machines are looked up."""
 CONTROLLER_LEASE: Final = "overbook-controller"
-_CONTROL_PLANE_ROLES: Final = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
 _Result = TypeVar("_Result")
-
-
-class _InstanceSpec(KubeStruct, frozen=True):
-    eviction_strategy: str | None = None
-
-
-class _InstanceStatus(KubeStruct, frozen=True):
-    active_pods: dict[str, str] | None = None
-
-
-class _Instance(KubeStruct, frozen=True):
-    """A virtual machine, as far as moving it away goes."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: _InstanceSpec = _InstanceSpec()
-    status: _InstanceStatus = _InstanceStatus()
-
-
-_INSTANCES: Final = Kind(
-    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, namespaced=True, type=_Instance
-)
 
 
 @asynccontextmanager
@@ -88,7 +63,7 @@ class Reading:
     """
 
     def __init__(self, client: Client) -> None:
-        self._client = client
+        self.client = client
         self.unread: list[Unread] = []
 
     async def cluster(
@@ -106,19 +81,19 @@ class Reading:
             KubeError: the API server does not answer, or neither nodes nor agents' reports may be read.
         """
         overcommit, kubevirt = await asyncio.gather(self.overcommit(), self.kubevirt())
-        cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=_percent_of(kubevirt))
-        nodes = await self._or_unread("nodes", self._nodes(names, selector))
+        cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt))
+        nodes = await self.or_unread("nodes", self._nodes(names, selector))
         chosen = [node.metadata.name for node in nodes] if nodes is not None and (names or selector) else None
         sums, reports, leader = await asyncio.gather(
-            self._or_unread("pods", self._sums(cluster.percent, chosen)),
-            self._or_unread("overcommitnodes", self._reports(chosen)),
-            self._or_unread("leases", self._leader(now)),
+            self.or_unread("pods", self._sums(cluster.percent, chosen)),
+            self.or_unread("overcommitnodes", self.reports(chosen)),
+            self.or_unread("leases", self.leader(now)),
         )
         if nodes is None and not reports:
             first = self.unread[0]
             raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
         views = tuple(views_of(nodes, reports or {}, sums, now))
-        guests = await self._or_unread("virtualmachineinstances", self._guests(views, kubevirt))
+        guests = await self.or_unread("virtualmachineinstances", self.guests(views, kubevirt))
         return (
             Clusterwide(
                 overcommit=overcommit,
@@ -133,7 +108,7 @@ class Reading:
     async def overcommit(self) -> Overcommit | None:
         """The cluster's settings; ``None``: there are none, or they may not be read."""
         try:
-            return await self._client.get(OVERCOMMITS, OVERCOMMIT_NAME)
+            return await self.client.get(OVERCOMMITS, OVERCOMMIT_NAME)
         except ApiError as error:
             if error.status != 404:
                 self._remember("overcommits", error)
@@ -143,17 +118,17 @@ class Reading:
 
     async def kubevirt(self) -> KubeVirt | None:
         """KubeVirt's settings; ``None``: it is not there, or they may not be read."""
-        found = await self._or_unread("kubevirts", _collected(self._client.list(KUBEVIRTS, limit=10)))
+        found = await self.or_unread("kubevirts", _collected(self.client.list(KUBEVIRTS, limit=10)))
         return found[0] if found else None
 
     async def _nodes(self, names: Sequence[str], selector: str) -> list[Node]:
         if not names:
-            return await _collected(self._client.list(NODES, label_selector=selector, limit=PAGE))
+            return await _collected(self.client.list(NODES, label_selector=selector, limit=PAGE))
         return list(await asyncio.gather(*(self._node(name) for name in dict.fromkeys(names))))
 
     async def _node(self, name: str) -> Node:
         try:
-            return await self._client.get(NODES, name)
+            return await self.client.get(NODES, name)
         except ApiError as error:
             if error.status == 404:
                 raise InvalidInput(
@@ -165,29 +140,27 @@ class Reading:
         """Each node's pods together."""
         summing = Summing(percent)
         sums: dict[str, PodSums] = {}
-        selectors = [RUNNING]
-        if chosen is not None and len(chosen) <= MOST_NAMED:
-            selectors = [f"{RUNNING},spec.nodeName={name}" for name in chosen]
-        for selector in selectors:
-            async for pod in self._client.list(PODS, field_selector=selector, limit=PAGE):
-                node = pod.spec.node_name
+        for selector in pod_selectors(chosen):
+            async for brief in self.client.list(BRIEF_PODS, field_selector=selector, limit=PAGE):
+                node = brief.spec.node_name
                 if node:
-                    sums[node] = sums.get(node, NO_PODS) + summing.of(pod)
+                    sums[node] = sums.get(node, NO_PODS) + summing.of(brief.pod)
         return sums
 
-    async def _reports(self, chosen: list[str] | None) -> dict[str, OvercommitNode]:
+    async def reports(self, chosen: Sequence[str] | None = None) -> dict[str, OvercommitNode]:
         """What agents and controller wrote, by node."""
         wanted = None if chosen is None else set(chosen)
-        listed = self._client.list(OVERCOMMIT_NODES, limit=PAGE)
+        listed = self.client.list(OVERCOMMIT_NODES, limit=PAGE)
         return {
             report.metadata.name: report
             async for report in listed
             if wanted is None or report.metadata.name in wanted
         }
 
-    async def _leader(self, now: float) -> Leader | None:
+    async def leader(self, now: float) -> Leader | None:
+        """The controller that leads; ``None``: there is no lease."""
         try:
-            lease = await self._client.get(LEASES, CONTROLLER_LEASE, AGENT_NAMESPACE)
+            lease = await self.client.get(LEASES, CONTROLLER_LEASE, AGENT_NAMESPACE)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -199,7 +172,7 @@ class Reading:
             lease_seconds=lease.spec.lease_duration_seconds or 15,
         )
 
-    async def _guests(self, nodes: Iterable[NodeView], kubevirt: KubeVirt | None) -> dict[str, Guest]:
+    async def guests(self, nodes: Iterable[NodeView], kubevirt: KubeVirt | None) -> dict[str, Guest]:
         """The virtual machines on nodes where one may have to go, by their pod's UID."""
         troubled = [node.name for node in nodes if any(one.virtual_machine for one in node.candidates)]
         if not troubled:
@@ -208,11 +181,11 @@ class Reading:
         selector = f"kubevirt.io/nodeName in ({','.join(troubled[:MOST_IN_TROUBLE])})"
         return {
             uid: Guest(instance.metadata.name, instance.spec.eviction_strategy or default)
-            async for instance in self._client.list(_INSTANCES, label_selector=selector, limit=PAGE)
+            async for instance in self.client.list(INSTANCES, label_selector=selector, limit=PAGE)
             for uid in instance.status.active_pods or ()
         }
 
-    async def _or_unread(self, resource: str, reading: Awaitable[_Result]) -> _Result | None:
+    async def or_unread(self, resource: str, reading: Awaitable[_Result]) -> _Result | None:
         """What was read; ``None`` where it may not be, which is remembered."""
         try:
             return await reading
@@ -235,66 +208,11 @@ class Reading:
         self.unread.append(Unread(resource, why, error.message))  # type: ignore[arg-type]
 
 
-def views_of(
-    nodes: Iterable[Node] | None,
-    reports: dict[str, OvercommitNode],
-    sums: dict[str, PodSums] | None,
-    now: float,
-) -> list[NodeView]:
-    """Nodes, agents' reports and pods put together, by name.
-
-    Args:
-        nodes: ``None``: they may not be read, and there is a view for each report.
-        reports: by node.
-        sums: by node; ``None``: pods may not be read.
-        now: seconds since 1970.
-    """
-    if nodes is None:
-        return [
-            view_of(Node(metadata=ObjectMeta(name=name)), reports[name], _sums_of(sums, name), now)
-            for name in sorted(reports)
-        ]
-    found = {node.metadata.name: node for node in nodes}
-    return [
-        view_of(node, reports.get(name), _sums_of(sums, name), now) for name, node in sorted(found.items())
-    ]
-
-
-def view_of(node: Node, report: OvercommitNode | None, sums: PodSums | None, now: float) -> NodeView:
-    """One node.
-
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
-    """
-    status = report.status if report else None
-    seen = from_timestamp(status.observed_at) if status else None
-    ready = next((one.status for one in node.status.conditions or () if one.type == "Ready"), None)
-    swap = node.status.node_info.swap if node.status.node_info else None
-    labels = node.metadata.labels or {}
-    return NodeView(
-        name=node.metadata.name,
-        ready=None if ready is None else ready == "True",
-        control_plane=any(role in labels for role in _CONTROL_PLANE_ROLES),
-        capacity=amounts(node.status.capacity, "status.capacity."),
-        allocatable=amounts(node.status.allocatable, "status.allocatable."),
-        tainted=any(taint.key == TAINT_KEY for taint in node.spec.taints or ()),
-        kubelet_swap_bytes=swap.capacity if swap else None,
-        sums=sums,
-        status=status,
-        age_seconds=None if seen is None else max(0.0, now - seen),
-    )
-
-
-def _sums_of(sums: dict[str, PodSums] | None, name: str) -> PodSums | None:
-    return None if sums is None else sums.get(name, NO_PODS)
-
-
-def _percent_of(kubevirt: KubeVirt | None) -> int | None:
-    """``memoryOvercommit`` of KubeVirt; 100 where it says nothing, ``None`` where it is not there."""
-    if kubevirt is None:
-        return None
-    written: Any = (kubevirt.spec.configuration.developer_configuration or {}).get("memoryOvercommit", 100)
-    return written if isinstance(written, int) and 10 <= written <= 10_000 else 100
+def pod_selectors(chosen: Sequence[str] | None) -> list[str]:
+    """Field selectors for the pods of some nodes; ``None``: of all."""
+    if chosen is None or len(chosen) > MOST_NAMED:
+        return [RUNNING]
+    return [f"{RUNNING},spec.nodeName={name}" for name in chosen]
 
 
 async def _collected(listed: AsyncIterator[_Result]) -> list[_Result]:

@@ -4,7 +4,9 @@ from overbook.cli.report import CpuAndMemory, OvercommitLevel, PodReport, Report
 from overbook.core.cluster_view import Leader, Unread
 from overbook.core.custom_overcommit_node import PressureStatus, ReliefRecord
 from overbook.core.findings import Gathered
+from overbook.core.namespace_marks import Mark
 from overbook.core.overcommit import NodeCause
+from overbook.core.pod_history import Happening, Place
 
 
 class Settings(ReportStruct, frozen=True):
@@ -19,7 +21,7 @@ class Settings(ReportStruct, frozen=True):
 
 
 class Sums(ReportStruct, frozen=True):
-    """Pods together; ``guests_estimated`` of the guests are reckoned a little too large."""
+    """Pods together."""
 
     pods: int
     requests: CpuAndMemory
@@ -29,7 +31,6 @@ class Sums(ReportStruct, frozen=True):
     pods_without_cpu_limit: int
     virtual_machines: int
     guest_bytes: int
-    guests_estimated: int
 
 
 class SwapReport(ReportStruct, frozen=True):
@@ -55,7 +56,10 @@ class AgentReport(ReportStruct, frozen=True):
 
 
 class NodeReport(ReportStruct, frozen=True):
-    """One node. ``sums`` is ``null`` where pods could not be read, ``agent`` where none has reported."""
+    """One node. ``sums`` is ``null`` where pods could not be read, ``agent`` where none has reported.
+
+    ``agent_known`` is false where reports could not be read.
+    """
 
     name: str
     ready: bool | None
@@ -72,6 +76,7 @@ class NodeReport(ReportStruct, frozen=True):
     tainted: bool
     relief: ReliefRecord | None
     agent: AgentReport | None
+    agent_known: bool
 
 
 class ClusterReport(ReportStruct, frozen=True):
@@ -85,29 +90,16 @@ class ClusterReport(ReportStruct, frozen=True):
     seconds_old: float = 0.0
 
 
-class PlaceInOrder(ReportStruct, frozen=True):
-    """Where a pod stands among those that its node's agent would ask to go; ``place`` 1 goes first."""
-
-    place: int | None
-    candidates: int
-    sentence: str
-    excluded: str
-
-
-class Happening(ReportStruct, frozen=True):
-    """Something that Overbook did or said about a pod."""
-
-    at: str | None
-    what: str
-    sentence: str
-
-
 class PodStatusReport(ReportStruct, frozen=True):
-    """``overbook status pod``: what ``explain`` says of it on its node, and what happened to it."""
+    """``overbook status pod``: what ``explain`` says of it on its node, and what happened to it.
 
-    pod: PodReport
+    ``pod`` is ``null`` where it is gone and only what happened to it is known.
+    """
+
+    name: str
+    pod: PodReport | None
     node: NodeReport | None
-    order: PlaceInOrder | None
+    place: Place | None
     history: tuple[Happening, ...]
     events: tuple[Happening, ...]
     findings: tuple[Gathered, ...]
@@ -126,19 +118,11 @@ class NamespacePod(ReportStruct, frozen=True):
     guest_bytes: int | None
 
 
-class InForce(ReportStruct, frozen=True):
-    """An annotation or label of a namespace that changes what happens to its pods."""
-
-    name: str
-    value: str
-    sentence: str
-
-
 class NamespaceStatusReport(ReportStruct, frozen=True):
     """``overbook status namespace``; ``pods`` are worst first."""
 
     name: str
     sums: Sums
-    in_force: tuple[InForce, ...]
+    marks: tuple[Mark, ...]
     pods: tuple[NamespacePod, ...]
     unread: tuple[Unread, ...]

@@ -13,6 +13,10 @@ from overbook.core.readable import counted, shown
 
 MANY: Final = 40
 """Up to here every node has its line."""
+STALE_SECONDS: Final = 12.0
+"""Older data are said to be old."""
+_TABLE_LINES: Final = 3
+"""Of a table, beside its rows."""
 _NAME_WIDTH: Final = 24
 _NUMBERS: Final = frozenset(range(1, 11))
 _UNKNOWN: Final = "-"
@@ -53,6 +57,33 @@ def render(report: ClusterReport, *, wide: bool = False, details: bool = False) 
         yield f"… and {len(report.nodes) - MANY:,} more nodes in a better state; --details shows all"
     yield ""
     yield from finding_lines(report.findings)
+
+
+def picture(report: ClusterReport, size: tuple[int, int] | None, *, wide: bool = False) -> list[str]:
+    """The same for a live view: what a screen has room for, worst first.
+
+    Args:
+        report: what to say.
+        size: columns and lines of the screen; ``None``: it has no end.
+        wide: more columns.
+    """
+    old = report.seconds_old
+    age = painted(f"data {_age(old)} old: the API server does not answer", RED) if old > STALE_SECONDS else ""
+    if size is None:
+        return [*filter(None, [age]), *render(report, wide=wide)]
+    head = [*settings_lines(report.settings)]
+    if report.totals is not None:
+        head += _total_lines(report.nodes, report.totals)
+    head += [age or "q ends", ""]
+    room = max(4, size[1] - len(head) - 1)
+    wrong = list(finding_lines(report.findings))
+    nodes = report.nodes
+    most_wrong = max(room // 2, room - len(nodes) - _TABLE_LINES)
+    wrong = wrong if len(wrong) <= most_wrong else [*wrong[: most_wrong - 1], "  …"]
+    room_for_nodes = max(1, room - len(wrong) - _TABLE_LINES)
+    if len(nodes) > room_for_nodes:
+        nodes = tuple(sorted(nodes, key=badness)[:room_for_nodes])
+    return [*head, *node_lines(nodes, wide=wide), "", *wrong]
 
 
 def settings_lines(settings: Settings) -> Iterator[str]:
@@ -124,7 +155,9 @@ def state(node: NodeReport) -> tuple[str, str]:
         words.append("tainted")
     if node.relief is not None and node.relief.stage:
         words.append(_relief(node.relief))
-    if node.agent is None:
+    if not node.agent_known:
+        words.append("agent not known")
+    elif node.agent is None:
         words.append("no agent")
         code = RED
     elif node.agent.silent:

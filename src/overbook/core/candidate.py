@@ -22,6 +22,9 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         growth_share: its part (0–1) of all growth in the window.
         refault_share: its part (0–1) of all memory that came back from swap in the window.
         excluded: why it is never chosen; empty where it may be.
+        swap_bytes: swap in use.
+        growth_bytes_per_second: how fast it took memory in the window.
+        virtual_machine: made by KubeVirt for a virtual machine.
     """
 
     uid: str
@@ -33,6 +36,9 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     growth_share: float = 0.0
     refault_share: float = 0.0
     excluded: str = ""
+    swap_bytes: int = 0
+    growth_bytes_per_second: int = 0
+    virtual_machine: bool = False
 
     @property
     def blame(self) -> float:
@@ -71,7 +77,10 @@ def swap_room_bytes(facts: PodFacts, model: PodModel) -> int:
 
 
 def candidates(
-    facts: Mapping[str, PodFacts], models: Mapping[str, PodModel], excluded: Mapping[str, str]
+    facts: Mapping[str, PodFacts],
+    models: Mapping[str, PodModel],
+    excluded: Mapping[str, str],
+    window_seconds: float,
 ) -> list[Candidate]:
     """Every pod that is known and runs, in no particular order.
 
@@ -79,6 +88,7 @@ def candidates(
         facts: what is known of each pod, by UID. A pod without facts is nobody's to judge.
         models: what each pod does, by UID.
         excluded: why a pod must not be chosen, by UID.
+        window_seconds: over which the models saw growth.
     """
     known = {uid: model for uid, model in models.items() if uid in facts}
     growth = shares({uid: model.growth_bytes for uid, model in known.items()})
@@ -94,6 +104,9 @@ def candidates(
             growth_share=growth[uid],
             refault_share=refaults[uid],
             excluded=excluded.get(uid, ""),
+            swap_bytes=model.swap_bytes,
+            growth_bytes_per_second=int(model.growth_bytes / window_seconds),
+            virtual_machine=facts[uid].virtual_machine,
         )
         for uid, model in known.items()
     ]

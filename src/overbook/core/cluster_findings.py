@@ -35,8 +35,14 @@ def findings(cluster: Clusterwide, nodes: Iterable[NodeView]) -> tuple[Gathered,
         nodes: the nodes that are asked about.
     """
     nodes = tuple(nodes)
-    each = chain.from_iterable(node_findings(node, cluster) for node in nodes)
-    return gather(chain(_installation(cluster, nodes), each, _settings(cluster, nodes), _unread(cluster)))
+    return gather(
+        chain(
+            _installation(cluster, nodes),
+            node_findings(nodes, cluster),
+            _settings(cluster, nodes),
+            _unread(cluster),
+        )
+    )
 
 
 def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Finding]:
@@ -45,7 +51,7 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
             word="NotInstalled",
             severity="Critical",
             sentence="its custom resources are not installed: no agent reports, nothing is relieved",
-            mend="kubectl apply -k deploy/kustomize",
+            mend="kubectl apply -k deploy/base",
         )
         return
     if cluster.why_unread("leases") or (cluster.leader is not None and cluster.leader.leads):
@@ -92,7 +98,7 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Fin
             word="NoOvercommit",
             severity="Note",
             sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: defaults are in force",
-            mend="kubectl apply -f examples/overcommit.yaml",
+            mend="kubectl apply -f deploy/base/overcommit.yaml",
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from overbook.core.override_rules import OverridePolicy
+from overbook.core.override_settings import Mode, PodResourceOverride
 from overbook.core.pod import KubeStruct, ObjectMeta
 
 GROUP: Final = "overbook.dev"
@@ -16,7 +16,6 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 OVERCOMMIT_NAME: Final = "cluster"
 """The only name that an ``Overcommit`` may have."""
 
-Mode = Literal["Observe", "Enforce"]
 LastResort = Literal["None", "Delete"]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
 
@@ -57,7 +56,7 @@ class OvercommitSpec(KubeStruct, frozen=True):
     mode: Mode = "Enforce"
     paused: bool = False
     relief: ReliefSpec = ReliefSpec()
-    override: OverridePolicy | None = None
+    override: PodResourceOverride | None = None
 
 
 class Overcommit(KubeStruct, frozen=True):

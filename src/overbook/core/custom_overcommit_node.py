@@ -137,6 +137,7 @@ class ReliefRequest(KubeStruct, frozen=True):
         decided_at: when.
         rule: the rule that fired.
         sentence: the whole decision, for people.
+        rank: by which the agent ordered them, ``culprit`` or ``original``; only the first knows equals.
         candidates: in the agent's order, at most :data:`MOST_CANDIDATES`.
     """
 
@@ -144,6 +145,7 @@ class ReliefRequest(KubeStruct, frozen=True):
     decided_at: str
     rule: str = ""
     sentence: str = ""
+    rank: str = "culprit"
     candidates: tuple[ReliefCandidate, ...] = ()
 
 
@@ -214,6 +216,8 @@ class ReliefRecord(KubeStruct, frozen=True):
         migration: name of the VirtualMachineInstanceMigration that is followed.
         started_at: when the victim was asked.
         stage_since: when the stage began.
+        until: when the stage ends by itself, or something is tried again; ``None``: not by the clock.
+        expected_seconds: how long the move was expected to take when the victim was asked.
         message: the stage in a sentence.
         refusals: candidates that refused this request, at most :data:`MOST_REFUSALS`.
         outcomes: reliefs of this node that are over, newest first, at most :data:`MOST_OUTCOMES`.
@@ -227,6 +231,8 @@ class ReliefRecord(KubeStruct, frozen=True):
     migration: str = ""
     started_at: str | None = None
     stage_since: str | None = None
+    until: str | None = None
+    expected_seconds: int = 0
     message: str = ""
     refusals: tuple[Refusal, ...] = ()
     outcomes: tuple[ReliefOutcome, ...] = ()

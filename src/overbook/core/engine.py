@@ -22,7 +22,9 @@ from overbook.core.ruleset import Rule, Ruleset
 from overbook.core.sample import Sample
 from overbook.core.stall import Stall
 
-ReliefState = Literal["idle", "active"]
+ReliefState = Literal["idle", "active", "withdrawn"]
+"""``active``: a guest was asked to go, by whomever. ``withdrawn``: the asking was taken back before anybody
+went, so there is no effect to wait for."""
 
 PAGE_BYTES: Final = 4096
 COLD_REFAULTS_PER_SECOND: Final = 20.0
@@ -32,6 +34,9 @@ LEAST_HELP_PERCENT: Final = 1.0
 """Of the node's RAM: what holds or frees less than this does not end a shortage."""
 RECENT_SECONDS: Final = 2.0
 """Over which it is judged whether memory goes out or comes back."""
+RECLAIM_AGAIN_SECONDS: Final = 10.0
+"""A guest that was asked to go and is still here after this moves slowly, as a live migration does: cold
+memory of the others is pushed out meanwhile."""
 BACK_SHARE: Final = 0.2
 """Of what goes out, how much may come back before pushing out counts as stirring."""
 
@@ -83,7 +88,7 @@ class Engine:
     Args:
         ruleset: when, and who first.
         reclaim: what to try before.
-        own_uids: pods that are never chosen because they are Overbook's.
+        own_uids: pods that are never chosen because they are Overbook's; may be exchanged.
     """
 
     def __init__(
@@ -91,13 +96,18 @@ class Engine:
     ) -> None:
         self.ruleset = ruleset
         self._reclaim = reclaim or ReclaimPolicy()
-        self._own_uids = own_uids
+        self.own_uids = own_uids
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
         self._stall = Stall()
-        self._asked = False
+        self._asked_at: float | None = None
+        self._asked_uid = ""
         self._settled_at: float | None = None
         self._quiet_reason = ""
+        self.findings: tuple[Finding, ...] = ()
+        """The rules that hold in the newest sample."""
+        self.wanting = False
+        """Whether they have held so long that a guest has to go."""
 
     def step(
         self, sample: Sample, facts: Mapping[str, PodFacts], relief: ReliefState = "idle"
@@ -107,7 +117,7 @@ class Engine:
         Args:
             sample: the newest reading.
             facts: what is known of the pods, by UID.
-            relief: whether a guest that was asked to go is still on its way.
+            relief: whether a guest that was asked to go is still on its way, or was asked no longer.
 
         Returns:
             A decision, or ``None`` where no rule holds or the same waiting was already reported.
@@ -120,16 +130,20 @@ class Engine:
         fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
         pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
         self._stall.seen(any(finding.rule in pressure for finding in fired), sample.at_seconds)
+        self.findings = tuple(fired)
         if not fired:
             self._quiet_reason = ""
+            self.wanting = False
             return None
+        stalled = all(finding.rule in pressure for finding in fired)
         waiting = self._waiting(sample.at_seconds)
         if waiting:
-            return self._wait(sample, fired, waiting)
+            meanwhile = self._meanwhile(sample, fired, node, facts) if stalled else None
+            return meanwhile or self._wait(sample, fired, waiting)
         models = pod_models(self.history.samples)
-        ranked = self.rank(models, facts)
+        ranked = self._rank(models, facts)
         victim = next((candidate for candidate in ranked if not candidate.excluded), None)
-        if all(finding.rule in pressure for finding in fired):
+        if stalled:
             gentler = self._gentler(sample, fired, node, models, facts, victim)
             if gentler != "relieve":
                 return gentler
@@ -171,20 +185,39 @@ class Engine:
             sample, fired, f"no guest is beyond its promise; the kernel is given {patience:g} s"
         )
 
+    def _meanwhile(
+        self, sample: Sample, fired: list[Finding], node: NodeModel, facts: Mapping[str, PodFacts]
+    ) -> Decision | None:
+        """What can be done while a guest that was asked to go takes its time."""
+        if self._asked_at is None or sample.at_seconds - self._asked_at < RECLAIM_AGAIN_SECONDS:
+            return None
+        models = pod_models(self.history.samples)
+        models.pop(self._asked_uid, None)  # all that it has in swap it would have to bring back to leave
+        room = self._room_bytes(node, models, facts)
+        steps = self._reclaim_steps(room, node, models, facts)
+        if not steps:
+            return None
+        reason = f"a guest is on its way; swap has {room / 2**20:.0f} MiB of room meanwhile"
+        return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
+
     def _relieve(
         self, sample: Sample, fired: list[Finding], ranked: tuple[Candidate, ...]
     ) -> Decision | None:
+        self.wanting = True
         eligible = [candidate for candidate in ranked if not candidate.excluded]
         if not eligible:
             return self._wait(sample, fired, "no pod may be asked to go", ranked)
         self._stall = Stall()
-        self._asked = True
+        self._asked_at, self._asked_uid = sample.at_seconds, eligible[0].uid
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
 
-    def rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
-        """Everyone in the order in which they would go, the excluded last."""
-        found = candidates(facts, models, self._excluded(facts, models))
+    def rank(self, facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
+        """Everyone in the order in which they would go by the newest samples, the excluded last."""
+        return self._rank(pod_models(self.history.samples), facts)
+
+    def _rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
+        found = candidates(facts, models, self._excluded(facts, models), self._window_seconds)
         if self.ruleset.rank == "original":
             by_uid = {candidate.uid: candidate for candidate in sorted(found, key=lambda c: c.label)}
             inputs = [_rank_input(models[uid], facts[uid]) for uid in by_uid]
@@ -195,14 +228,20 @@ class Engine:
 
     def _follow(self, relief: ReliefState, now: float) -> None:
         """Notice that the guest that was asked to go is gone, or that the asking came to nothing."""
-        if self._asked and relief == "idle":
-            self._asked = False
-            self.history.restart()
-            self._settled_at = now + self.ruleset.settle_seconds
+        if relief == "active":
+            # Perhaps asked by an engine before this one: its process ended while the guest was on its way.
+            self._asked_at = now if self._asked_at is None else self._asked_at
+        elif self._asked_at is not None:
+            self._asked_at, self._asked_uid = None, ""
+            self.wanting = False
+            if relief == "idle":
+                self.history.restart()
+                self._settled_at = now + self.ruleset.settle_seconds
 
     def _forget_times(self, now: float) -> None:
         """After a jump of the clock no moment of the past means anything; a settling begins anew at most."""
         self._stall = Stall()
+        self._asked_at = None if self._asked_at is None else now
         if self._settled_at is not None:
             self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)
 
@@ -215,7 +254,7 @@ class Engine:
         return None
 
     def _waiting(self, now: float) -> str:
-        if self._asked:
+        if self._asked_at is not None:
             return "waiting for the guest that was asked to go"
         if self._settled_at is not None and now < self._settled_at:
             return f"a guest just went; its effect is given {self.ruleset.settle_seconds:g} s to show"
@@ -260,7 +299,7 @@ class Engine:
             if model.usage_bytes * 100 < memory_bytes * LEAST_HELP_PERCENT
         }
         excluded.update((uid, "critical, static or mirror pod") for uid, pod in facts.items() if pod.critical)
-        excluded.update(dict.fromkeys(self._own_uids & facts.keys(), "Overbook's own pod"))
+        excluded.update(dict.fromkeys(self.own_uids & facts.keys(), "Overbook's own pod"))
         return excluded
 
     def _room_bytes(
@@ -293,13 +332,18 @@ class Engine:
         """What to push out, coldest first."""
         if not self._reclaim.enabled:
             return ()
-        samples = self.history.samples
         return _coldest(
             models,
             facts,
             wanted_bytes=min(room_bytes, int(node.memory_total_bytes * self._reclaim.node_percent / 100)),
-            seconds=max(1.0, samples[-1].at_seconds - samples[0].at_seconds),
+            seconds=self._window_seconds,
         )
+
+    @property
+    def _window_seconds(self) -> float:
+        """Over which the pods' models look back."""
+        samples = self.history.samples
+        return max(1.0, samples[-1].at_seconds - samples[0].at_seconds)
 
 
 def _rank_input(model: PodModel, facts: PodFacts) -> RankInput:

@@ -2,12 +2,19 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 _Subject = TypeVar("_Subject")
 _Result = TypeVar("_Result")
 
 MOST_REMEMBERED: Final = 256
+_memories: Final[list[dict[int, Any]]] = []
+
+
+def forget() -> None:
+    """Let go of everything that is remembered: for those who are handed objects of any size."""
+    for results in _memories:
+        results.clear()
 
 
 def remembered(function: Callable[[_Subject], _Result]) -> Callable[[_Subject], _Result]:
@@ -17,6 +24,7 @@ def remembered(function: Callable[[_Subject], _Result]) -> Callable[[_Subject], 
     object is kept beside its result, so that its identity cannot pass to another meanwhile.
     """
     results: dict[int, tuple[_Subject, _Result]] = {}
+    _memories.append(results)
 
     @wraps(function)
     def wrapper(subject: _Subject) -> _Result:

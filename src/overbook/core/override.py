@@ -4,7 +4,7 @@ One container's rules are in :mod:`overbook.core.override_rules`. Here: all of a
 them, and the pod as it is afterwards. Sources are named there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -157,7 +157,7 @@ def override(
 
 
 def _changes(
-    place: Place, index: int, name: str, written: ResourceRequirements, outcomes: dict[Slot, Outcome]
+    place: Place, index: int, name: str, written: ResourceRequirements, outcomes: Mapping[Slot, Outcome]
 ) -> list[Change]:
     changes = []
     for (part, resource), outcome in outcomes.items():
@@ -194,7 +194,9 @@ def _pod_level(
     """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'."""
     written = pod.spec.resources or NOTHING
     try:
-        outcomes = outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations, annotations)
+        outcomes = dict(
+            outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations, annotations)
+        )
     except InvalidInput as error:
         raise error.inside(f"Pod {pod.label}: spec.resources.") from error
     overridden = apply(pod, changes)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from overbook.core.errors import InvalidInput
 from overbook.core.limit_range import Bound, Bounds
@@ -36,6 +37,7 @@ _MIB: Final = 1 << 20
 _MEGA: Final = 10**6
 _GIB: Final = 1 << 30
 _MAX_PERCENT: Final = 1_000_000
+NO_QUANTITIES: Final[ResourceList] = {}
 
 
 class OverridePolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -88,7 +90,7 @@ def outcomes(
     key: str,
     noted: Mapping[str, str],
     annotations: dict[str, str],
-) -> dict[Slot, Outcome]:
+) -> Mapping[Slot, Outcome]:
     """The rules, in order, on one container or on pod-level resources.
 
     Args:
@@ -102,9 +104,25 @@ def outcomes(
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
+    limits = written.limits or NO_QUANTITIES
+    original = None
+    if policy.cpu_request_to_request_percent:
+        original = _original_request(written, key, noted, annotations)
+    return _decided(limits.get(MEMORY, UNSET), limits.get(CPU, UNSET), original, policy, bounds)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _decided(
+    memory: RawQuantity | UnsetType,
+    cpu: RawQuantity | UnsetType,
+    original: Quantity | None,
+    policy: OverridePolicy,
+    bounds: Bounds,
+) -> Mapping[Slot, Outcome]:
+    """The outcomes for two limits and a request; a cluster asks for the same few hundred again and again."""
     found: dict[Slot, Outcome] = {}
-    memory_limit = _quantity(written.limits, MEMORY, "limits.")
-    cpu_limit = _quantity(written.limits, CPU, "limits.")
+    memory_limit = _quantity(memory, MEMORY, "limits.")
+    cpu_limit = _quantity(cpu, CPU, "limits.")
     percent = policy.memory_request_to_limit_percent
     if memory_limit is not None and percent:
         amount = memory_limit.value() * percent // 100
@@ -133,13 +151,11 @@ def outcomes(
             amount, -3, cpu_limit, bounds.cpu_floor, bounds.cpu_ceiling, "CpuRequestToLimit", percent
         )
     percent = policy.cpu_request_to_request_percent
-    if percent:
-        original = _original_request(written, key, noted, annotations)
-        if original is not None:
-            amount = original.milli() * percent // 100
-            found[REQUESTS_CPU] = _bounded(
-                amount, -3, original, bounds.cpu_floor, bounds.cpu_ceiling, "CpuRequestToRequest", percent
-            )
+    if original is not None:
+        amount = original.milli() * percent // 100
+        found[REQUESTS_CPU] = _bounded(
+            amount, -3, original, bounds.cpu_floor, bounds.cpu_ceiling, "CpuRequestToRequest", percent
+        )
     return found
 
 
@@ -157,7 +173,7 @@ def _original_request(
         except InvalidInput:
             return None
         return kept if kept.digits > 0 else None
-    request = _quantity(written.requests, CPU, "requests.")
+    request = _quantity((written.requests or NO_QUANTITIES).get(CPU, UNSET), CPU, "requests.")
     if request is None or not request.digits:
         return None
     annotations[key] = request.canonical()
@@ -186,11 +202,11 @@ def _bounded(
     return Outcome(new, rule, percent, basis.canonical(), decided, source)
 
 
-def _quantity(listed: ResourceList | None, resource: str, where: str) -> Quantity | None:
-    if not listed or resource not in listed:
+def _quantity(raw: RawQuantity | UnsetType, resource: str, where: str) -> Quantity | None:
+    if raw is UNSET:
         return None
     try:
-        return _read(listed[resource], resource)
+        return _read(raw, resource)
     except InvalidInput as error:
         raise error.inside(f"{where}{resource}") from error
 

@@ -17,6 +17,9 @@ ResourceList = dict[str, RawQuantity]
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 SOURCE_ANNOTATION = "kubernetes.io/config.source"
 """Where the kubelet got the pod from: ``api``, or ``file`` and ``http`` for static pods."""
+HASH_ANNOTATION = "kubernetes.io/config.hash"
+"""On a mirror pod the UID of the static pod that it shows, by which the kubelet names cgroups."""
+_HASH_LENGTH = 32
 
 
 class KubeStruct(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
@@ -125,6 +128,22 @@ class Pod(KubeStruct, frozen=True):
         """Init containers, then the regular ones."""
         yield from self.init_containers
         yield from self.containers
+
+    @property
+    def cgroup_uid(self) -> str:
+        """The UID by which the kubelet names the pod's cgroup, empty where nothing says it.
+
+        A mirror pod has the one of its static pod, 32 hexadecimal digits. Nothing else that somebody may have
+        written there is believed: it could be the UID of another pod.
+        """
+        of_static = self.annotations.get(HASH_ANNOTATION, "")
+        if (
+            MIRROR_ANNOTATION in self.annotations
+            and len(of_static) == _HASH_LENGTH
+            and set(of_static) <= set("0123456789abcdef")
+        ):
+            return of_static
+        return self.metadata.uid or ""
 
     @property
     def label(self) -> str:

@@ -7,11 +7,10 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.errors import InvalidInput
 from overbook.core.overcommit import Levels, pod_levels
 from overbook.core.pod import Pod
+from overbook.core.promise import promise_bytes
 from overbook.core.vm import is_virtual_machine_pod
-from overbook.core.vm_memory import guest_bytes, told_guest_bytes
 from overbook.core.vm_overhead import OVERHEAD_ANNOTATION
 
 MOST_SHAPES: Final = 8192
@@ -27,16 +26,13 @@ class PodSums(msgspec.Struct, frozen=True, gc=False):
         pods: how many.
         levels: requests, limits, and how many have none.
         virtual_machines: how many of them are virtual machines' pods.
-        guest_bytes: memory that the guests in them were told they have.
-        guests_estimated: how many of them do not tell KubeVirt's overhead: all of their request counts as
-            the guest's, which is a little too much.
+        guest_bytes: memory that the guests in them were told they have, by :func:`promise_bytes`.
     """
 
     pods: int = 0
     levels: Levels = Levels()
     virtual_machines: int = 0
     guest_bytes: int = 0
-    guests_estimated: int = 0
 
     def __add__(self, other: "PodSums") -> "PodSums":
         return PodSums(
@@ -44,7 +40,6 @@ class PodSums(msgspec.Struct, frozen=True, gc=False):
             self.levels + other.levels,
             self.virtual_machines + other.virtual_machines,
             self.guest_bytes + other.guest_bytes,
-            self.guests_estimated + other.guests_estimated,
         )
 
     def __sub__(self, other: "PodSums") -> "PodSums":
@@ -53,7 +48,6 @@ class PodSums(msgspec.Struct, frozen=True, gc=False):
             self.levels - other.levels,
             self.virtual_machines - other.virtual_machines,
             self.guest_bytes - other.guest_bytes,
-            self.guests_estimated - other.guests_estimated,
         )
 
 
@@ -93,20 +87,9 @@ class Summing:
 
 
 def _sums(pod: Pod, percent: int, *, machine: bool) -> PodSums:
-    levels = pod_levels(pod)
-    guest: int | None = None
-    if machine:
-        try:
-            guest = told_guest_bytes(pod, percent)
-        except InvalidInput:  # an annotation that is no size: nothing is told by it
-            guest = None
-    estimated = machine and guest is None
-    if estimated:
-        guest = guest_bytes(levels.memory.requested, 0, percent)
     return PodSums(
         pods=1,
-        levels=levels,
+        levels=pod_levels(pod),
         virtual_machines=int(machine),
-        guest_bytes=guest or 0,
-        guests_estimated=int(estimated),
+        guest_bytes=promise_bytes(pod, percent) if machine else 0,
     )

@@ -18,6 +18,12 @@ Anything = dict[str, Any]
 """An object of which only its presence counts."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
+KUBEVIRT_CONTROLLERS: Final = (
+    "system:serviceaccount:kubevirt:kubevirt-controller",
+    "system:serviceaccount:openshift-cnv:kubevirt-controller",
+)
+"""Who makes the pods of virtual machines: in KubeVirt's installation, and in OpenShift Virtualization's."""
+
 COMPUTE_CONTAINER: Final = "compute"
 """The container of a launcher pod in which the guest runs."""
 

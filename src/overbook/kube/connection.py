@@ -42,7 +42,7 @@ class Connection:
         if not self._keeps_alive or self._body is None or not self._body.ended:
             return False
         stray = getattr(self._reader, "_buffer", b"")  # asyncio offers no other way to see them
-        return not (self._writer.is_closing() or self._reader.at_eof() or stray)
+        return not (self._writer.is_closing() or self._reader.at_eof() or stray or self._body.stray)
 
     async def ask(self, request: bytes) -> Head:
         """Send a request and wait for the head of its answer.

@@ -10,12 +10,13 @@ from typing import Final
 
 import msgspec
 
+from overbook.kube.chunks import ChunkError, Chunks
+
 MOST_HEAD_BYTES: Final = 64 << 10
 """Also the limit of a stream's buffer, and so of each line."""
 MOST_HEADERS: Final = 100
 MOST_INTERIM_ANSWERS: Final = 5
-PIECE_BYTES: Final = 64 << 10
-_HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
+PIECE_BYTES: Final = 256 << 10
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _UNRESERVED: Final = frozenset(b"-._~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -129,7 +130,7 @@ class Body:
 
     def __init__(self, reader: asyncio.StreamReader, head: Head) -> None:
         self._reader = reader
-        self._chunked = False
+        self._chunks: Chunks | None = None
         self._left: int | None = 0
         self.ended = False
         coding = head.fields.get("transfer-encoding")
@@ -139,7 +140,7 @@ class Body:
         elif coding is not None:
             if coding.lower() != "chunked" or length is not None:
                 raise HttpError(f"a body whose length cannot be told (transfer-encoding {coding[:40]!r})")
-            self._chunked = True
+            self._chunks = Chunks()
         elif length is not None:
             if not length.isascii() or not length.isdigit() or len(length) > 15:
                 raise HttpError(f"not a content-length: {length[:40]!r}")
@@ -151,14 +152,19 @@ class Body:
         else:  # the HTTP layer itself complains, such as of plain HTTP where TLS is spoken
             self._left = None
 
+    @property
+    def stray(self) -> bool:
+        """Whether bytes came behind its end."""
+        return self.ended and self._chunks is not None and bool(self._chunks.rest)
+
     async def read(self) -> bytes:
         """The next piece, of at most :data:`PIECE_BYTES`; empty at the end.
 
         Raises:
             HttpError: it is malformed or ends too early.
         """
-        if self._chunked and self._left == 0 and not self.ended:
-            await self._begin_chunk()
+        if self._chunks is not None:
+            return await self._read_chunks(self._chunks)
         if self.ended:
             return b""
         piece = await self._reader.read(PIECE_BYTES if self._left is None else min(self._left, PIECE_BYTES))
@@ -168,34 +174,19 @@ class Body:
             raise HttpError(f"the connection ended {self._left} bytes before the end of the body")
         else:
             self._left -= len(piece)
-            if self._left == 0:
-                await self._end_part()
+            self.ended = self._left == 0
         return piece
 
-    async def _begin_chunk(self) -> None:
-        digits = (await _line(self._reader)).partition(b";")[0].strip(b" \t")
-        if not digits or len(digits) > 15 or not _HEXADECIMAL.issuperset(digits):
-            raise HttpError(f"not a chunk's size: {digits[:40]!r}")
-        self._left = int(digits, 16)
-        if self._left:
-            return
-        for _ in range(MOST_HEADERS):  # trailer fields
-            if not await _line(self._reader):
-                self.ended = True
-                return
-        raise HttpError(f"more than {MOST_HEADERS} trailer fields")
-
-    async def _end_part(self) -> None:
-        if not self._chunked:
-            self.ended = True
-        elif await _line(self._reader):
-            raise HttpError("a chunk longer than its size")
-
-
-async def _line(reader: asyncio.StreamReader) -> bytes:
-    try:
-        return (await reader.readuntil(b"\r\n"))[:-2]
-    except asyncio.IncompleteReadError as error:
-        raise HttpError("the connection ended within the body") from error
-    except asyncio.LimitOverrunError as error:
-        raise HttpError("a line without an end in a chunked body") from error
+    async def _read_chunks(self, chunks: Chunks) -> bytes:
+        """What of the body is in the next bytes that have something of it."""
+        piece = b""
+        while not piece and not self.ended:
+            data = await self._reader.read(PIECE_BYTES)
+            if not data:
+                raise HttpError("the connection ended within the body")
+            try:
+                piece = chunks.feed(data)
+            except ChunkError as error:
+                raise HttpError(str(error)) from error
+            self.ended = chunks.ended
+        return piece

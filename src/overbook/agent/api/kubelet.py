@@ -1,0 +1,101 @@
+"""This node's pods from its kubelet, for when the API server cannot be asked."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+from overbook.agent.api.pods import NodePods, as_here, by_cgroup
+from overbook.agent.bridge import Bridge
+from overbook.agent.settings import KubeletAccess
+from overbook.core.pod import Pod
+from overbook.kube.client import Client
+from overbook.kube.configuration import ClusterConfig
+from overbook.kube.errors import KubeError
+
+log = logging.getLogger(__name__)
+
+SILENCE_SECONDS: Final = 10.0
+"""So long the API server has to be out of reach before the kubelet is asked."""
+EVERY_SECONDS: Final = 10.0
+REQUEST_SECONDS: Final = 5.0
+
+
+class _PodList(msgspec.Struct, frozen=True):
+    items: tuple[Pod, ...] | None = None
+
+
+class KubeletPods:
+    """Stands in for the watch of pods.
+
+    The kubelet has the token and the right looked up by the API server, and remembers the answer for some
+    minutes: it answers where only we cannot reach the API server, and for a while where nobody can.
+
+    Args:
+        config: the API server's, for our token and for who signs certificates.
+        access: where the kubelet is.
+        bridge: to the tick's thread.
+        pods: the watch.
+    """
+
+    def __init__(self, config: ClusterConfig, access: KubeletAccess, bridge: Bridge, pods: NodePods) -> None:
+        self._access = access
+        self._bridge = bridge
+        self._pods = pods
+        self._asked_at = 0.0
+        self._standing_in = False
+        self._complaint = ""
+        own_authority = access.ca_file or access.insecure_skip_tls_verify
+        self._config = msgspec.structs.replace(
+            config,
+            server=access.server,
+            source=f"kubelet {access.server}",
+            ca_file=access.ca_file if own_authority else config.ca_file,
+            ca_data="" if own_authority else config.ca_data,
+            insecure_skip_tls_verify=access.insecure_skip_tls_verify,
+            tls_server_name="",
+        )
+
+    async def run(self) -> None:
+        """Ask it while the API server is out of reach, until cancelled."""
+        if not self._access.server:
+            return
+        while True:
+            await asyncio.sleep(1.0)
+            if self._standing_in and (self._pods.heard_at or 0.0) > self._asked_at:
+                self._standing_in = False
+                self._pods.tell()
+                log.info("the API server tells the pods again")
+            now = self._bridge.contact.clock()
+            silent = self._bridge.contact.unreachable_seconds() >= SILENCE_SECONDS
+            if silent and now - self._asked_at >= EVERY_SECONDS:
+                self._asked_at = now
+                await self._ask()
+
+    async def _ask(self) -> None:
+        with self._complaining():
+            client = Client(self._config, agent_name="overbook-agent", timeout_seconds=REQUEST_SECONDS)
+            try:
+                pods = _DECODER.decode(await client.raw("GET", "/pods")).items or ()
+            finally:
+                await client.close()
+            if not self._standing_in:
+                self._standing_in = True
+                log.warning("the API server does not answer; the kubelet tells %d pods", len(pods))
+            self._bridge.hear(pods=by_cgroup([as_here(pod) for pod in pods]), pods_source="kubelet")
+
+    @contextmanager
+    def _complaining(self) -> Iterator[None]:
+        """Say once what went wrong."""
+        try:
+            yield
+        except (KubeError, msgspec.DecodeError) as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.warning("the kubelet tells no pods: %s; those last known stay", error)
+
+
+_DECODER: Final = msgspec.json.Decoder(_PodList)

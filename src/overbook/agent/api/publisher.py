@@ -1,0 +1,195 @@
+"""Writes this node's OvercommitNode: at once when something changed that others act on, else now and then."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NoReturn
+
+from overbook.agent.bridge import Bridge, Report
+from overbook.agent.rival import YIELDING_ANNOTATION
+from overbook.core.custom_overcommit_node import AGENT_MANAGER, OvercommitNode, OvercommitNodeStatus
+from overbook.core.pod import ObjectMeta
+from overbook.core.timestamp import to_timestamp
+from overbook.kube.backoff import Backoff
+from overbook.kube.client import Client
+from overbook.kube.errors import ApiError, KubeError
+from overbook.kube.kinds import OVERCOMMIT_NODES
+
+log = logging.getLogger(__name__)
+
+LEAST_SECONDS: Final = 1.0
+"""Between two writes, whatever changes. Only a new request does not wait."""
+MOST_BACKOFF_SECONDS: Final = 3.0
+"""When the API server is back, everything is to stand there again within seconds."""
+MOST_REFUSED_SECONDS: Final = 30.0
+"""An API server that says no will most likely say it again."""
+JITTER: Final = 0.2
+
+
+class Publisher:
+    """Has the node's object be as the last report says.
+
+    Args:
+        client: to the API server.
+        node_name: the object's name.
+        instance: this agent's.
+        bridge: to the tick's thread.
+        heartbeat_seconds: how often it is written when nothing changes.
+    """
+
+    def __init__(
+        self, client: Client, node_name: str, instance: str, bridge: Bridge, heartbeat_seconds: float
+    ) -> None:
+        self._client = client
+        self._name = node_name
+        self._instance = instance
+        self._bridge = bridge
+        self._heartbeat_seconds = heartbeat_seconds
+        self._woken = asyncio.Event()
+        self._backoff = Backoff(most_seconds=MOST_BACKOFF_SECONDS)
+        self._refused_backoff = Backoff(1.0, MOST_REFUSED_SECONDS)
+        self._not_before = 0.0
+        self._next_heartbeat = 0.0
+        self._written: tuple[Any, ...] | None = None
+        self._tried_request = ""
+        self._complaint = ""
+        self.on_silence: Sequence[Callable[[], None]] = ()
+        """Called when the API server has begun not to answer."""
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._woken.set()
+
+    async def run(self) -> NoReturn:
+        """Write what has to be written, until cancelled."""
+        while True:
+            self._woken.clear()
+            report = self._bridge.report
+            wait = self._seconds_until_due(report)
+            if wait <= 0:
+                await self._attempt(report)
+                continue
+            try:
+                async with asyncio.timeout(wait):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def last_words(self) -> None:
+        """Write the last report, once."""
+        report = self._bridge.report
+        if report is not None and not report.yielding and self._written is not None:
+            await self._attempt(report)
+
+    def _seconds_until_due(self, report: Report | None) -> float:
+        now = time.monotonic()
+        if report is None:
+            return max(self._next_heartbeat, self._not_before) - now
+        if _request_id(report.status) not in ("", self._tried_request) and not report.yielding:
+            return 0.0
+        due = now if self._differs(report) else self._next_heartbeat
+        return max(due, self._not_before) - now
+
+    def _differs(self, report: Report) -> bool:
+        """Whether what stands there is not what others should act on."""
+        if _significant(report) != self._written:
+            return True
+        if report.yielding:
+            return False
+        own = self._bridge.news.own
+        return own is None or own.agent_instance != self._instance
+
+    async def _attempt(self, report: Report | None) -> None:
+        started = time.monotonic()
+        self._not_before = started + LEAST_SECONDS
+        contact = self._bridge.contact
+        try:
+            await self._ask(report)
+        except ApiError as error:
+            if error.status >= 500:
+                contact.failed(started)
+                self._not_before = time.monotonic() + self._backoff.next_seconds(error)
+            else:
+                contact.answered()
+                refused = error.status not in (409, 429)
+                backoff = self._refused_backoff if refused else self._backoff
+                self._not_before = time.monotonic() + backoff.next_seconds(error)
+                self._bridge.hear(refused=str(error) if refused else "")
+            self._complain(error)
+        except KubeError as error:
+            if contact.failing_since is None:
+                for call in self.on_silence:
+                    call()
+            contact.failed(started)
+            self._not_before = time.monotonic() + self._backoff.next_seconds(error)
+            self._complain(error)
+        else:
+            contact.answered()
+            self._bridge.hear(refused="")
+            if self._complaint:
+                self._complaint = ""
+                log.info("the node's status is written again")
+            self._backoff.reset()
+            self._refused_backoff.reset()
+            spread = 1 + JITTER * (random.random() - 0.5)  # noqa: S311 - a spread, no secret
+            self._next_heartbeat = time.monotonic() + self._heartbeat_seconds * spread
+            if report is not None:
+                contact.publishes += 1
+                self._written = _significant(report)
+
+    def _complain(self, error: KubeError) -> None:
+        """Say it once, until it changes or goes well."""
+        if str(error) != self._complaint:
+            self._complaint = str(error)
+            log.warning("the node's status is not written: %s", error)
+
+    async def _ask(self, report: Report | None) -> None:
+        """Write a report; where there is none yet, ask for what stands there, to know whether we can."""
+        if report is None:
+            own = self._client.list(OVERCOMMIT_NODES, field_selector=f"metadata.name={self._name}")
+            async for _ in own:
+                continue
+            return
+        self._tried_request = _request_id(report.status)
+        await (self._tell_yielding(report) if report.yielding else self._write(report.status))
+
+    async def _write(self, status: OvercommitNodeStatus) -> None:
+        node = OvercommitNode(metadata=ObjectMeta(name=self._name), status=status)
+        try:
+            await self._client.apply(OVERCOMMIT_NODES, node, manager=AGENT_MANAGER, subresource="status")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            await self._client.apply(
+                OVERCOMMIT_NODES, {"metadata": {"name": self._name}}, manager=AGENT_MANAGER
+            )
+            await self._client.apply(OVERCOMMIT_NODES, node, manager=AGENT_MANAGER, subresource="status")
+
+    async def _tell_yielding(self, report: Report) -> None:
+        """Let the other agent know of this one."""
+        said = f"{self._instance} {report.status.observed_at or to_timestamp(time.time())}"
+        metadata = {"name": self._name, "annotations": {YIELDING_ANNOTATION: said}}
+        manager = f"{AGENT_MANAGER}-yielding"
+        await self._client.apply(OVERCOMMIT_NODES, {"metadata": metadata}, manager=manager)
+
+
+def _significant(report: Report) -> tuple[Any, ...]:
+    """What of a report others act on, or people look for. Numbers can wait for the next heartbeat."""
+    status = report.status
+    if report.yielding:
+        return (report.yielding,)
+    return (
+        status.pressure.state,
+        status.request,
+        status.mode,
+        status.paused,
+        status.conditions,
+        status.problems,
+        tuple(decision.id for decision in status.decisions if decision.action != "reclaim"),
+    )
+
+
+def _request_id(status: OvercommitNodeStatus) -> str:
+    return status.request.id if status.request is not None else ""

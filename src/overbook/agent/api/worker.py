@@ -1,0 +1,97 @@
+"""One life of the thread for the API: one client, and a task for each thing that is followed or written."""
+
+import asyncio
+from functools import partial
+from typing import Final
+
+from overbook import __version__
+from overbook.agent.api.events import EventTeller
+from overbook.agent.api.followed import Followed
+from overbook.agent.api.kubelet import KubeletPods
+from overbook.agent.api.pods import NodePods
+from overbook.agent.api.publisher import Publisher
+from overbook.agent.api.tainter import Tainter
+from overbook.agent.api.thread import Stopping
+from overbook.agent.bridge import Bridge
+from overbook.agent.settings import Settings
+from overbook.core.custom_overcommit_node import AGENT_MANAGER
+from overbook.kube.client import Client
+from overbook.kube.configuration import ClusterConfig, load_config
+
+REQUEST_SECONDS: Final = 5.0
+"""An API server that needs longer for one small object does not answer."""
+LAST_WORDS_SECONDS: Final = 6.0
+
+
+class Worker:
+    """Speaks to the API server until told to stop.
+
+    Args:
+        settings: where it is, what this node is called, and how often to report.
+        bridge: to the tick's thread.
+        instance: this agent's.
+
+    Raises:
+        InvalidInput: nothing says where the API server is.
+    """
+
+    def __init__(self, settings: Settings, bridge: Bridge, instance: str) -> None:
+        self._config: ClusterConfig = load_config(settings.kubeconfig, settings.context)
+        self._settings = settings
+        self._bridge = bridge
+        self._instance = instance
+
+    async def run(self, stopping: Stopping) -> None:
+        """Work; when told to stop, say the last words first.
+
+        Args:
+            stopping: whether to stop; looked at whenever the bridge nudges.
+        """
+        loop = asyncio.get_running_loop()
+        nudged = asyncio.Event()
+        client = Client(
+            self._config, agent_name=f"{AGENT_MANAGER}/{__version__}", timeout_seconds=REQUEST_SECONDS
+        )
+        try:
+            self._bridge.attach(partial(loop.call_soon_threadsafe, nudged.set))
+            await self._work(client, nudged, stopping)
+        finally:
+            self._bridge.attach(None)
+            await client.close()
+
+    async def _work(self, client: Client, nudged: asyncio.Event, stopping: Stopping) -> None:
+        name, bridge = self._settings.node_name, self._bridge
+        followed = Followed(client, name, bridge)
+        pods = NodePods(client, name, bridge)
+        publisher = Publisher(client, name, self._instance, bridge, self._settings.heartbeat_seconds)
+        tainter = Tainter(client, name, bridge)
+        events = EventTeller(client, name, bridge)
+        kubelet = KubeletPods(self._config, self._settings.kubelet, bridge, pods)
+        followed.on_own = publisher.wake
+        followed.on_node = tainter.wake
+        publisher.on_silence = (followed.reconnect, pods.reconnect)
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(each)
+                for each in (
+                    followed.run(),
+                    pods.run(),
+                    publisher.run(),
+                    tainter.run(followed.node),
+                    events.run(),
+                    kubelet.run(),
+                )
+            ]
+            while not stopping():
+                await nudged.wait()
+                nudged.clear()
+                publisher.wake()
+                tainter.wake()
+                events.take()
+            for task in tasks:
+                task.cancel()
+        try:
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await asyncio.gather(publisher.last_words(), tainter.last_words())
+        except TimeoutError:
+            return  # whoever stopped us says so

@@ -1,0 +1,73 @@
+"""Everything through which the agent changes its node, exchangeable while it runs.
+
+Enforcing and observing are the same code before different ports. Whoever exchanges them loses nothing: what
+was begun is followed to its end, and what was written is remembered.
+"""
+
+from typing import Final
+
+from overbook.agent.collector import Collector
+from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
+from overbook.agent.relief import Relief, ReliefReport, ReportingRelief
+from overbook.agent.swap_limits import CgroupSwapWriter, ReportingSwapWriter, SwapLimits
+from overbook.core.decision import Decision
+from overbook.core.engine import ReliefState
+
+
+class Ports:
+    """The ports of one agent.
+
+    Args:
+        collector: holds the containers.
+        relief: how guests are asked to go while the agent enforces.
+        enforcing: whether it does from the start.
+    """
+
+    def __init__(self, collector: Collector, relief: Relief, *, enforcing: bool) -> None:
+        self._acting: Final = (CgroupSwapWriter(), CgroupReclaimer(collector))
+        self._telling: Final = (ReportingSwapWriter(), ReportingReclaimer())
+        self.enforcing = enforcing
+        writer, self.reclaimer = self._acting if enforcing else self._telling
+        self.limits = SwapLimits(collector, writer)
+        self.relief = SwitchedRelief(relief, self)
+
+    reclaimer: Reclaimer
+
+    def enforce(self, enforcing: bool) -> None:
+        """Act from now on, or only tell."""
+        if enforcing != self.enforcing:
+            self.enforcing = enforcing
+            self.limits.writer, self.reclaimer = self._acting if enforcing else self._telling
+
+    @property
+    def reclaim_supported(self) -> bool:
+        """Whether the kernel reclaims on request, as far as it was tried."""
+        return self._acting[1].supported
+
+
+class SwitchedRelief:
+    """Begins through the port in force; a relief under way is followed by the port that began it.
+
+    Args:
+        acting: while the agent enforces.
+        ports: says whether it does.
+    """
+
+    def __init__(self, acting: Relief, ports: Ports) -> None:
+        self._acting = acting
+        self._telling = ReportingRelief()
+        self._ports = ports
+
+    @property
+    def state(self) -> ReliefState:
+        """Of both."""
+        return "active" if self._telling.state == "active" else self._acting.state
+
+    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+        """Ask the decision's victim to go, or tell that it would be asked."""
+        relief: Relief = self._acting if self._ports.enforcing else self._telling
+        relief.begin(decision, grace_seconds, now)
+
+    def tick(self, now: float) -> ReliefReport | None:
+        """Go on with what was begun."""
+        return self._acting.tick(now) or self._telling.tick(now)

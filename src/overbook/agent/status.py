@@ -1,0 +1,189 @@
+"""What the agent writes down of its node for everybody: the status of its OvercommitNode."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from overbook import __version__
+from overbook.core.custom_overcommit_node import (
+    MOST_DECISIONS,
+    PRESSURE_CONDITION,
+    Condition,
+    DecisionRecord,
+    MemoryStatus,
+    OvercommitNodeStatus,
+    PressureStatus,
+    Problem,
+    ReliefRequest,
+    SwapStatus,
+)
+from overbook.core.decision import Decision
+from overbook.core.errors import InvalidInput
+from overbook.core.history import Counter, History
+from overbook.core.model import NodeModel
+from overbook.core.pod import Pod
+from overbook.core.pressure_state import PressureTrend
+from overbook.core.promise import promise_bytes
+from overbook.core.relief_request import shortened
+from overbook.core.swap import node_swap_bytes
+from overbook.core.timestamp import to_timestamp
+
+STALL_SECONDS: Final = 10.0
+"""Over which the stall is told to people."""
+_REASONS: Final = {"None": "NoPressure", "Pressure": "MemoryPressure", "Critical": "GuestHasToGo"}
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tick brought, as far as it is written down.
+
+    Attributes:
+        wall_seconds: when, since the epoch.
+        mode: the mode in force.
+        paused: whether a pause is obeyed.
+        node: sizes.
+        swap_allowed_bytes: the sum of all allowances.
+        percent: ``memoryOvercommitPercentage``.
+        request: the request that stands.
+        problems: what is wrong.
+    """
+
+    wall_seconds: float
+    mode: str
+    paused: bool
+    node: NodeModel
+    swap_allowed_bytes: int
+    percent: int
+    request: ReliefRequest | None
+    problems: tuple[Problem, ...]
+
+
+class StatusWriter:
+    """Puts the status together.
+
+    Args:
+        instance: this agent's.
+        trend: the node's pressure.
+        history: what averages are taken of.
+        window_seconds: over which traffic is averaged.
+        now: seconds since the epoch.
+    """
+
+    def __init__(
+        self, instance: str, trend: PressureTrend, history: History, window_seconds: float, now: float
+    ) -> None:
+        self._instance = instance
+        self._trend = trend
+        self._history = history
+        self._window_seconds = max(1.0, window_seconds)
+        self._since = self._condition_since = to_timestamp(now)
+        self._reported = trend.state
+        self._decisions: deque[DecisionRecord] = deque(maxlen=MOST_DECISIONS)
+        self._promised: tuple[Mapping[str, Pod], int, int] | None = None
+
+    def take_over(self, left: OvercommitNodeStatus | None) -> None:
+        """Go on where an agent before this one ended: a state that is still the same has not begun anew."""
+        if left is None:
+            return
+        if left.pressure.state == self._trend.state and left.pressure.since:
+            self._since = left.pressure.since
+        for condition in left.conditions:
+            if condition.type == PRESSURE_CONDITION and condition.status == self._condition_status:
+                self._condition_since = condition.last_transition_time
+        self._decisions.extend(left.decisions[: MOST_DECISIONS - len(self._decisions)])
+
+    def decided(self, decision: Decision) -> None:
+        """Take a decision into the record; of reclaims in a row the last one stands for all."""
+        record = DecisionRecord(
+            id=f"{self._instance}-{decision.number}",
+            at=to_timestamp(decision.wall_seconds),
+            action=decision.action,
+            sentence=shortened(decision.sentence),
+            victim=decision.victim.label if decision.victim is not None else "",
+        )
+        if decision.action == "reclaim" and self._decisions and self._decisions[0].action == "reclaim":
+            self._decisions.popleft()
+        elif len(self._decisions) == MOST_DECISIONS:
+            self._decisions.pop()
+        self._decisions.appendleft(record)
+
+    def status(self, moment: Moment, pods: Mapping[str, Pod]) -> OvercommitNodeStatus:
+        """The whole status but for the controller's part."""
+        node, state = moment.node, self._trend.state
+        at = to_timestamp(moment.wall_seconds)
+        if state != self._reported:
+            if (state == "None") != (self._reported == "None"):
+                self._condition_since = at
+            self._reported, self._since = state, at
+        finding = self._trend.finding
+        return OvercommitNodeStatus(
+            observed_at=at,
+            agent_version=__version__,
+            agent_instance=self._instance,
+            mode=moment.mode,
+            paused=moment.paused,
+            memory=MemoryStatus(
+                total_bytes=node.memory_total_bytes,
+                available_bytes=node.memory_available_bytes,
+                promised_bytes=self._promised_bytes(pods, moment.percent),
+            ),
+            swap=SwapStatus(
+                total_bytes=node.swap_total_bytes,
+                used_bytes=node.swap_used_bytes,
+                allowed_bytes=moment.swap_allowed_bytes,
+                demanded_bytes=node_swap_bytes(node.memory_total_bytes, moment.percent),
+                in_pages_per_second=self._average("swap_in_pages"),
+                out_pages_per_second=self._average("swap_out_pages"),
+            ),
+            pressure=PressureStatus(
+                state=state,
+                since=self._since,
+                rule=finding.rule if finding else "",
+                sentence=shortened(finding.sentence) if finding else "",
+                stall_full_percent=self.stall_full_percent,
+            ),
+            request=moment.request,
+            decisions=tuple(self._decisions),
+            problems=moment.problems,
+            conditions=(
+                Condition(
+                    type=PRESSURE_CONDITION,
+                    status=self._condition_status,
+                    last_transition_time=self._condition_since,
+                    reason=_REASONS[state],
+                    message=shortened(finding.sentence) if finding else "no rule holds",
+                ),
+            ),
+        )
+
+    @property
+    def stall_full_percent(self) -> float | None:
+        """PSI ``full`` over the last seconds; ``None``: not known."""
+        rate = self._history.per_second("stall_full_micros", STALL_SECONDS, 1.0)
+        return None if rate is None else round(rate / 10_000, 1)
+
+    @property
+    def _condition_status(self) -> Literal["True", "False"]:
+        return "False" if self._trend.state == "None" else "True"
+
+    def _average(self, counter: Counter) -> float | None:
+        rate = self._history.per_second_of_window(counter, self._window_seconds)
+        return None if rate is None else round(rate, 1)
+
+    def _promised_bytes(self, pods: Mapping[str, Pod], percent: int) -> int:
+        """Worked out again only when the pods changed."""
+        last = self._promised
+        if last is None or last[0] is not pods or last[1] != percent:
+            self._promised = last = (pods, percent, _sum(list(pods.values()), percent))
+        return last[2]
+
+
+def _sum(pods: Sequence[Pod], percent: int) -> int:
+    promised = 0
+    for pod in pods:
+        try:
+            promised += promise_bytes(pod, percent)
+        except InvalidInput:
+            continue  # said when its facts were worked out; it is left alone
+    return promised

@@ -1,0 +1,165 @@
+"""``overbook status pod``: what a pod gets on its node, its place in the order, what happened to it."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from overbook.cli.build_pod import describe, prepare
+from overbook.cli.node_options import Node
+from overbook.cli.output import BOLD, columns, painted
+from overbook.cli.render_pod import pod_lines, wrapped
+from overbook.cli.report import PodReport
+from overbook.cli.status_build import build_node
+from overbook.cli.status_read import Reading
+from overbook.cli.status_shape import PodStatusReport
+from overbook.cli.status_table import finding_lines, node_lines
+from overbook.core.allowance import SwapPolicy, allowances
+from overbook.core.cluster_findings import findings
+from overbook.core.cluster_view import Clusterwide, NodeView
+from overbook.core.errors import InvalidInput
+from overbook.core.pod import Pod
+from overbook.core.pod_history import Happening, Place, history_of, place_of
+from overbook.core.vm_overhead import MAIN
+from overbook.kube.errors import ApiError
+from overbook.kube.inventory import Found
+from overbook.kube.kinds import EVENTS, NAMESPACES, PODS
+from overbook.kube.objects import CoreEvent
+
+_OURS = "overbook"
+
+
+async def pod_status(reading: Reading, name: str, namespace: str | None, now: float) -> PodStatusReport:
+    """Everything about one pod.
+
+    Raises:
+        InvalidInput: it is no name of a pod, or there is no such pod and nothing is known of it.
+        KubeError: the API server does not answer, or the pod may not be read.
+    """
+    namespace, name = _named(name, namespace or reading.client.config.namespace)
+    label = f"{namespace}/{name}"
+    pod = await _pod(reading, namespace, name)
+    reports = await reading.or_unread("overcommitnodes", reading.reports()) or {}
+    uid = pod.metadata.uid if pod else None
+    history = tuple(history_of(label, uid, ((node, report.status) for node, report in reports.items())))
+    events = await _events(reading, namespace, name)
+    if pod is None:
+        if not history and not events:
+            raise InvalidInput("pod", label, "a pod that is there, or one that Overbook has moved")
+        return PodStatusReport(label, None, None, None, history, events, (), tuple(reading.unread))
+    node_name = pod.spec.node_name
+    cluster, nodes = await _node(reading, node_name, now)
+    view = nodes[0] if nodes else NodeView(name=node_name or "")
+    return PodStatusReport(
+        name=label,
+        pod=_described(pod, view, cluster, await _annotations(reading, namespace)),
+        node=build_node(view, cluster) if nodes else None,
+        place=place_of(pod, view) if nodes else None,
+        history=history,
+        events=events,
+        findings=findings(cluster, nodes) if nodes else (),
+        unread=tuple(reading.unread),
+    )
+
+
+def render_pod_status(report: PodStatusReport, *, wide: bool = False) -> Iterator[str]:
+    """The lines of the answer."""
+    if report.pod is None:
+        yield f"{painted(f'Pod {report.name}', BOLD)} is gone; what is known of it:"
+    else:
+        yield from pod_lines(report.pod, several=False)
+    if report.place is not None:
+        yield from wrapped(_place_words(report.place), "  relief      ", " " * 14)
+    if report.history:
+        yield ""
+        yield painted("what nodes report of it, newest first", BOLD)
+        yield from _happening_lines(report.history)
+    if report.events:
+        yield ""
+        yield painted("events, newest first", BOLD)
+        yield from _happening_lines(report.events)
+    if report.node is not None:
+        yield ""
+        yield from node_lines([report.node], wide=wide)
+        yield ""
+        yield from finding_lines(report.findings)
+
+
+def _named(text: str, namespace: str) -> tuple[str, str]:
+    before, slash, after = text.partition("/")
+    named = (before, after) if slash else (namespace, text)
+    if not all(named) or "/" in named[1]:
+        raise InvalidInput("pod", text, "NAMESPACE/NAME, or NAME with --namespace")
+    return named
+
+
+async def _pod(reading: Reading, namespace: str, name: str) -> Pod | None:
+    try:
+        return await reading.client.get(PODS, name, namespace)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+async def _node(reading: Reading, name: str | None, now: float) -> tuple[Clusterwide, tuple[NodeView, ...]]:
+    """The node, if the pod has one and it is there."""
+    if name is not None:
+        with contextlib.suppress(InvalidInput):
+            return await reading.cluster([name], "", now)
+    return Clusterwide(unread=tuple(reading.unread)), ()
+
+
+async def _annotations(reading: Reading, namespace: str) -> dict[str, str]:
+    found = await reading.or_unread("namespaces", reading.client.get(NAMESPACES, namespace))
+    return (found.metadata.annotations if found else None) or {}
+
+
+async def _events(reading: Reading, namespace: str, name: str) -> tuple[Happening, ...]:
+    async def listed() -> list[CoreEvent]:
+        about = f"involvedObject.kind=Pod,involvedObject.name={name}"
+        return [event async for event in reading.client.list(EVENTS, namespace, field_selector=about)]
+
+    events = [
+        Happening(_when(event), event.reason, event.message, event.source.component)
+        for event in await reading.or_unread("events", listed()) or ()
+        if event.source is not None and event.source.component.startswith(_OURS)
+    ]
+    return tuple(sorted(events, key=lambda one: one.at or "", reverse=True))
+
+
+def _when(event: CoreEvent) -> str | None:
+    return event.last_timestamp or event.first_timestamp or event.metadata.creation_timestamp
+
+
+def _described(pod: Pod, view: NodeView, cluster: Clusterwide, annotations: dict[str, str]) -> PodReport:
+    """The pod as ``explain`` describes it, on its node; before it has one, on a node of no size."""
+    node = Node(
+        memory_bytes=view.ram_bytes or 0,
+        swap_bytes=view.swap_bytes or 0,
+        cpu_milli=view.capacity.cpu_milli,
+        policy=SwapPolicy(percent=cluster.percent),
+        running=MAIN,
+        cpu_quota=True,
+        memory_from=view.name,
+        swap_from=view.name,
+        percent_from="cluster",
+    )
+    where = f"on node {view.name}" if view.name else "on no node yet"
+    prepared = prepare(Found(where, "Pod", pod.label, pod), node, annotations)
+    swap = allowances(prepared.facts.containers, node.memory_bytes, node.swap_bytes, node.policy)
+    return describe(prepared, node, list(swap), 1.0)
+
+
+def _place_words(place: Place) -> str:
+    if place.excluded:
+        return f"never: {place.excluded}"
+    if place.place is None:
+        return place.sentence
+    return f"number {place.place} of {place.candidates} that could go: {place.sentence}"
+
+
+def _happening_lines(happenings: Sequence[Happening]) -> list[str]:
+    rows = [
+        ((one.at or "-").partition(".")[0].removesuffix("Z"), one.where, one.what, one.sentence)
+        for one in happenings
+    ]
+    return columns(rows, indent="  ")

@@ -1,0 +1,103 @@
+"""``overbook webhook``: override the requests of pods when they are created."""
+
+import argparse
+
+EXAMPLES = """examples:
+  overbook webhook --manifests examples/override --port 8443 --self-signed
+      without a cluster: overrides, namespaces and LimitRanges from files
+  overbook webhook --self-signed
+      in a cluster, with a certificate of its own that all replicas share
+  overbook webhook --certificates /etc/webhook/tls --mode observe
+      with cert-manager's certificate; warn, and change nothing
+
+Reviews: POST https://HOST:8443/override. Beside it: http://HOST:9715/metrics, /healthz, /readyz.
+"""
+
+
+def _mode(text: str) -> str:
+    return text.capitalize()
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command. What is not given keeps the setting's default."""
+    parser = subparsers.add_parser(
+        "webhook",
+        help="override the requests of pods when they are created",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    source = parser.add_argument_group("what is overridden")
+    source.add_argument(
+        "--manifests",
+        nargs="+",
+        metavar="DIR",
+        help="overrides, namespaces and LimitRanges from files; no cluster is asked",
+    )
+    source.add_argument(
+        "--override", dest="override_file", metavar="FILE", help="overrides from a file, not the cluster's"
+    )
+    source.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl, or the pod's own")
+    source.add_argument(
+        "--discovery-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="to look for OpenShift's kinds (default: 30)",
+    )
+    source.add_argument(
+        "--mode", type=_mode, choices=["Observe", "Enforce"], help="Observe warns only (default: Enforce)"
+    )
+    source.add_argument(
+        "--virtual-machine-maker",
+        dest="virtual_machine_makers",
+        action="append",
+        metavar="USER",
+        help="whose pods may be a virtual machine's (default: KubeVirt's controller)",
+    )
+    serving = parser.add_argument_group("serving")
+    serving.add_argument("--host", metavar="ADDRESS", help="default: all")
+    serving.add_argument("--port", type=int, help="for reviews (default: 8443)")
+    serving.add_argument("--status-port", type=int, metavar="PORT", help="health, metrics (default: 9715)")
+    serving.add_argument("--drain-seconds", type=float, metavar="SECONDS", help="after SIGTERM (default: 15)")
+    certificate = parser.add_argument_group("certificate")
+    certificate.add_argument(
+        "--certificates", dest="certificate_folder", metavar="DIR", help="with tls.crt and tls.key"
+    )
+    certificate.add_argument(
+        "--self-signed",
+        action="store_true",
+        help="make one, shared by a Secret, and keep the caBundle current",
+    )
+    certificate.add_argument("--namespace", help="of the Secret and the service (default: overbook)")
+    certificate.add_argument("--service", metavar="NAME", help="default: overbook-webhook")
+    certificate.add_argument(
+        "--configuration", metavar="NAME", help="MutatingWebhookConfiguration (default: overbook-webhook)"
+    )
+    certificate.add_argument(
+        "--certificate-seconds", type=float, metavar="SECONDS", help="of validity (default: 90 days)"
+    )
+    certificate.add_argument("--certificate-poll-seconds", type=float, help=argparse.SUPPRESS)
+    certificate.add_argument("--certificate-settle-seconds", type=float, help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM."""
+    import logging
+    import os
+    import sys
+
+    import msgspec
+
+    try:
+        from overbook.webhook.run import run as serve
+        from overbook.webhook.settings import Settings
+    except ModuleNotFoundError as error:
+        print(f"overbook: webhook needs {error.name}: pip install 'overbook[webhook]'", file=sys.stderr)
+        return 2
+    given = {name: value for name, value in vars(arguments).items() if name not in ("command", "run")}
+    given.setdefault("namespace", os.environ.get("POD_NAMESPACE") or "overbook")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    serve(msgspec.convert(given, Settings))
+    return 0

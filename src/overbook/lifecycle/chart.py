@@ -1,0 +1,67 @@
+"""The templates of the Helm chart: the same objects, with its values where an installation may differ.
+
+``Chart.yaml`` and ``values.yaml`` are written by hand.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from overbook.lifecycle import monitoring, openshift
+from overbook.lifecycle.installation import Installation
+from overbook.lifecycle.parts import PARTS, Group
+from overbook.lifecycle.yaml_text import yaml_text
+
+_NO_FOLDING: Final = 10_000
+_CONDITIONS: Final[dict[Group, str]] = {
+    "webhook": ".Values.webhook.enabled",
+    "vm-identity": ".Values.vmIdentityPolicy",
+    "last-resort": 'eq (dig "relief" "lastResort" "None" .Values.overcommit) "Delete"',
+    "openshift": f'.Capabilities.APIVersions.Has "{openshift.API}"',
+    "monitoring": f'.Capabilities.APIVersions.Has "{monitoring.API}"',
+}
+_NOT_IN_THE_CHART: Final = frozenset({"namespace"})
+"""Helm keeps its own records in the namespace, so that has to be there before the chart is."""
+
+_AS_VALUE: Final = re.compile(r"^( *(?:- )?)([\w.]+): '?<(\.[\w.]+)>'?$", re.MULTILINE)
+_IN_TEXT: Final = re.compile(r"^( *)<(\.[\w.]+)>$", re.MULTILINE)
+
+
+def chart_files() -> Iterator[tuple[str, str]]:
+    """Path below the chart and content of each file that is made here."""
+    where = Installation(
+        namespace="{{ .Release.Namespace }}",
+        image="{{ .Values.image.repository }}",
+        tag="{{ .Values.image.tag | default .Chart.AppVersion }}",
+        overcommit="<.Values.overcommit>",
+        agent_configuration="<.Values.agent.configuration>\n",
+        agent_resources="<.Values.agent.resources>",
+        agent_tolerations="<.Values.agent.tolerations>",
+        controller_resources="<.Values.controller.resources>",
+        webhook_resources="<.Values.webhook.resources>",
+    )
+    for part in PARTS:
+        if part.name in _NOT_IN_THE_CHART:
+            continue
+        if part.group == "crds":
+            yield f"crds/{part.name}.yaml", yaml_text(part.objects(where))
+            continue
+        text = _templated(yaml_text(part.objects(where), width=_NO_FOLDING))
+        condition = _CONDITIONS.get(part.group)
+        if condition:
+            text = f"{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"
+        yield f"templates/{part.name}.yaml", text
+
+
+def _templated(text: str) -> str:
+    """Replace ``<.Values.x>`` by what puts that value there as YAML, at its depth."""
+
+    def as_value(found: re.Match[str]) -> str:
+        depth = len(found[1]) + 2
+        return f"{found[1]}{found[2]}:\n{' ' * depth}{{{{- toYaml {found[3]} | nindent {depth} }}}}"
+
+    def in_text(found: re.Match[str]) -> str:
+        depth = len(found[1])
+        return f"{found[1]}{{{{- with {found[2]} }}}}{{{{ toYaml . | nindent {depth} }}}}{{{{- end }}}}"
+
+    return _IN_TEXT.sub(in_text, _AS_VALUE.sub(as_value, text))

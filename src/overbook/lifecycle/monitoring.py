@@ -1,0 +1,48 @@
+"""For clusters with the Prometheus operator: what to scrape, and what to be woken for."""
+
+from typing import Any, Final
+
+from overbook.lifecycle.installation import Installation
+from overbook.lifecycle.labels import LABELS, Manifest, metadata
+from overbook.lifecycle.webhook_workload import ADMISSION_NAME
+
+API: Final = "monitoring.coreos.com/v1"
+
+
+def monitoring(where: Installation) -> list[Manifest]:
+    """A PodMonitor for all components, and the alerts."""
+    return [
+        {
+            "apiVersion": API,
+            "kind": "PodMonitor",
+            "metadata": metadata("overbook", None, where.namespace),
+            "spec": {
+                "selector": {"matchLabels": dict(LABELS)},
+                "podMetricsEndpoints": [{"port": "metrics", "interval": "30s"}],
+            },
+        },
+        {
+            "apiVersion": API,
+            "kind": "PrometheusRule",
+            "metadata": metadata("overbook", None, where.namespace),
+            "spec": {"groups": [{"name": "overbook", "rules": _alerts()}]},
+        },
+    ]
+
+
+def _alerts() -> list[dict[str, Any]]:
+    misses = f'apiserver_admission_webhook_fail_open_count{{name="{ADMISSION_NAME}"}}'
+    return [
+        {
+            "alert": "OverbookOverrideMissed",
+            "expr": f"sum(increase({misses}[10m])) > 0",
+            "for": "10m",
+            "labels": {"severity": "warning"},
+            "annotations": {
+                "summary": "Pods are created without the override of their requests.",
+                "description": "The API server could not ask the webhook and let pods through as they were. "
+                "They ask for more than the override would leave them, so that nodes look full too early. "
+                "Look at the pods with the label app.kubernetes.io/component=webhook.",
+            },
+        },
+    ]

@@ -1,0 +1,158 @@
+"""msgspec structs as structural OpenAPI v3 schemas: the structs are the only source of a custom resource.
+
+What people write (a spec) is checked to the letter: bounds, words, defaults; a field that does not exist is
+refused or pruned. What Overbook writes (a status) is only typed, and fields that a newer version brings are
+kept: server-side apply answers 500 to a field that a definition does not declare, and one new field or word
+must not cost an older definition a node's whole status.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from overbook.lifecycle.docstrings import attributes, summary
+
+Schema = dict[str, Any]
+Bounds = tuple[int, int]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a struct itself does not say.
+
+    Attributes:
+        most_items: the most that a list holds, by struct and field.
+        bounds: of a number that a rule checks, by struct and field.
+    """
+
+    most_items: Mapping[tuple[type, str], int] = {}
+    bounds: Mapping[tuple[type, str], Bounds] = {}
+
+
+def schema_of(kind: type[msgspec.Struct], limits: Limits, *, written_by_people: bool) -> Schema:
+    """The schema of a struct.
+
+    Args:
+        kind: the struct.
+        limits: of its lists and numbers.
+        written_by_people: check bounds and words and fill in defaults; otherwise types alone.
+
+    Raises:
+        TypeError: a field has a type that no schema stands for, or a list has no limit.
+    """
+    return _Writer(limits, written_by_people).struct(kind)
+
+
+class _Writer:
+    def __init__(self, limits: Limits, strict: bool) -> None:
+        self._limits = limits
+        self._strict = strict
+
+    def struct(self, kind: type[msgspec.Struct]) -> Schema:
+        described = attributes(kind)
+        properties: dict[str, Schema] = {}
+        required = []
+        info = inspect.type_info(kind)
+        assert isinstance(info, inspect.StructType)  # noqa: S101 - what type_info of a struct is
+        for field in info.fields:
+            properties[field.encode_name] = self._field(kind, field, described.get(field.name, ""))
+            if field.required:
+                required.append(field.encode_name)
+        schema: Schema = {"type": "object", "description": summary(kind), "properties": properties}
+        if required:
+            schema["required"] = required
+        if not self._strict:
+            schema["x-kubernetes-preserve-unknown-fields"] = True
+        return schema
+
+    def _field(self, kind: type, field: inspect.Field, description: str) -> Schema:
+        place = (_declaring(kind, field.name), field.name)
+        schema = self._type(field.type, place)
+        if description:
+            schema["description"] = description
+        words = _words(field.type)
+        if words and self._strict:
+            schema["enum"] = words
+        elif words:
+            schema["description"] = f"{description} One of {', '.join(words)}.".lstrip()
+        if self._strict:
+            if place in self._limits.bounds:
+                schema["minimum"], schema["maximum"] = self._limits.bounds[place]
+            if field.default not in (msgspec.NODEFAULT, None, ""):
+                schema["default"] = _default(field.default)
+        return dict(sorted(schema.items(), key=lambda entry: _ORDER.index(entry[0])))
+
+    def _type(self, declared: inspect.Type, place: tuple[type, str]) -> Schema:
+        if isinstance(declared, inspect.UnionType):
+            of = [member for member in declared.types if not isinstance(member, inspect.NoneType)]
+            if len(of) == 1:
+                return self._type(of[0], place)
+        if isinstance(declared, inspect.StructType):
+            return self.struct(declared.cls)
+        if isinstance(declared, inspect.VarTupleType):
+            if place not in self._limits.most_items:
+                raise TypeError(f"{place[0].__name__}.{place[1]} is a list without a limit")
+            return {
+                "type": "array",
+                "maxItems": self._limits.most_items[place],
+                "x-kubernetes-list-type": "atomic",
+                "items": self._type(declared.item_type, place),
+            }
+        if isinstance(declared, inspect.DictType) and isinstance(declared.key_type, inspect.StrType):
+            return {"type": "object", "additionalProperties": self._type(declared.value_type, place)}
+        if isinstance(declared, inspect.IntType):
+            return self._integer(declared)
+        for known, name in _PLAIN.items():
+            if isinstance(declared, known):
+                return {"type": name}
+        raise TypeError(f"{place[0].__name__}.{place[1]}: no schema stands for {declared}")
+
+    def _integer(self, declared: inspect.IntType) -> Schema:
+        schema: Schema = {"type": "integer", "format": "int64"}
+        bounds = (("minimum", declared.ge), ("maximum", declared.le)) if self._strict else ()
+        return schema | {word: value for word, value in bounds if value is not None}
+
+
+def _declaring(kind: type, name: str) -> type:
+    """The class in which a struct's field stands: it may be one that the struct builds on."""
+    above = [base for base in kind.__mro__ if issubclass(base, msgspec.Struct) and base is not msgspec.Struct]
+    return next(base for base in reversed(above) if name in base.__struct_fields__)
+
+
+def _default(value: Any) -> Any:
+    """A field's default. A struct's is empty: the API server goes on with what is inside."""
+    if isinstance(value, msgspec.Struct) and value == type(value)():
+        return {}
+    return msgspec.to_builtins(value)
+
+
+def _words(declared: inspect.Type) -> list[str]:
+    """The words of a Literal, also of one that may be absent."""
+    if isinstance(declared, inspect.UnionType):
+        return next((_words(member) for member in declared.types if _words(member)), [])
+    return [str(word) for word in declared.values] if isinstance(declared, inspect.LiteralType) else []
+
+
+_PLAIN: Final[Mapping[type[inspect.Type], str]] = {
+    inspect.StrType: "string",
+    inspect.LiteralType: "string",
+    inspect.BoolType: "boolean",
+    inspect.FloatType: "number",
+}
+_ORDER: Final = (
+    "type",
+    "format",
+    "description",
+    "enum",
+    "default",
+    "minimum",
+    "maximum",
+    "maxItems",
+    "x-kubernetes-list-type",
+    "additionalProperties",
+    "items",
+    "properties",
+    "required",
+    "x-kubernetes-preserve-unknown-fields",
+)

@@ -1,0 +1,1 @@
+"""The admission webhook: requests overridden when a pod is created, over TLS."""

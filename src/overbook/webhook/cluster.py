@@ -1,0 +1,198 @@
+"""Policies from the cluster, watched live: namespaces, LimitRanges, and the kinds of overrides there are."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from overbook.core.custom_overcommit import GROUP, OVERCOMMIT_NAME, VERSION, Overcommit
+from overbook.core.custom_resource_override import (
+    CLUSTER_GROUP,
+    CLUSTER_NAME,
+    NAMESPACED_GROUP,
+    ClusterResourceOverride,
+    ResourceOverride,
+)
+from overbook.core.override_source import OverrideSource, cluster_source, namespaced_sources
+from overbook.kube.client import Client
+from overbook.kube.errors import KubeError, is_status
+from overbook.kube.kinds import LIMIT_RANGES, OVERCOMMITS, Kind
+from overbook.kube.reflector import Reflector
+from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
+
+log = logging.getLogger(__name__)
+
+NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, NamespaceSwitches)
+CLUSTER_RESOURCE_OVERRIDES: Final = Kind(
+    CLUSTER_GROUP, "v1", "clusterresourceoverrides", "ClusterResourceOverride", False, ClusterResourceOverride
+)
+RESOURCE_OVERRIDES: Final = Kind(
+    NAMESPACED_GROUP, "v1", "resourceoverrides", "ResourceOverride", True, ResourceOverride
+)
+OWN_RESOURCE_OVERRIDES: Final = Kind(
+    GROUP, VERSION, "resourceoverrides", "ResourceOverride", True, ResourceOverride
+)
+_OPTIONAL: Final = (CLUSTER_RESOURCE_OVERRIDES, RESOURCE_OVERRIDES, OWN_RESOURCE_OVERRIDES, OVERCOMMITS)
+
+OnObject = Callable[[str, Any], None]
+
+
+class ClusterWatch:
+    """Keeps policies as the cluster is.
+
+    Args:
+        client: to the API server.
+        policies: to be kept.
+        overrides: whether overrides are watched; otherwise they come from elsewhere.
+        discovery_seconds: between two looks which kinds there are: an operator may be installed later, or go.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        policies: Policies,
+        *,
+        overrides: bool = True,
+        discovery_seconds: float,
+    ) -> None:
+        self._client = client
+        self._policies = policies
+        self._overrides = overrides
+        self._discovery_seconds = discovery_seconds
+        self._discovered = not overrides
+        self._reflectors: dict[Kind[Any], Reflector[Any]] = {}
+        self._tasks: dict[Kind[Any], asyncio.Task[None]] = {}
+        self._complete: set[Kind[Any]] = set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._watch(NAMESPACES)
+        self._watch(LIMIT_RANGES)
+        try:
+            while True:
+                if self._overrides:
+                    await self._discover()
+                await asyncio.sleep(self._discovery_seconds if self._discovered else 1.0)
+        finally:
+            for kind in list(self._tasks):
+                await self._cancel(kind)
+
+    def not_synced(self) -> str:
+        """What is missing before admissions can be decided; empty: nothing."""
+        missing = [] if self._discovered else ["the kinds of overrides"]
+        missing += [kind.plural for kind in self._tasks if kind not in self._complete]
+        return ", ".join(missing or ([] if self._tasks else ["everything"]))
+
+    async def _discover(self) -> None:
+        """Watch the kinds that there are, and no others."""
+        there: set[Kind[Any]] = set()
+        try:
+            for version in {kind.api_version for kind in _OPTIONAL}:
+                plurals = await self._plurals(version)
+                there |= {
+                    kind for kind in _OPTIONAL if kind.api_version == version and kind.plural in plurals
+                }
+        except (KubeError, msgspec.DecodeError) as error:
+            log.warning("which kinds of overrides there are is not known: %s", error)
+            return
+        for kind in _OPTIONAL:
+            if kind in there and kind not in self._tasks:
+                self._watch(kind)
+            elif kind in self._tasks and kind not in there:
+                log.info("%s of %s is gone", kind.kind, kind.group)
+                await self._cancel(kind)
+                self._choose_origins()
+        self._discovered = True
+
+    async def _plurals(self, api_version: str) -> set[str]:
+        try:
+            data = await self._client.raw("GET", f"/apis/{api_version}")
+        except KubeError as error:
+            if is_status(error, 404):
+                return set()
+            raise
+        return {one.name for one in msgspec.json.decode(data, type=_ResourceList).resources}
+
+    def _watch(self, kind: Kind[Any]) -> None:
+        handle = self._handler(kind)
+        reflector = Reflector(self._client, kind, on_change=lambda key, _, new: handle(key, new))
+        self._reflectors[kind] = reflector
+        self._tasks[kind] = asyncio.create_task(self._follow(kind, reflector), name=kind.plural)
+
+    async def _follow(self, kind: Kind[Any], reflector: Reflector[Any]) -> None:
+        """A kind counts from when all of its objects are known."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(reflector.run())
+            await reflector.wait_synced()
+            self._complete.add(kind)
+            self._choose_origins()
+            log.info("%s: %d", kind.plural, len(reflector.objects))
+
+    async def _cancel(self, kind: Kind[Any]) -> None:
+        task = self._tasks.pop(kind)
+        self._complete.discard(kind)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        handle = self._handler(kind)
+        for key in list(self._reflectors.pop(kind).objects):
+            handle(key, None)
+
+    def _choose_origins(self) -> None:
+        def origin(kind: Kind[Any]) -> Origin:
+            return "OpenShift" if kind in self._complete else "Own"
+
+        self._policies.set_origins(
+            namespaced=origin(RESOURCE_OVERRIDES), cluster=origin(CLUSTER_RESOURCE_OVERRIDES)
+        )
+
+    def _handler(self, kind: Kind[Any]) -> OnObject:
+        """What to do when an object of the kind is there, has changed or (``None``) is gone."""
+        policies = self._policies
+
+        def cluster_override(key: str, one: ClusterResourceOverride | None) -> None:
+            if key == CLUSTER_NAME:
+                policies.set_cluster_override(one)
+                _complain(key, cluster_source(one))
+
+        def overcommit(key: str, one: Overcommit | None) -> None:
+            if key == OVERCOMMIT_NAME:
+                policies.set_overcommit(one)
+                _complain(key, cluster_source(one))
+
+        def namespaced(origin: Origin) -> OnObject:
+            def handle(key: str, one: ResourceOverride | None) -> None:
+                policies.set_override(origin, *_split(key), one)
+                if one is not None:
+                    _complain(key, *namespaced_sources([one]))
+
+            return handle
+
+        handlers: dict[Kind[Any], OnObject] = {
+            NAMESPACES: policies.set_namespace,
+            LIMIT_RANGES: lambda key, one: policies.set_limit_range(*_split(key), one),
+            CLUSTER_RESOURCE_OVERRIDES: cluster_override,
+            RESOURCE_OVERRIDES: namespaced("OpenShift"),
+            OWN_RESOURCE_OVERRIDES: namespaced("Own"),
+            OVERCOMMITS: overcommit,
+        }
+        return handlers[kind]
+
+
+class _Resource(msgspec.Struct, frozen=True):
+    name: str = ""
+
+
+class _ResourceList(msgspec.Struct, frozen=True):
+    resources: tuple[_Resource, ...] = ()
+
+
+def _split(key: str) -> tuple[str, str]:
+    namespace, _, name = key.partition("/")
+    return namespace, name
+
+
+def _complain(key: str, source: OverrideSource) -> None:
+    if source.problem:
+        log.warning("%s (%s) cannot be used, its pods go unchanged: %s", source.label, key, source.problem)

@@ -1,0 +1,69 @@
+"""Which path answers what: reviews on the one port, health and metrics on the other."""
+
+from collections.abc import Callable
+from typing import Final
+
+from overbook.webhook.http_protocol import TEXT, Answer, Handler, Request
+from overbook.webhook.review import NotAReview, Reviewer
+
+OVERRIDE_PATH: Final = "/override"
+_OVERRIDE: Final = OVERRIDE_PATH.encode()
+_JSON: Final = "application/json"
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def review_handler(reviewer: Reviewer) -> Handler:
+    """``POST /override``."""
+
+    def handle(request: Request) -> Answer:
+        # The API server adds ?timeout=10s.
+        if request.target != _OVERRIDE and request.target.split(b"?", 1)[0] != _OVERRIDE:
+            return _refused(404, f"only {OVERRIDE_PATH} is answered here")
+        if request.method != b"POST":
+            return _refused(405, "an AdmissionReview is sent with POST")
+        content_type = request.content_type
+        if content_type != b"application/json" and not _is_json(content_type):
+            return _refused(415, "an AdmissionReview is sent as application/json")
+        try:
+            return Answer(reviewer.answer(request.body, request.started), _JSON)
+        except NotAReview as error:
+            return _refused(400, str(error)[:500])
+
+    return handle
+
+
+def status_handler(not_ready: Callable[[], str], metrics: Callable[[], bytes]) -> Handler:
+    """``GET`` of ``/healthz``, ``/readyz`` and ``/metrics``.
+
+    Args:
+        not_ready: why no reviews should be sent here; empty: they may.
+        metrics: the exposition.
+    """
+
+    def ready() -> Answer:
+        why = not_ready()
+        return _refused(503, why) if why else Answer(b"ok\n")
+
+    paths: dict[bytes, Callable[[], Answer]] = {
+        b"/healthz": lambda: Answer(b"ok\n"),
+        b"/readyz": ready,
+        b"/metrics": lambda: Answer(metrics(), _METRICS_TYPE),
+    }
+
+    def handle(request: Request) -> Answer:
+        answer = paths.get(request.target.split(b"?", 1)[0])
+        if answer is None:
+            return _refused(404, "known paths: /healthz /readyz /metrics")
+        if request.method not in (b"GET", b"HEAD"):
+            return _refused(405, "only GET is answered")
+        return answer()
+
+    return handle
+
+
+def _is_json(content_type: bytes) -> bool:
+    return content_type.split(b";", 1)[0].strip().lower() == b"application/json"
+
+
+def _refused(status: int, why: str) -> Answer:
+    return Answer(f"{why}\n".encode(), TEXT, status)

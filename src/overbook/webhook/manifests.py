@@ -1,0 +1,104 @@
+"""Policies from files: overrides, namespaces and LimitRanges, in whatever form the cluster has them."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from overbook.core.admissibility import constraints
+from overbook.core.custom_overcommit import API_VERSION, Overcommit
+from overbook.core.custom_resource_override import (
+    CLUSTER_GROUP,
+    NAMESPACED_GROUP,
+    ClusterResourceOverride,
+    ResourceOverride,
+)
+from overbook.core.errors import InvalidInput
+from overbook.core.limit_range import LimitRange
+from overbook.core.override_rules import check
+from overbook.core.pod import convert
+from overbook.kube.manifests import Document, read_documents_of
+from overbook.kube.sources import read_sources
+from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
+
+DEFAULT_NAMESPACE: Final = "default"
+
+
+def read_documents(paths: list[str]) -> Iterable[Document]:
+    """Every object in files and directories.
+
+    Raises:
+        InvalidInput: a file is malformed.
+        OSError: a file cannot be read.
+    """
+    return (document for source in read_sources(paths) for document in read_documents_of(source))
+
+
+def take(policies: Policies, documents: Iterable[Document]) -> int:
+    """Take what bears on overrides, pass over the rest.
+
+    Returns:
+        How many overrides there were.
+
+    Raises:
+        InvalidInput: an object is not what its kind says, or an override or LimitRange cannot be used.
+    """
+    namespaced: Origin = "Own"
+    cluster: Origin = "Own"
+    overrides = 0
+    for document in documents:
+        manifest = document.manifest
+        if not isinstance(manifest, dict):
+            continue  # pods of a long list, which are decoded already
+        try:
+            one = _decoded(manifest)
+        except InvalidInput as error:
+            raise error.inside(f"{document.where}: {manifest.get('kind')}: ") from error
+        match one:
+            case NamespaceSwitches():
+                policies.set_namespace(one.metadata.name, one)
+            case LimitRange():
+                policies.set_limit_range(_namespace(one), one.metadata.name, one)
+            case ResourceOverride():
+                origin: Origin = "OpenShift" if one.api_version.startswith(NAMESPACED_GROUP) else "Own"
+                policies.set_override(origin, _namespace(one), one.metadata.name, one)
+                namespaced = "OpenShift" if origin == "OpenShift" else namespaced
+            case ClusterResourceOverride():
+                policies.set_cluster_override(one)
+                cluster = "OpenShift"
+            case Overcommit():
+                policies.set_overcommit(one)
+        overrides += isinstance(one, ResourceOverride | ClusterResourceOverride) or (
+            isinstance(one, Overcommit) and one.spec.override is not None
+        )
+    policies.set_origins(namespaced=namespaced, cluster=cluster)
+    return overrides
+
+
+def _decoded(manifest: dict[str, Any]) -> Any:
+    """The object, checked; ``None`` for other kinds."""
+    match manifest.get("apiVersion"), manifest.get("kind"):
+        case "v1", "Namespace":
+            return convert(manifest, NamespaceSwitches, "")
+        case "v1", "LimitRange":
+            limit_range = convert(manifest, LimitRange, "")
+            constraints([limit_range])
+            return limit_range
+        case (version, "ResourceOverride") if version in (API_VERSION, f"{NAMESPACED_GROUP}/v1"):
+            override = convert(manifest, ResourceOverride, "")
+            check(override.settings)
+            if override.spec.pod_selector is not None:
+                override.spec.pod_selector.check()
+            return override
+        case version, "ClusterResourceOverride" if version == f"{CLUSTER_GROUP}/v1":
+            cluster_override = convert(manifest, ClusterResourceOverride, "")
+            check(cluster_override.settings)
+            return cluster_override
+        case version, "Overcommit" if version == API_VERSION:
+            overcommit = convert(manifest, Overcommit, "")
+            if overcommit.spec.override is not None:
+                check(overcommit.spec.override)
+            return overcommit
+    return None
+
+
+def _namespace(one: LimitRange | ResourceOverride) -> str:
+    return one.metadata.namespace or DEFAULT_NAMESPACE

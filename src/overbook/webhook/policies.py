@@ -1,0 +1,161 @@
+"""All policies of one moment, and how they follow from the objects in the cluster."""
+
+from collections.abc import Collection
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from overbook.core import vm
+from overbook.core.admission import (
+    ENABLED_LABEL,
+    SWITCH_ANNOTATION,
+    UNKNOWN,
+    ClusterPolicy,
+    NamespacePolicy,
+    namespace_policy,
+)
+from overbook.core.custom_overcommit import Overcommit
+from overbook.core.custom_resource_override import ClusterResourceOverride, ResourceOverride
+from overbook.core.limit_range import LimitRange
+from overbook.core.override_settings import Mode
+from overbook.core.override_source import cluster_source, namespaced_sources
+from overbook.core.pod import KubeStruct
+
+T = TypeVar("T")
+Origin = Literal["OpenShift", "Own"]
+
+KUBEVIRT_CONTROLLERS: Final = frozenset(vm.KUBEVIRT_CONTROLLERS)
+
+
+class NamespaceLabels(msgspec.Struct, frozen=True, gc=False):
+    """The only label of a namespace that matters; the others are not even kept."""
+
+    enabled: str | None = msgspec.field(default=None, name=ENABLED_LABEL)
+
+
+class NamespaceAnnotations(msgspec.Struct, frozen=True, gc=False):
+    """The only annotation of a namespace that matters."""
+
+    switch: str | None = msgspec.field(default=None, name=SWITCH_ANNOTATION)
+
+
+class NamespaceMetadata(KubeStruct, frozen=True):
+    """Of a namespace, as little as possible: there may be thousands."""
+
+    name: str = ""
+    namespace: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    labels: NamespaceLabels | None = None
+    annotations: NamespaceAnnotations | None = None
+
+
+class NamespaceSwitches(KubeStruct, frozen=True):
+    """A namespace: whether it takes part."""
+
+    metadata: NamespaceMetadata = NamespaceMetadata()
+
+
+class Policies:
+    """The objects as they come and go, and for each namespace the policy that follows from them.
+
+    A policy is immutable. It is worked out when the first pod of its namespace comes, and kept until an
+    object that it follows from changes.
+
+    Args:
+        mode: ``Observe`` changes nothing anywhere, whatever an ``Overcommit`` says.
+        virtual_machine_makers: users whose pods may be a virtual machine's; ``None``: not known.
+
+    Attributes:
+        cluster: what holds in every namespace.
+    """
+
+    def __init__(
+        self,
+        mode: Mode = "Enforce",
+        virtual_machine_makers: frozenset[str] | None = KUBEVIRT_CONTROLLERS,
+    ) -> None:
+        self._mode: Mode = mode
+        self._makers = virtual_machine_makers
+        self._namespaces: dict[str, NamespaceSwitches] = {}
+        self._ranges: dict[str, dict[str, LimitRange]] = {}
+        self._overrides: dict[Origin, dict[str, dict[str, ResourceOverride]]] = {"OpenShift": {}, "Own": {}}
+        self._cluster_override: ClusterResourceOverride | None = None
+        self._overcommit: Overcommit | None = None
+        self._namespaced_origin: Origin = "Own"
+        self._cluster_origin: Origin = "Own"
+        self._known: dict[str, NamespacePolicy] = {}
+        self.cluster = self._cluster()
+
+    def of(self, namespace: str) -> NamespacePolicy:
+        """A namespace's policy; one that is not known is left alone."""
+        return self._known.get(namespace) or self._work_out(namespace)
+
+    def limit_ranges(self, namespace: str) -> Collection[LimitRange]:
+        """A namespace's LimitRanges."""
+        return self._ranges.get(namespace, {}).values()
+
+    def set_namespace(self, name: str, one: NamespaceSwitches | None) -> None:
+        """A namespace is there, has changed, or is gone (``None``)."""
+        _put(self._namespaces, name, one)
+        self._known.pop(name, None)
+
+    def set_limit_range(self, namespace: str, name: str, one: LimitRange | None) -> None:
+        """The same for a LimitRange."""
+        _put(self._ranges.setdefault(namespace, {}), name, one)
+        self._known.pop(namespace, None)
+
+    def set_override(self, origin: Origin, namespace: str, name: str, one: ResourceOverride | None) -> None:
+        """The same for a namespaced override."""
+        _put(self._overrides[origin].setdefault(namespace, {}), name, one)
+        self._known.pop(namespace, None)
+
+    def set_cluster_override(self, one: ClusterResourceOverride | None) -> None:
+        """The same for OpenShift's override of the cluster."""
+        self._cluster_override = one
+        self.cluster = self._cluster()
+
+    def set_overcommit(self, one: Overcommit | None) -> None:
+        """The same for the ``Overcommit``, whose mode counts even where its override does not."""
+        self._overcommit = one
+        self.cluster = self._cluster()
+
+    def set_origins(self, *, namespaced: Origin, cluster: Origin) -> None:
+        """Whose kinds serve: OpenShift's where they exist, else ours."""
+        self._namespaced_origin, self._cluster_origin = namespaced, cluster
+        self._known.clear()
+        self.cluster = self._cluster()
+
+    def _work_out(self, namespace: str) -> NamespacePolicy:
+        switches = self._namespaces.get(namespace)
+        if switches is None:
+            return UNKNOWN  # not kept: names that do not exist are without number
+        labels, annotations = switches.metadata.labels, switches.metadata.annotations
+        policy = self._known[namespace] = namespace_policy(
+            namespace,
+            enabled=labels.enabled if labels else None,
+            switch=annotations.switch if annotations else None,
+            overrides=namespaced_sources(
+                self._overrides[self._namespaced_origin].get(namespace, {}).values()
+            ),
+            ranges=self.limit_ranges(namespace),
+        )
+        return policy
+
+    def _cluster(self) -> ClusterPolicy:
+        overcommit = self._overcommit
+        observed = "Observe" in (self._mode, overcommit.spec.mode if overcommit else "")
+        return ClusterPolicy(
+            override=cluster_source(
+                self._cluster_override if self._cluster_origin == "OpenShift" else overcommit
+            ),
+            mode="Observe" if observed else "Enforce",
+            virtual_machine_makers=self._makers,
+        )
+
+
+def _put(objects: dict[str, T], name: str, one: T | None) -> None:
+    if one is None:
+        objects.pop(name, None)
+    else:
+        objects[name] = one

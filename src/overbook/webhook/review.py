@@ -1,0 +1,231 @@
+"""``admission.k8s.io/v1`` reviews: decoded as far as they matter, answered by the rules in ``core``.
+
+Operations of the patch are emitted, never found by comparing two pods.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from overbook.core.admission import Admission, ClusterPolicy, NamespacePolicy, choose, decide
+from overbook.core.admission_texts import audit, warnings
+from overbook.core.memo import forget
+from overbook.core.override_patch import patch_operations
+from overbook.core.override_source import OverrideSource
+from overbook.core.pod import KubeStruct, Pod
+from overbook.webhook.metrics import Metrics
+from overbook.webhook.policies import Policies
+
+API_VERSION: Final = "admission.k8s.io/v1"
+_BEFORE_UID: Final = f'{{"apiVersion":"{API_VERSION}","kind":"AdmissionReview","response":{{"uid":'.encode()
+_LARGE: Final = 64 << 10
+"""Bytes of a review after which nothing of it is remembered."""
+
+_MOST_PREPARED: Final = 2048
+_LONGEST_MAKE: Final = 8 << 10
+"""Bytes; a pod of 20 containers has 2,000."""
+
+
+class UserInfo(KubeStruct, frozen=True):
+    """Who asks."""
+
+    username: str = ""
+
+
+class GroupVersionKind(KubeStruct, frozen=True):
+    """What the object is."""
+
+    group: str = ""
+    version: str = ""
+    kind: str = ""
+
+
+class AdmissionRequest(KubeStruct, frozen=True):
+    """What is to be done with which object."""
+
+    uid: str
+    kind: GroupVersionKind = GroupVersionKind()
+    sub_resource: str = ""
+    namespace: str = ""
+    operation: str = ""
+    user_info: UserInfo = UserInfo()
+    object: Pod | None = None
+
+
+class AdmissionReview(KubeStruct, frozen=True):
+    """A review of a pod."""
+
+    request: AdmissionRequest
+    api_version: str = ""
+    kind: str = ""
+
+
+class _OtherRequest(KubeStruct, frozen=True):
+    uid: str
+
+
+class _OtherReview(KubeStruct, frozen=True):
+    """A review of something else than a pod, or of a pod that is none."""
+
+    request: _OtherRequest
+    api_version: str = ""
+    kind: str = ""
+
+
+class AdmissionResponse(KubeStruct, frozen=True, omit_defaults=True):
+    """The answer but for its ``uid``; ``patch`` becomes base64 when it is encoded."""
+
+    allowed: bool
+    patch_type: str | None = None
+    patch: bytes | None = None
+    warnings: list[str] | None = None
+    audit_annotations: dict[str, str] | None = None
+
+
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """A decision and its answer, kept for the next pod of the same make.
+
+    Attributes:
+        namespace: the policy that it followed from; another one makes it void.
+        cluster: the same.
+        source: the override that applied.
+        admission: the decision.
+        answer: from after the ``uid`` to the end.
+    """
+
+    namespace: NamespacePolicy
+    cluster: ClusterPolicy
+    source: OverrideSource
+    admission: Admission
+    answer: bytes
+
+
+class NotAReview(ValueError):  # noqa: N818 - it names what is wrong, as InvalidInput does
+    """What was sent is no review that can be answered; the message says why."""
+
+
+_REVIEW: Final = msgspec.json.Decoder(AdmissionReview)
+_OTHER: Final = msgspec.json.Decoder(_OtherReview)
+_ENCODER: Final = msgspec.json.Encoder()
+_MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Reviewer:
+    """Answers reviews.
+
+    Most pods are one of many of the same make: replicas of a template. What was decided for one is kept for
+    the others, by all of the pod that the decision goes by.
+
+    Args:
+        policies: of the cluster's namespaces.
+        metrics: counts what happens.
+        clock: the server's.
+    """
+
+    def __init__(
+        self,
+        policies: Policies,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._policies = policies
+        self._metrics = metrics
+        self._clock = clock
+        self._prepared: dict[tuple[str, bytes], Prepared] = {}
+
+    def answer(self, body: bytes, started: float) -> bytes:
+        """The answer to a review.
+
+        Args:
+            body: JSON.
+            started: when its first byte was there, by the clock.
+
+        Raises:
+            NotAReview: it cannot be answered at all.
+        """
+        try:
+            review = _REVIEW.decode(body)
+        except _MALFORMED as error:
+            return self._not_understood(body, error)
+        _check(review)
+        request = review.request
+        pod = request.object
+        if pod is None or request.operation != "CREATE" or not _is_pod(request):
+            self._metrics.counted("NotAPod")
+            return _untouched(request.uid, "NotAPod")
+        prepared = self._decide(request, pod)
+        if len(body) > _LARGE:
+            forget()
+        self._metrics.admitted(prepared.admission, request.namespace, self._clock() - started)
+        return _BEFORE_UID + _ENCODER.encode(request.uid) + prepared.answer
+
+    def _decide(self, request: AdmissionRequest, pod: Pod) -> Prepared:
+        policies = self._policies
+        cluster, namespace = policies.cluster, policies.of(request.namespace)
+        chosen = choose(pod, namespace, cluster, request.user_info.username)
+        if isinstance(chosen, Admission):
+            return Prepared(namespace, cluster, chosen.source, chosen, _after_uid(respond(pod, chosen)))
+        make = _ENCODER.encode(pod.spec)
+        if chosen.settings.cpu_request_to_request_percent:
+            make += _ENCODER.encode(pod.metadata.annotations)
+        key = (request.namespace, make)
+        known = self._prepared.get(key)
+        if (
+            known is not None
+            and known.namespace is namespace
+            and known.source is chosen
+            and known.cluster is cluster
+        ):
+            return known
+        admission = decide(pod, namespace, cluster, chosen)
+        prepared = Prepared(namespace, cluster, chosen, admission, _after_uid(respond(pod, admission)))
+        if len(make) <= _LONGEST_MAKE:
+            if len(self._prepared) >= _MOST_PREPARED:
+                self._prepared.clear()
+            self._prepared[key] = prepared
+        return prepared
+
+    def _not_understood(self, body: bytes, error: Exception) -> bytes:
+        """Admit what has the form of a review, whatever its object is; refuse the rest."""
+        try:
+            review = _OTHER.decode(body)
+        except _MALFORMED:
+            self._metrics.counted("NotAReview")
+            raise NotAReview(f"not an AdmissionReview: {error}") from error
+        _check(review)
+        self._metrics.counted("NotAPod")
+        return _untouched(review.request.uid, f"NotAPod: {error}"[:200])
+
+
+def respond(pod: Pod, admission: Admission) -> AdmissionResponse:
+    """The response that carries a decision."""
+    told = warnings(pod, admission) or None
+    noted = {"override": audit(admission)}
+    if admission.outcome != "Overridden":
+        return AdmissionResponse(allowed=True, warnings=told, audit_annotations=noted)
+    patch = _ENCODER.encode(patch_operations(pod, admission.override))
+    return AdmissionResponse(
+        allowed=True, patch_type="JSONPatch", patch=patch, warnings=told, audit_annotations=noted
+    )
+
+
+def _check(review: AdmissionReview | _OtherReview) -> None:
+    if review.api_version != API_VERSION or review.kind != "AdmissionReview":
+        sent = f"{review.kind[:100] or 'nothing'} of {review.api_version[:100] or 'no version'}"
+        raise NotAReview(f"{sent} was sent; expected AdmissionReview of {API_VERSION}")
+
+
+def _is_pod(request: AdmissionRequest) -> bool:
+    return request.kind.kind == "Pod" and not request.kind.group and not request.sub_resource
+
+
+def _untouched(uid: str, why: str) -> bytes:
+    response = AdmissionResponse(allowed=True, audit_annotations={"override": why})
+    return _BEFORE_UID + _ENCODER.encode(uid) + _after_uid(response)
+
+
+def _after_uid(response: AdmissionResponse) -> bytes:
+    """The rest of the answer: the response without its opening brace, and the end of the review."""
+    return b"," + _ENCODER.encode(response)[1:] + b"}"

@@ -1,0 +1,185 @@
+"""The webhook's process: what is started, in which order, and how it ends."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from overbook.core.errors import InvalidInput
+from overbook.webhook import make_certificate, tls
+from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler, status_handler
+from overbook.webhook.manifests import read_documents, take
+from overbook.webhook.metrics import Metrics
+from overbook.webhook.policies import Policies
+from overbook.webhook.review import Reviewer
+from overbook.webhook.server import Server
+from overbook.webhook.settings import Settings
+
+if TYPE_CHECKING:
+    from overbook.kube.client import Client
+    from overbook.webhook.cluster import ClusterWatch
+    from overbook.webhook.shared_certificate import SharedCertificate
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        InvalidInput: a setting or a manifest cannot be used.
+        OSError: a file cannot be read, or an address not be listened on.
+    """
+    if bool(settings.certificate_folder) == settings.self_signed:
+        raise InvalidInput(
+            "--certificates, --self-signed",
+            settings.certificate_folder,
+            "one of them: a folder with tls.crt and tls.key, or certificates of our own",
+        )
+    uvloop.run(Webhook(settings).serve())
+
+
+class Webhook:
+    """One server process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._policies = Policies(settings.mode, settings.virtual_machine_makers)
+        self._metrics = Metrics()
+        self._reviews = Server(review_handler(Reviewer(self._policies, self._metrics)))
+        self._status = Server(status_handler(self._not_ready, self._exposition))
+        self._context = tls.server_context()
+        self._watch: ClusterWatch | None = None
+        self._shared: SharedCertificate | None = None
+        self._client: Client | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._ended = asyncio.Event()
+
+    async def serve(self) -> None:
+        """Start, serve, drain, end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        try:
+            self._read_files()
+            await self._status.start(self._settings.host, self._settings.status_port)
+            if not self._settings.manifests:
+                self._follow_cluster()
+            if await self._has_certificate():
+                await self._reviews.start(self._settings.host, self._settings.port, self._context)
+                log.info("reviews: https, port %d, %s", self._reviews.port, OVERRIDE_PATH)
+                log.info("health and metrics: http, port %d", self._status.port)
+                await self._settle()
+                await self._ended.wait()
+                await self._drain()
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._client is not None:
+                await self._client.close()
+
+    def _read_files(self) -> None:
+        settings = self._settings
+        paths = [*settings.manifests, *([settings.override_file] if settings.override_file else [])]
+        if paths:
+            overrides = take(self._policies, read_documents(paths))
+            log.info("%d overrides in %s", overrides, ", ".join(paths))
+
+    def _follow_cluster(self) -> None:
+        """Imported only here: with files there is no need for a client."""
+        from overbook.kube.client import Client  # noqa: PLC0415
+        from overbook.kube.configuration import load_config  # noqa: PLC0415
+        from overbook.webhook.cluster import ClusterWatch  # noqa: PLC0415
+        from overbook.webhook.shared_certificate import SharedCertificate  # noqa: PLC0415
+
+        settings = self._settings
+        self._client = Client(load_config(settings.kubeconfig), agent_name="overbook-webhook")
+        self._watch = ClusterWatch(
+            self._client,
+            self._policies,
+            overrides=settings.override_file is None,
+            discovery_seconds=settings.discovery_seconds,
+        )
+        self._start(self._watch.run())
+        if settings.self_signed:
+            self._shared = SharedCertificate(
+                self._client,
+                self._context,
+                self._wanted(),
+                namespace=settings.namespace,
+                configuration=settings.configuration,
+                poll_seconds=settings.certificate_poll_seconds,
+                settle_seconds=settings.certificate_settle_seconds,
+            )
+            self._start(self._shared.run())
+
+    async def _has_certificate(self) -> bool:
+        """Wait for the first certificate; whether there is one, and not the end before it."""
+        settings = self._settings
+        if settings.certificate_folder is not None:
+            folder = tls.CertificateFolder(self._context, settings.certificate_folder)
+            folder.load()
+            self._start(folder.keep_current())
+        elif self._shared is None:
+            made = await make_certificate.make(self._wanted())
+            tls.use(self._context, made.certificate, made.key)
+        else:
+            ready = asyncio.create_task(self._shared.ready.wait())
+            ended = asyncio.create_task(self._ended.wait())
+            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+            ended.cancel()
+        return not self._ended.is_set()
+
+    async def _settle(self) -> None:
+        """What is there once everything is known stays: collecting garbage need not walk it again."""
+        ended = asyncio.create_task(self._ended.wait())
+        while self._not_ready() and not ended.done():
+            await asyncio.wait((ended,), timeout=0.1)
+        ended.cancel()
+        gc.collect()
+        gc.freeze()
+        log.info("ready")
+
+    async def _drain(self) -> None:
+        """Go on answering while the API server still sends, and say that it should go elsewhere."""
+        self._reviews.draining = True
+        log.info("draining for %g s", self._settings.drain_seconds)
+        await asyncio.sleep(self._settings.drain_seconds)
+        await self._reviews.stop()
+        await self._status.stop(grace_seconds=1.0)
+        log.info("ended")
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._failed)
+        self._tasks.append(task)
+
+    def _failed(self, task: asyncio.Task[Any]) -> None:
+        """Nothing of this ends by itself. If it does, the process ends, and is started again."""
+        if not task.cancelled() and not self._ended.is_set():
+            log.error("a part of the webhook ended", exc_info=task.exception())
+            self._ended.set()
+
+    def _wanted(self) -> make_certificate.Wanted:
+        settings = self._settings
+        return make_certificate.Wanted(settings.dns_names, ("127.0.0.1", "::1"), settings.certificate_seconds)
+
+    def _not_ready(self) -> str:
+        if self._reviews.draining:
+            return "draining"
+        if not self._reviews.port:
+            return "there is no certificate yet"
+        missing = self._watch.not_synced() if self._watch is not None else ""
+        return missing and f"not known yet: {missing}"
+
+    def _exposition(self) -> bytes:
+        return self._metrics.render(
+            self._reviews.responses,
+            {"ready": float(not self._not_ready()), "connections": float(self._reviews.connections)},
+        )

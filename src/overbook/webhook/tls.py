@@ -1,0 +1,107 @@
+"""The server's side of TLS: a context whose certificate can be changed while it serves."""
+
+import asyncio
+import logging
+import os
+import ssl
+from typing import Final
+
+log = logging.getLogger(__name__)
+
+CERTIFICATE_FILE: Final = "tls.crt"
+KEY_FILE: Final = "tls.key"
+POLL_SECONDS: Final = 10.0
+
+
+def server_context() -> ssl.SSLContext:
+    """TLS 1.2 and later, HTTP/1.1, no certificate yet."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def use(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Serve another certificate from the next handshake on; present connections go on.
+
+    The key passes through memory only: OpenSSL wants a file, and gets one that is on no disk.
+
+    Raises:
+        ssl.SSLError: they are no certificate and key, or do not belong together.
+    """
+    trial = server_context()
+    with _InMemory(certificate) as certificate_path, _InMemory(key) as key_path:
+        trial.load_cert_chain(certificate_path, key_path)  # a context that has failed serves nothing any more
+        context.load_cert_chain(certificate_path, key_path)
+
+
+class _InMemory:
+    """A file that only this process has."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __enter__(self) -> str:
+        self._fd = os.memfd_create("pem", os.MFD_CLOEXEC)
+        os.write(self._fd, self._text.encode())
+        return f"/proc/self/fd/{self._fd}"
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._fd)
+
+
+class CertificateFolder:
+    """``tls.crt`` and ``tls.key`` in a folder, as cert-manager and the service CA's Secrets are mounted.
+
+    Args:
+        context: that serves them.
+        folder: where they are.
+    """
+
+    def __init__(self, context: ssl.SSLContext, folder: str) -> None:
+        self._context = context
+        self._paths = (os.path.join(folder, CERTIFICATE_FILE), os.path.join(folder, KEY_FILE))
+        self._seen: tuple[tuple[int, int, int], ...] = ()
+
+    def load(self) -> bool:
+        """Read them where they have changed.
+
+        Returns:
+            Whether they had.
+
+        Raises:
+            OSError: one cannot be read.
+            ssl.SSLError: they cannot be used.
+        """
+        seen = tuple(_identity(path) for path in self._paths)
+        if seen == self._seen:
+            return False
+        texts = []
+        for path in self._paths:
+            with open(path, encoding="ascii") as file:
+                texts.append(file.read())
+        use(self._context, *texts)
+        self._seen = seen
+        return True
+
+    async def keep_current(self, poll_seconds: float = POLL_SECONDS) -> None:
+        """Look again and again; what cannot be used is logged, and the last good pair stays.
+
+        Changes are looked for, not notified: a mounted Secret changes by a link to a link.
+        """
+        complained = ""
+        while True:
+            await asyncio.sleep(poll_seconds)
+            try:
+                if self.load():
+                    log.info("serving the new certificate in %s", self._paths[0])
+                complained = ""
+            except (OSError, ValueError) as error:  # ssl.SSLError is an OSError, bad bytes are a ValueError
+                if str(error) != complained:
+                    complained = str(error)
+                    log.warning("the new certificate in %s cannot be used yet: %s", self._paths[0], error)
+
+
+def _identity(path: str) -> tuple[int, int, int]:
+    status = os.stat(path)
+    return status.st_ino, status.st_mtime_ns, status.st_size
