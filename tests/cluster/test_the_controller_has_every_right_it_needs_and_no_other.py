@@ -25,7 +25,7 @@ from tests.cluster.installing import apply_manifests, install
 from tests.waiting import wait_for
 
 ACCOUNT = "overbook-controller"
-NODE, SILENT, GONE = "rights-asking", "rights-silent", "rights-gone"
+NODE, FREE, SILENT, GONE = "rights-asking", "rights-free", "rights-silent", "rights-gone"
 NODES = "/api/v1/nodes"
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 PODS = "/api/v1/namespaces/default/pods"
@@ -69,7 +69,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         admin.ask("POST", INSTANCES, INSTANCE)
         admin.refusal("PATCH", f"{INSTANCES}/guest/status", {"status": MIGRATABLE}, MERGE)
         relieving.configure(cluster, coolDownSeconds=0, staleSeconds=5)
-        for node in (NODE, SILENT):
+        for node in (NODE, FREE, SILENT):
             relieving.make_node(cluster, node)
         token = cluster.token("overbook", ACCOUNT)
         yield World(cluster, admin, cluster.kubeconfig_for(token, name="controller"), folder)
@@ -160,7 +160,7 @@ NEEDS: dict[Needed, Callable[[World], bool]] = {
 """What fails without each right."""
 
 RARE: set[Needed] = {("overcommitnodes", "get"), ("leases", "update")}
-"""After a conflict of two writers, and when a lease is renewed or taken over: other tests bring those about."""
+"""After a conflict of two writers, and when a lease is renewed: other tests bring those about."""
 
 EVERY = each_verb(CONTROLLER_RIGHTS)
 
