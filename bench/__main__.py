@@ -12,6 +12,7 @@ from bench import (
     agent_memory,
     agent_on_api,
     agent_tick,
+    cluster_status,
     decision,
     explain_start,
     imports,
@@ -29,6 +30,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     agent_memory.BENCHMARK,
     agent_on_api.BENCHMARK,
     webhook.BENCHMARK,
+    cluster_status.BENCHMARK,
 )
 
 
