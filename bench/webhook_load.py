@@ -34,6 +34,10 @@ class Load:
     def rate(self) -> float:
         return len(self.latencies) / self.seconds
 
+    @property
+    def slowest(self) -> float:
+        return max(self.latencies)
+
     def percentile(self, percent: float) -> float:
         return sorted(self.latencies)[min(len(self.latencies) - 1, int(len(self.latencies) * percent / 100))]
 
