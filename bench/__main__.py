@@ -8,7 +8,16 @@ from typing import Final
 
 import msgspec
 
-from bench import agent_memory, agent_tick, decision, explain_start, imports, rules, webhook
+from bench import (
+    agent_memory,
+    agent_on_api,
+    agent_tick,
+    decision,
+    explain_start,
+    imports,
+    rules,
+    webhook,
+)
 from bench.figure import Benchmark, Figure
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
@@ -18,6 +27,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     imports.BENCHMARK,
     rules.BENCHMARK,
     agent_memory.BENCHMARK,
+    agent_on_api.BENCHMARK,
     webhook.BENCHMARK,
     webhook.MILLION,
 )

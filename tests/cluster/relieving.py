@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import pathlib
 import signal
@@ -13,7 +12,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-from overbook.core.custom_overcommit import API_VERSION, GROUP, VERSION
+from overbook.core.custom_overcommit import API_VERSION
 from overbook.core.custom_overcommit_node import (
     AGENT_MANAGER,
     OvercommitNode,
@@ -27,6 +26,7 @@ from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
 from overbook.kube.errors import ApiError
 from overbook.kube.kinds import NODES, OVERCOMMIT_NODES, OVERCOMMITS, PODS
+from overbook.lifecycle.labels import CONTROLLER
 from overbook.sandbox.control_plane import ControlPlane
 from tests.waiting import wait_for
 
@@ -48,43 +48,14 @@ def ask(cluster: ControlPlane, question: Callable[[Client], Awaitable[T]]) -> T:
     return asyncio.run(with_client())
 
 
-def resource_definition(plural: str, kind: str) -> dict[str, Any]:
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {
-        "name": VERSION,
-        "served": True,
-        "storage": True,
-        "subresources": {"status": {}},
-        "schema": {"openAPIV3Schema": anything},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Cluster",
-            "names": {"plural": plural, "kind": kind},
-            "versions": [version],
-        },
-    }
+def controllers_kubeconfig(cluster: ControlPlane) -> str:
+    """With the rights that the controller is installed with, and no others."""
+    return cluster.kubeconfig_for(cluster.token(NAMESPACE, CONTROLLER), name=CONTROLLER)
 
 
-def install(cluster: ControlPlane) -> None:
-    """The custom resources and the namespace; once more is harmless."""
-    objects: list[dict[str, Any]] = [
-        resource_definition("overcommits", "Overcommit"),
-        resource_definition("overcommitnodes", "OvercommitNode"),
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-    ]
-    for each in objects:
-        cluster.kubectl("apply", "-f", "-", stdin=json.dumps(each))
-    names = [f"crd/overcommits.{GROUP}", f"crd/overcommitnodes.{GROUP}"]
-    cluster.kubectl("wait", "--for=condition=Established", *names, "--timeout=60s")
-
-
-def configure(cluster: ControlPlane, **spec: Any) -> None:
-    """The cluster's Overcommit: ``relief`` and the like."""
+def configure(cluster: ControlPlane, *, mode: str = "Enforce", paused: bool = False, **relief: Any) -> None:
+    """What the cluster's owner wants."""
+    spec = {"mode": mode, "paused": paused, "relief": relief}
     obj = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": "cluster"}, "spec": spec}
     ask(cluster, lambda client: client.apply(OVERCOMMITS, obj, manager="test"))
 
@@ -126,7 +97,8 @@ def pod_exists(cluster: ControlPlane, candidate: ReliefCandidate) -> bool:
     try:
         pod = ask(cluster, lambda client: client.get(PODS, candidate.name, candidate.namespace))
     except ApiError as error:
-        assert error.status == 404, error
+        if error.status != 404:
+            raise
         return False
     return pod.metadata.uid == candidate.uid
 
@@ -189,7 +161,7 @@ class ControllerProcess:
         self.log = folder / f"controller-{time.monotonic_ns()}.log"
         arguments = ["--kubeconfig", kubeconfig, "--listen", "127.0.0.1:0", "-v", *flags]
         with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - our own program
                 [sys.executable, "-m", "overbook", "controller", *arguments],
                 stdout=output,
                 stderr=output,

@@ -1,11 +1,11 @@
 """The controller against a real API server: real evictions, real disruption budgets."""
 
 import json
-import pathlib
 from collections.abc import Iterator
 
 import pytest
 
+from overbook.lifecycle.installation import Installation
 from overbook.sandbox.control_plane import ControlPlane
 from tests.cluster import relieving
 from tests.cluster.relieving import ControllerProcess, controller, make_node, make_pod, pod_exists, report
@@ -13,11 +13,15 @@ from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
-def running(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControllerProcess]:
+def running(
+    cluster: ControlPlane,
+    installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ControllerProcess]:
     """One controller for all tests of this module; each has nodes of its own."""
-    relieving.install(cluster)
-    relieving.configure(cluster, relief={"coolDownSeconds": 2, "perCluster": 5})
-    with controller(cluster.kubeconfig, tmp_path_factory.mktemp("controller")) as process:
+    relieving.configure(cluster, coolDownSeconds=2)
+    kubeconfig = relieving.controllers_kubeconfig(cluster)
+    with controller(kubeconfig, tmp_path_factory.mktemp("controller")) as process:
         yield process
 
 
@@ -62,8 +66,9 @@ def test_a_guest_is_evicted_and_everybody_can_see_why(
     assert "ReliefStarted" in running.get("/decisions")[1]
 
 
+@pytest.mark.usefixtures("running")
 def test_a_disruption_budget_refuses_and_the_next_goes(
-    running: ControllerProcess, cluster: ControlPlane, namespace: str, node: str
+    cluster: ControlPlane, namespace: str, node: str
 ) -> None:
     kept = make_pod(cluster, namespace, "kept", node, labels={"kept": "yes"})
     free = make_pod(cluster, namespace, "free", node)
@@ -76,8 +81,9 @@ def test_a_disruption_budget_refuses_and_the_next_goes(
     assert pod_exists(cluster, kept)
 
 
+@pytest.mark.usefixtures("running")
 def test_two_disruption_budgets_refuse_in_their_own_way(
-    running: ControllerProcess, cluster: ControlPlane, namespace: str, node: str
+    cluster: ControlPlane, namespace: str, node: str
 ) -> None:
     kept = make_pod(cluster, namespace, "kept", node, labels={"kept": "yes"})
     budget(cluster, namespace, "one")
@@ -88,9 +94,8 @@ def test_two_disruption_budgets_refuse_in_their_own_way(
     assert pod_exists(cluster, kept)
 
 
-def test_a_pod_of_the_same_name_is_another_guest(
-    running: ControllerProcess, cluster: ControlPlane, namespace: str, node: str
-) -> None:
+@pytest.mark.usefixtures("running")
+def test_a_pod_of_the_same_name_is_another_guest(cluster: ControlPlane, namespace: str, node: str) -> None:
     former = make_pod(cluster, namespace, "wild", node)
     cluster.kubectl("delete", "pod", "wild", "-n", namespace)
     latter = make_pod(cluster, namespace, "wild", node)
@@ -100,8 +105,9 @@ def test_a_pod_of_the_same_name_is_another_guest(
     assert pod_exists(cluster, latter)
 
 
+@pytest.mark.usefixtures("running")
 def test_a_node_is_not_relieved_of_what_runs_elsewhere(
-    running: ControllerProcess, cluster: ControlPlane, namespace: str, node: str
+    cluster: ControlPlane, namespace: str, node: str
 ) -> None:
     elsewhere = make_pod(cluster, namespace, "elsewhere", "another-node")
     report(cluster, node, elsewhere)
@@ -110,9 +116,8 @@ def test_a_node_is_not_relieved_of_what_runs_elsewhere(
     assert pod_exists(cluster, elsewhere)
 
 
-def test_the_node_condition_follows_the_agent(
-    running: ControllerProcess, cluster: ControlPlane, node: str
-) -> None:
+@pytest.mark.usefixtures("running")
+def test_the_node_condition_follows_the_agent(cluster: ControlPlane, node: str) -> None:
     path = 'jsonpath={.status.conditions[?(@.type=="OvercommitPressure")].status}'
 
     def condition() -> str:

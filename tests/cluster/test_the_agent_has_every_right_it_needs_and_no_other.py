@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, Self
 
-import msgspec
 import pytest
 
 from overbook.agent.api.thread import ApiThread
+from overbook.agent.api.worker import Worker
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.settings import Settings
 from overbook.core.custom_overcommit_node import TAINT_KEY, OvercommitNodeStatus
@@ -20,12 +20,12 @@ from overbook.lifecycle.rights import AGENT_RIGHTS, Right
 from overbook.lifecycle.yaml_text import yaml_text
 from tests.cluster.asker import MERGE, Asker
 from tests.cluster.conftest import started
+from tests.cluster.fewer_rights import Needed, each_verb, with_rights_of
 from tests.cluster.installing import install
 from tests.waiting import wait_for
 
 NODE = "rights"
 NAMESPACE = "rights-namespace"
-ROLE = "/apis/rbac.authorization.k8s.io/v1/clusterroles/overbook-agent"
 NODES = f"/api/v1/nodes/{NODE}"
 OBJECT = f"/apis/overbook.dev/v1alpha1/overcommitnodes/{NODE}"
 OVERCOMMIT = "/apis/overbook.dev/v1alpha1/overcommits/cluster"
@@ -89,7 +89,7 @@ class Agent:
     def __init__(self, world: World) -> None:
         self.bridge = Bridge()
         settings = Settings(kube=True, kubeconfig=world.kubeconfig, node_name=NODE, heartbeat_seconds=1.0)
-        self._thread = ApiThread(settings, self.bridge, "instance")
+        self._thread = ApiThread(self.bridge, Worker(settings, self.bridge, "instance").run)
         self._number = 0
 
     def __enter__(self) -> Self:
@@ -181,7 +181,7 @@ def counts_an_event(world: World, _: Agent) -> bool:
     return any(each["count"] > 1 for each in events(world))
 
 
-NEEDS: dict[tuple[str, str], Check] = {
+NEEDS: dict[Needed, Check] = {
     ("pods", "list"): knows_pods,
     ("pods", "watch"): knows_the_new_pod,
     ("namespaces", "list"): knows_annotations,
@@ -256,48 +256,26 @@ def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
             wait_for(partial(check, world, agent), check.__name__)
 
 
-EVERY = [
-    (right, verb) for right in AGENT_RIGHTS if right.resources != ("nodes/pods",) for verb in right.verbs
-]
+EVERY = [(right, verb) for right, verb in each_verb(AGENT_RIGHTS) if right.resources != ("nodes/pods",)]
 
 
 def test_every_right_has_something_that_needs_it() -> None:
-    assert {(resource, verb) for right, verb in EVERY for resource in right.resources} == NEEDS.keys()
-
-
-@pytest.fixture
-def without(world: World) -> Iterator[Callable[[Right, str], None]]:
-    """Takes one verb of one rule away; afterwards it is there again."""
-    before = world.admin.ask("GET", ROLE)["rules"]
-
-    def take(right: Right, verb: str) -> None:
-        rules = [
-            msgspec.structs.replace(each, verbs=tuple(v for v in each.verbs if each != right or v != verb))
-            for each in AGENT_RIGHTS
-        ]
-        world.admin.ask("PATCH", ROLE, {"rules": [each.rule() for each in rules if each.verbs]}, MERGE)
-
-    yield take
-    world.admin.ask("PATCH", ROLE, {"rules": before}, MERGE)
+    assert {(right.resources[0], verb) for right, verb in EVERY} == NEEDS.keys()
 
 
 @pytest.mark.parametrize(
     ("right", "verb"), EVERY, ids=[f"{verb} {' '.join(right.resources)}" for right, verb in EVERY]
 )
 def test_one_right_less_and_something_fails(
-    world: World,
-    without: Callable[[Right, str], None],
-    caplog: pytest.LogCaptureFixture,
-    right: Right,
-    verb: str,
+    world: World, caplog: pytest.LogCaptureFixture, right: Right, verb: str
 ) -> None:
     caplog.set_level(logging.INFO)
     (resource,) = right.resources
     check = NEEDS[resource, verb]
     refused = f'cannot {verb} resource "{resource}"'
     reset(world)
-    without(right, verb)
-    with Agent(world) as agent:
+    less = with_rights_of(world.admin, "overbook-agent", AGENT_RIGHTS, right, verb)
+    with less, Agent(world) as agent:
         agent.tell(tainted=True)
         agent.note()
         wait_for(lambda: heard(world, agent, caplog, refused), f"the agent says: {refused}")

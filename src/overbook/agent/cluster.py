@@ -85,6 +85,7 @@ class Cluster:
         self.relief = ApiRelief(
             self.instance,
             to_timestamp,
+            rank=settings.ruleset.rank,
             calm_seconds=settings.calm_seconds,
             grace_seconds=settings.grace_seconds,
             last_resort=LocalRelief(collector, settings.fsroot) if settings.last_resort == "Kill" else None,

@@ -30,7 +30,7 @@ MOST_LATER_SECONDS: Final = 300.0
 """No server is obeyed that says to come back tomorrow: pressure would not wait."""
 
 
-def in_flight(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
+def follow(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
     """The next step for a guest that was asked to go."""
     if case.record.stage == "Asking":
         if case.answer is not None:

@@ -143,7 +143,7 @@ def _configuration(where: Installation) -> Manifest:
                     },
                     {
                         "name": "no-mirror-pod",
-                        "expression": f"!('{MIRROR_ANNOTATION}' in object.metadata.?annotations.orValue({{}}))",
+                        "expression": f"!object.metadata.?annotations[?'{MIRROR_ANNOTATION}'].hasValue()",
                     },
                     {
                         "name": "no-pod-of-overbook",

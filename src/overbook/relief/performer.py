@@ -140,6 +140,7 @@ class Performer:
             for regarding in about:
                 self._events.record(regarding, said.reason, said.message, type=kind)
         if after.stage == "Waiting" and after.message != before.message:
+            log.info("%s waits: %s", node, after.message)
             self._journal.add(node, "Waiting", after.message, self._wall_clock())
 
 
