@@ -166,7 +166,9 @@ class HttpProtocol(asyncio.Protocol):
             self.refuse(400, f"not an HTTP/1.1 request: {error}")
 
     def on_message_begin(self) -> None:
-        """Called by the parser, as all that follows."""
+        """Called by the parser, as all that follows; also for what was pipelined behind a refused request."""
+        if self.state == "Refused":
+            return
         self.since = self._clock()
         self.state = "Busy"
         self._target = self._content_type = b""
