@@ -283,6 +283,8 @@ def test_an_api_server_that_is_killed_and_started_finds_everything_within_ten_se
         print(agent.said)
     conditions = worker.status["conditions"]
     assert [(each["type"], each["status"]) for each in conditions] == [("OvercommitPressure", "True")]
+    # The API server just started does not know anybody's rights yet: it refuses, and nothing is lost by it.
+    wait_for(lambda: "ReliefRequested" in reasons(worker), "the event of the decision")
     late = worker.pod(namespace, "late", memory_current=500 * MI)
     wait_for(
         lambda: late in {candidate["uid"] for candidate in worker.asked()["candidates"]}, "it knows new pods"
