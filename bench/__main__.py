@@ -30,7 +30,11 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     agent_memory.BENCHMARK,
     agent_on_api.BENCHMARK,
     webhook.BENCHMARK,
+<<<<<<< HEAD
     cluster_status.BENCHMARK,
+=======
+    webhook.MILLION,
+>>>>>>> webhook
 )
 
 
@@ -48,7 +52,7 @@ def main() -> int:
     figures: list[Figure] = []
     started = time.monotonic()
     for benchmark in BENCHMARKS:
-        if arguments.names and benchmark.name not in arguments.names:
+        if benchmark.name not in arguments.names and (arguments.names or benchmark.by_name_only):
             continue
         if arguments.output == "text":
             print(f"{benchmark.about}  [python -m bench {benchmark.name}]", flush=True)

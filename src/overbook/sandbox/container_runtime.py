@@ -91,7 +91,9 @@ def _keep(path: str, folder: str) -> None:
 def _try(host: Host, program: str) -> None:
     done = host.run((program, "--version"), None)
     if done.returncode:
-        raise SandboxUnavailableError(f"{os.path.basename(program)} does not run here:\n{done.stdout.strip()}")
+        raise SandboxUnavailableError(
+            f"{os.path.basename(program)} does not run here:\n{done.stdout.strip()}"
+        )
 
 
 def _complete(folder: str) -> bool:

@@ -49,7 +49,9 @@ class Suite:
         write_whole(self.options[1], self._configuration().encode())
         done = self._host.run(("apt-get", *self.options, "update", "-qq"), None)
         if done.returncode:
-            raise SandboxUnavailableError(f"cannot fetch the lists of Debian {self._name}:\n{done.stdout.strip()}")
+            raise SandboxUnavailableError(
+                f"cannot fetch the lists of Debian {self._name}:\n{done.stdout.strip()}"
+            )
 
     def _mirror(self) -> str:
         """The mirror that this host uses for Debian, or Debian's own."""
@@ -88,7 +90,9 @@ def require_apt(host: Host, otherwise: str) -> None:
     """
     for command in _COMMANDS:
         if not host.which(command):
-            raise SandboxUnavailableError(f"there is no {command} to get packages with" + (otherwise and f"; {otherwise}"))
+            raise SandboxUnavailableError(
+                f"there is no {command} to get packages with" + (otherwise and f"; {otherwise}")
+            )
 
 
 def fetch(host: Host, package: str, folder: str, *, suite: Suite | None = None) -> str:

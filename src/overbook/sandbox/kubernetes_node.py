@@ -126,7 +126,10 @@ class KubernetesNode:
             self._link.open(UP_SECONDS)
             self.boot_seconds = time.monotonic() - begun
             while not self._ready():
-                if time.monotonic() - begun > UP_SECONDS + READY_SECONDS or self._link.ended("kubelet") is not None:
+                if (
+                    time.monotonic() - begun > UP_SECONDS + READY_SECONDS
+                    or self._link.ended("kubelet") is not None
+                ):
                     raise NodeError(f"node {self.spec.name} did not become Ready", self.log_tail("kubelet"))
                 time.sleep(_POLL_SECONDS)
         except BaseException:
@@ -191,7 +194,9 @@ class KubernetesNode:
     def log_tail(self, service: str, lines: int = 20) -> tuple[str, ...]:
         """The last lines of a service's log."""
         try:
-            with open(os.path.join(self.folder, f"{service}.log"), encoding="utf-8", errors="replace") as file:
+            with open(
+                os.path.join(self.folder, f"{service}.log"), encoding="utf-8", errors="replace"
+            ) as file:
                 return tuple(line.rstrip() for line in deque(file, maxlen=lines))
         except FileNotFoundError:
             return ()

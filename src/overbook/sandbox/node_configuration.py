@@ -97,7 +97,7 @@ def kubelet_arguments(spec: KubernetesNodeSpec, *, configuration: str, kubeconfi
 
 
 def containerd_configuration(runtime: ContainerRuntime, network_folder: str) -> str:
-    """containerd's configuration file.
+    """Containerd's configuration file.
 
     Args:
         runtime: Where the programs are.
