@@ -229,6 +229,7 @@ class Worker:
     def close(self) -> None:
         for agent in self.agents:
             agent.kill()
+            print(agent.said)  # shown where a test fails
         self.cluster.plane.kubectl("delete", "overcommitnode", self.name, "--ignore-not-found")
         self.cluster.plane.kubectl("delete", "node", self.name, "--ignore-not-found")
 

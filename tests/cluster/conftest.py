@@ -10,9 +10,10 @@ import pytest
 
 from overbook.lifecycle.installation import Installation
 from overbook.sandbox.background import Background
-from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.control_plane import COMPONENTS, ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
+from overbook.sandbox.hollow_nodes import HollowNodes
+from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubevirt.stand_in import KubeVirt
 from tests.cluster.installing import install
 from tests.part_times import PartTimes
@@ -35,6 +36,14 @@ def breakable_cluster(
 ) -> Iterator[ControlPlane]:
     """One for the tests of a module, to kill and start again."""
     yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
+
+
+@pytest.fixture(scope="session")
+def bare_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ControlPlane]:
+    """One without controllers: nodes and pods stay as they were written, however many they are."""
+    yield from started(request, tmp_path_factory.mktemp("bare-cluster"), components=())
 
 
 @pytest.fixture
@@ -92,11 +101,15 @@ def make_namespace(cluster: ControlPlane) -> str:
 
 
 def started(
-    request: pytest.FixtureRequest, folder: pathlib.Path, *, api_server_arguments: Sequence[str] = ()
+    request: pytest.FixtureRequest,
+    folder: pathlib.Path,
+    *,
+    components: Sequence[str] = COMPONENTS,
+    api_server_arguments: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
     """A control plane of one's own, or the reason why there is none."""
     try:
-        plane = ControlPlane(str(folder), api_server_arguments=api_server_arguments)
+        plane = ControlPlane(str(folder), components=components, api_server_arguments=api_server_arguments)
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise

@@ -12,7 +12,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, Literal, Self
 
 import msgspec
@@ -135,8 +135,9 @@ class FaultyProxy:
             }
         )
         header = f"Retry-After: {retry_after}\r\n" if retry_after is not None else ""
-        head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\n{header}Content-Length: {len(body)}\r\n\r\n"
-        self._add(Fault("answer", matching, times, answer=f"{head}{body}".encode()))
+        fields = f"Content-Type: application/json\r\n{header}Content-Length: {len(body)}"
+        whole = f"HTTP/1.1 {status} x\r\n{fields}\r\n\r\n{body}"
+        self._add(Fault("answer", matching, times, answer=whole.encode()))
 
     def cut(self, matching: str = "", times: int = 1) -> None:
         """Close the connection of matching requests; the API server does not see them."""
@@ -206,7 +207,7 @@ class FaultyProxy:
     def _do(self, what: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(30)
 
-    async def _each(self, act: Any) -> None:
+    async def _each(self, act: Callable[[asyncio.StreamWriter], None]) -> None:
         for writer in list(self._writers):
             with contextlib.suppress(OSError):
                 act(writer)
@@ -276,42 +277,42 @@ class FaultyProxy:
         self, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter, fault: Fault | None
     ) -> None:
         head = await upstream.readuntil(b"\r\n\r\n")
+        await self._flowing.wait()
         act = fault.act if fault else ""
         if act == "lose":
             raise _Cut
-        left = fault.number if fault and act == "truncate" else float("inf")
-
-        async def send(data: bytes, *, is_body: bool = True) -> None:
-            nonlocal left
+        if act == "silence":
+            await asyncio.Event().wait()
+        writer.write(head)
+        left = int(fault.number) if fault and act == "truncate" else None
+        async for piece in _raw_body(upstream, head):
             await self._flowing.wait()
-            if act == "silence":
-                await asyncio.Event().wait()
-            if is_body:
-                writer.write(data[: int(min(left, len(data)))])
-                left -= len(data)
-            else:
-                writer.write(data)
+            writer.write(piece[:left])
             await writer.drain()
-            if left <= 0:
-                writer.close()  # in order, so that what was sent arrives
-                raise _Cut
-
-        await send(head, is_body=False)
-        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-        if re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head):
-            size = -1
-            while size != 0:
-                line = await upstream.readuntil(b"\r\n")
-                size = int(line.split(b";")[0], 16)
-                await send(line + await upstream.readexactly(size) + await upstream.readexactly(2))
-        elif length:
-            remaining = int(length[1])
-            while remaining:
-                piece = await upstream.read(min(_PIECE, remaining))
-                if not piece:
+            if left is not None:
+                left -= len(piece)
+                if left <= 0:
+                    writer.close()  # in order, so that what was sent arrives
                     raise _Cut
-                remaining -= len(piece)
-                await send(piece)
+
+
+async def _raw_body(upstream: asyncio.StreamReader, head: bytes) -> AsyncIterator[bytes]:
+    """A body as it is on the wire, chunk by chunk or piece by piece."""
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    if re.search(rb"(?i)\r\ntransfer-encoding: *chunked", head):
+        size = -1
+        while size != 0:
+            line = await upstream.readuntil(b"\r\n")
+            size = int(line.split(b";")[0], 16)
+            yield line + await upstream.readexactly(size) + await upstream.readexactly(2)
+    elif length:
+        remaining = int(length[1])
+        while remaining:
+            piece = await upstream.read(min(_PIECE, remaining))
+            if not piece:
+                raise _Cut
+            remaining -= len(piece)
+            yield piece
 
 
 async def _event() -> asyncio.Event:
@@ -325,6 +326,7 @@ async def _let_tasks_end() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0.1)  # what TLS had begun ends in the turns of the loop that follow
 
 
 async def _while_open(closed: "asyncio.Task[None]", relaying: Coroutine[Any, Any, None]) -> None:

@@ -276,7 +276,7 @@ def test_refused_connections_do_not_end_it(proxy: FaultyProxy, cluster: ControlP
 
 
 def test_a_listener_that_fails_misses_nothing(
-    proxy: FaultyProxy, cluster: ControlPlane, namespace: str, caplog: pytest.LogCaptureFixture
+    cluster: ControlPlane, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def whole() -> None:
         seen: list[str] = []
@@ -300,15 +300,6 @@ def test_a_listener_that_fails_misses_nothing(
     assert f"ConfigMap {namespace}/a: the change could not be handled" in caplog.text
 
 
-class Strict(KubeStruct, frozen=True):
-    metadata: ObjectMeta = ObjectMeta()
-    data: dict[str, "Literally"] | None = None
-
-
-class Literally(KubeStruct, frozen=True):
-    field: int
-
-
 class Numbered(KubeStruct, frozen=True):
     """Whose ``data`` must be absent."""
 
@@ -322,7 +313,6 @@ NUMBERED: Kind[Numbered] = Kind("", "v1", "configmaps", "ConfigMap", True, Numbe
 @pytest.mark.parametrize("watch_list", [True, False])
 def test_what_cannot_be_decoded_is_left_out_and_does_not_stay(
     proxy: FaultyProxy,
-    cluster: ControlPlane,
     namespace: str,
     caplog: pytest.LogCaptureFixture,
     watch_list: bool,
@@ -352,9 +342,7 @@ def test_what_cannot_be_decoded_is_left_out_and_does_not_stay(
     assert "$.data" in warned[0]
 
 
-def test_one_watch_request_tells_how_it_ended(
-    proxy: FaultyProxy, cluster: ControlPlane, namespace: str
-) -> None:
+def test_one_watch_request_tells_how_it_ended(proxy: FaultyProxy, namespace: str) -> None:
     async def whole() -> None:
         async with client_of(proxy.config()) as client:
             await client.create(NOTES, note("a"), namespace)
@@ -366,7 +354,7 @@ def test_one_watch_request_tells_how_it_ended(
             with pytest.raises(ApiUnavailable, match="was silent for 1 s"):
                 await types(send_initial_events=True, inactivity_seconds=1.0)
             proxy.truncate(matching=WATCH, after_bytes=300)
-            with pytest.raises(ApiUnavailable, match="before the end of the body|within the body"):
+            with pytest.raises(ApiUnavailable, match=r"before the end of the body|within the body"):
                 await types(send_initial_events=True)
 
     asyncio.run(whole())
@@ -398,7 +386,11 @@ def test_whatever_happens_it_ends_up_with_what_there_is(proxy: FaultyProxy, clus
         proxy.forget_faults()
         if not watch_list:
             proxy.answer(422, matching="sendInitialEvents", reason="Invalid", times=EVER)
-        short = {"timeout_seconds": 1.0, "inactivity_seconds": 1.0, "backoff": Backoff(0.02, 0.2)}
+        short: dict[str, Any] = {
+            "timeout_seconds": 1.0,
+            "inactivity_seconds": 1.0,
+            "backoff": Backoff(0.02, 0.2),
+        }
         follow(proxy, cluster, namespace, lambda it: perform(it, steps), synced=False, **short)
 
     any_story()
@@ -407,35 +399,34 @@ def test_whatever_happens_it_ends_up_with_what_there_is(proxy: FaultyProxy, clus
 async def perform(it: Following, steps: list[tuple[str, str, str]]) -> None:
     there = {"a", "b"}
     for number, (step, name, fault) in enumerate(steps):
-        if step == "set":
-            await it.set(name, str(number))
-            there.add(name)
-        elif step in ("delete", "recreate") and name in there:
+        if step in ("delete", "recreate") and name in there:
             await it.delete(name)
             there.discard(name)
-            if step == "recreate":
-                await it.set(name, str(number))
-                there.add(name)
+        if step in ("set", "recreate"):
+            await it.set(name, str(number))
+            there.add(name)
         elif step == "fault":
-            matching = f"^GET .*/{it.namespace}/configmaps"
-            if fault == "truncate":
-                it.proxy.truncate(matching, after_bytes=200 + 37 * number)
-            elif fault == "lose":
-                it.proxy.lose_answer(matching)
-            elif fault == "silence":
-                it.proxy.silence(matching)
-            else:
-                it.proxy.answer(int(fault), matching=matching)
-            it.proxy.cut_all()
-        elif step == "cut":
-            it.proxy.cut_all()
+            fail(it.proxy, f"^GET .*/{it.namespace}/configmaps", fault, number)
         elif step == "half_close":
             it.proxy.half_close_all()
-        else:
+        elif step == "pause":
             await asyncio.sleep(0.05)
+        if step in ("fault", "cut"):
+            it.proxy.cut_all()
     await it.reflector.wait_synced()
     listed = it.direct.list(NOTES, it.namespace, label_selector=MINE)
     truth = {f"{it.namespace}/{each.metadata.name}": each async for each in listed}
     await until(lambda: it.ledger.view == it.reflector.objects == truth, f"the view is {truth}")
     for name in there:
         await it.delete(name)
+
+
+def fail(proxy: FaultyProxy, matching: str, fault: str, number: int) -> None:
+    if fault == "truncate":
+        proxy.truncate(matching, after_bytes=200 + 37 * number)
+    elif fault == "lose":
+        proxy.lose_answer(matching)
+    elif fault == "silence":
+        proxy.silence(matching)
+    else:
+        proxy.answer(int(fault), matching=matching)

@@ -53,7 +53,7 @@ def test_a_launcher_pod_is_what_kubevirt_makes(cluster: ControlPlane, namespace:
 
 
 def test_an_eviction_becomes_a_migration_to_another_node(cluster: ControlPlane, namespace: str) -> None:
-    instance, pod = start(cluster, machine("database", migration_seconds="3"), namespace)
+    instance, pod = start(cluster, machine("database", migration_outcome="Stalled"), namespace)
     source = pod["spec"]["nodeName"]
 
     refusal = eviction_of(cluster, pod)
@@ -72,6 +72,8 @@ def test_an_eviction_becomes_a_migration_to_another_node(cluster: ControlPlane, 
     migration = wait_for(lambda: migration_of(cluster, namespace, "database"), "a migration")
     assert migration["metadata"]["name"].startswith("kubevirt-evacuation-")
     assert migration["metadata"]["annotations"]["kubevirt.io/evacuationMigration"] == source
+    outcome = "sandbox.overbook.dev/migration-outcome=Succeeded"
+    cluster.kubectl("annotate", "vmi", "database", f"--namespace={namespace}", "--overwrite", outcome)
     migration = ended_migration_of(cluster, namespace, "database")
     phases = [each["phase"] for each in migration["status"]["phaseTransitionTimestamps"]]
     assert phases == [

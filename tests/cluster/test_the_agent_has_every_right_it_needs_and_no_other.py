@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import pytest
 
 from overbook.agent.api.thread import ApiThread
+from overbook.agent.api.worker import Worker
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.settings import Settings
 from overbook.core.custom_overcommit_node import TAINT_KEY, OvercommitNodeStatus
@@ -88,7 +89,7 @@ class Agent:
     def __init__(self, world: World) -> None:
         self.bridge = Bridge()
         settings = Settings(kube=True, kubeconfig=world.kubeconfig, node_name=NODE, heartbeat_seconds=1.0)
-        self._thread = ApiThread(settings, self.bridge, "instance")
+        self._thread = ApiThread(self.bridge, Worker(settings, self.bridge, "instance").run)
         self._number = 0
 
     def __enter__(self) -> Self:

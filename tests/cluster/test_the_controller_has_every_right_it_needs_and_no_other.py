@@ -27,7 +27,7 @@ from tests.cluster.installing import apply_manifests, install
 from tests.waiting import wait_for
 
 ACCOUNT = "overbook-controller"
-NODE, FREE, SILENT, GONE = "rights-asking", "rights-free", "rights-silent", "rights-gone"
+NODE, SILENT, GONE = "rights-asking", "rights-silent", "rights-gone"
 NODES = "/api/v1/nodes"
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 PODS = "/api/v1/namespaces/default/pods"
@@ -165,7 +165,7 @@ NEEDS: dict[Needed, Callable[[World], bool]] = {
 """What fails without each right."""
 
 RARE: set[Needed] = {("overcommitnodes", "get"), ("leases", "update")}
-"""After a conflict of two writers, and when a lease is renewed: other tests bring those about."""
+"""After a conflict of two writers, and when a lease is taken over: other tests bring those about."""
 
 EVERY = each_verb(CONTROLLER_RIGHTS)
 

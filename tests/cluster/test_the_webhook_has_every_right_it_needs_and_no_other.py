@@ -22,7 +22,7 @@ from tests.cluster.installing import apply_manifests, install
 from tests.waiting import wait_for
 
 ACCOUNT = "overbook-webhook"
-SECRET = "/api/v1/namespaces/overbook/secrets/overbook-webhook-tls"  # noqa: S105 - a path
+SECRET = "/api/v1/namespaces/overbook/secrets/overbook-webhook-tls"
 READY, SERVING, PUBLISHED, STAGED = " ready\n", "serving the certificate of", "caBundle of", "next one staged"
 """What the webhook says when it has done something."""
 

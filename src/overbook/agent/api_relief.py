@@ -50,6 +50,7 @@ class ApiRelief:
     Args:
         instance: this agent's; the ids of its requests begin with it.
         timestamp: a decision's time as RFC 3339.
+        rank: by which candidates are ordered.
         calm_seconds: after so long without a rule that holds a request is withdrawn, unless a guest is on its
             way for it.
         grace_seconds: for the last resort, where the pod's own is not known.
@@ -62,6 +63,7 @@ class ApiRelief:
         instance: str,
         timestamp: Callable[[float], str],
         *,
+        rank: str,
         calm_seconds: float,
         grace_seconds: float,
         last_resort: LocalRelief | None = None,
@@ -69,6 +71,7 @@ class ApiRelief:
     ) -> None:
         self._instance = instance
         self._timestamp = timestamp
+        self._rank = rank
         self._calm_seconds = calm_seconds
         self._local = last_resort
         self._local_seconds = last_resort_seconds
@@ -96,7 +99,8 @@ class ApiRelief:
         if decision.victim is None or self.state == "active":
             return
         request_id = f"{self._instance}-{decision.number}"
-        self._stand(relief_request(request_id, self._timestamp(decision.wall_seconds), decision), now)
+        decided_at = self._timestamp(decision.wall_seconds)
+        self._stand(relief_request(request_id, decided_at, decision, self._rank), now)
         self._grace_seconds = grace_seconds
 
     def refresh(self, rank: Callable[[], Sequence[Candidate]], now: float) -> None:

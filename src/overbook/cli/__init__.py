@@ -62,8 +62,9 @@ def _users_errors() -> tuple[type[Exception], ...]:
     """What a user can cause. Looked up only once something went wrong: their modules cost start-up time."""
     from overbook.core.errors import InvalidInput
     from overbook.kernel.files import KernelFileError
+    from overbook.kube.errors import KubeError
 
-    return (InvalidInput, KernelFileError, OSError)
+    return (InvalidInput, KernelFileError, KubeError, OSError)
 
 
 def _sentence(error: Exception) -> str:

@@ -88,6 +88,7 @@ def build_node(node: NodeView, cluster: Clusterwide) -> NodeReport:
         tainted=node.tainted,
         relief=status.relief if status else None,
         agent=agent,
+        agent_known=cluster.why_unread("overcommitnodes") in (None, "NotInstalled"),
     )
 
 
@@ -107,7 +108,8 @@ def build_sums(sums: PodSums) -> Sums:
 
 
 def _swap(node: NodeView, cluster: Clusterwide) -> SwapReport:
-    report = SwapReport(size_bytes=node.swap_bytes, demanded_bytes=node.demanded_swap_bytes(cluster.percent))
+    demanded = node.demanded_swap_bytes(cluster.percent) if cluster.percent_known else None
+    report = SwapReport(size_bytes=node.swap_bytes, demanded_bytes=demanded)
     if node.status is None:
         return report
     swap = node.status.swap

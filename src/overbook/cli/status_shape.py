@@ -56,7 +56,10 @@ class AgentReport(ReportStruct, frozen=True):
 
 
 class NodeReport(ReportStruct, frozen=True):
-    """One node. ``sums`` is ``null`` where pods could not be read, ``agent`` where none has reported."""
+    """One node. ``sums`` is ``null`` where pods could not be read, ``agent`` where none has reported.
+
+    ``agent_known`` is false where reports could not be read.
+    """
 
     name: str
     ready: bool | None
@@ -73,6 +76,7 @@ class NodeReport(ReportStruct, frozen=True):
     tainted: bool
     relief: ReliefRecord | None
     agent: AgentReport | None
+    agent_known: bool
 
 
 class ClusterReport(ReportStruct, frozen=True):

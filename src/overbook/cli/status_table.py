@@ -155,7 +155,9 @@ def state(node: NodeReport) -> tuple[str, str]:
         words.append("tainted")
     if node.relief is not None and node.relief.stage:
         words.append(_relief(node.relief))
-    if node.agent is None:
+    if not node.agent_known:
+        words.append("agent not known")
+    elif node.agent is None:
         words.append("no agent")
         code = RED
     elif node.agent.silent:

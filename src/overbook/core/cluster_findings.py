@@ -35,8 +35,14 @@ def findings(cluster: Clusterwide, nodes: Iterable[NodeView]) -> tuple[Gathered,
         nodes: the nodes that are asked about.
     """
     nodes = tuple(nodes)
-    each = chain.from_iterable(node_findings(node, cluster) for node in nodes)
-    return gather(chain(_installation(cluster, nodes), each, _settings(cluster, nodes), _unread(cluster)))
+    return gather(
+        chain(
+            _installation(cluster, nodes),
+            node_findings(nodes, cluster),
+            _settings(cluster, nodes),
+            _unread(cluster),
+        )
+    )
 
 
 def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Finding]:

@@ -172,6 +172,11 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             return self.kubevirt_percent
         return self.spec.percentage
 
+    @property
+    def percent_known(self) -> bool:
+        """Whether the percentage is somebody's word, and no guess."""
+        return self.overcommit is not None or self.kubevirt_percent is not None
+
     def why_unread(self, resource: str) -> Refused | None:
         """Why a resource could not be read; ``None``: it could."""
         return next((one.why for one in self.unread if one.resource == resource), None)

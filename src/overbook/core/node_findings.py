@@ -1,7 +1,7 @@
 """What is wrong with a node: its agent, its memory and swap, its relief. Each rule is one function."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from overbook.core.cluster_view import AGENT_NAMESPACE, Clusterwide, NodeView
@@ -18,17 +18,12 @@ _JUDGED_HERE: Final = ("SwapTooSmall", "NoSwap")
 _BUDGET: Final = re.compile(r"disruption budget (\S+)")
 
 
-def node_findings(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
-    """The findings of one node, worst first."""
-    yield from _relief(node)
-    yield from _pressure(node)
-    yield from _agent(node, cluster)
-    if cluster.overcommit is not None or cluster.kubevirt_percent is not None:
-        yield from _swap(node, cluster)
-        yield from _promise(node, cluster)
-    yield from _taint(node, cluster)
-    yield from _restarts(node, cluster)
-    yield from _problems(node)
+def node_findings(nodes: Iterable[NodeView], cluster: Clusterwide) -> Iterator[Finding]:
+    """The findings of all nodes, by the worst rule first."""
+    nodes = tuple(nodes)
+    for rule in _WORST_FIRST:
+        for node in nodes:
+            yield from rule(node, cluster)
 
 
 def is_silent(node: NodeView, cluster: Clusterwide) -> bool:
@@ -36,7 +31,7 @@ def is_silent(node: NodeView, cluster: Clusterwide) -> bool:
     return node.age_seconds is None or node.age_seconds > cluster.spec.relief.stale_seconds
 
 
-def _relief(node: NodeView) -> Iterator[Finding]:
+def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
     relief = node.relief
     if relief.stage == "Refused":
         refusal = relief.refusals[0] if relief.refusals else None
@@ -81,7 +76,7 @@ def _mend_refusal(refusal: Refusal) -> str:
     return f"overbook status pod {refusal.label}"
 
 
-def _pressure(node: NodeView) -> Iterator[Finding]:
+def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
     if node.status is None or node.pressure == "None":
         return
     pressure, relief = node.status.pressure, node.relief
@@ -136,6 +131,8 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
 
 
 def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
+    if not cluster.percent_known:
+        return
     ram, swap = node.ram_bytes, node.swap_bytes
     demanded = node.demanded_swap_bytes(cluster.percent)
     machines = node.sums.virtual_machines if node.sums else 0
@@ -159,7 +156,7 @@ def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
 
 def _promise(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
     promised = node.promised_percent
-    if promised is None or promised <= cluster.percent:
+    if promised is None or promised <= cluster.percent or not cluster.percent_known:
         return
     yield Finding(
         word="PromisedTooMuch",
@@ -205,7 +202,7 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
         )
 
 
-def _problems(node: NodeView) -> Iterator[Finding]:
+def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
     for problem in node.status.problems if node.status else ():
         if problem.word in _JUDGED_HERE:
             continue
@@ -218,3 +215,15 @@ def _problems(node: NodeView) -> Iterator[Finding]:
             detail=problem.sentence,
             mend=problem.mend,
         )
+
+
+_WORST_FIRST: Final[tuple[Callable[[NodeView, Clusterwide], Iterator[Finding]], ...]] = (
+    _relief,
+    _pressure,
+    _agent,
+    _swap,
+    _promise,
+    _taint,
+    _restarts,
+    _problems,
+)

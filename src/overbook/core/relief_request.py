@@ -1,4 +1,4 @@
-"""From a decision of the engine to what is asked of the controller."""
+"""From a decision of the engine to what is asked of the controller, and back: when a relief is over."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,19 +15,21 @@ LONGEST_SENTENCE: Final = 1024
 """Characters, of what is written into an object that everybody reads."""
 
 
-def relief_request(request_id: str, decided_at: str, decision: Decision) -> ReliefRequest:
+def relief_request(request_id: str, decided_at: str, decision: Decision, rank: str) -> ReliefRequest:
     """What is asked for by a decision to relieve the node.
 
     Args:
         request_id: one for each pressure.
         decided_at: when, RFC 3339.
         decision: the decision.
+        rank: the ruleset's.
     """
     return ReliefRequest(
         id=request_id,
         decided_at=decided_at,
         rule=decision.findings[0].rule if decision.findings else "",
         sentence=shortened(decision.sentence),
+        rank=rank,
         candidates=relief_candidates(decision.candidates),
     )
 

@@ -41,7 +41,7 @@ class HttpServer:
         self._address = address
         self._host, self._port = _split(address)
         self._handlers = handlers
-        self._connections = 0
+        self._connections: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -68,15 +68,17 @@ class HttpServer:
         return port
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and end what is connected."""
         if self._server is not None:
             self._server.close()
+            for writer in self._connections:
+                writer.transport.abort()
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections += 1
+        self._connections.add(writer)
         try:
-            if self._connections <= MOST_CONNECTIONS:
+            if len(self._connections) <= MOST_CONNECTIONS:
                 async with asyncio.timeout(MOST_SECONDS):
                     writer.write(self._answer(await reader.readuntil(b"\r\n\r\n")))
                     await writer.drain()
@@ -85,7 +87,7 @@ class HttpServer:
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # who asked has gone, or never asked
         finally:
-            self._connections -= 1
+            self._connections.discard(writer)
             writer.close()
 
     def _answer(self, head: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from overbook.sandbox.errors import SandboxError
 
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 300.0
 
 
 class Background:
@@ -37,7 +37,7 @@ class Background:
         """Start it, and wait until it works.
 
         Raises:
-            SandboxError: It ended, or did not work within a minute.
+            SandboxError: It ended, or did not work within five minutes.
         """
         self._thread.start()
         if not self._ready.wait(READY_SECONDS):

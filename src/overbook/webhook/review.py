@@ -115,8 +115,8 @@ _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 class Reviewer:
     """Answers reviews.
 
-    Most pods are one of many of the same make: replicas of a template. What was decided for one is kept for the
-    others, by all of the pod that the decision goes by.
+    Most pods are one of many of the same make: replicas of a template. What was decided for one is kept for
+    the others, by all of the pod that the decision goes by.
 
     Args:
         policies: of the cluster's namespaces.
