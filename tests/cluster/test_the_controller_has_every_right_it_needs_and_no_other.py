@@ -15,7 +15,9 @@ import pytest
 from overbook.core.custom_overcommit_node import PRESSURE_CONDITION, TAINT_EFFECT, TAINT_KEY
 from overbook.core.timestamp import to_timestamp
 from overbook.lifecycle.rights import CONTROLLER_RIGHTS, Right
+from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
 from overbook.sandbox.kubevirt.manifests import installation as kubevirt
 from tests.cluster import relieving
 from tests.cluster.asker import MERGE, Asker
@@ -72,7 +74,10 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         for node in (NODE, SILENT):
             relieving.make_node(cluster, node)
         token = cluster.token("overbook", ACCOUNT)
-        yield World(cluster, admin, cluster.kubeconfig_for(token, name="controller"), folder)
+        # Where the guest could go: a node that nobody keeps alive counts as lost within a minute.
+        free = HollowNodes(cluster.kubeconfig, [HollowNode(FREE)], renew_seconds=4)
+        with Background(free.run, "hollow node"):
+            yield World(cluster, admin, cluster.kubeconfig_for(token, name="controller"), folder)
 
 
 def is_served(admin: Asker) -> bool:
