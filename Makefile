@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help setup demo test lint fmt bench clean
+.PHONY: help setup demo test lint fmt deploy bench clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ lint: setup  ## ruff, mypy --strict, import-linter
 fmt: setup  ## Format the code and mend what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+deploy: setup  ## Write the files of deploy/ anew from the code
+	@$(BIN)/python scripts/render-deploy
 
 bench: setup  ## The benchmarks: ratios in one run, or CPU per operation
 	@$(BIN)/python -m bench $(BENCH_ARGS)

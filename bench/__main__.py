@@ -8,7 +8,17 @@ from typing import Final
 
 import msgspec
 
-from bench import agent_memory, agent_tick, cluster_status, decision, explain_start, imports, rules
+from bench import (
+    agent_memory,
+    agent_on_api,
+    agent_tick,
+    cluster_status,
+    decision,
+    explain_start,
+    imports,
+    rules,
+    webhook,
+)
 from bench.figure import Benchmark, Figure
 
 BENCHMARKS: Final[tuple[Benchmark, ...]] = (
@@ -18,7 +28,10 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     imports.BENCHMARK,
     rules.BENCHMARK,
     agent_memory.BENCHMARK,
+    agent_on_api.BENCHMARK,
+    webhook.BENCHMARK,
     cluster_status.BENCHMARK,
+    webhook.MILLION,
 )
 
 
@@ -36,7 +49,7 @@ def main() -> int:
     figures: list[Figure] = []
     started = time.monotonic()
     for benchmark in BENCHMARKS:
-        if arguments.names and benchmark.name not in arguments.names:
+        if benchmark.name not in arguments.names and (arguments.names or benchmark.by_name_only):
             continue
         if arguments.output == "text":
             print(f"{benchmark.about}  [python -m bench {benchmark.name}]", flush=True)

@@ -1,8 +1,6 @@
 """Memory of the real ``overbook agent`` process while it watches a node."""
 
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ from contextlib import contextmanager
 
 from bench.fake_node import FakeNode, fake_node
 from bench.figure import Benchmark, Figure, say
+from bench.process import free_port, used_mib
 
 COMMAND = "python -m bench memory"
 MOST_MIB = 40.0
@@ -26,7 +25,7 @@ def run(quick: bool) -> Iterator[Figure]:
         say(f"the agent with {form} manifests")
         with fake_node(250, form) as node, _agent(node) as (process, port):
             _until(port, 60)
-            used = _used(process.pid)
+            used = used_mib(process.pid)
             yield _resident(f"resident memory after 60 ticks, {form} manifests", used["Rss"])
             note = "its share of what is mapped by several, and what is its own"
             yield _plain(f"proportional (PSS), {form} manifests", used["Pss"], note)
@@ -34,10 +33,10 @@ def run(quick: bool) -> Iterator[Figure]:
             if form == "json":
                 continue
             _until(port, FULL_WINDOW_TICKS)
-            full, started = _used(process.pid), _ran(port, process.pid)
+            full, started = used_mib(process.pid), _ran(port, process.pid)
             ticks = 250 if quick else 600
             _until(port, ticks)
-            later, ended = _used(process.pid), _ran(port, process.pid)
+            later, ended = used_mib(process.pid), _ran(port, process.pid)
             yield Figure(
                 name="CPU of a tick, mean of the whole process, 250 containers",
                 value=round((ended[1] - started[1]) / (ended[0] - started[0]), 2),
@@ -67,7 +66,7 @@ def _plain(name: str, mebibytes: float, note: str = "") -> Figure:
 
 @contextmanager
 def _agent(node: FakeNode) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "overbook", "agent", "--fsroot", node.root]
     command += ["--manifests", node.manifests, "--interval", str(INTERVAL_SECONDS)]
     command += ["--listen", f"127.0.0.1:{port}", "--verbosity", "0", "--mode", "enforce"]
@@ -77,12 +76,6 @@ def _agent(node: FakeNode) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _until(port: int, ticks: int) -> None:
@@ -119,18 +112,6 @@ def _get(port: int, path: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
         text: str = answer.read().decode()
         return text
-
-
-def _used(pid: int) -> dict[str, float]:
-    """MiB by the names of ``smaps_rollup``."""
-    used = {}
-    with open(os.path.join("/proc", str(pid), "smaps_rollup"), encoding="ascii") as file:
-        for line in file:
-            name, _, rest = line.partition(":")
-            words = rest.split()
-            if len(words) == 2 and words[1] == "kB":
-                used[name] = int(words[0]) / 1024
-    return used
 
 
 BENCHMARK = Benchmark("memory", "Memory of the agent's process, 250 containers", run)

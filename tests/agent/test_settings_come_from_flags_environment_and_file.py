@@ -14,6 +14,7 @@ FILE = {
     "verbosity": 0,
     "nodeName": "from-file",
     "ownPodUid": "uid-from-file",
+    "ownNamespace": "ns-from-file",
     "fsroot": "/file",
     "swap": {"allowance": "whole", "percent": 140},
     "reclaim": {"enabled": False},
@@ -65,6 +66,7 @@ CASES = [  # variable, default, in the file, in the environment, by flag
     ("FSROOT", "/", "/file", "/host", "/flag"),
     ("NODE_NAME", "", "from-file", "from-environment", "from-flag"),
     ("POD_UID", "", "uid-from-file", "uid-from-environment", "uid-from-flag"),
+    ("POD_NAMESPACE", "overbook", "ns-from-file", "ns-from-environment", "ns-from-flag"),
 ]
 
 

@@ -1,66 +1,68 @@
-"""One request at a time as somebody, for tests about who may do what."""
+"""Short ways to ask a cluster in tests that are no coroutines."""
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
 from overbook.kube.errors import ApiError
+from overbook.kube.kinds import Kind
 from overbook.sandbox.control_plane import ControlPlane
 
-JSON: Final = "application/json"
-APPLY: Final = "application/apply-patch+yaml"
-MERGE: Final = "application/merge-patch+json"
-STRATEGIC: Final = "application/strategic-merge-patch+json"
-OPERATIONS: Final = "application/json-patch+json"
+T = TypeVar("T")
 
 
-class Asker:
-    """Whoever a kubeconfig is of."""
+def ask(kubeconfig: str, question: Callable[[Client], Awaitable[T]]) -> T:
+    """One question, with a client of its own."""
 
-    def __init__(self, kubeconfig: str) -> None:
-        self._config = load_config(kubeconfig)
-
-    @classmethod
-    def with_token(cls, cluster: ControlPlane, token: str, name: str) -> "Asker":
-        return cls(cluster.kubeconfig_for(token, name=name))
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | Sequence[Any] | None = None,
-        content_type: str = JSON,
-        **query: str,
-    ) -> Any:
-        """The answer's JSON, or an ApiError."""
-
-        async def once() -> bytes:
-            client = Client(self._config)
-            try:
-                data = None if body is None else json.dumps(body).encode()
-                return await client.raw(
-                    method, path, body=data, content_type=content_type if data else None, query=query
-                )
-            finally:
-                await client.close()
-
-        answer = asyncio.run(once())
-        return json.loads(answer) if answer else None
-
-    def refusal(self, method: str, path: str, *args: Any, **query: str) -> str:
-        """What the API server says instead of doing it; empty where it does it."""
+    async def with_client() -> T:
+        client = Client(load_config(kubeconfig))
         try:
-            self.ask(method, path, *args, **query)
-        except ApiError as error:
-            return f"{error.status} {error.message}"
-        return ""
+            return await question(client)
+        finally:
+            await client.close()
 
-    def apply(
-        self, path: str, obj: Mapping[str, Any], manager: str = "test", *, dry_run: bool = False
-    ) -> Any:
-        """Server-side apply, as agent and controller do it."""
-        more = {"dryRun": "All"} if dry_run else {}
-        return self.ask("PATCH", path, obj, APPLY, fieldManager=manager, force="true", **more)
+    return asyncio.run(with_client())
+
+
+def get(cluster: ControlPlane, kind: Kind[Any], name: str, namespace: str | None = None) -> Any:
+    """An object as plain values; None where there is none."""
+    try:
+        return json.loads(
+            ask(cluster.kubeconfig, lambda client: client.raw("GET", kind.path(name, namespace)))
+        )
+    except ApiError as error:
+        if error.status != 404:
+            raise
+        return None
+
+
+def get_list(cluster: ControlPlane, kind: Kind[Any], namespace: str, selector: str = "") -> list[Any]:
+    """Objects as plain values."""
+    query, path = {"labelSelector": selector}, kind.path(None, namespace)
+    text = ask(cluster.kubeconfig, lambda client: client.raw("GET", path, query=query))
+    items: list[Any] = json.loads(text)["items"]
+    return items
+
+
+def create(cluster: ControlPlane, manifest: dict[str, Any], namespace: str) -> Any:
+    """Make an object; returns it as the API server has it."""
+    text = json.dumps(manifest)
+    return json.loads(
+        cluster.kubectl("create", f"--namespace={namespace}", "--output=json", "-f", "-", stdin=text)
+    )
+
+
+def eviction_of(cluster: ControlPlane, pod: Any, *, dry_run: bool = False) -> ApiError | None:
+    """Ask for a pod's eviction; returns the refusal, or None if it was granted."""
+    meta = pod["metadata"]
+    try:
+        ask(
+            cluster.kubeconfig,
+            lambda client: client.evict(meta["namespace"], meta["name"], uid=meta["uid"], dry_run=dry_run),
+        )
+    except ApiError as error:
+        return error
+    return None

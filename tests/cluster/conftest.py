@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from overbook.lifecycle.installation import Installation
-from overbook.lifecycle.labels import Manifest
-from overbook.lifecycle.parts import PARTS
-from overbook.lifecycle.yaml_text import yaml_text
-from overbook.sandbox.control_plane import COMPONENTS, ControlPlane, KubectlError
+from overbook.sandbox.background import Background
+from overbook.sandbox.control_plane import COMPONENTS, ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.hollow_nodes import HollowNodes
+from overbook.sandbox.hollow_status import HollowNode
+from overbook.sandbox.kubevirt.stand_in import KubeVirt
+from tests.cluster.installing import install
 from tests.part_times import PartTimes
 from tests.waiting import wait_for
 
@@ -25,7 +27,7 @@ def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for all tests; whoever ends a part of it asks for `breakable_cluster` instead."""
-    yield from _started(request, tmp_path_factory.mktemp("cluster"))
+    yield from started(request, tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,7 @@ def breakable_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One for the tests of a module, to kill and start again."""
-    yield from _started(request, tmp_path_factory.mktemp("breakable-cluster"))
+    yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def bare_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
     """One without controllers: nodes and pods stay as they were written, however many they are."""
-    yield from _started(request, tmp_path_factory.mktemp("bare-cluster"), components=())
+    yield from started(request, tmp_path_factory.mktemp("bare-cluster"), components=())
 
 
 @pytest.fixture
@@ -59,37 +61,26 @@ def installed(cluster: ControlPlane) -> Installation:
     return install(cluster)
 
 
-def install(cluster: ControlPlane) -> Installation:
-    """Install everything but what runs."""
-    where = Installation()
-    apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
-    wait_for(lambda: _served(cluster), "the custom resources are served")
-    apply_manifests(
-        cluster,
-        [
-            each
-            for part in PARTS
-            if part.group == "base"
-            for each in part.objects(where)
-            if each["kind"] not in {"DaemonSet", "Deployment"}
-        ],
+@pytest.fixture(scope="session")
+def hollow_nodes(cluster: ControlPlane) -> Iterator[HollowNodes]:
+    """The nodes `hollow-1` to `hollow-3`, on which pods run by saying so."""
+    nodes = HollowNodes(
+        cluster.kubeconfig, [HollowNode(f"hollow-{number}") for number in (1, 2, 3)], renew_seconds=4
     )
-    return where
+    with Background(nodes.run, "hollow nodes"):
+        yield nodes
 
 
-def _served(cluster: ControlPlane) -> bool:
-    """Whether the API server knows our kinds; its discovery follows a definition within a second."""
-    try:
-        cluster.kubectl("get", "overcommits,overcommitnodes", "--output=name")
-    except KubectlError:
-        return False
-    return True
-
-
-def apply_manifests(cluster: ControlPlane, objects: list[Manifest]) -> None:
-    """Apply objects; a warning is an error, as it should be for what is shipped."""
-    apply = ("apply", "--server-side", "--warnings-as-errors", "--field-manager=test-installation", "-f", "-")
-    cluster.kubectl(*apply, stdin=yaml_text(objects))
+@pytest.fixture(scope="session")
+def kubevirt(
+    cluster: ControlPlane,
+    hollow_nodes: HollowNodes,  # noqa: ARG001 - guests need nodes to run on
+) -> Iterator[KubeVirt]:
+    """KubeVirt's stand-in, with the settings of an installation that migrates on eviction."""
+    stand_in = KubeVirt(cluster, {"evictionStrategy": "LiveMigrate"})
+    stand_in.install()
+    with Background(stand_in.run, "kubevirt"):
+        yield stand_in
 
 
 def make_namespace(cluster: ControlPlane) -> str:
@@ -109,11 +100,22 @@ def make_namespace(cluster: ControlPlane) -> str:
     return name
 
 
-def _started(
-    request: pytest.FixtureRequest, folder: pathlib.Path, components: Sequence[str] = COMPONENTS
+def started(
+    request: pytest.FixtureRequest,
+    folder: pathlib.Path,
+    *,
+    components: Sequence[str] = COMPONENTS,
+    addresses: Sequence[str] = (),
+    api_server_arguments: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
+    """A control plane of one's own, or the reason why there is none."""
     try:
-        plane = ControlPlane(str(folder), components=components)
+        plane = ControlPlane(
+            str(folder),
+            components=components,
+            addresses=addresses,
+            api_server_arguments=api_server_arguments,
+        )
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise

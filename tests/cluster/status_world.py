@@ -7,7 +7,7 @@ from typing import Any, Final
 from overbook.core.timestamp import to_timestamp
 from overbook.lifecycle.labels import Manifest
 from overbook.sandbox.control_plane import ControlPlane
-from tests.cluster.conftest import install
+from tests.cluster.installing import install
 from tests.waiting import wait_for
 
 GI: Final = 1 << 30

@@ -10,7 +10,7 @@ from overbook.core.custom_overcommit import API_VERSION
 from overbook.core.custom_overcommit_node import TAINT_EFFECT, TAINT_KEY
 from overbook.lifecycle.installation import Installation
 from overbook.sandbox.control_plane import ControlPlane
-from tests.cluster.asking import APPLY, JSON, MERGE, OPERATIONS, STRATEGIC, Asker
+from tests.cluster.asker import APPLY, JSON, MERGE, OPERATIONS, STRATEGIC, Asker
 from tests.waiting import wait_for
 
 OWN, OTHER = "policy-own", "policy-other"

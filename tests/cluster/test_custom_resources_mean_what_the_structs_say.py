@@ -14,8 +14,8 @@ from overbook.lifecycle.custom_resources import overcommit_nodes
 from overbook.lifecycle.installation import Installation
 from overbook.lifecycle.labels import Manifest
 from overbook.sandbox.control_plane import ControlPlane, KubectlError
-from tests.cluster.asking import MERGE, Asker
-from tests.cluster.conftest import apply_manifests
+from tests.cluster.asker import MERGE, Asker
+from tests.cluster.installing import apply_manifests
 from tests.lifecycle.a_full_node import full_node, full_status
 from tests.waiting import wait_for
 

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,10 +6,10 @@ from overbook.core.pod import Pod as CorePod
 from overbook.core.pod import convert
 from overbook.core.vm import is_virtual_machine_pod
 from overbook.lifecycle.vm_identity import vm_identity
-from overbook.lifecycle.yaml_text import yaml_text
 from overbook.sandbox.control_plane import ControlPlane
-from tests.cluster.asking import MERGE, OPERATIONS, Asker
-from tests.cluster.conftest import apply_manifests
+from tests.cluster.asker import MERGE, OPERATIONS, Asker
+from tests.cluster.conftest import make_namespace
+from tests.cluster.installing import apply_manifests
 from tests.waiting import wait_for
 
 REFUSED = "only KubeVirt (system:serviceaccount:kubevirt:kubevirt-controller, "
@@ -50,8 +49,9 @@ def is_vm(answer: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def kubevirt(cluster: ControlPlane) -> Iterator[Asker]:
-    """KubeVirt's controller, in a cluster that wants the policy."""
+def kubevirt(breakable_cluster: ControlPlane) -> Asker:
+    """KubeVirt's controller, in a cluster of its own that wants the policy."""
+    cluster = breakable_cluster
     cluster.kubectl("create", "namespace", "kubevirt")
     cluster.kubectl("create", "serviceaccount", "kubevirt-controller", "--namespace=kubevirt")
     apply_manifests(cluster, [KUBEVIRT, *vm_identity()])
@@ -61,21 +61,19 @@ def kubevirt(cluster: ControlPlane) -> Iterator[Asker]:
         lambda: REFUSED in admin.refusal("POST", path, pod("probe", owner()), dryRun="All"),
         "the policy is in force",
     )
-    yield Asker.with_token(cluster, cluster.token("kubevirt", "kubevirt-controller"), "kubevirt-controller")
-    cluster.kubectl("delete", "-f", "-", stdin=yaml_text([KUBEVIRT, *vm_identity()]))
-    cluster.kubectl("delete", "namespace", "kubevirt", "--wait=false")
+    return Asker.with_token(cluster, cluster.token("kubevirt", "kubevirt-controller"), "kubevirt-controller")
 
 
 @pytest.fixture
-def admin(cluster: ControlPlane, kubevirt: Asker) -> Asker:
+def admin(breakable_cluster: ControlPlane, kubevirt: Asker) -> Asker:
     """Someone with every right in the cluster, for whom the policy holds, too."""
     assert kubevirt
-    return Asker(cluster.kubeconfig)
+    return Asker(breakable_cluster.kubeconfig)
 
 
 @pytest.fixture
-def pods(namespace: str) -> str:
-    return f"/api/v1/namespaces/{namespace}/pods"
+def pods(breakable_cluster: ControlPlane) -> str:
+    return f"/api/v1/namespaces/{make_namespace(breakable_cluster)}/pods"
 
 
 def test_kubevirt_makes_them(kubevirt: Asker, pods: str) -> None:

@@ -12,8 +12,8 @@ from overbook.lifecycle.parts import PARTS, Part
 from overbook.lifecycle.webhook_workload import webhook_workload
 from overbook.lifecycle.yaml_text import yaml_text
 from overbook.sandbox.control_plane import ControlPlane, KubectlError
-from tests.cluster.asking import Asker
-from tests.cluster.conftest import apply_manifests
+from tests.cluster.asker import Asker
+from tests.cluster.installing import apply_manifests
 
 # Kinds of operators that a test cluster has not.
 FOREIGN = {"openshift", "monitoring"}

@@ -15,7 +15,8 @@ from overbook.core.candidate import Candidate
 from overbook.core.custom_overcommit_node import OvercommitNodeStatus, ReliefRecord, ReliefRequest
 from overbook.core.decision import Decision
 from overbook.core.engine import ReliefState
-from overbook.core.relief_request import in_flight, outcome_of, relief_candidates, relief_request
+from overbook.core.relief_record import in_flight, outcome_of
+from overbook.core.relief_request import relief_candidates, relief_request
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class ApiRelief:
     Args:
         instance: this agent's; the ids of its requests begin with it.
         timestamp: a decision's time as RFC 3339.
+        rank: by which candidates are ordered.
         calm_seconds: after so long without a rule that holds a request is withdrawn, unless a guest is on its
             way for it.
         grace_seconds: for the last resort, where the pod's own is not known.
@@ -61,6 +63,7 @@ class ApiRelief:
         instance: str,
         timestamp: Callable[[float], str],
         *,
+        rank: str,
         calm_seconds: float,
         grace_seconds: float,
         last_resort: LocalRelief | None = None,
@@ -68,6 +71,7 @@ class ApiRelief:
     ) -> None:
         self._instance = instance
         self._timestamp = timestamp
+        self._rank = rank
         self._calm_seconds = calm_seconds
         self._local = last_resort
         self._local_seconds = last_resort_seconds
@@ -95,7 +99,8 @@ class ApiRelief:
         if decision.victim is None or self.state == "active":
             return
         request_id = f"{self._instance}-{decision.number}"
-        self._stand(relief_request(request_id, self._timestamp(decision.wall_seconds), decision), now)
+        decided_at = self._timestamp(decision.wall_seconds)
+        self._stand(relief_request(request_id, decided_at, decision, self._rank), now)
         self._grace_seconds = grace_seconds
 
     def refresh(self, rank: Callable[[], Sequence[Candidate]], now: float) -> None:

@@ -174,6 +174,11 @@ class Bridge:
 
     # The API's side.
 
+    @property
+    def attended(self) -> bool:
+        """Whether the API's thread is at work."""
+        return self._nudge is not None
+
     def attach(self, nudge: Callable[[], object] | None) -> None:
         """How this side is woken; ``None``: it is not there at present."""
         self._nudge = nudge

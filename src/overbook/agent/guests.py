@@ -26,6 +26,7 @@ class Guests:
         self.source = source
         self._policy = policy
         self._node: tuple[int, int] | None = None
+        self._changed = False
         self._refused: dict[str, str] = {}
         self.facts: Mapping[str, PodFacts] = {}
         self.allowances: Mapping[tuple[str, str], SwapDecision] = {}
@@ -37,12 +38,16 @@ class Guests:
             self._policy = msgspec.structs.replace(self._policy, percent=percent)
             self._node = None
 
+    def look(self) -> None:
+        """Take over what the source knows, so that containers are called by their names from the start."""
+        self._changed = self.source.refresh() or self._changed
+
     def refresh(self, node_memory_bytes: int, swap_bytes: int) -> bool:
-        """Look for changes; whether there were any."""
+        """Work out anew what has changed since; whether anything had."""
         node = (node_memory_bytes, swap_bytes)
-        changed = self.source.refresh()
-        if not changed and node == self._node:
+        if not self._changed and node == self._node:
             return False
+        self._changed = False
         if self._node is not None and node != self._node:
             log.info(
                 "the node now has %d MiB of RAM and %d MiB of swap",

@@ -16,7 +16,7 @@ class KubePods:
     def __init__(self, bridge: Bridge) -> None:
         self._bridge = bridge
         self.pods: Mapping[str, Pod] = {}
-        self.namespaces: Mapping[str, Mapping[str, str]] = {}
+        self.namespaces: Mapping[str, Mapping[str, str]] = bridge.news.namespaces
 
     def refresh(self) -> bool:
         """Take over what is new."""
@@ -26,8 +26,3 @@ class KubePods:
             return False
         self.pods, self.namespaces = pods, news.namespaces
         return True
-
-    @property
-    def known(self) -> bool:
-        """Whether anybody ever told us."""
-        return self._bridge.news.pods is not None

@@ -130,7 +130,9 @@ class Loop:
                 "text/plain; version=0.0.4",
                 self._agent.metrics.render(self._agent.values()),
             ),
-            "/healthz": lambda: self._yes_or_no(self._agent.healthy(), "ok", "no tick succeeded lately"),
+            "/healthz": lambda: self._yes_or_no(
+                self._agent.healthy(), self._agent.health, "no tick succeeded lately"
+            ),
             "/readyz": lambda: self._yes_or_no(not (why := self._agent.ready()), "ok", why),
             "/decisions": lambda: (200, "application/json", self._agent.journal.as_json()),
         }

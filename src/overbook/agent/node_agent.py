@@ -18,6 +18,7 @@ from overbook.agent.settings import Settings
 from overbook.core.decision import Decision
 from overbook.core.engine import Engine
 from overbook.core.model import node_model
+from overbook.core.relief_guest import is_own
 from overbook.kernel.files import KernelFileError
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,7 @@ class Agent:
         self._wall_clock = wall_clock
         self.collector = Collector(settings.fsroot)
         self.guests = Guests(source, settings.swap)
-        own = frozenset({settings.own_pod_uid} - {""})
-        self.engine = Engine(settings.ruleset, settings.reclaim, own)
+        self.engine = Engine(settings.ruleset, settings.reclaim)
         self.journal = Journal()
         self.metrics = Metrics()
         self.cluster: Cluster | None = None
@@ -109,13 +109,18 @@ class Agent:
 
     def _tick(self, now: float, wall: float) -> Decision | None:
         self._listen()
+        self.guests.look()
         sample = self.collector.collect(now, wall, self.guests.source.pods)
         node = sample.node
-        if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0) and self._recorder:
-            self._recorder.pods(self.guests.facts)
+        if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0):
+            self.engine.own_uids = self._own_uids()
+            if self._recorder:
+                self._recorder.pods(self.guests.facts)
         if self._recorder:
             self._recorder.sample(sample)
         self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
+        if self.cluster is not None:
+            self.cluster.look()
         report = self._ports.relief.tick(now)
         if report is not None:
             self._relieved(report, wall)
@@ -135,6 +140,11 @@ class Agent:
         )
         self._report()
         return decision
+
+    def _own_uids(self) -> frozenset[str]:
+        pods, namespace = self.guests.source.pods, self._settings.own_namespace
+        own = {uid for uid, pod in pods.items() if is_own(pod, namespace)}
+        return frozenset({self._settings.own_pod_uid, *own})
 
     def _decided(self, decision: Decision, now: float) -> None:
         self.metrics.decided(decision)
@@ -179,6 +189,12 @@ class Agent:
         if self.cluster is not None and self.cluster.bridge.news.pods is None:
             return "neither the API server nor the kubelet has told this node's pods yet"
         return ""
+
+    @property
+    def health(self) -> str:
+        """What is to be said of an agent that is healthy."""
+        attended = self.cluster is None or self.cluster.bridge.attended
+        return "ok" if attended else "ok; the thread for the API starts anew"
 
     def healthy(self) -> bool:
         """Whether a tick succeeded lately."""

@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         mode: ``Observe`` decides and reports but changes nothing.
         node_name: how this node is called in what is reported.
         own_pod_uid: the agent's own pod, which it never asks to go.
+        own_namespace: where Overbook is installed: none of its pods there is ever asked to go.
         fsroot: where the host's file system is.
         manifests: a directory of pod manifests.
         kube: pods come from the API server, and the agent reports there.
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     mode: Mode = "Enforce"
     node_name: str = ""
     own_pod_uid: str = ""
+    own_namespace: str = "overbook"
     fsroot: str = "/"
     manifests: str | None = None
     kube: bool = False
@@ -120,8 +122,9 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
     "FSROOT": ("fsroot", str),
     "NODE_NAME": ("node_name", str),
     "POD_UID": ("own_pod_uid", str),
+    "POD_NAMESPACE": ("own_namespace", str),
 }
-"""The original agent's variables and our own pod's UID, and the setting that each stands for."""
+"""The original agent's variables and those of our own pod, and the setting that each stands for."""
 
 IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
 """Set in every pod: then the API server is where pods come from, unless manifests are given."""

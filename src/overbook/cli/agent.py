@@ -134,6 +134,9 @@ def run(args: argparse.Namespace) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
     )
     log = logging.getLogger("overbook")
+    if settings.verbosity < 2:
+        # Each watch tells each attempt. That the API server is away is said once, by who writes the status.
+        logging.getLogger("overbook.kube").setLevel(logging.WARNING)
     check_cgroup2(settings.fsroot)
     agent, thread = _agent(settings)
     loop = Loop(agent, settings)
@@ -169,9 +172,10 @@ def _agent(settings: "Settings") -> "tuple[Agent, ApiThread | None]":
 
         return Agent(settings, ManifestDirectory(settings.manifests)), None
     from overbook.agent.api.thread import ApiThread
+    from overbook.agent.api.worker import Worker
     from overbook.agent.bridge import Bridge
     from overbook.agent.kube_pods import KubePods
 
     bridge = Bridge()
     agent = Agent(settings, KubePods(bridge), bridge=bridge)
-    return agent, ApiThread(settings, bridge, agent.instance)
+    return agent, ApiThread(bridge, Worker(settings, bridge, agent.instance).run)

@@ -10,6 +10,8 @@ EXAMPLES = """examples:
       on a node with 16Gi and the swap that 150 % needs
   kubectl get pods -A -o json | overbook explain - --on-node worker-1 --node-memory 64Gi --node-swap 32Gi
   overbook explain manifests/ --allowance whole --output json
+  overbook explain --override examples/override/cluster.yaml deployment.yaml
+      what the webhook would make of it
   overbook explain --topic list
       the pages that explain the rules
 """
@@ -40,6 +42,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="TOPIC",
         help=f"a page on a rule: list, {', '.join(NAMES)}",
     )
+    parser.add_argument(
+        "--override",
+        metavar="OVERRIDE",
+        help="what admission makes of the pods by the overrides in this file",
+    )
     parser.add_argument("--details", action="store_true", help="every pod in full, also when there are many")
     parser.add_argument("--on-node", metavar="NAME", help="only the pods whose spec.nodeName this is")
     add_output_option(parser)
@@ -63,6 +70,10 @@ def run(arguments: argparse.Namespace) -> int:
             "overbook: explain needs a FILE, a directory, - for standard input, or --topic", file=sys.stderr
         )
         return 2
+    if arguments.override:
+        from overbook.cli.explain_override import explain_override
+
+        return explain_override(arguments)
     return _explain_files(arguments)
 
 

@@ -23,6 +23,7 @@ COMMANDS: Final = (
     Command("swap-size", "swap for a percentage, a percentage for swap", "overbook.cli.swap_size"),
     Command("status", "nodes, what is wrong with them, and what mends it", "overbook.cli.status"),
     Command("agent", "watch this node and keep it safe", "overbook.cli.agent"),
+    Command("controller", "relieve nodes that ask for it, one guest at a time", "overbook.cli.controller"),
     Command("webhook", "override requests when pods are created", "overbook.cli.webhook"),
     Command("replay", "decide a recording again under another ruleset", "overbook.cli.replay"),
     Command("manifests", "print the objects of an installation", "overbook.cli.manifests"),

@@ -40,6 +40,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     source.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl, or the pod's own")
     source.add_argument(
+        "--discovery-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="to look for OpenShift's kinds (default: 30)",
+    )
+    source.add_argument(
         "--mode", type=_mode, choices=["Observe", "Enforce"], help="Observe warns only (default: Enforce)"
     )
     source.add_argument(

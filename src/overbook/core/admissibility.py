@@ -172,14 +172,14 @@ def _breaks(bound: Constraint, request: int | None, limit: int | None) -> str:  
             return f"{_word(resource)} request missing, minimum {text}"
         for name, amount in (("request", request), ("limit", limit)):
             if amount is not None and amount < edge:
-                return f"{_amount(resource, name, amount)} below the minimum {text}"
+                return f"{_amount(resource, name, amount)} below minimum {text}"
         return ""
     if bound.rule == "max":
         if limit is None:
             return f"{_word(resource)} limit missing, maximum {text}"
         for name, amount in (("limit", limit), ("request", request)):
             if amount is not None and amount > edge:
-                return f"{_amount(resource, name, amount)} above the maximum {text}"
+                return f"{_amount(resource, name, amount)} above maximum {text}"
         return ""
     if not request or not limit:
         return f"{_word(resource)} limit to request ratio unbounded, maximum {text}"

@@ -152,7 +152,7 @@ def is_system_namespace(name: str) -> bool:
 
 
 def admit(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator: str = "") -> Admission:
-    """Decide about a pod that is being created.
+    """Decide about a pod that is being created: :func:`choose`, then :func:`decide`.
 
     Args:
         pod: as submitted, with LimitRange defaults merged in.
@@ -160,17 +160,33 @@ def admit(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator:
         cluster: the cluster.
         creator: the user that creates it.
     """
+    chosen = choose(pod, namespace, cluster, creator)
+    return chosen if isinstance(chosen, Admission) else decide(pod, namespace, cluster, chosen)
+
+
+def choose(
+    pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator: str = ""
+) -> OverrideSource | Admission:
+    """The override that applies to a pod, or why none does. Goes by the pod's metadata; see :func:`admit`."""
     left_alone = namespace.left_alone or _left_alone(pod, cluster, creator)
     if left_alone is not None:
         return Admission(left_alone)
     source = closest(namespace.overrides, cluster.override, pod.metadata.labels)
     if source is NO_SOURCE:
         return Admission("NoOverride")
+    if source.settings.pod_opt_out and _is_off(pod.annotations.get(SWITCH_ANNOTATION)):
+        return Admission("PodSwitchedOff", source)
+    return source
+
+
+def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source: OverrideSource) -> Admission:
+    """What an override does to a pod.
+
+    Goes by the pod's spec; by its annotations only where ``cpu_request_to_request_percent`` is set.
+    """
     problem = source.problem or namespace.problem
     if problem:
         return Admission("BrokenOverride", source, detail=problem)
-    if source.settings.pod_opt_out and _is_off(pod.annotations.get(SWITCH_ANNOTATION)):
-        return Admission("PodSwitchedOff", source)
     try:
         result = override(pod, source.settings, namespace.bounds, namespace.pod_bounds)
         if result is UNCHANGED:

@@ -39,9 +39,9 @@ def warnings(pod: Pod, admission: Admission) -> list[str]:
                 told.append(f"and {len(changes) - MOST_WARNINGS} more by {source}, see the pod's resources")
             return told
         case "Inadmissible":
-            return [_short(f"not overridden, LimitRange or limits forbid it: {admission.detail}, ", source)]
+            return [_short(f"not overridden: {admission.detail}, ", source)]
         case "BrokenOverride":
-            return [_short("not overridden: ", f"{source} cannot be used: {admission.detail}")]
+            return [_short(f"not overridden: {source} cannot be used: {admission.detail}")]
     return []
 
 
@@ -86,7 +86,7 @@ def sentence(change: Change, *, named: bool) -> str:
     return text
 
 
-def _short(text: str, end: str) -> str:
+def _short(text: str, end: str = "") -> str:
     """Both, shortened where they are too long: the end is worth more than the middle."""
     if len(text) + len(end) <= LONGEST_WARNING:
         return text + end

@@ -88,7 +88,7 @@ class Engine:
     Args:
         ruleset: when, and who first.
         reclaim: what to try before.
-        own_uids: pods that are never chosen because they are Overbook's.
+        own_uids: pods that are never chosen because they are Overbook's; may be exchanged.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Engine:
     ) -> None:
         self.ruleset = ruleset
         self._reclaim = reclaim or ReclaimPolicy()
-        self._own_uids = own_uids
+        self.own_uids = own_uids
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
         self._stall = Stall()
@@ -299,7 +299,7 @@ class Engine:
             if model.usage_bytes * 100 < memory_bytes * LEAST_HELP_PERCENT
         }
         excluded.update((uid, "critical, static or mirror pod") for uid, pod in facts.items() if pod.critical)
-        excluded.update(dict.fromkeys(self._own_uids & facts.keys(), "Overbook's own pod"))
+        excluded.update(dict.fromkeys(self.own_uids & facts.keys(), "Overbook's own pod"))
         return excluded
 
     def _room_bytes(

@@ -54,7 +54,7 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="TwoAgents",
             sentence=f"another agent ({found.other_agent}) writes for node {found.node_name}, too",
-            mend="kubectl get pods --all-namespaces --selector app.kubernetes.io/name=overbook-agent "
+            mend="kubectl get pods --all-namespaces --selector app.kubernetes.io/component=agent "
             f"--field-selector spec.nodeName={found.node_name}",
         )
     if found.refused:

@@ -16,9 +16,9 @@ from typing import Final
 
 from overbook.core.relief_case import ClusterCase, NodeCase, Rest, Step, Write
 from overbook.core.relief_choice import choose
-from overbook.core.relief_follow import in_flight
+from overbook.core.relief_follow import follow
 from overbook.core.relief_places import Places, turn
-from overbook.core.relief_record import IN_FLIGHT, dated_now, idle
+from overbook.core.relief_record import dated_now, idle, in_flight
 from overbook.core.timestamp import from_timestamp
 
 CLOCK_AHEAD_SECONDS: Final = 60.0
@@ -45,8 +45,8 @@ def _next_step(case: NodeCase, cluster: ClusterCase, places: Places, now: float)
     since = from_timestamp(record.stage_since)
     if since is not None and since > now + CLOCK_AHEAD_SECONDS:
         return Write(dated_now(record, now))
-    if record.stage in IN_FLIGHT:
-        return in_flight(case, cluster, now)
+    if in_flight(record):
+        return follow(case, cluster, now)
     if record.stage == "CoolingDown":
         until = from_timestamp(record.until)
         return Rest(until) if until is not None and now < until else Write(idle(record))

@@ -16,7 +16,7 @@ from overbook.core.relief_record import (
     asking,
     for_request,
     idle,
-    is_answered,
+    outcome_of,
     over,
     refused,
     waiting,
@@ -37,7 +37,7 @@ def choose(case: NodeCase, cluster: ClusterCase, places: Places, now: float) -> 
     record, request = case.record, case.request
     if request is None or case.stale:
         return Rest() if record.stage is None else Write(idle(record))
-    if is_answered(record, request.id):
+    if outcome_of(record, request.id) is not None:
         # A guest has left for this request. The agent decides anew if that did not help.
         return Rest() if record.stage is None else Write(idle(record, record.message))
     again = from_timestamp(record.until)

@@ -30,7 +30,7 @@ MOST_LATER_SECONDS: Final = 300.0
 """No server is obeyed that says to come back tomorrow: pressure would not wait."""
 
 
-def in_flight(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
+def follow(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
     """The next step for a guest that was asked to go."""
     if case.record.stage == "Asking":
         if case.answer is not None:
@@ -183,9 +183,12 @@ def _over(case: NodeCase, cluster: ClusterCase, outcome: Outcome, message: str, 
 
 
 def _seen_lately(case: NodeCase, now: float, seconds: float) -> Guest | None:
+    """What is known of the victim, if it was looked at since the stage began, and not long ago."""
     guest = case.guests.get(case.record.victim_uid)
+    if guest is None or guest.seen_at < (from_timestamp(case.record.stage_since) or 0.0):
+        return None
     # One that was seen in the future was seen by a clock that has been set back since.
-    return guest if guest is not None and 0 <= now - guest.seen_at < seconds else None
+    return guest if 0 <= now - guest.seen_at < seconds else None
 
 
 def _stalls_at(record: ReliefRecord, migration: Migration | None, cluster: ClusterCase) -> float:

@@ -57,6 +57,12 @@ class House(msgspec.Struct, frozen=True, gc=False):
     eviction_strategy: str = "None"
 
 
+def is_own(pod: Pod, namespace: str) -> bool:
+    """Whether a pod is Overbook's: by its label, and in the namespace where nobody else may set that."""
+    labels = pod.metadata.labels or {}
+    return pod.metadata.namespace == namespace and labels.get(PART_OF_LABEL) == PART_OF
+
+
 def guest(node: str, uid: str, pod: Pod | None, instance: Instance | None, house: House, now: float) -> Guest:
     """What is known of a pod.
 
@@ -95,8 +101,7 @@ def obstacle(pod: Pod, node: str, house: House) -> str:
     """Why a pod must never be asked to go; empty where it may."""
     if is_critical(pod):
         return "critical, static or mirror pod"
-    labels = pod.metadata.labels or {}
-    if pod.metadata.namespace == house.namespace and labels.get(PART_OF_LABEL) == PART_OF:
+    if is_own(pod, house.namespace):
         return "Overbook's own pod"
     if pod.spec.node_name != node:
         return f"runs on {pod.spec.node_name or 'no node yet'}, not on {node}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from overbook.core.relief_case import ClusterCase, NodeCase
 from overbook.core.relief_follow import migration_of
-from overbook.core.relief_record import IN_FLIGHT
+from overbook.core.relief_record import in_flight
 from overbook.core.timestamp import from_timestamp
 
 
@@ -22,7 +22,7 @@ class Places:
 
     def __init__(self, cases: Iterable[NodeCase], cluster: ClusterCase) -> None:
         self._cluster = cluster
-        flying = [case for case in cases if case.record.stage in IN_FLIGHT]
+        flying = [case for case in cases if in_flight(case.record)]
         self._taken = len(flying)
         unfinished = [known for known in cluster.migrations if not known.is_over]
         self._migrations = len(unfinished)

@@ -31,9 +31,17 @@ def for_request(record: ReliefRecord, request: ReliefRequest) -> ReliefRecord:
     return record if record.request_id == request.id else _replace(record, refusals=())
 
 
-def is_answered(record: ReliefRecord, request_id: str) -> bool:
-    """Whether a guest has left for this request: there will be no second one."""
-    return any(known.request_id == request_id and known.outcome in LEFT for known in record.outcomes)
+def in_flight(record: ReliefRecord | None) -> bool:
+    """Whether a guest of the node may be on its way, as the controller wrote it down."""
+    return record is not None and record.stage in IN_FLIGHT
+
+
+def outcome_of(record: ReliefRecord | None, request_id: str) -> ReliefOutcome | None:
+    """With what a request was met; ``None``: nobody has left for it yet."""
+    for outcome in record.outcomes if record is not None else ():
+        if outcome.request_id == request_id and outcome.outcome in LEFT:
+            return outcome
+    return None
 
 
 def idle(record: ReliefRecord, message: str = "") -> ReliefRecord:

@@ -4,6 +4,7 @@ Source: RFC 3339 section 5.6; the calendar is the proleptic Gregorian one.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _MOMENT: Final = re.compile(
@@ -38,6 +39,7 @@ def to_timestamp(seconds: float) -> str:
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z"
 
 
+@lru_cache(maxsize=4096)  # each plan of the controller asks again about the same few moments
 def from_timestamp(text: str | None) -> float | None:
     """Seconds since the epoch; ``None`` where nothing is written or it is no moment."""
     found = _MOMENT.fullmatch(text or "")

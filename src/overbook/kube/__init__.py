@@ -1,1 +1,1 @@
-"""Kubernetes objects from outside: manifest files now, the API later."""
+"""Kubernetes objects from outside: manifest files, and the API."""

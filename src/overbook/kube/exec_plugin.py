@@ -22,6 +22,7 @@ MOST_SECONDS: Final = 60.0
 MOST_INTERACTIVE_SECONDS: Final = 300.0
 """A person has to find the phone with the second factor."""
 MOST_OUTPUT_BYTES: Final = 1 << 20
+_PIECE_BYTES: Final = 64 << 10
 _MAY_BE_SECRET: Final = re.compile(r"\S{40,}")
 
 
@@ -86,18 +87,19 @@ async def run_plugin(config: ClusterConfig, timeout_seconds: float | None = None
     except OSError as error:
         hint = f"; {plugin.install_hint}" if plugin.install_hint else ""
         raise AccessError(f"{where} cannot be run: {error.strerror}{hint}") from error
+    words = asyncio.create_task(_last_words(process.stderr))
     try:
         async with asyncio.timeout(limit):
-            printed, said = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
-            if len(printed) > MOST_OUTPUT_BYTES:
-                raise AccessError(f"{where} printed more than {MOST_OUTPUT_BYTES >> 20} MiB")
+            printed = await _printed(process.stdout, where)
             status = await process.wait()
+            said = await words
     except TimeoutError as error:
         raise AccessError(f"{where} was not done after {limit:g} s") from error
     finally:
+        words.cancel()
         await _end(process, group=not interactive)
     if status:
-        raise AccessError(f"{where} failed with status {status}{_last_words(said)}")
+        raise AccessError(f"{where} failed with status {status}{said}")
     return _decoded(printed, plugin, where)
 
 
@@ -125,15 +127,23 @@ def _question(config: ClusterConfig, interactive: bool) -> str:
     return msgspec.json.encode(question).decode()
 
 
-async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
-    """What it prints; one byte more than allowed where it prints too much, and then no more is read."""
+async def _printed(stream: asyncio.StreamReader | None, where: str) -> bytes:
+    """What it prints, up to a bound."""
     kept = bytearray()
-    while stream is not None and len(kept) <= MOST_OUTPUT_BYTES:
-        piece = await stream.read(64 << 10)
-        if not piece:
-            break
+    while stream is not None and (piece := await stream.read(_PIECE_BYTES)):
         kept += piece
+        if len(kept) > MOST_OUTPUT_BYTES:
+            raise AccessError(f"{where} printed more than {MOST_OUTPUT_BYTES >> 20} MiB")
     return bytes(kept)
+
+
+async def _last_words(stream: asyncio.StreamReader | None) -> str:
+    """The last line that it says on its standard error, without anything that might be a secret."""
+    kept = b""
+    while stream is not None and (piece := await stream.read(_PIECE_BYTES)):
+        kept = (kept + piece)[-_PIECE_BYTES:]
+    lines = [line.strip() for line in kept.decode("utf-8", "replace").splitlines() if line.strip()]
+    return f": {_MAY_BE_SECRET.sub('…', lines[-1])[:200]}" if lines else ""
 
 
 async def _end(process: asyncio.subprocess.Process, *, group: bool) -> None:
@@ -169,9 +179,3 @@ def _decoded(printed: bytes, plugin: ExecPlugin, where: str) -> Given:
         raise AccessError(f"{where} gave neither a token nor a client certificate")
     expires = status.expiration_timestamp
     return Given(status.token or "", certificate, key, None if expires is None else expires.timestamp())
-
-
-def _last_words(said: bytes) -> str:
-    """The last line that it said on its standard error, without anything that might be a secret."""
-    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
-    return f": {_MAY_BE_SECRET.sub('…', lines[-1])[:200]}" if lines else ""

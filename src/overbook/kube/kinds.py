@@ -125,12 +125,4 @@ OVERCOMMIT_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNod
 VIRTUAL_MACHINE_INSTANCES: Final = Kind(
     KUBEVIRT_GROUP, "v1", "virtualmachineinstances", "VirtualMachineInstance", True, VirtualMachineInstance
 )
-MIGRATIONS: Final = Kind(
-    KUBEVIRT_GROUP,
-    "v1",
-    "virtualmachineinstancemigrations",
-    "VirtualMachineInstanceMigration",
-    True,
-    objects.Migration,
-)
 KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, objects.KubeVirt)

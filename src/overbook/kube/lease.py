@@ -65,6 +65,7 @@ class LeaderElection:
         self._wall_clock = wall_clock
         self._valid_until: float | None = None
         self._seen: Lease | None = None
+        self._exists = False
         self._seen_at = 0.0
 
     @property
@@ -164,10 +165,15 @@ class LeaderElection:
             raise
 
     def _observe(self, lease: Lease | None) -> None:
-        """Another version of the lease is a sign of life of its holder, as of now."""
-        if lease is None or self._seen is None or _version(lease) != _version(self._seen):
-            self._seen_at = self._clock()
-        self._seen = lease
+        """Another version of the lease is a sign of life of its holder, as of now.
+
+        Deleting a lease does not end its holder's term: what was seen of it last still counts.
+        """
+        self._exists = lease is not None
+        if lease is not None:
+            if self._seen is None or _version(lease) != _version(self._seen):
+                self._seen_at = self._clock()
+            self._seen = lease
 
     async def _write(self, lease: Lease | None, *, holder: str, seconds: int) -> None:
         now = rfc3339_micro(self._wall_clock())
@@ -183,13 +189,11 @@ class LeaderElection:
         metadata = ObjectMeta(
             name=self._name,
             namespace=self._namespace,
-            resource_version=None if lease is None else _version(lease),
+            resource_version=_version(lease) if lease is not None and self._exists else None,
         )
         wanted = Lease(metadata=metadata, spec=spec)
-        if lease is None:
-            self._observe(await self._client.create(LEASES, wanted))
-        else:
-            self._observe(await self._client.replace(LEASES, wanted))
+        write = self._client.replace if self._exists else self._client.create
+        self._observe(await write(LEASES, wanted))
 
     def _left_seconds(self) -> float:
         return max(0.0, (self._valid_until or 0.0) - self._clock())

@@ -129,43 +129,6 @@ class Lease(KubeStruct, frozen=True):
     spec: LeaseSpec = LeaseSpec()
 
 
-class MigrationSpec(KubeStruct, frozen=True):
-    """Which guest is to migrate."""
-
-    vmi_name: str = ""
-
-
-class MigrationState(KubeStruct, frozen=True):
-    """Where a migration comes from and goes to."""
-
-    source_node: str | None = None
-    target_node: str | None = None
-    source_pod: str | None = None
-    target_pod: str | None = None
-    start_timestamp: str | None = None
-    end_timestamp: str | None = None
-    completed: bool | None = None
-    failed: bool | None = None
-    failure_reason: str | None = None
-
-
-class MigrationStatus(KubeStruct, frozen=True):
-    """How far a migration is."""
-
-    phase: str | None = None
-    migration_state: MigrationState | None = None
-
-
-class Migration(KubeStruct, frozen=True):
-    """A live migration of a guest (``VirtualMachineInstanceMigration``)."""
-
-    api_version: str | None = None
-    kind: str | None = None
-    metadata: ObjectMeta = ObjectMeta()
-    spec: MigrationSpec = MigrationSpec()
-    status: MigrationStatus = MigrationStatus()
-
-
 class MigrationLimits(KubeStruct, frozen=True):
     """KubeVirt's own limits; absent: 5 in the cluster, 2 out of a node."""
 

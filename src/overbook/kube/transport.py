@@ -11,14 +11,14 @@ import msgspec
 from overbook.kube.configuration import ClusterConfig, split_server
 from overbook.kube.connection import Connection, Pool, describe, open_connection
 from overbook.kube.credentials import Identity, credentials_for
-from overbook.kube.errors import ApiError, ApiUnavailable, Cause
+from overbook.kube.errors import ApiUnavailable
 from overbook.kube.http import Body, Head, HttpError, NothingCame, request_bytes
+from overbook.kube.status import api_error
 from overbook.kube.tls import TlsContexts
 
 MOST_BODY_BYTES: Final = 64 << 20
 MOST_AT_ONCE: Final = 8
 """Requests under way, watches aside: more wait their turn."""
-_SHOWN_CHARACTERS: Final = 300
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -131,6 +131,7 @@ class Transport:
             async with asyncio.timeout(self._timeout_seconds), self._turns, self._asked(request) as answer:
                 return await answer.whole()
         except TimeoutError as error:
+            self._pool.drop_idle()  # they lead to where no answer comes from
             raise ApiUnavailable(
                 f"{request}: {self.address.authority} did not answer within {self._timeout_seconds:g} s"
             ) from error
@@ -173,7 +174,7 @@ class Transport:
                 if head.status < 300:
                     yield answer
                     return
-                refusal = api_error(request, head, await answer.whole())
+                refusal = api_error(str(request), head, await answer.whole())
             except HttpError as error:
                 raise self._unavailable(request, error) from error
             finally:
@@ -217,49 +218,3 @@ class Transport:
             connection = await open_connection(self.address, context, self._config.tls_server_name)
             self._pool.add(connection)
         return connection
-
-
-class _Details(msgspec.Struct, frozen=True, rename="camel"):
-    causes: tuple[Cause, ...] | None = None
-    retry_after_seconds: float | None = None
-
-
-class Status(msgspec.Struct, frozen=True):
-    """The object with which the API server says no."""
-
-    message: str | None = None
-    reason: str | None = None
-    code: int | None = None
-    details: _Details | None = None
-
-
-def api_error(request: Request | str, head: Head, body: bytes) -> ApiError:
-    """What an answer says that is no success."""
-    try:
-        status = _STATUS_DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").strip()
-        status = Status(message=text or "no further words")
-    said = head.fields.get("retry-after", "")
-    after = float(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
-    return error_of_status(request, head.status, status, after)
-
-
-def error_of_status(
-    request: Request | str, code: int, status: Status, after: float | None = None
-) -> ApiError:
-    """A Status object as an exception."""
-    details = status.details or _Details()
-    if after is None:
-        after = details.retry_after_seconds or None
-    return ApiError(
-        code,
-        status.reason or "",
-        status.message or "",
-        causes=details.causes or (),
-        retry_after_seconds=after,
-        request=str(request),
-    )
-
-
-_STATUS_DECODER = msgspec.json.Decoder(Status)

@@ -9,7 +9,8 @@ import msgspec
 from overbook.kube.errors import ApiUnavailable, UnexpectedAnswer
 from overbook.kube.kinds import Kind, T, decoder, key_of
 from overbook.kube.listing import SeenMetadata, SeenObject, Undecodable, undecodable
-from overbook.kube.transport import Request, Status, Transport, error_of_status
+from overbook.kube.status import Status, error_of_status
+from overbook.kube.transport import Request, Transport
 
 INACTIVITY_SECONDS: Final = 100.0
 """The API server sends a bookmark about once a minute; after a silence of this the connection is dead."""
@@ -128,7 +129,7 @@ def decode_event(kind: Kind[T], line: bytes, request: Request) -> Event[T]:
         event: _Line = _LINE_DECODER.decode(line)
         if event.type == "ERROR":
             status: Status = decoder(Status).decode(event.object)
-            raise error_of_status(request, status.code or 500, status)
+            raise error_of_status(str(request), status.code or 500, status)
         if event.type == "BOOKMARK":
             seen = _seen(event.object)
             return Event(

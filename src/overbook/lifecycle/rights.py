@@ -61,17 +61,24 @@ AGENT_RIGHTS: Final = (
         verbs=("get",),
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
+    Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
     Right(
-        why="taint its own node and take the taint away",
+        why="notice that its node was made anew, or that somebody took the taint away",
         resources=("nodes",),
-        verbs=("get", "list", "watch", "patch"),
+        verbs=("list", "watch"),
     ),
     Right(why="obey a pause and the mode", group=GROUP, resources=("overcommits",), verbs=("list", "watch")),
     Right(
         why="publish its own OvercommitNode",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("list", "watch", "create", "patch"),
+        verbs=("create", "patch"),
+    ),
+    Right(
+        why="follow what the controller answers there, and notice another agent",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="publish that object's status",
@@ -84,10 +91,16 @@ AGENT_RIGHTS: Final = (
 
 CONTROLLER_RIGHTS: Final = (
     Right(
-        why="see what the agents ask for",
+        why="see what the agents ask for, and what stands there after a conflict",
         group=GROUP,
         resources=("overcommitnodes",),
-        verbs=("list", "watch"),
+        verbs=("get", "list", "watch"),
+    ),
+    Right(
+        why="remove the object of a node that is no more",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("delete",),
     ),
     Right(
         why="record what it does about it",
@@ -99,15 +112,22 @@ CONTROLLER_RIGHTS: Final = (
         why="know budgets, mode and pause", group=GROUP, resources=("overcommits",), verbs=("list", "watch")
     ),
     Right(why="know destinations", resources=("nodes",), verbs=("list", "watch")),
+    Right(why="be sure that a node is no more", resources=("nodes",), verbs=("get",)),
     Right(why="take away taints of nodes whose agent is gone", resources=("nodes",), verbs=("patch",)),
     Right(why="set the condition OvercommitPressure", resources=("nodes/status",), verbs=("patch",)),
     Right(why="look at a candidate before it is asked", resources=("pods",), verbs=("get",)),
     Right(why="ask a guest to go", resources=("pods/eviction",), verbs=("create",)),
     Right(
-        why="know a guest's eviction strategy and follow its migration",
+        why="know a guest's eviction strategy and where it runs",
         group=KUBEVIRT_GROUP,
-        resources=("virtualmachineinstances", "virtualmachineinstancemigrations"),
-        verbs=("get", "list", "watch"),
+        resources=("virtualmachineinstances",),
+        verbs=("get",),
+    ),
+    Right(
+        why="follow its migration, and count those of others",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstancemigrations",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="respect KubeVirt's migration limits",

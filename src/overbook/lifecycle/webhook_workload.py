@@ -1,7 +1,7 @@
 """The admission webhook: two replicas, a service, and when the API server asks them.
 
-It fails open. A pod whose override is missed is scheduled by what its developer asked for, as it was before; a
-pod that cannot be created is an outage. The API server counts what was missed, and an alert looks at that.
+It fails open. A pod whose override is missed is scheduled by what its developer asked for, as before; a pod
+that cannot be created is an outage. The API server counts what was missed, and an alert looks at that.
 """
 
 from typing import Any, Final
@@ -143,7 +143,7 @@ def _configuration(where: Installation) -> Manifest:
                     },
                     {
                         "name": "no-mirror-pod",
-                        "expression": f"!('{MIRROR_ANNOTATION}' in object.metadata.?annotations.orValue({{}}))",
+                        "expression": f"!object.metadata.?annotations[?'{MIRROR_ANNOTATION}'].hasValue()",
                     },
                     {
                         "name": "no-pod-of-overbook",

@@ -24,9 +24,6 @@ from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
 
 log = logging.getLogger(__name__)
 
-DISCOVERY_SECONDS: Final = 30.0
-"""Between two looks which kinds there are: an operator may be installed later, or removed."""
-
 NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, NamespaceSwitches)
 CLUSTER_RESOURCE_OVERRIDES: Final = Kind(
     CLUSTER_GROUP, "v1", "clusterresourceoverrides", "ClusterResourceOverride", False, ClusterResourceOverride
@@ -49,7 +46,7 @@ class ClusterWatch:
         client: to the API server.
         policies: to be kept.
         overrides: whether overrides are watched; otherwise they come from elsewhere.
-        discovery_seconds: between two looks which kinds there are.
+        discovery_seconds: between two looks which kinds there are: an operator may be installed later, or go.
     """
 
     def __init__(
@@ -58,7 +55,7 @@ class ClusterWatch:
         policies: Policies,
         *,
         overrides: bool = True,
-        discovery_seconds: float = DISCOVERY_SECONDS,
+        discovery_seconds: float,
     ) -> None:
         self._client = client
         self._policies = policies

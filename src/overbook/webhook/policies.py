@@ -1,5 +1,6 @@
 """All policies of one moment, and how they follow from the objects in the cluster."""
 
+from collections.abc import Collection
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -63,14 +64,16 @@ class Policies:
 
     Args:
         mode: ``Observe`` changes nothing anywhere, whatever an ``Overcommit`` says.
-        virtual_machine_makers: users whose pods may be a virtual machine's.
+        virtual_machine_makers: users whose pods may be a virtual machine's; ``None``: not known.
 
     Attributes:
         cluster: what holds in every namespace.
     """
 
     def __init__(
-        self, mode: Mode = "Enforce", virtual_machine_makers: frozenset[str] = KUBEVIRT_CONTROLLERS
+        self,
+        mode: Mode = "Enforce",
+        virtual_machine_makers: frozenset[str] | None = KUBEVIRT_CONTROLLERS,
     ) -> None:
         self._mode: Mode = mode
         self._makers = virtual_machine_makers
@@ -87,6 +90,10 @@ class Policies:
     def of(self, namespace: str) -> NamespacePolicy:
         """A namespace's policy; one that is not known is left alone."""
         return self._known.get(namespace) or self._work_out(namespace)
+
+    def limit_ranges(self, namespace: str) -> Collection[LimitRange]:
+        """A namespace's LimitRanges."""
+        return self._ranges.get(namespace, {}).values()
 
     def set_namespace(self, name: str, one: NamespaceSwitches | None) -> None:
         """A namespace is there, has changed, or is gone (``None``)."""
@@ -131,7 +138,7 @@ class Policies:
             overrides=namespaced_sources(
                 self._overrides[self._namespaced_origin].get(namespace, {}).values()
             ),
-            ranges=self._ranges.get(namespace, {}).values(),
+            ranges=self.limit_ranges(namespace),
         )
         return policy
 

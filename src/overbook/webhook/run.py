@@ -99,7 +99,12 @@ class Webhook:
 
         settings = self._settings
         self._client = Client(load_config(settings.kubeconfig), agent_name="overbook-webhook")
-        self._watch = ClusterWatch(self._client, self._policies, overrides=settings.override_file is None)
+        self._watch = ClusterWatch(
+            self._client,
+            self._policies,
+            overrides=settings.override_file is None,
+            discovery_seconds=settings.discovery_seconds,
+        )
         self._start(self._watch.run())
         if settings.self_signed:
             self._shared = SharedCertificate(
@@ -133,13 +138,10 @@ class Webhook:
 
     async def _settle(self) -> None:
         """What is there once everything is known stays: collecting garbage need not walk it again."""
-        while self._not_ready():
-            try:
-                async with asyncio.timeout(0.1):
-                    await self._ended.wait()
-                return
-            except TimeoutError:
-                continue
+        ended = asyncio.create_task(self._ended.wait())
+        while self._not_ready() and not ended.done():
+            await asyncio.wait((ended,), timeout=0.1)
+        ended.cancel()
         gc.collect()
         gc.freeze()
         log.info("ready")

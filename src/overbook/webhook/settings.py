@@ -19,6 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         manifests: files and directories to serve from; empty: a cluster is watched.
         override_file: overrides to use instead of those in the cluster.
         kubeconfig: of the cluster; ``None``: as ``kubectl`` finds it, or the pod's own.
+        discovery_seconds: between two looks which kinds of overrides the cluster has.
         mode: ``Observe`` changes nothing.
         host: to listen on; empty: all addresses.
         port: for reviews.
@@ -38,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     manifests: tuple[str, ...] = ()
     override_file: str | None = None
     kubeconfig: str | None = None
+    discovery_seconds: float = 30.0
     mode: Mode = "Enforce"
     host: str = ""
     port: int = DEFAULT_PORT

@@ -54,6 +54,7 @@ class Publisher:
         self._next_heartbeat = 0.0
         self._written: tuple[Any, ...] | None = None
         self._tried_request = ""
+        self._complaint = ""
         self.on_silence: Sequence[Callable[[], None]] = ()
         """Called when the API server has begun not to answer."""
 
@@ -66,12 +67,10 @@ class Publisher:
         while True:
             self._woken.clear()
             report = self._bridge.report
-            wait = self._heartbeat_seconds
-            if report is not None:
-                wait = self._seconds_until_due(report)
-                if wait <= 0:
-                    await self._publish(report)
-                    continue
+            wait = self._seconds_until_due(report)
+            if wait <= 0:
+                await self._attempt(report)
+                continue
             try:
                 async with asyncio.timeout(wait):
                     await self._woken.wait()
@@ -82,10 +81,12 @@ class Publisher:
         """Write the last report, once."""
         report = self._bridge.report
         if report is not None and not report.yielding and self._written is not None:
-            await self._publish(report)
+            await self._attempt(report)
 
-    def _seconds_until_due(self, report: Report) -> float:
+    def _seconds_until_due(self, report: Report | None) -> float:
         now = time.monotonic()
+        if report is None:
+            return max(self._next_heartbeat, self._not_before) - now
         if _request_id(report.status) not in ("", self._tried_request) and not report.yielding:
             return 0.0
         due = now if self._differs(report) else self._next_heartbeat
@@ -100,13 +101,12 @@ class Publisher:
         own = self._bridge.news.own
         return own is None or own.agent_instance != self._instance
 
-    async def _publish(self, report: Report) -> None:
+    async def _attempt(self, report: Report | None) -> None:
         started = time.monotonic()
         self._not_before = started + LEAST_SECONDS
-        self._tried_request = _request_id(report.status)
         contact = self._bridge.contact
         try:
-            await (self._tell_yielding(report) if report.yielding else self._write(report.status))
+            await self._ask(report)
         except ApiError as error:
             if error.status >= 500:
                 contact.failed(started)
@@ -116,6 +116,7 @@ class Publisher:
                 refused = error.status not in (409, 429)
                 backoff = self._refused_backoff if refused else self._backoff
                 self._not_before = time.monotonic() + backoff.next_seconds(error)
+                self._bridge.hear(refused=str(error) if refused else "")
             self._complain(error)
         except KubeError as error:
             if contact.failing_since is None:
@@ -126,20 +127,33 @@ class Publisher:
             self._complain(error)
         else:
             contact.answered()
-            contact.publishes += 1
             self._bridge.hear(refused="")
+            if self._complaint:
+                self._complaint = ""
+                log.info("the node's status is written again")
             self._backoff.reset()
             self._refused_backoff.reset()
-            self._written = _significant(report)
             spread = 1 + JITTER * (random.random() - 0.5)  # noqa: S311 - a spread, no secret
             self._next_heartbeat = time.monotonic() + self._heartbeat_seconds * spread
+            if report is not None:
+                contact.publishes += 1
+                self._written = _significant(report)
 
     def _complain(self, error: KubeError) -> None:
         """Say it once, until it changes or goes well."""
-        if str(error) != self._bridge.news.refused:
+        if str(error) != self._complaint:
+            self._complaint = str(error)
             log.warning("the node's status is not written: %s", error)
-        if isinstance(error, ApiError):
-            self._bridge.hear(refused=str(error))
+
+    async def _ask(self, report: Report | None) -> None:
+        """Write a report; where there is none yet, ask for what stands there, to know whether we can."""
+        if report is None:
+            own = self._client.list(OVERCOMMIT_NODES, field_selector=f"metadata.name={self._name}")
+            async for _ in own:
+                continue
+            return
+        self._tried_request = _request_id(report.status)
+        await (self._tell_yielding(report) if report.yielding else self._write(report.status))
 
     async def _write(self, status: OvercommitNodeStatus) -> None:
         node = OvercommitNode(metadata=ObjectMeta(name=self._name), status=status)

@@ -1,49 +1,46 @@
-"""The thread for the API: started once, and again whenever it fails, so that it cannot die unseen."""
+"""The thread for the API: its work begins anew whenever it fails, so that it cannot die unseen."""
 
 import asyncio
 import logging
 import threading
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
-from overbook.agent.api.worker import Worker
 from overbook.agent.bridge import Bridge
-from overbook.agent.settings import Settings
 from overbook.kube.backoff import Backoff
-from overbook.kube.configuration import ClusterConfig, load_config
 
 log = logging.getLogger(__name__)
 
 STACK_BYTES: Final = 512 << 10
-"""All of the agent's memory is locked: 8 MiB of stack are not for a loop that is three calls deep."""
+"""All of the agent's memory is locked: 8 MiB of stack are not for a loop that is a few calls deep."""
 STOP_SECONDS: Final = 8.0
 """A stopping agent waits this long for its last words to be heard."""
 
+Stopping = Callable[[], bool]
+Work = Callable[[Stopping], Coroutine[Any, Any, None]]
+"""What the thread does in a loop of its own until the given function says that it is to stop."""
+
 
 class ApiThread:
-    """Keeps a worker running.
+    """Keeps the work going.
 
     Args:
-        settings: where the API server is, and what this node is called.
-        bridge: to the tick's thread.
-        instance: this agent's.
-
-    Raises:
-        InvalidInput: nothing says where the API server is.
+        bridge: to the tick's thread; its nudge wakes the work when it is to stop.
+        work: what is done.
+        backoff: how long to wait after a failure.
     """
 
-    def __init__(self, settings: Settings, bridge: Bridge, instance: str) -> None:
-        self._config: ClusterConfig = load_config(settings.kubeconfig, settings.context)
-        self._settings = settings
+    def __init__(self, bridge: Bridge, work: Work, backoff: Backoff | None = None) -> None:
         self._bridge = bridge
-        self._instance = instance
+        self._work = work
+        self._backoff = backoff or Backoff(0.5, 30.0)
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = threading.Thread(target=self._run, name="overbook-api", daemon=True)
 
     def start(self) -> None:
         """Start it."""
         before = threading.stack_size(STACK_BYTES)
         try:
-            self._thread = threading.Thread(target=self._run, name="overbook-api", daemon=True)
             self._thread.start()
         finally:
             threading.stack_size(before)
@@ -52,19 +49,16 @@ class ApiThread:
         """Let it say what lies in the bridge, and end it. What cannot be said in time stays unsaid."""
         self._stopping.set()
         self._bridge.nudge()
-        if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
-            if self._thread.is_alive():
-                log.warning("the API server does not answer; stopping without its knowledge")
+        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            log.warning("the API server does not answer; stopping without its knowledge")
 
     def _run(self) -> None:
-        backoff = Backoff(0.5, 30.0)
         while not self._stopping.is_set():
-            worker = Worker(self._config, self._settings, self._bridge, self._instance, self._stopping.is_set)
             try:
-                asyncio.run(worker.run())
+                asyncio.run(self._work(self._stopping.is_set))
             except BaseException:
                 # Whatever it was: the node's work goes on without this thread, but not for long.
                 self._bridge.restarts += 1
                 log.exception("the thread for the API failed and starts anew")
-                self._stopping.wait(backoff.next_seconds())
+                self._stopping.wait(self._backoff.next_seconds())

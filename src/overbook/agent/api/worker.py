@@ -1,7 +1,6 @@
 """One life of the thread for the API: one client, and a task for each thing that is followed or written."""
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -12,11 +11,12 @@ from overbook.agent.api.kubelet import KubeletPods
 from overbook.agent.api.pods import NodePods
 from overbook.agent.api.publisher import Publisher
 from overbook.agent.api.tainter import Tainter
+from overbook.agent.api.thread import Stopping
 from overbook.agent.bridge import Bridge
 from overbook.agent.settings import Settings
 from overbook.core.custom_overcommit_node import AGENT_MANAGER
 from overbook.kube.client import Client
-from overbook.kube.configuration import ClusterConfig
+from overbook.kube.configuration import ClusterConfig, load_config
 
 REQUEST_SECONDS: Final = 5.0
 """An API server that needs longer for one small object does not answer."""
@@ -27,29 +27,26 @@ class Worker:
     """Speaks to the API server until told to stop.
 
     Args:
-        config: where it is, and who we are.
-        settings: what this node is called, and how often to report.
+        settings: where it is, what this node is called, and how often to report.
         bridge: to the tick's thread.
         instance: this agent's.
-        stopping: whether to stop; looked at whenever the bridge nudges.
+
+    Raises:
+        InvalidInput: nothing says where the API server is.
     """
 
-    def __init__(
-        self,
-        config: ClusterConfig,
-        settings: Settings,
-        bridge: Bridge,
-        instance: str,
-        stopping: Callable[[], bool],
-    ) -> None:
-        self._config = config
+    def __init__(self, settings: Settings, bridge: Bridge, instance: str) -> None:
+        self._config: ClusterConfig = load_config(settings.kubeconfig, settings.context)
         self._settings = settings
         self._bridge = bridge
         self._instance = instance
-        self._stopping = stopping
 
-    async def run(self) -> None:
-        """Work; when told to stop, say the last words first."""
+    async def run(self, stopping: Stopping) -> None:
+        """Work; when told to stop, say the last words first.
+
+        Args:
+            stopping: whether to stop; looked at whenever the bridge nudges.
+        """
         loop = asyncio.get_running_loop()
         nudged = asyncio.Event()
         client = Client(
@@ -57,15 +54,15 @@ class Worker:
         )
         try:
             self._bridge.attach(partial(loop.call_soon_threadsafe, nudged.set))
-            await self._work(client, nudged)
+            await self._work(client, nudged, stopping)
         finally:
             self._bridge.attach(None)
             await client.close()
 
-    async def _work(self, client: Client, nudged: asyncio.Event) -> None:
+    async def _work(self, client: Client, nudged: asyncio.Event, stopping: Stopping) -> None:
         name, bridge = self._settings.node_name, self._bridge
         followed = Followed(client, name, bridge)
-        pods = NodePods(client, name, bridge)
+        pods = NodePods(client, name, bridge, followed.namespaces_known)
         publisher = Publisher(client, name, self._instance, bridge, self._settings.heartbeat_seconds)
         tainter = Tainter(client, name, bridge)
         events = EventTeller(client, name, bridge)
@@ -85,7 +82,7 @@ class Worker:
                     kubelet.run(),
                 )
             ]
-            while not self._stopping():
+            while not stopping():
                 await nudged.wait()
                 nudged.clear()
                 publisher.wake()

@@ -1,0 +1,63 @@
+"""What Prometheus reads of the controller, in the text exposition format."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+PREFIX: Final = "overbook_controller_"
+
+
+class Metrics:
+    """Counts over the process's life; they go on when the lead is lost and won again."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[str] = Counter()
+        self.told: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self.plans = 0
+        self.plan_seconds = 0.0
+        self.taints_cleared = 0
+        self.conditions_written = 0
+        self.leads = False
+
+    def render(self, now: Mapping[str, float], stages: Mapping[str, int]) -> bytes:
+        """The exposition.
+
+        Args:
+            now: single values as of now, by name without the prefix.
+            stages: how many nodes are in which stage.
+        """
+        return "".join(self._lines(now, stages)).encode()
+
+    def _lines(self, now: Mapping[str, float], stages: Mapping[str, int]) -> Iterator[str]:
+        yield from _metric("leader", "Whether this replica leads.", {"": int(self.leads)})
+        yield from _metric("plans_total", "Times at which all requests were looked at.", {"": self.plans})
+        yield from _metric("plan_seconds_total", "Time that took.", {"": self.plan_seconds})
+        yield from _metric(
+            "evictions_total",
+            "Evictions and deletions asked for, by what the API server's answer meant.",
+            _labelled("answer", self.answers),
+        )
+        yield from _metric("events_total", "What was told, by reason.", _labelled("reason", self.told))
+        yield from _metric("failures_total", "Steps that failed, by step.", _labelled("step", self.failures))
+        yield from _metric(
+            "taints_cleared_total", "Of nodes without a reporting agent.", {"": self.taints_cleared}
+        )
+        yield from _metric(
+            "conditions_written_total", "Node conditions written.", {"": self.conditions_written}
+        )
+        yield from _metric("nodes", "Nodes by stage of their relief.", _labelled("stage", stages))
+        for name, value in now.items():
+            yield from _metric(name, name.replace("_", " ").capitalize() + ".", {"": value})
+
+
+def _metric(name: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
+    kind = "counter" if name.endswith("_total") else "gauge"
+    yield f"# HELP {PREFIX}{name} {text}\n# TYPE {PREFIX}{name} {kind}\n"
+    for labels, value in values.items():
+        yield f"{PREFIX}{name}{labels} {value:.17g}\n"
+
+
+def _labelled(label: str, counts: Mapping[str, float]) -> dict[str, float]:
+    """All label values are words of our own: nothing has to be escaped."""
+    return {f'{{{label}="{word}"}}': count for word, count in sorted(counts.items())}

@@ -1,0 +1,43 @@
+"""Virtual machines of the KubeVirt stand-in, for tests."""
+
+from typing import Any
+
+from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.kubevirt.documents import INSTANCES, PODS
+from tests.cluster.asking import create, get, get_list
+from tests.waiting import wait_for
+
+
+def machine(
+    name: str, *, strategy: str | None = None, memory: str = "1Gi", **annotations: str
+) -> dict[str, Any]:
+    """A VirtualMachineInstance; annotations are those of `sandbox.overbook.dev`, with `_` for `-`."""
+    prefixed = {f"sandbox.overbook.dev/{key.replace('_', '-')}": text for key, text in annotations.items()}
+    spec: dict[str, Any] = {"domain": {"memory": {"guest": memory}}}
+    return {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachineInstance",
+        "metadata": {"name": name, "annotations": prefixed},
+        "spec": spec if strategy is None else {**spec, "evictionStrategy": strategy},
+    }
+
+
+def start(cluster: ControlPlane, manifest: dict[str, Any], namespace: str) -> tuple[Any, Any]:
+    """Make a machine and wait until it runs; returns it and its pod."""
+    created = create(cluster, manifest, namespace)
+    name = created["metadata"]["name"]
+
+    def runs() -> Any:
+        found = get(cluster, INSTANCES, name, namespace)
+        return found if found.get("status", {}).get("phase") == "Running" else None
+
+    found = wait_for(runs, f"machine {name} runs")
+    return found, pods_of(cluster, found)[0]
+
+
+def pods_of(cluster: ControlPlane, instance: Any) -> list[Any]:
+    """The launcher pods of a machine, oldest first."""
+    meta = instance["metadata"]
+    selector = f"kubevirt.io/created-by={meta['uid']}"
+    listed = get_list(cluster, PODS, meta["namespace"], selector)
+    return sorted(listed, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))

@@ -1,0 +1,38 @@
+"""What is shipped, put into a test cluster."""
+
+from overbook.lifecycle.installation import Installation
+from overbook.lifecycle.labels import Manifest
+from overbook.lifecycle.parts import PARTS
+from overbook.lifecycle.yaml_text import yaml_text
+from overbook.sandbox.control_plane import ControlPlane, KubectlError
+from tests.waiting import wait_for
+
+
+def install(cluster: ControlPlane, *groups: str) -> Installation:
+    """Custom resources, namespace, accounts, rights and policies; no pods are started.
+
+    Args:
+        cluster: where.
+        groups: of parts, beside those that everyone has.
+    """
+    where = Installation()
+    apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
+    wait_for(lambda: _served(cluster), "the custom resources are served")
+    wanted = [each for part in PARTS if part.group in {"base", *groups} for each in part.objects(where)]
+    apply_manifests(cluster, [each for each in wanted if each["kind"] not in {"DaemonSet", "Deployment"}])
+    return where
+
+
+def apply_manifests(cluster: ControlPlane, objects: list[Manifest]) -> None:
+    """Apply objects; a warning is an error, as it should be for what is shipped."""
+    apply = ("apply", "--server-side", "--warnings-as-errors", "--field-manager=test-installation", "-f", "-")
+    cluster.kubectl(*apply, stdin=yaml_text(objects))
+
+
+def _served(cluster: ControlPlane) -> bool:
+    """Whether the API server knows our kinds; its discovery follows a definition within a second."""
+    try:
+        cluster.kubectl("get", "overcommits,overcommitnodes,resourceoverrides", "--output=name")
+    except KubectlError:
+        return False
+    return True
