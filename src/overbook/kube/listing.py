@@ -1,7 +1,9 @@
 """Lists, page by page: each page is decoded straight from its bytes, and only one is held at a time."""
 
+import asyncio
+import re
 from collections.abc import AsyncGenerator
-from typing import Generic
+from typing import Final, Generic
 
 import msgspec
 
@@ -13,6 +15,8 @@ from overbook.kube.objects import ListMetadata
 from overbook.kube.transport import Request, Transport
 
 MOST_RESTARTS = 3
+_HEAD_BYTES: Final = 4 << 10
+_TOKEN: Final = re.compile(rb'"continue":"([A-Za-z0-9_=-]+)"')
 
 
 class SeenMetadata(KubeStruct, frozen=True):
@@ -67,21 +71,47 @@ class _List(msgspec.Struct, Generic[T], frozen=True):
 async def pages(
     transport: Transport, kind: Kind[T], path: str, query: tuple[tuple[str, str], ...], limit: int
 ) -> AsyncGenerator[Page[T], None]:
-    """The pages of one consistent list.
+    """The pages of one consistent list. While one is used, the API server works on the next.
 
     Raises:
         ApiError: among others 410: it took so long that the API server has forgotten that state.
         ApiUnavailable: there was no answer.
         UnexpectedAnswer: it is no list.
     """
-    token = ""
-    while True:
+
+    def page_of(token: str) -> "asyncio.Task[bytes]":
         values = (*query, ("limit", str(limit)), ("continue", token))
-        request = Request("GET", path + query_string(values), repeatable=True)
-        page, token = decode_page(kind, await transport.call(request), str(request))
-        yield page
-        if not token:
-            return
+        return asyncio.create_task(
+            transport.call(Request("GET", path + query_string(values), repeatable=True))
+        )
+
+    ahead: asyncio.Task[bytes] | None = page_of("")
+    try:
+        while ahead is not None:
+            data = await ahead
+            expected = _next_token(data)
+            ahead = page_of(expected) if expected else None
+            await asyncio.sleep(0)  # so that it is sent before this one keeps us busy
+            page, token = decode_page(kind, data, f"GET {path}")
+            del data
+            yield page
+            if token != expected:
+                await _give_up(ahead)
+                ahead = page_of(token) if token else None
+    finally:
+        await _give_up(ahead)
+
+
+def _next_token(data: bytes) -> str:
+    """The token of the next page, if it stands where API servers write it: before the objects."""
+    found = _TOKEN.search(data, 0, _HEAD_BYTES)
+    return found[1].decode("ascii", "replace") if found and found.start() < data.find(b'"items"') else ""
+
+
+async def _give_up(task: "asyncio.Task[bytes] | None") -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def decode_page(kind: Kind[T], data: bytes, where: str) -> tuple[Page[T], str]:
