@@ -67,6 +67,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--output", choices=["text", "json"], default="text", help="form of the summary")
     parser.add_argument("--verbose", action="store_true", help="show the agent's log too")
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="tell the story on a real cluster: scheduler, taint, live migration, recovery",
+    )
     parser.add_argument("--only", choices=_SIDES, help="run one of the two nodes")
     parser.add_argument("--memory", default="1Gi", metavar="SIZE", help="RAM of a node (default: 1Gi)")
     parser.add_argument(
@@ -95,6 +100,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         with _interruptible():
             os.makedirs(args.output_dir, exist_ok=True)
+            if args.cluster:
+                from overbook.cli.demo_cluster import run_on_cluster
+
+                return run_on_cluster(args, _view_of(args), _say)
             stories = _replay(args, sides) if args.replay_events else _boot(args, sides)
             return _finish(args, stories)
     except (SandboxError, InvalidInput, OSError) as error:
