@@ -1,7 +1,7 @@
 """containerd, runc and network plugins for the Kubernetes node: Debian's, unpacked in the cache.
 
-A kubelet of today wants containerd 2, which Debian has from its suite forky on. That one's binaries run on the
-suite before, too; runc's do not, so runc is of the suite that this host is.
+A kubelet of today wants containerd 2, which Debian has from its suite forky on. It needs little and runs
+on older ones. That suite's runc does not, so runc is of the suite that this host has.
 """
 
 import hashlib
@@ -91,7 +91,9 @@ def _keep(path: str, folder: str) -> None:
 def _try(host: Host, program: str) -> None:
     done = host.run((program, "--version"), None)
     if done.returncode:
-        raise SandboxUnavailableError(f"{os.path.basename(program)} does not run here:\n{done.stdout.strip()}")
+        raise SandboxUnavailableError(
+            f"{os.path.basename(program)} does not run here:\n{done.stdout.strip()}"
+        )
 
 
 def _complete(folder: str) -> bool:

@@ -135,7 +135,7 @@ def _prepare() -> None:
 
 
 def _mount(*arguments: str) -> None:
-    subprocess.run(("mount", *arguments), check=True)  # noqa: S603 - our own words
+    subprocess.run(("/bin/mount", *arguments), check=True)  # noqa: S603 - our own words
 
 
 def _wait_for_socket(path: str) -> None:
@@ -176,7 +176,9 @@ def main() -> None:
     path = sys.argv[1]
     with open(path, "rb") as file:
         plan = msgspec.json.decode(file.read(), type=GuestPlan)
-    with open(os.path.join(make_cgroup("system.slice/overbook-sandbox.service"), "cgroup.procs"), "w") as procs:
+    with open(
+        os.path.join(make_cgroup("system.slice/overbook-sandbox.service"), "cgroup.procs"), "w"
+    ) as procs:
         procs.write(str(os.getpid()))
     lock_memory()
     lower_oom_score()
