@@ -75,7 +75,8 @@ def _finish(
         print(f"\n{summary.table([facts])}\n")
         print("\n".join(summary.sentences([facts])))
         print(f"\nthe picture: {picture}")
-    broken = [promise for promise in summary.promises(facts) if not promise.kept]
+    promised = (*summary.promises(facts), summary.migrated(facts))
+    broken = [promise for promise in promised if not promise.kept]
     for promise in broken:
         say(f"not as promised: {promise.promise}. Seen: {promise.seen}")
     return 1 if broken else 0

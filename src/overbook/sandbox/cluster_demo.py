@@ -121,12 +121,11 @@ def _node_spec() -> KubernetesNodeSpec:
     machine = NodeSpec(
         memory_bytes=MEMORY_BYTES,
         swap_bytes=node_swap_bytes(MEMORY_BYTES, PERCENT),
-        cpus=2,
         timeout_seconds=3600,
         swap_operations_per_second=_SWAP_OPERATIONS_PER_SECOND,
         swap_bytes_per_second=_SWAP_BYTES_PER_SECOND,
     )
-    return KubernetesNodeSpec(name=NODE, machine=machine, sample_seconds=0.5)
+    return KubernetesNodeSpec(name=NODE, machine=machine, sample_seconds=1.0)
 
 
 class ClusterDemo:
@@ -151,6 +150,7 @@ class ClusterDemo:
         self._sampler = Sampler()
         self._clock_offset: float | None = None
         self._sampled_at = float("-inf")
+        self._introduced = False
         self._helpers: list[asyncio.Task[None]] = []
         self._client = Client(load_config(stage.cluster.kubeconfig), agent_name="overbook-demo")
 
@@ -175,6 +175,7 @@ class ClusterDemo:
         memory, swap = self._seen.status.memory, self._seen.status.swap
         size = NodeSize(memory_bytes=memory.total_bytes, swap_bytes=swap.total_bytes)
         self._put(Hello(at=self._now, overbook=True, node=size, pods=load.announced(PERCENT)))
+        self._introduced = True
         await self._create(PAID_POD)
         await self._until(lambda: self._runs(PAID_POD), _START_SECONDS, f"{PAID_POD} runs")
         await self._phase("alone")
@@ -308,7 +309,7 @@ class ClusterDemo:
     def _take_samples(self) -> None:
         """The node's samples since the last look, at their own times: a node that thrashes tells late."""
         samples = self._stage.node.samples.copy()
-        if not samples:
+        if not samples or not self._introduced:
             return
         if self._clock_offset is None:
             self._clock_offset = self._now - samples[-1].at

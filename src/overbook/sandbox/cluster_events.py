@@ -11,7 +11,7 @@ from overbook.kube.objects import Node
 from overbook.sandbox.kubernetes_messages import ContainerSample
 from overbook.sandbox.kubernetes_messages import Sample as NodeSample
 from overbook.sandbox.kubevirt.documents import DOMAIN_ANNOTATION, MIGRATION_LABEL, Document
-from overbook.sandbox.story import AnyEvent, Decision, Gone, PodSample, Sample, Step
+from overbook.sandbox.story import PAID_POD, AnyEvent, Decision, Gone, PodSample, Sample, Step
 
 _SHOWN_PHASES: Final = ("Running", "Succeeded", "Failed")
 
@@ -203,11 +203,12 @@ class Sampler:
 
 
 def _units(found: NodeSample, pods: Mapping[str, SeenPod]) -> tuple[int, float] | None:
-    """The paced work of the one pod that counts it."""
+    """The paced work of the paid pod."""
     for uid, containers in found.pods.items():
-        for container in containers.values():
-            if uid in pods and container.work is not None:
-                return container.work.units, container.work.last_at
+        if uid in pods and pods[uid].guest == PAID_POD:
+            for container in containers.values():
+                if container.work is not None:
+                    return container.work.units, container.work.last_at
     return None
 
 

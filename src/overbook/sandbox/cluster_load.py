@@ -8,7 +8,7 @@ import msgspec
 from overbook.sandbox.kubevirt.documents import INSTANCES
 from overbook.sandbox.kubevirt.launcher import OVERHEAD_BYTES_ANNOTATION, POD_SPEC_ANNOTATION
 from overbook.sandbox.kubevirt.migrations import SECONDS_ANNOTATION
-from overbook.sandbox.load_image import IMAGE
+from overbook.sandbox.load_image import container
 from overbook.sandbox.spec import MEBIBYTE
 from overbook.sandbox.story import PAID_POD, WILD_POD, Pod
 
@@ -32,7 +32,6 @@ _PAID_MIB: Final = 80
 _OVERHEAD_BYTES: Final = 20 * MEBIBYTE
 _COPY_SECONDS: Final = 3
 _WEB: Final = {"requests": {"cpu": "50m", "memory": "40Mi"}, "limits": {"memory": "80Mi"}}
-_PACE_FILE: Final = "/pace"
 
 
 def announced(percent: int) -> tuple[Pod, ...]:
@@ -63,13 +62,13 @@ def manifest(name: str) -> dict[str, Any]:
         return _machine(name, {"resources": {"requests": resources, "limits": resources}})
     if name.startswith("vm-"):
         return _machine(name, {"memory": {"guest": f"{_GUEST_MIB}Mi"}})
-    return _pod(name, {"resources": _WEB if name == "web" else {}, **_container(name)})
+    return _pod(name, {**_container(name), "resources": _WEB if name == "web" else {}})
 
 
 def late_pod(node: str) -> dict[str, Any]:
     """A small pod for one node only, which the scheduler has to hold back while that is tainted."""
-    container = {"name": "late", "image": IMAGE, "imagePullPolicy": "Never"}
-    pod = _pod(LATE_POD, {**container, "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}}})
+    resources = {"requests": {"cpu": "10m", "memory": "16Mi"}}
+    pod = _pod(LATE_POD, container(LATE_POD, hot_mib=1, resources=resources))
     pod["spec"]["nodeSelector"] = {NODE_LABEL: node}
     return pod
 
@@ -108,6 +107,4 @@ def _plain() -> dict[str, Any]:
 
 def _container(name: str) -> dict[str, Any]:
     hot, cold = HOT_AND_COLD_MIB[name]
-    pace = [f"-pace={_PACE_FILE}"] if name == PAID_POD else []
-    arguments = [f"-hot={hot}", f"-cold={cold}", *pace]
-    return {"name": name, "image": IMAGE, "imagePullPolicy": "Never", "args": arguments}
+    return container(name, hot_mib=hot, cold_mib=cold)
