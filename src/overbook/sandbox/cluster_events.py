@@ -14,6 +14,7 @@ from overbook.sandbox.kubevirt.documents import DOMAIN_ANNOTATION, MIGRATION_LAB
 from overbook.sandbox.story import PAID_POD, AnyEvent, Decision, Gone, PodSample, Sample, Step
 
 _SHOWN_PHASES: Final = ("Running", "Succeeded", "Failed")
+_SANDBOX_BYTES: Final = 8 << 20  # a pod's sandbox alone holds less
 
 
 class SeenPod(NamedTuple):
@@ -115,7 +116,7 @@ def events(before: Seen, now: Seen, at: float, node: str) -> Iterator[AnyEvent]:
     for uid, pod in before.pods.items():
         later = now.pods.get(uid)
         if pod.node == node and pod.lives and (later is None or not later.lives):
-            yield Gone(at=at, pod=pod.guest, how=_how(pod, later, now))
+            yield Gone(at=at, pod=pod.guest, how=how(pod, later, now))
 
 
 def _signs(before: Seen, now: Seen, node: str) -> Iterator[str]:
@@ -146,7 +147,28 @@ def _progress(before: SeenPod, now: SeenPod) -> Iterator[str]:
         yield f"{now.guest} runs on {now.node}"
 
 
-def _how(pod: SeenPod, later: SeenPod | None, now: Seen) -> str:
+def left(found: NodeSample, pods: Mapping[str, SeenPod]) -> Iterator[SeenPod]:
+    """The pods that were told to end and whose memory the node has back; the API hears of it later.
+
+    Args:
+        found: What the node's kernel counts.
+        pods: Those of the node, by uid.
+    """
+    for uid, pod in pods.items():
+        containers = found.pods.get(uid, {}).values()
+        held = sum(each.memory_current_bytes + each.memory_swap_current_bytes for each in containers)
+        if pod.is_ending and held < _SANDBOX_BYTES:
+            yield pod
+
+
+def how(pod: SeenPod, later: SeenPod | None, now: Seen) -> str:
+    """How a pod went.
+
+    Args:
+        pod: As it was last seen on its node.
+        later: As it is now; None where it is gone.
+        now: The cluster.
+    """
     if later is not None and later.reason:
         return f"ended by the kubelet ({later.reason})"
     for other in now.pods.values():
