@@ -4,7 +4,7 @@ import msgspec
 
 from overbook.core.custom_overcommit_node import DecisionRecord, OvercommitNodeStatus, ReliefRecord
 from overbook.kube.objects import Node, NodeCondition, NodeSpec, NodeStatus, Taint
-from overbook.sandbox.cluster_events import Sampler, Seen, SeenPod, events, node_signs, seen_pod
+from overbook.sandbox.cluster_events import Sampler, Seen, SeenPod, events, left, node_signs, seen_pod
 from overbook.sandbox.kubernetes_messages import ContainerSample, Work
 from overbook.sandbox.kubernetes_messages import Sample as NodeSample
 from overbook.sandbox.kubevirt.documents import Document
@@ -67,13 +67,14 @@ def test_a_first_condition_that_says_all_is_well_is_no_news() -> None:
 
 
 def test_the_stages_of_relief_and_migration_are_told_once() -> None:
-    asking = Seen(
-        status=OvercommitNodeStatus(relief=ReliefRecord(stage="Asking", message="asking demo/vm-c"))
-    )
+    asking = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Asking", message="demo/vm-c")))
     migrating = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Migrating")))
     migrating = migrating._replace(migrations={"evacuation-1": "Running"})
-    assert sentences(Seen(), asking) == ["relief: Asking: asking demo/vm-c"]
-    assert sentences(asking, migrating) == ["relief: Migrating", "live migration evacuation-1: Running"]
+    assert sentences(Seen(), asking) == ["the controller evicts a guest: demo/vm-c"]
+    assert sentences(asking, migrating) == [
+        "KubeVirt takes the eviction for a live migration",
+        "live migration evacuation-1: Running",
+    ]
 
 
 def test_a_pod_held_back_is_told_in_the_schedulers_words_and_later_where_it_runs() -> None:
@@ -98,6 +99,22 @@ def test_who_ended_another_pod_is_said_as_far_as_it_is_known() -> None:
         ({}, "ended"),
     ):
         assert told(Seen(pods={"1": GUEST}), Seen(pods=later)) == [Gone(at=10.0, pod="vm-c", how=how)]
+
+
+def test_a_guest_that_moves_is_not_said_to_run_where_it_is_not_yet() -> None:
+    assert sentences(Seen(), Seen(pods={"2": TARGET})) == [
+        "the scheduler puts the pod that vm-c is to move into on worker-2",
+        "vm-c has a place to move to on worker-2",
+    ]
+
+
+def test_a_pod_that_ends_has_left_when_only_its_sandbox_holds_memory() -> None:
+    ending = {"1": GUEST._replace(is_ending=True)}
+    large = {"a": container(memory_swap_current_bytes=300 << 20), "sandbox": container()}
+    assert list(left(sample(1.0, pods={"1": large}), ending)) == []
+    assert list(left(sample(1.0, pods={"1": {"sandbox": container()}}), ending)) == list(ending.values())
+    assert list(left(sample(1.0), ending)) == list(ending.values())
+    assert list(left(sample(1.0), {"1": GUEST})) == []
 
 
 def test_the_end_of_a_pod_elsewhere_is_no_news_of_this_node() -> None:

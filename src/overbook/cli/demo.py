@@ -35,11 +35,17 @@ _REPLAY_SPEED = 10.0
 _EXAMPLES = """\
 examples:
   overbook demo --install-packages
+  overbook demo --cluster
   overbook demo --only with --verbose
   overbook demo --output json > summary.json
   overbook demo --replay-events demo-out --output-dir /tmp/again
 
 It writes demo.svg, summary.json and the events of each node (with.jsonl, without.jsonl).
+
+With --cluster there is one node, on a real control plane: the guest that runs wild is migrated live to a
+second one, and `overbook status` is shown before, in between and afterwards. The first time Kubernetes is
+built from its Go modules, which takes about ten minutes. The files are called cluster.svg, cluster.jsonl,
+cluster-summary.json, cluster-status-MOMENT.txt and .json, and there are the programs' logs.
 
 exit status: 0 when the node with Overbook did what is promised; 1 when not, with the reason; 2 where
 the demo could not be run; 130 after Ctrl-C.

@@ -212,8 +212,9 @@ class ClusterDemo:
         self._put(Phase(at=self._now, name="wild"))
         uid = next(uid for uid, pod in self._seen.pods.items() if pod.guest == WILD_POD)
         await asyncio.to_thread(self._stage.node.signal, f"kubepods/burstable/pod{uid}", Signals.SIGUSR1)
-        await self._until(lambda: self._seen.tainted, MOST_SECONDS["wild"], f"{NODE} is tainted")
+        await self._until(lambda: self._relieved, MOST_SECONDS["wild"], f"{NODE} is relieved of a guest")
         during = asyncio.create_task(self._status("during"))
+        await self._until(lambda: self._seen.tainted, MOST_SECONDS["wild"], f"{NODE} is tainted")
         await self._client.create(PODS, load.late_pod(NODE), load.NAMESPACE)
         await self._until(lambda: WILD_POD in self._gone, MOST_SECONDS["wild"], f"{WILD_POD} has gone")
         await during
@@ -237,6 +238,11 @@ class ClusterDemo:
 
     def _agent_reports(self) -> bool:
         return self._seen.status.observed_at is not None
+
+    @property
+    def _relieved(self) -> bool:
+        """Whether the controller has begun to do something."""
+        return self._seen.status.relief is not None and self._seen.status.relief.stage is not None
 
     def _runs(self, guest: str) -> bool:
         return any(pod.guest == guest and pod.phase == "Running" for pod in self._seen.pods.values())

@@ -14,6 +14,11 @@ from overbook.sandbox.kubevirt.documents import DOMAIN_ANNOTATION, MIGRATION_LAB
 from overbook.sandbox.story import PAID_POD, AnyEvent, Decision, Gone, PodSample, Sample, Step
 
 _SHOWN_PHASES: Final = ("Running", "Succeeded", "Failed")
+_STAGES: Final = {
+    "Asking": "the controller evicts a guest",
+    "Migrating": "KubeVirt takes the eviction for a live migration",
+    "CoolingDown": "relief is done",
+}
 _SANDBOX_BYTES: Final = 8 << 20  # a pod's sandbox alone holds less
 
 
@@ -130,7 +135,8 @@ def _signs(before: Seen, now: Seen, node: str) -> Iterator[str]:
         yield f"condition {PRESSURE_CONDITION} of {node} is {has[0]}" + (f": {has[1]}" if has[1] else "")
     relief, earlier = now.status.relief, before.status.relief
     if relief is not None and relief.stage and relief.stage != (earlier.stage if earlier else None):
-        yield f"relief: {relief.stage}" + (f": {relief.message}" if relief.message else "")
+        words = _STAGES.get(relief.stage, f"relief is {relief.stage}")
+        yield words + (f": {relief.message}" if relief.message else "")
     for name, phase in now.migrations.items():
         if phase in _SHOWN_PHASES and phase != before.migrations.get(name):
             yield f"live migration {name}: {phase}"
@@ -140,11 +146,10 @@ def _progress(before: SeenPod, now: SeenPod) -> Iterator[str]:
     if now.waits and now.waits != before.waits and not now.node:
         yield f"the scheduler holds {now.guest} back: {now.waits}"
     if now.node and not before.node:
-        yield f"the scheduler puts {now.guest} on {now.node}" + (
-            " (where its live migration goes)" if now.is_target else ""
-        )
+        what = f"the pod that {now.guest} is to move into" if now.is_target else now.guest
+        yield f"the scheduler puts {what} on {now.node}"
     if now.phase == "Running" and before.phase != "Running":
-        yield f"{now.guest} runs on {now.node}"
+        yield f"{now.guest}{' has a place to move to' if now.is_target else ' runs'} on {now.node}"
 
 
 def left(found: NodeSample, pods: Mapping[str, SeenPod]) -> Iterator[SeenPod]:

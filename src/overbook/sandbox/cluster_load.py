@@ -30,7 +30,8 @@ HOT_AND_COLD_MIB: Final[Mapping[str, tuple[int, int]]] = {
 _GUEST_MIB: Final = 420
 _PAID_MIB: Final = 80
 _OVERHEAD_BYTES: Final = 20 * MEBIBYTE
-_COPY_SECONDS: Final = 3
+_COPY_SECONDS: Final = 8
+"""How long a live migration takes: long enough to be looked at."""
 _WEB: Final = {"requests": {"cpu": "50m", "memory": "40Mi"}, "limits": {"memory": "80Mi"}}
 
 
@@ -74,7 +75,7 @@ def late_pod(node: str) -> dict[str, Any]:
 
 
 def _machine(name: str, domain: dict[str, Any]) -> dict[str, Any]:
-    pod_spec = {**_plain(), "terminationGracePeriodSeconds": 3, "containers": [_container(name)]}
+    pod_spec = {**_plain(), "terminationGracePeriodSeconds": 1, "containers": [_container(name)]}
     return {
         "apiVersion": INSTANCES.api_version,
         "kind": INSTANCES.kind,
