@@ -4,6 +4,7 @@ from overbook.agent.node_agent import Agent
 from overbook.agent.settings import Settings
 from overbook.core.allowance import SwapPolicy
 from overbook.core.custom_overcommit import OvercommitSpec
+from overbook.core.custom_overcommit_node import OvercommitNodeStatus, ReliefCandidate, ReliefRequest
 from overbook.core.pod import Pod as CorePod
 from overbook.core.pod import convert
 from tests.agent.fake_node import MI, FakeNode, manifest, uid_of
@@ -49,6 +50,31 @@ def test_nothing_is_changed_before_it_is_known_whether_that_is_allowed(node: Fak
     node.tick(agent)
     assert node.limit(path) == str(128 * MI)
     assert reported(bridge)
+    agent.stop()
+
+
+def test_what_was_left_stays_until_it_is_known_whether_anything_may_be_done(node: FakeNode) -> None:
+    """Of the two answers that the start waits for either may come first."""
+    node.run("vm", memory_current=400 * MI)
+    agent, bridge = agent_of(node)
+    left = ReliefRequest(
+        id="before-1",
+        decided_at="then",
+        candidates=(ReliefCandidate(uid=uid_of("vm"), namespace="demo", name="vm"),),
+    )
+    bridge.hear(
+        pods=told("vm"), own=OvercommitNodeStatus(agent_instance="before", request=left), own_known=True
+    )
+    node.tick(agent)
+    node.tick(agent)
+    assert reported(bridge) is None
+    bridge.hear(overcommit=OvercommitSpec(), overcommit_known=True)
+    node.tick(agent)
+    report = reported(bridge)
+    assert report
+    assert report.tainted
+    assert report.status.request is not None
+    assert report.status.request.id == "before-1"
     agent.stop()
 
 

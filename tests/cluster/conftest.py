@@ -38,7 +38,7 @@ def breakable_cluster(
     yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bare_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:

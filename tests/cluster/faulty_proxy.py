@@ -326,6 +326,7 @@ async def _let_tasks_end() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.sleep(0.1)  # what TLS had begun ends in the turns of the loop that follow
 
 
 async def _while_open(closed: "asyncio.Task[None]", relaying: Coroutine[Any, Any, None]) -> None:

@@ -42,6 +42,8 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
         paused: whether a pause is obeyed.
         percent: ``memoryOvercommitPercentage``.
         why: why nothing is changed, for people; empty where it may be.
+        unheard: nothing is changed only because it is not known yet whether anything may be. What an agent
+            before this one left stays as well, until it is.
     """
 
     enforcing: bool
@@ -49,6 +51,7 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     percent: int
     why: str = ""
+    unheard: bool = False
 
 
 class Cluster:
@@ -110,20 +113,24 @@ class Cluster:
         before, self.posture = self.posture, self._posture(now)
         if self.posture.why != before.why:
             log.warning("%s", self.posture.why or f"{self.posture.mode} from now on")
-        if not self.posture.enforcing:
+        if not (self.posture.enforcing or self.posture.unheard):
             self.relief.withdraw(self.posture.why)
-        self.relief.situation = Situation(
-            own=news.own,
-            own_known=news.own_known,
-            present=self._collector.pod_cgroups.keys(),
-            calm_seconds=self._trend.calm_seconds(now),
-            critical=bool(self._engine.findings) and self._trend.state == "Critical",
-            unreachable_seconds=self.bridge.contact.unreachable_seconds(),
-        )
         if news.own_known and not self._looked_back:
             self._looked_back = True
             self._writer.take_over(news.own)
         return self.posture
+
+    def look(self) -> None:
+        """Tell relief how things are, once this tick's cgroups are known."""
+        news = self.bridge.news
+        self.relief.situation = Situation(
+            own=news.own,
+            own_known=news.own_known,
+            present=self._collector.pod_cgroups.keys(),
+            calm_seconds=self._trend.calm_seconds(self._clock()),
+            critical=bool(self._engine.findings) and self._trend.state == "Critical",
+            unreachable_seconds=self.bridge.contact.unreachable_seconds(),
+        )
 
     def decided(self, decision: Decision) -> None:
         """Keep a decision for the status and for an event."""
@@ -156,7 +163,7 @@ class Cluster:
 
     def report(self, tick: TickFacts, guests: Guests, ports: Ports) -> None:
         """Leave for the API's thread what is to stand there."""
-        if not self.relief.aware:
+        if not self.relief.aware or self.posture.unheard:
             return
         self._tainted = self._wants_taint()
         status = self._writer.status(
@@ -216,6 +223,7 @@ class Cluster:
         else:
             why = ""
         return Posture(
+            unheard=unheard,
             enforcing=not why,
             mode="Observe" if observing or self._yielding else "Enforce",
             paused=spec.paused,

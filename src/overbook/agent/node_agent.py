@@ -119,6 +119,8 @@ class Agent:
         if self._recorder:
             self._recorder.sample(sample)
         self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
+        if self.cluster is not None:
+            self.cluster.look()
         report = self._ports.relief.tick(now)
         if report is not None:
             self._relieved(report, wall)

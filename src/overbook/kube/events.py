@@ -31,6 +31,8 @@ MOST_AT_ONCE: Final = 25
 SECONDS_EACH: Final = 1.0
 """After :data:`MOST_AT_ONCE` events, one a second."""
 MOST_MESSAGE_BYTES: Final = 1024
+MOST_FORBIDDEN: Final = 8
+"""An API server that has just started does not know anybody's rights for some seconds."""
 CLUSTER_SCOPED_NAMESPACE: Final = "default"
 """Where events about objects without a namespace are."""
 
@@ -48,6 +50,7 @@ class _Pending(msgspec.Struct):
         first: when it happened first, seconds since 1970.
         last: when it happened last.
         times: how often, since it was last sent.
+        forbidden: how often the API server said that we may not.
     """
 
     regarding: ObjectReference
@@ -57,6 +60,7 @@ class _Pending(msgspec.Struct):
     first: float
     last: float
     times: int = 1
+    forbidden: int = 0
 
 
 class EventRecorder:
@@ -160,6 +164,10 @@ class EventRecorder:
         try:
             await self._send(name, pending)
         except (ApiError, ApiUnavailable) as error:
+            if is_status(error, 403) and pending.forbidden < MOST_FORBIDDEN:
+                pending.forbidden += 1
+                self._put_back(name, pending, first=False)  # others may be allowed
+                raise
             if _may_go_later(error):
                 self._put_back(name, pending)
                 raise
@@ -170,16 +178,17 @@ class EventRecorder:
             self._put_back(name, pending)
             raise
 
-    def _put_back(self, name: str, pending: _Pending) -> None:
-        """To the front, together with what was recorded meanwhile."""
+    def _put_back(self, name: str, pending: _Pending, *, first: bool = True) -> None:
+        """To the front or the end, together with what was recorded meanwhile."""
         newer = self._pending.pop(name, None)
         if newer is not None:
             newer.first, newer.times = pending.first, newer.times + pending.times
+            newer.forbidden = pending.forbidden
         elif len(self._pending) >= MOST_PENDING:
             self.dropped += 1
             return
         self._pending[name] = newer or pending
-        self._pending.move_to_end(name, last=False)
+        self._pending.move_to_end(name, last=not first)
 
     async def _send(self, name: str, pending: _Pending) -> None:
         namespace = pending.regarding.namespace or CLUSTER_SCOPED_NAMESPACE

@@ -88,6 +88,10 @@ class Followed:
         """The Node object; ``None``: there is none, or it is not known yet."""
         return self._nodes.objects.get(self._name)
 
+    async def namespaces_known(self) -> None:
+        """Wait until the annotations of all namespaces are known."""
+        await self._namespaces.wait_synced()
+
     def reconnect(self) -> None:
         """The connection proved dead: do not wait until the watches notice."""
         self._reconnect.set()

@@ -1,7 +1,8 @@
 """This node's pods, from a watch of just them."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -17,6 +18,8 @@ from overbook.kube.reflector import Reflector
 GATHER_SECONDS: Final = 0.05
 """Changes come in bursts, the first two hundred at once: they are told together."""
 
+NAMESPACES_SECONDS: Final = 5.0
+
 
 class NodePods:
     """Leaves the pods that may have cgroups here in the bridge.
@@ -25,10 +28,20 @@ class NodePods:
         client: to the API server.
         node_name: this node; pods of others are never asked for.
         bridge: to the tick's thread.
+        namespaces_known: waits until it is known what their namespaces say of them. Without it limits would
+            be written at the start that are changed a moment later.
     """
 
-    def __init__(self, client: Client, node_name: str, bridge: Bridge) -> None:
+    def __init__(
+        self,
+        client: Client,
+        node_name: str,
+        bridge: Bridge,
+        namespaces_known: Callable[[], Awaitable[None]],
+    ) -> None:
         self._bridge = bridge
+        self._namespaces_known = namespaces_known
+        self._complete = False
         self._reflector = Reflector(
             client, PODS, field_selector=f"spec.nodeName={node_name}", on_change=self._changed
         )
@@ -53,12 +66,16 @@ class NodePods:
     def tell(self) -> None:
         """Leave what the watch knows."""
         self._timer = None
-        if self._reflector.synced:
+        if self._complete:
             self._bridge.hear(pods=by_cgroup(self._known.values()), pods_source="API server")
 
     async def _told_first(self) -> None:
         """A node without pods is known, too."""
         await self._reflector.wait_synced()
+        with contextlib.suppress(TimeoutError):  # better pods without their namespaces than none
+            async with asyncio.timeout(NAMESPACES_SECONDS):
+                await self._namespaces_known()
+        self._complete = True
         self.tell()
 
     def _changed(self, key: str, _: Pod | None, new: Pod | None) -> None:

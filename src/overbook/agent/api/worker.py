@@ -62,7 +62,7 @@ class Worker:
     async def _work(self, client: Client, nudged: asyncio.Event, stopping: Stopping) -> None:
         name, bridge = self._settings.node_name, self._bridge
         followed = Followed(client, name, bridge)
-        pods = NodePods(client, name, bridge)
+        pods = NodePods(client, name, bridge, followed.namespaces_known)
         publisher = Publisher(client, name, self._instance, bridge, self._settings.heartbeat_seconds)
         tainter = Tainter(client, name, bridge)
         events = EventTeller(client, name, bridge)
