@@ -28,11 +28,13 @@ from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.errors import SandboxError
 from overbook.sandbox.hollow_nodes import HollowNodes
 from overbook.sandbox.hollow_status import HollowNode
+from overbook.sandbox.kubernetes_agent import SERVICE as AGENT
+from overbook.sandbox.kubernetes_agent import KubernetesAgent
 from overbook.sandbox.kubernetes_node import KubernetesNode, Parts
 from overbook.sandbox.kubevirt.documents import INSTANCES, MIGRATIONS, PODS
 from overbook.sandbox.kubevirt.stand_in import KubeVirt
 from overbook.sandbox.node_configuration import KubernetesNodeSpec
-from overbook.sandbox.overbook_in_cluster import AGENT, overbook
+from overbook.sandbox.overbook_in_cluster import overbook
 from overbook.sandbox.service import Service
 from overbook.sandbox.spec import GIBIBYTE, HOST_ADDRESS, NodeSpec
 from overbook.sandbox.story import (
@@ -121,7 +123,9 @@ def stage(folder: str, parts: Parts, say: Say) -> Iterator[Stage]:
         say(f"booting {NODE} under emulation, with a real kubelet, containerd and runc; about a minute")
         node = stack.enter_context(KubernetesNode(cluster, _node_spec(), parts, os.path.join(folder, "node")))
         say(f"{NODE} is Ready after {node.ready_seconds:.0f} s; starting `overbook agent` in it")
-        overbook_in_cluster.start_agent(cluster, node, _AGENT_SETTINGS)
+        agent = KubernetesAgent(cluster, node)
+        agent.register()
+        agent.start(_AGENT_SETTINGS)
         cluster.kubectl("create", "namespace", load.NAMESPACE)
         binding = ("clusterrolebinding", _VIEWER, "--clusterrole=overbook-status", f"--user={_VIEWER}")
         cluster.kubectl("create", *binding)
@@ -185,6 +189,7 @@ class ClusterDemo:
         await self._until(self._agent_reports, _START_SECONDS, f"the agent of {NODE} reports")
         memory, swap = self._seen.status.memory, self._seen.status.swap
         size = NodeSize(memory_bytes=memory.total_bytes, swap_bytes=swap.total_bytes)
+        self._started = time.monotonic()
         self._put(Hello(at=self._now, overbook=True, node=size, pods=load.announced(PERCENT)))
         await self._create(PAID_POD)
         await self._until(lambda: self._runs(PAID_POD), _START_SECONDS, f"{PAID_POD} runs")

@@ -130,8 +130,8 @@ def _signs(before: Seen, now: Seen, node: str) -> Iterator[str]:
         yield f"{node} is tainted {TAINT_KEY}: the scheduler puts no more pods there"
     if before.tainted and not now.tainted:
         yield f"{node} is no longer tainted: the scheduler may use it again"
-    had, has = before.condition, now.condition
-    if has is not None and (had is None or had[0] != has[0]) and (had is not None or has[0] == "True"):
+    had, has = before.condition or ("", ""), now.condition or ("", "")
+    if had[0] != has[0] and "True" in (had[0], has[0]):
         yield f"condition {PRESSURE_CONDITION} of {node} is {has[0]}" + (f": {has[1]}" if has[1] else "")
     relief, earlier = now.status.relief, before.status.relief
     if relief is not None and relief.stage and relief.stage != (earlier.stage if earlier else None):

@@ -1,10 +1,9 @@
-"""Overbook in a test cluster: what is shipped, applied; the controller on this host; the agent in a node.
+"""Overbook in a test cluster: what is shipped, applied, and the controller as a program of this host.
 
-Agent and controller are the programs of this installation, with the accounts, rights and policies that are
-shipped. Only their images are missing: no registry is needed.
+It has the account and the rights that it is installed with; only its image is missing. The agent of a node is
+:mod:`overbook.sandbox.kubernetes_agent`.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -17,17 +16,13 @@ import yaml
 from overbook.core.custom_overcommit import GROUP, OVERCOMMIT_NAME
 from overbook.sandbox.control_plane import ControlPlane, KubectlError
 from overbook.sandbox.errors import SandboxError
-from overbook.sandbox.kubernetes_node import KubernetesNode
-from overbook.sandbox.load_image import IMAGE
 from overbook.sandbox.service import Service
 
 NAMESPACE: Final = "overbook"
-AGENT: Final = "overbook-agent"
 CONTROLLER: Final = "overbook-controller"
 
 _WORKLOADS: Final = ("DaemonSet", "Deployment")
 _SERVED_SECONDS: Final = 60.0
-_AGENT_SCORE: Final = -900
 _TOKEN_SECONDS: Final = 4 * 3600
 
 
@@ -60,55 +55,6 @@ def controller(cluster: ControlPlane) -> Service:
     )
     words = ("controller", "--kubeconfig", config, "--namespace", NAMESPACE, "--listen", "127.0.0.1:0", "-v")
     return Service(CONTROLLER, overbook(*words), cluster.folder)
-
-
-def start_agent(cluster: ControlPlane, node: KubernetesNode, settings: Mapping[str, Any]) -> None:
-    """Start `overbook agent --kube` beside the node's kubelet.
-
-    Its token is bound to a pod of the agent's account on that node, as a DaemonSet's would be: the policy
-    that is shipped lets it write of no other. That pod itself only waits.
-
-    Args:
-        cluster: Where.
-        node: It runs.
-        settings: The agent's configuration file.
-
-    Raises:
-        SandboxError: The pod was not accepted, or the node could not start the program.
-    """
-    name = f"{AGENT}-{node.spec.name}"
-    _apply(cluster, [_agent_pod(name, node.spec.name)])
-    token = cluster.token(NAMESPACE, AGENT, bound_pod=name, seconds=_TOKEN_SECONDS)
-    kubeconfig = node.write_kubeconfig(f"{AGENT}.kubeconfig", {"token": token})
-    config = os.path.join(node.folder, f"{AGENT}.json")
-    with open(config, "wb") as file:
-        file.write(msgspec.json.encode(dict(settings)))
-    words = ("agent", "--kube", "--kubeconfig", kubeconfig, "--config", config)
-    more = ("--node-name", node.spec.name, "--listen", "")
-    node.start_service(AGENT, overbook(*words, *more), oom_score_adj=_AGENT_SCORE)
-
-
-def _agent_pod(name: str, node: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": NAMESPACE,
-            "labels": {"app.kubernetes.io/part-of": "overbook", "app.kubernetes.io/name": AGENT},
-        },
-        "spec": {
-            "nodeName": node,
-            "serviceAccountName": AGENT,
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "hostNetwork": True,
-            "priorityClassName": "system-node-critical",
-            "terminationGracePeriodSeconds": 1,
-            "tolerations": [{"operator": "Exists"}],
-            "containers": [{"name": "agent", "image": IMAGE, "imagePullPolicy": "Never"}],
-        },
-    }
 
 
 def _manifests(*words: str) -> list[dict[str, Any]]:
