@@ -12,6 +12,7 @@ from bench import (
     agent_memory,
     agent_on_api,
     agent_tick,
+    cluster_status,
     decision,
     explain_start,
     imports,
@@ -29,6 +30,8 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     agent_memory.BENCHMARK,
     agent_on_api.BENCHMARK,
     webhook.BENCHMARK,
+    cluster_status.BENCHMARK,
+    webhook.MILLION,
 )
 
 
@@ -46,7 +49,7 @@ def main() -> int:
     figures: list[Figure] = []
     started = time.monotonic()
     for benchmark in BENCHMARKS:
-        if arguments.names and benchmark.name not in arguments.names:
+        if benchmark.name not in arguments.names and (arguments.names or benchmark.by_name_only):
             continue
         if arguments.output == "text":
             print(f"{benchmark.about}  [python -m bench {benchmark.name}]", flush=True)

@@ -6,14 +6,14 @@ import msgspec
 
 SMALL, LARGE = "3 kB", "14 kB"
 VARIANTS = 64
-"""Different bodies of a size: names, sizes and labels differ, so that nothing is answered twice in a row."""
+"""Different pods of a size: names, limits, labels and namespaces differ."""
 
 _SHAPES = {SMALL: (1, 2, 3, 3_000), LARGE: (4, 24, 8, 14_000)}
 """Containers, variables and mounts of each, and the bytes that it is filled up to."""
 
 
-def bodies(size: str, namespace: str = "shop-{}") -> list[bytes]:
-    return [_review(size, number, namespace.format(number)) for number in range(VARIANTS)]
+def bodies(size: str, variants: int = VARIANTS, namespaces: int = VARIANTS) -> list[bytes]:
+    return [_review(size, number, f"shop-{number % namespaces}") for number in range(variants)]
 
 
 def _review(size: str, number: int, namespace: str) -> bytes:
@@ -106,7 +106,7 @@ def _pod(number: int, namespace: str, containers: int, variables: int, mounts: i
 
 
 def _container(number: int, place: int, variables: int, mounts: int) -> dict[str, Any]:
-    mebibytes, milli = 256 + 64 * (number % 16), 500 + 100 * (number % 8)
+    mebibytes, milli = 256 + number, 500 + 100 * (number % 8)
     return {
         "name": f"part-{place}",
         "image": f"registry.example.com/shop/cart:{number}",

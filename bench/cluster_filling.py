@@ -12,6 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from itertools import islice
 from typing import Any, Final
@@ -51,8 +52,8 @@ def fill(plane: ControlPlane, *, nodes: int, pods: int) -> float:
     _create(plane, _agent_report())
     for template in (_web(), _batch(), _guest()):
         _create(plane, template)
-    etcd = _Etcd(os.path.join(plane.folder, "etcd:1"))
-    etcd.put_all(_copies(etcd, nodes, pods))
+    with closing(_Etcd(os.path.join(plane.folder, "etcd:1"))) as etcd:
+        etcd.put_all(_copies(etcd, nodes, pods))
     _wait_for(plane, "/api/v1/pods", pods + 3)
     _wait_for(plane, "/apis/overbook.dev/v1alpha1/overcommitnodes", nodes)
     return time.monotonic() - started
@@ -65,6 +66,9 @@ class _Etcd:
         self._connection = HTTPConnection("localhost")
         self._connection.sock = socket.socket(socket.AF_UNIX)
         self._connection.sock.connect(path)
+
+    def close(self) -> None:
+        self._connection.close()
 
     def get(self, key: bytes) -> bytes:
         answer = self._ask("/v3/kv/range", {"key": key})

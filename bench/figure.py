@@ -53,11 +53,13 @@ class Benchmark(msgspec.Struct, frozen=True):
         name: as given on the command line.
         about: one line.
         run: measures; takes whether to be quick, which is less exact.
+        by_name_only: it takes long, and is run only when it is named.
     """
 
     name: str
     about: str
     run: Callable[[bool], Iterable[Figure]]
+    by_name_only: bool = False
 
 
 def low(taken: Sequence[float]) -> float:

@@ -22,17 +22,23 @@ class Load:
     Attributes:
         seconds: how long it took altogether.
         latencies: of each request, in seconds, from when it was due.
-        refused: answers that were not 200, or admitted nothing.
+        refused: answers that were not 200, or changed nothing.
+        answered: all answers, those after the end included.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self.latencies: list[float] = []
         self.refused = 0
+        self.answered = 0
 
     @property
     def rate(self) -> float:
         return len(self.latencies) / self.seconds
+
+    @property
+    def slowest(self) -> float:
+        return max(self.latencies)
 
     def percentile(self, percent: float) -> float:
         return sorted(self.latencies)[min(len(self.latencies) - 1, int(len(self.latencies) * percent / 100))]
@@ -128,6 +134,7 @@ class _Crowd:
             self.quiet.set()
         if not self.ending:
             self.load.latencies.append(now - when_due)
+        self.load.answered += 1
         self.load.refused += not ok
         if self.ending:
             return

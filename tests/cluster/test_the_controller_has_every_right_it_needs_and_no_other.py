@@ -15,7 +15,10 @@ import pytest
 from overbook.core.custom_overcommit_node import PRESSURE_CONDITION, TAINT_EFFECT, TAINT_KEY
 from overbook.core.timestamp import to_timestamp
 from overbook.lifecycle.rights import CONTROLLER_RIGHTS, Right
+from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.hollow_nodes import HollowNodes
+from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubevirt.manifests import installation as kubevirt
 from tests.cluster import relieving
 from tests.cluster.asker import MERGE, Asker
@@ -25,7 +28,7 @@ from tests.cluster.installing import apply_manifests, install
 from tests.waiting import wait_for
 
 ACCOUNT = "overbook-controller"
-NODE, SILENT, GONE = "rights-asking", "rights-silent", "rights-gone"
+NODE, SILENT, GONE, FREE = "rights-asking", "rights-silent", "rights-gone", "rights-free"
 NODES = "/api/v1/nodes"
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 PODS = "/api/v1/namespaces/default/pods"
@@ -72,7 +75,10 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         for node in (NODE, SILENT):
             relieving.make_node(cluster, node)
         token = cluster.token("overbook", ACCOUNT)
-        yield World(cluster, admin, cluster.kubeconfig_for(token, name="controller"), folder)
+        # Where the guest could go: a node that nobody keeps alive counts as lost within a minute.
+        free = HollowNodes(cluster.kubeconfig, [HollowNode(FREE)], renew_seconds=4)
+        with Background(free.run, "hollow node"):
+            yield World(cluster, admin, cluster.kubeconfig_for(token, name="controller"), folder)
 
 
 def is_served(admin: Asker) -> bool:

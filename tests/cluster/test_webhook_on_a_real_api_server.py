@@ -40,8 +40,7 @@ def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
     point_to(cluster, server.port)
     server.wait_ready()
     yield server
-    if server.process.poll() is None:
-        server.stop()
+    server.stop()
     cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
     remove_openshift_kinds(cluster)
 

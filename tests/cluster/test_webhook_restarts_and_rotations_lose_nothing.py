@@ -130,8 +130,7 @@ def service() -> Iterator[Service]:
     one = Service()
     yield one
     for replica in one.replicas:
-        if replica.process.poll() is None:
-            replica.stop()
+        replica.stop()
     one.stop()
 
 

@@ -37,6 +37,16 @@ def test_the_replays_output_is_real(
     assert capsys.readouterr().out == output
 
 
+def test_the_webhooks_output_is_real(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "webhook.md").read_text(encoding="utf-8")
+    line, _, output = page.split("```console\n")[2].split("```")[0].partition("\n")
+    assert main(line.removeprefix("$ overbook ").split()) == 0
+    assert capsys.readouterr().out == output
+
+
 def test_settings_shown_are_accepted() -> None:
     page = (ROOT / "docs" / "rules" / "pressure.md").read_text(encoding="utf-8")
     shown = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)

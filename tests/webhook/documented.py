@@ -25,7 +25,7 @@ class Case(NamedTuple):
 
 
 def cases() -> list[Case]:
-    text = PAGE.read_text(encoding="utf-8").partition("## What pods become")[2]
+    text = PAGE.read_text(encoding="utf-8").split("\n## ")[1]
     rows = re.findall(r"^\| (`.*) \|$", text, re.MULTILINE)
     return [_case([cell.strip() for cell in row.split("|")]) for row in rows]
 

@@ -37,7 +37,7 @@ class Webhook:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(self.process.stderr.read() if self.process.stderr else "it ended")
+                raise RuntimeError(self.process.communicate()[1])
             try:
                 if self.get("/readyz")[0] == 200:
                     return
@@ -82,8 +82,11 @@ class Webhook:
         return response_of(body)
 
     def stop(self) -> tuple[int, str]:
-        """Exit status and log."""
+        """End it if it runs; exit status and what is left of its log."""
         self.process.send_signal(signal.SIGTERM)
+        stderr = self.process.stderr
+        if stderr is None or stderr.closed:
+            return self.process.wait(), ""
         _, log = self.process.communicate(timeout=60)
         return self.process.returncode, log
 
@@ -95,8 +98,7 @@ def running(manifests: str, *options: str) -> Iterator[Webhook]:
         webhook.wait_ready()
         yield webhook
     finally:
-        if webhook.process.poll() is None:
-            webhook.stop()
+        webhook.stop()
 
 
 def review(

@@ -179,6 +179,15 @@ def test_pipelined_requests_are_answered_in_order(webhook: Webhook) -> None:
     sock.close()
 
 
+def test_nothing_behind_a_refused_request_is_answered(webhook: Webhook) -> None:
+    sock = webhook.socket()
+    large = b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n"
+    sock.sendall(large + _head(len(GOOD), "Connection: close") + GOOD)
+    assert _read_answer(sock)[0] == 431
+    assert sock.recv(1) == b""
+    sock.close()
+
+
 @pytest.mark.parametrize(
     "sent",
     [

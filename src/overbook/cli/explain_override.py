@@ -82,7 +82,10 @@ def explain_override(arguments: argparse.Namespace) -> int:
 
 def _report(found: Found, policies: Policies) -> PodOverride:
     namespace = policies.of(found.namespace)
-    pod = with_defaults(found.pod, policies.limit_ranges(found.namespace))
+    try:
+        pod = with_defaults(found.pod, policies.limit_ranges(found.namespace))
+    except InvalidInput as error:
+        raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
     admission = admit(pod, namespace, policies.cluster)
     after = apply(pod, admission.override.changes) if admission.outcome == "Overridden" else pod
     try:

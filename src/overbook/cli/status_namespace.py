@@ -34,7 +34,7 @@ async def namespace_status(reading: Reading, name: str) -> NamespaceStatusReport
         InvalidInput: there is no such namespace.
         KubeError: the API server does not answer, or the pods may not be read.
     """
-    namespace = await reading.or_unread("namespaces", _namespace(reading, name))
+    namespace = await reading.or_unread("namespaces", lambda: _namespace(reading, name))
     overcommit = await reading.overcommit()
     kubevirt = await reading.kubevirt() if overcommit is None else None
     percent = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt)).percent

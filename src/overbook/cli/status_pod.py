@@ -37,7 +37,7 @@ async def pod_status(reading: Reading, name: str, namespace: str | None, now: fl
     namespace, name = _named(name, namespace or reading.client.config.namespace)
     label = f"{namespace}/{name}"
     pod = await _pod(reading, namespace, name)
-    reports = await reading.or_unread("overcommitnodes", reading.reports()) or {}
+    reports = await reading.or_unread("overcommitnodes", reading.reports) or {}
     uid = pod.metadata.uid if pod else None
     history = tuple(history_of(label, uid, ((node, report.status) for node, report in reports.items())))
     events = await _events(reading, namespace, name)
@@ -109,7 +109,7 @@ async def _node(reading: Reading, name: str | None, now: float) -> tuple[Cluster
 
 
 async def _annotations(reading: Reading, namespace: str) -> dict[str, str]:
-    found = await reading.or_unread("namespaces", reading.client.get(NAMESPACES, namespace))
+    found = await reading.or_unread("namespaces", lambda: reading.client.get(NAMESPACES, namespace))
     return (found.metadata.annotations if found else None) or {}
 
 
@@ -120,7 +120,7 @@ async def _events(reading: Reading, namespace: str, name: str) -> tuple[Happenin
 
     events = [
         Happening(_when(event), event.reason, event.message, event.source.component)
-        for event in await reading.or_unread("events", listed()) or ()
+        for event in await reading.or_unread("events", listed) or ()
         if event.source is not None and event.source.component.startswith(_OURS)
     ]
     return tuple(sorted(events, key=lambda one: one.at or "", reverse=True))

@@ -4,7 +4,7 @@ What may not be read, or is not installed, is remembered and left out; no answer
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 
@@ -16,9 +16,10 @@ from overbook.core.custom_overcommit_node import OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.pod_sums import NO_PODS, PodSums, Summing
 from overbook.core.timestamp import from_timestamp
+from overbook.kube.backoff import Backoff
 from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
-from overbook.kube.errors import ApiError, UnexpectedAnswer
+from overbook.kube.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.kinds import (
     KUBEVIRTS,
     LEASES,
@@ -35,6 +36,10 @@ MOST_NAMED: Final = 16
 """Up to so many nodes their pods are asked for node by node; for more all of the cluster's are read."""
 MOST_IN_TROUBLE: Final = 50
 """Nodes with candidates whose virtual machines are looked up."""
+MOST_TRIES: Final = 4
+_OF_KUBEVIRT: Final = ("kubevirts", "virtualmachineinstances")
+_PASSING: Final = (429, 500, 503, 504)
+"""Answers of an API server that may say something else in a moment."""
 CONTROLLER_LEASE: Final = "overbook-controller"
 
 _Result = TypeVar("_Result")
@@ -82,18 +87,18 @@ class Reading:
         """
         overcommit, kubevirt = await asyncio.gather(self.overcommit(), self.kubevirt())
         cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt))
-        nodes = await self.or_unread("nodes", self._nodes(names, selector))
+        nodes = await self.or_unread("nodes", lambda: self._nodes(names, selector))
         chosen = [node.metadata.name for node in nodes] if nodes is not None and (names or selector) else None
         sums, reports, leader = await asyncio.gather(
-            self.or_unread("pods", self._sums(cluster.percent, chosen)),
-            self.or_unread("overcommitnodes", self.reports(chosen)),
-            self.or_unread("leases", self.leader(now)),
+            self.or_unread("pods", lambda: self._sums(cluster.percent, chosen)),
+            self.or_unread("overcommitnodes", lambda: self.reports(chosen)),
+            self.or_unread("leases", lambda: self.leader(now)),
         )
         if nodes is None and not reports:
             first = self.unread[0]
             raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
         views = tuple(views_of(nodes, reports or {}, sums, now))
-        guests = await self.or_unread("virtualmachineinstances", self.guests(views, kubevirt))
+        guests = await self.or_unread("virtualmachineinstances", lambda: self.guests(views, kubevirt))
         return (
             Clusterwide(
                 overcommit=overcommit,
@@ -107,19 +112,20 @@ class Reading:
 
     async def overcommit(self) -> Overcommit | None:
         """The cluster's settings; ``None``: there are none, or they may not be read."""
-        try:
-            return await self.client.get(OVERCOMMITS, OVERCOMMIT_NAME)
-        except ApiError as error:
-            if error.status != 404:
-                self._remember("overcommits", error)
-        except UnexpectedAnswer as error:
-            self._remember("overcommits", error)
-        return None
+        return await self.or_unread("overcommits", self._overcommit)
 
     async def kubevirt(self) -> KubeVirt | None:
         """KubeVirt's settings; ``None``: it is not there, or they may not be read."""
-        found = await self.or_unread("kubevirts", _collected(self.client.list(KUBEVIRTS, limit=10)))
+        found = await self.or_unread("kubevirts", lambda: _collected(self.client.list(KUBEVIRTS, limit=10)))
         return found[0] if found else None
+
+    async def _overcommit(self) -> Overcommit | None:
+        try:
+            return await self.client.get(OVERCOMMITS, OVERCOMMIT_NAME)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
 
     async def _nodes(self, names: Sequence[str], selector: str) -> list[Node]:
         if not names:
@@ -185,13 +191,21 @@ class Reading:
             for uid in instance.status.active_pods or ()
         }
 
-    async def or_unread(self, resource: str, reading: Awaitable[_Result]) -> _Result | None:
-        """What was read; ``None`` where it may not be, which is remembered."""
-        try:
-            return await reading
-        except (ApiError, UnexpectedAnswer) as error:
-            self._remember(resource, error)
-            return None
+    async def or_unread(self, resource: str, read: Callable[[], Awaitable[_Result]]) -> _Result | None:
+        """What was read; ``None`` where it may not be, which is remembered.
+
+        An API server that is overloaded or just starting is asked again.
+        """
+        backoff = Backoff()
+        for left in range(MOST_TRIES - 1, -1, -1):
+            try:
+                return await read()
+            except (ApiError, UnexpectedAnswer) as error:
+                if left and is_status(error, *_PASSING):
+                    await asyncio.sleep(backoff.next_seconds(error))
+                    continue
+                self._remember(resource, error)
+        return None
 
     def _remember(self, resource: str, error: ApiError | UnexpectedAnswer) -> None:
         """Keep why something could not be read.
@@ -204,6 +218,8 @@ class Reading:
             return
         if error.status == 401:
             raise error
+        if error.status == 404 and resource in _OF_KUBEVIRT:
+            return  # a cluster without virtual machines
         why = {403: "Forbidden", 404: "NotInstalled"}.get(error.status, "Failed")
         self.unread.append(Unread(resource, why, error.message))  # type: ignore[arg-type]
 

@@ -139,8 +139,10 @@ class LiveCluster:
     async def _read_facts(self) -> None:
         reading = Reading(self._client)
         overcommit, kubevirt = await reading.overcommit(), await reading.kubevirt()
-        leader = await reading.or_unread("leases", reading.leader(self._clock()))
-        guests = await reading.or_unread("virtualmachineinstances", reading.guests(self._views(), kubevirt))
+        leader = await reading.or_unread("leases", lambda: reading.leader(self._clock()))
+        guests = await reading.or_unread(
+            "virtualmachineinstances", lambda: reading.guests(self._views(), kubevirt)
+        )
         before = self._cluster.percent
         self._cluster = Clusterwide(
             overcommit=overcommit,
@@ -162,7 +164,7 @@ class LiveCluster:
             async with aclosing(self._client.pages(kind, limit=1)) as pages:
                 return bool([await anext(pages)])
 
-        allowed = await reading.or_unread(kind.plural, first())
+        allowed = await reading.or_unread(kind.plural, first)
         self._barred += tuple(reading.unread)
         return bool(allowed)
 

@@ -41,7 +41,7 @@ def warnings(pod: Pod, admission: Admission) -> list[str]:
         case "Inadmissible":
             return [_short(f"not overridden: {admission.detail}, ", source)]
         case "BrokenOverride":
-            return [_short("not overridden: ", f"{source} cannot be used: {admission.detail}")]
+            return [_short(f"not overridden: {source} cannot be used: {admission.detail}")]
     return []
 
 
@@ -86,7 +86,7 @@ def sentence(change: Change, *, named: bool) -> str:
     return text
 
 
-def _short(text: str, end: str) -> str:
+def _short(text: str, end: str = "") -> str:
     """Both, shortened where they are too long: the end is worth more than the middle."""
     if len(text) + len(end) <= LONGEST_WARNING:
         return text + end

@@ -10,10 +10,18 @@ from msgspec import structs
 
 from overbook.core.limit_range import LimitRange, LimitRangeItem
 from overbook.core.pod import Container, Pod, ResourceList, ResourceRequirements
+from overbook.core.quantity import Quantity
+from overbook.core.resources import CPU, MEMORY, pod_level_resources
 
 
 def with_defaults(pod: Pod, ranges: Iterable[LimitRange]) -> Pod:
-    """The pod as webhooks see it; pod-level resources are defaulted where they are read."""
+    """The pod as webhooks see it.
+
+    Pod-level requests are filled in before the LimitRanges: what these give to containers is not in them.
+
+    Raises:
+        InvalidInput: a pod-level quantity that the API server refuses, or one of its containers.
+    """
     limits: ResourceList = {}
     requests: ResourceList = {}
     merged = []
@@ -34,8 +42,22 @@ def with_defaults(pod: Pod, ranges: Iterable[LimitRange]) -> Pod:
         pod.spec,
         containers=tuple(_filled(container, limits, requests) for container in pod.containers),
         init_containers=tuple(_filled(container, limits, requests) for container in pod.init_containers),
+        resources=_pod_level(pod),
     )
     return structs.replace(pod, spec=spec)
+
+
+def _pod_level(pod: Pod) -> ResourceRequirements | None:
+    level = pod_level_resources(pod)
+    written = pod.spec.resources
+    if level is None or written is None:
+        return None
+    defaults: ResourceList = {}
+    if level.requests.cpu_milli is not None:
+        defaults[CPU] = Quantity(level.requests.cpu_milli, -3).canonical()
+    if level.requests.memory_millibytes is not None:
+        defaults[MEMORY] = Quantity(level.requests.memory_millibytes, -3, "BinarySI").canonical()
+    return structs.replace(written, requests=defaults | (written.requests or {}))
 
 
 def _item_defaults(item: LimitRangeItem) -> tuple[ResourceList, ResourceList]:

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 LONGEST_REST_SECONDS: Final = 2.0
 """A plan is made so often at least: candidates' numbers and silent agents wake nobody."""
 MOST_NOTES_AT_ONCE: Final = 4
-"""Records that only say who waits: hundreds of them must not stand before one that somebody acts on."""
+"""Records that only say who waits; the API server has more important things to do."""
 COMPONENT: Final = "overbook-controller"
 
 
@@ -63,6 +63,7 @@ class Leader:
         self._keeper = NodeKeeper(client, self.situation, leads, metrics, wall_clock)
         self._performer = Performer(
             urgent,
+            client,
             self.situation,
             leads=leads,
             events=self._events,
@@ -84,8 +85,10 @@ class Leader:
                 tasks.create_task(self._keeper.run())
                 tasks.create_task(self._plan_for_ever())
         finally:
-            for task in self._busy.values():
+            left = list(self._busy.values())
+            for task in left:
                 task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     def stages(self) -> Counter[str]:
         """How many nodes are in which stage."""
@@ -142,6 +145,7 @@ class Leader:
         self.situation.wake()
 
     async def _step(self, node: str, step: Step) -> None:
+        began = self._clock()
         try:
             if isinstance(step, Write) and step.record.stage == "Waiting":
                 async with self._notes:
@@ -160,5 +164,6 @@ class Leader:
             self._not_before[node] = self._clock() + LONGEST_REST_SECONDS
             log.exception("node %s: a step failed", node)
         else:
+            log.debug("node %s: %s in %.3f s", node, type(step).__name__.lower(), self._clock() - began)
             self._backoffs.pop(node, None)
             self._not_before.pop(node, None)

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS: Final = 5.0
 """How often agents that say nothing are looked for."""
 MOST_AT_ONCE: Final = 4
+RETRY_SECONDS: Final = 5.0
 
 
 class NodeKeeper:
@@ -86,7 +87,7 @@ class NodeKeeper:
             except KubeError as error:
                 self._metrics.failures["node"] += 1
                 log.warning("node %s: %s", name, error)
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(RETRY_SECONDS)
                 situation.unkept.add(name)
 
     async def _keep(self, name: str) -> None:

@@ -34,6 +34,7 @@ class Performer:
 
     Args:
         client: for what is urgent; nothing else shares its connections.
+        notes: for records that only say who waits: hundreds of them must not stand before a step.
         situation: what is known; results are put there.
         leads: whether this process leads, asked right before anything that only a leader may do.
         events: of pods and nodes.
@@ -45,6 +46,7 @@ class Performer:
     def __init__(
         self,
         client: Client,
+        notes: Client,
         situation: Situation,
         *,
         leads: Callable[[], bool],
@@ -54,6 +56,7 @@ class Performer:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
+        self._notes = notes
         self._situation = situation
         self._leads = leads
         self._events = events
@@ -96,7 +99,8 @@ class Performer:
         situation = self._situation
         before = situation.records.of(node)
         answer = situation.answers.get(node)
-        if not await situation.records.write(self._client, situation.asking.objects.get(node), node, record):
+        client = self._notes if record.stage == "Waiting" else self._client
+        if not await situation.records.write(client, situation.asking.objects.get(node), node, record):
             situation.answers.pop(node, None)
             return
         if situation.answers.get(node) is answer:

@@ -131,6 +131,7 @@ class Situation:
     def _asking_changed(self, name: str, old: AskingNode | None, new: AskingNode | None) -> None:
         if new is None:
             self.records.gone(name)
+            self.guests.pop(name, None)
             self._keep(name)
             self.wake()
             return

@@ -8,8 +8,8 @@ from overbook.webhook.review import NotAReview, Reviewer
 
 OVERRIDE_PATH: Final = "/override"
 _OVERRIDE: Final = OVERRIDE_PATH.encode()
-_JSON: Final = "application/json"
-_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+_JSON: Final = b"application/json"
+_METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 def review_handler(reviewer: Reviewer) -> Handler:
@@ -22,7 +22,7 @@ def review_handler(reviewer: Reviewer) -> Handler:
         if request.method != b"POST":
             return _refused(405, "an AdmissionReview is sent with POST")
         content_type = request.content_type
-        if content_type != b"application/json" and not _is_json(content_type):
+        if content_type != _JSON and not _is_json(content_type):
             return _refused(415, "an AdmissionReview is sent as application/json")
         try:
             return Answer(reviewer.answer(request.body, request.started), _JSON)
@@ -62,7 +62,7 @@ def status_handler(not_ready: Callable[[], str], metrics: Callable[[], bytes]) -
 
 
 def _is_json(content_type: bytes) -> bool:
-    return content_type.split(b";", 1)[0].strip().lower() == b"application/json"
+    return content_type.split(b";", 1)[0].strip().lower() == _JSON
 
 
 def _refused(status: int, why: str) -> Answer:

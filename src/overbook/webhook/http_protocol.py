@@ -18,32 +18,32 @@ MOST_BODY_BYTES: Final = 8 << 20
 """The API server takes objects of 3 MiB, and as JSON they are longer than as it received them."""
 
 MOST_HEAD_BYTES: Final = 16 << 10
-MOST_HEADERS: Final = 100
+"""Target and header fields; each field counts 32 bytes more than it has."""
+
 _SMALL_BODY_BYTES: Final = 64 << 10
 """Bodies up to here are not counted against what all connections may hold together."""
 
-REASONS: Final = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    431: "Request Header Fields Too Large",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
+_REASONS: Final = {
+    200: b"OK",
+    400: b"Bad Request",
+    404: b"Not Found",
+    405: b"Method Not Allowed",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    415: b"Unsupported Media Type",
+    431: b"Request Header Fields Too Large",
+    500: b"Internal Server Error",
+    503: b"Service Unavailable",
 }
-_LAST: Final = "Connection: close\r\n\r\n"
-_NOT_LAST: Final = "\r\n"
-TEXT: Final = "text/plain; charset=utf-8"
+_ANSWER: Final = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b"
+TEXT: Final = b"text/plain; charset=utf-8"
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What goes back."""
 
     body: bytes
-    content_type: str = TEXT
+    content_type: bytes = TEXT
     status: int = 200
 
 
@@ -122,7 +122,6 @@ class HttpProtocol(asyncio.Protocol):
         self._target = b""
         self._content_type = b""
         self._expects = False
-        self._headers = 0
         self._head_bytes = 0
         self._pieces: list[bytes] = []
         self._body_bytes = 0
@@ -159,29 +158,32 @@ class HttpProtocol(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
+            if self._head_bytes > MOST_HEAD_BYTES:  # within what one piece of data can add
+                self.refuse(431, f"at most {MOST_HEAD_BYTES} bytes of target and header fields")
         except httptools.HttpParserUpgrade:
             self.refuse(400, "this server speaks HTTP/1.1 and nothing else")
         except httptools.HttpParserError as error:
             self.refuse(400, f"not an HTTP/1.1 request: {error}")
 
     def on_message_begin(self) -> None:
-        """Called by the parser, as all that follows."""
+        """Called by the parser, as all that follows; also for what was pipelined behind a refused request."""
+        if self.state == "Refused":
+            return
         self.since = self._clock()
         self.state = "Busy"
         self._target = self._content_type = b""
         self._expects = False
-        self._headers = self._head_bytes = self._body_bytes = 0
+        self._head_bytes = self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
         self._target += url
-        self._count_head(len(url))
+        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header field."""
         length = len(name)
-        self._headers += 1
-        self._count_head(length + len(value))
+        self._head_bytes += length + len(value) + 32
         if length == 12 and name.lower() == b"content-type":
             self._content_type = value
         elif length == 14 and name.lower() == b"content-length":
@@ -192,7 +194,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The body comes next."""
-        if self._expects and self.state == "Busy" and self._transport is not None:
+        if self._head_bytes > MOST_HEAD_BYTES:
+            self.refuse(431, f"at most {MOST_HEAD_BYTES} bytes of target and header fields")
+        elif self._expects and self.state == "Busy" and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
@@ -259,16 +263,18 @@ class HttpProtocol(asyncio.Protocol):
         self._server.answered(answer.status)
         if self._transport is None:
             return
-        start = (
-            f"HTTP/1.1 {answer.status} {REASONS[answer.status]}\r\nContent-Type: {answer.content_type}\r\n"
-            f"Content-Length: {len(answer.body)}\r\n{_LAST if last else _NOT_LAST}"
+        body = answer.body
+        self._transport.write(
+            _ANSWER
+            % (
+                answer.status,
+                _REASONS[answer.status],
+                answer.content_type,
+                len(body),
+                b"Connection: close\r\n" if last else b"",
+                b"" if head else body,
+            )
         )
-        self._transport.write(start.encode() + (b"" if head else answer.body))
-
-    def _count_head(self, more_bytes: int) -> None:
-        self._head_bytes += more_bytes
-        if self._head_bytes > MOST_HEAD_BYTES or self._headers > MOST_HEADERS:
-            self.refuse(431, f"at most {MOST_HEADERS} header fields and {MOST_HEAD_BYTES} bytes")
 
     def _too_large(self) -> None:
         self.refuse(413, f"at most {MOST_BODY_BYTES} bytes")

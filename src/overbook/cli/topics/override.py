@@ -20,7 +20,9 @@ The trap: after the override the pod is checked against the namespace's LimitRan
 writes a limit just above the minimum, the override pushes the request below the minimum, and the pod is
 forbidden, although what the developer wrote was fine. The message speaks of a number that is in no
 manifest. Overbook holds an overridden request at the LimitRange's minimum (and within its maximum)
-instead.
+instead. Where the pod would be forbidden all the same, it goes through unchanged, with a warning.
+
+What would become of a pod:  overbook explain --override OVERRIDE FILE
 
 Where it applies: in namespaces that opted in with a label, and never in those of the system.
 

@@ -1,0 +1,130 @@
+"""``overbook status`` against a real API server with 1,000 nodes and 50,000 pods."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from bench.cluster_filling import fill
+from bench.figure import Benchmark, Figure, say
+from overbook.lifecycle.custom_resources import definitions
+from overbook.lifecycle.yaml_text import yaml_text
+from overbook.sandbox.control_plane import ControlPlane, KubectlError
+from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.go_programs import find
+
+COMMAND: Final = "python -m bench status"
+NODES: Final = 1_000
+PODS: Final = 50_000
+MOST_SECONDS: Final = 10.0
+MOST_MIB: Final = 300.0
+_POLL_SECONDS: Final = 0.05
+
+
+class Run(NamedTuple):
+    """One run of the command.
+
+    Attributes:
+        seconds: wall clock.
+        crowding: how many were running for each core meanwhile, where there were more than cores.
+        mebibytes: the most resident memory.
+        cpu_seconds: of the command, user and system.
+        output: what it printed.
+    """
+
+    seconds: float
+    crowding: float
+    mebibytes: float
+    cpu_seconds: float
+    output: str
+
+    @property
+    def fair_seconds(self) -> float:
+        """What it would have taken with the machine to itself and the API server."""
+        return self.seconds / self.crowding
+
+
+def run_status(kubeconfig: str, *arguments: str) -> Run:
+    """Run `overbook status` as a process of its own."""
+    command = [sys.executable, "-m", "overbook", "status", "--kubeconfig", kubeconfig, *arguments]
+    with tempfile.TemporaryFile("w+") as output:
+        started = time.monotonic()
+        process = subprocess.Popen(command, stdout=output)  # noqa: S603 - ours
+        running: list[int] = []
+        while True:
+            pid, status, used = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            running.append(_running() - 1)  # not this loop, which is awake when it counts
+            time.sleep(_POLL_SECONDS)
+        seconds = time.monotonic() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode in (0, 1), process.returncode
+        output.seek(0)
+        crowding = sum(running) / len(running) / len(os.sched_getaffinity(0))
+        cpu = used.ru_utime + used.ru_stime
+        return Run(seconds, max(1.0, crowding), used.ru_maxrss / 1024, cpu, output.read())
+
+
+def install_custom_resources(plane: ControlPlane) -> None:
+    """Have the API server know our kinds."""
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=yaml_text(definitions()))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            plane.kubectl("get", "overcommits,overcommitnodes", "--output=name")
+        except KubectlError:
+            time.sleep(0.2)
+        else:
+            return
+    raise TimeoutError("the custom resources are not served")
+
+
+def run(quick: bool) -> Iterator[Figure]:
+    try:
+        find()
+    except SandboxUnavailableError as error:
+        print(f"  left out: {error}")
+        return
+    with tempfile.TemporaryDirectory() as folder, ControlPlane(folder, components=()) as plane:
+        install_custom_resources(plane)
+        say(f"filling a cluster with {NODES} nodes and {PODS} pods")
+        filled = fill(plane, nodes=NODES, pods=PODS)
+        best = min(
+            (run_status(plane.kubeconfig) for _ in range(2 if quick else 5)), key=lambda one: one.fair_seconds
+        )
+    yield Figure(
+        name="overbook status, wall clock",
+        value=round(best.fair_seconds, 1),
+        unit="s",
+        at_most=MOST_SECONDS,
+        command=COMMAND,
+        note=f"the best of several: {best.seconds:.1f} s by the clock, with {best.crowding:.1f} running for "
+        f"each core; {best.cpu_seconds:.1f} s of CPU, the API server's aside",
+    )
+    yield Figure(
+        name="resident memory, at most",
+        value=round(best.mebibytes, 1),
+        unit="MiB",
+        at_most=MOST_MIB,
+        command=COMMAND,
+    )
+    yield Figure(
+        name=f"filling the cluster with {NODES:,} nodes and {PODS:,} pods",
+        value=round(filled, 1),
+        unit="s",
+        command=COMMAND,
+        note="the API server has them all in its cache then",
+    )
+
+
+def _running() -> int:
+    """Tasks that run or wait for a core, in the whole machine."""
+    with open("/proc/stat", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("procs_running"))
+
+
+BENCHMARK = Benchmark("status", "overbook status on 1,000 nodes and 50,000 pods", run)

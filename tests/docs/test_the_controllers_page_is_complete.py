@@ -1,0 +1,50 @@
+import argparse
+import re
+from collections import Counter
+from typing import get_args
+
+import msgspec
+
+from overbook.cli.parser import parser_of
+from overbook.cli.registry import find
+from overbook.core.custom_overcommit import ReliefSpec
+from overbook.core.custom_overcommit_node import Outcome, Stage
+from overbook.core.relief_told import OUTCOME_REASONS
+from overbook.relief.metrics import Metrics
+from tests.docs.reading import ROOT
+
+PAGE = (ROOT / "docs" / "controller.md").read_text(encoding="utf-8")
+
+
+def test_every_flag_is_in_the_table() -> None:
+    command = find("controller")
+    assert command is not None
+    parser = next(
+        action.choices["controller"]
+        for action in parser_of((command,))._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    assert {flag for flag in flags - {"--help"} if flag not in PAGE} == set()
+
+
+def test_every_budget_is_in_the_table_with_its_default() -> None:
+    for field in msgspec.structs.fields(ReliefSpec):
+        assert re.search(rf"`{field.encode_name}` \| `?{field.default}`?", PAGE), field.encode_name
+
+
+def test_every_stage_outcome_and_event_is_on_the_page() -> None:
+    words = {*get_args(Stage), *get_args(Outcome), *OUTCOME_REASONS.values()}
+    source = (ROOT / "src" / "overbook" / "core" / "relief_told.py").read_text(encoding="utf-8")
+    words |= set(re.findall(r'Told\(\s*"(\w+)"', source))
+    assert "NobodyMayGo" in words
+    assert {word for word in words if f"`{word}`" not in PAGE} == set()
+
+
+def test_every_metric_is_in_the_table() -> None:
+    source = (ROOT / "src" / "overbook" / "relief" / "controller.py").read_text(encoding="utf-8")
+    values = source.partition("values = {")[2].partition("}\n")[0]
+    names = re.findall(r"# TYPE overbook_controller_(\w+)", Metrics().render({}, Counter()).decode())
+    names += re.findall(r'"(\w+)": ', values)
+    assert "nodes_asking" in names
+    assert {name for name in names if not re.search(rf"`{name}[`{{]", PAGE)} == set()
