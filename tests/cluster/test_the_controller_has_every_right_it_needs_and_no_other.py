@@ -27,7 +27,7 @@ from tests.cluster.installing import apply_manifests, install
 from tests.waiting import wait_for
 
 ACCOUNT = "overbook-controller"
-NODE, SILENT, GONE = "rights-asking", "rights-silent", "rights-gone"
+NODE, FREE, SILENT, GONE = "rights-asking", "rights-free", "rights-silent", "rights-gone"
 NODES = "/api/v1/nodes"
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 PODS = "/api/v1/namespaces/default/pods"
