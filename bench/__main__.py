@@ -30,11 +30,8 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     agent_memory.BENCHMARK,
     agent_on_api.BENCHMARK,
     webhook.BENCHMARK,
-<<<<<<< HEAD
     cluster_status.BENCHMARK,
-=======
     webhook.MILLION,
->>>>>>> webhook
 )
 
 

@@ -30,6 +30,13 @@ def test_the_earlier_one_yields_to_a_later_one_that_lives_and_comes_back_when_it
     assert rival.seen(wrote(LATE, 2), {}, 1.1 + SILENCE_SECONDS) == ("", "")
 
 
+def test_a_late_write_of_its_own_does_not_end_the_yielding() -> None:
+    rival = Rival(EARLY)
+    rival.seen(wrote(EARLY, 1), {}, 0.0)
+    assert rival.seen(wrote(LATE, 2), {}, 1.0) == (LATE, "")
+    assert rival.seen(wrote(EARLY, 3), {}, 2.0) == (LATE, "")
+
+
 def test_the_later_one_does_not_yield_to_an_earlier_one_and_learns_of_it() -> None:
     rival = Rival(LATE)
     rival.seen(wrote(LATE, 1), {}, 0.0)

@@ -37,3 +37,6 @@ def test_bash_completes(capsys: pytest.CaptureFixture[str]) -> None:
     assert completed(program, "overbook", "explain", "--allow") == ["--allowance"]
     assert completed(program, "overbook", "explain", "--allowance", "") == ["proportional", "whole", "pooled"]
     assert completed(program, "overbook", "completion", "z") == ["zsh"]
+    assert completed(program, "overbook", "status", "n") == ["node", "namespace"]
+    assert completed(program, "overbook", "status", "--kube") == ["--kubeconfig"]
+    assert completed(program, "overbook", "status", "-o", "") == ["table", "wide", "json", "yaml"]

@@ -44,3 +44,8 @@ def test_help_imports_no_command() -> None:
 
 def test_yaml_is_imported_where_it_is_read() -> None:
     assert "yaml" in modules_after("explain", str(EXAMPLE), "--node-memory", "1Gi")
+
+
+def test_describing_status_imports_neither_client_nor_terminal_library() -> None:
+    modules = modules_after("status", "--help")
+    assert modules.isdisjoint({"asyncio", "ssl", "rich", "msgspec", "yaml"})

@@ -38,7 +38,7 @@ def breakable_cluster(
     yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def bare_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
@@ -105,11 +105,17 @@ def started(
     folder: pathlib.Path,
     *,
     components: Sequence[str] = COMPONENTS,
+    addresses: Sequence[str] = (),
     api_server_arguments: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
     """A control plane of one's own, or the reason why there is none."""
     try:
-        plane = ControlPlane(str(folder), components=components, api_server_arguments=api_server_arguments)
+        plane = ControlPlane(
+            str(folder),
+            components=components,
+            addresses=addresses,
+            api_server_arguments=api_server_arguments,
+        )
     except SandboxUnavailableError as error:
         if os.environ.get("CI") == "true":
             raise

@@ -39,6 +39,7 @@ def test_it_never_asks_for_pods_of_other_nodes(worker: Worker, cluster: ControlP
         proxy.cut_all()
         worker.pod(namespace, "late")
         wait_for(lambda: agent.metric("pods_known") == 3, "it knows the late one, too")
+        agent.stop()
         asked = [urllib.parse.urlsplit(each.partition(" ")[2]) for each in proxy.requests]
     about_pods = [urllib.parse.parse_qs(url.query) for url in asked if url.path.endswith("/pods")]
     assert len(about_pods) >= 2

@@ -40,6 +40,7 @@ def worker(admin: Cluster, tmp_path: pathlib.Path) -> Iterator[Worker]:
 
 @pytest.fixture
 def proxy(cluster: ControlPlane) -> Iterator[FaultyProxy]:
+    """Asked for before the worker, so that the agents are gone when it ends."""
     with FaultyProxy(cluster) as proxy:
         yield proxy
 
@@ -55,7 +56,7 @@ def all_done(worker: Worker) -> bool:
 
 @pytest.mark.parametrize("step", ["taint without request", "request without taint", "both"])
 def test_killed_between_the_steps_it_leaves_nothing_and_asks_once(
-    worker: Worker, proxy: FaultyProxy, namespace: str, step: str
+    proxy: FaultyProxy, worker: Worker, namespace: str, step: str
 ) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     agent = worker.start(proxy.server, PRESSED).ready()
@@ -150,7 +151,7 @@ def test_the_request_is_written_within_half_a_second_of_the_decision(
 
 
 def test_without_the_api_allowances_hold_and_what_was_decided_is_told_later(
-    worker: Worker, proxy: FaultyProxy, namespace: str
+    proxy: FaultyProxy, worker: Worker, namespace: str
 ) -> None:
     uid = worker.pod(namespace, "big", request="256Mi", memory_current=400 * MI, memory_swap_max=None)
     agent = worker.start(proxy.server, {**PRESSED, "heartbeatSeconds": 1.0}).ready()
@@ -175,7 +176,7 @@ def test_without_the_api_allowances_hold_and_what_was_decided_is_told_later(
 
 
 def test_a_silent_connection_is_left_for_a_new_one(
-    worker: Worker, proxy: FaultyProxy, namespace: str
+    proxy: FaultyProxy, worker: Worker, namespace: str
 ) -> None:
     """Everything that was open keeps silent for ever; the next connection would work."""
     agent = worker.start(proxy.server, {**QUICK, "heartbeatSeconds": 1.0}).ready()
@@ -189,7 +190,7 @@ def test_a_silent_connection_is_left_for_a_new_one(
 
 
 def test_out_of_reach_a_guest_is_ended_only_where_that_was_configured(
-    worker: Worker, proxy: FaultyProxy, namespace: str
+    proxy: FaultyProxy, worker: Worker, namespace: str
 ) -> None:
     uid = worker.pod(namespace, "big", memory_current=400 * MI)
     slice_ = f"kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid.replace('-', '_')}.slice"
@@ -213,7 +214,7 @@ def test_out_of_reach_a_guest_is_ended_only_where_that_was_configured(
 
 
 def test_the_kubelet_tells_the_pods_while_the_api_server_is_out_of_reach(
-    worker: Worker, proxy: FaultyProxy, cluster: ControlPlane, namespace: str
+    proxy: FaultyProxy, worker: Worker, cluster: ControlPlane, namespace: str
 ) -> None:
     with KubeletStandIn(cluster, worker.name) as kubelet:
         more = {"heartbeatSeconds": 1.0, "kubelet": {"server": kubelet.server}}

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from overbook.cli import main
+from overbook.lifecycle.rights import STATUS_RIGHTS, Right
+from overbook.lifecycle.rights import status as status_role
 from overbook.sandbox.control_plane import ControlPlane
 from tests.cluster import status_world
 from tests.cluster.status_world import BUDGET, GI, LAUNCHER
+from tests.docs.reading import ROOT
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -161,6 +165,14 @@ def test_a_namespace_with_its_switches_and_its_pods_worst_first(run: Run) -> Non
     assert run("namespace", "nowhere")[0] == 2
 
 
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("words", ["", f" pod shop/{LAUNCHER}", " namespace shop"])
+def test_the_page_shows_what_a_run_prints(run: Run, words: str) -> None:
+    page = (ROOT / "docs" / "status.md").read_text("utf-8")
+    shown = page.partition(f"```console\n$ overbook status{words}\n")[2].partition("```")[0]
+    assert shown == run(*words.split())[1]
+
+
 def granted(plane: ControlPlane, user: str, *rules: str) -> str:
     """A user's kubeconfig, with rights such as `list nodes`."""
     for number, rule in enumerate(rules):
@@ -177,6 +189,33 @@ def test_the_role_that_is_shipped_is_all_it_takes(world: ControlPlane, run: Run)
     for words in ((), ("worker-1",), ("pod", f"shop/{LAUNCHER}"), ("namespace", "shop")):
         assert structured(run, *words, kubeconfig=ada)["unread"] == []
     assert words_of(structured(run, kubeconfig=ada)) == words_of(structured(run))
+
+
+RIGHTS = [(right, resource) for right in STATUS_RIGHTS for resource in right.resources]
+
+
+@pytest.mark.parametrize(("right", "resource"), RIGHTS, ids=[resource for _, resource in RIGHTS])
+def test_without_any_one_of_its_rights_something_is_missing(
+    world: ControlPlane, run: Run, right: Right, resource: str
+) -> None:
+    left = [structs.replace(each, resources=_without(each, right, resource)) for each in STATUS_RIGHTS]
+    role = status_role()[0]
+    role["metadata"] = {"name": f"all-but-{resource}"}
+    role["rules"] = [each.rule() for each in left if each.resources]
+    world.kubectl("apply", "-f", "-", stdin=json.dumps(role))
+    user = f"no-{resource}"
+    role_of = f"--clusterrole=all-but-{resource}"
+    world.kubectl("create", "clusterrolebinding", user, role_of, f"--user={user}")
+    kubeconfig = world.user_kubeconfig(user)
+    unread: list[str] = []
+    for words in ((), ("pod", f"shop/{LAUNCHER}"), ("namespace", "shop")):
+        code, out, err = run(*words, "-o", "json", kubeconfig=kubeconfig)
+        unread += [err] if code == 2 else [one["resource"] for one in json.loads(out)["unread"]]
+    assert any(resource in one for one in unread)
+
+
+def _without(right: Right, other: Right, resource: str) -> tuple[str, ...]:
+    return tuple(each for each in right.resources if right is not other or each != resource)
 
 
 def test_with_fewer_rights_it_shows_what_it_may(world: ControlPlane, run: Run) -> None:

@@ -30,12 +30,14 @@ def large(bare_cluster: ControlPlane, request: pytest.FixtureRequest) -> Control
 
 def test_a_thousand_nodes_and_fifty_thousand_pods_in_10_seconds_and_300_mib(large: ControlPlane) -> None:
     runs = []
+    answer = None
     for _ in range(MOST_RUNS):
         runs.append(run_status(large.kubeconfig, "--output", "json"))
-        if runs[-1].fair_seconds <= MOST_SECONDS:
+        answer = json.loads(runs[-1].output)
+        if not answer["unread"] and runs[-1].fair_seconds <= MOST_SECONDS:
             break
     last = runs[-1]
-    answer = json.loads(last.output)
+    assert answer is not None
     assert answer["unread"] == []
     assert len(answer["nodes"]) >= NODES
     assert answer["totals"]["pods"] >= PODS

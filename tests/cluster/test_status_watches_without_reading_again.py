@@ -15,7 +15,7 @@ import pytest
 
 from overbook.sandbox.control_plane import ControlPlane
 from tests.cluster import status_world
-from tests.cluster.conftest import install
+from tests.cluster.installing import install
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 SECONDS = 60.0

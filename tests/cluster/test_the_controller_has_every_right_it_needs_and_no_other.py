@@ -17,7 +17,8 @@ from overbook.core.timestamp import to_timestamp
 from overbook.lifecycle.rights import CONTROLLER_RIGHTS, Right
 from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.hollow_nodes import HollowNode, HollowNodes
+from overbook.sandbox.hollow_nodes import HollowNodes
+from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubevirt.manifests import installation as kubevirt
 from tests.cluster import relieving
 from tests.cluster.asker import MERGE, Asker
@@ -27,7 +28,7 @@ from tests.cluster.installing import apply_manifests, install
 from tests.waiting import wait_for
 
 ACCOUNT = "overbook-controller"
-NODE, FREE, SILENT, GONE = "rights-asking", "rights-free", "rights-silent", "rights-gone"
+NODE, SILENT, GONE, FREE = "rights-asking", "rights-silent", "rights-gone", "rights-free"
 NODES = "/api/v1/nodes"
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 PODS = "/api/v1/namespaces/default/pods"

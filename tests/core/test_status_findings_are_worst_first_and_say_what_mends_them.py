@@ -92,7 +92,7 @@ def test_swap_that_is_smaller_than_the_formula_demands() -> None:
     short = only(node(swap=SwapStatus(5 * GI)))
     assert (short.word, short.severity) == ("SwapTooSmall", "Warning")
     assert "its swap is smaller than 150 % demands: 5Gi of 8Gi" in short.sentence
-    assert short.mend == f"overbook swap-size --ram {16 * GI} --overcommit 150 --swap {5 * GI}"
+    assert short.mend == "overbook swap-size --ram 16Gi --overcommit 150"
     # Its guests do not fit into RAM and swap together.
     assert only(node(swap=SwapStatus(3 * GI))).severity == "Critical"
 
@@ -185,7 +185,6 @@ def test_what_many_nodes_have_is_said_once_with_the_worst_first() -> None:
     )
     assert found.severity == "Critical"
     assert len(found.subjects) == 37
-    assert f"--swap {GI // 8}" in found.mend
 
 
 def test_the_worst_comes_first() -> None:

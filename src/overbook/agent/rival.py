@@ -32,8 +32,10 @@ class Rival:
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
-        self._status_sign = _Sign()
-        self._annotation_sign = _Sign()
+        self._written = _Sign()
+        self._said = _Sign()
+        self._later = self._yielded = ""
+        self._later_at = self._yielded_at = 0.0
 
     def seen(
         self, own: OvercommitNodeStatus | None, annotations: Mapping[str, str], now: float
@@ -48,13 +50,18 @@ class Rival:
         Returns:
             The instance that we yield to, and the one that yields to us; empty where there is none.
         """
-        other = own.agent_instance if own is not None else ""
+        writer = own.agent_instance if own is not None else ""
         stamp = (own.observed_at or "") if own is not None else ""
-        wrote_lately = self._status_sign.changed_lately(f"{other} {stamp}", now)
-        said_lately = self._annotation_sign.changed_lately(annotations.get(YIELDING_ANNOTATION, ""), now)
-        yielding_to = other if wrote_lately and other > self._instance else ""
-        yielded = annotations.get(YIELDING_ANNOTATION, "").partition(" ")[0] if said_lately else ""
-        return yielding_to, "" if yielded == self._instance else yielded
+        if self._written.changed(f"{writer} {stamp}") and writer > self._instance:
+            # What we had sent before we knew may still arrive after it: that changes nothing.
+            self._later, self._later_at = writer, now
+        said = annotations.get(YIELDING_ANNOTATION, "")
+        if self._said.changed(said) and said.partition(" ")[0] != self._instance:
+            self._yielded, self._yielded_at = said.partition(" ")[0], now
+        return (
+            self._later if now - self._later_at <= SILENCE_SECONDS else "",
+            self._yielded if now - self._yielded_at <= SILENCE_SECONDS else "",
+        )
 
 
 class _Sign:
@@ -62,10 +69,7 @@ class _Sign:
 
     def __init__(self) -> None:
         self._text: str | None = None
-        self._changed_at: float | None = None
 
-    def changed_lately(self, text: str, now: float) -> bool:
-        if self._text is not None and text != self._text:
-            self._changed_at = now
-        self._text = text
-        return self._changed_at is not None and now - self._changed_at <= SILENCE_SECONDS
+    def changed(self, text: str) -> bool:
+        before, self._text = self._text, text
+        return before is not None and text != before

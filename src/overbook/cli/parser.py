@@ -11,6 +11,7 @@ EXAMPLES = """examples:
   kubectl get pods -A -o json | overbook explain - --node-memory 64Gi --node-swap 32Gi
   overbook explain --topic swap                    why swap is off by default, and what breaks when it is on
   overbook swap-size --ram 16Gi --overcommit 150   how much swap a node needs
+  overbook status                                  a cluster's nodes, what is wrong, and what mends it
   overbook demo                                    see it work on an emulated node
 
 `kubectl overbook …` is the same program. Each command has its own --help.

@@ -37,6 +37,7 @@ MOST_NAMED: Final = 16
 MOST_IN_TROUBLE: Final = 50
 """Nodes with candidates whose virtual machines are looked up."""
 MOST_TRIES: Final = 4
+_OF_KUBEVIRT: Final = ("kubevirts", "virtualmachineinstances")
 _PASSING: Final = (429, 500, 503, 504)
 """Answers of an API server that may say something else in a moment."""
 CONTROLLER_LEASE: Final = "overbook-controller"
@@ -217,6 +218,8 @@ class Reading:
             return
         if error.status == 401:
             raise error
+        if error.status == 404 and resource in _OF_KUBEVIRT:
+            return  # a cluster without virtual machines
         why = {403: "Forbidden", 404: "NotInstalled"}.get(error.status, "Failed")
         self.unread.append(Unread(resource, why, error.message))  # type: ignore[arg-type]
 

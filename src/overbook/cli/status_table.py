@@ -107,7 +107,7 @@ def node_lines(nodes: Sequence[NodeReport], *, wide: bool = False) -> Iterator[s
     for line, node in zip(aligned[1:], nodes, strict=True):
         words, code = state(node)
         yield f"{line}  {painted(words, code) if code else words}"
-    yield "sizes in GiB; SWAP: size of what the percentage demands; IN/OUT: pages/s"
+    yield "sizes in GiB; SWAP: what there is/what the percentage demands; IN/OUT: pages/s"
     if any(row[4].endswith("+") for row in rows[1:]):
         yield "+ at least: there are pods without a limit"
 

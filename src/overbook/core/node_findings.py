@@ -7,6 +7,7 @@ from typing import Final
 from overbook.core.cluster_view import AGENT_NAMESPACE, Clusterwide, NodeView
 from overbook.core.custom_overcommit_node import TAINT_EFFECT, TAINT_KEY, Refusal, Stage
 from overbook.core.findings import Finding, Severity
+from overbook.core.quantity import binary
 from overbook.core.readable import shown
 
 SWAP_SLACK_BYTES: Final = 1 << 20
@@ -149,7 +150,7 @@ def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
         subject=node.name,
         sentence=f"its swap is smaller than {cluster.percent} % demands",
         detail=f"{shown(swap)} of {shown(demanded)}",
-        mend=f"overbook swap-size --ram {ram} --overcommit {cluster.percent} --swap {swap}",
+        mend=f"overbook swap-size --ram {binary(ram)} --overcommit {cluster.percent}",
         weight=demanded - swap,
     )
 

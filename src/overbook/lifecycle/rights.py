@@ -211,7 +211,7 @@ STATUS_RIGHTS: Final = (
         resources=("overcommitnodes",),
         verbs=("list", "watch"),
     ),
-    Right(why="the cluster's percentage", group=GROUP, resources=("overcommits",), verbs=("get",)),
+    Right(why="know the cluster's percentage", group=GROUP, resources=("overcommits",), verbs=("get",)),
     Right(
         why="see whether a controller leads",
         group="coordination.k8s.io",

@@ -1,7 +1,7 @@
 """containerd, runc and network plugins for the Kubernetes node: Debian's, unpacked in the cache.
 
-A kubelet of today wants containerd 2, which Debian has from its suite forky on. That one's binaries run on the
-suite before, too; runc's do not, so runc is of the suite that this host is.
+A kubelet of today wants containerd 2, which Debian has from its suite forky on. It needs little and runs
+on older ones. That suite's runc does not, so runc is of the suite that this host has.
 """
 
 import hashlib

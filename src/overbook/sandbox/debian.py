@@ -36,7 +36,6 @@ class Suite:
         Raises:
             SandboxUnavailableError: They cannot be had.
         """
-        require_apt(self._host, "")
         if not os.path.exists(KEYRING):
             raise SandboxUnavailableError(
                 f"{KEYRING} is not there, so nothing from Debian can be checked; "
@@ -83,16 +82,14 @@ def require_apt(host: Host, otherwise: str) -> None:
 
     Args:
         host: Finds programs.
-        otherwise: What else would do, for the message; may be empty.
+        otherwise: What else would do, for the message.
 
     Raises:
         SandboxUnavailableError: This host has no apt.
     """
     for command in _COMMANDS:
         if not host.which(command):
-            raise SandboxUnavailableError(
-                f"there is no {command} to get packages with" + (otherwise and f"; {otherwise}")
-            )
+            raise SandboxUnavailableError(f"there is no {command} to get packages with; {otherwise}")
 
 
 def fetch(host: Host, package: str, folder: str, *, suite: Suite | None = None) -> str:
@@ -110,10 +107,8 @@ def fetch(host: Host, package: str, folder: str, *, suite: Suite | None = None) 
     Raises:
         SandboxUnavailableError: It cannot be had.
     """
-    if suite is not None:
-        options = suite.options
-    else:
-        options = ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
+    own: tuple[str, ...] = ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
+    options = own if suite is None else suite.options
     done = host.run(("apt-get", "download", "-qq", *options, package), folder)
     found = glob.glob(os.path.join(glob.escape(folder), "*.deb"))
     if done.returncode or not found:

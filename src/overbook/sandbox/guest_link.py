@@ -1,4 +1,4 @@
-"""The owner's end of the line to a Kubernetes node in the emulator: commands go in, answers and samples come out."""
+"""The host's end of the line to a Kubernetes node: commands go in, answers and samples come out."""
 
 import itertools
 import threading

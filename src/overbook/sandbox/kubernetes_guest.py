@@ -135,7 +135,7 @@ def _prepare() -> None:
 
 
 def _mount(*arguments: str) -> None:
-    subprocess.run(("mount", *arguments), check=True)  # noqa: S603 - our own words
+    subprocess.run(("/bin/mount", *arguments), check=True)  # noqa: S603 - our own words
 
 
 def _wait_for_socket(path: str) -> None:

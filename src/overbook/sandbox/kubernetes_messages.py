@@ -4,6 +4,9 @@ from typing import Final
 
 import msgspec
 
+PACE_FILE: Final = "/pace"
+"""Where a load program counts its work, in the root of its container."""
+
 
 class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
     """Something to do in the node; `number` comes back in the answer."""
@@ -26,7 +29,7 @@ class Run(Command, frozen=True, kw_only=True, tag="run"):
 
 
 class Start(Command, frozen=True, kw_only=True, tag="start"):
-    """Start a service: a program in a cgroup of its own, `system.slice/NAME.service`, with a log in the share.
+    """Start a service: a program in a cgroup of its own, `system.slice/NAME.service`, its log in the share.
 
     Attributes:
         name: Of the service.
@@ -137,7 +140,7 @@ class Sample(Message, frozen=True, kw_only=True, tag="sample"):
     """
 
     mem_total_bytes: int
-    mem_available_bytes: int
+    mem_available_bytes: int | None
     swap_total_bytes: int
     swap_free_bytes: int
     swapped_in_pages: int

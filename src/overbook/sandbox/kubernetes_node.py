@@ -1,15 +1,21 @@
 """A real Kubernetes node in the emulator: kubelet, containerd and runc, on a control plane of this host."""
 
+import asyncio
 import os
 import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from signal import Signals
 from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
+from overbook.kube.client import Client
+from overbook.kube.configuration import load_config
+from overbook.kube.errors import ApiError
+from overbook.kube.kinds import NODES
 from overbook.sandbox.cache import cache_folder
 from overbook.sandbox.container_runtime import ContainerRuntime, container_runtime
 from overbook.sandbox.control_plane import ControlPlane
@@ -34,8 +40,10 @@ from overbook.sandbox.node_configuration import (
 from overbook.sandbox.packages import Host, Say
 from overbook.sandbox.spec import HOST_ADDRESS, NODE_ADDRESS
 
-UP_SECONDS: Final = 180.0
-READY_SECONDS: Final = 180.0
+UP_SECONDS: Final = 300.0
+"""How long the boot may take until the node's programs run; 20 s are usual on an idle machine."""
+READY_SECONDS: Final = 300.0
+"""How long the kubelet may take after that; 10 s are usual."""
 
 PLAN_FILE: Final = "plan.json"
 
@@ -125,13 +133,7 @@ class KubernetesNode:
         try:
             self._link.open(UP_SECONDS)
             self.boot_seconds = time.monotonic() - begun
-            while not self._ready():
-                if (
-                    time.monotonic() - begun > UP_SECONDS + READY_SECONDS
-                    or self._link.ended("kubelet") is not None
-                ):
-                    raise NodeError(f"node {self.spec.name} did not become Ready", self.log_tail("kubelet"))
-                time.sleep(_POLL_SECONDS)
+            asyncio.run(self._become_ready(time.monotonic() + READY_SECONDS))
         except BaseException:
             self.stop()
             raise
@@ -216,10 +218,18 @@ class KubernetesNode:
         write_kubeconfig(path, server=server, authority_pem=self._cluster.pki.authority_pem, user=user)
         return path
 
-    def _ready(self) -> bool:
-        path = '{.status.conditions[?(@.type=="Ready")].status}'
-        found = ("get", "node", self.spec.name, "--ignore-not-found", f"--output=jsonpath={path}")
-        return self._cluster.kubectl(*found) == "True"
+    async def _become_ready(self, deadline: float) -> None:
+        client = Client(load_config(self._cluster.kubeconfig))
+        try:
+            while not await _is_ready(client, self.spec.name):
+                if self._link.ended("kubelet") is not None:
+                    raise NodeError("the kubelet has ended", self.log_tail("kubelet"))
+                if time.monotonic() > deadline:
+                    problem = f"node {self.spec.name} is not Ready after {READY_SECONDS:.0f} s"
+                    raise NodeError(problem, self.log_tail("kubelet"))
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            await client.close()
 
     def _connect(self) -> GuestLink:
         network = os.path.join(self.folder, "network")
@@ -264,3 +274,13 @@ class KubernetesNode:
         with open(path, "wb") as file:
             file.write(content)
         return path
+
+
+async def _is_ready(client: Client, name: str) -> bool:
+    try:
+        node = await client.get(NODES, name)
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return False
+    return any(each.type == "Ready" and each.status == "True" for each in node.status.conditions or ())

@@ -9,11 +9,8 @@ from overbook.kernel.kubepods import ContainerCgroup, PodScanner
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.vmstat import read_vmstat
-from overbook.sandbox.kubernetes_messages import ContainerSample, Sample, Work
+from overbook.sandbox.kubernetes_messages import PACE_FILE, ContainerSample, Sample, Work
 from overbook.sandbox.load import COUNTER
-
-PACE_FILE = "/pace"
-"""Where a load program in a container counts its work, in the container's own root."""
 
 
 class KubernetesSampler:

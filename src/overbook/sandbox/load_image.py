@@ -9,13 +9,14 @@ import os
 import tarfile
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from overbook.sandbox.cache import folder_in_the_making, locked
 from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.go_toolchain import go_command
+from overbook.sandbox.kubernetes_messages import PACE_FILE
 from overbook.sandbox.packages import Host
 
 IMAGE: Final = "localhost/load:1"
@@ -46,6 +47,22 @@ def load_image(host: Host, cache: str) -> str:
                 with open(os.path.join(making, _ARCHIVE), "wb") as file:
                     file.write(docker_archive(IMAGE, program))
     return archive
+
+
+def container(
+    name: str, *, hot_mib: int = 0, cold_mib: int = 0, wild: bool = False, **fields: Any
+) -> dict[str, Any]:
+    """A pod's container that runs the load program.
+
+    Args:
+        name: Of the container.
+        hot_mib: What it touches over and over.
+        cold_mib: What it touches once, little by little.
+        wild: Whether it takes more and more after that; otherwise it does so on SIGUSR1.
+        fields: Its other fields, such as `resources`.
+    """
+    arguments = [f"-hot={hot_mib}", f"-cold={cold_mib}", f"-pace={PACE_FILE}", *(["-wild"] if wild else [])]
+    return {"name": name, "image": IMAGE, "imagePullPolicy": "Never", "args": arguments, **fields}
 
 
 def docker_archive(name: str, program: bytes) -> bytes:

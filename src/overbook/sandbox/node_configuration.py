@@ -35,12 +35,12 @@ class KubernetesNodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    machine: NodeSpec = NodeSpec(memory_bytes=GIBIBYTE * 3 // 2, swap_bytes=GIBIBYTE)
+    machine: NodeSpec = NodeSpec(memory_bytes=GIBIBYTE * 3 // 2, swap_bytes=GIBIBYTE, timeout_seconds=3600)
     swap_behavior: SwapBehavior = "LimitedSwap"
     eviction_hard: Mapping[str, str] = msgspec.field(default_factory=lambda: {"memory.available": "32Mi"})
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     taints: tuple[Mapping[str, str], ...] = ()
-    sample_seconds: float = 0.5
+    sample_seconds: float = 2.0
 
 
 def kubelet_configuration(
@@ -69,7 +69,6 @@ def kubelet_configuration(
         "imageGCHighThresholdPercent": 100,  # the one image cannot be fetched again
         "makeIPTablesUtilChains": False,
         "memorySwap": {"swapBehavior": spec.swap_behavior},
-        "nodeStatusUpdateFrequency": "5s",
         "registerWithTaints": [dict(taint) for taint in spec.taints],
         "resolvConf": "",
         "tlsCertFile": serving.certificate,

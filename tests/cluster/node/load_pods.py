@@ -1,0 +1,88 @@
+"""Pods that run the load program on the node, and what became of them there."""
+
+from typing import Any
+
+import msgspec
+
+from overbook.core.pod import Pod, convert
+from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.kubernetes_node import KubernetesNode
+from overbook.sandbox.load_image import container
+from tests.cluster.asker import Asker
+from tests.waiting import wait_for
+
+START_SECONDS = 300.0
+"""Generous: an emulated node starts a pod in some seconds of an idle CPU."""
+
+
+def manifest(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """A pod in the node's own network, which costs less to start than one of its own."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "containers": list(containers),
+            "enableServiceLinks": False,
+            "hostNetwork": True,
+            "terminationGracePeriodSeconds": 1,
+            **spec,
+        },
+    }
+
+
+def resources(**amounts: str) -> dict[str, Any]:
+    """`request_memory="64Mi", limit_cpu="1"` as a container's field."""
+    made: dict[str, dict[str, str]] = {}
+    for key, value in amounts.items():
+        kind, _, name = key.partition("_")
+        made.setdefault(f"{kind}s", {})[name] = value
+    return {"resources": made}
+
+
+class LoadPods:
+    """The pods of one namespace.
+
+    Args:
+        cluster: where.
+        node: on which they run.
+        namespace: of theirs.
+    """
+
+    def __init__(self, cluster: ControlPlane, node: KubernetesNode, namespace: str) -> None:
+        self.node = node
+        self._admin = Asker(cluster.kubeconfig)
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
+
+    def start(self, *manifests: dict[str, Any]) -> dict[str, Pod]:
+        """Make pods and wait until all of them run; as the API has them then."""
+        for each in manifests:
+            self._admin.ask("POST", self._path, each)
+        return {name: self.wait_running(name) for name in (each["metadata"]["name"] for each in manifests)}
+
+    def wait_running(self, name: str) -> Pod:
+        """Wait until a pod runs."""
+        return wait_for(lambda: self._running(name), f"pod {name} runs", START_SECONDS, 0.5)
+
+    def get(self, name: str) -> dict[str, Any]:
+        """A pod as the API has it."""
+        found: dict[str, Any] = self._admin.ask("GET", f"{self._path}/{name}")
+        return found
+
+    def _running(self, name: str) -> Pod | None:
+        found = self.get(name)
+        assert found["status"]["phase"] in {"Pending", "Running"}, found["status"]
+        statuses = found["status"].get("containerStatuses", [])
+        if not statuses or not all("running" in each["state"] for each in statuses):
+            return None
+        return convert(found, Pod, name)
+
+
+def container_ids(pod: Pod) -> dict[str, str]:
+    """The runtime's ids of a pod's containers, by name."""
+    status = msgspec.to_builtins(pod)["status"]
+    return {each["name"]: each["containerID"].rpartition("/")[2] for each in status["containerStatuses"]}
+
+
+__all__ = ["LoadPods", "container", "container_ids", "manifest", "resources"]
