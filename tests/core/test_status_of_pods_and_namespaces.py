@@ -1,3 +1,5 @@
+from typing import Any
+
 from msgspec import structs
 
 from overbook.core.cluster_view import NodeView
@@ -25,7 +27,7 @@ def asked(*candidates: ReliefCandidate) -> NodeView:
     return NodeView(name="worker-1", status=OvercommitNodeStatus(request=request))
 
 
-def pod(uid: str, **spec: object) -> Pod:
+def pod(uid: str, **spec: Any) -> Pod:
     made = pod_of({}, **spec)
     return structs.replace(made, metadata=structs.replace(made.metadata, uid=uid))
 
