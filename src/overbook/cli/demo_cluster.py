@@ -39,7 +39,8 @@ def run_on_cluster(args: argparse.Namespace, view_of: "ViewOf", say: Callable[[s
         SandboxError: Something cannot be provided here, did not start, or did not happen in time.
     """
     from overbook.sandbox import go_programs, kubernetes_node
-    from overbook.sandbox.cluster_demo import ClusterDemo, stage
+    from overbook.sandbox.cluster_demo import ClusterDemo
+    from overbook.sandbox.cluster_stage import stage
 
     _refuse_others(args)
     go_programs.prepare(say=say)

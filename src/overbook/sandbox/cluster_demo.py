@@ -1,7 +1,7 @@
-"""The demo on a cluster: its parts brought up, its guests made, one of them runs wild, and what follows.
+"""The story of the demo on a cluster: guests are made, one of them runs wild, and what follows.
 
-All of it is real but KubeVirt and the second node: scheduler, kubelet, containerd, Eviction API and kernel
-act together. See :mod:`overbook.sandbox.cluster_events` for what is made of it.
+See :mod:`overbook.sandbox.cluster_stage` for what it plays on, and :mod:`overbook.sandbox.cluster_events` for
+how it is found in the cluster's objects.
 """
 
 import asyncio
@@ -9,34 +9,24 @@ import os
 import queue
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from signal import Signals
-from typing import Final, NamedTuple
+from typing import Final
 
 from overbook.core.custom_overcommit_node import OvercommitNodeStatus
-from overbook.core.swap import node_swap_bytes
 from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
-from overbook.kube.errors import ApiError
+from overbook.kube.errors import ApiError, ApiUnavailable
 from overbook.kube.kinds import NODES, OVERCOMMIT_NODES
 from overbook.sandbox import cluster_load as load
-from overbook.sandbox import overbook_in_cluster
-from overbook.sandbox.background import Background
 from overbook.sandbox.cluster_events import Sampler, Seen, SeenPod, events, how, left, node_signs, seen_pod
-from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.cluster_stage import NODE, PERCENT, Stage
 from overbook.sandbox.errors import SandboxError
 from overbook.sandbox.hollow_nodes import HollowNodes
 from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubernetes_agent import SERVICE as AGENT
-from overbook.sandbox.kubernetes_agent import KubernetesAgent
-from overbook.sandbox.kubernetes_node import KubernetesNode, Parts
 from overbook.sandbox.kubevirt.documents import INSTANCES, MIGRATIONS, PODS
-from overbook.sandbox.kubevirt.stand_in import KubeVirt
-from overbook.sandbox.node_configuration import KubernetesNodeSpec
 from overbook.sandbox.overbook_in_cluster import overbook
-from overbook.sandbox.service import Service
-from overbook.sandbox.spec import GIBIBYTE, HOST_ADDRESS, NodeSpec
 from overbook.sandbox.story import (
     PAID_POD,
     WILD_POD,
@@ -50,97 +40,15 @@ from overbook.sandbox.story import (
     Step,
 )
 
-NODE: Final = "worker-1"
 OTHER_NODE: Final = "worker-2"
-PERCENT: Final = 150
-MEMORY_BYTES: Final = GIBIBYTE * 3 // 2
-CALM_SECONDS: Final = 10.0
-"""The agent's; less than usual, so that the end is seen sooner."""
 PHASE_SECONDS: Final[dict[PhaseName, float]] = {"alone": 10.0, "steady": 15.0}
 MOST_SECONDS: Final[dict[PhaseName, float]] = {"fill": 900.0, "wild": 300.0, "after": 300.0}
-"""How long a phase may take that ends by itself; usual are a minute, half a minute and a minute."""
+"""How long a phase may take that ends by itself; usual is a minute or two."""
 
 _LOOK_SECONDS: Final = 0.5
 _START_SECONDS: Final = 600.0
 _STATUS_SECONDS: Final = 120.0
 _LEAST_AFTER_SECONDS: Final = 12.0
-_VIEWER: Final = "viewer"
-# What a cloud's general-purpose disk does: swapping to the host's page cache would cost almost nothing.
-_SWAP_OPERATIONS_PER_SECOND: Final = 3_000
-_SWAP_BYTES_PER_SECOND: Final = 125_000_000
-_OWNERS_WISH: Final = {"percentage": PERCENT, "mode": "Enforce", "relief": {"coolDownSeconds": 10}}
-_AGENT_SETTINGS: Final = {"calmSeconds": CALM_SECONDS, "heartbeatSeconds": 5.0}
-_VIRTUALIZATION: Final = {
-    "evictionStrategy": "LiveMigrate",
-    "developerConfiguration": {"memoryOvercommit": PERCENT},
-}
-
-Say = Callable[[str], None]
-
-
-class Stage(NamedTuple):
-    """Everything that the story needs, running.
-
-    Attributes:
-        cluster: The control plane.
-        node: The emulated node, with the agent in it.
-        controller: Overbook's.
-        viewer: Path of a kubeconfig with the rights of the ClusterRole `overbook-status`.
-    """
-
-    cluster: ControlPlane
-    node: KubernetesNode
-    controller: Service
-    viewer: str
-
-
-@contextmanager
-def stage(folder: str, parts: Parts, say: Say) -> Iterator[Stage]:
-    """Bring everything up; at the end of the block none of it runs any more.
-
-    Args:
-        folder: For keys, data and logs.
-        parts: What the node is made from.
-        say: Receives a line for each thing done.
-
-    Raises:
-        SandboxError: A part did not come up; the text has the end of its log.
-    """
-    with ExitStack() as stack:
-        say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler")
-        cluster = stack.enter_context(
-            ControlPlane(os.path.join(folder, "control-plane"), addresses=(HOST_ADDRESS,))
-        )
-        say("installing Overbook: custom resources, accounts, rights and policies, as they are shipped")
-        overbook_in_cluster.install(cluster, _OWNERS_WISH)
-        say("starting a stand-in for KubeVirt, and `overbook controller`")
-        kubevirt = KubeVirt(cluster, _VIRTUALIZATION)
-        kubevirt.install()
-        stack.enter_context(Background(kubevirt.run, "KubeVirt's stand-in"))
-        controller = overbook_in_cluster.controller(cluster)
-        stack.callback(controller.stop)
-        controller.start()
-        say(f"booting {NODE} under emulation, with a real kubelet, containerd and runc; about a minute")
-        node = stack.enter_context(KubernetesNode(cluster, _node_spec(), parts, os.path.join(folder, "node")))
-        say(f"{NODE} is Ready after {node.ready_seconds:.0f} s; starting `overbook agent` in it")
-        agent = KubernetesAgent(cluster, node)
-        agent.register()
-        agent.start(_AGENT_SETTINGS)
-        cluster.kubectl("create", "namespace", load.NAMESPACE)
-        binding = ("clusterrolebinding", _VIEWER, "--clusterrole=overbook-status", f"--user={_VIEWER}")
-        cluster.kubectl("create", *binding)
-        yield Stage(cluster, node, controller, cluster.user_kubeconfig(_VIEWER))
-
-
-def _node_spec() -> KubernetesNodeSpec:
-    machine = NodeSpec(
-        memory_bytes=MEMORY_BYTES,
-        swap_bytes=node_swap_bytes(MEMORY_BYTES, PERCENT),
-        timeout_seconds=3600,
-        swap_operations_per_second=_SWAP_OPERATIONS_PER_SECOND,
-        swap_bytes_per_second=_SWAP_BYTES_PER_SECOND,
-    )
-    return KubernetesNodeSpec(name=NODE, machine=machine, sample_seconds=1.0)
 
 
 class ClusterDemo:
@@ -298,7 +206,10 @@ class ClusterDemo:
         """Look at the objects and at the node's samples, again and again."""
         while True:
             self._take_samples()
-            seen = await self._look()
+            try:
+                seen = await self._look()
+            except ApiUnavailable:  # it is busy, and asked again; what waits for news has its own deadline
+                continue
             for event in events(self._seen, seen, self._now, NODE):
                 if not isinstance(event, Gone):
                     self._put(event)
