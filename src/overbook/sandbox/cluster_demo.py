@@ -205,6 +205,7 @@ class ClusterDemo:
     async def _look_on(self) -> None:
         """Look at the objects and at the node's samples, again and again."""
         while True:
+            await asyncio.sleep(_LOOK_SECONDS)
             self._take_samples()
             try:
                 seen = await self._look()
@@ -217,7 +218,6 @@ class ClusterDemo:
                     self._gone.add(event.pod)
                     self._put(event)
             self._seen = seen
-            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _look(self) -> Seen:
         node, status = await asyncio.gather(self._client.get(NODES, NODE), self._node_status())
