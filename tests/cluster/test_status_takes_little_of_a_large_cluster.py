@@ -18,8 +18,8 @@ from tests.part_times import PartTimes
 MOST_RUNS = 4
 """The first ones find an API server that still tidies up after being filled."""
 BUSY = 1.5
-"""From so many runnable for each core on a share of the machine is worth less than it says: caches are cold, cores
-are halves of cores, and each hand-over between command and API server waits its turn."""
+"""From so many runnable for each core on, a share of the machine is worth less than it says: caches are cold,
+cores are halves of cores, and each hand-over between command and API server waits its turn."""
 
 
 @pytest.fixture(scope="module")
