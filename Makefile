@@ -19,8 +19,8 @@ $(STAMP): pyproject.toml scripts/ensure-python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: setup  ## Boot a node, overcommit it to 150 %, and save it when a guest runs wild
-	@$(BIN)/overbook demo --install-packages $(DEMO_ARGS)
+demo: setup  ## Overcommit a node to 150 % and save it when a guest runs wild; CLUSTER=1: on a real cluster
+	@$(BIN)/overbook demo --install-packages $(if $(CLUSTER),--cluster) $(DEMO_ARGS)
 
 test: setup  ## All tests, on the real kernel and a real control plane
 	@$(BIN)/overbook sandbox prepare --install-packages --kubernetes

@@ -251,7 +251,8 @@ def test_of_two_agents_the_earlier_one_yields_and_says_so(worker: Worker, namesp
     second = worker.start(settings={**QUICK, "heartbeatSeconds": 1.0}).ready()
     first.says("two agents run on this node")
     wait_for(lambda: first.metric("yielding") == 1, "the first yields")
-    later = worker.status["agentInstance"]
+    later = first.said.partition(" yields to ")[2].split()[0]
+    wait_for(lambda: worker.status["agentInstance"] == later, "the later one writes, whatever was on its way")
     problems = wait_for(lambda: worker.status.get("problems"), "a problem is told")
     assert problems[0]["word"] == "TwoAgents"
     assert lasts(lambda: worker.status["agentInstance"] == later, 5.0), "they take turns"

@@ -47,6 +47,13 @@ def test_the_start_is_told_about_the_node(job: Job) -> None:
     assert "swap=off\n" in script_of(job, NodeSpec(swap_bytes=0))
 
 
+def test_the_start_is_told_what_the_job_needs(job: Job) -> None:
+    assert "takes_input=no\n" in script_of(job)
+    assert "takes_input=yes\n" in script_of(msgspec.structs.replace(job, takes_input=True))
+    assert "address=''\n" in script_of(job)
+    assert "address=10.0.2.15\n" in script_of(job, NodeSpec(network=True))
+
+
 def test_the_job_can_tell_that_it_is_in_a_node(job: Job) -> None:
     assert "export OVERBOOK_IN_NODE=1\n" in script_of(job)
 

@@ -59,3 +59,8 @@ def test_kernel_arguments() -> None:
     line = kernel_command_line(NodeSpec(psi=False, kernel_arguments=("zswap.enabled=1",))).split()
     assert "psi=0" in line
     assert line[-1] == "zswap.enabled=1"
+
+
+def test_a_network_only_where_it_is_wanted() -> None:
+    assert "-netdev" not in argv(NodeSpec())
+    assert value(argv(NodeSpec(network=True)), "-netdev").startswith("user,")

@@ -1,12 +1,15 @@
 import os
 import pathlib
+import socket
+import threading
 
 import pytest
 
-from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.errors import NodeError, SandboxUnavailableError
 from overbook.sandbox.image import Image, prepare
-from overbook.sandbox.node import run_in_node
-from overbook.sandbox.spec import MEBIBYTE, NodeSpec
+from overbook.sandbox.job import Job
+from overbook.sandbox.node import Node, run_in_node
+from overbook.sandbox.spec import HOST_ADDRESS, MEBIBYTE, NodeSpec
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +36,36 @@ def test_output_exit_status_and_shared_files_come_back(tmp_path: pathlib.Path, i
     assert lines == ["it's a node", "error", str(tmp_path), "unfinished"]
     assert result.exit_status == 3
     assert (tmp_path / "kept").read_text() == "kept\n"
+
+
+def test_a_job_gets_lines_and_reaches_the_host(tmp_path: pathlib.Path, image: Image) -> None:
+    heard: list[bytes] = []
+
+    def listen(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            heard.append(connection.recv(100))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(120)
+        listener = threading.Thread(target=listen, args=(server,))
+        listener.start()
+        script = 'read -r word; echo "got $word"; echo hello | busybox nc "$1" "$2"'
+        job = Job(
+            argv=("sh", "-c", script, "sh", HOST_ADDRESS, str(server.getsockname()[1])),
+            share=str(tmp_path),
+            environment={},
+            directory="/",
+            takes_input=True,
+        )
+        node = Node(image, NodeSpec(memory_bytes=256 * MEBIBYTE, swap_bytes=0, network=True), job)
+        with pytest.raises(NodeError, match="takes no input"):
+            node.send("too early")
+        lines: list[str] = []
+        result = node.run(lines.append, lambda _seconds: node.send("a line"))
+        listener.join()
+    assert lines == ["got a line"]
+    assert heard == [b"hello\n"]
+    assert result.exit_status == 0
+    with pytest.raises(NodeError, match="takes no input"):
+        node.send("too late")

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from overbook.sandbox.story import Story
-from overbook.sandbox.summary import as_json, facts_of, headline, names, promises, sentences, table
+from overbook.sandbox.summary import as_json, facts_of, headline, migrated, names, promises, sentences, table
 from tests.sandbox.test_story_synthetic import (
     bare_run,
     crashed_run,
@@ -90,6 +90,15 @@ def test_who_ended_a_pod_that_was_asked_to_go() -> None:
     assert facts_of(told(lines)).departures[0].how == "ended by Overbook"
     unasked = [line for line in lines if line["event"] != "decision"]
     assert facts_of(told(unasked)).departures[0].how == "ended"
+
+
+def test_a_guest_that_was_ended_was_not_migrated() -> None:
+    moved = [
+        line | {"how": "migrated to worker-2"} if line["event"] == "gone" else line for line in good_run()
+    ]
+    assert migrated(facts_of(told(moved))).kept
+    assert kept(moved)["vm-c went, and nobody else"]
+    assert not migrated(facts_of(told(good_run()))).kept
 
 
 def test_both_nodes_stand_side_by_side() -> None:

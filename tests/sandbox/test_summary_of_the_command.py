@@ -169,3 +169,11 @@ def test_an_interrupt_stops_both_nodes(tmp_path: pathlib.Path) -> None:
     with pytest.raises(KeyboardInterrupt), demo._interruptible():
         demo.watch(nodes, str(tmp_path), lambda _stories: PlainView(sys.stderr))
     assert threading.active_count() == before
+
+
+def test_options_of_the_other_demo_are_refused_with_a_cluster(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in (("--only", "with"), ("--replay-events", str(tmp_path))):
+        assert demo.run(parsed("--cluster", "--output-dir", str(tmp_path / "out"), *options)) == 2
+        assert f"{options[0]}" in capsys.readouterr().err

@@ -35,11 +35,17 @@ _REPLAY_SPEED = 10.0
 _EXAMPLES = """\
 examples:
   overbook demo --install-packages
+  overbook demo --cluster
   overbook demo --only with --verbose
   overbook demo --output json > summary.json
   overbook demo --replay-events demo-out --output-dir /tmp/again
 
 It writes demo.svg, summary.json and the events of each node (with.jsonl, without.jsonl).
+
+With --cluster there is one node, on a real control plane: the guest that runs wild is migrated live to a
+second one, and `overbook status` is shown before, in between and afterwards. The first time Kubernetes is
+built from its Go modules, which takes about ten minutes. The files are called cluster.svg, cluster.jsonl,
+cluster-summary.json, cluster-status-MOMENT.txt and .json, and there are the programs' logs.
 
 exit status: 0 when the node with Overbook did what is promised; 1 when not, with the reason; 2 where
 the demo could not be run; 130 after Ctrl-C.
@@ -67,6 +73,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--output", choices=["text", "json"], default="text", help="form of the summary")
     parser.add_argument("--verbose", action="store_true", help="show the agent's log too")
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="tell the story on a real cluster: scheduler, taint, live migration, recovery",
+    )
     parser.add_argument("--only", choices=_SIDES, help="run one of the two nodes")
     parser.add_argument("--memory", default="1Gi", metavar="SIZE", help="RAM of a node (default: 1Gi)")
     parser.add_argument(
@@ -95,6 +106,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         with _interruptible():
             os.makedirs(args.output_dir, exist_ok=True)
+            if args.cluster:
+                from overbook.cli.demo_cluster import run_on_cluster
+
+                return run_on_cluster(args, _view_of(args), _say)
             stories = _replay(args, sides) if args.replay_events else _boot(args, sides)
             return _finish(args, stories)
     except (SandboxError, InvalidInput, OSError) as error:

@@ -99,9 +99,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare_kubernetes(args: argparse.Namespace) -> None:
     if args.kubernetes:
-        from overbook.sandbox import go_programs
+        from overbook.sandbox import go_programs, kubernetes_node
 
         programs = go_programs.prepare(say=_say)
+        kubernetes_node.prepare(install_packages=args.install_packages, say=_say)
         print(f"test clusters are ready: {programs.folder}")
 
 

@@ -46,7 +46,9 @@ class Background:
         self.require_running()
 
     def require_running(self) -> None:
-        """Raise a SandboxError if it has ended by itself."""
+        """Raise a SandboxError if it has ended by itself; its own, if it was one."""
+        if isinstance(self._error, SandboxError):
+            raise self._error
         if self._error is not None:
             raise SandboxError(f"{self._thread.name} ended: {self._error!r}") from self._error
 

@@ -22,12 +22,14 @@ class Suite:
         host: Runs apt.
         name: The suite's code name.
         folder: Where its lists are kept.
+        keyring: Whose keys it must be signed with.
     """
 
-    def __init__(self, host: Host, name: str, folder: str) -> None:
+    def __init__(self, host: Host, name: str, folder: str, keyring: str = KEYRING) -> None:
         self._host = host
         self._name = name
         self._folder = folder
+        self._keyring = keyring
         self.options = ("-c", os.path.join(folder, "apt.conf"))
 
     def refresh(self) -> None:
@@ -36,14 +38,14 @@ class Suite:
         Raises:
             SandboxUnavailableError: They cannot be had.
         """
-        if not os.path.exists(KEYRING):
+        if not os.path.exists(self._keyring):
             raise SandboxUnavailableError(
-                f"{KEYRING} is not there, so nothing from Debian can be checked; "
+                f"{self._keyring} is not there, so nothing from Debian can be checked; "
                 "`sudo apt-get install debian-archive-keyring` provides it"
             )
         for part in ("state/lists/partial", "cache/archives/partial"):
             os.makedirs(os.path.join(self._folder, part), exist_ok=True)
-        source = f"deb [signed-by={KEYRING}] {self._mirror()} {self._name} main\n"
+        source = f"deb [signed-by={self._keyring}] {self._mirror()} {self._name} main\n"
         write_whole(os.path.join(self._folder, "sources.list"), source.encode())
         write_whole(self.options[1], self._configuration().encode())
         done = self._host.run(("apt-get", *self.options, "update", "-qq"), None)

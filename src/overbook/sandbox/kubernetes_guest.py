@@ -41,7 +41,6 @@ from overbook.sandbox.pod_runner import make_cgroup, start_in
 
 _IN_MEMORY: Final = ("/var/lib/containerd", "/var/lib/kubelet")
 _RUNTIME_SCORE: Final = -999  # of the kubelet and of containerd, as their own units set it
-_SOCKET_SECONDS: Final = 60.0
 _READ_LIMIT: Final = 1 << 20
 
 
@@ -139,11 +138,9 @@ def _mount(*arguments: str) -> None:
 
 
 def _wait_for_socket(path: str) -> None:
-    deadline = time.monotonic() + _SOCKET_SECONDS
+    """Wait until something listens; the host has the deadline."""
     with socket.socket(socket.AF_UNIX) as probe:
         while probe.connect_ex(path):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"nothing listens on {path} after {_SOCKET_SECONDS:g} s")
             time.sleep(0.1)
 
 

@@ -59,13 +59,11 @@ class Parts(NamedTuple):
         machine: What boots.
         runtime: containerd and what it starts.
         load_archive: Path of the image that pods run.
-        kubelet: Path of the kubelet.
     """
 
     machine: Image
     runtime: ContainerRuntime
     load_archive: str
-    kubelet: str
 
 
 def prepare(
@@ -87,7 +85,6 @@ def prepare(
         prepare_machine(install_packages=install_packages, say=say, environment=environment),
         container_runtime(host, cache),
         load_image(host, cache),
-        find(environment).path("kubelet"),
     )
 
 
@@ -105,6 +102,9 @@ class KubernetesNode:
         samples: What its kernel counted, oldest first; the last hour's.
         boot_seconds: From the start to the programs running.
         ready_seconds: From the start to the Node object saying Ready.
+
+    Raises:
+        SandboxUnavailableError: There is no kubelet; the text says what to run.
     """
 
     def __init__(self, cluster: ControlPlane, spec: KubernetesNodeSpec, parts: Parts, folder: str) -> None:
@@ -251,7 +251,7 @@ class KubernetesNode:
                 self._parts.load_archive,
             ),
             kubelet=(
-                self._parts.kubelet,
+                find().path("kubelet"),
                 *kubelet_arguments(self.spec, configuration=kubelet, kubeconfig=kubeconfig),
             ),
             sample_seconds=self.spec.sample_seconds,

@@ -20,6 +20,7 @@ from overbook.sandbox.story import (
     Phase,
     PodSample,
     Sample,
+    Step,
     Story,
 )
 
@@ -36,6 +37,8 @@ _TWO_PANELS: Final = 104
 """Columns of a terminal from which on two panels stand side by side."""
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _SPARKLINE: Final = 30
+_STEPS: Final = 4
+"""How many of the cluster's last steps a panel shows."""
 _UNKNOWN: Final = "–"
 
 
@@ -110,6 +113,8 @@ class PlainView:
                 return [f"phase: {event.name}"]
             case Decision():
                 return [f"{event.action}: {event.sentence}"]
+            case Step():
+                return [event.sentence]
             case Gone():
                 return [f"gone: {event.pod}, {event.how or 'nobody knows how'}"]
             case Log() if self._verbose:
@@ -232,6 +237,8 @@ def panel_lines(story: Story, room: int, silent_seconds: float = 0.0, *, verbose
     else:
         words = "no decision yet" if story.overbook else "no agent here: the kernel decides"
     lines += textwrap.wrap(words, room, max_lines=3, placeholder=" …")
+    for step in story.steps[-_STEPS:]:
+        lines += textwrap.wrap(f"{step.at:.0f} s: {step.sentence}", room, max_lines=2, placeholder=" …")
     if verbose:
         lines += [f"  {log.text}" for log in story.logs[-3:]]
     return [line[:room] for line in lines]

@@ -108,6 +108,12 @@ class Decision(Event, frozen=True, kw_only=True, tag="decision"):
         return self.victim.rpartition("/")[2] if self.victim else None
 
 
+class Step(Event, frozen=True, kw_only=True, tag="step"):
+    """Something that the cluster did: the scheduler, the controller, KubeVirt."""
+
+    sentence: str
+
+
 class Log(Event, frozen=True, kw_only=True, tag="log"):
     """A line of the agent's log."""
 
@@ -130,7 +136,7 @@ class Bye(Event, frozen=True, kw_only=True, tag="bye"):
     """The guest program is done."""
 
 
-AnyEvent = Hello | Phase | Sample | Decision | Log | Gone | Bye
+AnyEvent = Hello | Phase | Sample | Decision | Step | Log | Gone | Bye
 
 _AnEvent = TypeVar("_AnEvent", bound=Event)
 
@@ -187,6 +193,7 @@ class Story:
         self.phases: list[Phase] = []
         self.samples: list[Sample] = []
         self.decisions: list[Decision] = []
+        self.steps: list[Step] = []
         self.gone: list[Gone] = []
         self.logs: list[Log] = []
         self.complete = False
@@ -218,6 +225,8 @@ class Story:
                 self.samples.append(event)
             case Decision():
                 self.decisions.append(event)
+            case Step():
+                self.steps.append(event)
             case Gone():
                 self.gone.append(event)
             case Log():
@@ -231,6 +240,7 @@ class Story:
         self._origin, self.end = at, 0.0
         self.samples.clear()
         self.decisions = [_moved(step, at) for step in self.decisions]
+        self.steps = [_moved(step, at) for step in self.steps]
         self.gone = [_moved(gone, at) for gone in self.gone]
         self.logs = [_moved(log, at) for log in self.logs]
 

@@ -150,6 +150,12 @@ def promises(facts: Facts) -> tuple[Promise, ...]:
     )
 
 
+def migrated(facts: Facts) -> Promise:
+    """What the demo on a cluster is to show beside that: a guest that went was not ended."""
+    moved = any(one.pod == WILD_POD and one.how.startswith("migrated") for one in facts.departures)
+    return Promise(f"{WILD_POD} was moved by live migration", moved, went_text(facts))
+
+
 def fit_text(facts: Facts) -> str:
     """Whether the VMs fitted, and what they had to fit into."""
     if facts.guests_fit is None:

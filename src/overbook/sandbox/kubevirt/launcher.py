@@ -24,6 +24,8 @@ from overbook.sandbox.kubevirt.documents import (
 )
 
 POD_SPEC_ANNOTATION: Final = "sandbox.overbook.dev/pod-spec"
+OVERHEAD_BYTES_ANNOTATION: Final = "sandbox.overbook.dev/overhead-bytes"
+"""On a virtual machine: what runs beside the guest here, which is less than KubeVirt's own programs."""
 READINESS_GATE: Final = "kubevirt.io/virtual-machine-unpaused"
 
 _HOST_TOPOLOGY: Final = "kubernetes.io/hostname"
@@ -41,7 +43,12 @@ def launcher_pod(instance: Document, percent: int) -> dict[str, Any]:
     """
     manifest = {"metadata": {"name": instance.metadata.name}, "spec": instance.spec}
     vmi = convert(manifest, VirtualMachineInstance, f"{INSTANCE_KIND} {instance.metadata.name}")
-    memory = launcher_memory(vmi, LauncherPolicy(percent=percent))
+    overhead = instance.annotations.get(OVERHEAD_BYTES_ANNOTATION)
+    memory = launcher_memory(
+        vmi,
+        LauncherPolicy(percent=percent),
+        known_overhead_bytes=None if overhead is None else int(overhead),
+    )
     given = msgspec.json.decode(instance.annotations.get(POD_SPEC_ANNOTATION, "{}"))
     first, *others = given.pop("containers", [{}])
     resources = {

@@ -1,0 +1,192 @@
+from typing import Any
+
+import msgspec
+
+from overbook.core.custom_overcommit_node import DecisionRecord, OvercommitNodeStatus, ReliefRecord
+from overbook.kube.objects import Node, NodeCondition, NodeSpec, NodeStatus, Taint
+from overbook.sandbox.cluster_events import Sampler, Seen, SeenPod, events, left, node_signs, seen_pod
+from overbook.sandbox.kubernetes_messages import ContainerSample, Work
+from overbook.sandbox.kubernetes_messages import Sample as NodeSample
+from overbook.sandbox.kubevirt.documents import Document
+from overbook.sandbox.story import AnyEvent, Decision, Gone, Step
+
+GUEST = SeenPod("vm-c", "virt-launcher-vm-c-x7kqp", node="worker-1", phase="Running")
+TARGET = SeenPod("vm-c", "virt-launcher-vm-c-9d2ff", node="worker-2", phase="Running", is_target=True)
+UNPLACED = "0/2 nodes are available: 1 node(s) had untolerated taint(s)."
+
+
+def told(before: Seen, now: Seen) -> list[AnyEvent]:
+    return list(events(before, now, 10.0, "worker-1"))
+
+
+def sentences(before: Seen, now: Seen) -> list[str]:
+    return [event.sentence for event in told(before, now) if isinstance(event, Step)]
+
+
+def document(**fields: Any) -> Document:
+    return msgspec.convert(fields, Document)
+
+
+def test_nothing_is_told_of_what_stays() -> None:
+    seen = Seen(
+        tainted=True,
+        condition=("True", "all work stalls"),
+        status=OvercommitNodeStatus(decisions=(DecisionRecord("1", "", "relieve", "x"),)),
+        pods={"1": GUEST},
+        migrations={"m": "Running"},
+    )
+    assert told(seen, seen) == []
+
+
+def test_decisions_come_in_their_order_and_name_the_guest_not_its_pod() -> None:
+    first = DecisionRecord("1", "", "reclaim", "pushing memory out")
+    second = DecisionRecord("2", "", "relieve", "vm-c goes", victim=f"demo/{GUEST.name}")
+    before = Seen(pods={"1": GUEST})
+    now = before._replace(status=OvercommitNodeStatus(decisions=(second, first)))
+    assert told(before, now) == [
+        Decision(at=10.0, action="reclaim", sentence="pushing memory out"),
+        Decision(at=10.0, action="relieve", sentence="vm-c goes", victim="demo/vm-c"),
+    ]
+
+
+def test_taint_and_condition_come_and_go() -> None:
+    calm = Seen(condition=("False", ""))
+    trouble = Seen(tainted=True, condition=("True", "all work stalls"))
+    assert sentences(calm, trouble) == [
+        "worker-1 is tainted overbook.dev/memory-pressure: the scheduler puts no more pods there",
+        "condition OvercommitPressure of worker-1 is True: all work stalls",
+    ]
+    assert sentences(trouble, calm) == [
+        "worker-1 is no longer tainted: the scheduler may use it again",
+        "condition OvercommitPressure of worker-1 is False",
+    ]
+
+
+def test_a_first_condition_that_says_all_is_well_is_no_news() -> None:
+    assert sentences(Seen(), Seen(condition=("False", ""))) == []
+
+
+def test_the_stages_of_relief_and_migration_are_told_once() -> None:
+    asking = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Asking", message="demo/vm-c")))
+    migrating = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Migrating")))
+    migrating = migrating._replace(migrations={"evacuation-1": "Running"})
+    assert sentences(Seen(), asking) == ["the controller evicts a guest: demo/vm-c"]
+    assert sentences(asking, migrating) == [
+        "KubeVirt takes the eviction for a live migration",
+        "live migration evacuation-1: Running",
+    ]
+
+
+def test_a_pod_held_back_is_told_in_the_schedulers_words_and_later_where_it_runs() -> None:
+    held = Seen(pods={"9": SeenPod("late", "late", waits=UNPLACED)})
+    runs = Seen(pods={"9": SeenPod("late", "late", node="worker-1", phase="Running")})
+    assert sentences(Seen(), held) == [f"the scheduler holds late back: {UNPLACED}"]
+    assert sentences(held, runs) == ["the scheduler puts late on worker-1", "late runs on worker-1"]
+
+
+def test_a_guest_that_moved_is_gone_from_its_node_and_not_lost() -> None:
+    before = Seen(pods={"1": GUEST, "2": TARGET})
+    assert told(before, before._replace(pods={"2": TARGET})) == [
+        Gone(at=10.0, pod="vm-c", how="migrated to worker-2")
+    ]
+
+
+def test_who_ended_another_pod_is_said_as_far_as_it_is_known() -> None:
+    evicted = GUEST._replace(phase="Failed", reason="Evicted")
+    for later, how in (
+        ({"1": evicted}, "ended by the kubelet (Evicted)"),
+        ({"1": GUEST._replace(phase="Failed")}, "failed"),
+        ({}, "ended"),
+    ):
+        assert told(Seen(pods={"1": GUEST}), Seen(pods=later)) == [Gone(at=10.0, pod="vm-c", how=how)]
+
+
+def test_a_guest_that_moves_is_not_said_to_run_where_it_is_not_yet() -> None:
+    assert sentences(Seen(), Seen(pods={"2": TARGET})) == [
+        "the scheduler puts the pod that vm-c is to move into on worker-2",
+        "vm-c has a place to move to on worker-2",
+    ]
+
+
+def test_a_pod_that_ends_has_left_when_only_its_sandbox_holds_memory() -> None:
+    ending = {"1": GUEST._replace(is_ending=True)}
+    large = {"a": container(memory_swap_current_bytes=300 << 20), "sandbox": container()}
+    assert list(left(sample(1.0, pods={"1": large}), ending)) == []
+    assert list(left(sample(1.0, pods={"1": {"sandbox": container()}}), ending)) == list(ending.values())
+    assert list(left(sample(1.0), ending)) == list(ending.values())
+    assert list(left(sample(1.0), {"1": GUEST})) == []
+
+
+def test_the_end_of_a_pod_elsewhere_is_no_news_of_this_node() -> None:
+    assert told(Seen(pods={"2": TARGET}), Seen()) == []
+
+
+def test_pods_are_read_as_the_api_has_them() -> None:
+    waiting = document(
+        metadata={"name": "late"},
+        status={
+            "phase": "Pending",
+            "conditions": [{"type": "PodScheduled", "status": "False", "message": UNPLACED}],
+        },
+    )
+    assert seen_pod(waiting) == SeenPod("late", "late", waits=UNPLACED)
+    launcher = document(
+        metadata={
+            "name": TARGET.name,
+            "annotations": {"kubevirt.io/domain": "vm-c"},
+            "labels": {"kubevirt.io/migrationJobUID": "7"},
+        },
+        spec={"nodeName": "worker-2"},
+        status={"phase": "Running"},
+    )
+    assert seen_pod(launcher) == TARGET
+
+
+def test_a_nodes_signs() -> None:
+    taint = Taint(key="overbook.dev/memory-pressure", effect="NoSchedule")
+    condition = NodeCondition(type="OvercommitPressure", status="True", message="all work stalls")
+    node = Node(spec=NodeSpec(taints=(taint,)), status=NodeStatus(conditions=(condition,)))
+    assert node_signs(node) == (True, ("True", "all work stalls"))
+    assert node_signs(Node()) == (False, None)
+
+
+def sample(at: float, **fields: Any) -> NodeSample:
+    known: dict[str, Any] = {
+        "mem_total_bytes": 1 << 30,
+        "mem_available_bytes": 1 << 29,
+        "swap_total_bytes": 1 << 29,
+        "swap_free_bytes": 1 << 28,
+        "swapped_in_pages": 0,
+        "swapped_out_pages": 0,
+        "full_stall_micros": 0,
+        "pods": {},
+    }
+    return NodeSample(at=at, **{**known, **fields})
+
+
+def container(**fields: Any) -> ContainerSample:
+    return ContainerSample(**{"memory_current_bytes": 10, "memory_swap_current_bytes": 5, **fields})
+
+
+def test_rates_are_means_between_two_samples() -> None:
+    sampler, pods = Sampler(), {"1": SeenPod("vm-paid", "p")}
+
+    def work(units: int, at: float) -> Any:
+        return {"1": {"a": container(work=Work(units, at))}}
+
+    first = sampler.sample(sample(100.0, pods=work(50, 99.9)), 1.0, pods)
+    assert (first.pace, first.stall_full_percent, first.swap_used_bytes) == (None, None, 1 << 28)
+    later = sample(
+        102.0, pods=work(70, 101.5), swapped_in_pages=200, swapped_out_pages=400, full_stall_micros=500_000
+    )
+    second = sampler.sample(later, 3.0, pods)
+    assert (second.swap_in_pages_per_second, second.swap_out_pages_per_second) == (100, 200)
+    assert (second.stall_full_percent, second.pace, second.gap_seconds) == (25, 10, 0.5)
+
+
+def test_a_pods_containers_count_together_and_its_sandbox_has_no_limit_to_count() -> None:
+    containers = {"a": container(memory_swap_max_bytes=80), "sandbox": container()}
+    found = Sampler().sample(sample(1.0, pods={"1": containers, "other": containers}), 0.0, {"1": GUEST})
+    assert list(found.pods) == ["vm-c"]
+    pod = found.pods["vm-c"]
+    assert (pod.memory_bytes, pod.swap_bytes, pod.swap_max_bytes) == (20, 10, 80)

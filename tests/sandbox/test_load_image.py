@@ -1,0 +1,113 @@
+import hashlib
+import io
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.load import COUNTER
+from overbook.sandbox.load_image import IMAGE, container, docker_archive, load_image
+from overbook.sandbox.packages import Host
+from tests.waiting import wait_for
+
+MIB = 1 << 20
+
+
+def files(archive: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return {member.name: content.read() for member in tar if (content := tar.extractfile(member))}
+
+
+def test_an_image_is_what_docker_would_save() -> None:
+    image = files(docker_archive("localhost/some:1", b"program"))
+    (manifest,) = json.loads(image["manifest.json"])
+    assert manifest["RepoTags"] == ["localhost/some:1"]
+    (layer,) = (image[name] for name in manifest["Layers"])
+    assert files(layer) == {"load": b"program"}
+    config = json.loads(image[manifest["Config"]])
+    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
+    assert config["config"]["Entrypoint"] == ["/load"]
+
+
+def test_the_same_program_is_the_same_image() -> None:
+    assert docker_archive("a:1", b"x") == docker_archive("a:1", b"x")
+
+
+def test_a_container_never_asks_a_registry() -> None:
+    made = container("main", hot_mib=3, wild=True, resources={})
+    assert (made["image"], made["imagePullPolicy"]) == (IMAGE, "Never")
+    assert "-hot=3" in made["args"]
+    assert "-wild" in made["args"]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The real load program, out of its image."""
+    folder = tmp_path_factory.mktemp("load")
+    try:
+        archive = load_image(Host(install=False, say=print), str(folder))
+    except SandboxUnavailableError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+    path = folder / "load"
+    path.write_bytes(files(files(pathlib.Path(archive).read_bytes())["layer.tar"])["load"])
+    path.chmod(0o755)
+    return str(path)
+
+
+@contextmanager
+def started(program: str, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    with subprocess.Popen([program, *arguments]) as process:  # noqa: S603 - the program under test
+        yield process
+        process.kill()
+
+
+def resident_mib(process: "subprocess.Popen[bytes]") -> Callable[[], float]:
+    return lambda: int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / MIB
+
+
+def test_it_touches_its_memory_and_counts_its_work(program: str, tmp_path: pathlib.Path) -> None:
+    pace = tmp_path / "pace"
+
+    def units() -> int:
+        try:
+            done, _ = COUNTER.unpack(pace.read_bytes()[: COUNTER.size])
+        except FileNotFoundError:
+            return 0
+        return int(done)
+
+    with started(program, "-hot=8", "-cold=8", f"-pace={pace}") as process:
+        wait_for(lambda: resident_mib(process)() > 16, "hot and cold memory is touched")
+        before = units()
+        wait_for(lambda: units() > before, "another unit")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_it_runs_wild_when_told(program: str) -> None:
+    with started(program, "-hot=4") as process:
+        wait_for(lambda: resident_mib(process)() > 4, "it works")
+        process.send_signal(signal.SIGUSR1)
+        wait_for(lambda: resident_mib(process)() > 40, "it takes more and more")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_it_runs_wild_by_itself(program: str) -> None:
+    with started(program, "-hot=4", "-wild") as process:
+        wait_for(lambda: resident_mib(process)() > 40, "it takes more and more")
+
+
+def test_with_nothing_to_do_it_waits_as_a_pods_sandbox(program: str) -> None:
+    with started(program) as process:
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in {0, -signal.SIGTERM}  # the latter where it had hardly begun

@@ -1,0 +1,55 @@
+import tomllib
+
+import msgspec
+
+from overbook.sandbox.container_runtime import ContainerRuntime
+from overbook.sandbox.node_configuration import (
+    KubernetesNodeSpec,
+    containerd_configuration,
+    kubelet_arguments,
+    kubelet_configuration,
+)
+from overbook.sandbox.pki import CertificateFiles
+from overbook.sandbox.spec import NODE_ADDRESS
+
+SPEC = KubernetesNodeSpec(name="worker")
+SERVING = CertificateFiles("/serving.crt", "/serving.key")
+
+
+def test_the_kubelet_trusts_whom_the_api_server_trusts() -> None:
+    configuration = kubelet_configuration(SPEC, "/ca.crt", SERVING)
+    assert configuration["authorization"] == {"mode": "Webhook"}
+    assert configuration["authentication"] == {
+        "anonymous": {"enabled": False},
+        "webhook": {"enabled": True},
+        "x509": {"clientCAFile": "/ca.crt"},
+    }
+    assert configuration["tlsCertFile"] == "/serving.crt"
+
+
+def test_what_a_test_chooses_reaches_the_kubelet() -> None:
+    spec = msgspec.structs.replace(
+        SPEC,
+        swap_behavior="NoSwap",
+        eviction_hard={"memory.available": "100Mi"},
+        labels={"zone": "a", "pool": "vms"},
+        taints=({"key": "only", "effect": "NoSchedule"},),
+    )
+    configuration = kubelet_configuration(spec, "/ca.crt", SERVING)
+    assert configuration["memorySwap"] == {"swapBehavior": "NoSwap"}
+    assert configuration["evictionHard"] == {"memory.available": "100Mi"}
+    assert configuration["registerWithTaints"] == [{"key": "only", "effect": "NoSchedule"}]
+    arguments = kubelet_arguments(spec, configuration="/c.json", kubeconfig="/k")
+    assert "--node-labels=zone=a,pool=vms" in arguments
+    assert f"--node-ip={NODE_ADDRESS}" in arguments
+    assert "--hostname-override=worker" in arguments
+
+
+def test_containerd_starts_what_the_cache_has() -> None:
+    configuration = tomllib.loads(containerd_configuration(ContainerRuntime("/cache"), "/network"))
+    assert configuration["version"] == 3
+    runtime = configuration["plugins"]["io.containerd.cri.v1.runtime"]
+    assert runtime["cni"] == {"bin_dirs": ["/cache"], "conf_dir": "/network"}
+    runc = runtime["containerd"]["runtimes"]["runc"]
+    assert runc["options"] == {"BinaryName": "/cache/runc", "SystemdCgroup": False}
+    assert runc["runtime_path"] == "/cache/containerd-shim-runc-v2"
