@@ -1,4 +1,4 @@
-"""Lists, page by page: each page is decoded straight from its bytes, and only one is held at a time."""
+"""Lists, page by page: each is decoded straight from its bytes, and the next is on its way meanwhile."""
 
 import asyncio
 import re
