@@ -73,6 +73,11 @@ class Guests(NamedTuple):
             if pod["spec"].get("nodeName") == "real" and pod["status"]["phase"] in {"Pending", "Running"}
         }
 
+    def count(self, name: str) -> int:
+        """A guest's pods, wherever they are."""
+        listed = self.admin.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
+        return sum(pod["metadata"]["annotations"]["kubevirt.io/domain"] == name for pod in listed)
+
     def held_bytes(self, name: str) -> int:
         """Memory and swap together, as the node's kernel counts them."""
         uid = self.pods()[name]["metadata"]["uid"]
@@ -195,6 +200,9 @@ def test_with_overbook_the_right_guest_goes_within_seconds_and_the_node_is_calm(
             "the node is calm",
         )
         wait_for(lambda: not status().get("request"), "the request is withdrawn", SLOW_SECONDS, 0.5)
+        guests.end("hot")
+        wait_for(lambda: guests.count("hot") == 0, "the guest ends elsewhere", SLOW_SECONDS, 0.5)
+    cluster.kubectl("delete", "node", "elsewhere")  # nobody runs pods there any more
 
     assert asked["request"]["candidates"][0]["name"] == victim
     assert seconds(asked["pressure"]["since"], asked["request"]["decidedAt"]) < 5
