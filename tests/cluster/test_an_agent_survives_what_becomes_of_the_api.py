@@ -220,7 +220,7 @@ def test_the_kubelet_tells_the_pods_while_the_api_server_is_out_of_reach(
     with KubeletStandIn(cluster, worker.name) as kubelet:
         more = {"heartbeatSeconds": 1.0, "kubelet": {"server": kubelet.server}}
         agent = worker.start(proxy.server, {**QUICK, **more}).ready()
-        assert agent.metric("pods_known") == 1  # its own
+        wait_for(lambda: agent.metric("pods_known") == 1, "it knows its own pod")
         proxy.refuse()
         proxy.cut_all()
         late = worker.pod(namespace, "late", request="256Mi", memory_swap_max=None)
@@ -230,7 +230,7 @@ def test_the_kubelet_tells_the_pods_while_the_api_server_is_out_of_reach(
         proxy.accept()
         agent.says("the API server tells the pods again")
         asked = kubelet.asked
-        assert agent.metric("pods_known") == 2
+        wait_for(lambda: agent.metric("pods_known") == 2, "it knows both")
     assert asked >= 1
 
 

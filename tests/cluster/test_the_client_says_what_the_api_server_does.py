@@ -140,6 +140,8 @@ def test_eviction_meets_budgets_and_other_pods_of_the_name(cluster: ControlPlane
     async def story() -> None:
         async with client_of(cluster) as client:
             labelled = {**POD, "metadata": {"name": "guest", "labels": {"app": "g"}}}
+            # A node would say for itself whether the pod runs.
+            labelled["spec"] = {**POD["spec"], "schedulerName": "nobody"}
             pod = await client.create(PODS, labelled, namespace)
             uid = pod.metadata.uid or ""
             other = await refused(client.evict(namespace, "guest", uid="another"))

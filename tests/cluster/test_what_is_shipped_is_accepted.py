@@ -18,7 +18,7 @@ from tests.cluster.installing import apply_manifests
 # Kinds of operators that a test cluster has not.
 FOREIGN = {"openshift", "monitoring"}
 APPLY = (
-    *("apply", "--server-side", "--warnings-as-errors", "--dry-run=server"),
+    *("apply", "--server-side", "--force-conflicts", "--warnings-as-errors", "--dry-run=server"),
     *("--field-manager=test-installation", "-f", "-"),
 )
 
