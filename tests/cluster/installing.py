@@ -26,8 +26,8 @@ def install(cluster: ControlPlane, *groups: str) -> Installation:
 def apply_manifests(cluster: ControlPlane, objects: list[Manifest]) -> None:
     """Apply objects; a warning is an error, as it should be for what is shipped."""
     apply = ("apply", "--server-side", "--force-conflicts", "--warnings-as-errors")
-    apply += ("--field-manager=test-installation", "-f", "-")
-    cluster.kubectl(*apply, stdin=yaml_text(objects))
+    manager = ("--field-manager=test-installation", "-f", "-")
+    cluster.kubectl(*apply, *manager, stdin=yaml_text(objects))
 
 
 def _served(cluster: ControlPlane) -> bool:
