@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from overbook.agent.http_server import MOST_CONNECTIONS, MOST_SECONDS, HttpServer, split_address
+from overbook.agent.http_server import MOST_CONNECTIONS, MOST_SECONDS, HttpServer
 from overbook.agent.loop import Loop
 from overbook.agent.metrics import _labels
 from overbook.core.errors import InvalidInput
+from overbook.core.listen_address import split_address
 from tests.agent.fake_node import MI, FakeNode
 
 METRIC = re.compile(r"([a-z_]+)(?:\{((?:[a-z]+=\"(?:[^\"\\\n]|\\.)*\",?)+)\})? (-?[0-9.e+]+|NaN)")
@@ -206,18 +207,21 @@ def test_who_leaves_in_the_middle_is_forgotten(served: Served) -> None:
     assert not served.server._connections
 
 
+SETTING = ("listen address", "host:port, such as 127.0.0.1:9713")
+
+
 @pytest.mark.parametrize(
     "address", ["", "9713", "host:", "host:http", "host:70000", "host:-1", "h:²", "h:１"]
 )
 def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(InvalidInput, match="host:port"):
-        split_address(address)
+        split_address(address, *SETTING)
 
 
 def test_addresses_of_both_kinds_are_taken_apart() -> None:
-    assert split_address("127.0.0.1:9713") == ("127.0.0.1", 9713)
-    assert split_address("[::1]:80") == ("::1", 80)
-    assert split_address(":0") == ("", 0)
+    assert split_address("127.0.0.1:9713", *SETTING) == ("127.0.0.1", 9713)
+    assert split_address("[::1]:80", *SETTING) == ("::1", 80)
+    assert split_address(":0", *SETTING) == ("", 0)
 
 
 def test_every_value_can_be_read_by_prometheus_whatever_pods_are_called(node: FakeNode) -> None:

@@ -1,9 +1,13 @@
 """The documents as tests read them: links, headings, and the commands shown in consoles."""
 
+import argparse
 import re
 import shlex
 from pathlib import Path
 from typing import NamedTuple
+
+from overbook.cli.parser import parser_of
+from overbook.cli.registry import find
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -25,6 +29,19 @@ class Command(NamedTuple):
 
     page: str
     words: tuple[str, ...]
+
+
+def flags_of(command_name: str) -> set[str]:
+    """A command's long flags, but for ``--help``."""
+    command = find(command_name)
+    assert command is not None
+    parser = next(
+        action.choices[command_name]
+        for action in parser_of((command,))._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
+    return flags - {"--help"}
 
 
 def name(page: Path) -> str:

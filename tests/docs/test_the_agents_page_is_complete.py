@@ -1,32 +1,21 @@
-import argparse
 import re
 
 import msgspec
 
 from overbook.agent.metrics import Metrics, TickFacts
 from overbook.agent.settings import ENVIRONMENT, Settings
-from overbook.cli.parser import parser_of
-from overbook.cli.registry import find
 from overbook.core.candidate import Candidate
 from overbook.core.decision import Decision
 from overbook.core.model import NodeModel
 from overbook.core.sample import NodeSample, Sample
-from tests.docs.reading import ROOT
+from tests.docs.reading import ROOT, flags_of
 
 PAGE = (ROOT / "docs" / "agent.md").read_text(encoding="utf-8")
 NODE = NodeModel(1, 1, 1, 1, 1)
 
 
 def test_every_flag_is_in_the_table() -> None:
-    command = find("agent")
-    assert command is not None
-    parser = next(
-        action.choices["agent"]
-        for action in parser_of((command,))._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    flags = {flag for action in parser._actions for flag in action.option_strings if flag.startswith("--")}
-    assert {flag for flag in flags - {"--help"} if flag not in PAGE} == set()
+    assert {flag for flag in flags_of("agent") if flag not in PAGE} == set()
 
 
 def test_every_variable_is_in_the_table() -> None:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
+from overbook.core.listen_address import split_address
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class HttpServer:
     """
 
     def __init__(self, address: str, handlers: Mapping[str, Handler], epoll: select.epoll) -> None:
-        host, port = split_address(address)
+        host, port = split_address(address, "listen address", "host:port, such as 127.0.0.1:9713")
         self._handlers = handlers
         self._epoll = epoll
         self._connections: dict[int, _Connection] = {}
@@ -159,18 +160,6 @@ class HttpServer:
         if connection is not None:
             self._epoll.unregister(fd)
             connection.socket.close()
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """``host:port`` taken apart.
-
-    Raises:
-        InvalidInput: it has no port, or one out of range.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
-        raise InvalidInput("listen address", address, "host:port, such as 127.0.0.1:9713")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _text(status: int, message: str) -> Answer:

@@ -3,16 +3,16 @@
 from typing import Any, Final
 
 from overbook.lifecycle.installation import Installation
-from overbook.lifecycle.labels import CONTROLLER, Manifest, metadata, selector
+from overbook.lifecycle.labels import CONTROLLER, Manifest, metadata
 from overbook.lifecycle.pod_parts import (
     NON_ROOT,
     UNPRIVILEGED,
     apart,
+    deployment,
     disruption_budget,
     from_field,
     ingress,
     probe,
-    template,
     token_mount,
     token_volume,
 )
@@ -62,15 +62,4 @@ def _deployment(where: Installation) -> Manifest:
         ],
         "volumes": [token_volume()],
     }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata(CONTROLLER, "controller", where.namespace),
-        "spec": {
-            "replicas": 2,
-            # With two nodes there is no third place for a surge beside replicas that keep apart.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-            "selector": {"matchLabels": selector("controller")},
-            "template": template("controller", spec),
-        },
-    }
+    return deployment(CONTROLLER, "controller", where.namespace, spec)

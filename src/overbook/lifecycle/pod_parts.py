@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from overbook.lifecycle.labels import Component, Manifest, labels, selector
+from overbook.lifecycle.labels import Component, Manifest, labels, metadata, selector
 
 TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS: Final = 3600
@@ -19,6 +19,31 @@ NON_ROOT: Final = {
     "runAsGroup": 65532,
     "seccompProfile": {"type": "RuntimeDefault"},
 }
+
+
+def deployment(name: str, component: Component, namespace: str, spec: Manifest, **more: Any) -> Manifest:
+    """Two replicas of a pod.
+
+    Args:
+        name: of the Deployment.
+        component: of whose pods.
+        namespace: where.
+        spec: of the pod.
+        more: fields of the Deployment's own spec.
+    """
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(name, component, namespace),
+        "spec": {
+            "replicas": 2,
+            # With two nodes there is no third place for a surge beside replicas that keep apart.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+            **more,
+            "selector": {"matchLabels": selector(component)},
+            "template": template(component, spec),
+        },
+    }
 
 
 def from_field(name: str, path: str) -> Manifest:

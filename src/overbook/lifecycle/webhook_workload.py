@@ -14,10 +14,10 @@ from overbook.lifecycle.pod_parts import (
     NON_ROOT,
     UNPRIVILEGED,
     apart,
+    deployment,
     disruption_budget,
     ingress,
     probe,
-    template,
     token_mount,
     token_volume,
 )
@@ -67,19 +67,7 @@ def _deployment(where: Installation) -> Manifest:
         ],
         "volumes": [token_volume()],
     }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata(WEBHOOK, "webhook", where.namespace),
-        "spec": {
-            "replicas": 2,
-            # With two nodes there is no third place for a surge beside replicas that keep apart.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-            "minReadySeconds": 5,
-            "selector": {"matchLabels": selector("webhook")},
-            "template": template("webhook", spec),
-        },
-    }
+    return deployment(WEBHOOK, "webhook", where.namespace, spec, minReadySeconds=5)
 
 
 def _service(where: Installation) -> Manifest:

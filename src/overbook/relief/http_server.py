@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from overbook.core.errors import InvalidInput
+from overbook.core.listen_address import split_address
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class HttpServer:
 
     def __init__(self, address: str, handlers: Mapping[str, Callable[[], Answer]]) -> None:
         self._address = address
-        self._host, self._port = _split(address)
+        self._host, self._port = split_address(address, "--listen", "HOST:PORT, such as 127.0.0.1:9714")
         self._handlers = handlers
         self._connections: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
@@ -111,10 +112,3 @@ def _response(method: bytes, answer: Answer) -> bytes:
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (b"" if method == b"HEAD" else body)
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise InvalidInput("--listen", address, "HOST:PORT, such as 127.0.0.1:9714")
-    return host.removeprefix("[").removesuffix("]"), int(port)
