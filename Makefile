@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml scripts/ensure-python
 demo: setup  ## Boot a node, overcommit it to 150 %, and save it when a guest runs wild
 	@$(BIN)/overbook demo --install-packages $(DEMO_ARGS)
 
-test: setup  ## All tests, the ones on the real kernel included
-	@$(BIN)/overbook sandbox prepare --install-packages
+test: setup  ## All tests, on the real kernel and a real control plane
+	@$(BIN)/overbook sandbox prepare --install-packages --kubernetes
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
 lint: setup  ## ruff, mypy --strict, import-linter

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """\
 examples:
   overbook sandbox prepare --install-packages
+  overbook sandbox prepare --kubernetes
   overbook sandbox run -- free -m
   overbook sandbox run --memory 512Mi --swap 2Gi -- sh -c 'cat /proc/pressure/memory'
   overbook sandbox shell
@@ -40,6 +41,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     prepare = verbs.add_parser("prepare", help="fetch and build what a node boots from; quick when done")
+    prepare.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="build Kubernetes' own programs for test clusters too (about 10 minutes, once)",
+    )
     command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
     shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")
     for verb in (prepare, command, shell):
@@ -76,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         spec = None if args.verb == "prepare" else _spec(args)  # typing errors come before downloads
         image = prepare(install_packages=args.install_packages, say=_say)
         if spec is None:
+            _prepare_kubernetes(args)
             print(f"the sandbox is ready: {image.kernel_name}, {image.qemu}")
             return 0
         with _share(args.share) as share:
@@ -88,6 +95,14 @@ def run(args: argparse.Namespace) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _prepare_kubernetes(args: argparse.Namespace) -> None:
+    if args.kubernetes:
+        from overbook.sandbox import go_programs
+
+        programs = go_programs.prepare(say=_say)
+        print(f"test clusters are ready: {programs.folder}")
 
 
 def _spec(args: argparse.Namespace) -> "NodeSpec":
