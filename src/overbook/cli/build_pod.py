@@ -18,8 +18,7 @@ from overbook.core.pod import Container, Pod
 from overbook.core.qos import oom_score_adj
 from overbook.core.resources import Amounts, container_resources, pod_limits, pod_requests
 from overbook.core.swap import SwapDecision
-from overbook.core.vm import COMPUTE_CONTAINER
-from overbook.core.vm_memory import guest_bytes
+from overbook.core.vm_memory import told_guest_bytes
 from overbook.core.vm_overhead import overhead_bytes, reported_overhead_bytes
 from overbook.kube.inventory import Found
 
@@ -133,14 +132,8 @@ def guest_of(
         if overhead is None:
             overhead = overhead_bytes(found.vmi, running=node.running)
         return found.vmi.guest_bytes, overhead, "Manifest"
-    for container in found.pod.containers:
-        if container.name == COMPUTE_CONTAINER and overhead is not None:
-            resources = container_resources(container)
-            request = resources.requests.memory_bytes
-            # A request that equals its limit was set by hand, or belongs to dedicated CPUs.
-            if request is not None and request >= overhead and request != resources.limits.memory_bytes:
-                return guest_bytes(request, overhead, node.policy.percent), overhead, "Request"
-    return None, overhead, None
+    guest = told_guest_bytes(found.pod, node.policy.percent)
+    return guest, overhead, None if guest is None else "Request"
 
 
 def shown_amounts(amounts: Amounts) -> CpuAndMemory:

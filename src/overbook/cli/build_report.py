@@ -8,9 +8,9 @@ from overbook.cli.cpu_split import shares_of_node
 from overbook.cli.node_options import Node
 from overbook.cli.report import Explanation, KillOrder, NamespaceReport, NodeReport, PodReport, Totals, Warned
 from overbook.cli.shape import Shape, shape_of
-from overbook.cli.units import shown
 from overbook.core.allowance import allowances
 from overbook.core.overcommit import Levels, node_levels, promised_percent
+from overbook.core.readable import shown
 from overbook.core.reserve import allocatable
 from overbook.core.resources import Amounts
 from overbook.core.swap import SwapDecision, node_swap_bytes

@@ -9,11 +9,10 @@ from typing import Any
 BOLD, RED, YELLOW = "1", "31", "33"
 
 
-def add_output_option(parser: argparse.ArgumentParser) -> None:
-    """``--output``."""
-    parser.add_argument(
-        "-o", "--output", choices=["table", "json", "yaml"], default="table", help="default: table"
-    )
+def add_output_option(parser: argparse.ArgumentParser, *more: str) -> None:
+    """``--output``; ``more``: other forms than the usual ones."""
+    forms = ["table", *more, "json", "yaml"]
+    parser.add_argument("-o", "--output", choices=forms, default="table", help="default: table")
 
 
 def write_structured(value: Any, form: str) -> None:
@@ -45,9 +44,13 @@ def painted(text: str, code: str) -> str:
 
 
 def columns(
-    rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset(), indent: str = ""
+    rows: Sequence[tuple[str, ...]],
+    right: frozenset[int] = frozenset(),
+    indent: str = "",
+    *,
+    pad_last: bool = False,
 ) -> list[str]:
-    """Aligned lines; ``right`` names the columns that hold numbers."""
+    """Aligned lines; ``right`` names the columns that hold numbers, ``pad_last``: something follows."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -55,5 +58,6 @@ def columns(
             cell.rjust(width) if number in right else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append((indent + "  ".join(cells)).rstrip())
+        line = indent + "  ".join(cells)
+        lines.append(line if pad_last else line.rstrip())
     return lines

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from overbook.cli.node_options import Node
 from overbook.cli.report import Severity, Warned
-from overbook.cli.units import cores, shown
+from overbook.cli.units import cores
 from overbook.core.pod import Container, Pod
+from overbook.core.readable import shown
 from overbook.core.resources import aggregate, container_resources
 from overbook.core.swap import SwapDecision, proportional_bytes
 from overbook.core.vm_findings import overcommit_findings

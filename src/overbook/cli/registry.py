@@ -21,6 +21,7 @@ class Command(NamedTuple):
 COMMANDS: Final = (
     Command("explain", "say what pods, VMs and workloads get, and why", "overbook.cli.explain"),
     Command("swap-size", "swap for a percentage, a percentage for swap", "overbook.cli.swap_size"),
+    Command("status", "nodes, what is wrong with them, and what mends it", "overbook.cli.status"),
     Command("agent", "watch this node and keep it safe", "overbook.cli.agent"),
     Command("replay", "decide a recording again under another ruleset", "overbook.cli.replay"),
     Command("demo", "boot a node, overcommit it, and watch it being saved", "overbook.cli.demo"),

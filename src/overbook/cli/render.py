@@ -6,7 +6,8 @@ from typing import Final
 from overbook.cli.output import BOLD, columns, painted
 from overbook.cli.render_pod import level_words, pod_lines, warning_lines, wrapped
 from overbook.cli.report import Explanation, KillOrder, PodReport
-from overbook.cli.units import cores, counted, percent_of, shown, shown_or
+from overbook.cli.units import cores, percent_of, shown_or
+from overbook.core.readable import counted, shown
 
 MANY: Final = 20
 """Up to here every pod is shown in full."""

@@ -6,7 +6,8 @@ from typing import Final
 
 from overbook.cli.output import BOLD, RED, YELLOW, columns, painted
 from overbook.cli.report import ContainerReport, OvercommitLevel, PodReport, Warned
-from overbook.cli.units import cores, shown, shown_or
+from overbook.cli.units import cores, shown_or
+from overbook.core.readable import shown
 
 _WIDTH: Final = 100
 _UNDEFINED: Final = {"NoLimit": "unbounded (no limit)", "NoRequest": "undefined (no request)"}

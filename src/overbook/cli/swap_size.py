@@ -150,7 +150,7 @@ def _lines(answer: dict[str, Any], unit: str) -> Iterator[str]:
 
 def _guest_lines(guest: dict[str, Any], percent: int) -> Iterator[str]:
     from overbook.cli.output import columns
-    from overbook.cli.units import shown
+    from overbook.core.readable import shown
 
     seen, overhead = shown(guest["guestBytes"]), shown(guest["overheadBytes"])
     yield f"a VM whose guest sees {seen}, with {overhead} overhead, at {percent} %"

@@ -1,9 +1,9 @@
 """Sizes as people write and read them."""
 
 from overbook.core.errors import InvalidInput
-from overbook.core.quantity import MAX_INT64, binary, parse
+from overbook.core.quantity import MAX_INT64, parse
+from overbook.core.readable import shown
 
-_STEPS = (("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10))
 SIZE_EXPECTED = 'a size such as "16Gi" or "16G"'
 
 
@@ -31,17 +31,6 @@ def size_bytes(text: str, option: str) -> int:
     return quantity.value()
 
 
-def shown(number_bytes: int) -> str:
-    """A size for people: exact where it is short (``512Mi``), else with two decimals (``2.67Gi``)."""
-    exact = binary(number_bytes)
-    if len(exact) <= 6 or number_bytes < 1024:
-        return exact
-    for suffix, power in _STEPS:
-        if number_bytes >= 1 << power:
-            return f"{number_bytes / (1 << power):.2f}".rstrip("0").rstrip(".") + suffix
-    return exact
-
-
 def shown_or(number_bytes: int | None, otherwise: str = "-") -> str:
     """The size, or a word where there is none."""
     return otherwise if number_bytes is None else shown(number_bytes)
@@ -67,8 +56,3 @@ def shown_like(number_bytes: int, text: str) -> str:
         if number_bytes >= 10**power:
             return f"{number_bytes / 10**power:.2f}".rstrip("0").rstrip(".") + suffix
     return str(number_bytes)
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 pod``, ``2 pods``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,8 +1,8 @@
 """Sentences about a pod's class and fate."""
 
-from overbook.cli.units import shown
 from overbook.core.pod import Pod
 from overbook.core.qos import QosClass
+from overbook.core.readable import shown
 from overbook.core.resources import container_resources, pod_level_resources
 
 

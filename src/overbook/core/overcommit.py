@@ -48,6 +48,14 @@ class Level(msgspec.Struct, frozen=True, gc=False):
             self.without_limit + other.without_limit,
         )
 
+    def __sub__(self, other: "Level") -> "Level":
+        return Level(
+            self.requested - other.requested,
+            self.limited - other.limited,
+            self.without_request - other.without_request,
+            self.without_limit - other.without_limit,
+        )
+
     @property
     def undefined(self) -> Undefined | None:
         """Why there is no level: something has no limit and so no end, or nothing is requested."""
@@ -70,6 +78,9 @@ class Levels(msgspec.Struct, frozen=True, gc=False):
     def __add__(self, other: "Levels") -> "Levels":
         return Levels(self.cpu + other.cpu, self.memory + other.memory)
 
+    def __sub__(self, other: "Levels") -> "Levels":
+        return Levels(self.cpu - other.cpu, self.memory - other.memory)
+
 
 class NodeCause(msgspec.Struct, frozen=True, gc=False):
     """One reason why a node is overcommitted.
@@ -78,13 +89,11 @@ class NodeCause(msgspec.Struct, frozen=True, gc=False):
         word: for programs.
         resource: ``cpu`` or ``memory``.
         sentence: for people, with the numbers.
-        pods: ``namespace/name`` of those that make no request.
     """
 
     word: Cause
     resource: str
     sentence: str
-    pods: tuple[str, ...] = ()
 
 
 class NodeLevels(msgspec.Struct, frozen=True, gc=False):
@@ -162,9 +171,6 @@ def levels_of(pods: Iterable[Pod]) -> Levels:
 def node_levels(pods: Sequence[Pod], capacity: Amounts, allocatable: Amounts) -> NodeLevels:
     """How much a node is overcommitted, and whether it is by the document's definition.
 
-    It is where a pod on it makes no request, or where the limits of its pods exceed its capacity. Pods
-    without a limit are counted in the levels, but are no cause by themselves.
-
     Args:
         pods: the pods on the node that have not ended.
         capacity: of the node.
@@ -173,34 +179,45 @@ def node_levels(pods: Sequence[Pod], capacity: Amounts, allocatable: Amounts) ->
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
-    each = [(pod, pod_levels(pod)) for pod in pods]
-    total = Levels()
-    for _, levels in each:
-        total += levels
+    total = levels_of(pods)
+    return NodeLevels(
+        total,
+        causes_of(total, len(pods), capacity),
+        share_percent(total.cpu.requested, allocatable.cpu_milli),
+        share_percent(total.memory.requested, allocatable.memory_bytes),
+    )
+
+
+def causes_of(levels: Levels, pods: int, capacity: Amounts) -> tuple[NodeCause, ...]:
+    """Why a node is overcommitted by the document's definition.
+
+    It is where a pod on it makes no request, or where the limits of its pods exceed its capacity. Pods
+    without a limit are counted in the levels, but are no cause by themselves.
+
+    Args:
+        levels: of the node's pods together.
+        pods: how many they are.
+        capacity: of the node.
+    """
     causes: list[NodeCause] = []
     for resource, level, size, unit in (
-        (CPU, total.cpu, capacity.cpu_milli, "milli-CPU"),
-        (MEMORY, total.memory, capacity.memory_bytes, "bytes"),
+        (CPU, levels.cpu, capacity.cpu_milli, "milli-CPU"),
+        (MEMORY, levels.memory, capacity.memory_bytes, "bytes"),
     ):
-        idle = tuple(
-            pod.label
-            for pod, levels in each
-            if (levels.cpu if resource == CPU else levels.memory).without_request
-        )
-        if idle:
-            sentence = f"{len(idle)} of {len(each)} pods make no {resource} request"
-            causes.append(NodeCause("PodMakesNoRequest", resource, sentence, idle))
+        if level.without_request:
+            sentence = f"{level.without_request} of {pods} pods make no {resource} request"
+            causes.append(NodeCause("PodMakesNoRequest", resource, sentence))
         if level.limited > (size or 0):
             sentence = (
                 f"{resource} limits of {level.limited} {unit} exceed the capacity of {size or 0} {unit}"
             )
             causes.append(NodeCause("LimitsExceedCapacity", resource, sentence))
-    return NodeLevels(
-        total,
-        tuple(causes),
-        _share(total.cpu.requested, allocatable.cpu_milli),
-        _share(total.memory.requested, allocatable.memory_bytes),
-    )
+    return tuple(causes)
+
+
+def share_percent(part: int, whole: int | None) -> int | None:
+    """A part of a whole in percent, rounded down; ``None``: there is no whole."""
+    return part * 100 // whole if whole else None
 
 
 def promised_percent(guest_bytes: Iterable[int], ram_bytes: int) -> int:
@@ -221,7 +238,3 @@ def _level(requested: int | None, limited: int | None, *, bounded: bool) -> Leve
         without_request=int(not requested),
         without_limit=int(not (bounded and limited)),
     )
-
-
-def _share(requested: int, available: int | None) -> int | None:
-    return requested * 100 // available if available else None

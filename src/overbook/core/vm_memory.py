@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
+from overbook.core.pod import Pod
 from overbook.core.quantity import parse
-from overbook.core.resources import Amounts, Resources
-from overbook.core.vm import VirtualMachineInstance
-from overbook.core.vm_overhead import MAIN, Release, overhead_bytes
+from overbook.core.resources import Amounts, Resources, container_resources
+from overbook.core.vm import COMPUTE_CONTAINER, VirtualMachineInstance
+from overbook.core.vm_overhead import MAIN, Release, overhead_bytes, reported_overhead_bytes
 
 MIN_PERCENT: Final = 10
 MAX_PERCENT: Final = 10_000
@@ -129,6 +130,27 @@ def guest_bytes(request_bytes: int, overhead_bytes: int, percent: int) -> int:
     smallest = -(-base * percent // 100)
     largest = -(-(base + 1) * percent // 100) - 1
     return _roundest(smallest, max(smallest, largest))
+
+
+def told_guest_bytes(pod: Pod, percent: int) -> int | None:
+    """What the guest in a launcher pod sees, as far as the pod alone tells; ``None``: it does not.
+
+    It tells where KubeVirt wrote its overhead on the pod and computed the request from the guest's size.
+
+    Raises:
+        InvalidInput: a quantity or the overhead's annotation is not valid, or the percentage is out of range.
+    """
+    overhead = reported_overhead_bytes(pod)
+    if overhead is None:
+        return None
+    for container in pod.containers:
+        if container.name == COMPUTE_CONTAINER:
+            resources = container_resources(container)
+            request = resources.requests.memory_bytes
+            # A request that equals its limit was set by hand, or belongs to dedicated CPUs.
+            if request is not None and request >= overhead and request != resources.limits.memory_bytes:
+                return guest_bytes(request, overhead, percent)
+    return None
 
 
 def check_percent(percent: int) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from overbook.cli.node_options import percentage
-from overbook.cli.units import shown, size_bytes
+from overbook.cli.units import size_bytes
+from overbook.core.readable import shown
 from overbook.core.swap import percent_for_swap
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile

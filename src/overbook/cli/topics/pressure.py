@@ -1,7 +1,7 @@
 """Pressure: when a node with swap is in trouble, and what is done about it."""
 
 from overbook.cli.topics.here import Here
-from overbook.cli.units import shown
+from overbook.core.readable import shown
 from overbook.core.ruleset import DEFAULT_RULESET, SwapOccupancy
 
 TITLE = "Pressure: when a node with swap is in trouble, and what is done about it"

@@ -1,7 +1,8 @@
 """Reserves: what a node keeps for its system, and what qos-reserved keeps for the higher classes."""
 
 from overbook.cli.topics.here import Here
-from overbook.cli.units import cores, shown
+from overbook.cli.units import cores
+from overbook.core.readable import shown
 from overbook.core.reserve import allocatable, proposed_reserve, qos_reserve
 from overbook.core.resources import Amounts
 

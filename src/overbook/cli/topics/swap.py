@@ -1,7 +1,7 @@
 """Swap: why it is off by default, what breaks when it is on, and who gets how much."""
 
 from overbook.cli.topics.here import Here
-from overbook.cli.units import shown
+from overbook.core.readable import shown
 from overbook.core.swap import node_swap_bytes
 
 TITLE = "Swap: why it is off by default, what breaks when it is on"

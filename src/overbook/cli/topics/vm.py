@@ -1,7 +1,7 @@
 """Virtual machines: what the percentage does to a VM's pod, and where it must not apply."""
 
 from overbook.cli.topics.here import Here
-from overbook.cli.units import shown
+from overbook.core.readable import shown
 from overbook.core.swap import covered_bytes, node_swap_bytes
 from overbook.core.vm import Cpu, Domain, InstanceSpec, Memory, VirtualMachineInstance
 from overbook.core.vm_findings import FINDINGS

@@ -1,0 +1,23 @@
+"""Numbers as people read them, for sentences."""
+
+from typing import Final
+
+from overbook.core.quantity import binary
+
+_STEPS: Final = (("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10))
+
+
+def shown(number_bytes: int) -> str:
+    """A size: exact where it is short (``512Mi``), else with two decimals (``2.67Gi``)."""
+    exact = binary(number_bytes)
+    if len(exact) <= 6 or number_bytes < 1024:
+        return exact
+    for suffix, power in _STEPS:
+        if number_bytes >= 1 << power:
+            return f"{number_bytes / (1 << power):.2f}".rstrip("0").rstrip(".") + suffix
+    return exact
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 pod``, ``2 pods``, ``1,000 pods``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
