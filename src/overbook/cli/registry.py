@@ -23,6 +23,7 @@ COMMANDS: Final = (
     Command("swap-size", "swap for a percentage, a percentage for swap", "overbook.cli.swap_size"),
     Command("status", "nodes, what is wrong with them, and what mends it", "overbook.cli.status"),
     Command("agent", "watch this node and keep it safe", "overbook.cli.agent"),
+    Command("node", "this node's swap and what is wrong on it", "overbook.cli.node"),
     Command("replay", "decide a recording again under another ruleset", "overbook.cli.replay"),
     Command("demo", "boot a node, overcommit it, and watch it being saved", "overbook.cli.demo"),
     Command("sandbox", "prepare or use the emulated Linux node", "overbook.cli.sandbox"),

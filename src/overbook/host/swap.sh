@@ -14,7 +14,7 @@ umask 077
 export LC_ALL=C
 
 ROOT=${OVERBOOK_ROOT:-}
-CONF=$ROOT/etc/overbook/swap.conf
+CONF=${OVERBOOK_CONF:-$ROOT/etc/overbook/swap.conf}
 STATE_DIR=$ROOT/run/overbook
 PROC=${OVERBOOK_PROC:-/proc}
 PAGE=4096

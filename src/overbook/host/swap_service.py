@@ -1,5 +1,6 @@
 """The swap program on a host: its settings file, its units, and where everything lies."""
 
+import os
 from importlib.resources import files
 from typing import Annotated, Final, Literal
 
@@ -17,6 +18,8 @@ STATE: Final = "run/overbook/swap.state"
 
 ON_UNIT: Final = "overbook-swap.service"
 MAKE_UNIT: Final = "overbook-swap-provision.service"
+PATHS: Final = (PROGRAM, SETTINGS, f"{UNIT_FOLDER}/{ON_UNIT}", f"{UNIT_FOLDER}/{MAKE_UNIT}")
+"""All that is ever written on the host."""
 
 
 CLEANED_UP: Final = ("/var/tmp/", "/tmp/")  # noqa: S108 - to refuse them
@@ -95,6 +98,50 @@ def settings_file(settings: SwapSettings) -> str:
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
+def read_settings(root: str) -> SwapSettings | None:
+    """The settings in force on a host; ``None``: there are none.
+
+    Raises:
+        InvalidInput: the file says what no settings file of ours says.
+        OSError: it cannot be read.
+    """
+    try:
+        with open(os.path.join(root, SETTINGS), encoding="utf-8") as file:
+            written = dict(line.rstrip("\n").partition("=")[::2] for line in file if "=" in line)
+    except FileNotFoundError:
+        return None
+    fields = {
+        "kind": written.get("KIND", "file"),
+        "swapfile": written.get("SWAPFILE", ""),
+        "device": written.get("DEVICE", ""),
+        "percent": written.get("PERCENT", ""),
+        "size_bytes": written.get("SIZE_BYTES", ""),
+        "priority": written.get("PRIORITY", ""),
+        "discard": written.get("DISCARD", ""),
+        "encrypt": written.get("ENCRYPT") == "yes",
+        "disk_floor_percent": written.get("DISK_FLOOR_PERCENT", ""),
+        "disk_floor_bytes": written.get("DISK_FLOOR_BYTES", ""),
+        "kubelet_configs": tuple(filter(None, written.get("KUBELET_CONFIGS", "").split(":"))),
+    }
+    present = {name: value for name, value in fields.items() if value != ""}
+    try:
+        return msgspec.convert(_in_camel_case(present), SwapSettings, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(
+            f"/{SETTINGS}", str(error), "settings as `overbook node swap apply` writes them"
+        ) from error
+
+
+def _in_camel_case(fields: dict[str, object]) -> dict[str, object]:
+    names = dict(zip(SwapSettings.__struct_fields__, SwapSettings.__struct_encode_fields__, strict=True))
+    return {names[name]: value for name, value in fields.items()}
+
+
+def program_file() -> bytes:
+    """The swap program itself."""
+    return (files("overbook.host") / "swap.sh").read_bytes()
+
+
 def host_files(settings: SwapSettings) -> dict[str, tuple[bytes, int]]:
     """Everything that lies on the host: content and mode by path below its root.
 
@@ -103,7 +150,7 @@ def host_files(settings: SwapSettings) -> dict[str, tuple[bytes, int]]:
     """
     folder = files("overbook.host")
     return {
-        PROGRAM: ((folder / "swap.sh").read_bytes(), 0o755),
+        PROGRAM: (program_file(), 0o755),
         SETTINGS: (settings_file(settings).encode(), 0o644),
         f"{UNIT_FOLDER}/{ON_UNIT}": ((folder / ON_UNIT).read_bytes(), 0o644),
         f"{UNIT_FOLDER}/{MAKE_UNIT}": ((folder / MAKE_UNIT).read_bytes(), 0o644),
