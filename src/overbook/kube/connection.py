@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import time
@@ -107,8 +108,8 @@ async def open_connection(
 
 def describe(error: BaseException) -> str:
     """What happened, in words."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)  # asyncio's own words are of addresses
     return str(error) or type(error).__name__
 
 

@@ -45,7 +45,7 @@ class AgentProcess:
         argv += ["--percent", str(self._percent), "--record", self._recording, "--listen", "", "--grace", "3"]
         with open(self._log, "wb") as log:
             cgroup = make_cgroup("system.slice/overbook-agent.service")
-            self._process = start_in(cgroup, argv, OOM_SCORE_ADJ, stderr=log.fileno())
+            self._process = start_in(cgroup, argv, OOM_SCORE_ADJ, output=log.fileno())
         deadline = time.monotonic() + READY_SECONDS
         while not os.path.exists(self._recording) or not os.path.getsize(self._recording):
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -30,6 +30,7 @@ from overbook.kernel.vmstat import read_vmstat
 from overbook.kube.manifests import read_file
 from overbook.sandbox import load
 from overbook.sandbox.agent_process import AgentProcess
+from overbook.sandbox.guest_kernel import use_generations
 from overbook.sandbox.pod_runner import RunningPod, make_cgroup, start, with_status
 
 FOLDER: Final = os.path.join(os.path.dirname(__file__), "demo")
@@ -265,15 +266,6 @@ def _described(pod: Pod) -> dict[str, Any]:
     }
 
 
-def _use_generations() -> None:
-    """Turn on the kernel's multi-generational LRU: the emulator's TLB hides accesses from the classic one."""
-    try:
-        with open("/sys/kernel/mm/lru_gen/enabled", "w", encoding="ascii") as file:
-            file.write("y")
-    except OSError:
-        logging.getLogger(__name__).warning("this kernel has no multi-generational LRU")
-
-
 def main() -> int:
     """Tell the story once."""
     parser = argparse.ArgumentParser(prog="overbook.sandbox.guest")
@@ -285,7 +277,7 @@ def main() -> int:
         file.write(str(os.getpid()))
     lock_memory()
     lower_oom_score()
-    _use_generations()
+    use_generations()
     Story(Teller(time.monotonic()), overbook=args.overbook, percent=args.percent).run()
     return 0
 

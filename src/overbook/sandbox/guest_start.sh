@@ -13,6 +13,10 @@ for stream in 0,stdin 1,stdout 2,stderr; do
 done
 $bb ip link set lo up
 $bb hostname overbook-node
+if [ "$address" ]; then
+    $bb ip address add "$address/24" dev eth0 && $bb ip link set eth0 up && $bb ip route add default via "$gateway" ||
+        echo "overbook: cannot set the network up"
+fi
 
 if [ "$cgroup_version" = 2 ]; then
     $bb mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -47,10 +51,17 @@ for port in /sys/class/virtio-ports/*; do
     [ "$($bb cat "$port/name")" = overbook.output ] && device="/dev/${port##*/}"
 done
 $bb mkfifo /run/overbook/output
-$bb cat /run/overbook/output >"$device" &
-exec 3>/run/overbook/output
+exec 4<>"$device"
+$bb cat /run/overbook/output >&4 &
+input=/dev/null
+if [ "$takes_input" = yes ]; then
+    input=/run/overbook/input
+    $bb mkfifo "$input"
+    $bb cat <&4 >"$input" &
+fi
+exec 3>/run/overbook/output 4>&-
 echo "$marker started" >&3
-(exec >&3 2>&3 3>&- </dev/null; job)
+(exec >&3 2>&3 3>&- <"$input"; job)
 status=$?
 cd /
 $bb umount "$share" 2>/dev/null || $bb sync

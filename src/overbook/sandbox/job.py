@@ -9,7 +9,7 @@ import msgspec
 
 from overbook.sandbox import cpio
 from overbook.sandbox.errors import SandboxError
-from overbook.sandbox.spec import NodeSpec
+from overbook.sandbox.spec import HOST_ADDRESS, NODE_ADDRESS, NodeSpec
 
 IN_NODE_VARIABLE = "OVERBOOK_IN_NODE"
 
@@ -30,6 +30,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         share: Folder of the host, at the same path in the node, that the command may write to.
         environment: Variables beside PATH, HOME and the ones that make Python print at once.
         directory: Where the command starts.
+        takes_input: Whether its standard input is what `Node.send` gives it; otherwise it is empty.
         interactive: Whether a person uses the console instead of the output being collected.
     """
 
@@ -37,6 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     share: str
     environment: Mapping[str, str]
     directory: str
+    takes_input: bool = False
     interactive: bool = False
 
 
@@ -66,8 +68,11 @@ def _script(job: Job, spec: NodeSpec, marker: str) -> str:
         "marker": marker,
         "cgroup_version": str(spec.cgroup_version),
         "swap": "on" if spec.swap_on and spec.swap_bytes else "off",
+        "address": NODE_ADDRESS if spec.network else "",
+        "gateway": HOST_ADDRESS,
         "share": os.path.abspath(job.share),
         "directory": os.path.abspath(job.directory),
+        "takes_input": "yes" if job.takes_input else "no",
         "interactive": "yes" if job.interactive else "no",
     }
     variables = _DEFAULT_ENVIRONMENT | dict(job.environment)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from overbook.sandbox.cache import folder_in_the_making, locked
+from overbook.sandbox.debian import fetch, require_apt
 from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.kernel_modules import WANTED, ModuleTree
 from overbook.sandbox.packages import Host
@@ -121,27 +122,17 @@ def _own_kernel(path: str, modules: str | None) -> KernelImage:
 
 
 def _download(host: Host, folder: str) -> str:
-    for command in ("apt-get", "apt-cache", "dpkg-deb"):
-        if not host.which(command):
-            raise SandboxUnavailableError(f"there is no {command} to get a kernel with; {_OTHER_KERNEL}")
+    require_apt(host, _OTHER_KERNEL)
     package = _resolve(host)
     final = os.path.join(folder, f"{package}.{_key()}")
     host.say(f"downloading Debian's kernel {package} (about 70 MB; it is unpacked, not installed)")
     with folder_in_the_making(final) as making:
-        options = ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
-        done = host.run(("apt-get", "download", "-qq", *options, package), making)
-        packages = glob.glob(os.path.join(glob.escape(making), "*.deb"))
-        if done.returncode or not packages:
-            output = done.stdout.strip()
-            raise SandboxUnavailableError(f"cannot download {package}:\n{output}\n{_OTHER_KERNEL}")
-        host.say("unpacking it")
-        unpacked = os.path.join(making, "unpacked")
-        done = host.run(("dpkg-deb", "-x", packages[0], unpacked), None)
-        if done.returncode:
-            raise SandboxUnavailableError(f"cannot unpack {packages[0]}:\n{done.stdout.strip()}")
+        try:
+            unpacked = fetch(host, package, making)
+        except SandboxUnavailableError as error:
+            raise SandboxUnavailableError(f"{error}\n{_OTHER_KERNEL}") from error
         _keep(unpacked, making)
         shutil.rmtree(unpacked)
-        os.unlink(packages[0])
     return final
 
 

@@ -13,8 +13,8 @@ from graphlib import CycleError, TopologicalSorter
 
 from overbook.sandbox.errors import SandboxError
 
-WANTED = ("virtio_pci", "virtio_blk", "virtio_console", "9pnet_virtio", "9p", "overlay")
-"""What the node's init uses; their dependencies are found."""
+WANTED = ("virtio_pci", "virtio_blk", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio_net", "veth")
+"""What the node's init uses, and its pods' network; their dependencies are found."""
 
 _DEPENDS = re.compile(rb"\0depends=([\w,-]*)\0")
 _DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {

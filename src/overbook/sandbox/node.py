@@ -57,6 +57,7 @@ class Node:
         self._output = OutputReader(self._marker)
         self._console = LineSplitter()
         self._console_tail: deque[str] = deque(maxlen=_CONSOLE_TAIL_LINES)
+        self._running: Emulator | None = None
         self._stop_requested = threading.Event()
         self._stop_reader, self._stop_writer = os.pipe()
 
@@ -84,6 +85,7 @@ class Node:
             emulator(self._image, self._spec, self._job, self._marker) as running,
             self._channels(running) as channels,
         ):
+            self._running = running
             while self._output.exit_status is None:
                 for line in self._next_lines(channels, deadline):
                     on_line(line)
@@ -100,6 +102,19 @@ class Node:
             boot_seconds=started - begun,
             run_seconds=ended - started,
         )
+
+    def send(self, line: str) -> None:
+        """Give a job that takes input a line of it, from any one thread while the node runs.
+
+        Raises:
+            NodeError: There is no node to give it to.
+        """
+        try:
+            if self._running is None:
+                raise BrokenPipeError
+            self._running.output.sendall(line.encode() + b"\n")
+        except OSError as error:
+            raise NodeError("the node does not run, so it takes no input") from error
 
     def stop(self) -> None:
         """End the node at once; `run` then raises in the thread that called it."""

@@ -8,7 +8,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -85,15 +85,29 @@ def start(pod: Pod, argv: Sequence[str], node_memory_bytes: int) -> RunningPod:
 
 
 def start_in(
-    cgroup_path: str, argv: Sequence[str], score: int, stderr: int | None = None
+    cgroup_path: str,
+    argv: Sequence[str],
+    score: int,
+    *,
+    output: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a process that is in its cgroup from its first instruction on."""
+    """Start a process that is in its cgroup from its first instruction on.
+
+    Args:
+        cgroup_path: Absolute.
+        argv: The program and its arguments.
+        score: Its `oom_score_adj`.
+        output: Descriptor for what it prints; our standard error unless given.
+        environment: Variables beside our own.
+    """
     enter = 'echo $$ > "$1/cgroup.procs" && echo "$2" > /proc/self/oom_score_adj && shift 2 && exec "$@"'
     return subprocess.Popen(  # noqa: S603 - our own argv
         ["/bin/sh", "-c", enter, "sh", cgroup_path, str(score), *argv],
         stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
-        stderr=sys.stderr if stderr is None else stderr,
+        stdout=sys.stderr if output is None else output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **(environment or {})},
     )
 
 

@@ -16,6 +16,10 @@ _PAGE_STRUCT_SHARE = 64  # 64 bytes of bookkeeping for each page of 4096
 _CPU = "max,la57=off,erms=off,fsrm=off"
 
 OUTPUT_PORT = "overbook.output"
+HOST_ADDRESS = "10.0.2.2"
+"""The host's loopback as a node with a network sees it."""
+NODE_ADDRESS = "10.0.2.15"
+"""The node's own address there, in the emulator's network of 24 bits."""
 HOST_TAG = "host"
 SHARE_TAG = "share"
 
@@ -32,6 +36,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
         cpus: Number of CPUs. Each is a thread of the host, and 10 to 20 times slower than one.
         psi: Whether the kernel reports pressure stall information.
         cgroup_version: 2, or 1 for a node such as old distributions have.
+        network: Whether it has a network card. It reaches the host's loopback as `HOST_ADDRESS`; nothing
+            reaches the node.
         kernel_arguments: More words for the kernel's command line.
         boot_timeout_seconds: How long the boot may take.
         timeout_seconds: How long the command may run after that.
@@ -45,6 +51,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     cpus: int = 1
     psi: bool = True
     cgroup_version: Literal[1, 2] = 2
+    network: bool = False
     kernel_arguments: tuple[str, ...] = ()
     boot_timeout_seconds: float = 120.0
     timeout_seconds: float = 600.0
@@ -106,6 +113,8 @@ def qemu_argv(
         if spec.swap_bytes_per_second:
             drive += f",throttling.bps-total={spec.swap_bytes_per_second}"
         argv += ["-drive", drive]
+    if spec.network:
+        argv += ["-netdev", "user,id=network,ipv6=off", "-device", "virtio-net-pci,netdev=network,romfile="]
     if output_fd is None:
         return [*argv, "-serial", "mon:stdio"]
     argv += ["-serial", "stdio", "-device", "virtio-serial"]

@@ -1,0 +1,93 @@
+"""The image that all pods of the Kubernetes node run: the load program, which also serves as their sandbox.
+
+It comes as an archive in Docker's format, made here, so that no registry is needed.
+"""
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Final
+
+import msgspec
+
+from overbook.sandbox.cache import folder_in_the_making, locked
+from overbook.sandbox.errors import SandboxUnavailableError
+from overbook.sandbox.packages import Host
+
+IMAGE: Final = "localhost/load:1"
+"""Its name for pods, with `imagePullPolicy: Never`."""
+
+_SOURCE: Final = "main.go"
+_ARCHIVE: Final = "load.tar"
+_PROGRAM: Final = "load"
+
+
+def load_image(host: Host, cache: str) -> str:
+    """Path of the archive; the cache keeps it for each version of the program's source.
+
+    Args:
+        host: Runs Go.
+        cache: The cache folder.
+
+    Raises:
+        SandboxUnavailableError: There is no Go here, or it does not build the program.
+    """
+    source = (files("overbook.sandbox") / "go" / "load" / _SOURCE).read_bytes()
+    final = os.path.join(cache, "load-image", hashlib.sha256(source).hexdigest()[:16])
+    archive = os.path.join(final, _ARCHIVE)
+    with locked(cache, "load-image"):
+        if not os.path.exists(archive):
+            with folder_in_the_making(final) as making:
+                program = _build(host, source, making)
+                with open(os.path.join(making, _ARCHIVE), "wb") as file:
+                    file.write(docker_archive(IMAGE, program))
+    return archive
+
+
+def docker_archive(name: str, program: bytes) -> bytes:
+    """An image with one static program in it, as `docker save` would write it.
+
+    Args:
+        name: With its tag.
+        program: The container's first program, with no arguments unless a pod gives some.
+    """
+    layer = _tar({_PROGRAM: program}, mode=0o755)
+    config = msgspec.json.encode(
+        {
+            "architecture": "amd64",
+            "os": "linux",
+            "config": {"Entrypoint": [f"/{_PROGRAM}"]},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        }
+    )
+    manifest = msgspec.json.encode([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}])
+    return _tar({"layer.tar": layer, "config.json": config, "manifest.json": manifest}, mode=0o644)
+
+
+def _tar(contents: Mapping[str, bytes], *, mode: int) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(content), mode
+            archive.addfile(entry, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def _build(host: Host, source: bytes, folder: str) -> bytes:
+    go = host.which("go")
+    if go is None:
+        raise SandboxUnavailableError("there is no `go` to build the load program with; https://go.dev/dl has it")
+    with open(os.path.join(folder, _SOURCE), "wb") as file:
+        file.write(source)
+    # It needs nothing but Go's own library, hence no module.
+    variables = ("env", "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
+    build = (go, "build", "-trimpath", "-ldflags=-s -w", "-o", _PROGRAM, _SOURCE)
+    done = host.run((*variables, *build), folder)
+    if done.returncode:
+        raise SandboxUnavailableError(f"cannot build the load program:\n{done.stdout.strip()}")
+    with open(os.path.join(folder, _PROGRAM), "rb") as file:
+        return file.read()
