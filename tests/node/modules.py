@@ -1,29 +1,23 @@
-"""Loads modules of the node's kernel that its init leaves out, from the cache that the kernel came from."""
+"""Loads the modules of the node's kernel that its init leaves out."""
 
-import glob
 import os
 import pathlib
 import subprocess
 
 from overbook.sandbox.cache import cache_folder
-from overbook.sandbox.kernel_modules import ModuleTree
+from overbook.sandbox.kernel_image import later_modules
 
 
-def load_modules(folder: pathlib.Path, *names: str) -> None:
-    """Load them and what they need; one that is there already is left as it is.
+def load_modules(folder: pathlib.Path) -> None:
+    """Load them all, in the order in which they need each other.
 
     Args:
-        folder: where the decompressed modules may lie for a moment.
-        names: of modules.
+        folder: where a module may lie for a moment.
     """
-    release = os.uname().release
-    found = glob.glob(os.path.join(cache_folder(os.environ), "kernel", "*", "**", release), recursive=True)
-    folders = [path for path in (*found, f"/lib/modules/{release}") if os.path.isdir(f"{path}/kernel")]
     loaded = {line.split()[0] for line in pathlib.Path("/proc/modules").read_text().splitlines()}
-    for name, content in ModuleTree(folders[0]).collect(names).items():
-        if name in loaded:
-            continue
-        path = folder / f"{name}.ko"
-        path.write_bytes(content)
-        subprocess.run(["busybox", "insmod", str(path)], check=True)
-        path.unlink()
+    for name, content in later_modules(cache_folder(os.environ), os.environ, os.uname().release).items():
+        if name not in loaded:
+            path = folder / f"{name}.ko"
+            path.write_bytes(content)
+            subprocess.run(["busybox", "insmod", str(path)], check=True)
+            path.unlink()
