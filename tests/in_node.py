@@ -19,6 +19,7 @@ import pytest
 
 from overbook.core import quantity
 from overbook.core.errors import InvalidInput
+from overbook.sandbox.cache import cache_folder
 from overbook.sandbox.errors import NodeStoppedError, SandboxError, SandboxUnavailableError
 from overbook.sandbox.image import prepare
 from overbook.sandbox.job import Job
@@ -229,7 +230,7 @@ class NodeTests:
             job = Job(
                 argv=self._argv(batch),
                 share=share,
-                environment=messenger.ENVIRONMENT,
+                environment={**messenger.ENVIRONMENT, "OVERBOOK_CACHE": cache_folder(os.environ)},
                 directory=str(self._config.rootpath),
             )
             self._node = Node(image, spec, job)

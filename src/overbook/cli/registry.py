@@ -25,6 +25,7 @@ COMMANDS: Final = (
     Command("agent", "watch this node and keep it safe", "overbook.cli.agent"),
     Command("controller", "relieve nodes that ask for it, one guest at a time", "overbook.cli.controller"),
     Command("webhook", "override requests when pods are created", "overbook.cli.webhook"),
+    Command("node", "this node's swap and what is wrong on it", "overbook.cli.node"),
     Command("replay", "decide a recording again under another ruleset", "overbook.cli.replay"),
     Command("manifests", "print the objects of an installation", "overbook.cli.manifests"),
     Command("demo", "boot a node, overcommit it, and watch it being saved", "overbook.cli.demo"),

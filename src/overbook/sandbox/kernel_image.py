@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +19,7 @@ import msgspec
 from overbook.sandbox.cache import folder_in_the_making, locked
 from overbook.sandbox.debian import fetch, require_apt
 from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.kernel_modules import WANTED, ModuleTree
+from overbook.sandbox.kernel_modules import LATER, WANTED, ModuleTree
 from overbook.sandbox.packages import Host
 
 META_PACKAGE = "linux-image-amd64"
@@ -30,7 +30,7 @@ _OTHER_KERNEL = (
     f"{KERNEL_VARIABLE}=/path/to/vmlinuz with {MODULES_VARIABLE}=/path/to/lib/modules/VERSION "
     "uses a kernel of your own"
 )
-_FORMAT = 1  # raise it when what is kept of a package changes
+_FORMAT = 2  # raise it when what is kept of a package changes
 _XZ_MAGIC = b"\xfd7zXZ\0"
 
 
@@ -39,10 +39,12 @@ class _Manifest(msgspec.Struct, frozen=True):
 
     Attributes:
         modules: Names in loading order.
+        later: More of them, which the node's init leaves out.
         sizes: Bytes of each file.
     """
 
     modules: tuple[str, ...]
+    later: tuple[str, ...]
     sizes: dict[str, int]
 
 
@@ -80,6 +82,23 @@ def kernel_image(host: Host, cache: str, environment: Mapping[str, str]) -> Kern
         if kept is None:
             kept = _download(host, folder)
     return _load(kept)
+
+
+def later_modules(cache: str, environment: Mapping[str, str], release: str) -> dict[str, bytes]:
+    """The modules that the node's init leaves out, of the kernel that runs: for whoever runs in the node.
+
+    Args:
+        cache: The cache folder.
+        environment: May name another kernel.
+        release: The running kernel's, as `uname -r` gives it.
+
+    Raises:
+        SandboxError: The kernel lacks a module.
+    """
+    if environment.get(KERNEL_VARIABLE):
+        return ModuleTree(environment.get(MODULES_VARIABLE) or f"/lib/modules/{release}").collect(LATER)
+    kept = _newest_complete(os.path.join(cache, "kernel"))
+    return _contents(kept, _manifest(kept).later) if kept else {}
 
 
 def versioned_package(apt_cache_depends: str) -> str | None:
@@ -163,12 +182,13 @@ def _keep(unpacked: str, final: str) -> None:
     with open(images[0], "rb") as file:
         compressed = file.read()
     contents = {"kernel": uncompressed_kernel(compressed) or compressed}
-    modules = ModuleTree(trees[0]).collect(WANTED)
-    contents |= {f"{name}.ko": data for name, data in modules.items()}
+    tree = ModuleTree(trees[0])
+    modules, more = tree.collect(WANTED), tree.collect(LATER)
+    contents |= {f"{name}.ko": data for name, data in (*modules.items(), *more.items())}
     for file_name, data in contents.items():
         with open(os.path.join(final, file_name), "wb") as file:
             file.write(data)
-    manifest = _Manifest(tuple(modules), {name: len(data) for name, data in contents.items()})
+    manifest = _Manifest(tuple(modules), tuple(more), {name: len(data) for name, data in contents.items()})
     with open(os.path.join(final, "manifest.json"), "wb") as file:
         file.write(msgspec.json.encode(manifest))
 
@@ -188,12 +208,17 @@ def _complete(folder: str) -> bool:
 
 
 def _load(folder: str) -> KernelImage:
-    contents = {}
-    for name in _manifest(folder).modules:
-        with open(os.path.join(folder, f"{name}.ko"), "rb") as file:
-            contents[name] = file.read()
+    contents = _contents(folder, _manifest(folder).modules)
     package = os.path.basename(folder).rpartition(".")[0]
     return KernelImage(package, os.path.join(folder, "kernel"), contents)
+
+
+def _contents(folder: str, names: Iterable[str]) -> dict[str, bytes]:
+    contents = {}
+    for name in names:
+        with open(os.path.join(folder, f"{name}.ko"), "rb") as file:
+            contents[name] = file.read()
+    return contents
 
 
 def _manifest(folder: str) -> _Manifest:
@@ -202,4 +227,4 @@ def _manifest(folder: str) -> _Manifest:
 
 
 def _key() -> str:
-    return hashlib.sha256(f"{_FORMAT} {' '.join(WANTED)}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{_FORMAT} {' '.join(WANTED + LATER)}".encode()).hexdigest()[:8]

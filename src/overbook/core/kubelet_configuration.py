@@ -1,0 +1,114 @@
+"""The part of a ``KubeletConfiguration`` that decides about swap and memory, as the kubelet puts it together.
+
+The configuration file comes first, then the drop-in files in the order of their names, each merged into what
+is there; command-line flags win over all of them. Source: ``cmd/kubelet/app/server.go`` at v1.36 (merging is
+RFC 7396's), KEP-3983 (drop-ins), KEP-2400 (swap).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from overbook.core.errors import InvalidInput
+from overbook.core.pod import KubeStruct, convert
+from overbook.core.reserve import threshold_bytes
+
+KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
+"""What the kubelet does about swap. ``Refused``: it does not start while any is on."""
+
+DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": "100Mi"}
+"""As far as memory goes."""
+
+_FLAGS: Final[Mapping[str, str]] = {
+    "fail-swap-on": "failSwapOn",
+    "protect-kernel-defaults": "protectKernelDefaults",
+    "cpu-cfs-quota": "cpuCFSQuota",
+}
+"""Old flags that still win over the file, and the field that each sets; ``cgroup-driver`` is a text."""
+
+
+class MemorySwap(KubeStruct, frozen=True):
+    """``memorySwap``."""
+
+    swap_behavior: str = ""
+
+
+class KubeletConfiguration(KubeStruct, frozen=True):
+    """Fields as in ``kubelet.config.k8s.io/v1beta1``; what is absent has the kubelet's default."""
+
+    fail_swap_on: bool = True
+    memory_swap: MemorySwap = MemorySwap()
+    protect_kernel_defaults: bool = False
+    cgroup_driver: str = "cgroupfs"
+    eviction_hard: dict[str, str] | None = None
+    merge_default_eviction_settings: bool = False
+    system_reserved: dict[str, str] | None = None
+    kube_reserved: dict[str, str] | None = None
+    cpu_cfs_quota: bool = True
+    qos_reserved: dict[str, str] | None = None
+
+    @property
+    def swap(self) -> KubeletSwap:
+        """What it does about swap."""
+        if self.memory_swap.swap_behavior == "LimitedSwap":
+            return "LimitedSwap"
+        return "Refused" if self.fail_swap_on else "NoSwap"
+
+    def eviction_bytes(self, memory_bytes: int) -> int:
+        """The threshold of ``memory.available`` below which pods are evicted at once; 0 where there is none.
+
+        Raises:
+            InvalidInput: it is neither a quantity nor a percentage.
+        """
+        written = self.eviction_hard
+        if written is None or (self.merge_default_eviction_settings and "memory.available" not in written):
+            written = {**DEFAULT_EVICTION_HARD, **(written or {})}
+        threshold = written.get("memory.available", "0%")
+        # 0 % and 100 % are the kubelet's ways to switch a threshold off.
+        return 0 if threshold in {"0%", "100%"} else threshold_bytes(threshold, memory_bytes)
+
+
+def kubelet_configuration(
+    documents: Sequence[Mapping[str, Any]], flags: Mapping[str, str] | None = None
+) -> KubeletConfiguration:
+    """The configuration in force.
+
+    Args:
+        documents: the file's fields, then the drop-ins' in the order of their names.
+        flags: of the kubelet's command line, without dashes; a flag without a value is ``true``.
+
+    Raises:
+        InvalidInput: a field has the wrong type.
+    """
+    merged: dict[str, Any] = {}
+    for document in documents:
+        merged = _merged(merged, document)
+    given = flags or {}
+    merged.update((field, _flag_value(flag, given[flag])) for flag, field in _FLAGS.items() if flag in given)
+    if "cgroup-driver" in given:
+        merged["cgroupDriver"] = given["cgroup-driver"]
+    # The API's own word has an initialism that no rule of case makes.
+    if "cpuCFSQuota" in merged:
+        merged["cpuCfsQuota"] = merged.pop("cpuCFSQuota")
+    return convert(merged, KubeletConfiguration, "KubeletConfiguration")
+
+
+def _merged(onto: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396: objects are merged, ``null`` removes, everything else replaces."""
+    result = dict(onto)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            below = result.get(key)
+            result[key] = _merged(below if isinstance(below, Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _flag_value(flag: str, text: str) -> bool:
+    words = {"true": True, "1": True, "t": True, "": True, "false": False, "0": False, "f": False}
+    value = words.get(text.lower())
+    if value is None:
+        raise InvalidInput(f"kubelet flag --{flag}", text, "true or false")
+    return value

@@ -1,0 +1,92 @@
+"""Puts files on a host and takes them away again, and runs host programs where the host's own paths hold.
+
+A file appears whole or not at all, and is on the disk before its name is. Everything is safe to repeat, and to
+be killed in the middle of.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+
+HostFile = tuple[bytes, int]
+"""Content and mode."""
+
+
+def install(files: Mapping[str, HostFile], root: str = "/") -> list[str]:
+    """Write the files that are not as they should be.
+
+    Args:
+        files: content and mode by path below the root.
+        root: the host's file system.
+
+    Returns:
+        The paths that were written, in order.
+
+    Raises:
+        OSError: one cannot be written; those before it are.
+    """
+    return [path for path, (data, mode) in files.items() if write_whole(os.path.join(root, path), data, mode)]
+
+
+def write_whole(path: str, data: bytes, mode: int) -> bool:
+    """Write one file by a rename; whether it was not like that already.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_mode & 0o7777 == mode and file.read() == data:
+            return False
+    folder = os.path.dirname(path)
+    os.makedirs(folder, exist_ok=True)
+    handle, making = tempfile.mkstemp(prefix=".overbook-", dir=folder)
+    try:
+        with open(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.rename(making, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(making)
+    return True
+
+
+def remove(paths: Iterable[str], root: str = "/") -> list[str]:
+    """Delete files, and the folders of ours that are empty then; returns what was there.
+
+    Raises:
+        OSError: one cannot be deleted.
+    """
+    removed = []
+    for path in paths:
+        full = os.path.join(root, path)
+        with suppress(FileNotFoundError):
+            os.unlink(full)
+            removed.append(path)
+        if os.path.basename(os.path.dirname(full)) == "overbook":
+            with suppress(OSError):
+                os.rmdir(os.path.dirname(full))
+    return removed
+
+
+def run_on_host(
+    argv: Sequence[str], root: str = "/", environment: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Run a program of the host: in its first process's mount namespace where its file system is elsewhere.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    inside = () if os.path.realpath(root) == "/" else ("nsenter", "--target", "1", "--mount", "--")
+    return subprocess.run(  # noqa: S603 - argv lists made in this package, never a shell line
+        [*inside, *argv],
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(environment or {})},
+    )

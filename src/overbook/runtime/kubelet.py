@@ -1,0 +1,109 @@
+"""The kubelet that runs on this node: its command line, its configuration files, and its own cgroup."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from overbook.core.kubelet_configuration import KubeletConfiguration, kubelet_configuration
+
+Parse = Callable[[bytes, str], Mapping[str, Any]]
+"""Turns a file's content into its fields; the second argument names the file. Raises InvalidInput."""
+
+MOST_BYTES: Final = 1 << 20
+NAMES: Final = ("kubelet", "hyperkube", "k3s", "k3s-server", "microshift")
+
+
+class Kubelet(msgspec.Struct, frozen=True):
+    """A kubelet and what it was told.
+
+    Attributes:
+        pid: its process.
+        configuration: what is in force.
+        files: the files that it is from, in order.
+        flags: of its command line, without dashes.
+        limits_swap: whether it finds ``memory.swap.max`` in its own cgroup; where it does not, it writes no
+            limit at all, silently. ``None``: that cannot be told.
+    """
+
+    pid: int
+    configuration: KubeletConfiguration
+    files: tuple[str, ...]
+    flags: dict[str, str]
+    limits_swap: bool | None
+
+
+def find_kubelet(parse: Parse, root: str = "/") -> Kubelet | None:
+    """The running kubelet; ``None``: there is none.
+
+    Args:
+        parse: reads YAML and JSON.
+        root: the host's file system.
+
+    Raises:
+        InvalidInput: its configuration is malformed.
+        OSError: its configuration cannot be read.
+    """
+    proc = os.path.join(root, "proc")
+    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+        try:
+            words = _read(os.path.join(proc, str(pid), "cmdline")).split(b"\0")
+        except OSError:
+            continue  # it ended while we looked
+        if os.path.basename(words[0].decode("utf-8", "replace")) in NAMES:
+            arguments = [word.decode("utf-8", "replace") for word in words[1:]]
+            return _described(pid, parse_flags(arguments), parse, root)
+    return None
+
+
+def parse_flags(arguments: list[str]) -> dict[str, str]:
+    """``--name=value``, ``--name value`` and ``--name`` of a command line; the last one counts."""
+    flags: dict[str, str] = {}
+    for number, word in enumerate(arguments):
+        if not word.startswith("-") or not word.strip("-"):
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        following = arguments[number + 1] if number + 1 < len(arguments) else "-"
+        flags[name] = value if equals else "true" if following.startswith("-") else following
+    return flags
+
+
+def _described(pid: int, flags: dict[str, str], parse: Parse, root: str) -> Kubelet:
+    files = tuple(_configuration_files(flags, root))
+    documents = [parse(_read(path), path) for path in files]
+    return Kubelet(
+        pid=pid,
+        configuration=kubelet_configuration(documents, flags),
+        files=files,
+        flags=flags,
+        limits_swap=_limits_swap(pid, root),
+    )
+
+
+def _configuration_files(flags: Mapping[str, str], root: str) -> Iterator[str]:
+    if path := flags.get("config"):
+        yield os.path.join(root, path.lstrip("/"))
+    if folder := flags.get("config-dir"):
+        inside = os.path.join(root, folder.lstrip("/"))
+        for parent, folders, names in os.walk(inside):
+            folders.sort()
+            yield from (os.path.join(parent, name) for name in sorted(names) if name.endswith(".conf"))
+
+
+def _limits_swap(pid: int, root: str) -> bool | None:
+    try:
+        lines = _read(os.path.join(root, "proc", str(pid), "cgroup")).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        hierarchy, _, path = line.split(":", 2) if line.count(":") >= 2 else ("", "", "")
+        if hierarchy == "0":
+            own = os.path.join(root, "sys/fs/cgroup", path.lstrip("/"), "memory.swap.max")
+            return os.path.exists(own)
+    return None
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(MOST_BYTES)

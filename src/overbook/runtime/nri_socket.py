@@ -1,0 +1,128 @@
+"""The plugin's connection to the runtime, in its owner's event loop: it never waits, and it comes back."""
+
+import logging
+import select
+import socket
+from typing import Final
+
+from overbook.runtime.nri import Allowance, NriPlugin
+from overbook.runtime.protobuf import WireError
+
+log = logging.getLogger(__name__)
+
+NRI_SOCKET: Final = "/var/run/nri/nri.sock"
+RETRY_SECONDS: Final = 5.0
+SOON_SECONDS: Final = 1.0
+"""After a connection that worked: a runtime that restarts is back soon."""
+MOST_UNSENT_BYTES: Final = 8 << 20
+_READ_BYTES: Final = 1 << 16
+
+
+class NriSocket:
+    """Keeps a plugin connected for as long as there is a runtime to connect to.
+
+    Args:
+        path: the runtime's socket.
+        allowance: what containers may swap.
+        epoll: the loop that reports readiness; :meth:`handle` is called for a descriptor that :meth:`owns`.
+    """
+
+    def __init__(self, path: str, allowance: Allowance, epoll: select.epoll) -> None:
+        self._path = path
+        self._allowance = allowance
+        self._epoll = epoll
+        self._socket: socket.socket | None = None
+        self._unsent = bytearray()
+        self._next_try = 0.0
+        self._complaint = ""
+        self.plugin: NriPlugin | None = None
+        """Of the present connection."""
+        self.connections = 0
+        """Made since the start, for the metrics."""
+
+    def owns(self, fd: int) -> bool:
+        """Whether a descriptor is this connection's."""
+        return self._socket is not None and self._socket.fileno() == fd
+
+    def tick(self, now: float) -> None:
+        """Connect where there is no connection and it is time to try."""
+        if self._socket is not None or now < self._next_try:
+            return
+        self._next_try = now + RETRY_SECONDS
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            made.connect(self._path)
+        except OSError as error:
+            made.close()
+            self._complain(f"{self._path}: {error.strerror}; new containers get their limit after they start")
+            return
+        self._socket = made
+        self.connections += 1
+        self.plugin = NriPlugin(self._allowance)
+        self._epoll.register(made, select.EPOLLIN)
+        self._send(self.plugin.register())
+
+    def handle(self, now: float) -> None:
+        """The descriptor is ready: read, answer, and write what is left."""
+        if self._socket is None or self.plugin is None:
+            return
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            self._flush()
+            return
+        except OSError as error:
+            self._drop(now, error.strerror or str(error))
+            return
+        if not data:
+            self._drop(now, "closed by the runtime")
+            return
+        try:
+            self._send(self.plugin.received(data))
+        except WireError as error:
+            self._drop(now, str(error))
+
+    def update(self, container_id: str, swap_max_bytes: int) -> None:
+        """Tell the runtime of a running container's new limit, where there is a runtime to tell."""
+        if self.plugin is not None and self.plugin.registered:
+            self._send(self.plugin.update(container_id, swap_max_bytes))
+
+    def close(self) -> None:
+        """End the connection; the runtime forgets the plugin."""
+        if self._socket is not None:
+            self._epoll.unregister(self._socket)
+            self._socket.close()
+            self._socket = None
+        self.plugin = None
+        self._unsent.clear()
+
+    def _send(self, data: bytes) -> None:
+        if len(self._unsent) + len(data) > MOST_UNSENT_BYTES:
+            log.warning("NRI: the runtime does not read; starting over")
+            self.close()
+            return
+        self._unsent += data
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            return  # the next read says what happened
+        wanted = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
+        self._epoll.modify(self._socket, wanted)
+
+    def _drop(self, now: float, reason: str) -> None:
+        self.close()
+        self._next_try = now + SOON_SECONDS
+        log.warning("NRI: the connection ended (%s)", reason)
+
+    def _complain(self, complaint: str) -> None:
+        if complaint != self._complaint:
+            self._complaint = complaint
+            log.info("NRI: %s", complaint)

@@ -1,0 +1,68 @@
+from typing import Any
+
+import pytest
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubelet_configuration import KubeletConfiguration, kubelet_configuration
+
+MIB = 1 << 20
+
+
+def test_a_kubelet_that_was_told_nothing_refuses_swap() -> None:
+    assert kubelet_configuration([]).swap == "Refused"
+
+
+@pytest.mark.parametrize(
+    ("fields", "swap"),
+    [
+        ({"failSwapOn": False}, "NoSwap"),
+        ({"failSwapOn": False, "memorySwap": {"swapBehavior": "NoSwap"}}, "NoSwap"),
+        ({"failSwapOn": False, "memorySwap": {"swapBehavior": "LimitedSwap"}}, "LimitedSwap"),
+        ({"failSwapOn": True}, "Refused"),
+    ],
+)
+def test_what_it_does_about_swap(fields: dict[str, object], swap: str) -> None:
+    assert kubelet_configuration([fields]).swap == swap
+
+
+def test_drop_ins_are_merged_in_order_and_flags_win() -> None:
+    documents: list[dict[str, Any]] = [
+        {"failSwapOn": True, "evictionHard": {"memory.available": "5%", "nodefs.available": "10%"}},
+        {"failSwapOn": False, "memorySwap": {"swapBehavior": "LimitedSwap"}},
+        {"evictionHard": {"memory.available": "300Mi"}, "memorySwap": None},
+    ]
+
+    merged = kubelet_configuration(documents, {"protect-kernel-defaults": "true", "v": "2"})
+
+    assert merged == KubeletConfiguration(
+        fail_swap_on=False,
+        protect_kernel_defaults=True,
+        eviction_hard={"memory.available": "300Mi", "nodefs.available": "10%"},
+    )
+
+
+def test_the_flag_of_another_era_wins_over_the_file() -> None:
+    assert kubelet_configuration([{"failSwapOn": True}], {"fail-swap-on": "false"}).swap == "NoSwap"
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_named() -> None:
+    with pytest.raises(InvalidInput, match="--fail-swap-on"):
+        kubelet_configuration([], {"fail-swap-on": "perhaps"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "eviction_bytes"),
+    [
+        ({}, 100 * MIB),
+        ({"evictionHard": {"memory.available": "1%"}}, 10 * MIB),
+        ({"evictionHard": {"nodefs.available": "10%"}}, 0),
+        ({"evictionHard": {"nodefs.available": "10%"}, "mergeDefaultEvictionSettings": True}, 100 * MIB),
+        ({"evictionHard": {"memory.available": "0%"}}, 0),
+    ],
+)
+def test_the_eviction_threshold_of_memory(fields: dict[str, object], eviction_bytes: int) -> None:
+    assert kubelet_configuration([fields]).eviction_bytes(1000 * MIB) == eviction_bytes
+
+
+def test_cpu_quota_off_is_read_by_the_apis_own_name() -> None:
+    assert not kubelet_configuration([{"cpuCFSQuota": False}]).cpu_cfs_quota
