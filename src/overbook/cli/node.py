@@ -1,6 +1,11 @@
 """``overbook node``: this node's swap, what is wrong on it, and how it is tuned."""
 
 import argparse
+from importlib import import_module
+from typing import Final
+
+PARTS: Final = ("overbook.cli.node_swap",)
+"""A module each, with `add_parser`; they are imported only where `node` is asked for."""
 
 EXAMPLES = """examples:
   overbook node doctor                             what is wrong on this node, each with its mend
@@ -24,34 +29,5 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parts = parser.add_subparsers(metavar="PART", required=True)
-    _add_swap(parts)
-
-
-def _add_swap(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    from overbook.cli.node_swap import COMMANDS, run
-
-    parser = parts.add_parser(
-        "swap",
-        help="make this node's swap, and keep it",
-        description="Swap that is there after every boot, of the size that the percentage demands.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-    )
-    parser.add_argument("action", choices=list(COMMANDS), help="what to do")
-    parser.add_argument("--kind", choices=["file", "device", "zram"], help="default: file")
-    parser.add_argument("--swapfile", metavar="PATH", help="default: /var/lib/overbook/swap/swapfile")
-    parser.add_argument("--device", metavar="DEVICE", help="/dev/…, LABEL=… or PARTLABEL=…")
-    parser.add_argument("--percent", type=int, metavar="N", help="size by memoryOvercommitPercentage")
-    parser.add_argument("--size", metavar="SIZE", help="the size itself, such as 8Gi")
-    parser.add_argument("--priority", type=int, metavar="N", help="default: 10")
-    parser.add_argument("--discard", choices=["once", "pages", "no"], help="default: once")
-    parser.add_argument("--encrypt", action="store_true", help="with a key that nobody keeps")
-    parser.add_argument(
-        "--no-units", action="store_true", help="do not install units: swap until the next boot"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="as plan")
-    parser.add_argument(
-        "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
-    )
-    parser.set_defaults(run=run)
+    for part in PARTS:
+        import_module(part).add_parser(parts)
