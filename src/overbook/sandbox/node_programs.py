@@ -39,7 +39,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "jq": ("jq", "libjq1", "libonig5"),
 }
-"""Each program's packages: its own, and the libraries that a minimal Debian does not have. Of this host's suite."""
+"""Each program's packages, of this host's suite: its own, and libraries that a minimal Debian lacks."""
 
 _FOLDER: Final = "node-programs"
 _BINARIES: Final = ("usr/bin", "usr/sbin", "bin", "sbin", "usr/libexec/podman")
@@ -70,7 +70,7 @@ class NodeProgram(NamedTuple):
         raise SandboxUnavailableError(f"{self.tree}: there is no program {program}")
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """An environment in which it and what it calls are found: ``PATH`` and ``LD_LIBRARY_PATH`` before the old."""
+        """An environment in which it, what it calls and their libraries are found before the host's own."""
         made = dict(base)
         for name, folders in (("PATH", _BINARIES), ("LD_LIBRARY_PATH", _LIBRARIES)):
             there = [os.path.join(self.tree, folder) for folder in folders]
