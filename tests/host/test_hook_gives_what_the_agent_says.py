@@ -90,8 +90,8 @@ FORGED = [
     {"aaa\\": f'{{"io.kubernetes.pod.uid":"{OTHER}"}}'},
     {"note": f'\n"io.kubernetes.pod.uid": "{OTHER}"\n"pid": 1,'},
     {"pid": "1", "aaa": '"pid":1'},
-    {f'x"io.kubernetes.pod.uid': OTHER},
-    {f'x","io.kubernetes.pod.uid': OTHER},
+    {'x"io.kubernetes.pod.uid': OTHER},
+    {'x","io.kubernetes.pod.uid': OTHER},
     {"io.kubernetes.pod.uid.x": OTHER, "x.io.kubernetes.pod.uid": OTHER, "ioXkubernetesXpodXuid": OTHER},
     {"a": "{", "b": ",", "c": "\\", "d": '"', "e": "\x00\x1f\u2028 'ü$(reboot)`reboot`*?[a-z]"},
 ]
