@@ -1,6 +1,7 @@
 import json
 import pathlib
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,7 +122,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
 
 
 def hook(*arguments: str) -> None:
-    subprocess.run(["overbook", "node", "hook", *arguments], check=True)  # noqa: S603, S607 - ours
+    subprocess.run([sys.executable, "-m", "overbook", "node", "hook", *arguments], check=True)  # noqa: S603 - ours
 
 
 def test_a_pod_from_a_manifest_is_held_to_its_allowance(podman: Podman) -> None:
