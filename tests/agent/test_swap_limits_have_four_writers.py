@@ -9,9 +9,11 @@ import pytest
 
 from overbook.agent.node_agent import Agent
 from overbook.agent.settings import KubeletAccess, load
-from overbook.agent.writer_facts import GONE_SECONDS, HOOK_FILE, HOOK_FOLDERS, LOOK_SECONDS
+from overbook.agent.writer_facts import GONE_SECONDS, HOOK_FILE, LOOK_SECONDS
 from overbook.core.allowance import SwapPolicy
 from overbook.core.errors import InvalidInput
+from overbook.host.hook_service import NAME
+from overbook.runtime.hook_folders import SHARED
 from overbook.runtime.nri_socket import NRI_SOCKETS
 from overbook.runtime.testing import RuntimeStandIn
 from tests.agent.fake_node import MI, FakeNode, uid_of
@@ -239,7 +241,8 @@ def test_nothing_is_written_before_the_kubelet_was_asked(node: FakeNode) -> None
 
 
 def hook_on(node: FakeNode) -> Path:
-    node.build({f"{HOOK_FOLDERS[0]}/{HOOK_FILE}": "{}"})
+    assert NAME == HOOK_FILE
+    node.build({"usr/bin/crio": "", f"{SHARED.lstrip('/')}/{NAME}": "{}"})
     return node.root / FILE
 
 
@@ -249,7 +252,7 @@ def test_the_hooks_file_follows_the_allowances(node: FakeNode, on_exit: Any, the
     node.describe("vm")
     agent = node.agent(on_exit=on_exit)
     node.tick(agent)
-    assert file.read_text() == f"{uid_of('vm')}/compute {PROPORTIONAL}\n"
+    assert file.read_text() == f"{uid_of('vm')}/compute {PROPORTIONAL}\nend\n"
     assert file.stat().st_mode & 0o777 == 0o600
 
     node.describe("web", virtual=False)
