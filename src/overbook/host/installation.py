@@ -1,7 +1,7 @@
 """Puts files on a host and takes them away again, and runs host programs where the host's own paths hold.
 
-A file appears whole or not at all, and is on the disk before its name is. Everything is safe to repeat, and to
-be killed in the middle of.
+A file appears whole or not at all, and is on the disk before its name is. Everything is safe to repeat, and
+to be killed in the middle of.
 """
 
 import os
