@@ -249,6 +249,7 @@ class Cluster:
             pressure_known=tick.sample.node.stall_full_micros is not None,
             reclaim_supported=ports.reclaim_supported,
             contested_limits=ports.limits.contested,
+            reserves_hindrance=ports.reserves.hindrance,
             nobody_may_go=self._engine.wanting and self.relief.state != "active" and self.posture.enforcing,
             other_agent=self._yielded,
             refused=self.bridge.news.refused,

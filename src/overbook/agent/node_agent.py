@@ -59,7 +59,7 @@ class Agent:
         if bridge is not None:
             self.cluster = Cluster(settings, bridge, self.collector, self.engine, clock, wall_clock)
             relief = self.cluster.relief
-        self._ports = Ports(self.collector, relief, enforcing=settings.mode == "Enforce")
+        self._ports = Ports(self.collector, relief, settings)
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
         self._last_good_tick: float | None = None
         self._last_complaint = ""
@@ -119,6 +119,8 @@ class Agent:
         if self._recorder:
             self._recorder.sample(sample)
         self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
+        if self._pods_known:
+            self._ports.reserves.keep(node.memory_total_bytes, self.guests.source.pods, now)
         if self.cluster is not None:
             self.cluster.look()
         report = self._ports.relief.tick(now)
@@ -186,9 +188,13 @@ class Agent:
         """Why the agent cannot do its work yet; empty: it can."""
         if self.metrics.latest is None:
             return "no tick yet"
-        if self.cluster is not None and self.cluster.bridge.news.pods is None:
+        if not self._pods_known:
             return "neither the API server nor the kubelet has told this node's pods yet"
         return ""
+
+    @property
+    def _pods_known(self) -> bool:
+        return self.cluster is None or self.cluster.bridge.news.pods is not None
 
     @property
     def health(self) -> str:
@@ -209,6 +215,7 @@ class Agent:
             self.cluster.stop()
         if self._settings.on_exit == "Restore":
             log.info("%d swap limits put back as they were found", self._ports.limits.restore())
+            self._ports.reserves.writer.restore()
         else:
             log.info("swap limits stay as they are")
         if self._recorder:
@@ -220,6 +227,7 @@ class Agent:
         values = {
             "swap_limits_written_total": self._ports.limits.written,
             "swap_limits_corrected_total": self._ports.limits.corrected,
+            "qos_memory_max_written_total": self._ports.reserves.written,
             "unreadable_files_total": self.collector.unreadable,
             "containers": sum(map(len, self.collector.containers.values())),
             "pods_known": len(self.guests.facts),

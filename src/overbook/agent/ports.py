@@ -7,11 +7,16 @@ was begun is followed to its end, and what was written is remembered.
 from typing import Final
 
 from overbook.agent.collector import Collector
+from overbook.agent.kubelet_file import KeptFields
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
 from overbook.agent.relief import Relief, ReliefReport, ReportingRelief
+from overbook.agent.reserve_writer import CgroupReserveWriter, ReportingReserveWriter
+from overbook.agent.reserves import Reserves
+from overbook.agent.settings import Settings
 from overbook.agent.swap_limits import CgroupSwapWriter, ReportingSwapWriter, SwapLimits
 from overbook.core.decision import Decision
 from overbook.core.engine import ReliefState
+from overbook.runtime.kubelet import find_kubelet
 
 
 class Ports:
@@ -20,15 +25,18 @@ class Ports:
     Args:
         collector: holds the containers.
         relief: how guests are asked to go while the agent enforces.
-        enforcing: whether it does from the start.
+        settings: everything that can be set; its mode is what is in force at the start.
     """
 
-    def __init__(self, collector: Collector, relief: Relief, *, enforcing: bool) -> None:
-        self._acting: Final = (CgroupSwapWriter(), CgroupReclaimer(collector))
-        self._telling: Final = (ReportingSwapWriter(), ReportingReclaimer())
-        self.enforcing = enforcing
-        writer, self.reclaimer = self._acting if enforcing else self._telling
+    def __init__(self, collector: Collector, relief: Relief, settings: Settings) -> None:
+        root, percent = settings.fsroot, settings.reserves.qos_reserved_memory_percent
+        self._acting: Final = (CgroupSwapWriter(), CgroupReclaimer(collector), CgroupReserveWriter(root))
+        self._telling: Final = (ReportingSwapWriter(), ReportingReclaimer(), ReportingReserveWriter())
+        self.enforcing = settings.mode == "Enforce"
+        writer, self.reclaimer, reserving = self._acting if self.enforcing else self._telling
         self.limits = SwapLimits(collector, writer)
+        parse = KeptFields()
+        self.reserves = Reserves(collector, root, percent, reserving, lambda: find_kubelet(parse, root))
         self.relief = SwitchedRelief(relief, self)
 
     reclaimer: Reclaimer
@@ -37,7 +45,8 @@ class Ports:
         """Act from now on, or only tell."""
         if enforcing != self.enforcing:
             self.enforcing = enforcing
-            self.limits.writer, self.reclaimer = self._acting if enforcing else self._telling
+            ports = self._acting if enforcing else self._telling
+            self.limits.writer, self.reclaimer, self.reserves.writer = ports
 
     @property
     def reclaim_supported(self) -> bool:

@@ -1,0 +1,221 @@
+"""``qos-reserved``: keeps what higher QoS classes requested from the lower ones, on the classes' cgroups.
+
+The kubelet's own switch for it is an alpha feature gate that is off. Where a kubelet has it on, the agent
+leaves the classes to it.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from overbook.agent.collector import Collector
+from overbook.agent.reserve_writer import ReserveWriter
+from overbook.core.errors import InvalidInput
+from overbook.core.kubelet_configuration import KubeletConfiguration
+from overbook.core.pod import Pod
+from overbook.core.reserve import ClassRequests, class_requests, held_limit_bytes, qos_reserve
+from overbook.kernel.cgroup import Cgroup
+from overbook.kernel.files import KernelFileError, MissingKernelFile
+from overbook.kernel.machine import page_size_bytes
+from overbook.runtime.kubelet import Kubelet
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 60.0
+"""How often the kubelet's configuration is read: it may have been started anew with another."""
+PATIENCE: Final = 3
+"""After this many corrections somebody else clearly writes these limits too: say so, once."""
+
+
+class Reserve(msgspec.Struct, frozen=True, gc=False):
+    """One class's limit, and why.
+
+    Attributes:
+        quality: the class.
+        path: of its cgroup.
+        limit_bytes: where ``memory.max`` should be, in whole pages.
+        sentence: the numbers that it comes from.
+    """
+
+    quality: str
+    path: str
+    limit_bytes: int
+    sentence: str
+
+
+class Reserves:
+    """Compares the classes' limits with what they should be, every tick.
+
+    Args:
+        collector: knows where the classes' cgroups are.
+        root: the host's file system.
+        percent: ``qosReservedMemoryPercent``; 0: nothing is kept, and what an agent before this one wrote is
+            put back.
+        writer: changes them, or only reports.
+        kubelet: finds this node's kubelet.
+    """
+
+    def __init__(
+        self,
+        collector: Collector,
+        root: str,
+        percent: int,
+        writer: ReserveWriter,
+        kubelet: Callable[[], Kubelet | None],
+    ) -> None:
+        self._collector = collector
+        self._root = root
+        self._percent = percent
+        self.writer = writer
+        """May be exchanged; what it wrote is put back by itself."""
+        self._kubelet = kubelet
+        self._configuration: KubeletConfiguration | None = None
+        self._looked_at: float | None = None
+        self._pods: Mapping[str, Pod] | None = None
+        self._requests = ClassRequests()
+        self._page_bytes = page_size_bytes()
+        self._ours: dict[str, int] = {}
+        self._told: dict[str, str] = {}
+        self._corrections: dict[str, int] = {}
+        self.hindrance = ""
+        """Why the classes are left alone although they are to be kept; empty: they are not."""
+        self.written = 0
+        """Limits written since the start, for the metrics."""
+
+    def keep(self, capacity_bytes: int, pods: Mapping[str, Pod], now: float) -> None:
+        """Write every limit that is not what it should be.
+
+        Args:
+            capacity_bytes: RAM of the node.
+            pods: of the node; where nothing changed the same mapping as the last time.
+            now: seconds, monotonic.
+        """
+        if not self._percent:
+            self.writer.restore()
+            return
+        if pods is not self._pods:
+            self._pods, self._requests = pods, class_requests(pods.values())
+        if self._looked_at is None or now - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = now
+            self._look_at_kubelet()
+        try:
+            hindrance = self._elsewhere() or self._unclear()
+            if not hindrance:
+                for reserve in self._reserves(capacity_bytes):
+                    self._keep(reserve)
+        except MissingKernelFile:
+            return  # a class's cgroup went while we looked: the next tick sees what there is
+        except (KernelFileError, InvalidInput, OSError) as error:
+            hindrance = str(error)
+        self._hinder(hindrance)
+
+    def _look_at_kubelet(self) -> None:
+        try:
+            found = self._kubelet()
+        except (InvalidInput, OSError) as error:
+            # A container sees the kubelet's process and not its files: what all pods may use is then known
+            # from the limit that the kubelet wrote.
+            log.debug("the kubelet's configuration is not known: %s", error)
+            found = None
+        self._configuration = found.configuration if found is not None else None
+
+    def _elsewhere(self) -> str:
+        """Why the classes are the kubelet's own business; empty: they are not."""
+        kept = self._configuration.qos_reserved_percent if self._configuration is not None else None
+        if kept is None:
+            return ""
+        self.writer.forget()
+        return f"the kubelet keeps {kept} % for higher QoS classes itself (qosReserved, gate QOSReserved)"
+
+    def _unclear(self) -> str:
+        """Why it is not known which cgroups are meant; empty: it is."""
+        tops = sorted(path for path, quality in self._collector.class_paths if quality == "Guaranteed")
+        if len(tops) > 1:
+            return f"several cgroups look like a kubelet's: {', '.join(tops)}"
+        return "" if tops else "there is no cgroup kubepods on this node"
+
+    def _reserves(self, capacity_bytes: int) -> Iterator[Reserve]:
+        enforced, source = self._enforced(capacity_bytes)
+        if not enforced:
+            raise InvalidInput("allocatable memory", 0, "reserves that leave the pods something")
+        asked, percent = self._requests, self._percent
+        wanted = qos_reserve(enforced, asked.guaranteed_bytes, asked.burstable_bytes, percent)
+        guaranteed = f"Guaranteed {_mib(asked.guaranteed_bytes)}"
+        burstable = f"Burstable {_mib(asked.burstable_bytes)}"
+        for path, quality in self._collector.class_paths:
+            if quality == "Burstable":
+                limit, kept = wanted.burstable_max_bytes, guaranteed
+            elif quality == "BestEffort":
+                limit, kept = wanted.best_effort_max_bytes, f"{guaranteed} and {burstable}"
+            else:
+                continue
+            sentence = f"{percent} % of what pods request ({kept}) kept from {_mib(enforced)} {source}"
+            yield Reserve(quality, path, limit // self._page_bytes * self._page_bytes, sentence)
+
+    def _enforced(self, capacity_bytes: int) -> tuple[int, str]:
+        """What all pods may use, and how that is known.
+
+        The kubelet's configuration says it to the byte, the limit that the kubelet wrote only to the page.
+        But where the two differ the limit is right: not all that a kubelet was told is in its files.
+        """
+        top = next(path for path, quality in self._collector.class_paths if quality == "Guaranteed")
+        with Cgroup(top, self._root) as cgroup:
+            limit = cgroup.read_memory_max()
+        if self._configuration is not None:
+            told = self._configuration.enforced_bytes(capacity_bytes)
+            if limit is None or told // self._page_bytes * self._page_bytes == limit:
+                return told, "allocatable by the kubelet's configuration"
+        if limit is None:
+            return capacity_bytes, "of RAM, of which nothing is known to be reserved"
+        return limit, f"allocatable by memory.max of {top}"
+
+    def _keep(self, reserve: Reserve) -> None:
+        with Cgroup(reserve.path, self._root) as cgroup:
+            present = cgroup.read_memory_max()
+            if present == reserve.limit_bytes:
+                self._ours[reserve.path] = present
+                return
+            usage = cgroup.read_memory_current()
+            limit = held_limit_bytes(reserve.limit_bytes, present, usage)
+            if limit == present:
+                return
+            written = self.writer.write(cgroup, present, limit)
+        held = f"; {_mib(usage)} in use, so it goes there by steps" if limit != reserve.limit_bytes else ""
+        change = f"memory.max of {reserve.quality} pods ({reserve.path})"
+        if written:
+            self.written += 1
+            self._count_correction(reserve, present)
+            self._ours[reserve.path] = limit
+            if self._corrections.get(reserve.path, 0) < PATIENCE:
+                level = logging.DEBUG if held and self._told.get(reserve.path) == "held" else logging.INFO
+                log.log(
+                    level, "%s: %s -> %s (%s%s)", change, _mib(present), _mib(limit), reserve.sentence, held
+                )
+            self._told[reserve.path] = "held" if held else ""
+        elif self._told.get(reserve.path) != reserve.sentence:
+            self._told[reserve.path] = reserve.sentence
+            log.info("%s would be %s (%s%s)", change, _mib(limit), reserve.sentence, held)
+
+    def _count_correction(self, reserve: Reserve, present: int | None) -> None:
+        """Where another limit was left than the one found now, somebody else has changed it."""
+        if self._ours.get(reserve.path, present) == present:
+            return
+        count = self._corrections[reserve.path] = self._corrections.get(reserve.path, 0) + 1
+        if count == PATIENCE:
+            log.warning(
+                "memory.max of %s is written by something else too; it is put back each time", reserve.path
+            )
+
+    def _hinder(self, hindrance: str) -> None:
+        if hindrance != self.hindrance:
+            self.hindrance = hindrance
+            if hindrance:
+                log.warning("memory.max of QoS classes is left alone: %s", hindrance)
+            else:
+                log.info("memory.max of QoS classes is kept")
+
+
+def _mib(value_bytes: int | None) -> str:
+    return "max" if value_bytes is None else f"{value_bytes / 2**20:.0f} MiB"
