@@ -39,7 +39,7 @@ def classes() -> Iterator[dict[str, Cgroup]]:
 
 
 @pytest.fixture
-def pods(tmp_path: pathlib.Path, classes: dict[str, Cgroup]) -> Iterator[RealPods]:
+def pods(tmp_path: pathlib.Path) -> Iterator[RealPods]:
     made = RealPods(tmp_path)
     yield made
     made.remove()
@@ -53,18 +53,24 @@ def limits(classes: dict[str, Cgroup]) -> list[int | None]:
     return [classes[path].read_memory_max() for path in (BURSTABLE, BEST_EFFORT)]
 
 
+def oom_kills(classes: dict[str, Cgroup]) -> int:
+    """Processes of Burstable pods that the kernel has ended since the boot."""
+    return classes[BURSTABLE].read_memory_events().oom_kill or 0
+
+
 def test_a_burstable_pod_ends_at_the_classs_limit_and_a_guaranteed_one_has_all_it_requested(
     pods: RealPods, classes: dict[str, Cgroup]
 ) -> None:
     paid = pods.start("paid", request="96Mi", limit="96Mi", cpu="1", hot=70)
     wild = pods.start("wild", request="32Mi", hot=200, virtual=False)
     agent = agent_of(pods, 100, on_exit="Restore")
+    ended_before = oom_kills(classes)
     agent.tick()
     assert limits(classes) == [160 * MI, 128 * MI]
 
     pods.go("wild")
     wait_until(lambda: wild.process.poll() is not None, 120)
-    assert (classes[BURSTABLE].read_memory_events().oom_kill or 0) >= 1
+    assert oom_kills(classes) == ended_before + 1
     pods.go("paid")
     wait_until(lambda: paid.cgroup.read_memory_current() > 70 * MI, 60)
     assert paid.process.poll() is None
@@ -79,22 +85,23 @@ def test_what_is_in_use_is_never_taken_away_and_given_up_memory_is_not_given_bac
     pods: RealPods, classes: dict[str, Cgroup]
 ) -> None:
     large = pods.start("large", request="16Mi", hot=100, virtual=False)
-    small = pods.start("small", request="16Mi", hot=8, virtual=False)
+    small = pods.start("small", request="16Mi", hot=10, virtual=False)
     pods.go("large", "small")
     wait_until(lambda: large.cgroup.read_memory_current() > 100 * MI, 60)
-    wait_until(lambda: small.cgroup.read_memory_current() > 8 * MI, 60)
+    wait_until(lambda: small.cgroup.read_memory_current() > 10 * MI, 60)
     pods.start("paid", request="192Mi", limit="192Mi", cpu="1")
     agent = agent_of(pods, 100)
     agent.tick()
     held = limits(classes)[0]
     used = classes[BURSTABLE].read_memory_current()
     assert held is not None
-    assert 108 * MI < held <= used + 2 * HEADROOM_BYTES
+    assert 110 * MI < held <= used + 2 * HEADROOM_BYTES
     assert large.process.poll() is None
 
+    ended_before = oom_kills(classes)
     large.process.send_signal(signal.SIGUSR1)  # it takes more and more
     wait_until(lambda: large.process.poll() is not None, 120)
-    assert classes[BURSTABLE].read_memory_events().oom_kill == 1
+    assert oom_kills(classes) == ended_before + 1
     assert small.process.poll() is None
     agent.tick()
     assert limits(classes) == [64 * MI, 32 * MI]
