@@ -5,13 +5,13 @@ leaves the classes to it.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from overbook.agent.collector import Collector
-from overbook.agent.reserve_writer import ReserveWriter
+from overbook.agent.reserve_writer import CgroupReserveWriter, ReportingReserveWriter, ReserveWriter
 from overbook.core.errors import InvalidInput
 from overbook.core.kubelet_configuration import KubeletConfiguration
 from overbook.core.pod import Pod
@@ -19,12 +19,9 @@ from overbook.core.reserve import ClassRequests, class_requests, held_limit_byte
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.machine import page_size_bytes
-from overbook.runtime.kubelet import Kubelet
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS: Final = 60.0
-"""How often the kubelet's configuration is read: it may have been started anew with another."""
 PATIENCE: Final = 3
 """After this many corrections somebody else clearly writes these limits too: say so, once."""
 
@@ -53,26 +50,15 @@ class Reserves:
         root: the host's file system.
         percent: ``qosReservedMemoryPercent``; 0: nothing is kept, and what an agent before this one wrote is
             put back.
-        writer: changes them, or only reports.
-        kubelet: finds this node's kubelet.
     """
 
-    def __init__(
-        self,
-        collector: Collector,
-        root: str,
-        percent: int,
-        writer: ReserveWriter,
-        kubelet: Callable[[], Kubelet | None],
-    ) -> None:
+    def __init__(self, collector: Collector, root: str, percent: int) -> None:
         self._collector = collector
         self._root = root
         self._percent = percent
-        self.writer = writer
-        """May be exchanged; what it wrote is put back by itself."""
-        self._kubelet = kubelet
-        self._configuration: KubeletConfiguration | None = None
-        self._looked_at: float | None = None
+        self._acting, self._telling = CgroupReserveWriter(root), ReportingReserveWriter()
+        self._writer: ReserveWriter = self._telling
+        self._kubelet: KubeletConfiguration | None = None
         self._pods: Mapping[str, Pod] | None = None
         self._requests = ClassRequests()
         self._page_bytes = page_size_bytes()
@@ -84,22 +70,31 @@ class Reserves:
         self.written = 0
         """Limits written since the start, for the metrics."""
 
-    def keep(self, capacity_bytes: int, pods: Mapping[str, Pod], now: float) -> None:
+    def enforce(self, enforcing: bool) -> None:
+        """Act from now on, or only tell."""
+        self._writer = self._acting if enforcing else self._telling
+
+    def restore(self) -> int:
+        """Put back what was there before the agent came; how many limits were put back."""
+        return self._writer.restore()
+
+    def keep(
+        self, capacity_bytes: int, pods: Mapping[str, Pod], kubelet: KubeletConfiguration | None
+    ) -> None:
         """Write every limit that is not what it should be.
 
         Args:
             capacity_bytes: RAM of the node.
             pods: of the node; where nothing changed the same mapping as the last time.
-            now: seconds, monotonic.
+            kubelet: what it was told; ``None``: that is not known. What all pods may use is then known from
+                the limit that it wrote.
         """
         if not self._percent:
-            self.writer.restore()
+            self.restore()
             return
+        self._kubelet = kubelet
         if pods is not self._pods:
             self._pods, self._requests = pods, class_requests(pods.values())
-        if self._looked_at is None or now - self._looked_at >= LOOK_SECONDS:
-            self._looked_at = now
-            self._look_at_kubelet()
         try:
             hindrance = self._elsewhere() or self._unclear()
             if not hindrance:
@@ -111,22 +106,12 @@ class Reserves:
             hindrance = str(error)
         self._hinder(hindrance)
 
-    def _look_at_kubelet(self) -> None:
-        try:
-            found = self._kubelet()
-        except (InvalidInput, OSError) as error:
-            # A container sees the kubelet's process and not its files: what all pods may use is then known
-            # from the limit that the kubelet wrote.
-            log.debug("the kubelet's configuration is not known: %s", error)
-            found = None
-        self._configuration = found.configuration if found is not None else None
-
     def _elsewhere(self) -> str:
         """Why the classes are the kubelet's own business; empty: they are not."""
-        kept = self._configuration.qos_reserved_percent if self._configuration is not None else None
+        kept = self._kubelet.qos_reserved_percent if self._kubelet is not None else None
         if kept is None:
             return ""
-        self.writer.forget()
+        self._writer.forget()
         return f"the kubelet keeps {kept} % for higher QoS classes itself (qosReserved, gate QOSReserved)"
 
     def _unclear(self) -> str:
@@ -163,8 +148,8 @@ class Reserves:
         top = next(path for path, quality in self._collector.class_paths if quality == "Guaranteed")
         with Cgroup(top, self._root) as cgroup:
             limit = cgroup.read_memory_max()
-        if self._configuration is not None:
-            told = self._configuration.enforced_bytes(capacity_bytes)
+        if self._kubelet is not None:
+            told = self._kubelet.enforced_bytes(capacity_bytes)
             if limit is None or told // self._page_bytes * self._page_bytes == limit:
                 return told, "allocatable by the kubelet's configuration"
         if limit is None:
@@ -181,7 +166,7 @@ class Reserves:
             limit = held_limit_bytes(reserve.limit_bytes, present, usage)
             if limit == present:
                 return
-            written = self.writer.write(cgroup, present, limit)
+            written = self._writer.write(cgroup, present, limit)
         held = f"; {_mib(usage)} in use, so it goes there by steps" if limit != reserve.limit_bytes else ""
         change = f"memory.max of {reserve.quality} pods ({reserve.path})"
         if written:

@@ -12,6 +12,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.pod import convert
 from overbook.core.reserve import reserved_percent
 from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
+from overbook.core.swap_writer import AskedWriter, check_asked
 
 Mode = Literal["Observe", "Enforce"]
 OnExit = Literal["Leave", "Restore"]
@@ -74,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         interval_seconds: from tick to tick.
         swap: who may swap and how much.
         reserves: what is kept from lower QoS classes.
+        swap_writer: who writes the limits; ``auto``: by what is there.
         ruleset: when the node is in trouble and who goes first.
         reclaim: what is tried before a guest goes.
         grace_seconds: the most that a guest gets to end by itself, whatever its manifest says.
@@ -102,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     interval_seconds: float = 1.0
     swap: SwapPolicy = SwapPolicy()
     reserves: ReservesSettings = ReservesSettings()
+    swap_writer: AskedWriter = "auto"
     ruleset: Ruleset = DEFAULT_RULESET
     reclaim: ReclaimPolicy = ReclaimPolicy()
     grace_seconds: float = 10.0
@@ -134,6 +137,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
             raise InvalidInput("--manifests", self.manifests, "nothing where pods come from the API (--kube)")
         self.swap.check()
         self.reserves.check()
+        check_asked(self.swap_writer, self.swap.eligibility, self.swap.allowance)
         self.ruleset.check()
         self.reclaim.check()
 

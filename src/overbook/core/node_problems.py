@@ -8,7 +8,9 @@ import msgspec
 
 from overbook.core.custom_overcommit_node import MOST_PROBLEMS, Problem
 from overbook.core.node_findings import SWAP_SLACK_BYTES
+from overbook.core.relief_request import shortened
 from overbook.core.swap import node_swap_bytes
+from overbook.core.swap_writer import Choice
 
 MIB: Final = 2**20
 
@@ -25,6 +27,8 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         pressure_known: whether the kernel tells memory pressure.
         reclaim_supported: whether the kernel reclaims on request.
         contested_limits: containers whose swap limit something else writes, too.
+        writer: who writes swap limits; ``None``: not known yet.
+        differing_limits: containers whose swap limit is another than it should be, and not the agent's.
         reserves_hindrance: why the classes' reserves are not kept; empty: they are, or are not asked for.
         nobody_may_go: whether a rule holds and no pod may be asked to go.
         other_agent: another agent that writes for this node; empty: none.
@@ -39,6 +43,8 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pressure_known: bool = True
     reclaim_supported: bool = True
     contested_limits: int = 0
+    writer: Choice | None = None
+    differing_limits: int = 0
     reserves_hindrance: str = ""
     nobody_may_go: bool = False
     other_agent: str = ""
@@ -47,7 +53,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
     """The problems, worst first, at most :data:`MOST_PROBLEMS`."""
-    worst_first = chain(_at_once(found), _swap(found), _kernel(found), _neighbours(found))
+    worst_first = chain(_at_once(found), _writer(found), _swap(found), _kernel(found), _neighbours(found))
     return tuple(islice(worst_first, MOST_PROBLEMS))
 
 
@@ -89,6 +95,26 @@ def _swap(found: NodeFindings) -> Iterator[Problem]:
             word="SwapPromisedTwice",
             sentence=f"allowances of {found.swap_allowed_bytes // MIB} MiB exceed {swap // MIB} MiB of swap",
             mend="set swap.allowance to proportional or whole, or add swap",
+        )
+
+
+def _writer(found: NodeFindings) -> Iterator[Problem]:
+    writer = found.writer
+    if writer is None:
+        return
+    if writer.problem:
+        nothing = "; until then no swap limit is written here" if writer.writer == "kubelet" else ""
+        yield Problem(
+            word="SwapWriter",
+            sentence=shortened(writer.problem + nothing),
+            mend="overbook node doctor",
+        )
+    elif writer.writer == "kubelet" and found.differing_limits:
+        yield Problem(
+            word="SwapLimitsDiffer",
+            sentence=f"the kubelet gave {found.differing_limits} containers another memory.swap.max than its "
+            "formula says; they may be older than the node's swap",
+            mend="start these containers anew; the agent's log names them",
         )
 
 
