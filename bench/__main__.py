@@ -16,6 +16,7 @@ from bench import (
     decision,
     explain_start,
     imports,
+    nri,
     rules,
     webhook,
 )
@@ -29,6 +30,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     rules.BENCHMARK,
     agent_memory.BENCHMARK,
     agent_on_api.BENCHMARK,
+    nri.BENCHMARK,
     webhook.BENCHMARK,
     cluster_status.BENCHMARK,
     webhook.MILLION,

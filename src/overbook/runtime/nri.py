@@ -211,6 +211,7 @@ class NriPlugin:
         if wanted is None:
             return b""
         self.memory.kept += 1
+        log.info("NRI: %s keeps %s %d", created.label, SWAP_KEY, wanted)
         return put_bytes(1, _update(created.id, wanted))
 
     def _wanted(self, created: Created) -> int | None:
