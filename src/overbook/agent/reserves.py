@@ -12,6 +12,7 @@ import msgspec
 
 from overbook.agent.collector import Collector
 from overbook.agent.reserve_writer import CgroupReserveWriter, ReportingReserveWriter, ReserveWriter
+from overbook.agent.swap_limits import shown
 from overbook.core.errors import InvalidInput
 from overbook.core.kubelet_configuration import KubeletConfiguration
 from overbook.core.pod import Pod
@@ -127,8 +128,8 @@ class Reserves:
             raise InvalidInput("allocatable memory", 0, "reserves that leave the pods something")
         asked, percent = self._requests, self._percent
         wanted = qos_reserve(enforced, asked.guaranteed_bytes, asked.burstable_bytes, percent)
-        guaranteed = f"Guaranteed {_mib(asked.guaranteed_bytes)}"
-        burstable = f"Burstable {_mib(asked.burstable_bytes)}"
+        guaranteed = f"Guaranteed {shown(asked.guaranteed_bytes)}"
+        burstable = f"Burstable {shown(asked.burstable_bytes)}"
         for path, quality in self._collector.class_paths:
             if quality == "Burstable":
                 limit, kept = wanted.burstable_max_bytes, guaranteed
@@ -136,7 +137,7 @@ class Reserves:
                 limit, kept = wanted.best_effort_max_bytes, f"{guaranteed} and {burstable}"
             else:
                 continue
-            sentence = f"{percent} % of what pods request ({kept}) kept from {_mib(enforced)} {source}"
+            sentence = f"{percent} % of what pods request ({kept}) kept from {shown(enforced)} {source}"
             yield Reserve(quality, path, limit // self._page_bytes * self._page_bytes, sentence)
 
     def _enforced(self, capacity_bytes: int) -> tuple[int, str]:
@@ -167,31 +168,28 @@ class Reserves:
             if limit == present:
                 return
             written = self._writer.write(cgroup, present, limit)
-        held = f"; {_mib(usage)} in use, so it goes there by steps" if limit != reserve.limit_bytes else ""
+        held = f"; {shown(usage)} in use, so it goes there by steps" if limit != reserve.limit_bytes else ""
         change = f"memory.max of {reserve.quality} pods ({reserve.path})"
+        said = f"{reserve.sentence}, by steps" if held else reserve.sentence
+        known, self._told[reserve.path] = self._told.get(reserve.path), said
         if written:
             self.written += 1
-            self._count_correction(reserve, present)
+            self._count_correction(reserve.path, present)
             self._ours[reserve.path] = limit
-            if self._corrections.get(reserve.path, 0) < PATIENCE:
-                level = logging.DEBUG if held and self._told.get(reserve.path) == "held" else logging.INFO
-                log.log(
-                    level, "%s: %s -> %s (%s%s)", change, _mib(present), _mib(limit), reserve.sentence, held
-                )
-            self._told[reserve.path] = "held" if held else ""
-        elif self._told.get(reserve.path) != reserve.sentence:
-            self._told[reserve.path] = reserve.sentence
-            log.info("%s would be %s (%s%s)", change, _mib(limit), reserve.sentence, held)
-
-    def _count_correction(self, reserve: Reserve, present: int | None) -> None:
-        """Where another limit was left than the one found now, somebody else has changed it."""
-        if self._ours.get(reserve.path, present) == present:
-            return
-        count = self._corrections[reserve.path] = self._corrections.get(reserve.path, 0) + 1
-        if count == PATIENCE:
-            log.warning(
-                "memory.max of %s is written by something else too; it is put back each time", reserve.path
+            level = logging.DEBUG if said == known else logging.INFO  # steps and corrections are said once
+            log.log(
+                level, "%s: %s -> %s (%s%s)", change, shown(present), shown(limit), reserve.sentence, held
             )
+        elif said != known:
+            log.info("%s would be %s (%s%s)", change, shown(limit), reserve.sentence, held)
+
+    def _count_correction(self, path: str, present: int | None) -> None:
+        """Where another limit was left than the one found now, somebody else has changed it."""
+        if self._ours.get(path, present) == present:
+            return
+        count = self._corrections[path] = self._corrections.get(path, 0) + 1
+        if count == PATIENCE:
+            log.warning("memory.max of %s is written by something else too; it is put back each time", path)
 
     def _hinder(self, hindrance: str) -> None:
         if hindrance != self.hindrance:
@@ -200,7 +198,3 @@ class Reserves:
                 log.warning("memory.max of QoS classes is left alone: %s", hindrance)
             else:
                 log.info("memory.max of QoS classes is kept")
-
-
-def _mib(value_bytes: int | None) -> str:
-    return "max" if value_bytes is None else f"{value_bytes / 2**20:.0f} MiB"
