@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from overbook.host.swap_service import STATE, SwapSettings, program_file, settings_file
-from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.swaps import read_swaps
 from tests.node.modules import load_modules
 
@@ -106,20 +105,6 @@ def memory_held(size_bytes: int) -> Iterator["subprocess.Popen[bytes]"]:
             yield holder
         finally:
             holder.kill()
-
-
-@contextlib.contextmanager
-def ram_taken_until(left_bytes: int) -> Iterator[None]:
-    """Huge pages that nobody uses, until no more RAM is available than this."""
-    pages = pathlib.Path("/proc/sys/vm/nr_hugepages")
-    try:
-        while (available := read_meminfo().mem_available_bytes or 0) > left_bytes:
-            before = int(pages.read_text())
-            pages.write_text(str(before + max(1, (available - left_bytes) // (2 * MIB))))
-            assert int(pages.read_text()) > before, f"{available} bytes are left and too scattered"
-        yield
-    finally:
-        pages.write_text("0")
 
 
 def push_out(wanted_bytes: int) -> None:

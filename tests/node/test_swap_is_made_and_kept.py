@@ -18,7 +18,6 @@ from tests.node.swap_program import (
     memory_held,
     mount_disk,
     push_out,
-    ram_taken_until,
     state,
     unmount_disk,
 )
@@ -74,13 +73,10 @@ def test_a_kernel_that_counts_a_little_more_ram_makes_nothing_anew(
 ) -> None:
     swap.run("apply", percent=105)
     files = swap.files()
-    proc = tmp_path / "proc"
-    proc.mkdir()
-    (proc / "swaps").symlink_to("/proc/swaps")
     ram = read_meminfo().mem_total_bytes
-    (proc / "meminfo").write_text(f"MemTotal: {(ram + 6 * MIB) // 1024} kB\n")
+    proc = proc_with(tmp_path, MemTotal=ram + MIB)
 
-    assert swap.run("apply", environment={"OVERBOOK_PROC": str(proc)})[0] == 0
+    assert swap.run("apply", environment={"OVERBOOK_PROC": proc})[0] == 0
     assert swap.files() == files
 
     assert "write" in swap.run("plan", percent=106)[1]
@@ -117,17 +113,18 @@ def test_it_grows_while_what_it_holds_stays_swapped(swap: SwapProgram) -> None:
         assert holder.poll() is None
 
 
-def test_what_has_nowhere_to_go_stays_in_swap(swap: SwapProgram) -> None:
-    swap.run("apply", size_bytes=96 * MIB)
-    with memory_held(96 * MIB) as holder, ram_taken_until(64 * MIB):
-        push_out(64 * MIB)
+def test_what_has_nowhere_to_go_stays_in_swap(swap: SwapProgram, tmp_path: pathlib.Path) -> None:
+    swap.run("apply", size_bytes=64 * MIB)
+    with memory_held(64 * MIB) as holder:
+        push_out(40 * MIB)
+        full = {"OVERBOOK_PROC": proc_with(tmp_path, MemTotal=512 * MIB, MemAvailable=50 * MIB)}
 
-        for command, settings in (("apply", {"size_bytes": 8 * MIB}), ("remove", {})):
-            status, said = swap.run(command, **settings)
+        for command, size in (("apply", 8 * MIB), ("remove", 8 * MIB)):
+            status, said = swap.run(command, environment=full, size_bytes=size)
 
             assert status == 1, said
-            assert "MiB available" in said
-            assert areas_bytes() == [96 * MIB]
+            assert "RAM has 50 MiB available, 26 MiB of which stay free" in said
+            assert areas_bytes() == [64 * MIB]
             assert "state=NoRoom" in state()
         assert len(swap.files()) == 1
         assert holder.poll() is None
@@ -143,20 +140,19 @@ def test_a_disk_that_would_be_too_full_is_refused_with_the_numbers(swap: SwapPro
 
 
 def test_a_disk_that_fills_up_meanwhile_leaves_no_half(swap: SwapProgram) -> None:
-    filler = DISK / "filler"
-    free = os.statvfs(DISK).f_bavail * os.statvfs(DISK).f_frsize
-    process = swap.start("apply", size_bytes=free - 24 * MIB, disk_floor_percent=0, disk_floor_bytes=0)
+    fill("before", os.statvfs(DISK).f_bavail * os.statvfs(DISK).f_frsize - 180 * MIB)
+    process = swap.start("apply", size_bytes=140 * MIB, disk_floor_percent=1)
     assert process.stdout is not None
-    process.stdout.readline()  # the first part is written
-    with open(filler, "wb") as file:
-        os.posix_fallocate(file.fileno(), 0, 64 * MIB)
+    process.stdout.readline()  # the first of three parts is written
+    fill("meanwhile", 64 * MIB)
     said, _ = process.communicate(timeout=150)
-    filler.unlink()
 
     assert process.returncode == 1, said
     assert read_swaps() == ()
     assert swap.files() == []
     assert "state=DiskFull" in state()
+    for filler in DISK.glob("filler-*"):
+        filler.unlink()
 
 
 def test_a_kubelet_that_refuses_swap_keeps_it_off(swap: SwapProgram, tmp_path: pathlib.Path) -> None:
@@ -177,3 +173,17 @@ def test_a_file_system_that_cannot_hold_swap_is_named(swap: SwapProgram) -> None
 
     assert status == 1
     assert "tmpfs" in said
+
+
+def proc_with(folder: pathlib.Path, **meminfo: int) -> str:
+    """The node's swap areas beside other figures of its RAM."""
+    proc = folder / "proc"
+    proc.mkdir()
+    (proc / "swaps").symlink_to("/proc/swaps")
+    (proc / "meminfo").write_text("".join(f"{key}: {value // 1024} kB\n" for key, value in meminfo.items()))
+    return str(proc)
+
+
+def fill(name: str, size_bytes: int) -> None:
+    with open(DISK / f"filler-{name}", "wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size_bytes)

@@ -24,7 +24,7 @@ def disk() -> Iterator[None]:
 
 
 class Killer:
-    """A folder of programs of which the Nth that runs takes the whole process group with it when it is done."""
+    """A folder of programs of which the Nth that has run ends the whole process group."""
 
     def __init__(self, folder: pathlib.Path, path: str) -> None:
         self._counter = folder / "counter"

@@ -32,7 +32,7 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
 
     Attributes:
         kind: a file, a partition or device, or zram.
-        folder: where the file lies; not under ``/var/tmp``, which is cleaned up. The file's name holds its size.
+        folder: where the file lies; not under ``/var/tmp``, which is cleaned up.
         device: ``/dev/…``, ``LABEL=…`` or ``PARTLABEL=…``.
         percent: memory that is promised, of the node's RAM: the size follows.
         size_bytes: the size itself; 0: by the percentage.

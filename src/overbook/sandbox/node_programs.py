@@ -90,7 +90,9 @@ def node_program(name: str, environment: Mapping[str, str] = os.environ) -> Node
     """
     found = NodeProgram(name, _tree(cache_folder(environment), name))
     if not os.path.isdir(found.tree):
-        raise SandboxUnavailableError(f"there is no {name}; `overbook sandbox prepare --kubernetes` fetches it")
+        raise SandboxUnavailableError(
+            f"there is no {name}; `overbook sandbox prepare --kubernetes` fetches it"
+        )
     return found
 
 
