@@ -41,7 +41,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
-    add("action", choices=list(COMMANDS), help="what to do")
+    add("action", nargs="?", choices=COMMANDS, default="status", help="what to do (default: status)")
     add("--kind", choices=["file", "device", "zram"], help="default: file")
     add("--folder", metavar="PATH", help="of the file (default: /var/lib/overbook/swap)")
     add("--device", metavar="DEVICE", help="/dev/…, LABEL=… or PARTLABEL=…")
