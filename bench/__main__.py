@@ -17,6 +17,7 @@ from bench import (
     explain_start,
     hook,
     imports,
+    nri,
     rules,
     webhook,
 )
@@ -31,6 +32,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     hook.BENCHMARK,
     agent_memory.BENCHMARK,
     agent_on_api.BENCHMARK,
+    nri.BENCHMARK,
     webhook.BENCHMARK,
     cluster_status.BENCHMARK,
     webhook.MILLION,

@@ -84,7 +84,7 @@ class HookWorld:
 
     def start(self, given: bytes) -> "subprocess.CompletedProcess[bytes]":
         """As its configuration has it started."""
-        return subprocess.run(  # noqa: S603 - the hook
+        return subprocess.run(
             [*self._shell, "-c", GUARD, str(self.program)],
             input=given,
             capture_output=True,

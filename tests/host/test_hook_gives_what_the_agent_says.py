@@ -230,7 +230,7 @@ def test_shellcheck_finds_nothing() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("there is no shellcheck; `apt-get install shellcheck` provides it")
-    done = subprocess.run(  # noqa: S603 - ours
+    done = subprocess.run(
         [shellcheck, "--shell=sh", "-"], input=program_file(), capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"")
