@@ -141,6 +141,12 @@ def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
         node.restart_kubelet(memorySwap={"swapBehavior": "LimitedSwap"})
 
 
+@pytest.fixture(scope="module")
+def guest(world: World) -> Pod:
+    """One that takes more at once than it may have in RAM."""
+    return world.start()
+
+
 def test_auto_takes_nri_and_says_so(world: World) -> None:
     swap = wait_for(lambda: world.swap() if world.swap().get("writer") else None, "a writer", SLOW_SECONDS)
 
@@ -148,11 +154,8 @@ def test_auto_takes_nri_and_says_so(world: World) -> None:
     assert "nri.sock" in swap["writerSentence"]
 
 
-def test_a_container_that_allocates_at_once_has_its_swap(world: World) -> None:
-    guest = world.start()
-
+def test_a_container_that_allocates_at_once_has_its_swap(world: World, guest: Pod) -> None:
     world.assert_had_its_limit_at_once(guest)
-    world.assert_had_its_limit_at_once(world.restart(guest))
 
 
 def test_one_that_takes_more_than_its_allowance_is_held_to_it_from_the_start(world: World) -> None:
@@ -167,14 +170,13 @@ def test_one_that_takes_more_than_its_allowance_is_held_to_it_from_the_start(wor
     assert wait_for(reason, "it ends", SLOW_SECONDS, 0.5) == "OOMKilled"
 
 
-def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World) -> None:
-    guest = world.start()
+def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World, guest: Pod) -> None:
     name = guest.metadata.name or ""
-    wanted = resources(request_memory="40Mi", limit_memory="72Mi")["resources"]
+    wanted = resources(request_memory="36Mi", limit_memory="68Mi")["resources"]
     patch = {"spec": {"containers": [{"name": "main", "resources": wanted}]}}
     world.admin.ask("PATCH", f"{world.path}/{name}/resize", patch, STRATEGIC)
 
-    wait_for(lambda: world.file(guest, "memory.max") == str(72 * MIB), "it is resized", SLOW_SECONDS, 0.5)
+    wait_for(lambda: world.file(guest, "memory.max") == str(68 * MIB), "it is resized", SLOW_SECONDS, 0.5)
     resized = world.pods.wait_running(name)
 
     right = world.allowance(resized)
@@ -184,8 +186,12 @@ def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World) -> N
     wait_for(lambda: world.record(guest) == right, "the runtime remembers it", SLOW_SECONDS, 0.5)
 
 
-def test_it_is_there_again_after_the_runtime_was_restarted(world: World) -> None:
-    before = world.start()
+def test_it_is_there_again_after_a_container_was_restarted(world: World, guest: Pod) -> None:
+    world.assert_had_its_limit_at_once(world.restart(guest))
+
+
+def test_it_is_there_again_after_the_runtime_was_restarted(world: World, guest: Pod) -> None:
+    before = world.pods.wait_running(guest.metadata.name or "")
     world.node.stop_containerd()
     world.node.start_containerd()
     world.wait_connected(2)
