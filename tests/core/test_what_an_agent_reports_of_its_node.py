@@ -184,6 +184,7 @@ def test_each_problem_has_its_word_worst_first() -> None:
         "Refused",
         "NobodyMayGo",
     ]
+    assert problems(reserves_hindrance="the kubelet keeps 50 %") == ["ReservesNotKept"]
     assert problems(swap_allowed_bytes=GI, contested_limits=2, reclaim_supported=False) == [
         "SwapPromisedTwice",
         "NoReclaim",

@@ -16,7 +16,9 @@ OTHER: Final = "9c858901-8a57-4791-81fe-4c455b099bc9"
 PROCESS: Final = 4711
 LIMIT: Final = 120561664
 ALLOWANCES: Final = f"{OTHER}/compute 7\n{UID}/compute {LIMIT}\n{UID}/volume 0\nend\n"
-SYSTEMD: Final = f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{UID.replace('-', '_')}.slice/crio-c.scope"
+POD_SLICE: Final = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"
+POD_SLICE: Final = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"
+SYSTEMD: Final = f"/kubepods.slice/kubepods-burstable.slice/{POD_SLICE}/crio-c.scope"
 CGROUPFS: Final = f"/kubepods/burstable/pod{UID}/crio-c"
 
 SHELLS: Final = {
@@ -83,7 +85,7 @@ class HookWorld:
 
     def start(self, given: bytes) -> "subprocess.CompletedProcess[bytes]":
         """As its configuration has it started."""
-        return subprocess.run(  # noqa: S603 - the hook
+        return subprocess.run(
             [*self._shell, "-c", GUARD, str(self.program)],
             input=given,
             capture_output=True,

@@ -1,5 +1,6 @@
 import json
 import pathlib
+import shutil
 import subprocess
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from overbook.agent.allowance_file import AllowanceFile
 from overbook.core.allowance import SwapPolicy, allowances, pod_facts
 from overbook.core.pod import Pod, convert
-from overbook.host.hook_service import configuration, hook_files, hook_paths
+from overbook.host.hook_service import configuration, hook_files, hook_paths, program_file
 from tests.agent.fake_node import manifest
 from tests.host.hooking import (
     ALLOWANCES,
@@ -89,8 +90,8 @@ FORGED = [
     {"aaa\\": f'{{"io.kubernetes.pod.uid":"{OTHER}"}}'},
     {"note": f'\n"io.kubernetes.pod.uid": "{OTHER}"\n"pid": 1,'},
     {"pid": "1", "aaa": '"pid":1'},
-    {f'x"io.kubernetes.pod.uid': OTHER},
-    {f'x","io.kubernetes.pod.uid': OTHER},
+    {'x"io.kubernetes.pod.uid': OTHER},
+    {'x","io.kubernetes.pod.uid': OTHER},
     {"io.kubernetes.pod.uid.x": OTHER, "x.io.kubernetes.pod.uid": OTHER, "ioXkubernetesXpodXuid": OTHER},
     {"a": "{", "b": ",", "c": "\\", "d": '"', "e": "\x00\x1f\u2028 'ü$(reboot)`reboot`*?[a-z]"},
 ]
@@ -223,3 +224,13 @@ def test_the_engine_starts_it_only_for_containers_that_can_matter() -> None:
 def test_the_program_comes_first_and_goes_last() -> None:
     folder = "/etc/containers/oci/hooks.d"
     assert [*hook_files(folder)] == [*reversed(hook_paths([folder]))]
+
+
+def test_shellcheck_finds_nothing() -> None:
+    shellcheck = shutil.which("shellcheck")
+    if shellcheck is None:
+        pytest.skip("there is no shellcheck; `apt-get install shellcheck` provides it")
+    done = subprocess.run(
+        [shellcheck, "--shell=sh", "-"], input=program_file(), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"")

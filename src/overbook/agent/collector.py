@@ -10,6 +10,7 @@ from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.kubepods import ContainerCgroup, PodCgroup, PodScanner
+from overbook.kernel.kubepods_names import QosClass
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import Pressure, read_pressure
 from overbook.kernel.vmstat import Vmstat, read_vmstat
@@ -80,6 +81,11 @@ class Collector:
                 [before.get(uid) or self._pod(uid, held) for uid, held in self.containers.items()]
             )
         return Sample(at_seconds, wall_seconds, node, sampled)
+
+    @property
+    def class_paths(self) -> tuple[tuple[str, QosClass], ...]:
+        """The cgroups that hold pods, and of which class."""
+        return self._scanner.class_paths
 
     def close(self) -> None:
         """Let go of everything."""

@@ -37,6 +37,8 @@ class NodeFacts:
         self._asked = asked
         self._process: kubelet.Process | None = None
         self._configuration: KubeletConfiguration | None = None
+        self.kubelet: KubeletConfiguration | None = None
+        """What the kubelet said when it was last looked at, or what its files say; ``None``: not known."""
         self._limits: bool | None = None
         self._hook_folder = ""
         self._socket = ""
@@ -63,7 +65,7 @@ class NodeFacts:
                 self._socket_seen = now
             if found or now - self._socket_seen >= GONE_SECONDS:
                 self._socket = found
-        configuration = told or self._configuration
+        configuration = self.kubelet = told or self._configuration
         return WriterFacts(
             kubelet=None if configuration is None else configuration.swap,
             kubelet_limits=self._limits,

@@ -1,8 +1,8 @@
 """The OCI hook on a host: its program, its configuration for the runtime, and where both lie.
 
-The configuration is that of OCI hooks 1.0.0, which CRI-O and Podman read. CRI-O gives a container the
-annotations of its pod, and over them the labels that the kubelet gives the container:
-``io.kubernetes.pod.uid`` and ``io.kubernetes.container.name`` are the kubelet's whatever the pod's owner wrote.
+The configuration is that of OCI hooks 1.0.0, which CRI-O and Podman read. CRI-O gives a container its pod's
+annotations, and over them the labels that the kubelet gives the container: whatever the pod's owner wrote,
+``io.kubernetes.pod.uid`` and ``io.kubernetes.container.name`` are the kubelet's.
 """
 
 import os
