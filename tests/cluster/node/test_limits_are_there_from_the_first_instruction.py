@@ -58,10 +58,10 @@ class World:
         unified = json.loads(found.output)["Spec"]["linux"]["resources"]["unified"]
         return str(unified["memory.swap.max"])
 
-    def start(self, hot_mib: int = AT_ONCE_MIB) -> Pod:
+    def start(self, burst_mib: int = AT_ONCE_MIB) -> Pod:
         """A Burstable pod that takes its memory at once, and runs."""
         name = f"guest-{next(self._numbers)}"
-        return self.pods.start(manifest(name, container("main", hot_mib=hot_mib, **REQUEST)))[name]
+        return self.pods.start(manifest(name, container("main", burst_mib=burst_mib, **REQUEST)))[name]
 
     def swap(self) -> dict[str, Any]:
         """What the agent reports of the node's swap."""
@@ -159,7 +159,7 @@ def test_a_container_that_allocates_at_once_has_its_swap(world: World, guest: Po
 
 
 def test_one_that_takes_more_than_its_allowance_is_held_to_it_from_the_start(world: World) -> None:
-    greedy = container("main", hot_mib=3 * AT_ONCE_MIB, **REQUEST)
+    greedy = container("main", burst_mib=3 * AT_ONCE_MIB, **REQUEST)
     world.admin.ask("POST", world.path, manifest("greedy", greedy, restartPolicy="Never"))
 
     def reason() -> str:
@@ -201,7 +201,7 @@ def test_it_is_there_again_after_the_runtime_was_restarted(world: World, guest: 
 
 
 def test_what_starts_while_the_agent_is_dead_gets_its_limit_when_it_is_back(world: World) -> None:
-    guest = world.start(hot_mib=8)
+    guest = world.start(burst_mib=8)
     world.agent.stop(Signals.SIGKILL)
     guest = world.restart(guest)
     assert (
