@@ -121,9 +121,9 @@ class SwapWriters:
             told: what the kubelet says of its configuration.
             asked: whether it was asked by now, or never will be.
         """
-        if not asked and self.choice is None and now - self._started_at < UNTOLD_SECONDS:
-            return
         facts = self._facts.look(now, told)
+        if facts.kubelet is None and not asked and now - self._started_at < UNTOLD_SECONDS:
+            return
         if facts == self._last_facts:
             return
         self._last_facts = facts
