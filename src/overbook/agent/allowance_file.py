@@ -1,48 +1,77 @@
-"""The file from which the OCI hook on the host knows what a new container may swap."""
+"""The file in which the OCI hook finds what containers may swap.
 
-import contextlib
+It outlives an agent that dies: a pod's allowance is right for as long as the pod lives, so the hook goes on
+without the agent. A file that does not end with its last line was not written whole: the hook takes nothing
+from it.
+"""
+
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 PATH: Final = "run/overbook/allowances"
-"""Below the host's root."""
+LAST_LINE: Final = "end"
+MODE: Final = 0o600
+MOST_BYTES: Final = 1 << 20
+"""A node of 500 pods with five containers each takes a fifth of it."""
 
 
 class AllowanceFile:
-    """Keeps ``POD_UID/CONTAINER BYTES``, a line for each container.
+    """``POD_UID/CONTAINER BYTES``, a line each.
 
     Args:
         root: the host's file system.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str = "/") -> None:
         self._path = os.path.join(root, PATH)
-        self._content: bytes | None = None
+        self._written: dict[tuple[str, str], int] | None = None
+        self.left_out = 0
+        """Containers for which there was no room."""
 
     def keep(self, allowances: Mapping[tuple[str, str], int]) -> bool:
-        """Write it whole, if it changed; whether it had.
+        """Write it where it says something else; whether it was written.
+
+        Args:
+            allowances: bytes by pod UID and container name.
 
         Raises:
-            OSError: it cannot be written; what was there stays.
+            OSError: it cannot be written; the next call tries again.
         """
-        lines = sorted(f"{uid}/{name} {bytes_}\n" for (uid, name), bytes_ in allowances.items())
-        content = "".join(lines).encode()
-        if content == self._content:
+        if self._written == allowances and os.path.exists(self._path):
             return False
-        os.makedirs(os.path.dirname(self._path), mode=0o755, exist_ok=True)
+        data, self.left_out = _content(allowances)
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
         making = f"{self._path}.new"
-        with contextlib.suppress(FileNotFoundError):
+        # One name, so that an agent that is killed here leaves no second file; mode from the first byte.
+        with suppress(FileNotFoundError):
             os.unlink(making)
-        fd = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb") as file:
-            file.write(content)
-        os.replace(making, self._path)
-        self._content = content
+        with open(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "wb") as file:
+            file.write(data)
+        os.rename(making, self._path)
+        self._written = dict(allowances)
         return True
 
     def remove(self) -> None:
-        """Take it away: a hook without it leaves every container as it is."""
-        self._content = None
-        with contextlib.suppress(FileNotFoundError):
+        """Delete it: from now on the hook gives nothing.
+
+        Raises:
+            OSError: it cannot be deleted.
+        """
+        self._written = None
+        with suppress(FileNotFoundError):
             os.unlink(self._path)
+
+
+def _content(allowances: Mapping[tuple[str, str], int]) -> tuple[bytes, int]:
+    """The file's bytes, and how many containers found no room in them."""
+    lines: list[str] = []
+    room = MOST_BYTES - len(LAST_LINE) - 1
+    for (uid, container), swap_max_bytes in sorted(allowances.items()):
+        line = f"{uid}/{container} {swap_max_bytes}\n"
+        room -= len(line)
+        if room < 0:
+            break
+        lines.append(line)
+    return "".join([*lines, LAST_LINE, "\n"]).encode(), len(allowances) - len(lines)

@@ -64,12 +64,14 @@ class RuntimeStandIn:
             TimeoutError: none came.
         """
         self._until(lambda: _readable(self._listening), "no plugin came")
+        if self._connection is not None:
+            self._connection.close()
         self._connection, _ = self._listening.accept()
         self._chunks = multiplex.ChunkReader()
         self._calls, self._answers = ttrpc.FrameReader(), ttrpc.FrameReader()
         self._registered = False
         self._results: dict[int, bytes] = {}
-        self._until(lambda: self._read() or self._registered, "the plugin did not register")
+        self._hear(lambda: self._registered, "the plugin did not register")
         self.call("Configure", put_text(2, "stand-in") + put_text(3, "1.0"))
         self.call("Synchronize", b"")
 
@@ -95,7 +97,7 @@ class RuntimeStandIn:
         stream, self._stream = self._stream, self._stream + 2
         request = ttrpc.request(stream, PLUGIN_SERVICE, method, payload)
         self._send(multiplex.PLUGIN, request)
-        self._until(lambda: self._read() or stream in self._results, f"no answer to {method}")
+        self._hear(lambda: stream in self._results, f"no answer to {method}")
         return self._results.pop(stream)
 
     def listen(self, until: Callable[[], bool]) -> None:
@@ -104,9 +106,16 @@ class RuntimeStandIn:
         Raises:
             TimeoutError: it does not.
         """
-        self._until(lambda: self._read() or until(), "the plugin did not say what was waited for")
+        self._hear(until, "the plugin did not say what was waited for")
 
-    def _until(self, done: Callable[[], object], problem: str) -> None:
+    def _hear(self, done: Callable[[], bool], problem: str) -> None:
+        def heard() -> bool:
+            self._read()
+            return done()
+
+        self._until(heard, problem)
+
+    def _until(self, done: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + ANSWER_SECONDS
         while not done():
             self._pump()
