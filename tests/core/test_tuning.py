@@ -78,11 +78,7 @@ def test_what_was_set_here_and_is_right_now_stays_in_the_files() -> None:
 
 
 def test_a_factor_is_never_lowered() -> None:
-    facts = msgspec.structs.replace(
-        with_values(FRESH, vm_watermark_scale_factor="900"), eviction_bytes=120 * MIB
-    )
-
-    assert wanted(facts)[WATERMARK_SCALE_FACTOR] == "900"
+    assert wanted(with_values(FRESH, vm_watermark_scale_factor="900"))[WATERMARK_SCALE_FACTOR] == "900"
 
 
 def test_a_threshold_out_of_reach_is_said() -> None:

@@ -1,11 +1,12 @@
 import pathlib
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from overbook.cli import main
-from tests.node.running_systemd import UNITS, Systemd, remove_cgroup, running_systemd
+from tests.node.running_systemd import UNITS, Systemd, running_systemd
 
 pytestmark = pytest.mark.node
 
@@ -31,8 +32,6 @@ def files() -> Iterator[None]:
     (UNITS / "kubelet.service").unlink()
     for file, text in old.items():
         file.write_text(text)
-    for name in ("system.slice", "init.scope", "user.slice"):
-        remove_cgroup(SYSTEM_SWAP_MAX.parents[1] / name)
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +39,16 @@ def systemd(files: None) -> Iterator[Systemd]:
     assert files is None
     with running_systemd() as booted:
         booted.ctl("enable", "--now", "kubelet.service")
-        wait(lambda: starts() == 1)
+        wait(partial(has_started, 1))
         yield booted
 
 
 def starts() -> int:
     return len(STARTS.read_text().splitlines()) if STARTS.exists() else 0
+
+
+def has_started(times: int) -> bool:
+    return starts() >= times
 
 
 def wait(holds: Callable[[], bool]) -> None:
@@ -73,13 +76,9 @@ def test_overcommit_is_off_again_after_every_start_of_the_kubelet(systemd: Syste
     assert main(["node", "tune", "apply", "--overcommit", "off"]) == 0
     assert overcommit() == "0"
 
-    for start in (
-        lambda: systemd.ctl("restart", "kubelet.service"),
-        lambda: systemd.ctl("kill", "--signal=KILL", "kubelet.service"),  # it crashes
-    ):
-        seen = starts()
-        start()
-        wait(lambda seen=seen: starts() > seen)  # type: ignore[misc] # the kubelet has switched it on
+    for number, words in enumerate((("restart",), ("kill", "--signal=KILL")), start=starts() + 1):
+        systemd.ctl(*words, "kubelet.service")
+        wait(partial(has_started, number))  # it has switched overcommit on
         wait(lambda: overcommit() == "0")
         assert systemd.state("overbook-overcommit.service") == "active"
 
@@ -110,6 +109,17 @@ def test_removal_leaves_nothing_and_the_kubelet_running(systemd: Systemd) -> Non
 
 
 def test_after_a_boot_everything_is_as_it_was_set(systemd: Systemd) -> None:
-    assert systemd
     PANIC.write_text("1")
     assert main(["node", "tune", "apply", "--overcommit", "off"]) == 0
+    systemd.power_off()
+    PANIC.write_text("1")  # what this kernel would begin with
+    OVERCOMMIT.write_text("1")
+
+    systemd.boot()
+
+    assert PANIC.read_text() == "0\n"
+    assert SYSTEM_SWAP_MAX.read_text() == "0\n"
+    assert systemd.state("overbook-overcommit.service") == "active"
+    wait(lambda: overcommit() == "0")
+    assert main(["node", "tune", "remove"]) == 0
+    assert PANIC.read_text() == "1\n"

@@ -48,8 +48,19 @@ def write_tunable(name: str, value: str, root: str | os.PathLike[str] = "/") -> 
     write_file(path, f"{value}\n".encode())
 
 
-def has_io_latency(root: str | os.PathLike[str] = "/") -> bool:
-    """Whether this kernel was built with io.latency. No cgroup shows it while the io controller is off."""
+def has_io_latency(cgroup: str, root: str | os.PathLike[str] = "/") -> bool:
+    """Whether this kernel was built with io.latency.
+
+    Args:
+        cgroup: One below the root cgroup. While the io controller is off there, it shows nothing; then the
+            kernel's symbols tell.
+        root: The host's file system.
+    """
+    folder = under(root, CGROUPS)
+    if os.path.exists(f"{folder}/{cgroup}/io.latency"):
+        return True
+    if os.path.exists(f"{folder}/{cgroup}/io.stat"):
+        return False
     try:
         with open(under(root, "/proc/kallsyms"), "rb") as symbols:
             return any(_IO_LATENCY_SYMBOL in line for line in symbols)
