@@ -11,7 +11,7 @@ EXAMPLES = """examples:
   overbook node doctor                             what is wrong on this node, each with its mend
   overbook node swap plan --percent 150            what would be done
   overbook node swap apply --percent 150           a swap file of half the RAM, on again after every boot
-  overbook node swap apply --kind device --device LABEL=swap --encrypt
+  overbook node swap apply --kind device --device PARTLABEL=swap --encrypt
   overbook node swap status
   overbook node swap remove                        turn it off and leave nothing behind
   overbook node tune apply                         keep the system out of swap, and set the kernel's settings

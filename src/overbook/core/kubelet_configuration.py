@@ -5,6 +5,7 @@ is there; command-line flags win over all of them. Source: ``cmd/kubelet/app/ser
 RFC 7396's), KEP-3983 (drop-ins), KEP-2400 (swap).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -17,6 +18,9 @@ KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
 
 DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": "100Mi"}
 """As far as memory goes."""
+
+_DISK_EVICTION: Final[Mapping[str, str]] = {"imagefs.available": "15%", "nodefs.available": "10%"}
+"""As far as disks go."""
 
 _FLAGS: Final[Mapping[str, str]] = {
     "fail-swap-on": "failSwapOn",
@@ -45,6 +49,7 @@ class KubeletConfiguration(KubeStruct, frozen=True):
     kube_reserved: dict[str, str] | None = None
     cpu_cfs_quota: bool = True
     qos_reserved: dict[str, str] | None = None
+    image_gc_high_threshold_percent: int = 85
 
     @property
     def swap(self) -> KubeletSwap:
@@ -52,6 +57,20 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         if self.memory_swap.swap_behavior == "LimitedSwap":
             return "LimitedSwap"
         return "Refused" if self.fail_swap_on else "NoSwap"
+
+    @property
+    def disk_percent_kept_free(self) -> int:
+        """Of the file system with the images: below that images are deleted and pods evicted. 0 to 100.
+
+        Thresholds in bytes are left out.
+        """
+        hard = {} if self.eviction_hard and not self.merge_default_eviction_settings else _DISK_EVICTION
+        hard = {**hard, **(self.eviction_hard or {})}
+        written = [hard.get(signal, "") for signal in _DISK_EVICTION]
+        percents = [float(text[:-1]) for text in written if text.endswith("%")]
+        # 100 % is the kubelet's way to switch either off.
+        kept = [100 - self.image_gc_high_threshold_percent, *(p for p in percents if 0 <= p < 100)]
+        return math.ceil(max(kept))
 
     def eviction_bytes(self, memory_bytes: int) -> int:
         """The threshold of ``memory.available`` below which pods are evicted at once; 0 where there is none.
@@ -86,9 +105,13 @@ def kubelet_configuration(
     merged.update((field, _flag_value(flag, given[flag])) for flag, field in _FLAGS.items() if flag in given)
     if "cgroup-driver" in given:
         merged["cgroupDriver"] = given["cgroup-driver"]
-    # The API's own word has an initialism that no rule of case makes.
-    if "cpuCFSQuota" in merged:
-        merged["cpuCfsQuota"] = merged.pop("cpuCFSQuota")
+    # The API's own words have initialisms that no rule of case makes.
+    for written, ours in (
+        ("cpuCFSQuota", "cpuCfsQuota"),
+        ("imageGCHighThresholdPercent", "imageGcHighThresholdPercent"),
+    ):
+        if written in merged:
+            merged[ours] = merged.pop(written)
     return convert(merged, KubeletConfiguration, "KubeletConfiguration")
 
 
