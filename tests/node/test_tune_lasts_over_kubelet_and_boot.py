@@ -1,125 +1,80 @@
 import pathlib
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
 
-import pytest
+from overbook.host.tune_service import OVERCOMMIT_PROGRAM, OVERCOMMIT_UNIT, SLICE_FILE, SYSCTL_FILE
+from tests.node.systemd_node import SystemdNode, python_line
 
-from overbook.cli import main
-from tests.node.running_systemd import UNITS, Systemd, running_systemd
-
-pytestmark = pytest.mark.node
-
-OVERCOMMIT = pathlib.Path("/proc/sys/vm/overcommit_memory")
-PANIC = pathlib.Path("/proc/sys/vm/panic_on_oom")
-SYSTEM_SWAP_MAX = pathlib.Path("/sys/fs/cgroup/system.slice/memory.swap.max")
-STARTS = pathlib.Path("/run/kubelet-starts")
-# As the kubelet: it is called so, and switches overcommit on some time after its start.
-KUBELET = f"""[Service]
-ExecStart=/bin/bash -c 'sleep 2; echo 1 >{OVERCOMMIT}; echo started >>{STARTS}; exec -a kubelet sleep 10000'
+UNITS = {
+    # As the kubelet: it is called so, and switches overcommit on some time after its start.
+    "kubelet.service": """[Service]
+ExecStart=/bin/bash -c '(sleep 2; echo 1 >/proc/sys/vm/overcommit_memory; echo >>/run/starts) & \
+exec -a kubelet sleep infinity'
 Restart=always
 RestartSec=1
-[Install]
-WantedBy=overbook-test.target
+""",
+    # The machine's own units are left out; this is the one that reads sysctl.d.
+    "sysctls.service": """[Unit]
+Requires=systemd-sysctl.service
+After=systemd-sysctl.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/true
+""",
+}
+APPLY_OFF = python_line("overbook", "node", "tune", "apply", "--overcommit", "off")
+REMOVE = python_line("overbook", "node", "tune", "remove")
+WORDS = f"""
+says() {{ echo "$1: $(eval "$2" 2>&1)"; }}
+swap_max='cat /sys/fs/cgroup/system.slice/memory.swap.max'
+overcommit='cat /proc/sys/vm/overcommit_memory'
+unit='systemctl show -p ActiveState --value {OVERCOMMIT_UNIT}'
+kubelet='systemctl show -p ActiveState --value kubelet.service'
+# The kubelet has started so often, and has switched overcommit on each time.
+started() {{ until [ "$(grep -c '' /run/starts 2>/dev/null)" = "$1" ]; do sleep 0.2; done; }}
+off() {{ until [ "$($overcommit)" = 0 ]; do sleep 0.2; done; }}
+"""
+FIRST = f"""{WORDS}
+started 1
+says 'before' "$swap_max"
+{APPLY_OFF} >/dev/null; echo "apply: $?"
+says 'slice' "$swap_max"
+says 'systemd' 'systemctl show -p MemorySwapMax --value system.slice'
+says 'off' "$overcommit"
+systemctl restart kubelet.service; started 2; off; says 'restarted' "$unit"
+systemctl kill --signal=KILL kubelet.service; started 3; off; says 'crashed' "$unit"
+systemctl stop kubelet.service; says 'stopped' "$unit"
+cp /{OVERCOMMIT_PROGRAM} /run/kept; echo 'exit 1' >/{OVERCOMMIT_PROGRAM}
+systemctl start kubelet.service; says 'with a broken program' "$kubelet"
+cp /run/kept /{OVERCOMMIT_PROGRAM}
+"""
+SECOND = f"""{WORDS}
+started 1; off; says 'after a boot' "$unit"
+says 'slice' "$swap_max"
+says 'factor' 'cat /proc/sys/vm/watermark_scale_factor'
+says 'file' "sed -n 's/vm.watermark_scale_factor = //p' /{SYSCTL_FILE}"
+{REMOVE} >/dev/null; echo "remove: $?"
+says 'slice' "$swap_max"
+says 'factor' 'cat /proc/sys/vm/watermark_scale_factor'
+says 'on' "$overcommit"
+says 'kubelet' "$kubelet"
+says 'left' 'find /etc/systemd/system /etc/sysctl.d /usr/local/libexec /var/lib/overbook -name "*overbook?*" -o -name "*.json"'
 """
 
 
-@pytest.fixture(scope="module")
-def files() -> Iterator[None]:
-    old = {file: file.read_text() for file in (OVERCOMMIT, PANIC)}
-    (UNITS / "kubelet.service").write_text(KUBELET)
-    yield
-    (UNITS / "kubelet.service").unlink()
-    for file, text in old.items():
-        file.write_text(text)
+def test_it_holds_over_starts_of_the_kubelet_and_over_a_boot(tmp_path: pathlib.Path) -> None:
+    node = SystemdNode(tmp_path, units=UNITS)
 
-
-@pytest.fixture(scope="module")
-def systemd(files: None) -> Iterator[Systemd]:
-    assert files is None
-    with running_systemd() as booted:
-        booted.ctl("enable", "--now", "kubelet.service")
-        wait(partial(has_started, 1))
-        yield booted
-
-
-def starts() -> int:
-    return len(STARTS.read_text().splitlines()) if STARTS.exists() else 0
-
-
-def has_started(times: int) -> bool:
-    return starts() >= times
-
-
-def wait(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, "it never came to hold"
-        time.sleep(0.1)
-
-
-def overcommit() -> str:
-    return OVERCOMMIT.read_text().strip()
-
-
-def test_the_running_slice_is_kept_out_of_swap_at_once(systemd: Systemd) -> None:
-    assert SYSTEM_SWAP_MAX.read_text() == "max\n"
-
-    assert main(["node", "tune", "apply"]) == 0
-
-    assert SYSTEM_SWAP_MAX.read_text() == "0\n"
-    assert systemd.ctl("show", "--property=MemorySwapMax", "--value", "system.slice") == "0"
-    assert overcommit() == "1"
-
-
-def test_overcommit_is_off_again_after_every_start_of_the_kubelet(systemd: Systemd) -> None:
-    assert main(["node", "tune", "apply", "--overcommit", "off"]) == 0
-    assert overcommit() == "0"
-
-    for number, words in enumerate((("restart",), ("kill", "--signal=KILL")), start=starts() + 1):
-        systemd.ctl(*words, "kubelet.service")
-        wait(partial(has_started, number))  # it has switched overcommit on
-        wait(lambda: overcommit() == "0")
-        assert systemd.state("overbook-overcommit.service") == "active"
-
-
-def test_a_kubelet_that_stops_takes_the_unit_along_and_never_waits_for_it(systemd: Systemd) -> None:
-    systemd.ctl("stop", "kubelet.service")
-    assert systemd.state("overbook-overcommit.service") == "inactive"
-    program = pathlib.Path("/usr/local/libexec/overbook/overbook-overcommit")
-    kept = program.read_bytes()
-    program.write_text("exit 1\n")  # broken
-
-    systemd.ctl("start", "kubelet.service")
-
-    assert systemd.state("kubelet.service") == "active"
-    program.write_bytes(kept)
-    systemd.ctl("restart", "kubelet.service")
-
-
-def test_removal_leaves_nothing_and_the_kubelet_running(systemd: Systemd) -> None:
-    assert main(["node", "tune", "remove"]) == 0
-
-    assert SYSTEM_SWAP_MAX.read_text() == "max\n"
-    assert overcommit() == "1"
-    assert systemd.state("kubelet.service") == "active"
-    assert systemd.state("overbook-overcommit.service") == "inactive"
-    assert not list(pathlib.Path("/etc").rglob("*overbook*.conf"))
-    assert not list(UNITS.rglob("overbook-overcommit.service"))
-
-
-def test_after_a_boot_everything_is_as_it_was_set(systemd: Systemd) -> None:
-    PANIC.write_text("1")
-    assert main(["node", "tune", "apply", "--overcommit", "off"]) == 0
-    systemd.power_off()
-    PANIC.write_text("1")  # what this kernel would begin with
-    OVERCOMMIT.write_text("1")
-
-    systemd.boot()
-
-    assert PANIC.read_text() == "0\n"
-    assert SYSTEM_SWAP_MAX.read_text() == "0\n"
-    assert systemd.state("overbook-overcommit.service") == "active"
-    wait(lambda: overcommit() == "0")
-    assert main(["node", "tune", "remove"]) == 0
-    assert PANIC.read_text() == "1\n"
+    assert node.boot(FIRST) == [
+        "before: max",
+        "apply: 0",
+        "slice: 0",
+        "systemd: 0",
+        "off: 0",
+        "restarted: active",
+        "crashed: active",
+        "stopped: inactive",
+        "with a broken program: active",
+    ]
+    second = dict(line.split(": ", 1) for line in node.boot(SECOND))
+    assert SLICE_FILE
+    assert second == {}

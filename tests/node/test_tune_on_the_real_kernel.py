@@ -12,7 +12,6 @@ import pytest
 
 from overbook.cli import main
 from overbook.kernel.zoneinfo import read_zoneinfo
-from tests.node.running_systemd import remove_cgroup
 
 pytestmark = pytest.mark.node
 
@@ -25,6 +24,16 @@ BEFORE = pathlib.Path("/var/lib/overbook/before.json")
 
 def sysctls() -> dict[str, str]:
     return {name: (SYSCTLS / name).read_text().strip() for name in NAMES}
+
+
+def remove_cgroup(cgroup: pathlib.Path) -> None:
+    """Remove it, once its processes are gone."""
+    deadline = time.monotonic() + 30
+    while cgroup.exists():
+        with contextlib.suppress(OSError):
+            cgroup.rmdir()
+        assert time.monotonic() < deadline, f"{cgroup} stays busy"
+        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
