@@ -57,7 +57,7 @@ says 'slice' "$swap_max"
 says 'factor' 'cat /proc/sys/vm/watermark_scale_factor'
 says 'on' "$overcommit"
 says 'kubelet' "$kubelet"
-says 'left' 'find /etc/systemd/system /etc/sysctl.d /usr/local/libexec /var/lib/overbook -name "*overbook?*" -o -name "*.json"'
+says 'left' 'find /etc/systemd/system /etc/sysctl.d /usr/local/libexec/overbook /var/lib/overbook ! -type d'
 """
 
 

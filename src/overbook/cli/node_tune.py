@@ -17,6 +17,8 @@ EXAMPLES: Final = """examples:
   overbook node tune apply                         now, and after every boot
   overbook node tune apply --overcommit off        the kernel counts what it promises on this node
   overbook node tune remove                        every setting as it was before
+
+status: 0 where every setting is as it should be, else 1. plan, apply: 1 where it was refused.
 """
 
 
@@ -29,7 +31,9 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("action", choices=list(COMMANDS), help="what to do")
+    parser.add_argument(
+        "action", nargs="?", choices=COMMANDS, default="status", help="what to do (default: status)"
+    )
     parser.add_argument(
         "--overcommit",
         choices=["on", "off"],
@@ -39,12 +43,12 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
     )
-    parser.add_argument("--output", choices=["text", "json"], default="text", help="default: text")
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; 1 where it is refused.
+    """Do it; 1 where it is refused, or something is not as it should be.
 
     Raises:
         InvalidInput: the kubelet's configuration, or the file of old values, is malformed.
@@ -67,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         if changes:
             node = tuned_node.look(root)
     _show(node, arguments, steps)
-    return 0
+    return int(action == "status" and any(wish.differs for wish in node.wishes))
 
 
 def _steps(node: "TunedNode", action: str, *, changes: bool) -> Iterator[str]:

@@ -47,8 +47,8 @@ def _swap_activity() -> dict[str, Any]:
         "labels": {"severity": "warning"},
         "annotations": {
             "summary": "The node of {{ $labels.instance }} swaps out and in at the same time.",
-            "description": f"More than {most} pages a second go each way: its guests need more memory at the same "
-            "time than there is RAM, and wait for the disk. See who they are with overbook status.",
+            "description": f"More than {most} pages a second go each way: its guests need more memory at the "
+            "same time than there is RAM, and wait for the disk. See who they are with overbook status.",
             "runbook_url": f"{RUNBOOKS}/NodeHighSwapActivity.md",
         },
     }
