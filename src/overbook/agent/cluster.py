@@ -44,6 +44,7 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
         why: why nothing is changed, for people; empty where it may be.
         unheard: nothing is changed only because it is not known yet whether anything may be. What an agent
             before this one left stays as well, until it is.
+        yielding: nothing is changed because another agent does this node's work.
     """
 
     enforcing: bool
@@ -52,6 +53,7 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     percent: int
     why: str = ""
     unheard: bool = False
+    yielding: bool = False
 
 
 class Cluster:
@@ -176,6 +178,8 @@ class Cluster:
                 percent=self.posture.percent,
                 request=self.relief.request,
                 problems=node_problems(self._findings(tick, ports)),
+                writer=ports.writers.choice,
+                differing=ports.limits.differing,
             ),
             guests.source.pods,
         )
@@ -224,6 +228,7 @@ class Cluster:
             why = ""
         return Posture(
             unheard=unheard,
+            yielding=bool(self._yielding),
             enforcing=not why,
             mode="Observe" if observing or self._yielding else "Enforce",
             paused=spec.paused,
@@ -249,6 +254,9 @@ class Cluster:
             pressure_known=tick.sample.node.stall_full_micros is not None,
             reclaim_supported=ports.reclaim_supported,
             contested_limits=ports.limits.contested,
+            writer=ports.writers.choice,
+            differing_limits=ports.limits.differing,
+            reserves_hindrance=ports.reserves.hindrance,
             nobody_may_go=self._engine.wanting and self.relief.state != "active" and self.posture.enforcing,
             other_agent=self._yielded,
             refused=self.bridge.news.refused,

@@ -8,7 +8,9 @@ import msgspec
 
 from overbook.core.custom_overcommit_node import MOST_PROBLEMS, Problem
 from overbook.core.node_findings import SWAP_SLACK_BYTES
+from overbook.core.relief_request import shortened
 from overbook.core.swap import node_swap_bytes
+from overbook.core.swap_writer import Choice
 
 MIB: Final = 2**20
 
@@ -25,6 +27,9 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         pressure_known: whether the kernel tells memory pressure.
         reclaim_supported: whether the kernel reclaims on request.
         contested_limits: containers whose swap limit something else writes, too.
+        writer: who writes swap limits; ``None``: not known yet.
+        differing_limits: containers whose swap limit is another than it should be, and not the agent's.
+        reserves_hindrance: why the classes' reserves are not kept; empty: they are, or are not asked for.
         nobody_may_go: whether a rule holds and no pod may be asked to go.
         other_agent: another agent that writes for this node; empty: none.
         refused: an answer of the API server that keeps the agent from its work; empty: none.
@@ -38,6 +43,9 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pressure_known: bool = True
     reclaim_supported: bool = True
     contested_limits: int = 0
+    writer: Choice | None = None
+    differing_limits: int = 0
+    reserves_hindrance: str = ""
     nobody_may_go: bool = False
     other_agent: str = ""
     refused: str = ""
@@ -45,7 +53,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
     """The problems, worst first, at most :data:`MOST_PROBLEMS`."""
-    worst_first = chain(_at_once(found), _swap(found), _kernel(found), _neighbours(found))
+    worst_first = chain(_at_once(found), _writer(found), _swap(found), _kernel(found), _neighbours(found))
     return tuple(islice(worst_first, MOST_PROBLEMS))
 
 
@@ -90,6 +98,26 @@ def _swap(found: NodeFindings) -> Iterator[Problem]:
         )
 
 
+def _writer(found: NodeFindings) -> Iterator[Problem]:
+    writer = found.writer
+    if writer is None:
+        return
+    if writer.problem:
+        nothing = "; until then no swap limit is written here" if writer.writer == "kubelet" else ""
+        yield Problem(
+            word="SwapWriter",
+            sentence=shortened(writer.problem + nothing),
+            mend="overbook node doctor",
+        )
+    elif writer.writer == "kubelet" and found.differing_limits:
+        yield Problem(
+            word="SwapLimitsDiffer",
+            sentence=f"the kubelet gave {found.differing_limits} containers another memory.swap.max than its "
+            "formula says; they may be older than the node's swap",
+            mend="start these containers anew; the agent's log names them",
+        )
+
+
 def _kernel(found: NodeFindings) -> Iterator[Problem]:
     if not found.pressure_known:
         yield Problem(
@@ -112,4 +140,10 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
             sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is "
             "put back each time",
             mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
+        )
+    if found.reserves_hindrance:
+        yield Problem(
+            word="ReservesNotKept",
+            sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
+            mend="set reserves.qosReservedMemoryPercent of the agent to 0, or mend what is said here",
         )

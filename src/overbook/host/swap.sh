@@ -10,6 +10,7 @@
 # Settings: /etc/overbook/swap.conf, KEY=VALUE a line. What came of it: /run/overbook/swap.state, which the agent
 # reads and reports. Nothing waits for this program: where it fails, boot and kubelet go on without swap.
 # It needs a POSIX shell, GNU coreutils and util-linux; cryptsetup where swap is encrypted.
+# shellcheck disable=SC2046,SC2086 # paths have no blanks here: lists of them are split on purpose
 set -u
 umask 077
 export LC_ALL=C
@@ -38,16 +39,6 @@ ready() { # ready SENTENCE
     say "$1"
 }
 
-setting() { # setting KEY DEFAULT: read, never executed
-    value=$2
-    if [ -r "$CONF" ]; then
-        while IFS='=' read -r key rest; do
-            [ "$key" = "$1" ] && value=$rest
-        done <"$CONF"
-    fi
-    printf '%s' "$value"
-}
-
 memory_bytes() { # memory_bytes FIELD
     while read -r field kib _; do
         [ "$field" = "$1:" ] && { echo $((kib * 1024)); return; }
@@ -57,19 +48,17 @@ memory_bytes() { # memory_bytes FIELD
 
 mib() { echo "$((($1 + 524288) / 1048576)) MiB"; }
 
+# Read, never executed: a line is a known key and its value, whatever stands in it.
 load_settings() {
-    KIND=$(setting KIND file)
-    FOLDER=$(setting FOLDER /var/lib/overbook/swap)
-    DEVICE=$(setting DEVICE '')
-    PERCENT=$(setting PERCENT 100)
-    SIZE_BYTES=$(setting SIZE_BYTES 0)
-    PRIORITY=$(setting PRIORITY 10)
-    DISCARD=$(setting DISCARD once)
-    ENCRYPT=$(setting ENCRYPT no)
-    DISK_FLOOR_PERCENT=$(setting DISK_FLOOR_PERCENT 15)
-    DISK_FLOOR_BYTES=$(setting DISK_FLOOR_BYTES 1073741824)
-    KUBELET_CONFIGS=$(setting KUBELET_CONFIGS '')
-    KUBELET_FAIL_SWAP_ON=$(setting KUBELET_FAIL_SWAP_ON '')
+    KIND=file FOLDER=/var/lib/overbook/swap DEVICE='' PERCENT=100 SIZE_BYTES=0 PRIORITY=10 DISCARD=once ENCRYPT=no
+    DISK_FLOOR_PERCENT=15 DISK_FLOOR_BYTES=1073741824 KUBELET_CONFIGS='' KUBELET_FAIL_SWAP_ON=''
+    [ -r "$CONF" ] || refuse BadSetting "$CONF cannot be read"
+    while IFS='=' read -r key value; do
+        case $key in
+            KIND | FOLDER | DEVICE | PERCENT | SIZE_BYTES | PRIORITY | DISCARD | ENCRYPT | DISK_FLOOR_PERCENT | \
+                DISK_FLOOR_BYTES | KUBELET_CONFIGS | KUBELET_FAIL_SWAP_ON) eval "$key=\$value" ;;
+        esac
+    done <"$CONF"
     for key in PERCENT SIZE_BYTES PRIORITY DISK_FLOOR_PERCENT DISK_FLOOR_BYTES; do
         eval "value=\$$key"
         case $value in '' | *[!0-9]*) refuse BadSetting "$CONF: $key is '$value'; it has to be a whole number" ;; esac
@@ -146,9 +135,9 @@ fits() { # fits AREA: it can stay
 check_room() { # check_room COMING_BYTES AREA...
     room=$(($1 + $(memory_bytes SwapFree))) held=0
     shift
-    for area in "$@"; do
-        used=$(swapped used "$area")
-        held=$((held + used)) room=$((room - $(swapped size "$area") + used))
+    for going in "$@"; do
+        used=$(swapped used "$going")
+        held=$((held + used)) room=$((room - $(swapped size "$going") + used))
     done
     available=$(memory_bytes MemAvailable) margin=$(($(memory_bytes MemTotal) / 20))
     [ "$held" -eq 0 ] || [ "$held" -le $((available - margin + room)) ] || refuse NoRoom \
@@ -192,17 +181,15 @@ check_disk() { # check_disk BYTES: the file system can hold swap, and as much of
     until [ -d "$place" ]; do place=$(dirname "$place"); done
     case $(stat -f -c %T "$place") in
         ext2/ext3 | ext4 | xfs) ;;
-        btrfs) refuse FileSystem "$place is on btrfs, where a swap file needs a subvolume without copy on write; use a partition" ;;
-        *) refuse FileSystem "$place is on $(stat -f -c %T "$place"), which cannot hold a swap file; use ext4, xfs or a partition" ;;
+        *) refuse FileSystem "$place is on $(stat -f -c %T "$place"), which is not known to hold swap files well; use ext4, xfs or a partition" ;;
     esac
     bytes=$1
-    # shellcheck disable=SC2046 # three numbers
     set -- $(stat -f -c '%a %b %S' "$place")
     free=$(($1 * $3)) floor=$(($2 * $3 * DISK_FLOOR_PERCENT / 100))
     [ "$floor" -ge "$DISK_FLOOR_BYTES" ] || floor=$DISK_FLOOR_BYTES
     [ $((free - bytes)) -ge "$floor" ] && return
     rm -f "$FOLDER/.making"
-    refuse DiskFull "$place has $(mib "$free") free: $(mib "$bytes") more of swap would leave less than the $(mib "$floor") that stay free for images and logs"
+    refuse DiskFull "$place has $(mib "$free") free: $(mib "$bytes") more of swap would leave less than the $(mib "$floor") that stay free for images and logs; what is on stays on"
 }
 
 progress() { # progress BYTES
@@ -214,8 +201,8 @@ progress() { # progress BYTES
 # In full, under another name: it takes its place by a rename once all of it is on the disk. The disk is looked at
 # again and again, since others write to it too.
 make_file() {
-    making=$FOLDER/.making area=$FOLDER/swapfile-$WANTED
-    [ "$ENCRYPT" = no ] || area=$area.crypt
+    making=$FOLDER/.making MADE=$FOLDER/swapfile-$WANTED
+    [ "$ENCRYPT" = no ] || MADE=$MADE.crypt
     step=$((WANTED / 50)) written=0
     [ "$step" -ge 67108864 ] || step=67108864
     rm -f "$making"
@@ -237,9 +224,8 @@ make_file() {
         chcon -t swapfile_t "$making" || say "$making has no SELinux type swapfile_t"
     fi
     sync "$making"
-    mv -T "$making" "$area" || refuse MakeFailed "$area cannot be put in its place"
+    mv -T "$making" "$MADE" || refuse MakeFailed "$MADE cannot be put in its place"
     sync "$FOLDER"
-    MADE=$area
 }
 
 # Which zram devices are ours is remembered where it is forgotten as they are: at the next boot.
@@ -319,7 +305,6 @@ apply() {
     done
     if [ -z "$keep" ]; then
         check_kubelet
-        # shellcheck disable=SC2046 # a list of paths without blanks
         check_room "$WANTED" $(areas)
         state Making "$(mib "$WANTED") of swap are being made"
         make_"$KIND"
@@ -349,7 +334,6 @@ on() {
 
 remove() {
     list=$(areas)
-    # shellcheck disable=SC2086 # a list of paths without blanks
     check_room 0 $list
     for area in $list; do drop "$area"; done
     prove_removed
@@ -360,10 +344,7 @@ prove_removed() {
     rm -f "$FOLDER/.making"
     rmdir "$FOLDER" 2>/dev/null
     left=
-    for area in $list; do
-        ! is_on "$area" || left="$left $area is on;"
-        [ "$KIND" = device ] || [ ! -e "$area" ] || left="$left $area is there;"
-    done
+    for area in $list; do ! is_on "$area" || left="$left $area is on;"; done
     for path in "/dev/mapper/$LABEL"-* "$RUN"/zram[0-9]* "$FOLDER"/swapfile-*; do [ ! -e "$path" ] || left="$left $path is there;"; done
     [ -z "$left" ] || refuse StillThere "not all is gone:$left"
     say "nothing is left of swap here: no area on, no file, no mapping${list:+; it was $list}"
@@ -390,9 +371,9 @@ only_tell() {
         MADE=/dev/zram
         echo "give a zram device $(mib "$WANTED")"
     }
-    turn_on() { is_on "$1" && echo "nothing: $1 is on" || echo "turn $1 on, priority $PRIORITY, encrypted: $ENCRYPT"; }
-    drop() { echo "turn $1 off and delete it"; }
-    prove_removed() { :; }
+    turn_on() { if is_on "$1"; then echo "nothing: $1 is on"; else echo "turn $1 on, priority $PRIORITY, encrypted: $ENCRYPT"; fi; }
+    drop() { echo "turn $1 off and take it away"; }
+    prove_removed() { [ -n "$list" ] || echo "nothing: there is no swap of Overbook's here"; }
     rm() { :; }
 }
 
@@ -409,15 +390,9 @@ case $COMMAND in
     apply | on | remove)
         # The lock is the folder's own: nothing is left of it, and it goes with the last process that holds it.
         mkdir -p "$RUN" && exec 9<"$RUN"
-        wait=300
-        [ "$COMMAND" != on ] || wait=5
-        flock -w "$wait" 9 || { say "another overbook-swap is running; it does what there is to do"; exit 1; }
+        flock -w 20 9 || { say "another overbook-swap is running; try again when it is done"; exit 1; }
         ;;
 esac
 load_settings
 size_wanted
-case $COMMAND-${2:-} in
-    plan-) apply ;;
-    plan-remove) remove ;;
-    *) "$COMMAND" ;;
-esac
+case $COMMAND in plan) "${2:-apply}" ;; *) "$COMMAND" ;; esac
