@@ -61,7 +61,7 @@ def kubelet(folder: pathlib.Path, configuration: str) -> Iterator[None]:
     config = folder / "kubelet.yaml"
     config.write_text("kind: KubeletConfiguration\n" + configuration)
     argv = ["kubelet", "-c", "import time; time.sleep(600)", f"--config={config}"]
-    process = subprocess.Popen(argv, executable=sys.executable)
+    process = subprocess.Popen(argv, executable=sys.executable)  # noqa: S603 - the argv above
     try:
         deadline = time.monotonic() + 30
         while b"kubelet" not in pathlib.Path(f"/proc/{process.pid}/cmdline").read_bytes()[:8]:
@@ -123,7 +123,9 @@ HOLD = (
 def holding(cgroup: pathlib.Path) -> Iterator[None]:
     """A process in the cgroup with memory that nobody touches."""
     argv = [sys.executable, "-c", HOLD, str(cgroup)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(  # noqa: S603 - the argv above
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"full\n"
         yield
