@@ -1,7 +1,7 @@
 """Settings of the kernel by one kind of name, read and written as text.
 
-`vm.swappiness` is a sysctl. `system.slice/memory.swap.max` is a cgroup's file. `system.slice/io.latency/8:0` is
-one disk's line of a cgroup's io.latency: its target in microseconds, or "none".
+`vm.swappiness` is a sysctl. `system.slice/memory.swap.max` is a cgroup's file. `system.slice/io.latency/8:0`
+is one disk's line of a cgroup's io.latency: its target in microseconds, or "none".
 
 Source: kernel Documentation/admin-guide/cgroup-v2.rst (io.latency, memory.swap.max).
 """
