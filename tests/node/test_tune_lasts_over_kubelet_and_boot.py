@@ -29,9 +29,17 @@ swap_max='cat /sys/fs/cgroup/system.slice/memory.swap.max'
 overcommit='cat /proc/sys/vm/overcommit_memory'
 unit='systemctl show -p ActiveState --value {OVERCOMMIT_UNIT}'
 kubelet='systemctl show -p ActiveState --value kubelet.service'
+comes_to_be() {{ # comes_to_be VALUE COMMAND
+    tries=0
+    until [ "$(eval "$2" 2>&1)" = "$1" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || {{ echo "$2 is $(eval "$2" 2>&1), not $1"; return; }}
+        sleep 0.2
+    done
+}}
 # The kubelet has started so often, and has switched overcommit on each time.
-started() {{ until [ "$(grep -c '' /run/starts 2>/dev/null)" = "$1" ]; do sleep 0.2; done; }}
-off() {{ until [ "$($overcommit)" = 0 ]; do sleep 0.2; done; }}
+started() {{ comes_to_be "$1" "wc -l </run/starts"; }}
+off() {{ comes_to_be 0 "$overcommit"; }}
 """
 FIRST = f"""{WORDS}
 started 1
