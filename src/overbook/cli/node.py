@@ -8,6 +8,7 @@ PARTS: Final = (
     "overbook.cli.node_swap",
     "overbook.cli.node_hook",
     "overbook.cli.node_reserve",
+    "overbook.cli.node_tune",
 )
 """A module each, with `add_parser`; they are imported only where `node` is asked for."""
 
@@ -20,6 +21,7 @@ EXAMPLES = """examples:
   overbook node swap remove                        turn it off and leave nothing behind
   overbook node hook install                       limits before a container's first instruction (CRI-O)
   overbook node reserve                            what to reserve for the system on a node of this size
+  overbook node tune apply                         keep the system out of swap, and set the kernel's settings
 
 In a container, --fsroot names the host's file system; programs then run in the host's mount namespace.
 """
