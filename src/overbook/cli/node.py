@@ -4,7 +4,7 @@ import argparse
 from importlib import import_module
 from typing import Final
 
-PARTS: Final = ("overbook.cli.node_swap",)
+PARTS: Final = ("overbook.cli.node_doctor", "overbook.cli.node_swap")
 """A module each, with `add_parser`; they are imported only where `node` is asked for."""
 
 EXAMPLES = """examples:

@@ -1,8 +1,5 @@
 """The kubelet of this node, its configuration read as YAML or JSON."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from overbook.runtime.kubelet import Kubelet, find_kubelet
 
 
@@ -13,19 +10,6 @@ def running_kubelet(root: str) -> Kubelet | None:
         InvalidInput: its configuration is malformed.
         OSError: its configuration cannot be read.
     """
-    return find_kubelet(_fields, root)
+    from overbook.agent.kubelet_file import kubelet_fields
 
-
-def _fields(data: bytes, name: str) -> Mapping[str, Any]:
-    from overbook.core.errors import InvalidInput
-    from overbook.kube.json_documents import json_document
-    from overbook.kube.yaml_documents import yaml_documents
-
-    if data.lstrip()[:1] == b"{":
-        document = json_document(data, name)
-    else:
-        documents = [value for _, _, value in yaml_documents(data.decode("utf-8", "replace"), name)]
-        document = documents[0] if len(documents) == 1 else None
-    if not isinstance(document, dict):
-        raise InvalidInput(name, document, "one KubeletConfiguration")
-    return document
+    return find_kubelet(kubelet_fields, root)
