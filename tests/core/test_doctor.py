@@ -63,6 +63,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"overcommit_memory": 2}, "StrictOvercommit"),
     ({"panic_on_oom": 1}, "PanicOnOom"),
     ({"hook_folder": "/etc/containers/oci/hooks.d"}, "HookNotRead"),
+    ({"hook_folders_read": ("/etc/containers/oci/hooks.d",)}, "HookNotInstalled"),
     ({"leftovers": ("opt/oci-hook-swap.sh",)}, "OriginalAgentLeftovers"),
     ({"owners": ("wasp-agent",)}, "OtherOwner"),
     ({"provisioning": ("Ready", ""), "boot_swap": ("/etc/fstab (/dev/sda3)",)}, "OtherSwapAtBoot"),
@@ -111,8 +112,8 @@ def test_the_worst_comes_first() -> None:
             "nri writes the swap limits: the runtime asks on /run/nri/nri.sock",
         ),
         (
-            {"hook_folders_read": ("/etc/hooks.d",)},
-            "hook writes the swap limits: the runtime reads OCI hooks in",
+            {"hook_folders_read": ("/etc/hooks.d",), "hook_folder": "/etc/hooks.d"},
+            "hook writes the swap limits: the runtime reads OCI hooks in /etc/hooks.d",
         ),
         (
             {"kubelet": LIMITED_KUBELET, "kubelet_limits": True, "eligibility": "Burstable"},

@@ -3,11 +3,12 @@
 import errno
 import os
 from collections.abc import Callable
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from overbook.agent import swap_owners
+from overbook.agent.configuration_file import document_fields
 from overbook.core.allowance import SwapPolicy
 from overbook.core.errors import InvalidInput
 from overbook.core.host_facts import HostFacts, Subject, SwapDevice
@@ -25,7 +26,7 @@ from overbook.kernel.swaps import SwapArea, read_swaps
 from overbook.kernel.sysctl import VM_OVERCOMMIT_MEMORY, VM_PANIC_ON_OOM, VM_SWAPPINESS, IntegerSysctl
 from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.runtime.hook_folders import hook_folders
-from overbook.runtime.kubelet import Parse, find_kubelet
+from overbook.runtime.kubelet import find_kubelet
 
 T = TypeVar("T")
 
@@ -50,22 +51,23 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     writer: Writer | Literal["auto"] = "auto"
 
 
-def host_facts(root: str, asked: Asked, parse: Parse) -> HostFacts:
+def host_facts(root: str, asked: Asked) -> HostFacts:
     """The facts as they are now; it never fails.
 
     Args:
         root: the host's file system.
         asked: what is wanted.
-        parse: reads the YAML and JSON of kubelet and runtime.
     """
     look = _Look()
-    kubelet = look.at("kubelet", lambda: find_kubelet(parse, root), None)
+    kubelet = look.at("kubelet", lambda: find_kubelet(_kubelet_fields, root), None)
     if "kubelet" in look.unread:
         look.unread["writer"] = look.unread["watermarks"] = "the kubelet's configuration is not known"
     memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
     nowhere: tuple[str, ...] = ()
-    read = look.at("hook", lambda: _hook_folders(root, parse), nowhere)
+    read = look.at("hook", lambda: _hook_folders(root), nowhere)
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
+    if version is None:
+        look.unread["system"] = "the cgroup version is not known"
     return HostFacts(
         memory_bytes=memory_bytes,
         cgroup_version=version,
@@ -131,6 +133,7 @@ def _pressure(root: str) -> bool:
     try:
         read_pressure("memory", root)
     except MissingKernelFile:
+        swap_owners.present(root, "proc/sys")
         return False
     except KernelFileError as error:
         if error.errno != errno.EOPNOTSUPP:
@@ -182,9 +185,13 @@ def _provisioning(root: str) -> tuple[str, str] | None:
     return written.get("state", "Unreadable"), written.get("sentence", "its state file says nothing")
 
 
-def _hook_folders(root: str, parse: Parse) -> tuple[str, ...]:
+def _kubelet_fields(data: bytes, path: str) -> dict[str, Any]:
+    return document_fields(data, path, "KubeletConfiguration")
+
+
+def _hook_folders(root: str) -> tuple[str, ...]:
     swap_owners.present(root, "etc", "usr")
-    return hook_folders(root, parse)
+    return hook_folders(root)
 
 
 def _hook_folder(root: str, read: tuple[str, ...]) -> str:

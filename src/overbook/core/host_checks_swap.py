@@ -23,7 +23,7 @@ def writer_choice(facts: HostFacts) -> Choice:
         kubelet=facts.kubelet.swap if facts.kubelet else None,
         kubelet_limits=facts.kubelet_limits,
         nri_socket=facts.nri_socket,
-        hook_folder=facts.hook_folders_read[0] if facts.hook_folders_read else "",
+        hook_folder=facts.hook_folder if facts.hook_folder in facts.hook_folders_read else "",
     )
     return choose_writer(facts.writer_asked, there, facts.eligibility, facts.allowance)
 
@@ -103,7 +103,7 @@ def _swap_fine(facts: HostFacts) -> str:
 
 def _writer(facts: HostFacts) -> Iterator[Finding]:
     try:
-        writer_choice(facts)
+        choice = writer_choice(facts)
     except InvalidInput as error:
         if error.where == "eligibility":
             yield Finding(
@@ -116,6 +116,16 @@ def _writer(facts: HostFacts) -> Iterator[Finding]:
         else:
             sentence = f"settings exclude each other: {error.where} is {error.value}"
             yield Finding("Broken", "SettingsExclude", sentence, f"use {error.expected}")
+        return
+    late = choice.writer == "reconcile" and facts.writer_asked == "auto"
+    if late and facts.hook_folders_read and not facts.hook_folder:
+        yield Finding(
+            "Note",
+            "HookNotInstalled",
+            f"the runtime reads OCI hooks in {facts.hook_folders_read[0]}: one there would set limits before "
+            "a container's first instruction, and now they come after it",
+            "overbook node hook install",
+        )
 
 
 def _writer_fine(facts: HostFacts) -> str:

@@ -36,7 +36,7 @@ class BlockDevice(msgspec.Struct, frozen=True, gc=False):
 
 
 def device_numbers(root: str | os.PathLike[str] = "/") -> dict[str, str]:
-    """ "major:minor" by the name of each block device; device-mapper devices also by their own name.
+    """Each block device's "major:minor" by its name; device-mapper devices also by their own name.
 
     Raises:
         KernelFileError: The folder cannot be listed.
