@@ -7,6 +7,10 @@ from overbook.lifecycle.yaml_text import yaml_text
 from overbook.sandbox.control_plane import ControlPlane, KubectlError
 from tests.waiting import wait_for
 
+_KINDS = ",".join(
+    f"{plural}.overbook.dev" for plural in ("overcommits", "overcommitnodes", "resourceoverrides")
+)
+
 
 def install(cluster: ControlPlane, *groups: str) -> Installation:
     """Custom resources, namespace, accounts, rights and policies; no pods are started.
@@ -33,7 +37,7 @@ def apply_manifests(cluster: ControlPlane, objects: list[Manifest]) -> None:
 def _served(cluster: ControlPlane) -> bool:
     """Whether the API server knows our kinds; its discovery follows a definition within a second."""
     try:
-        cluster.kubectl("get", "overcommits,overcommitnodes,resourceoverrides", "--output=name")
+        cluster.kubectl("get", _KINDS, "--output=name")
     except KubectlError:
         return False
     return True

@@ -147,6 +147,8 @@ def test_neither_a_rolling_restart_nor_new_certificates_miss_a_pod(
     cluster: ControlPlane, service: Service
 ) -> None:
     kubeconfig = install_webhook(cluster)
+    # A certificate of another test would be good for a year.
+    cluster.kubectl("delete", "secret", "overbook-webhook-tls", "-n", "overbook", "--ignore-not-found")
     point_to(cluster, service.port)
     space = open_namespace(cluster)
     override = {
