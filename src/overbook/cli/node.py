@@ -4,7 +4,7 @@ import argparse
 from importlib import import_module
 from typing import Final
 
-PARTS: Final = ("overbook.cli.node_doctor", "overbook.cli.node_swap")
+PARTS: Final = ("overbook.cli.node_doctor", "overbook.cli.node_swap", "overbook.cli.node_hook")
 """A module each, with `add_parser`; they are imported only where `node` is asked for."""
 
 EXAMPLES = """examples:
@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   overbook node swap apply --kind device --device LABEL=swap --encrypt
   overbook node swap status
   overbook node swap remove                        turn it off and leave nothing behind
+  overbook node hook install                       limits before a container's first instruction (CRI-O)
 
 In a container, --fsroot names the host's file system; programs then run in the host's mount namespace.
 """

@@ -44,7 +44,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     prepare.add_argument(
         "--kubernetes",
         action="store_true",
-        help="build Kubernetes' own programs for test clusters too (about 10 minutes, once)",
+        help="fetch and build what test clusters need, too: container engines, Kubernetes' own programs (about "
+        "10 minutes, once)",
     )
     command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
     shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")
@@ -99,8 +100,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _prepare_kubernetes(args: argparse.Namespace) -> None:
     if args.kubernetes:
-        from overbook.sandbox import go_programs, kubernetes_node
+        from overbook.sandbox import go_programs, kubernetes_node, node_programs
+        from overbook.sandbox.cache import cache_folder
+        from overbook.sandbox.packages import Host
 
+        node_programs.prepare(Host(install=args.install_packages, say=_say), cache_folder(os.environ))
         programs = go_programs.prepare(say=_say)
         kubernetes_node.prepare(install_packages=args.install_packages, say=_say)
         print(f"test clusters are ready: {programs.folder}")

@@ -2,48 +2,67 @@
 # OCI hook: gives a new container its swap allowance before its first instruction runs.
 #
 # The runtime calls this at createRuntime with the container's state on standard input, only for containers whose
-# annotations can matter. The agent keeps the allowances in a small file, a line each: POD_UID/CONTAINER BYTES.
-# Whatever is missing or wrong, the container starts: the agent writes its limit a moment later.
-# No other program is started here: a fork costs more than all of this.
-set -u
-export LC_ALL=C
-ALLOWANCES=${OVERBOOK_ALLOWANCES:-/run/overbook/allowances}
+# annotations can matter. The agent keeps the allowances in a small file, a line each: POD_UID/CONTAINER BYTES,
+# the last one `end`. Whatever is missing or wrong, the container starts as if there were no hook: the agent writes
+# its limit a moment later.
+#
+# One awk reads everything. The shell's own `read` asks the kernel for each byte of a pipe, and its patterns take
+# a time that grows with the square of the state's length, which a pod's owner can make long.
+set -uf
+trap 'exit 0' EXIT
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 CGROUPS=${OVERBOOK_CGROUPS:-/sys/fs/cgroup}
 PROC=${OVERBOOK_PROC:-/proc}
 
-[ -r "$ALLOWANCES" ] || exit 0
+# Prints the limit and the container's cgroup, where all is as it should be. All of standard input is taken first:
+# a runtime that cannot write the whole state gives the container up.
+found=$(awk -v proc="$PROC" '
+    FNR == 1 { files++ }
+    # A quote after one of these opens a string, since in a string quotes are escaped: what matches is a key.
+    function text_of(key,    rest) {
+        if (!match(state, "(^|[{, \t\n])\"" key "\"[ \t]*:[ \t]*\"")) return ""
+        rest = substr(state, RSTART + RLENGTH, 256)
+        return match(rest, /^[-.0-9A-Za-z]+"/) ? substr(rest, 1, RLENGTH - 1) : ""
+    }
+    function process_id(    rest) {
+        if (!match(state, "(^|[{, \t\n])\"pid\"[ \t]*:[ \t]*[1-9]")) return ""
+        rest = substr(state, RSTART + RLENGTH - 1, 16)
+        match(rest, /^[0-9]+/)
+        return substr(rest, 1, RLENGTH)
+    }
+    function cgroup_of(process,    line, path) {
+        while ((getline line < (proc "/" process "/cgroup")) > 0)
+            if (line ~ /^0::\//) path = substr(line, 4)
+        return path
+    }
+    # What the kubelet named after one pod is not given what another may have.
+    function belongs(path, uid,    name) {
+        if (path !~ /kubepods/) return 1
+        name = uid
+        gsub(/-/, "_", name)
+        return index(path, "pod" uid) || index(path, "pod" name)
+    }
+    files == 1 { state = state $0 "\n"; next }
+    FNR == 1 {
+        uid = text_of("io[.]kubernetes[.]pod[.]uid")
+        name = text_of("io[.]kubernetes[.]container[.]name")
+        key = uid "/" name " "
+    }
+    index($0, key) == 1 { limit = substr($0, length(key) + 1) }
+    { last = $0 }
+    END {
+        if (last != "end" || uid == "" || name == "" || limit !~ /^[0-9]+$/ || length(limit) > 18) exit
+        path = cgroup_of(process_id())
+        # The runtime itself has no limit to be given, and nothing lies above what we see.
+        if (path == "" || path == cgroup_of("self") || path ~ /\/[.][.]/ || !belongs(path, uid)) exit
+        print limit, path
+    }' - "${OVERBOOK_ALLOWANCES:-/run/overbook/allowances}" 2>/dev/null)
 
-state=
-while IFS= read -r line || [ -n "$line" ]; do state=$state$line; done
-
-# The value of a key that stands once in the state: text between the quotes after it.
-value_of() { # value_of KEY
-    case $state in *"\"$1\":"*) ;; *) value='' && return ;; esac
-    value=${state#*"\"$1\":"}
-    value=${value#"${value%%[! ]*}"}
-    case $value in
-        '"'*) value=${value#'"'} && value=${value%%'"'*} ;;
-        *) value=${value%%[,\}]*} ;;
-    esac
-}
-
-value_of io.kubernetes.pod.uid && uid=$value
-value_of io.kubernetes.container.name && name=$value
-value_of pid && pid=$value
-[ -n "$uid" ] && [ -n "$name" ] || exit 0
-case $pid in '' | *[!0-9]*) exit 0 ;; esac
-
-wanted=
-while read -r key bytes; do
-    [ "$key" = "$uid/$name" ] && wanted=$bytes
-done <"$ALLOWANCES"
-case $wanted in '' | *[!0-9]*) exit 0 ;; esac
-
-while IFS=: read -r hierarchy _ path; do
-    [ "$hierarchy" = 0 ] || continue
-    # crun puts the processes into a cgroup inside the container's: both limit.
-    for cgroup in "$CGROUPS$path" "$CGROUPS${path%/container}"; do
-        [ -w "$cgroup/memory.swap.max" ] && echo "$wanted" >"$cgroup/memory.swap.max"
-    done
-done <"$PROC/$pid/cgroup" 2>/dev/null
+limit=${found%% *}
+path=${found#* }
+[ -n "$found" ] || exit 0
+# crun can put the processes into a cgroup inside the container's: both limit.
+for cgroup in "$path" "${path%/container}"; do
+    [ -w "$CGROUPS$cgroup/memory.swap.max" ] && echo "$limit" >"$CGROUPS$cgroup/memory.swap.max"
+done 2>/dev/null
 exit 0

@@ -30,15 +30,23 @@ def install(files: Mapping[str, HostFile], root: str = "/") -> list[str]:
     return [path for path, (data, mode) in files.items() if write_whole(os.path.join(root, path), data, mode)]
 
 
+def differing(files: Mapping[str, HostFile], root: str = "/") -> list[str]:
+    """The paths that :func:`install` would write, in order.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    return [path for path, (data, mode) in files.items() if not _is(os.path.join(root, path), data, mode)]
+
+
 def write_whole(path: str, data: bytes, mode: int) -> bool:
     """Write one file by a rename; whether it was not like that already.
 
     Raises:
         OSError: it cannot be written.
     """
-    with suppress(FileNotFoundError), open(path, "rb") as file:
-        if os.fstat(file.fileno()).st_mode & 0o7777 == mode and file.read() == data:
-            return False
+    if _is(path, data, mode):
+        return False
     folder = os.path.dirname(path)
     os.makedirs(folder, exist_ok=True)
     handle, making = tempfile.mkstemp(prefix=".overbook-", dir=folder)
@@ -53,6 +61,12 @@ def write_whole(path: str, data: bytes, mode: int) -> bool:
         with suppress(FileNotFoundError):
             os.unlink(making)
     return True
+
+
+def _is(path: str, data: bytes, mode: int) -> bool:
+    with suppress(FileNotFoundError), open(path, "rb") as file:
+        return os.fstat(file.fileno()).st_mode & 0o7777 == mode and file.read(len(data) + 1) == data
+    return False
 
 
 def remove(paths: Iterable[str], root: str = "/") -> list[str]:
