@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from overbook.agent.node_facts import Asked, host_facts
+from overbook.agent.node_facts import host_facts
 from overbook.core.allowance import SwapPolicy
 from overbook.core.doctor import CHECKS, diagnose
 from overbook.core.host_facts import HostFacts, SwapDevice
@@ -69,7 +69,7 @@ class Host:
         build_tree(self.root, {path: text})
 
     def facts(self, percent: int = 150) -> HostFacts:
-        return host_facts(str(self.root), Asked(policy=SwapPolicy(percent=percent)))
+        return host_facts(str(self.root), SwapPolicy(percent=percent))
 
     def words(self) -> set[str]:
         return {finding.word for finding in diagnose(self.facts()).findings}
@@ -96,7 +96,7 @@ def test_a_healthy_node(host: Host) -> None:
 
 
 def test_an_empty_root_is_unknown_in_every_respect_and_healthy_in_none(tmp_path: pathlib.Path) -> None:
-    diagnosis = diagnose(host_facts(str(tmp_path), Asked()))
+    diagnosis = diagnose(host_facts(str(tmp_path), SwapPolicy()))
 
     assert diagnosis.fine == ()
     assert {finding.word for finding in diagnosis.findings} == {"NotLooked"}

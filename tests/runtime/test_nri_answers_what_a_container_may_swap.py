@@ -72,7 +72,7 @@ def test_what_limited_swap_or_another_plugin_set_is_left_to_it() -> None:
     plugin = plugin_with({KEY: 128 << 20})
 
     assert call(plugin, "CreateContainer", about("4096")) == b""
-    assert plugin.left_alone == 1
+    assert plugin.memory.left_alone == 1
 
 
 def test_an_error_in_here_does_not_keep_a_container_from_starting() -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from overbook.core.custom_overcommit import OvercommitSpec
 from overbook.core.custom_overcommit_node import OvercommitNodeStatus
+from overbook.core.kubelet_configuration import KubeletConfiguration
 from overbook.core.pod import Pod
 
 MOST_NOTICES: Final = 512
@@ -32,6 +33,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
         own: the status that stands in this node's object.
         own_known: whether it was ever read; its absence is knowledge, too.
         own_annotations: of that object.
+        kubelet: what the kubelet says of its own configuration; ``None``: not known.
+        kubelet_asked: whether it was asked, whatever came of it.
         node_uid: UID of the Node object; empty: there is none, or not known yet.
         refused: an answer of the API server that keeps us from our work; empty: none.
     """
@@ -44,6 +47,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     own: OvercommitNodeStatus | None = None
     own_known: bool = False
     own_annotations: Mapping[str, str] = {}
+    kubelet: KubeletConfiguration | None = None
+    kubelet_asked: bool = False
     node_uid: str = ""
     refused: str = ""
 

@@ -12,6 +12,7 @@ import msgspec
 from overbook.agent.api_relief import ApiRelief, Situation
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.collector import Collector
+from overbook.agent.doctor import Doctor
 from overbook.agent.guests import Guests
 from overbook.agent.metrics import TickFacts
 from overbook.agent.ports import Ports
@@ -44,6 +45,7 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
         why: why nothing is changed, for people; empty where it may be.
         unheard: nothing is changed only because it is not known yet whether anything may be. What an agent
             before this one left stays as well, until it is.
+        yielding: nothing is changed because another agent does this node's work.
     """
 
     enforcing: bool
@@ -52,6 +54,7 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     percent: int
     why: str = ""
     unheard: bool = False
+    yielding: bool = False
 
 
 class Cluster:
@@ -83,6 +86,7 @@ class Cluster:
         self._wall_clock = wall_clock
         self.instance = new_instance(wall_clock())
         self._rival = Rival(self.instance)
+        self._doctor = Doctor(settings.fsroot)
         self._trend = PressureTrend(clock())
         self._started_at = clock()
         self.relief = ApiRelief(
@@ -176,6 +180,8 @@ class Cluster:
                 percent=self.posture.percent,
                 request=self.relief.request,
                 problems=node_problems(self._findings(tick, ports)),
+                writer=ports.writers.choice,
+                differing=ports.limits.differing,
             ),
             guests.source.pods,
         )
@@ -224,6 +230,7 @@ class Cluster:
             why = ""
         return Posture(
             unheard=unheard,
+            yielding=bool(self._yielding),
             enforcing=not why,
             mode="Observe" if observing or self._yielding else "Enforce",
             paused=spec.paused,
@@ -249,9 +256,16 @@ class Cluster:
             pressure_known=tick.sample.node.stall_full_micros is not None,
             reclaim_supported=ports.reclaim_supported,
             contested_limits=ports.limits.contested,
+            writer=ports.writers.choice,
+            differing_limits=ports.limits.differing,
             nobody_may_go=self._engine.wanting and self.relief.state != "active" and self.posture.enforcing,
             other_agent=self._yielded,
             refused=self.bridge.news.refused,
+            doctor=self._doctor.findings(
+                self._clock(),
+                msgspec.structs.replace(self._settings.swap, percent=self.posture.percent),
+                self.bridge.news.kubelet,
+            ),
         )
 
     def _tell_yielding(self) -> None:

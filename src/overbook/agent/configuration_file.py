@@ -22,25 +22,38 @@ def read_configuration(path: str, kinds: Sequence[str]) -> tuple[str | None, dic
         InvalidInput: it is malformed, of another kind or version, or has not one document.
         OSError: it cannot be read.
     """
-    source = read_source(path)
-    documents: list[Any]
-    if source.data.lstrip()[:1] == b"{":
-        documents = [json_document(source.data, path)]
-    else:
-        try:
-            text = source.data.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput(path, source.data[error.start : error.end], "UTF-8 text") from error
-        documents = [value for _, _, value in yaml_documents(text, path)]
     right = " or ".join(kinds)
-    if len(documents) != 1:
-        raise InvalidInput(path, f"{len(documents)} documents", f"one document of kind {right}")
-    if not isinstance(documents[0], dict):
-        raise InvalidInput(path, documents[0], f"a mapping with the fields of {right}")
-    fields = dict(documents[0])
+    fields = document_fields(read_source(path).data, path, right)
     kind, version = fields.pop("kind", None), fields.pop("apiVersion", None)
     if kind is not None and kind not in kinds:
         raise InvalidInput(f"{path}: kind", kind, right)
     if version is not None and version != API_VERSION:
         raise InvalidInput(f"{path}: apiVersion", version, API_VERSION)
     return kind, fields
+
+
+def document_fields(data: bytes, path: str, kind: str) -> dict[str, Any]:
+    """The fields of the one document that a file holds.
+
+    Args:
+        data: its content.
+        path: names it in what is said.
+        kind: of which the document is to be.
+
+    Raises:
+        InvalidInput: it is malformed, no mapping, or has not one document.
+    """
+    documents: list[Any]
+    if data.lstrip()[:1] == b"{":
+        documents = [json_document(data, path)]
+    else:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInput(path, data[error.start : error.end], "UTF-8 text") from error
+        documents = [value for _, _, value in yaml_documents(text, path)]
+    if len(documents) != 1:
+        raise InvalidInput(path, f"{len(documents)} documents", f"one document of kind {kind}")
+    if not isinstance(documents[0], dict):
+        raise InvalidInput(path, documents[0], f"a mapping with the fields of {kind}")
+    return dict(documents[0])

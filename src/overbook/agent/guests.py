@@ -9,6 +9,7 @@ from overbook.agent.pods import PodSource
 from overbook.core.allowance import SwapPolicy, allowances, pod_facts
 from overbook.core.errors import InvalidInput
 from overbook.core.guest import PodFacts
+from overbook.core.pod import Pod
 from overbook.core.swap import SwapDecision
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class Guests:
         self._node: tuple[int, int] | None = None
         self._changed = False
         self._refused: dict[str, str] = {}
+        self._known: dict[str, tuple[Pod, Mapping[str, str] | None, PodFacts]] = {}
         self.facts: Mapping[str, PodFacts] = {}
         self.allowances: Mapping[tuple[str, str], SwapDecision] = {}
 
@@ -35,12 +37,17 @@ class Guests:
         """Tell guests' sizes by another percentage from now on."""
         if percent != self._policy.percent:
             log.info("memoryOvercommitPercentage is %d now, it was %d", percent, self._policy.percent)
+            self._known.clear()
             self._policy = msgspec.structs.replace(self._policy, percent=percent)
             self._node = None
 
     def look(self) -> None:
         """Take over what the source knows, so that containers are called by their names from the start."""
         self._changed = self.source.refresh() or self._changed
+
+    def refresh_again(self) -> bool:
+        """As :meth:`refresh`, for a node that is as it was; whether anything had changed."""
+        return self._node is not None and self.refresh(*self._node)
 
     def refresh(self, node_memory_bytes: int, swap_bytes: int) -> bool:
         """Work out anew what has changed since; whether anything had."""
@@ -54,15 +61,26 @@ class Guests:
                 node_memory_bytes // 2**20,
                 swap_bytes // 2**20,
             )
+        if self._node is None or node_memory_bytes != self._node[0]:
+            self._known.clear()
         self._node = node
-        facts: dict[str, PodFacts] = {}
+        known, self._known = self._known, {}
         for uid, pod in self.source.pods.items():
             annotations = self.source.namespaces.get(pod.metadata.namespace or "default")
+            before = known.get(uid)
+            if before is not None and before[0] is pod and before[1] == annotations:
+                self._known[uid] = before
+                continue
             try:
-                facts[uid] = pod_facts(pod, node_memory_bytes, self._policy, annotations)
+                self._known[uid] = (
+                    pod,
+                    annotations,
+                    pod_facts(pod, node_memory_bytes, self._policy, annotations),
+                )
                 self._refused.pop(uid, None)
             except InvalidInput as error:
                 self._refuse(uid, pod.label, str(error))
+        facts = {uid: pod_known[2] for uid, pod_known in self._known.items()}
         self._refused = {uid: said for uid, said in self._refused.items() if uid in self.source.pods}
         keys = [(uid, container.name) for uid, pod in facts.items() for container in pod.containers]
         containers = [container for pod in facts.values() for container in pod.containers]

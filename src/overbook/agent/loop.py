@@ -41,6 +41,7 @@ class Loop:
         self._stopping = False
         self._trigger = self._watch_pressure()
         self._server = HttpServer(settings.listen, self._handlers(), self._epoll) if settings.listen else None
+        agent.writers.attach(self._epoll)
         self._news_fd = -1
         if agent.cluster is not None:
             self._news_fd = agent.cluster.bridge.fileno()
@@ -81,6 +82,8 @@ class Loop:
                 pressed = True
             elif fd == self._news_fd:
                 self._agent.heard()
+            elif self._agent.writers.owns(fd):
+                self._agent.writers.handle(self._agent_clock())
             elif self._server is not None and self._server.owns(fd):
                 self._server.handle(fd, self._agent_clock())
         now = self._agent_clock()

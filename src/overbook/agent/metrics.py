@@ -10,6 +10,7 @@ from overbook.core.guest import PodFacts
 from overbook.core.model import NodeModel, pod_models
 from overbook.core.sample import Sample
 from overbook.core.swap import SwapDecision
+from overbook.core.swap_writer import WRITERS
 
 PREFIX = "overbook_"
 
@@ -49,6 +50,8 @@ class Metrics:
         self.relief: Counter[str] = Counter()
         self.reclaimed_bytes = 0
         self.latest: TickFacts | None = None
+        self.writer = ""
+        """Who writes swap limits."""
 
     def decided(self, decision: Decision) -> None:
         """Count a decision under its rule and action; rules are as many as the ruleset has."""
@@ -82,6 +85,11 @@ class Metrics:
             {_labels(outcome=outcome): count for outcome, count in self.relief.items()},
         )
         yield from _metric("reclaim_asked_bytes_total", "Pushed out on request.", {"": self.reclaimed_bytes})
+        yield from _metric(
+            "swap_writer",
+            "Who writes swap limits.",
+            {_labels(writer=each): int(each == self.writer) for each in WRITERS},
+        )
         for name, value in others.items():
             yield from _metric(name, name.replace("_", " ").capitalize() + ".", {"": value})
         if self.latest is not None:

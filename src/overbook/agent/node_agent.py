@@ -15,11 +15,14 @@ from overbook.agent.pods import PodSource
 from overbook.agent.ports import Ports
 from overbook.agent.relief import LocalRelief, Relief, ReliefReport
 from overbook.agent.settings import Settings
+from overbook.agent.swap_writers import SwapWriters
 from overbook.core.decision import Decision
 from overbook.core.engine import Engine
 from overbook.core.model import node_model
 from overbook.core.relief_guest import is_own
 from overbook.kernel.files import KernelFileError
+from overbook.kernel.machine import page_size_bytes
+from overbook.runtime.nri import ContainerKey
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +62,9 @@ class Agent:
         if bridge is not None:
             self.cluster = Cluster(settings, bridge, self.collector, self.engine, clock, wall_clock)
             relief = self.cluster.relief
-        self._ports = Ports(self.collector, relief, enforcing=settings.mode == "Enforce")
+        self.writers = SwapWriters(settings, self.collector, self._allowed, clock())
+        self._page_bytes = page_size_bytes()
+        self._ports = Ports(self.collector, relief, self.writers, enforcing=settings.mode == "Enforce")
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
         self._last_good_tick: float | None = None
         self._last_complaint = ""
@@ -98,10 +103,17 @@ class Agent:
         self._report()
 
     def _listen(self) -> None:
+        """See who writes limits, and what may be done at all."""
+        enforcing, hands_off = self._settings.mode == "Enforce", False
+        told, asked = None, True
         if self.cluster is not None:
-            posture = self.cluster.listen()
-            self._ports.enforce(posture.enforcing)
+            posture, news = self.cluster.listen(), self.cluster.bridge.news
+            enforcing, hands_off = posture.enforcing, posture.yielding
+            told, asked = news.kubelet, news.kubelet_asked or not self._settings.kubelet.server
             self.guests.use_percent(posture.percent)
+        self.writers.settle(self._clock(), told, asked=asked)
+        self.metrics.writer = self.writers.choice.writer if self.writers.choice else ""
+        self._ports.enforce(enforcing, hands_off=hands_off)
 
     def _report(self) -> None:
         if self.cluster is not None and self.metrics.latest is not None:
@@ -113,12 +125,11 @@ class Agent:
         sample = self.collector.collect(now, wall, self.guests.source.pods)
         node = sample.node
         if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0):
-            self.engine.own_uids = self._own_uids()
-            if self._recorder:
-                self._recorder.pods(self.guests.facts)
+            self._know_pods()
         if self._recorder:
             self._recorder.sample(sample)
         self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
+        self.writers.keep(now, self.guests.allowances)
         if self.cluster is not None:
             self.cluster.look()
         report = self._ports.relief.tick(now)
@@ -140,6 +151,20 @@ class Agent:
         )
         self._report()
         return decision
+
+    def _know_pods(self) -> None:
+        """There are other pods, or other facts of them."""
+        self.engine.own_uids = self._own_uids()
+        if self._recorder:
+            self._recorder.pods(self.guests.facts)
+
+    def _allowed(self, key: ContainerKey) -> int | None:
+        """What a container may swap that is about to start, by the newest that is known of its pod."""
+        self.guests.look()
+        if self.guests.refresh_again():
+            self._know_pods()
+        decision = self.guests.allowances.get(key)
+        return None if decision is None else decision.swap_max_bytes // self._page_bytes * self._page_bytes
 
     def _own_uids(self) -> frozenset[str]:
         pods, namespace = self.guests.source.pods, self._settings.own_namespace
@@ -211,17 +236,20 @@ class Agent:
             log.info("%d swap limits put back as they were found", self._ports.limits.restore())
         else:
             log.info("swap limits stay as they are")
+        self.writers.close(restore=self._settings.on_exit == "Restore")
         if self._recorder:
             self._recorder.close()
         self.collector.close()
 
     def values(self) -> Mapping[str, float]:
         """Further single values for the metrics."""
-        values = {
+        values: dict[str, float] = {
             "swap_limits_written_total": self._ports.limits.written,
             "swap_limits_corrected_total": self._ports.limits.corrected,
+            "swap_limits_differing": self._ports.limits.differing,
             "unreadable_files_total": self.collector.unreadable,
             "containers": sum(map(len, self.collector.containers.values())),
             "pods_known": len(self.guests.facts),
         }
+        values |= self.writers.values()
         return values | (self.cluster.values() if self.cluster is not None else {})

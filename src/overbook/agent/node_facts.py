@@ -3,19 +3,19 @@
 import errno
 import os
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar
-
-import msgspec
+from typing import Any, TypeVar
 
 from overbook.agent import swap_owners
 from overbook.agent.configuration_file import document_fields
+from overbook.agent.writer_facts import HOOK_FILE
 from overbook.core.allowance import SwapPolicy
 from overbook.core.errors import InvalidInput
 from overbook.core.host_facts import HostFacts, Subject, SwapDevice
+from overbook.core.kubelet_configuration import KubeletConfiguration
 from overbook.core.swap import node_swap_bytes
-from overbook.core.swap_writer import Writer
+from overbook.core.swap_writer import AskedWriter
 from overbook.core.watermark import Watermarks
-from overbook.host.swap_service import STATE
+from overbook.host.swap_state import PATH, read_state
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
@@ -25,41 +25,30 @@ from overbook.kernel.swap_medium import LiesOn, read_swap_medium
 from overbook.kernel.swaps import SwapArea, read_swaps
 from overbook.kernel.sysctl import VM_OVERCOMMIT_MEMORY, VM_PANIC_ON_OOM, VM_SWAPPINESS, IntegerSysctl
 from overbook.kernel.zoneinfo import read_zoneinfo
-from overbook.runtime.hook_folders import hook_folders
-from overbook.runtime.kubelet import find_kubelet
+from overbook.runtime.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
+from overbook.runtime.kubelet import Process, described, find_process, limits_swap
+from overbook.runtime.nri_socket import nri_socket
 
 T = TypeVar("T")
 
-HOOK: Final = "overbook-swap.json"
-HOOK_FOLDERS: Final = (
-    "usr/share/containers/oci/hooks.d",
-    "etc/containers/oci/hooks.d",
-    "run/containers/oci/hooks.d",
-)
-"""Where one would look for our hook, beside the folders that the runtime reads."""
 
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What the node's owner wants, as far as it decides what is wrong.
-
-    Attributes:
-        policy: who may swap, how much, and the percentage.
-        writer: who shall write the limits.
-    """
-
-    policy: SwapPolicy = SwapPolicy()
-    writer: Writer | Literal["auto"] = "auto"
-
-
-def host_facts(root: str, asked: Asked) -> HostFacts:
+def host_facts(
+    root: str,
+    policy: SwapPolicy,
+    writer: AskedWriter = "auto",
+    told: KubeletConfiguration | None = None,
+) -> HostFacts:
     """The facts as they are now; it never fails.
 
     Args:
-        root: the host's file system.
-        asked: what is wanted.
+        root: the host's file system, or as much of it as is mounted.
+        policy: who may swap, how much, and the percentage.
+        writer: who shall write the limits.
+        told: what the kubelet itself says of its configuration; it wins over its files.
     """
     look = _Look()
-    kubelet = look.at("kubelet", lambda: find_kubelet(_kubelet_fields, root), None)
+    process = look.at("kubelet", lambda: find_process(root), None)
+    configuration = told or look.at("kubelet", lambda: _configuration(process, root), None)
     if "kubelet" in look.unread:
         look.unread["writer"] = look.unread["watermarks"] = "the kubelet's configuration is not known"
     memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
@@ -73,14 +62,14 @@ def host_facts(root: str, asked: Asked) -> HostFacts:
         cgroup_version=version,
         pressure=look.at("pressure", lambda: _pressure(root), None),
         swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
-        demanded_bytes=node_swap_bytes(memory_bytes, asked.policy.percent) if memory_bytes else 0,
+        demanded_bytes=node_swap_bytes(memory_bytes, policy.percent) if memory_bytes else 0,
         provisioning=look.at("provisioning", lambda: _provisioning(root), None),
-        kubelet=kubelet.configuration if kubelet else None,
-        kubelet_limits=kubelet.limits_swap if kubelet else None,
-        eligibility=asked.policy.eligibility,
-        allowance=asked.policy.allowance,
-        writer_asked=asked.writer,
-        nri_socket=look.at("writer", lambda: swap_owners.nri_socket(root), ""),
+        kubelet=configuration,
+        kubelet_limits=limits_swap(process.pid, root) if process else None,
+        eligibility=policy.eligibility,
+        allowance=policy.allowance,
+        writer_asked=writer,
+        nri_socket=look.at("writer", lambda: _nri_socket(root), ""),
         swappiness=look.at("swappiness", lambda: _sysctl(VM_SWAPPINESS, root), None),
         overcommit_memory=look.at("promises", lambda: _sysctl(VM_OVERCOMMIT_MEMORY, root), None),
         panic_on_oom=look.at("promises", lambda: _sysctl(VM_PANIC_ON_OOM, root), None),
@@ -175,26 +164,29 @@ def _system_swap_max(root: str) -> str | None:
 
 
 def _provisioning(root: str) -> tuple[str, str] | None:
-    """Word and sentence of the state file; ``None``: nothing was provisioned since the boot."""
-    swap_owners.present(root, os.path.dirname(os.path.dirname(STATE)))
-    try:
-        text = read_file(os.path.join(root, STATE)).decode("utf-8", "replace")
-    except MissingKernelFile:
-        return None
-    written = dict(line.partition("=")[::2] for line in text.splitlines())
-    return written.get("state", "Unreadable"), written.get("sentence", "its state file says nothing")
+    swap_owners.present(root, os.path.dirname(os.path.dirname(PATH)))
+    return read_state(root)
 
 
-def _kubelet_fields(data: bytes, path: str) -> dict[str, Any]:
-    return document_fields(data, path, "KubeletConfiguration")
+def _configuration(process: Process | None, root: str) -> KubeletConfiguration | None:
+    def parse(data: bytes, path: str) -> dict[str, Any]:
+        return document_fields(data, path, "KubeletConfiguration")
+
+    return described(process, parse, root).configuration if process else None
+
+
+def _nri_socket(root: str) -> str:
+    swap_owners.present(root, "run")
+    path = nri_socket(root)
+    return f"/{os.path.relpath(path, root)}" if path else ""
 
 
 def _hook_folders(root: str) -> tuple[str, ...]:
     swap_owners.present(root, "etc", "usr")
-    return hook_folders(root)
+    return crio_hook_folders(root) or hook_folders(root)
 
 
 def _hook_folder(root: str, read: tuple[str, ...]) -> str:
     """Where our hook lies; of several places one that is read."""
-    places = (*read, *(f"/{folder}" for folder in HOOK_FOLDERS))
-    return next((place for place in places if swap_owners.exists(root, f"{place.lstrip('/')}/{HOOK}")), "")
+    places = (*read, ADMINISTRATORS, UNTIL_BOOT, SHARED)
+    return next((place for place in places if swap_owners.exists(root, f"{place[1:]}/{HOOK_FILE}")), "")

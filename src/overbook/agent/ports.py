@@ -9,7 +9,8 @@ from typing import Final
 from overbook.agent.collector import Collector
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
 from overbook.agent.relief import Relief, ReliefReport, ReportingRelief
-from overbook.agent.swap_limits import CgroupSwapWriter, ReportingSwapWriter, SwapLimits
+from overbook.agent.swap_limits import ReportingSwapWriter, SwapLimits
+from overbook.agent.swap_writers import SwapWriters
 from overbook.core.decision import Decision
 from overbook.core.engine import ReliefState
 
@@ -20,29 +21,39 @@ class Ports:
     Args:
         collector: holds the containers.
         relief: how guests are asked to go while the agent enforces.
+        writers: how limits reach containers while it does.
         enforcing: whether it does from the start.
     """
 
-    def __init__(self, collector: Collector, relief: Relief, *, enforcing: bool) -> None:
-        self._acting: Final = (CgroupSwapWriter(), CgroupReclaimer(collector))
+    def __init__(
+        self, collector: Collector, relief: Relief, writers: SwapWriters, *, enforcing: bool
+    ) -> None:
+        self._acting: Final = CgroupReclaimer(collector)
         self._telling: Final = (ReportingSwapWriter(), ReportingReclaimer())
-        self.enforcing = enforcing
-        writer, self.reclaimer = self._acting if enforcing else self._telling
-        self.limits = SwapLimits(collector, writer)
+        self.writers = writers
+        self.limits = SwapLimits(collector, self._telling[0])
         self.relief = SwitchedRelief(relief, self)
+        self.enforce(enforcing)
 
+    enforcing: bool
     reclaimer: Reclaimer
 
-    def enforce(self, enforcing: bool) -> None:
-        """Act from now on, or only tell."""
-        if enforcing != self.enforcing:
-            self.enforcing = enforcing
-            self.limits.writer, self.reclaimer = self._acting if enforcing else self._telling
+    def enforce(self, enforcing: bool, *, hands_off: bool = False) -> None:
+        """Act from now on, or only tell.
+
+        Args:
+            enforcing: whether anything may be changed.
+            hands_off: it may not because another agent does this node's work.
+        """
+        self.enforcing = enforcing
+        self.reclaimer = self._acting if enforcing else self._telling[1]
+        self.limits.writer = self.writers.acting if enforcing else self._telling[0]
+        self.writers.enforce(enforcing, hands_off=hands_off)
 
     @property
     def reclaim_supported(self) -> bool:
         """Whether the kernel reclaims on request, as far as it was tried."""
-        return self._acting[1].supported
+        return self._acting.supported
 
 
 class SwitchedRelief:

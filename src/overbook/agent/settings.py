@@ -11,6 +11,7 @@ from overbook.core.engine import ReclaimPolicy
 from overbook.core.errors import InvalidInput
 from overbook.core.pod import convert
 from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
+from overbook.core.swap_writer import AskedWriter, check_asked
 
 Mode = Literal["Observe", "Enforce"]
 OnExit = Literal["Leave", "Restore"]
@@ -51,6 +52,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         heartbeat_seconds: how often the node's status is written when nothing changes.
         interval_seconds: from tick to tick.
         swap: who may swap and how much.
+        swap_writer: who writes the limits; ``auto``: by what is there.
         ruleset: when the node is in trouble and who goes first.
         reclaim: what is tried before a guest goes.
         grace_seconds: the most that a guest gets to end by itself, whatever its manifest says.
@@ -78,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     heartbeat_seconds: float = 20.0
     interval_seconds: float = 1.0
     swap: SwapPolicy = SwapPolicy()
+    swap_writer: AskedWriter = "auto"
     ruleset: Ruleset = DEFAULT_RULESET
     reclaim: ReclaimPolicy = ReclaimPolicy()
     grace_seconds: float = 10.0
@@ -109,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         if self.kube and self.manifests is not None:
             raise InvalidInput("--manifests", self.manifests, "nothing where pods come from the API (--kube)")
         self.swap.check()
+        check_asked(self.swap_writer, self.swap.eligibility, self.swap.allowance)
         self.ruleset.check()
         self.reclaim.check()
 

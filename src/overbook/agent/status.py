@@ -28,6 +28,7 @@ from overbook.core.pressure_state import PressureTrend
 from overbook.core.promise import promise_bytes
 from overbook.core.relief_request import shortened
 from overbook.core.swap import node_swap_bytes
+from overbook.core.swap_writer import Choice
 from overbook.core.timestamp import to_timestamp
 
 STALL_SECONDS: Final = 10.0
@@ -47,6 +48,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
         percent: ``memoryOvercommitPercentage``.
         request: the request that stands.
         problems: what is wrong.
+        writer: who writes swap limits; ``None``: not known yet.
+        differing: containers whose limit is not what it should be, and is not the agent's to write.
     """
 
     wall_seconds: float
@@ -57,6 +60,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     percent: int
     request: ReliefRequest | None
     problems: tuple[Problem, ...]
+    writer: Choice | None = None
+    differing: int = 0
 
 
 class StatusWriter:
@@ -135,6 +140,9 @@ class StatusWriter:
                 demanded_bytes=node_swap_bytes(node.memory_total_bytes, moment.percent),
                 in_pages_per_second=self._average("swap_in_pages"),
                 out_pages_per_second=self._average("swap_out_pages"),
+                writer=moment.writer.writer if moment.writer else "",
+                writer_sentence=moment.writer.sentence if moment.writer else "",
+                differing=moment.differing,
             ),
             pressure=PressureStatus(
                 state=state,

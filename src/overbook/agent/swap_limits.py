@@ -32,8 +32,14 @@ class SwapWriter(Protocol):
     def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
         """What is there and would have to be put back; ``None``: nothing will ever be changed."""
 
+    def given(self, container: HeldContainer) -> Limits | None:
+        """What a container would have that started with its limit by our doing; ``None``: another."""
+
     def write(self, container: HeldContainer, limits: Limits) -> bool:
         """Set it; whether it was set."""
+
+    def unwritten(self, now: str) -> str:
+        """Of a limit that is not written: what comes before the one that it should be."""
 
 
 class CgroupSwapWriter:
@@ -47,6 +53,10 @@ class CgroupSwapWriter:
         """
         return outer_bytes, container.leaf.read_memory_swap_max() if container.leaf is not None else None
 
+    def given(self, container: HeldContainer) -> Limits | None:
+        """It comes after the start."""
+        return None
+
     def write(self, container: HeldContainer, limits: Limits) -> bool:
         """Set it, outer first.
 
@@ -59,6 +69,10 @@ class CgroupSwapWriter:
             container.leaf.write_memory_swap_max(inner_bytes)
         return True
 
+    def unwritten(self, now: str) -> str:
+        """Another plugin of the runtime sets it."""
+        return f"is {now} by somebody else, and would be"
+
 
 class ReportingSwapWriter:
     """Writes nothing: what ``--mode observe`` uses."""
@@ -67,9 +81,25 @@ class ReportingSwapWriter:
         """There will be nothing to put back."""
         return None
 
+    def given(self, container: HeldContainer) -> Limits | None:
+        """Nothing is ours."""
+        return None
+
     def write(self, container: HeldContainer, limits: Limits) -> bool:
         """Leave it as it is."""
         return False
+
+    def unwritten(self, now: str) -> str:
+        """Only that."""
+        return "would be"
+
+
+class CheckingSwapWriter(ReportingSwapWriter):
+    """Writes nothing either: where the kubelet does it is only compared."""
+
+    def unwritten(self, now: str) -> str:
+        """Both values: one of the two does not know the node as it is."""
+        return f"is {now} by the kubelet, and should be"
 
 
 class SwapLimits:
@@ -88,12 +118,15 @@ class SwapLimits:
         self._before: dict[Identity, tuple[SwapWriter, Limits]] = {}
         self._corrections: dict[Identity, int] = {}
         self._wanted: dict[Identity, int] = {}
+        self._told: dict[Identity, int] = {}
         self._failed: dict[Identity, str] = {}
         self._generation = 0
         self.written = 0
         """Limits written since the start, for the metrics."""
         self.corrected = 0
         """Of these, the ones that put a limit back that somebody else had changed."""
+        self.differing = 0
+        """Containers whose limit is not what it should be, and is not ours to write."""
 
     def keep(
         self,
@@ -102,6 +135,7 @@ class SwapLimits:
         decisions: Mapping[Key, SwapDecision],
     ) -> None:
         """Write every limit that is not what it should be. Pods that nobody told us of stay as they are."""
+        differing = 0
         for pod in sample.pods:
             for container in pod.containers:
                 key = (pod.uid, container.name)
@@ -112,9 +146,10 @@ class SwapLimits:
                 wanted = decision.swap_max_bytes // self._page_bytes * self._page_bytes
                 if container.swap_max_bytes != wanted:
                     label = f"{facts[pod.uid].label}/{container.name}"
-                    self._change(held, label, container.swap_max_bytes, wanted, decision)
+                    differing += not self._change(held, label, container.swap_max_bytes, wanted, decision)
                 else:
-                    self._wanted[_identity(held)] = wanted
+                    self._note_right(held, wanted)
+        self.differing = differing
         if self._generation != self._collector.generation:
             self._generation = self._collector.generation
             self._forget()
@@ -146,27 +181,40 @@ class SwapLimits:
         now: int | None,
         wanted: int,
         decision: SwapDecision,
-    ) -> None:
+    ) -> bool:
+        """Write a limit, or say what it would be; whether it is right now."""
         key = _identity(held)
         ours = self._wanted.get(key) == wanted
         try:
             self._note_before(key, held, now)
             written = self.writer.write(held, (wanted, wanted))
         except MissingKernelFile:
-            return
+            return True  # it is gone
         except KernelFileError as error:
             if self._failed.get(key) != str(error):
                 self._failed[key] = str(error)
                 log.warning("memory.swap.max of %s stays %s: %s", label, shown(now), error)
-            return
+            return False
         self._failed.pop(key, None)
-        self._wanted[key] = wanted
         if written:
+            self._wanted[key] = wanted
             self._tell_written(
                 key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", ours=ours
             )
-        elif not ours:
-            log.info("memory.swap.max of %s would be %s (%s)", label, shown(wanted), decision.sentence)
+        elif self._told.get(key) != wanted:
+            self._told[key] = wanted
+            instead = self.writer.unwritten(shown(now))
+            log.info("memory.swap.max of %s %s %s (%s)", label, instead, shown(wanted), decision.sentence)
+        return written
+
+    def _note_right(self, held: HeldContainer, wanted: int) -> None:
+        """Remember of one that started with its limit by our doing what it would have had."""
+        key = _identity(held)
+        if key not in self._wanted and key not in self._before:
+            given = self.writer.given(held)
+            if given is not None and given[0] != wanted:
+                self._before[key] = self.writer, given
+        self._wanted[key] = wanted
 
     def _note_before(self, key: Identity, held: HeldContainer, now: int | None) -> None:
         """Remember what a container had when it was first changed."""
@@ -192,7 +240,7 @@ class SwapLimits:
     def _forget(self) -> None:
         """Forget containers that are gone. One that is merely not known for a while is still the same."""
         held = self._held()
-        for memory in (self._before, self._corrections, self._wanted, self._failed):
+        for memory in (self._before, self._corrections, self._wanted, self._told, self._failed):
             for key in memory.keys() - held.keys():
                 del memory[key]
 

@@ -4,18 +4,13 @@ What a plugin writes does not show from outside; that there is one does.
 """
 
 import os
-import stat
 from collections.abc import Iterator
 from typing import Final
 
+from overbook.core.doctor import ORIGINAL_LEFTOVERS
 from overbook.kernel.unix_sockets import read_connections
+from overbook.runtime.nri_socket import NRI_SOCKETS
 
-LEFTOVERS: Final = (
-    "run/containers/oci/hooks.d/swap-for-burstable.json",
-    "etc/containers/oci/hooks.d/swap-for-burstable.json",
-    "opt/oci-hook-swap.sh",
-)
-"""Of the original agent; its hook outlives it."""
 ORIGINAL_AGENT: Final = frozenset({"wasp", "wasp-agent"})
 _OWNERS: Final = (
     ("the documented MachineConfig", "etc/systemd/system/swap-provision.service"),
@@ -26,7 +21,6 @@ _OWNERS: Final = (
 _UNIT_FOLDERS: Final = ("etc/systemd/system", "run/systemd/generator", "run/systemd/generator.late")
 _ZRAM_GENERATOR: Final = ("etc/systemd/zram-generator.conf", "usr/lib/systemd/zram-generator.conf")
 NRI_PLUGINS: Final = "opt/nri/plugins"
-NRI_SOCKET: Final = "run/nri/nri.sock"
 _MOST_BYTES: Final = 1 << 20
 
 
@@ -37,7 +31,7 @@ def leftovers(root: str) -> tuple[str, ...]:
         OSError: it cannot be told.
     """
     present(root, "etc", "run", "opt")
-    return tuple(path for path in LEFTOVERS if exists(root, path))
+    return tuple(path for path in ORIGINAL_LEFTOVERS if exists(root, path))
 
 
 def owners(root: str) -> tuple[str, ...]:
@@ -73,18 +67,8 @@ def nri_plugins(root: str) -> tuple[str, ...]:
     Raises:
         OSError: it cannot be told.
     """
+    present(root, os.path.dirname(os.path.dirname(NRI_PLUGINS)))
     return tuple(name for name in _listed(root, NRI_PLUGINS) if not name.startswith("."))
-
-
-def nri_socket(root: str) -> str:
-    """The runtime's socket, as the host calls it; empty: it has none.
-
-    Raises:
-        OSError: it cannot be told.
-    """
-    present(root, "run")
-    there = exists(root, NRI_SOCKET) and stat.S_ISSOCK(os.lstat(os.path.join(root, NRI_SOCKET)).st_mode)
-    return f"/{NRI_SOCKET}" if there else ""
 
 
 def nri_connections(root: str) -> int:
@@ -93,7 +77,7 @@ def nri_connections(root: str) -> int:
     Raises:
         KernelFileError: it cannot be told.
     """
-    return read_connections(frozenset({f"/{NRI_SOCKET}", f"/var/{NRI_SOCKET}"}), root)
+    return read_connections(frozenset(f"/{path}" for path in NRI_SOCKETS), root)
 
 
 def present(root: str, *folders: str) -> None:

@@ -64,6 +64,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     swap.add_argument("--pooled-share", type=float, metavar="0-1", help="of the node's swap (default: 0.5)")
     swap.add_argument("--percent", type=int, help="memoryOvercommitPercentage of the cluster (default: 100)")
     swap.add_argument(
+        "--swap-writer",
+        choices=["auto", "reconcile", "nri", "hook", "kubelet"],
+        help="who writes the limits (default: auto, by what is there)",
+    )
+    swap.add_argument(
         "--on-exit",
         type=_mode,
         choices=["Leave", "Restore"],

@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         InvalidInput: a percentage that cannot be.
     """
-    from overbook.agent.node_facts import Asked, host_facts
+    from overbook.agent.node_facts import host_facts
     from overbook.cli.output import write_structured
     from overbook.core.allowance import SwapPolicy
     from overbook.core.doctor import diagnose
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
         percent = settings.percent if settings else 100
     policy = SwapPolicy(eligibility=arguments.eligibility, allowance=arguments.allowance, percent=percent)
     policy.check()
-    diagnosis = diagnose(host_facts(root, Asked(policy=policy, writer=arguments.swap_writer)))
+    diagnosis = diagnose(host_facts(root, policy, arguments.swap_writer))
     if arguments.output == "json":
         write_structured(_structured(diagnosis), "json")
     else:

@@ -10,6 +10,6 @@ def running_kubelet(root: str) -> Kubelet | None:
         InvalidInput: its configuration is malformed.
         OSError: its configuration cannot be read.
     """
-    from overbook.agent.kubelet_file import kubelet_fields
+    from overbook.agent.configuration_file import document_fields
 
-    return find_kubelet(kubelet_fields, root)
+    return find_kubelet(lambda data, path: document_fields(data, path, "KubeletConfiguration"), root)

@@ -119,4 +119,5 @@ def _swap(node: NodeView, cluster: Clusterwide) -> SwapReport:
         allowed_bytes=swap.allowed_bytes,
         in_pages_per_second=swap.in_pages_per_second,
         out_pages_per_second=swap.out_pages_per_second,
+        writer=swap.writer,
     )

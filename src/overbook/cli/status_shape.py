@@ -34,7 +34,7 @@ class Sums(ReportStruct, frozen=True):
 
 
 class SwapReport(ReportStruct, frozen=True):
-    """A node's swap; ``demanded_bytes`` is what the percentage demands."""
+    """A node's swap; ``demanded_bytes`` is what the percentage demands, ``writer`` writes the limits."""
 
     size_bytes: int | None = None
     demanded_bytes: int | None = None
@@ -42,6 +42,7 @@ class SwapReport(ReportStruct, frozen=True):
     allowed_bytes: int | None = None
     in_pages_per_second: float | None = None
     out_pages_per_second: float | None = None
+    writer: str = ""
 
 
 class AgentReport(ReportStruct, frozen=True):

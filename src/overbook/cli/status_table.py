@@ -33,7 +33,19 @@ _HEADER: Final = (
     "USED",
     "IN/OUT",
 )
-_WIDE: Final = ("PODS", "VMS", "PROMISED", "CPU", "CPU-REQ", "CPU-LIM", "ALLOWED", "STALL", "AGENT", "SEEN")
+_WIDE: Final = (
+    "PODS",
+    "VMS",
+    "PROMISED",
+    "CPU",
+    "CPU-REQ",
+    "CPU-LIM",
+    "ALLOWED",
+    "WRITER",
+    "STALL",
+    "AGENT",
+    "SEEN",
+)
 _CODES: Final = {"Critical": RED, "Warning": YELLOW, "Note": ""}
 
 
@@ -217,6 +229,7 @@ def _wide(node: NodeReport) -> tuple[str, ...]:
         cores(sums.requests.cpu_milli or 0) if sums else _UNKNOWN,
         _at_least(cores(sums.limits.cpu_milli or 0), sums.pods_without_cpu_limit) if sums else _UNKNOWN,
         gibibytes(node.swap.allowed_bytes),
+        node.swap.writer or _UNKNOWN,
         _UNKNOWN if stall is None else f"{stall:.1f} %",
         agent.version if agent else _UNKNOWN,
         _age(agent.age_seconds) if agent else _UNKNOWN,

@@ -62,6 +62,9 @@ class SwapStatus(KubeStruct, frozen=True):
         demanded_bytes: what the percentage demands: RAM × (percentage/100 − 1).
         in_pages_per_second: averaged over the ruleset's window; ``None``: not known yet.
         out_pages_per_second: the same out.
+        writer: who writes the limits: ``reconcile``, ``nri``, ``hook`` or ``kubelet``; empty: not known yet.
+        writer_sentence: why that one.
+        differing: containers whose limit is not what it should be, and is not the agent's to write.
     """
 
     total_bytes: int = 0
@@ -70,6 +73,9 @@ class SwapStatus(KubeStruct, frozen=True):
     demanded_bytes: int | None = None
     in_pages_per_second: float | None = None
     out_pages_per_second: float | None = None
+    writer: str = ""
+    writer_sentence: str = ""
+    differing: int = 0
 
 
 class PressureStatus(KubeStruct, frozen=True):

@@ -13,6 +13,13 @@ from overbook.core.host_checks_swap import SWAP_CHECKS
 from overbook.core.host_checks_system import SYSTEM_CHECKS
 from overbook.core.host_facts import HostFacts, Subject
 
+ORIGINAL_LEFTOVERS: Final = (
+    "run/containers/oci/hooks.d/swap-for-burstable.json",
+    "etc/containers/oci/hooks.d/swap-for-burstable.json",
+    "opt/oci-hook-swap.sh",
+)
+"""Files of the original agent, below the host's root; its hook outlives it."""
+
 CHECKS: Final[tuple[Check, ...]] = (*SYSTEM_CHECKS[:3], *SWAP_CHECKS, *SYSTEM_CHECKS[3:])
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from overbook.core.allowance import Allowance, Eligibility
 from overbook.core.kubelet_configuration import KubeletConfiguration
-from overbook.core.swap_writer import Writer
+from overbook.core.swap_writer import AskedWriter
 from overbook.core.watermark import Watermarks
 
 Subject = Literal[
@@ -89,7 +89,7 @@ class HostFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     kubelet_limits: bool | None = None
     eligibility: Eligibility = "BurstableVirtualMachines"
     allowance: Allowance = "proportional"
-    writer_asked: Writer | Literal["auto"] = "auto"
+    writer_asked: AskedWriter = "auto"
     nri_socket: str = ""
     swappiness: int | None = None
     overcommit_memory: int | None = None

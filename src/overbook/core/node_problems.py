@@ -7,10 +7,17 @@ from typing import Final
 import msgspec
 
 from overbook.core.custom_overcommit_node import MOST_PROBLEMS, Problem
+from overbook.core.host_check import Finding, Severity
 from overbook.core.node_findings import SWAP_SLACK_BYTES
+from overbook.core.relief_request import shortened
 from overbook.core.swap import node_swap_bytes
+from overbook.core.swap_writer import Choice
 
 MIB: Final = 2**20
+_TOLD_HERE: Final = frozenset(
+    {"NoSwap", "SwapTooSmall", "NoPressure", "SettingsExclude", "KubeletGivesSwapToAll"}
+)
+"""Findings of the doctor that the agent knows by itself, and sooner."""
 
 
 class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -25,9 +32,12 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         pressure_known: whether the kernel tells memory pressure.
         reclaim_supported: whether the kernel reclaims on request.
         contested_limits: containers whose swap limit something else writes, too.
+        writer: who writes swap limits; ``None``: not known yet.
+        differing_limits: containers whose swap limit is another than it should be, and not the agent's.
         nobody_may_go: whether a rule holds and no pod may be asked to go.
         other_agent: another agent that writes for this node; empty: none.
         refused: an answer of the API server that keeps the agent from its work; empty: none.
+        doctor: what the doctor found on the node.
     """
 
     node_name: str
@@ -38,14 +48,25 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pressure_known: bool = True
     reclaim_supported: bool = True
     contested_limits: int = 0
+    writer: Choice | None = None
+    differing_limits: int = 0
     nobody_may_go: bool = False
     other_agent: str = ""
     refused: str = ""
+    doctor: tuple[Finding, ...] = ()
 
 
 def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
     """The problems, worst first, at most :data:`MOST_PROBLEMS`."""
-    worst_first = chain(_at_once(found), _swap(found), _kernel(found), _neighbours(found))
+    worst_first = chain(
+        _at_once(found),
+        _writer(found),
+        _doctor(found, "Broken"),
+        _swap(found),
+        _kernel(found),
+        _neighbours(found),
+        _doctor(found, "Risky"),
+    )
     return tuple(islice(worst_first, MOST_PROBLEMS))
 
 
@@ -90,6 +111,26 @@ def _swap(found: NodeFindings) -> Iterator[Problem]:
         )
 
 
+def _writer(found: NodeFindings) -> Iterator[Problem]:
+    writer = found.writer
+    if writer is None:
+        return
+    if writer.problem:
+        nothing = "; until then no swap limit is written here" if writer.writer == "kubelet" else ""
+        yield Problem(
+            word="SwapWriter",
+            sentence=shortened(writer.problem + nothing),
+            mend="overbook node doctor",
+        )
+    elif writer.writer == "kubelet" and found.differing_limits:
+        yield Problem(
+            word="SwapLimitsDiffer",
+            sentence=f"the kubelet gave {found.differing_limits} containers another memory.swap.max than its "
+            "formula says; they may be older than the node's swap",
+            mend="start these containers anew; the agent's log names them",
+        )
+
+
 def _kernel(found: NodeFindings) -> Iterator[Problem]:
     if not found.pressure_known:
         yield Problem(
@@ -113,3 +154,9 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
             "put back each time",
             mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
         )
+
+
+def _doctor(found: NodeFindings, severity: Severity) -> Iterator[Problem]:
+    for finding in found.doctor:
+        if finding.severity == severity and finding.word not in _TOLD_HERE:
+            yield Problem(word=finding.word, sentence=shortened(finding.sentence), mend=finding.mend)

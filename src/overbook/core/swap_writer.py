@@ -10,6 +10,8 @@ from overbook.core.kubelet_configuration import KubeletSwap
 
 Writer = Literal["reconcile", "nri", "hook", "kubelet"]
 WRITERS: Final[tuple[Writer, ...]] = ("reconcile", "nri", "hook", "kubelet")
+AskedWriter = Literal["auto", "reconcile", "nri", "hook", "kubelet"]
+"""What a node's owner may ask for."""
 
 
 class WriterFacts(msgspec.Struct, frozen=True, gc=False):
@@ -30,14 +32,49 @@ class WriterFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
-    """The writer, and why."""
+    """The writer, and why.
+
+    Attributes:
+        writer: it.
+        sentence: why, for people.
+        problem: why what was asked for cannot be; empty where it can.
+    """
 
     writer: Writer
     sentence: str
+    problem: str = ""
+
+
+def check_asked(asked: AskedWriter, eligibility: Eligibility, allowance: Allowance) -> None:
+    """Refuse settings that exclude each other on any node.
+
+    Raises:
+        InvalidInput: the sentence says which to change.
+    """
+    if asked == "kubelet":
+        _check_limited_swap("the kubelet as writer means LimitedSwap", eligibility, allowance)
+
+
+def writer_in_force(
+    asked: AskedWriter, facts: WriterFacts, eligibility: Eligibility, allowance: Allowance
+) -> Choice:
+    """As :func:`choose_writer`, but a node is protected whatever its settings are.
+
+    Where a writer that was asked for is not there, the agent's own rounds have to do. Where the kubelet
+    writes, or was meant to, nothing else does: two writers would undo each other's limits.
+    """
+    try:
+        return choose_writer(asked, facts, eligibility, allowance)
+    except InvalidInput as error:
+        if asked in {"nri", "hook"} and not _kubelet_writes(facts):
+            return Choice(
+                "reconcile", "what was asked for is not there; limits come after the start", str(error)
+            )
+        return Choice("kubelet", "nothing is written until the settings fit each other", str(error))
 
 
 def choose_writer(
-    asked: Writer | Literal["auto"], facts: WriterFacts, eligibility: Eligibility, allowance: Allowance
+    asked: AskedWriter, facts: WriterFacts, eligibility: Eligibility, allowance: Allowance
 ) -> Choice:
     """The writer for a node.
 
@@ -46,8 +83,10 @@ def choose_writer(
     Raises:
         InvalidInput: settings exclude each other; the sentence says which to change.
     """
-    if facts.kubelet == "LimitedSwap" and facts.kubelet_limits is not False:
+    if _kubelet_writes(facts):
         return _with_limited_swap(asked, eligibility, allowance)
+    if asked == "kubelet" and facts.kubelet is None:
+        return Choice(asked, "asked for; the kubelet's configuration is not known")
     if asked == "kubelet":
         raise InvalidInput(
             "--swap-writer",
@@ -70,9 +109,11 @@ def choose_writer(
     return Choice("reconcile", "the runtime has neither NRI nor hooks: limits come a tick after the start")
 
 
-def _with_limited_swap(
-    asked: Writer | Literal["auto"], eligibility: Eligibility, allowance: Allowance
-) -> Choice:
+def _kubelet_writes(facts: WriterFacts) -> bool:
+    return facts.kubelet == "LimitedSwap" and facts.kubelet_limits is not False
+
+
+def _with_limited_swap(asked: AskedWriter, eligibility: Eligibility, allowance: Allowance) -> Choice:
     if asked not in {"auto", "kubelet"}:
         raise InvalidInput(
             "--swap-writer",
@@ -80,18 +121,22 @@ def _with_limited_swap(
             "kubelet or auto, because this kubelet runs with LimitedSwap and writes limits of its own: "
             "set memorySwap.swapBehavior: NoSwap in its configuration to use another writer",
         )
+    _check_limited_swap("this kubelet runs with LimitedSwap", eligibility, allowance)
+    return Choice("kubelet", "the kubelet runs with LimitedSwap: it writes the limits, the agent checks them")
+
+
+def _check_limited_swap(why: str, eligibility: Eligibility, allowance: Allowance) -> None:
     if eligibility != "Burstable":
         raise InvalidInput(
             "eligibility",
             eligibility,
-            "Burstable, because this kubelet runs with LimitedSwap, which gives swap to every Burstable pod: "
+            f"Burstable, because {why}, which gives swap to every Burstable pod: "
             "set memorySwap.swapBehavior: NoSwap in its configuration to give it to VMs only",
         )
     if allowance != "proportional":
         raise InvalidInput(
             "allowance",
             allowance,
-            "proportional, because this kubelet runs with LimitedSwap, which has its own formula: set "
+            f"proportional, because {why}, which has its own formula: set "
             "memorySwap.swapBehavior: NoSwap in its configuration to use another",
         )
-    return Choice("kubelet", "the kubelet runs with LimitedSwap: it writes the limits, the agent checks them")

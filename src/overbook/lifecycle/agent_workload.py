@@ -23,9 +23,18 @@ CAPABILITIES: Final = (
     "KILL",  # ends a guest's processes, with `lastResort: Kill` alone
     "SYS_RESOURCE",  # is woken by a stall of 100 ms, and lowers its own oom_score_adj
 )
+_THERE: Final = "Directory"
+_MADE: Final = "DirectoryOrCreate"
 _HOST_FOLDERS: Final = (
-    ("proc", "/proc", True),  # meminfo, vmstat, pressure, swaps, sys/vm, and processes' cgroups
-    ("cgroup", "/sys/fs/cgroup", False),  # memory.swap.max, memory.reclaim, cgroup.kill
+    # meminfo, vmstat, pressure, swaps, sys/vm, processes' cgroups and the kubelet's command line
+    ("proc", "/proc", _THERE, True),
+    # memory.swap.max, memory.reclaim, cgroup.kill
+    ("cgroup", "/sys/fs/cgroup", _THERE, False),
+    # The runtime's socket: it comes and goes, so its folder is what is mounted. A runtime that gets NRI later
+    # finds the folder and uses it. To call a socket needs no right to write there.
+    ("nri", "/run/nri", _MADE, True),
+    # What the OCI hook reads.
+    ("overbook", "/run/overbook", _MADE, False),
 )
 
 
@@ -62,8 +71,8 @@ def _daemon_set(where: Installation) -> Manifest:
         "containers": [_container(where)],
         "volumes": [
             *(
-                {"name": name, "hostPath": {"path": path, "type": "Directory"}}
-                for name, path, _ in _HOST_FOLDERS
+                {"name": name, "hostPath": {"path": path, "type": kind}}
+                for name, path, kind, _ in _HOST_FOLDERS
             ),
             {"name": "configuration", "configMap": {"name": AGENT}},
             token_volume(),
@@ -116,7 +125,7 @@ def _container(where: Installation) -> Manifest:
         "volumeMounts": [
             *(
                 {"name": name, "mountPath": f"{HOST}{path}", **({"readOnly": True} if read_only else {})}
-                for name, path, read_only in _HOST_FOLDERS
+                for name, path, _, read_only in _HOST_FOLDERS
             ),
             {"name": "configuration", "mountPath": "/etc/overbook", "readOnly": True},
             token_mount(),

@@ -60,6 +60,11 @@ AGENT_RIGHTS: Final = (
         resources=("nodes/pods",),
         verbs=("get",),
     ),
+    Right(
+        why="know from the kubelet whether it limits swap itself",
+        resources=("nodes/configz",),
+        verbs=("get",),
+    ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
     Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
     Right(

@@ -15,6 +15,20 @@ MOST_BYTES: Final = 1 << 20
 NAMES: Final = ("kubelet", "hyperkube", "k3s", "k3s-server", "microshift")
 
 
+class Process(msgspec.Struct, frozen=True):
+    """A kubelet's process.
+
+    Attributes:
+        pid: its number.
+        started: when it was started, in the kernel's own ticks: a number is given again, this is not.
+        flags: of its command line, without dashes.
+    """
+
+    pid: int
+    started: str
+    flags: dict[str, str]
+
+
 class Kubelet(msgspec.Struct, frozen=True):
     """A kubelet and what it was told.
 
@@ -45,6 +59,16 @@ def find_kubelet(parse: Parse, root: str = "/") -> Kubelet | None:
         InvalidInput: its configuration is malformed.
         OSError: its configuration cannot be read.
     """
+    process = find_process(root)
+    return None if process is None else described(process, parse, root)
+
+
+def find_process(root: str = "/") -> Process | None:
+    """The running kubelet's process, of which everybody may read the command line; ``None``: there is none.
+
+    Raises:
+        OSError: there is no ``/proc``.
+    """
     proc = os.path.join(root, "proc")
     for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
         try:
@@ -53,8 +77,19 @@ def find_kubelet(parse: Parse, root: str = "/") -> Kubelet | None:
             continue  # it ended while we looked
         if os.path.basename(words[0].decode("utf-8", "replace")) in NAMES:
             arguments = [word.decode("utf-8", "replace") for word in words[1:]]
-            return _described(pid, parse_flags(arguments), parse, root)
+            return Process(pid, started(pid, root), parse_flags(arguments))
     return None
+
+
+def started(pid: int, root: str = "/") -> str:
+    """When a process was started, in the kernel's own ticks; empty: it has ended."""
+    try:
+        stat = _read(os.path.join(root, "proc", str(pid), "stat"))
+    except OSError:
+        return ""
+    # Its name, the second field, is in parentheses and may hold anything. The start is the 22nd.
+    fields = stat.rpartition(b")")[2].split()
+    return fields[19].decode("ascii", "replace") if len(fields) > 19 else ""
 
 
 def parse_flags(arguments: list[str]) -> dict[str, str]:
@@ -69,15 +104,21 @@ def parse_flags(arguments: list[str]) -> dict[str, str]:
     return flags
 
 
-def _described(pid: int, flags: dict[str, str], parse: Parse, root: str) -> Kubelet:
-    files = tuple(_configuration_files(flags, root))
+def described(process: Process, parse: Parse, root: str = "/") -> Kubelet:
+    """A kubelet's process with its configuration.
+
+    Raises:
+        InvalidInput: its configuration is malformed.
+        OSError: its configuration cannot be read.
+    """
+    files = tuple(_configuration_files(process.flags, root))
     documents = [parse(_read(path), path) for path in files]
     return Kubelet(
-        pid=pid,
-        configuration=kubelet_configuration(documents, flags),
+        pid=process.pid,
+        configuration=kubelet_configuration(documents, process.flags),
         files=files,
-        flags=flags,
-        limits_swap=_limits_swap(pid, root),
+        flags=process.flags,
+        limits_swap=limits_swap(process.pid, root),
     )
 
 
@@ -91,7 +132,8 @@ def _configuration_files(flags: Mapping[str, str], root: str) -> Iterator[str]:
             yield from (os.path.join(parent, name) for name in sorted(names) if name.endswith(".conf"))
 
 
-def _limits_swap(pid: int, root: str) -> bool | None:
+def limits_swap(pid: int, root: str = "/") -> bool | None:
+    """Whether a kubelet finds ``memory.swap.max`` in its own cgroup; ``None``: that cannot be told."""
     try:
         lines = _read(os.path.join(root, "proc", str(pid), "cgroup")).decode("utf-8", "replace").splitlines()
     except OSError:
@@ -99,8 +141,9 @@ def _limits_swap(pid: int, root: str) -> bool | None:
     for line in lines:
         hierarchy, _, path = line.split(":", 2) if line.count(":") >= 2 else ("", "", "")
         if hierarchy == "0":
-            own = os.path.join(root, "sys/fs/cgroup", path.lstrip("/"), "memory.swap.max")
-            return os.path.exists(own)
+            # In a cgroup namespace of the reader's own it climbs out of that first: /../../system.slice/…
+            inside = os.path.normpath(f"/{path}").lstrip("/")
+            return os.path.exists(os.path.join(root, "sys/fs/cgroup", inside, "memory.swap.max"))
     return None
 
 

@@ -6,7 +6,7 @@ whatever goes wrong in here, the answer is "no adjustment". Source: containerd/n
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 from overbook.runtime import multiplex, ttrpc
@@ -36,6 +36,8 @@ EVENTS: Final = sum(1 << (event - 1) for event in (_CREATE, _POST_CREATE, _UPDAT
 FAILED_CREATIONS: Final = 2
 """Of one container in a row, after which its key is left to whoever else sets it."""
 MOST_UNFINISHED: Final = 1024
+MOST_REMEMBERED: Final = 1024
+"""Containers; a node runs a few hundred."""
 
 
 class ContainerKey(NamedTuple):
@@ -58,15 +60,46 @@ class Created(NamedTuple):
     swap_max: str | None
 
 
+class Memory:
+    """What is remembered from one connection to the next."""
+
+    def __init__(self) -> None:
+        self.before: dict[str, int | None] = {}
+        """What a container that got its limit from us would have had, by its id; ``None``: no limit."""
+        self.others: dict[str, None] = {}
+        """Ids of the containers whose key somebody else sets."""
+        self.adjusted = 0
+        """Containers that got their limit before they started, for the metrics."""
+        self.kept = 0
+        """Updates by others in which our limit was kept."""
+        self.left_alone = 0
+        """Times that a key was left to somebody else."""
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to forget containers that are gone."""
+        return max(len(self.before), len(self.others)) >= MOST_REMEMBERED
+
+    def forget(self, held: Collection[str]) -> None:
+        """Forget containers that are gone; the newest may not be held yet."""
+        for remembered in (self.before, self.others):
+            if len(remembered) >= MOST_REMEMBERED:
+                newest = set(list(remembered)[-MOST_REMEMBERED // 8 :])
+                for gone in [each for each in remembered if each not in held and each not in newest]:
+                    del remembered[gone]
+
+
 class NriPlugin:
     """One connection's state.
 
     Args:
         allowance: asked for each container; it has to be quick.
+        memory: of the connections before this one; ``None``: there was none.
     """
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: Allowance, memory: Memory | None = None) -> None:
         self._allowance = allowance
+        self.memory = memory or Memory()
         self._chunks = multiplex.ChunkReader()
         self._calls = ttrpc.FrameReader()
         self._answers = ttrpc.FrameReader()
@@ -76,19 +109,22 @@ class NriPlugin:
         self.runtime = ""
         """Name and version of the runtime, once it has configured us."""
         self.registered = False
-        self.adjusted = 0
-        """Containers whose limit was set, for the metrics."""
-        self.left_alone = 0
-        """Containers whose key somebody else sets."""
 
     def register(self) -> bytes:
         """What to send first. The runtime may call before it answers this."""
         wanted = put_text(1, PLUGIN_NAME) + put_text(2, PLUGIN_INDEX)
         return self._call("RegisterPlugin", wanted)
 
-    def update(self, container_id: str, swap_max_bytes: int) -> bytes:
-        """What to send to change a running container, so that the runtime's own record changes too."""
-        return self._call("UpdateContainers", put_bytes(1, _update(container_id, swap_max_bytes)))
+    def update(self, limits: Mapping[str, int]) -> bytes:
+        """What to send to change running containers, so that the runtime's own record changes too.
+
+        Args:
+            limits: in bytes, by the containers' ids.
+        """
+        updates = b"".join(
+            put_bytes(1, _update(id_, swap_max_bytes)) for id_, swap_max_bytes in limits.items()
+        )
+        return self._call("UpdateContainers", updates)
 
     def received(self, data: bytes) -> bytes:
         """Take in what the runtime sent; returns what to answer.
@@ -149,15 +185,17 @@ class NriPlugin:
             return b""
         attempts = self._unfinished.pop(created.key, 0) + 1
         if attempts > FAILED_CREATIONS:
-            self.left_alone += 1
-            self._complain(
+            self._leave(
+                created,
                 f"{created.label} was not created {FAILED_CREATIONS} times in a row with our {SWAP_KEY}; "
-                "another plugin sets it too, and it is left to that one"
+                "another plugin sets it too, and it is left to that one",
             )
             return b""
         if len(self._unfinished) < MOST_UNFINISHED:
             self._unfinished[created.key] = attempts
-        self.adjusted += 1
+        self.memory.adjusted += 1
+        if len(self.memory.before) < 2 * MOST_REMEMBERED:
+            self.memory.before[created.id] = None if created.swap_max is None else 0
         log.info("NRI: %s starts with %s %d", created.label, SWAP_KEY, wanted)
         return put_bytes(1, put_bytes(6, put_bytes(2, _resources(wanted))))
 
@@ -170,22 +208,33 @@ class NriPlugin:
         created = _created(payload)
         asked = entries(message(payload, 3), 6).get(SWAP_KEY)
         wanted = self._wanted(created._replace(swap_max=asked))
-        return b"" if wanted is None else put_bytes(1, _update(created.id, wanted))
+        if wanted is None:
+            return b""
+        self.memory.kept += 1
+        return put_bytes(1, _update(created.id, wanted))
 
     def _wanted(self, created: Created) -> int | None:
         """The limit to set, unless nothing is known of the container or somebody else has set another one."""
         wanted = self._allowance(created.key)
-        if wanted is None or created.swap_max == str(wanted):
+        if wanted is None or created.swap_max == str(wanted) or created.id in self.memory.others:
             return None
         if created.swap_max not in {None, "0"}:
             # 0 is the kubelet's NoSwap. Anything else was put there by LimitedSwap or another plugin.
-            self.left_alone += 1
-            self._complain(
+            self._leave(
+                created,
                 f"{SWAP_KEY} of {created.label} is {created.swap_max} by the kubelet's LimitedSwap or "
-                "another plugin; it is left to that one"
+                "another plugin; it is left to that one",
             )
             return None
         return wanted
+
+    def _leave(self, created: Created, complaint: str) -> None:
+        """Somebody else sets this container's key: nobody here writes it any more."""
+        self.memory.left_alone += 1
+        if len(self.memory.others) < 2 * MOST_REMEMBERED:
+            self.memory.others[created.id] = None
+        self.memory.before.pop(created.id, None)
+        self._complain(complaint)
 
     def _complain(self, complaint: str) -> None:
         """Say it once."""

@@ -1,21 +1,40 @@
 """The plugin's connection to the runtime, in its owner's event loop: it never waits, and it comes back."""
 
+import itertools
 import logging
+import os
 import select
 import socket
+import stat
 from typing import Final
 
-from overbook.runtime.nri import Allowance, NriPlugin
+from overbook.runtime.nri import Allowance, Memory, NriPlugin
 from overbook.runtime.protobuf import WireError
 
 log = logging.getLogger(__name__)
 
-NRI_SOCKET: Final = "/var/run/nri/nri.sock"
+NRI_SOCKETS: Final = ("run/nri/nri.sock", "var/run/nri/nri.sock")
+"""Where a runtime makes it, below the host's root; usually both are the same place."""
 RETRY_SECONDS: Final = 5.0
 SOON_SECONDS: Final = 1.0
 """After a connection that worked: a runtime that restarts is back soon."""
 MOST_UNSENT_BYTES: Final = 8 << 20
+MOST_UPDATES: Final = 4
+"""Containers told to the runtime at a time: it starts a program for each, and nothing else meanwhile."""
+MOST_WAITING: Final = 1024
 _READ_BYTES: Final = 1 << 16
+
+
+def nri_socket(root: str = "/") -> str:
+    """Path of the runtime's socket; empty: it has none."""
+    for path in NRI_SOCKETS:
+        whole = os.path.join(root, path)
+        try:
+            if stat.S_ISSOCK(os.stat(whole).st_mode):
+                return whole
+        except OSError:
+            continue
+    return ""
 
 
 class NriSocket:
@@ -35,6 +54,8 @@ class NriSocket:
         self._unsent = bytearray()
         self._next_try = 0.0
         self._complaint = ""
+        self._waiting: dict[str, int] = {}
+        self.memory = Memory()
         self.plugin: NriPlugin | None = None
         """Of the present connection."""
         self.connections = 0
@@ -44,9 +65,17 @@ class NriSocket:
         """Whether a descriptor is this connection's."""
         return self._socket is not None and self._socket.fileno() == fd
 
+    @property
+    def connected(self) -> bool:
+        """Whether the runtime has taken us in."""
+        return self.plugin is not None and self.plugin.registered
+
     def tick(self, now: float) -> None:
-        """Connect where there is no connection and it is time to try."""
-        if self._socket is not None or now < self._next_try:
+        """Tell what waits; connect where there is no connection and it is time to try."""
+        if self._socket is not None:
+            self._tell()
+            return
+        if now < self._next_try:
             return
         self._next_try = now + RETRY_SECONDS
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
@@ -58,7 +87,7 @@ class NriSocket:
             return
         self._socket = made
         self.connections += 1
-        self.plugin = NriPlugin(self._allowance)
+        self.plugin = NriPlugin(self._allowance, self.memory)
         self._epoll.register(made, select.EPOLLIN)
         self._send(self.plugin.register())
 
@@ -83,9 +112,9 @@ class NriSocket:
             self._drop(now, str(error))
 
     def update(self, container_id: str, swap_max_bytes: int) -> None:
-        """Tell the runtime of a running container's new limit, where there is a runtime to tell."""
-        if self.plugin is not None and self.plugin.registered:
-            self._send(self.plugin.update(container_id, swap_max_bytes))
+        """Have the runtime know a running container's new limit before long, so that it does not undo it."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting[container_id] = swap_max_bytes
 
     def close(self) -> None:
         """End the connection; the runtime forgets the plugin."""
@@ -95,6 +124,13 @@ class NriSocket:
             self._socket = None
         self.plugin = None
         self._unsent.clear()
+
+    def _tell(self) -> None:
+        if self._waiting and self.plugin is not None and self.plugin.registered:
+            some = dict(itertools.islice(self._waiting.items(), MOST_UPDATES))
+            for container_id in some:
+                del self._waiting[container_id]
+            self._send(self.plugin.update(some))
 
     def _send(self, data: bytes) -> None:
         if len(self._unsent) + len(data) > MOST_UNSENT_BYTES:

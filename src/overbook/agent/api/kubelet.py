@@ -48,16 +48,7 @@ class KubeletPods:
         self._asked_at = 0.0
         self._standing_in = False
         self._complaint = ""
-        own_authority = access.ca_file or access.insecure_skip_tls_verify
-        self._config = msgspec.structs.replace(
-            config,
-            server=access.server,
-            source=f"kubelet {access.server}",
-            ca_file=access.ca_file if own_authority else config.ca_file,
-            ca_data="" if own_authority else config.ca_data,
-            insecure_skip_tls_verify=access.insecure_skip_tls_verify,
-            tls_server_name="",
-        )
+        self._config = kubelet_access(config, access)
 
     async def run(self) -> None:
         """Ask it while the API server is out of reach, until cancelled."""
@@ -96,6 +87,20 @@ class KubeletPods:
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 log.warning("the kubelet tells no pods: %s; those last known stay", error)
+
+
+def kubelet_access(config: ClusterConfig, access: KubeletAccess) -> ClusterConfig:
+    """How the kubelet is reached: with our own token, at its own address."""
+    own_authority = access.ca_file or access.insecure_skip_tls_verify
+    return msgspec.structs.replace(
+        config,
+        server=access.server,
+        source=f"kubelet {access.server}",
+        ca_file=access.ca_file if own_authority else config.ca_file,
+        ca_data="" if own_authority else config.ca_data,
+        insecure_skip_tls_verify=access.insecure_skip_tls_verify,
+        tls_server_name="",
+    )
 
 
 _DECODER: Final = msgspec.json.Decoder(_PodList)

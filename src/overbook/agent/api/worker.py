@@ -8,6 +8,7 @@ from overbook import __version__
 from overbook.agent.api.events import EventTeller
 from overbook.agent.api.followed import Followed
 from overbook.agent.api.kubelet import KubeletPods
+from overbook.agent.api.kubelet_configz import KubeletConfigz
 from overbook.agent.api.pods import NodePods
 from overbook.agent.api.publisher import Publisher
 from overbook.agent.api.tainter import Tainter
@@ -67,6 +68,7 @@ class Worker:
         tainter = Tainter(client, name, bridge)
         events = EventTeller(client, name, bridge)
         kubelet = KubeletPods(self._config, self._settings.kubelet, bridge, pods)
+        configz = KubeletConfigz(self._config, self._settings.kubelet, bridge)
         followed.on_own = publisher.wake
         followed.on_node = tainter.wake
         publisher.on_silence = (followed.reconnect, pods.reconnect)
@@ -80,6 +82,7 @@ class Worker:
                     tainter.run(followed.node),
                     events.run(),
                     kubelet.run(),
+                    configz.run(),
                 )
             ]
             while not stopping():

@@ -1,0 +1,68 @@
+"""What this node's kubelet says of its configuration: the one in force, every file and flag in it."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+import msgspec
+
+from overbook.agent.api.kubelet import REQUEST_SECONDS, kubelet_access
+from overbook.agent.bridge import Bridge
+from overbook.agent.settings import KubeletAccess
+from overbook.core.errors import InvalidInput
+from overbook.core.kubelet_configuration import kubelet_configuration
+from overbook.kube.client import Client
+from overbook.kube.configuration import ClusterConfig
+from overbook.kube.errors import KubeError
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS: Final = 60.0
+"""It has another one only after a restart."""
+
+
+class _Configz(msgspec.Struct, frozen=True):
+    kubeletconfig: dict[str, Any]
+
+
+class KubeletConfigz:
+    """Asks for ``/configz`` at the start and each minute, and leaves the answer in the bridge.
+
+    Args:
+        config: the API server's, for our token and for who signs certificates.
+        access: where the kubelet is.
+        bridge: to the tick's thread.
+    """
+
+    def __init__(self, config: ClusterConfig, access: KubeletAccess, bridge: Bridge) -> None:
+        self._server = access.server
+        self._config = kubelet_access(config, access)
+        self._bridge = bridge
+        self._complaint = ""
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while self._server:
+            await self._ask()
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def _ask(self) -> None:
+        """Ask once. What was known stays where there is no answer: the kubelet may just restart."""
+        client = Client(self._config, agent_name="overbook-agent", timeout_seconds=REQUEST_SECONDS)
+        try:
+            told = _DECODER.decode(await client.raw("GET", "/configz")).kubeletconfig
+            configuration = kubelet_configuration([told])
+        except (KubeError, msgspec.DecodeError, InvalidInput) as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.info("the kubelet does not tell its configuration: %s", error)
+            self._bridge.hear(kubelet_asked=True)
+        else:
+            self._complaint = ""
+            if configuration != self._bridge.news.kubelet:
+                self._bridge.hear(kubelet=configuration, kubelet_asked=True)
+        finally:
+            await client.close()
+
+
+_DECODER: Final = msgspec.json.Decoder(_Configz)

@@ -1,0 +1,111 @@
+"""What is there on this node that decides who writes swap limits: looked at seldom, and cheap."""
+
+import logging
+import os
+from typing import Final
+
+from overbook.agent.configuration_file import document_fields
+from overbook.core.errors import InvalidInput
+from overbook.core.kubelet_configuration import KubeletConfiguration
+from overbook.core.swap_writer import AskedWriter, WriterFacts
+from overbook.runtime import kubelet
+from overbook.runtime.nri_socket import nri_socket
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 60.0
+"""A kubelet has another configuration only after a restart, and nobody installs a hook in a hurry."""
+SOCKET_SECONDS: Final = 5.0
+GONE_SECONDS: Final = 60.0
+"""A runtime that restarts has no socket for a while; one without it for longer has none any more."""
+HOOK_FILE: Final = "overbook-swap.json"
+HOOK_FOLDERS: Final = (
+    "etc/containers/oci/hooks.d",
+    "run/containers/oci/hooks.d",
+    "usr/share/containers/oci/hooks.d",
+)
+"""Where CRI-O and Podman look unless they are told otherwise."""
+
+
+class NodeFacts:
+    """Looks when it is time, and remembers.
+
+    Args:
+        root: the host's file system, or as much of it as is mounted.
+        asked: the writer that was asked for.
+    """
+
+    def __init__(self, root: str, asked: AskedWriter) -> None:
+        self._root = root
+        self._asked = asked
+        self._process: kubelet.Process | None = None
+        self._configuration: KubeletConfiguration | None = None
+        self._limits: bool | None = None
+        self._hook_folder = ""
+        self._socket = ""
+        self._socket_seen = 0.0
+        self._next_look = self._next_socket = float("-inf")
+        self._complaint = ""
+
+    def look(self, now: float, told: KubeletConfiguration | None) -> WriterFacts:
+        """How things are.
+
+        Args:
+            now: monotonic seconds.
+            told: what the kubelet itself says of its configuration, which wins over its files; ``None``:
+                it was not asked, or did not answer.
+        """
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._look_at_kubelet()
+            self._hook_folder = self._find_hook()
+        if now >= self._next_socket:
+            self._next_socket = now + SOCKET_SECONDS
+            found = nri_socket(self._root)
+            if found:
+                self._socket_seen = now
+            if found or now - self._socket_seen >= GONE_SECONDS:
+                self._socket = found
+        configuration = told or self._configuration
+        return WriterFacts(
+            kubelet=None if configuration is None else configuration.swap,
+            kubelet_limits=self._limits,
+            nri_socket=self._socket,
+            hook_folder=self._hook_folder,
+        )
+
+    def _look_at_kubelet(self) -> None:
+        """Read its configuration if it was started since. One that restarts now is still what it was."""
+        known = self._process
+        try:
+            if known is not None and kubelet.started(known.pid, self._root) == known.started != "":
+                return
+            process = kubelet.find_process(self._root)
+            if process is None:
+                return
+            self._limits = kubelet.limits_swap(process.pid, self._root)
+            # A pod sees its command line, but not the files that it names.
+            found = kubelet.described(
+                process, lambda data, path: document_fields(data, path, "KubeletConfiguration"), self._root
+            )
+        except (InvalidInput, OSError) as error:
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.info("the kubelet's configuration is not known from its files: %s", error)
+            return
+        self._process, self._configuration, self._complaint = process, found.configuration, ""
+        log.info(
+            "kubelet %d: swap %s, from %s",
+            found.pid,
+            found.configuration.swap,
+            " ".join(found.files) or "flags",
+        )
+
+    def _find_hook(self) -> str:
+        """The folder that has our hook in it; empty: it is not installed."""
+        if self._asked == "hook" and not os.path.isdir(os.path.join(self._root, "etc")):
+            return f"/{HOOK_FOLDERS[0]}"  # a pod does not see the host's: its owner is believed
+        for folder in HOOK_FOLDERS:
+            if os.path.exists(os.path.join(self._root, folder, HOOK_FILE)):
+                return f"/{folder}"
+        return ""
