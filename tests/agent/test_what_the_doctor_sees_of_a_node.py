@@ -142,8 +142,8 @@ def test_what_provisioning_left_is_told(host: Host) -> None:
 
     finding = diagnose(host.facts()).findings[0]
 
-    assert (finding.word, finding.severity) == ("DiskFull", "Broken")
-    assert "/var/lib has 1 MiB free" in finding.sentence
+    assert (finding.word, finding.severity) == ("SwapNotProvisioned", "Broken")
+    assert "(DiskFull): /var/lib has 1 MiB free" in finding.sentence
 
 
 def test_the_kubelets_threshold_is_compared_with_the_watermark(host: Host) -> None:

@@ -62,6 +62,7 @@ def host_facts(
         cgroup_version=version,
         pressure=look.at("pressure", lambda: _pressure(root), None),
         swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
+        percent=policy.percent,
         demanded_bytes=node_swap_bytes(memory_bytes, policy.percent) if memory_bytes else 0,
         provisioning=look.at("provisioning", lambda: _provisioning(root), None),
         kubelet=configuration,

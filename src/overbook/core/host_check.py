@@ -11,7 +11,7 @@ Severity = Literal["Broken", "Risky", "Note"]
 """``Broken``: overcommit does not work here. ``Risky``: it works until the node is short of memory."""
 
 SEVERITIES: Final[tuple[Severity, ...]] = ("Broken", "Risky", "Note")
-_PROGRAMS: Final = frozenset({"overbook", "rm", "swapoff", "sysctl", "systemctl"})
+_PROGRAMS: Final = frozenset({"overbook", "rm", "swapoff"})
 
 
 class Finding(msgspec.Struct, frozen=True, gc=False, rename="camel"):

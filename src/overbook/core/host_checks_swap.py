@@ -11,6 +11,8 @@ from overbook.core.readable import shown
 from overbook.core.swap_writer import Choice, WriterFacts, choose_writer
 
 APPLY: Final = "overbook node swap apply"
+READY: Final = "Ready"
+"""What the swap program writes down where all went well."""
 
 
 def writer_choice(facts: HostFacts) -> Choice:
@@ -29,9 +31,10 @@ def writer_choice(facts: HostFacts) -> Choice:
 
 
 def _provisioning(facts: HostFacts) -> Iterator[Finding]:
-    if facts.provisioning is not None and facts.provisioning[0] != "Ready":
-        word, sentence = facts.provisioning
-        yield Finding("Broken", word, f"swap was not provisioned: {sentence}", "overbook node swap plan")
+    if facts.provisioning is None or facts.provisioning[0] == READY:
+        return
+    word, sentence = facts.provisioning
+    yield Finding("Broken", "SwapNotProvisioned", f"swap was not provisioned ({word}): {sentence}", APPLY)
 
 
 def _provisioning_fine(facts: HostFacts) -> str:
@@ -43,15 +46,15 @@ def _swap(facts: HostFacts) -> Iterator[Finding]:
         yield Finding(
             "Broken",
             "NoSwap",
-            f"swap is off, and the percentage demands {shown(facts.demanded_bytes)}",
-            APPLY,
+            f"swap is off; {facts.percent} % demands {shown(facts.demanded_bytes)}",
+            f"{APPLY} --percent {facts.percent}",
         )
     elif facts.swap_bytes + SWAP_SLACK_BYTES < facts.demanded_bytes:
         yield Finding(
             "Risky",
             "SwapTooSmall",
-            f"swap has {shown(facts.swap_bytes)}, the percentage demands {shown(facts.demanded_bytes)}",
-            APPLY,
+            f"swap has {shown(facts.swap_bytes)}; {facts.percent} % demands {shown(facts.demanded_bytes)}",
+            f"{APPLY} --percent {facts.percent}",
         )
     for area in facts.swap:
         yield from _area(area)
@@ -95,10 +98,10 @@ def _place(area: SwapDevice) -> str:
 
 def _swap_fine(facts: HostFacts) -> str:
     if not facts.swap:
-        return "off, and none is demanded"
+        return f"off; {facts.percent} % demands none"
     media = {"flash": "no moving parts", "virtual": "a virtual disk: what that lies on, its host knows"}
     areas = "; ".join(f"{_place(area)}, {media.get(area.medium, area.medium)}" for area in facts.swap)
-    return f"{shown(facts.swap_bytes)} on, {shown(facts.demanded_bytes)} demanded: {areas}"
+    return f"{shown(facts.swap_bytes)} on; {facts.percent} % demands {shown(facts.demanded_bytes)}: {areas}"
 
 
 def _writer(facts: HostFacts) -> Iterator[Finding]:

@@ -101,7 +101,7 @@ def _swappiness(facts: HostFacts) -> Iterator[Finding]:
             "Risky",
             "Swappiness",
             f"vm.swappiness is {facts.swappiness}; from {least} to {most} it weighs swap against files",
-            "sysctl vm.swappiness=60",
+            TUNE,
         )
 
 

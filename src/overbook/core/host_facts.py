@@ -56,7 +56,8 @@ class HostFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         cgroup_version: 1 or 2.
         pressure: whether the kernel reports pressure stall information.
         swap: the areas that are on.
-        demanded_bytes: swap that the percentage demands.
+        percent: ``memoryOvercommitPercentage``.
+        demanded_bytes: swap that it demands.
         provisioning: word and sentence of what provisioning left in its state file.
         kubelet: its configuration; ``None``: no kubelet was found.
         kubelet_limits: whether the kubelet finds ``memory.swap.max`` in its own cgroup.
@@ -83,6 +84,7 @@ class HostFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     cgroup_version: int | None = None
     pressure: bool | None = None
     swap: tuple[SwapDevice, ...] = ()
+    percent: int = 100
     demanded_bytes: int = 0
     provisioning: tuple[str, str] | None = None
     kubelet: KubeletConfiguration | None = None

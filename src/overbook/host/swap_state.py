@@ -4,7 +4,6 @@ import os
 from typing import Final
 
 PATH: Final = "run/overbook/swap.state"
-READY: Final = "Ready"
 _MOST_BYTES: Final = 4096
 
 
