@@ -4,7 +4,12 @@ import argparse
 from importlib import import_module
 from typing import Final
 
-PARTS: Final = ("overbook.cli.node_doctor", "overbook.cli.node_swap", "overbook.cli.node_hook")
+PARTS: Final = (
+    "overbook.cli.node_doctor",
+    "overbook.cli.node_swap",
+    "overbook.cli.node_hook",
+    "overbook.cli.node_tune",
+)
 """A module each, with `add_parser`; they are imported only where `node` is asked for."""
 
 EXAMPLES = """examples:
@@ -15,6 +20,7 @@ EXAMPLES = """examples:
   overbook node swap status
   overbook node swap remove                        turn it off and leave nothing behind
   overbook node hook install                       limits before a container's first instruction (CRI-O)
+  overbook node tune apply                         keep the system out of swap, and set the kernel's settings
 
 In a container, --fsroot names the host's file system; programs then run in the host's mount namespace.
 """

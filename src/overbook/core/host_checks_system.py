@@ -7,9 +7,9 @@ from overbook.core.errors import InvalidInput
 from overbook.core.host_check import Check, Finding
 from overbook.core.host_facts import HostFacts
 from overbook.core.readable import shown
+from overbook.core.tuning import SWAPPINESS_RANGE, swappiness_is_sound
 from overbook.core.watermark import scale_factor, wanted_low_bytes
 
-SWAPPINESS_RANGE: Final = (1, 100)
 TUNE: Final = "overbook node tune apply"
 
 
@@ -96,7 +96,7 @@ def _system_fine(facts: HostFacts) -> str:
 
 def _swappiness(facts: HostFacts) -> Iterator[Finding]:
     least, most = SWAPPINESS_RANGE
-    if facts.swappiness is not None and facts.swap and not least <= facts.swappiness <= most:
+    if facts.swappiness is not None and facts.swap and not swappiness_is_sound(facts.swappiness):
         yield Finding(
             "Risky",
             "Swappiness",
