@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.fake_node import CONTAINERS_PER_POD, MEMORY_BYTES, POD_MEMORY_BYTES, launcher_pod
 from bench.figure import Benchmark, Figure, say
+from overbook.kernel.kubepods import PodScanner
 from overbook.kernel.testing import container_files, container_path, make_cgroup, make_node
 from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
@@ -22,6 +23,8 @@ from overbook.kube.objects import Namespace
 from overbook.lifecycle.installation import Installation
 from overbook.lifecycle.parts import PARTS
 from overbook.lifecycle.yaml_text import yaml_text
+from overbook.runtime.nri_socket import NRI_SOCKETS
+from overbook.runtime.testing import RuntimeStandIn
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.errors import SandboxUnavailableError
 
@@ -50,22 +53,27 @@ def run(quick: bool) -> Iterator[Figure]:
         say(f"making {pods} pods, {OWN_PODS} of them on {NODE}")
         asyncio.run(_fill(cluster, os.path.join(root, "node"), pods))
         port = _free_port()
+        node = os.path.join(root, "node")
+        runtime = stack.enter_context(RuntimeStandIn(os.path.join(node, NRI_SOCKETS[0])))
         command = [sys.executable, "-m", "overbook", "agent", "--kube", "--kubeconfig", cluster.kubeconfig]
-        command += ["--node-name", NODE, "--fsroot", os.path.join(root, "node")]
+        command += ["--node-name", NODE, "--fsroot", node]
         command += ["--config", _config(root), "--listen", f"127.0.0.1:{port}"]
         with open(os.path.join(root, "agent.log"), "wb") as log:
             agent = subprocess.Popen(command, stderr=log)  # noqa: S603 - ours
         stack.callback(_end, agent)
+        runtime.accept()
         _until(port, SETTLED_TICKS)
+        asked = _ask(runtime, node)
         yield Figure(
             name=f"resident memory, {OWN_PODS} pods of {pods}, API on",
             value=round(_resident(agent.pid), 1),
             unit="MiB",
             at_most=MOST_MIB,
             command=COMMAND,
-            note=f"{OWN_PODS * CONTAINERS_PER_POD} containers; after {SETTLED_TICKS} ticks",
+            note=f"{OWN_PODS * CONTAINERS_PER_POD} containers; after {SETTLED_TICKS} ticks and {asked} "
+            "questions of the runtime",
         )
-        _starve(os.path.join(root, "node"))
+        _starve(node)
         _until(port, 2 * SETTLED_TICKS)
         yield Figure(
             name="the same with a request standing",
@@ -143,6 +151,15 @@ def _make_cgroups(root: str, uid: str, statuses: list[dict[str, Any]]) -> None:
         held = POD_MEMORY_BYTES if place == 0 else 20 << 20
         files = container_files(memory_current=held, memory_swap_max=0)
         make_cgroup(root, container_path(uid, status["containerID"].partition("://")[2]), files)
+
+
+def _ask(runtime: RuntimeStandIn, root: str) -> int:
+    """Have each pod start a container; how many did."""
+    pods = PodScanner(root).scan()
+    for number, pod in enumerate(pods):
+        given = runtime.create(pod.uid, "compute", f"{number:064x}")
+        assert given is not None, "the agent does not know the pod"
+    return len(pods)
 
 
 def _starve(root: str) -> None:

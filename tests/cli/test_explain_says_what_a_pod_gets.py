@@ -142,6 +142,45 @@ def test_without_cpu_quota_limits_have_no_effect(capsys: pytest.CaptureFixture[s
     assert {container["cpuQuotaMicros"] for container in pod["containers"]} == {None}
 
 
+def test_without_cpu_quota_it_says_what_changes_and_what_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(run(capsys, example("burstable-pod"), *NODE, "--no-cpu-quota").split())
+    assert "CPU limits are not enforced (--no-cpu-quota)" in text
+    assert (
+        "CPU quota off: cpu.max is max and nothing waits; with it these limits would hold, on an idle node "
+        "too: cart 1 (cpu.max 100000 100000). Without it the limit still decides the QoS class (Burstable), "
+        "still is the request where none is given, and still counts in a ResourceQuota; cpu.weight, eviction "
+        "and oom_score_adj do not change"
+    ) in text
+
+
+@pytest.mark.parametrize("name", ["burstable-pod", "guaranteed-vm-pod", "besteffort-pod", "deployment"])
+def test_only_cpu_max_differs_between_quota_and_none(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    (with_quota,) = report(capsys, example(name), *NODE, "--cpu-quota")["pods"]
+    (without,) = report(capsys, example(name), *NODE, "--no-cpu-quota")["pods"]
+    change = with_quota["cpuQuota"]
+    assert change["enforced"]
+    assert not without["cpuQuota"]["enforced"]
+    assert change["containers"] == without["cpuQuota"]["containers"]
+    assert change["podQuotaMicros"] == with_quota["cpuQuotaMicros"]
+    assert {each["name"]: each["quotaMicros"] for each in change["containers"]} == {
+        each["name"]: each["cpuQuotaMicros"] for each in with_quota["containers"] if each["cpuQuotaMicros"]
+    }
+    for pod in (with_quota, without):
+        del pod["cpuQuota"], pod["cpuQuotaMicros"]
+        for each in pod["containers"]:
+            del each["cpuQuotaMicros"]
+    assert with_quota == without
+
+
+def test_a_pod_without_cpu_limits_is_the_same_with_the_quota_and_without(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (pod,) = report(capsys, example("besteffort-pod"), *NODE, "--no-cpu-quota")["pods"]
+    assert pod["cpuQuota"]["sentence"] == (
+        "nothing in it has a CPU limit: it is the same with the quota and without"
+    )
+
+
 def test_many_pods_are_a_line_each_unless_details_are_asked_for(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -45,6 +45,42 @@ def test_the_flag_of_another_era_wins_over_the_file() -> None:
     assert kubelet_configuration([{"failSwapOn": True}], {"fail-swap-on": "false"}).swap == "NoSwap"
 
 
+def test_reserves_come_from_the_file_or_from_flags() -> None:
+    file = {"systemReserved": {"memory": "1Gi", "cpu": "500m"}, "kubeReserved": {"memory": "512Mi"}}
+
+    told = kubelet_configuration([file])
+    flagged = kubelet_configuration([file], {"system-reserved": "memory=256Mi,cpu=100m"})
+
+    assert told.enforced_bytes(4096 * MIB) == 2560 * MIB
+    assert flagged.enforced_bytes(4096 * MIB) == 3328 * MIB
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags", "percent"),
+    [
+        ({"qosReserved": {"memory": "50%"}}, {}, None),
+        ({"featureGates": {"QOSReserved": True}}, {}, None),
+        ({"qosReserved": {"memory": "50%"}, "featureGates": {"QOSReserved": True}}, {}, 50),
+        ({"qosReserved": {"memory": "50%"}}, {"feature-gates": "QOSReserved=true"}, 50),
+        ({"featureGates": {"QOSReserved": True}}, {"qos-reserved": "memory=100%"}, 100),
+        (
+            {"qosReserved": {"memory": "50%"}, "featureGates": {"QOSReserved": True}},
+            {"feature-gates": "QOSReserved=false"},
+            None,
+        ),
+    ],
+)
+def test_it_keeps_something_for_higher_classes_only_with_setting_and_gate(
+    fields: dict[str, Any], flags: dict[str, str], percent: int | None
+) -> None:
+    assert kubelet_configuration([fields], flags).qos_reserved_percent == percent
+
+
+def test_a_flag_that_is_no_list_of_pairs_is_named() -> None:
+    with pytest.raises(InvalidInput, match="--system-reserved"):
+        kubelet_configuration([], {"system-reserved": "1Gi"})
+
+
 def test_a_flag_that_is_neither_true_nor_false_is_named() -> None:
     with pytest.raises(InvalidInput, match="--fail-swap-on"):
         kubelet_configuration([], {"fail-swap-on": "perhaps"})

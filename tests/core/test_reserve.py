@@ -1,11 +1,23 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from overbook.core.errors import InvalidInput
-from overbook.core.reserve import QosReserve, allocatable, proposed_reserve, qos_reserve, threshold_bytes
+from overbook.core.pod import Pod, PodStatus
+from overbook.core.reserve import (
+    HEADROOM_BYTES,
+    ClassRequests,
+    QosReserve,
+    allocatable,
+    class_requests,
+    held_limit_bytes,
+    proposed_reserve,
+    qos_reserve,
+    threshold_bytes,
+)
 from overbook.core.resources import Amounts
-from tests.core.building import GI, MI
+from tests.core.building import GI, MI, pod_of
 
 NODE = Amounts.of(8000, 32 * GI)
 
@@ -37,8 +49,61 @@ def test_the_three_settings_of_the_document(percent: int, burstable: int, best_e
     assert found == QosReserve(burstable * GI, best_effort * GI)
 
 
-def test_a_class_in_use_keeps_what_it_has() -> None:
-    assert QosReserve(20, 10).held_at(5, 15) == QosReserve(20, 15)
+def test_overhead_init_containers_and_pod_level_resources_count_and_ended_pods_do_not() -> None:
+    paid = {"limits": {"cpu": "1", "memory": "1Gi"}}
+    asks = {"requests": {"memory": "100Mi"}}
+    ended = msgspec.structs.replace(pod_of(paid), status=PodStatus(phase="Failed"))
+    pods: list[Pod] = [
+        pod_of(paid, overhead={"memory": "64Mi"}),
+        pod_of(asks, init=[{"resources": {"requests": {"memory": "300Mi"}}}]),
+        pod_of({}, resources={"requests": {"memory": "50Mi"}}),
+        pod_of({}),
+        pod_of({"requests": {"memory": "nonsense"}}),
+        ended,
+    ]
+    assert class_requests(pods) == ClassRequests(1088 * MI, 350 * MI)
+
+
+def test_static_and_critical_pods_count_as_all_others() -> None:
+    static = pod_of({"requests": {"memory": "1Gi"}}, annotations={"kubernetes.io/config.source": "file"})
+    critical = pod_of({"requests": {"memory": "1Gi"}}, priority=2_000_001_000)
+    assert class_requests([static, critical]) == ClassRequests(0, 2 * GI)
+
+
+def test_the_class_that_the_api_server_wrote_down_is_the_one_that_counts() -> None:
+    pod = pod_of({"requests": {"memory": "1Gi"}})
+    told = msgspec.structs.replace(pod, status=PodStatus(phase="Running", qos_class="Guaranteed"))
+    assert class_requests([told]) == ClassRequests(GI, 0)
+
+
+SIZES = st.integers(0, 1 << 40)
+
+
+@given(SIZES, st.none() | SIZES, SIZES)
+def test_a_limit_is_never_set_below_what_is_in_use(wanted: int, present: int | None, usage: int) -> None:
+    limit = held_limit_bytes(wanted, present, usage)
+    assert limit >= wanted
+    if present is None or present > wanted:
+        assert limit >= min(usage, limit if present is None else present)
+
+
+@given(SIZES, SIZES, SIZES)
+def test_a_limit_is_never_raised_for_what_is_in_use(wanted: int, present: int, usage: int) -> None:
+    assert held_limit_bytes(wanted, present, usage) <= max(wanted, present)
+
+
+@given(SIZES, st.lists(SIZES, min_size=1, max_size=20))
+def test_a_class_that_gives_back_enough_comes_to_its_limit(wanted: int, uses: list[int]) -> None:
+    limit: int | None = None
+    for usage in [*uses, wanted]:
+        limit = held_limit_bytes(wanted, limit, usage)
+    assert limit == wanted
+
+
+def test_a_class_that_uses_more_may_grow_by_the_headroom_only() -> None:
+    held = held_limit_bytes(GI, None, 2 * GI)
+    assert held == 2 * GI + HEADROOM_BYTES
+    assert held_limit_bytes(GI, held, held) == held
 
 
 @given(st.integers(0, 1 << 45), st.integers(0, 1 << 45), st.integers(0, 1 << 45), st.integers(0, 100))

@@ -2,7 +2,15 @@ import pytest
 
 from overbook.core.allowance import Eligibility
 from overbook.core.errors import InvalidInput
-from overbook.core.swap_writer import WRITERS, Writer, WriterFacts, choose_writer
+from overbook.core.swap_writer import (
+    WRITERS,
+    AskedWriter,
+    Writer,
+    WriterFacts,
+    check_asked,
+    choose_writer,
+    writer_in_force,
+)
 
 VMS: Eligibility = "BurstableVirtualMachines"
 ALL: Eligibility = "Burstable"
@@ -48,3 +56,37 @@ def test_a_writer_that_is_not_there_is_refused_with_what_to_change(
 ) -> None:
     with pytest.raises(InvalidInput, match="auto"):
         choose_writer(writer, facts, VMS, "proportional")
+
+
+def test_a_kubelet_that_nothing_is_known_of_is_believed_to_write_where_it_is_asked_to() -> None:
+    assert choose_writer("kubelet", WriterFacts(), ALL, "proportional").writer == "kubelet"
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "writer"),
+    [
+        ("auto", LIMITED, "kubelet"),  # for VMs only: two would write
+        ("nri", LIMITED, "kubelet"),
+        ("nri", NEITHER, "reconcile"),
+        ("hook", NEITHER, "reconcile"),
+        ("kubelet", NEITHER, "kubelet"),  # nobody was asked to write instead
+    ],
+)
+def test_a_node_is_protected_whatever_its_settings_are(
+    asked: AskedWriter, facts: WriterFacts, writer: Writer
+) -> None:
+    choice = writer_in_force(asked, facts, VMS, "proportional")
+
+    assert choice.writer == writer
+    assert "expected" in choice.problem
+
+
+def test_what_fits_has_no_problem() -> None:
+    assert writer_in_force("auto", NRI, VMS, "proportional").problem == ""
+
+
+def test_settings_that_exclude_each_other_on_any_node_are_refused() -> None:
+    check_asked("kubelet", ALL, "proportional")
+    for eligibility, allowance in ((VMS, "proportional"), (ALL, "whole")):
+        with pytest.raises(InvalidInput, match="swapBehavior"):
+            check_asked("kubelet", eligibility, allowance)  # type: ignore[arg-type] # a plain text in the loop

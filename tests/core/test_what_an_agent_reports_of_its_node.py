@@ -4,6 +4,7 @@ from overbook.core.candidate import Candidate
 from overbook.core.custom_overcommit_node import (
     MOST_CANDIDATES,
     Outcome,
+    Problem,
     ReliefOutcome,
     ReliefRecord,
     Stage,
@@ -21,6 +22,7 @@ from overbook.core.relief_request import (
     relief_request,
     shortened,
 )
+from overbook.core.swap_writer import Choice
 
 MI, GI = 1 << 20, 1 << 30
 STALL = Finding("stall", "all work stalled", {})
@@ -160,9 +162,13 @@ def test_a_request_is_answered_when_somebody_left_for_it(outcome: Outcome, over:
     assert outcome_of(None, "a") is None
 
 
-def problems(**found: object) -> list[str]:
+def told(**found: object) -> tuple[Problem, ...]:
     facts = {"node_name": "n", "percent": 150, "memory_total_bytes": GI, "swap_total_bytes": GI // 2}
-    return [problem.word for problem in node_problems(NodeFindings(**{**facts, **found}))]  # type: ignore[arg-type]  # by field name
+    return node_problems(NodeFindings(**{**facts, **found}))  # type: ignore[arg-type]  # by field name
+
+
+def problems(**found: object) -> list[str]:
+    return [problem.word for problem in told(**found)]
 
 
 def test_a_node_as_it_should_be_has_no_problem() -> None:
@@ -191,11 +197,23 @@ def test_each_problem_has_its_word_worst_first() -> None:
         "Refused",
         "NobodyMayGo",
     ]
+    assert problems(reserves_hindrance="the kubelet keeps 50 %") == ["ReservesNotKept"]
     assert problems(swap_allowed_bytes=GI, contested_limits=2, reclaim_supported=False) == [
         "SwapPromisedTwice",
         "NoReclaim",
         "SwapLimitsContested",
     ]
+
+
+def test_a_writer_that_cannot_be_is_told_with_what_is_done_instead() -> None:
+    refused = Choice("kubelet", "", problem="eligibility: expected Burstable")
+    (said,) = told(writer=refused, differing_limits=3)
+    assert (said.word, said.mend) == ("SwapWriter", "overbook node doctor")
+    assert said.sentence.endswith("until then no swap limit is written here")
+    (differ,) = told(writer=Choice("kubelet", ""), differing_limits=3)
+    assert differ.word == "SwapLimitsDiffer"
+    assert "3 containers" in differ.sentence
+    assert told(writer=Choice("nri", ""), differing_limits=3) == ()
 
 
 def test_the_command_that_mends_it_is_one_that_runs() -> None:

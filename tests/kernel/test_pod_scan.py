@@ -90,6 +90,34 @@ def test_a_cgroup_root_of_the_kubelets_own(tmp_path: Path, prefix: str) -> None:
     assert len(pod.containers) == 1
 
 
+@pytest.mark.parametrize(
+    ("driver", "paths"),
+    [
+        ("cgroupfs", ["kubepods", "kubepods/besteffort", "kubepods/burstable"]),
+        (
+            "systemd",
+            [
+                "kubepods.slice",
+                "kubepods.slice/kubepods-besteffort.slice",
+                "kubepods.slice/kubepods-burstable.slice",
+            ],
+        ),
+    ],
+)
+def test_the_cgroups_of_the_classes_are_known_without_pods_in_them(
+    tmp_path: Path, driver: Driver, paths: list[str]
+) -> None:
+    for path in paths:
+        make_cgroup(tmp_path, path)
+    make_cgroup(tmp_path, pod_path(uid(1), "Guaranteed", driver))
+    scanner = PodScanner(tmp_path)
+
+    scanner.scan()
+
+    classes: list[QosClass] = ["Guaranteed", "BestEffort", "Burstable"]
+    assert sorted(scanner.class_paths) == list(zip(paths, classes, strict=True))
+
+
 def test_a_node_whose_driver_was_changed_has_pods_under_both(tmp_path: Path) -> None:
     make_cgroup(tmp_path, container_path(uid(1), container_id(1), driver="cgroupfs"))
     scanner = PodScanner(tmp_path)

@@ -21,6 +21,7 @@ from tests.docs.reading import ROOT
 COMPONENTS: Final = ("agent", "controller", "webhook")
 APPLICATIONS: Final = {"agent": "agent", "controller": "relief", "webhook": "webhook"}
 ALWAYS: Final = {"cli", "core", "kernel", "kube"}
+BESIDE: Final = {"agent": {"host", "runtime"}}
 TOO_MUCH: Final = {"rich", "pygments", "pytest", "hypothesis", "pip", "setuptools", "mypy"}
 UNCHECKED_HASH: Final = 0b01
 
@@ -139,7 +140,9 @@ def test_it_starts(installed: Installed) -> None:
 
 def test_it_holds_its_own_application_and_no_other(installed: Installed) -> None:
     folders = {each.name for each in (installed.folder / "overbook").iterdir() if each.is_dir()}
-    assert folders - {"__pycache__"} == ALWAYS | {APPLICATIONS[installed.name]}
+    assert folders - {"__pycache__"} == ALWAYS | {APPLICATIONS[installed.name]} | BESIDE.get(
+        installed.name, set()
+    )
     there = {each.name.lower() for each in installed.folder.iterdir()}
     assert there.isdisjoint(TOO_MUCH)
     assert not (installed.folder / "bin").exists()

@@ -1,7 +1,8 @@
 """The file in which the OCI hook finds what containers may swap.
 
-It stays when the agent ends: a pod's allowance is right for as long as the pod lives, so that the hook goes on
-without the agent. A file that does not end with its last line was not written whole; the hook takes nothing from it.
+It outlives an agent that dies: a pod's allowance is right for as long as the pod lives, so the hook goes on
+without the agent. A file that does not end with its last line was not written whole: the hook takes nothing
+from it.
 """
 
 import os

@@ -258,6 +258,7 @@ class Cluster:
             contested_limits=ports.limits.contested,
             writer=ports.writers.choice,
             differing_limits=ports.limits.differing,
+            reserves_hindrance=ports.reserves.hindrance,
             nobody_may_go=self._engine.wanting and self.relief.state != "active" and self.posture.enforcing,
             other_agent=self._yielded,
             refused=self.bridge.news.refused,

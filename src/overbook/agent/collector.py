@@ -10,6 +10,7 @@ from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.kubepods import ContainerCgroup, PodCgroup, PodScanner
+from overbook.kernel.kubepods_names import QosClass
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import Pressure, read_pressure
 from overbook.kernel.vmstat import Vmstat, read_vmstat
@@ -80,6 +81,11 @@ class Collector:
                 [before.get(uid) or self._pod(uid, held) for uid, held in self.containers.items()]
             )
         return Sample(at_seconds, wall_seconds, node, sampled)
+
+    @property
+    def class_paths(self) -> tuple[tuple[str, QosClass], ...]:
+        """The cgroups that hold pods, and of which class."""
+        return self._scanner.class_paths
 
     def close(self) -> None:
         """Let go of everything."""
@@ -186,8 +192,9 @@ class Collector:
 def container_names(found: PodCgroup, pod: Pod | None) -> dict[str, str]:
     """What the containers of a pod's cgroup are called, by runtime id.
 
-    The pod's status says it. Without a status a pod of one container and one cgroup is clear too. What
-    remains (sandboxes, containers of pods not known yet) is called by its id.
+    The pod's status says it. Without a status a pod of one container and one cgroup is clear too; with one
+    that knows no container yet, that cgroup is the sandbox's, which comes first. What remains (sandboxes,
+    containers of pods not known yet) is called by its id.
     """
     names = {container.id: container.id for container in found.containers}
     if pod is None:
@@ -204,6 +211,6 @@ def container_names(found: PodCgroup, pod: Pod | None) -> dict[str, str]:
     }
     if known:
         names.update({id_: known[id_] for id_ in names if id_ in known})
-    elif len(names) == 1 and len(pod.containers) == 1:
+    elif pod.status is None and len(names) == 1 and len(pod.containers) == 1:
         names = dict.fromkeys(names, pod.containers[0].name)
     return names

@@ -14,6 +14,7 @@ from overbook.agent.metrics import Metrics, TickFacts
 from overbook.agent.pods import PodSource
 from overbook.agent.ports import Ports
 from overbook.agent.relief import LocalRelief, Relief, ReliefReport
+from overbook.agent.reserves import Reserves
 from overbook.agent.settings import Settings
 from overbook.agent.swap_writers import SwapWriters
 from overbook.core.decision import Decision
@@ -64,7 +65,13 @@ class Agent:
             relief = self.cluster.relief
         self.writers = SwapWriters(settings, self.collector, self._allowed, clock())
         self._page_bytes = page_size_bytes()
-        self._ports = Ports(self.collector, relief, self.writers, enforcing=settings.mode == "Enforce")
+        self._ports = Ports(
+            self.collector,
+            relief,
+            self.writers,
+            Reserves(self.collector, settings.fsroot, settings.reserves.qos_reserved_memory_percent),
+            enforcing=settings.mode == "Enforce",
+        )
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
         self._last_good_tick: float | None = None
         self._last_complaint = ""
@@ -130,6 +137,9 @@ class Agent:
             self._recorder.sample(sample)
         self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
         self.writers.keep(now, self.guests.allowances)
+        if self._pods_known and self.writers.choice is not None:
+            pods, kubelet = self.guests.source.pods, self.writers.kubelet
+            self._ports.reserves.keep(node.memory_total_bytes, pods, kubelet)
         if self.cluster is not None:
             self.cluster.look()
         report = self._ports.relief.tick(now)
@@ -211,9 +221,13 @@ class Agent:
         """Why the agent cannot do its work yet; empty: it can."""
         if self.metrics.latest is None:
             return "no tick yet"
-        if self.cluster is not None and self.cluster.bridge.news.pods is None:
+        if not self._pods_known:
             return "neither the API server nor the kubelet has told this node's pods yet"
         return ""
+
+    @property
+    def _pods_known(self) -> bool:
+        return self.cluster is None or self.cluster.bridge.news.pods is not None
 
     @property
     def health(self) -> str:
@@ -234,6 +248,7 @@ class Agent:
             self.cluster.stop()
         if self._settings.on_exit == "Restore":
             log.info("%d swap limits put back as they were found", self._ports.limits.restore())
+            self._ports.reserves.restore()
         else:
             log.info("swap limits stay as they are")
         self.writers.close(restore=self._settings.on_exit == "Restore")
@@ -246,6 +261,7 @@ class Agent:
         values: dict[str, float] = {
             "swap_limits_written_total": self._ports.limits.written,
             "swap_limits_corrected_total": self._ports.limits.corrected,
+            "qos_memory_max_written_total": self._ports.reserves.written,
             "swap_limits_differing": self._ports.limits.differing,
             "unreadable_files_total": self.collector.unreadable,
             "containers": sum(map(len, self.collector.containers.values())),

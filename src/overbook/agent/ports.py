@@ -9,6 +9,7 @@ from typing import Final
 from overbook.agent.collector import Collector
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
 from overbook.agent.relief import Relief, ReliefReport, ReportingRelief
+from overbook.agent.reserves import Reserves
 from overbook.agent.swap_limits import ReportingSwapWriter, SwapLimits
 from overbook.agent.swap_writers import SwapWriters
 from overbook.core.decision import Decision
@@ -22,15 +23,23 @@ class Ports:
         collector: holds the containers.
         relief: how guests are asked to go while the agent enforces.
         writers: how limits reach containers while it does.
+        reserves: what is kept from lower QoS classes.
         enforcing: whether it does from the start.
     """
 
     def __init__(
-        self, collector: Collector, relief: Relief, writers: SwapWriters, *, enforcing: bool
+        self,
+        collector: Collector,
+        relief: Relief,
+        writers: SwapWriters,
+        reserves: Reserves,
+        *,
+        enforcing: bool,
     ) -> None:
         self._acting: Final = CgroupReclaimer(collector)
         self._telling: Final = (ReportingSwapWriter(), ReportingReclaimer())
         self.writers = writers
+        self.reserves = reserves
         self.limits = SwapLimits(collector, self._telling[0])
         self.relief = SwitchedRelief(relief, self)
         self.enforce(enforcing)
@@ -49,6 +58,7 @@ class Ports:
         self.reclaimer = self._acting if enforcing else self._telling[1]
         self.limits.writer = self.writers.acting if enforcing else self._telling[0]
         self.writers.enforce(enforcing, hands_off=hands_off)
+        self.reserves.enforce(enforcing)
 
     @property
     def reclaim_supported(self) -> bool:

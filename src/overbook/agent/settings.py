@@ -10,6 +10,7 @@ from overbook.core.allowance import SwapPolicy
 from overbook.core.engine import ReclaimPolicy
 from overbook.core.errors import InvalidInput
 from overbook.core.pod import convert
+from overbook.core.reserve import reserved_percent
 from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
 from overbook.core.swap_writer import AskedWriter, check_asked
 
@@ -32,6 +33,27 @@ class KubeletAccess(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     insecure_skip_tls_verify: bool = False
 
 
+class ReservesSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What is kept from lower QoS classes.
+
+    Attributes:
+        qos_reserved_memory_percent: of the memory that higher classes request, 0 to 100; 0: nothing is
+            kept and nothing is written.
+    """
+
+    qos_reserved_memory_percent: int = 0
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            InvalidInput: the percentage is out of range.
+        """
+        percent = self.qos_reserved_memory_percent
+        if not 0 <= percent <= 100:
+            raise InvalidInput("reserves.qosReservedMemoryPercent", percent, "a number from 0 to 100")
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Everything that can be set.
 
@@ -52,11 +74,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         heartbeat_seconds: how often the node's status is written when nothing changes.
         interval_seconds: from tick to tick.
         swap: who may swap and how much.
+        reserves: what is kept from lower QoS classes.
         swap_writer: who writes the limits; ``auto``: by what is there.
         ruleset: when the node is in trouble and who goes first.
         reclaim: what is tried before a guest goes.
         grace_seconds: the most that a guest gets to end by itself, whatever its manifest says.
-        on_exit: what becomes of the swap limits that were written when the agent stops.
+        on_exit: what becomes of the limits that were written when the agent stops.
         listen: address and port of metrics and health; empty: none.
         record: a file for samples and decisions.
         record_limit_bytes: it does not grow beyond this.
@@ -80,6 +103,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     heartbeat_seconds: float = 20.0
     interval_seconds: float = 1.0
     swap: SwapPolicy = SwapPolicy()
+    reserves: ReservesSettings = ReservesSettings()
     swap_writer: AskedWriter = "auto"
     ruleset: Ruleset = DEFAULT_RULESET
     reclaim: ReclaimPolicy = ReclaimPolicy()
@@ -112,6 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
         if self.kube and self.manifests is not None:
             raise InvalidInput("--manifests", self.manifests, "nothing where pods come from the API (--kube)")
         self.swap.check()
+        self.reserves.check()
         check_asked(self.swap_writer, self.swap.eligibility, self.swap.allowance)
         self.ruleset.check()
         self.reclaim.check()
@@ -202,6 +227,10 @@ def with_setting(settings: Settings, field: str, value: Any) -> Settings:
         return replace(settings, swap=replace(settings.swap, **{field: value}))
     if field in _IN_KUBELET:
         return replace(settings, kubelet=replace(settings.kubelet, **{_IN_KUBELET[field]: value}))
+    if field == "qos_reserved":
+        return replace(
+            settings, reserves=ReservesSettings(qos_reserved_memory_percent=reserved_percent(value))
+        )
     if field in _IN_RULESET:
         return replace(settings, ruleset=replace(settings.ruleset, **{field: value}))
     if field in _IN_RECLAIM:

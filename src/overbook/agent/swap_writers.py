@@ -101,6 +101,11 @@ class SwapWriters:
         self.acting: SwapWriter = ReportingSwapWriter()
         """How limits are written while the agent enforces."""
 
+    @property
+    def kubelet(self) -> KubeletConfiguration | None:
+        """The kubelet's configuration; ``None``: not known."""
+        return self._facts.kubelet
+
     def attach(self, epoll: select.epoll) -> None:
         """From now on the runtime can be heard: :meth:`handle` is called for a descriptor that it owns."""
         self._epoll = epoll

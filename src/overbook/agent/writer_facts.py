@@ -9,6 +9,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubelet_configuration import KubeletConfiguration
 from overbook.core.swap_writer import AskedWriter, WriterFacts
 from overbook.runtime import kubelet
+from overbook.runtime.hook_folders import ADMINISTRATORS, hook_folders
 from overbook.runtime.nri_socket import nri_socket
 
 log = logging.getLogger(__name__)
@@ -19,12 +20,7 @@ SOCKET_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 60.0
 """A runtime that restarts has no socket for a while; one without it for longer has none any more."""
 HOOK_FILE: Final = "overbook-swap.json"
-HOOK_FOLDERS: Final = (
-    "etc/containers/oci/hooks.d",
-    "run/containers/oci/hooks.d",
-    "usr/share/containers/oci/hooks.d",
-)
-"""Where CRI-O and Podman look unless they are told otherwise."""
+"""As ``host.hook_service`` names it, which would load what the agent never needs."""
 
 
 class NodeFacts:
@@ -40,6 +36,8 @@ class NodeFacts:
         self._asked = asked
         self._process: kubelet.Process | None = None
         self._configuration: KubeletConfiguration | None = None
+        self.kubelet: KubeletConfiguration | None = None
+        """What the kubelet said when it was last looked at, or what its files say; ``None``: not known."""
         self._limits: bool | None = None
         self._hook_folder = ""
         self._socket = ""
@@ -66,7 +64,7 @@ class NodeFacts:
                 self._socket_seen = now
             if found or now - self._socket_seen >= GONE_SECONDS:
                 self._socket = found
-        configuration = told or self._configuration
+        configuration = self.kubelet = told or self._configuration
         return WriterFacts(
             kubelet=None if configuration is None else configuration.swap,
             kubelet_limits=self._limits,
@@ -89,11 +87,9 @@ class NodeFacts:
                 process, lambda data, path: document_fields(data, path, "KubeletConfiguration"), self._root
             )
         except (InvalidInput, OSError) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.info("the kubelet's configuration is not known from its files: %s", error)
+            self._complain(f"the kubelet's configuration is not known from its files: {error}")
             return
-        self._process, self._configuration, self._complaint = process, found.configuration, ""
+        self._process, self._configuration = process, found.configuration
         log.info(
             "kubelet %d: swap %s, from %s",
             found.pid,
@@ -102,10 +98,19 @@ class NodeFacts:
         )
 
     def _find_hook(self) -> str:
-        """The folder that has our hook in it; empty: it is not installed."""
+        """The folder that has our hook in it and is read; empty: there is none."""
         if self._asked == "hook" and not os.path.isdir(os.path.join(self._root, "etc")):
-            return f"/{HOOK_FOLDERS[0]}"  # a pod does not see the host's: its owner is believed
-        for folder in HOOK_FOLDERS:
-            if os.path.exists(os.path.join(self._root, folder, HOOK_FILE)):
-                return f"/{folder}"
-        return ""
+            return ADMINISTRATORS  # a pod does not see the host's: its owner is believed
+        try:
+            folders = hook_folders(self._root)
+        except (InvalidInput, OSError) as error:
+            self._complain(f"where the runtime looks for hooks is not known: {error}")
+            return self._hook_folder
+        ours = (os.path.join(self._root, folder.lstrip("/"), HOOK_FILE) for folder in folders)
+        return next((folder for folder, path in zip(folders, ours, strict=True) if os.path.exists(path)), "")
+
+    def _complain(self, complaint: str) -> None:
+        """Say it once, until it changes."""
+        if complaint != self._complaint:
+            self._complaint = complaint
+            log.info("%s", complaint)

@@ -58,7 +58,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--interval", dest="interval_seconds", type=float, metavar="SECONDS", help="default: 1"
     )
-    swap = parser.add_argument_group("swap")
+    swap = parser.add_argument_group("swap and memory")
     swap.add_argument("--eligibility", choices=["BurstableVirtualMachines", "Burstable"], help="who may swap")
     swap.add_argument("--allowance", choices=["proportional", "whole", "pooled"], help="how much each gets")
     swap.add_argument("--pooled-share", type=float, metavar="0-1", help="of the node's swap (default: 0.5)")
@@ -72,7 +72,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--on-exit",
         type=_mode,
         choices=["Leave", "Restore"],
-        help="swap limits when stopped (default: Leave)",
+        help="limits that were written, when stopped (default: Leave)",
+    )
+    swap.add_argument(
+        "--qos-reserved",
+        metavar="memory=N%",
+        help="keep N %% of what higher QoS classes request from the lower ones (default: 0)",
     )
     rules = parser.add_argument_group("rules")
     add_rule_options(rules)

@@ -7,6 +7,7 @@ import msgspec
 
 from overbook.cli.node_options import Node
 from overbook.cli.pod_warnings import pod_warnings
+from overbook.cli.quota_change import quota_change
 from overbook.cli.report import ContainerReport, CpuAndMemory, OvercommitLevel, PodReport, Swap
 from overbook.cli.words import eviction_words, qos_reason
 from overbook.core.allowance import pod_facts
@@ -98,6 +99,7 @@ def describe(one: Prepared, node: Node, decisions: list[SwapDecision], node_shar
         cpu_shares=values.cpu_shares,
         cpu_weight=values.cpu_weight,
         cpu_quota_micros=values.cpu_quota_micros or None,
+        cpu_quota=quota_change(pod, enforced=node.cpu_quota),
         memory_max_bytes=values.memory_max_bytes,
         cpu_share_of_node_percent=_percent(node_share),
         swap_max_bytes=sum(decision.swap_max_bytes for decision in decisions),

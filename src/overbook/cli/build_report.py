@@ -89,6 +89,7 @@ def _node(node: Node) -> NodeReport:
         eligibility=node.policy.eligibility,
         pooled_share=node.policy.pooled_share,
         cpu_quota=node.cpu_quota,
+        cpu_quota_from=node.cpu_quota_from,
         kubevirt=node.running.name,
     )
 

@@ -9,6 +9,7 @@ PARTS: Final = (
     "overbook.cli.node_swap",
     "overbook.cli.node_hook",
     "overbook.cli.node_tune",
+    "overbook.cli.node_reserve",
 )
 """A module each, with `add_parser`; they are imported only where `node` is asked for."""
 
@@ -16,11 +17,12 @@ EXAMPLES = """examples:
   overbook node doctor                             what is wrong on this node, each with its mend
   overbook node swap plan --percent 150            what would be done
   overbook node swap apply --percent 150           a swap file of half the RAM, on again after every boot
-  overbook node swap apply --kind device --device LABEL=swap --encrypt
+  overbook node swap apply --kind device --device PARTLABEL=swap --encrypt
   overbook node swap status
   overbook node swap remove                        turn it off and leave nothing behind
   overbook node hook install                       limits before a container's first instruction (CRI-O)
   overbook node tune apply                         keep the system out of swap, and set the kernel's settings
+  overbook node reserve                            what to reserve for the system on a node of this size
 
 In a container, --fsroot names the host's file system; programs then run in the host's mount namespace.
 """

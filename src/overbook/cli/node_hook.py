@@ -1,4 +1,4 @@
-"""``overbook node hook``: puts the OCI hook where this node's container engine looks for it, and takes it away."""
+"""``overbook node hook``: puts the OCI hook where this node's container engine looks for hooks, or away."""
 
 import argparse
 import os
@@ -31,8 +31,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--eligibility",
         choices=["BurstableVirtualMachines", "Burstable"],
-        default="BurstableVirtualMachines",
-        help="for whose containers it is started (default: BurstableVirtualMachines)",
+        help="for whose containers it is installed (default: BurstableVirtualMachines)",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--output", choices=["text", "json"], default="text", help="default: text")
@@ -75,7 +74,7 @@ def _install(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
             "and is spoken to over NRI",
         )
     root = arguments.fsroot
-    files = hook_files(folder, arguments.eligibility)
+    files = hook_files(folder, arguments.eligibility or "BurstableVirtualMachines")
     elsewhere = [path for path in hook_paths(_known(arguments, read)) if path not in files]
     if arguments.dry_run:
         written, removed = differing(files, root), _present(elsewhere, root)
@@ -101,7 +100,7 @@ def _remove(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
 
 def _status(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
     from overbook.agent.allowance_file import PATH
-    from overbook.host.hook_service import NAME, PROGRAM, hook_files, installed_in
+    from overbook.host.hook_service import NAME, PROGRAM, found_eligibility, hook_files, installed_in
     from overbook.host.installation import differing
 
     root = arguments.fsroot
@@ -111,13 +110,15 @@ def _status(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
         problems.append(
             f"{NAME} lies in {', '.join(found)}, which is not read: overbook node hook install puts it right"
         )
+    wanted = arguments.eligibility or found_eligibility(found, root)
     for folder in found:
-        for path in differing(hook_files(folder, arguments.eligibility), root):
+        for path in differing(hook_files(folder, wanted or "BurstableVirtualMachines"), root):
             what = "differs from this version's" if _present((path,), root) else "is missing"
             problems.append(f"/{path} {what}: overbook node hook install puts it right")
     shown = {
         "read": list(read),
         "installed": list(found),
+        "eligibility": found_eligibility(found, root),
         "program": bool(_present((PROGRAM,), root)),
         "allowances": _lines(os.path.join(root, PATH)),
         "problems": list(dict.fromkeys(problems)),
@@ -172,7 +173,8 @@ def _tell(arguments: argparse.Namespace, shown: dict[str, Any]) -> None:
         print(
             f"read by the engine: {', '.join(shown['read']) or 'nothing: neither CRI-O nor Podman is here'}"
         )
-        print(f"installed in:       {', '.join(shown['installed']) or 'nowhere'}")
+        eligibility = f" (eligibility {shown['eligibility']})" if shown["eligibility"] else ""
+        print(f"installed in:       {', '.join(shown['installed']) or 'nowhere'}{eligibility}")
         known = shown["allowances"]
         print(f"allowances:         {'no file' if known is None else f'{known} containers'}")
     for word in ("written", "removed"):

@@ -26,6 +26,7 @@ class Node(msgspec.Struct, frozen=True):
         policy: how swap is given out, the percentage among it.
         running: the KubeVirt release.
         cpu_quota: whether CPU limits are enforced.
+        cpu_quota_from: where that is from, for people.
         memory_from: where the figure is from, for people.
         swap_from: likewise.
         percent_from: likewise.
@@ -37,6 +38,7 @@ class Node(msgspec.Struct, frozen=True):
     policy: SwapPolicy
     running: Release
     cpu_quota: bool
+    cpu_quota_from: str
     memory_from: str
     swap_from: str
     percent_from: str
@@ -48,7 +50,11 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
     node.add_argument("--node-memory", metavar="SIZE", help="RAM, such as 16Gi")
     node.add_argument("--node-swap", metavar="SIZE", help="swap, such as 8Gi (default: by --percent)")
     node.add_argument("--node-cpu", metavar="CPUS", help="CPUs, such as 8")
-    node.add_argument("--no-cpu-quota", action="store_true", help="the kubelet runs with cpuCFSQuota: false")
+    node.add_argument(
+        "--cpu-quota",
+        action=argparse.BooleanOptionalAction,
+        help="whether CPU limits are enforced (default: as this machine's kubelet has it: cpuCFSQuota)",
+    )
     cluster = parser.add_argument_group("the cluster")
     cluster.add_argument(
         "--percent",
@@ -77,6 +83,21 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
         default="main",
         help="decides a VM's overhead, such as v1.9 (default: main)",
     )
+
+
+def cpu_milli(text: str, option: str) -> int:
+    """A number of CPUs that a user gave, in milli-CPU.
+
+    Raises:
+        InvalidInput: no number, or not more than 0.
+    """
+    try:
+        milli = parse(text).milli()
+    except InvalidInput as error:
+        raise InvalidInput(option, text, "a number of CPUs, such as 8") from error
+    if milli <= 0:
+        raise InvalidInput(option, text, "more than 0 CPUs")
+    return milli
 
 
 def percentage(text: str, option: str) -> int:
@@ -123,13 +144,15 @@ def node_of(arguments: argparse.Namespace) -> Node:
         percent=percent,
     )
     policy.check()
+    quota, quota_from = _cpu_quota(arguments)
     return Node(
         memory_bytes=memory,
         swap_bytes=swap,
         cpu_milli=_cpu(arguments),
         policy=policy,
         running=release(arguments.kubevirt_version),
-        cpu_quota=not arguments.no_cpu_quota,
+        cpu_quota=quota,
+        cpu_quota_from=quota_from,
         memory_from=memory_from,
         swap_from=swap_from,
         percent_from=percent_from,
@@ -152,13 +175,23 @@ def _memory(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
     return meminfo.mem_total_bytes, meminfo.swap_total_bytes or 0, "this machine"
 
 
+def _cpu_quota(arguments: argparse.Namespace) -> tuple[bool, str]:
+    """Whether CPU limits are enforced, and who says so."""
+    if arguments.cpu_quota is not None:
+        return arguments.cpu_quota, "--cpu-quota" if arguments.cpu_quota else "--no-cpu-quota"
+    if arguments.node_memory is None:
+        from overbook.cli.node_kubelet import running_kubelet
+
+        try:
+            kubelet = running_kubelet("/")
+        except (InvalidInput, OSError):
+            kubelet = None  # not everybody may read its files
+        if kubelet is not None:
+            return kubelet.configuration.cpu_cfs_quota, "cpuCFSQuota of this machine's kubelet"
+    return True, "the kubelet's default"
+
+
 def _cpu(arguments: argparse.Namespace) -> int | None:
     if arguments.node_cpu is None:
         return None if arguments.node_memory is not None else (os.cpu_count() or 1) * 1000
-    try:
-        milli = parse(arguments.node_cpu).milli()
-    except InvalidInput as error:
-        raise InvalidInput("--node-cpu", arguments.node_cpu, "a number of CPUs, such as 8") from error
-    if milli <= 0:
-        raise InvalidInput("--node-cpu", arguments.node_cpu, "more than 0 CPUs")
-    return milli
+    return cpu_milli(arguments.node_cpu, "--node-cpu")

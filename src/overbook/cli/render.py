@@ -43,7 +43,7 @@ def _node_lines(report: Explanation) -> Iterator[str]:
     cpu = f", {cores(node.cpu_milli)} CPUs" if node.cpu_milli else ""
     yield f"node    {shown(node.memory_bytes)} of RAM ({node.memory_from}){cpu}"
     yield f"swap    {shown(node.swap_bytes)} ({node.swap_from}); {node.percent} % ({node.percent_from})"
-    quota = "" if node.cpu_quota else "; CPU limits are not enforced (no CFS quota)"
+    quota = "" if node.cpu_quota else f"; CPU limits are not enforced ({node.cpu_quota_from})"
     yield f"policy  {node.eligibility} may swap; allowance {node.allowance}; KubeVirt {node.kubevirt}{quota}"
 
 

@@ -27,6 +27,8 @@ def pod_lines(pod: PodReport, *, several: bool) -> Iterator[str]:
     if pod.virtual_machine:
         facts.append(("guest", _guest(pod)))
     facts.append(("pod cgroup", _pod_cgroup(pod)))
+    if not pod.cpu_quota.enforced:
+        facts.append(("CPU quota", pod.cpu_quota.sentence))
     if several:
         facts.append(
             ("spare CPU", f"{pod.cpu_share_of_node_percent} % of the node's if all of these want it")

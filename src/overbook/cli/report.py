@@ -62,6 +62,24 @@ class ContainerReport(ReportStruct, frozen=True):
     cpu_share_of_pod_percent: float | None
 
 
+class ContainerQuota(ReportStruct, frozen=True):
+    """A container's CPU limit, and the time in each period that it becomes where the quota is enforced."""
+
+    name: str
+    limit_milli: int
+    quota_micros: int
+    period_micros: int
+
+
+class QuotaChange(ReportStruct, frozen=True):
+    """What the CPU quota changes for a pod; without it no cgroup of the pod has a ``cpu.max``."""
+
+    enforced: bool
+    pod_quota_micros: int | None
+    containers: tuple[ContainerQuota, ...]
+    sentence: str
+
+
 class PodReport(ReportStruct, frozen=True):
     """One pod, or the pod that an object becomes."""
 
@@ -84,6 +102,7 @@ class PodReport(ReportStruct, frozen=True):
     cpu_shares: int
     cpu_weight: int
     cpu_quota_micros: int | None
+    cpu_quota: QuotaChange
     memory_max_bytes: int | None
     cpu_share_of_node_percent: float
     swap_max_bytes: int
@@ -106,6 +125,7 @@ class NodeReport(ReportStruct, frozen=True):
     eligibility: str
     pooled_share: float
     cpu_quota: bool
+    cpu_quota_from: str
     kubevirt: str
 
 

@@ -44,8 +44,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     prepare.add_argument(
         "--kubernetes",
         action="store_true",
-        help="fetch and build what test clusters need, too: container engines, Kubernetes' own programs (about "
-        "10 minutes, once)",
+        help="fetch and build what test clusters and their nodes run, too (about 10 minutes, once)",
     )
     command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
     shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")

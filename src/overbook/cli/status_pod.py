@@ -139,6 +139,7 @@ def _described(pod: Pod, view: NodeView, cluster: Clusterwide, annotations: dict
         policy=SwapPolicy(percent=cluster.percent),
         running=MAIN,
         cpu_quota=True,
+        cpu_quota_from="not asked",
         memory_from=view.name,
         swap_from=view.name,
         percent_from="cluster",

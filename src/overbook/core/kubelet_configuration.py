@@ -5,12 +5,14 @@ is there; command-line flags win over all of them. Source: ``cmd/kubelet/app/ser
 RFC 7396's), KEP-3983 (drop-ins), KEP-2400 (swap).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from overbook.core.errors import InvalidInput
-from overbook.core.pod import KubeStruct, convert
-from overbook.core.reserve import threshold_bytes
+from overbook.core.pod import KubeStruct, ResourceList, convert
+from overbook.core.reserve import allocatable, reserved_percent, threshold_bytes
+from overbook.core.resources import Amounts, amounts
 
 KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
 """What the kubelet does about swap. ``Refused``: it does not start while any is on."""
@@ -18,12 +20,22 @@ KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
 DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": "100Mi"}
 """As far as memory goes."""
 
+_DISK_EVICTION: Final[Mapping[str, str]] = {"imagefs.available": "15%", "nodefs.available": "10%"}
+"""As far as disks go."""
+
 _FLAGS: Final[Mapping[str, str]] = {
     "fail-swap-on": "failSwapOn",
     "protect-kernel-defaults": "protectKernelDefaults",
     "cpu-cfs-quota": "cpuCFSQuota",
 }
 """Old flags that still win over the file, and the field that each sets; ``cgroup-driver`` is a text."""
+_MAP_FLAGS: Final[Mapping[str, str]] = {
+    "feature-gates": "featureGates",
+    "kube-reserved": "kubeReserved",
+    "qos-reserved": "qosReserved",
+    "system-reserved": "systemReserved",
+}
+"""Likewise, of the form ``key=value,key=value``. Gates are merged into the file's, the others replace."""
 
 
 class MemorySwap(KubeStruct, frozen=True):
@@ -41,10 +53,12 @@ class KubeletConfiguration(KubeStruct, frozen=True):
     cgroup_driver: str = "cgroupfs"
     eviction_hard: dict[str, str] | None = None
     merge_default_eviction_settings: bool = False
-    system_reserved: dict[str, str] | None = None
-    kube_reserved: dict[str, str] | None = None
+    system_reserved: ResourceList | None = None
+    kube_reserved: ResourceList | None = None
     cpu_cfs_quota: bool = True
     qos_reserved: dict[str, str] | None = None
+    feature_gates: dict[str, bool] | None = None
+    image_gc_high_threshold_percent: int = 85
 
     @property
     def swap(self) -> KubeletSwap:
@@ -52,6 +66,50 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         if self.memory_swap.swap_behavior == "LimitedSwap":
             return "LimitedSwap"
         return "Refused" if self.fail_swap_on else "NoSwap"
+
+    @property
+    def qos_reserved_percent(self) -> int | None:
+        """What it keeps from lower QoS classes itself; ``None``: it does not, for want of setting or gate.
+
+        Raises:
+            InvalidInput: it is no percentage.
+        """
+        if not (self.feature_gates or {}).get("QOSReserved") or "memory" not in (self.qos_reserved or {}):
+            return None
+        return reserved_percent((self.qos_reserved or {})["memory"])
+
+    @property
+    def reserved(self) -> tuple[Amounts, Amounts]:
+        """``kubeReserved`` and ``systemReserved``.
+
+        Raises:
+            InvalidInput: a quantity that cannot be.
+        """
+        return amounts(self.kube_reserved, "kubeReserved."), amounts(self.system_reserved, "systemReserved.")
+
+    def enforced_bytes(self, memory_bytes: int) -> int:
+        """Memory that all pods together may use on a node of this size.
+
+        Raises:
+            InvalidInput: a quantity that cannot be.
+        """
+        kube, system = self.reserved
+        left = allocatable(Amounts.of(0, memory_bytes), kube_reserved=kube, system_reserved=system)
+        return left.enforced.memory_bytes or 0
+
+    @property
+    def disk_percent_kept_free(self) -> int:
+        """Of the file system with the images: below that images are deleted and pods evicted. 0 to 100.
+
+        Thresholds in bytes are left out.
+        """
+        hard = {} if self.eviction_hard and not self.merge_default_eviction_settings else _DISK_EVICTION
+        hard = {**hard, **(self.eviction_hard or {})}
+        written = [hard.get(signal, "") for signal in _DISK_EVICTION]
+        percents = [float(text[:-1]) for text in written if text.endswith("%")]
+        # 100 % is the kubelet's way to switch either off.
+        kept = [100 - self.image_gc_high_threshold_percent, *(p for p in percents if 0 <= p < 100)]
+        return math.ceil(max(kept))
 
     def eviction_bytes(self, memory_bytes: int) -> int:
         """The threshold of ``memory.available`` below which pods are evicted at once; 0 where there is none.
@@ -84,11 +142,19 @@ def kubelet_configuration(
         merged = _merged(merged, document)
     given = flags or {}
     merged.update((field, _flag_value(flag, given[flag])) for flag, field in _FLAGS.items() if flag in given)
+    for flag, field in _MAP_FLAGS.items():
+        if flag in given:
+            pairs = _pairs(flag, given[flag])
+            merged[field] = {**merged.get(field, {}), **pairs} if field == "featureGates" else pairs
     if "cgroup-driver" in given:
         merged["cgroupDriver"] = given["cgroup-driver"]
-    # The API's own word has an initialism that no rule of case makes.
-    if "cpuCFSQuota" in merged:
-        merged["cpuCfsQuota"] = merged.pop("cpuCFSQuota")
+    # The API's own words have initialisms that no rule of case makes.
+    for written, ours in (
+        ("cpuCFSQuota", "cpuCfsQuota"),
+        ("imageGCHighThresholdPercent", "imageGcHighThresholdPercent"),
+    ):
+        if written in merged:
+            merged[ours] = merged.pop(written)
     return convert(merged, KubeletConfiguration, "KubeletConfiguration")
 
 
@@ -112,3 +178,14 @@ def _flag_value(flag: str, text: str) -> bool:
     if value is None:
         raise InvalidInput(f"kubelet flag --{flag}", text, "true or false")
     return value
+
+
+def _pairs(flag: str, text: str) -> dict[str, Any]:
+    """``a=1,b=2`` as a mapping; a feature gate's values are true or false."""
+    pairs = dict[str, Any]()
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidInput(f"kubelet flag --{flag}", text, "key=value, separated by commas")
+        pairs[key.strip()] = _flag_value(flag, value) if flag == "feature-gates" else value.strip()
+    return pairs

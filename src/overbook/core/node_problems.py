@@ -34,6 +34,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         contested_limits: containers whose swap limit something else writes, too.
         writer: who writes swap limits; ``None``: not known yet.
         differing_limits: containers whose swap limit is another than it should be, and not the agent's.
+        reserves_hindrance: why the classes' reserves are not kept; empty: they are, or are not asked for.
         nobody_may_go: whether a rule holds and no pod may be asked to go.
         other_agent: another agent that writes for this node; empty: none.
         refused: an answer of the API server that keeps the agent from its work; empty: none.
@@ -50,6 +51,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     contested_limits: int = 0
     writer: Choice | None = None
     differing_limits: int = 0
+    reserves_hindrance: str = ""
     nobody_may_go: bool = False
     other_agent: str = ""
     refused: str = ""
@@ -153,6 +155,12 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
             sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is "
             "put back each time",
             mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
+        )
+    if found.reserves_hindrance:
+        yield Problem(
+            word="ReservesNotKept",
+            sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
+            mend="set reserves.qosReservedMemoryPercent of the agent to 0, or mend what is said here",
         )
 
 

@@ -5,13 +5,17 @@ that GKE documents for its nodes and OpenShift's ``autoSizingReserved`` took ove
 to place pods on overcommitted nodes* 6.5.4.1 and 6.5.6.2.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
+from overbook.core.pod import Pod
+from overbook.core.promise import ENDED
+from overbook.core.qos import qos_class
 from overbook.core.quantity import parse
-from overbook.core.resources import Amounts
+from overbook.core.resources import Amounts, pod_requests
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20
@@ -19,8 +23,11 @@ DEFAULT_HARD_EVICTION_BYTES: Final = 100 * MIB
 """``memory.available`` of the kubelet's default ``evictionHard``."""
 SMALLEST_RESERVE_BYTES: Final = 255 * MIB
 """What is proposed for a node with less than 1 GiB."""
+HEADROOM_BYTES: Final = 16 * MIB
+"""Above what a class uses when its limit is set: it may grow by so much before the limit takes effect."""
 
 _THRESHOLD: Final = 'a quantity such as "100Mi", or a percentage from "0%" to "100%"'
+_RESERVED: Final = 'a percentage from "0%" to "100%", such as "50%" or "memory=50%"'
 _MEMORY_TIERS: Final = ((4, 25), (4, 20), (8, 10), (112, 6))
 """GiB, percent of them."""
 _MEMORY_ABOVE_PERCENT: Final = 2
@@ -47,15 +54,32 @@ class QosReserve(msgspec.Struct, frozen=True, gc=False):
     burstable_max_bytes: int
     best_effort_max_bytes: int
 
-    def held_at(self, burstable_usage_bytes: int, best_effort_usage_bytes: int) -> "QosReserve":
-        """The second attempt, where the kernel refuses the first: never below what is in use.
 
-        A class that holds more keeps what it has and cannot grow.
-        """
-        return QosReserve(
-            max(self.burstable_max_bytes, burstable_usage_bytes),
-            max(self.best_effort_max_bytes, best_effort_usage_bytes),
-        )
+class ClassRequests(msgspec.Struct, frozen=True, gc=False):
+    """Memory that the pods of a class request together, in bytes; BestEffort pods request nothing."""
+
+    guaranteed_bytes: int = 0
+    burstable_bytes: int = 0
+
+
+def class_requests(pods: Iterable[Pod]) -> ClassRequests:
+    """What the pods of a node request, as the kubelet sums it for ``qosReserved``.
+
+    Overhead, init containers and pod-level resources count as for the scheduler, critical and static pods as
+    all others. Pods that have ended do not count, nor those with a quantity that cannot be.
+    """
+    sums = {"Guaranteed": 0, "Burstable": 0, "BestEffort": 0}
+    for pod in pods:
+        status = pod.status
+        if status is not None and status.phase in ENDED:
+            continue
+        try:
+            told = status.qos_class if status is not None else None
+            quality = told if told in sums else qos_class(pod)
+            sums[quality] += pod_requests(pod).memory_bytes or 0
+        except InvalidInput:
+            continue  # said when its facts were worked out
+    return ClassRequests(sums["Guaranteed"], sums["Burstable"])
 
 
 def allocatable(
@@ -118,6 +142,40 @@ def qos_reserve(
         raise InvalidInput("qosReserved memory percentage", percent, "a number from 0 to 100")
     burstable = max(0, enforced_memory_bytes - guaranteed_request_bytes * percent // 100)
     return QosReserve(burstable, max(0, burstable - burstable_request_bytes * percent // 100))
+
+
+def held_limit_bytes(wanted_bytes: int, present_bytes: int | None, usage_bytes: int) -> int:
+    """The ``memory.max`` to write next, on the way to the one that is wanted.
+
+    Up it goes at once. Down it never goes below what is in use: the kernel would reclaim, and then kill. A
+    class that uses more than is wanted is held at :data:`HEADROOM_BYTES` above its use, and followed down in
+    steps of as much; its limit is never raised for what it uses.
+
+    Args:
+        wanted_bytes: of :func:`qos_reserve`.
+        present_bytes: ``memory.max`` as it is; ``None``: no limit.
+        usage_bytes: ``memory.current``.
+    """
+    if present_bytes is not None and present_bytes <= wanted_bytes:
+        return wanted_bytes
+    if usage_bytes <= wanted_bytes:
+        return wanted_bytes
+    held = usage_bytes + HEADROOM_BYTES
+    if present_bytes is not None and present_bytes - held < HEADROOM_BYTES:
+        return present_bytes
+    return held
+
+
+def reserved_percent(text: str) -> int:
+    """The percentage of ``memory=50%``, as the kubelet's flag has it, or of ``50%`` alone.
+
+    Raises:
+        InvalidInput: it is neither, or not from 0 to 100.
+    """
+    number = text.strip().removeprefix("memory=").removesuffix("%").strip()
+    if not (number.isascii() and number.isdigit() and int(number[:4]) <= 100):
+        raise InvalidInput("qosReserved memory", text, _RESERVED)
+    return int(number)
 
 
 def proposed_reserve(capacity: Amounts) -> Amounts:

@@ -54,7 +54,7 @@ found=$(awk -v proc="$PROC" '
         if (last != "end" || uid == "" || name == "" || limit !~ /^[0-9]+$/ || length(limit) > 18) exit
         path = cgroup_of(process_id())
         # The runtime itself has no limit to be given, and nothing lies above what we see.
-        if (path == "" || path == cgroup_of("self") || path ~ /\/[.][.]/ || !belongs(path, uid)) exit
+        if (path !~ /[^\/]/ || path == cgroup_of("self") || path ~ /\/[.][.]/ || !belongs(path, uid)) exit
         print limit, path
     }' - "${OVERBOOK_ALLOWANCES:-/run/overbook/allowances}" 2>/dev/null)
 
@@ -62,7 +62,8 @@ limit=${found%% *}
 path=${found#* }
 [ -n "$found" ] || exit 0
 # crun can put the processes into a cgroup inside the container's: both limit.
-for cgroup in "$path" "${path%/container}"; do
+inside=${path%/container}
+for cgroup in "$path" "${inside:-$path}"; do
     [ -w "$CGROUPS$cgroup/memory.swap.max" ] && echo "$limit" >"$CGROUPS$cgroup/memory.swap.max"
 done 2>/dev/null
 exit 0

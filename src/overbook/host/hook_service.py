@@ -1,14 +1,14 @@
 """The OCI hook on a host: its program, its configuration for the runtime, and where both lie.
 
-The configuration is that of OCI hooks 1.0.0, which CRI-O and Podman read. CRI-O gives a container the annotations of
-its pod, over them the labels that the kubelet gives the container: ``io.kubernetes.pod.uid`` and
-``io.kubernetes.container.name`` are the kubelet's whatever the pod's owner wrote.
+The configuration is that of OCI hooks 1.0.0, which CRI-O and Podman read. CRI-O gives a container its pod's
+annotations, and over them the labels that the kubelet gives the container: whatever the pod's owner wrote,
+``io.kubernetes.pod.uid`` and ``io.kubernetes.container.name`` are the kubelet's.
 """
 
 import os
 from collections.abc import Iterable
 from importlib.resources import files
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 
@@ -20,7 +20,7 @@ PROGRAM: Final = "usr/local/libexec/overbook/overbook-swap-hook"
 NAME: Final = "overbook-swap.json"
 SHELL: Final = "bin/sh"
 GUARD: Final = 'trap "exit 0" EXIT; [ -r "$0" ] && . "$0"; exit 0'
-"""Runs the program inside the shell that the runtime starts. Where it is missing or broken, the container starts."""
+"""Runs the program inside the shell that the runtime starts: the container starts without it, too."""
 
 _KUBERNETES: Final = {r"^io\.kubernetes\.pod\.uid$": ".", r"^io\.kubernetes\.container\.name$": "."}
 _LAUNCHER: Final = {r"^kubevirt\.io/domain$": "."}
@@ -76,6 +76,19 @@ def installed_in(folders: Iterable[str], root: str = "/") -> tuple[str, ...]:
     return tuple(
         folder for folder in dict.fromkeys(folders) if os.path.lexists(os.path.join(root, _placed(folder)))
     )
+
+
+def found_eligibility(folders: Iterable[str], root: str = "/") -> Eligibility | None:
+    """For whom the hook in the first of these folders is installed; ``None``: that is none of ours.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for folder in folders:
+        with open(os.path.join(root, _placed(folder)), "rb") as file:
+            content = file.read(1 << 16)
+        return next((known for known in get_args(Eligibility) if configuration(known) == content), None)
+    return None
 
 
 def _placed(folder: str) -> str:

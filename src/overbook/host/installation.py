@@ -1,7 +1,7 @@
 """Puts files on a host and takes them away again, and runs host programs where the host's own paths hold.
 
-A file appears whole or not at all, and is on the disk before its name is. Everything is safe to repeat, and to
-be killed in the middle of.
+A file appears whole or not at all, and is on the disk before its name is. Everything is safe to repeat, and
+to be killed in the middle of.
 """
 
 import os
@@ -88,9 +88,15 @@ def remove(paths: Iterable[str], root: str = "/") -> list[str]:
 
 
 def run_on_host(
-    argv: Sequence[str], root: str = "/", environment: Mapping[str, str] | None = None
+    argv: Sequence[str], root: str = "/", environment: Mapping[str, str] | None = None, *, shown: bool = False
 ) -> "subprocess.CompletedProcess[str]":
     """Run a program of the host: in its first process's mount namespace where its file system is elsewhere.
+
+    Args:
+        argv: the program and its arguments, as the host calls them.
+        root: the host's file system.
+        environment: variables beside ``PATH``.
+        shown: whether what it says goes where ours goes, at once; otherwise it is in the result's ``stdout``.
 
     Raises:
         OSError: it cannot be started.
@@ -100,7 +106,7 @@ def run_on_host(
         [*inside, *argv],
         check=False,
         text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=None if shown else subprocess.PIPE,
+        stderr=None if shown else subprocess.STDOUT,
         env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(environment or {})},
     )

@@ -1,342 +1,398 @@
 #!/bin/sh
 # Swap for this node: made once, the right size for its RAM, and on again after every boot.
 #
-#   overbook-swap plan     say what apply would do
-#   overbook-swap apply    make it so; safe to repeat, and to be killed anywhere
-#   overbook-swap on       only turn on what is there (at boot, before the kubelet)
-#   overbook-swap remove   turn it off and leave nothing behind
-#   overbook-swap status   what is there, as key=value
+#   overbook-swap plan [remove]   say what apply (or remove) would do
+#   overbook-swap apply           make it so; safe to repeat, and to be killed anywhere
+#   overbook-swap on              only turn on what is there (at boot, before the kubelet)
+#   overbook-swap remove          turn it off and leave nothing behind
+#   overbook-swap status          what is there, as key=value
 #
 # Settings: /etc/overbook/swap.conf, KEY=VALUE a line. What came of it: /run/overbook/swap.state, which the agent
 # reads and reports. Nothing waits for this program: where it fails, boot and kubelet go on without swap.
+# It needs a POSIX shell, GNU coreutils and util-linux; cryptsetup where swap is encrypted.
+# shellcheck disable=SC2046,SC2086 # paths have no blanks here: lists of them are split on purpose
 set -u
 umask 077
 export LC_ALL=C
 
-ROOT=${OVERBOOK_ROOT:-}
-CONF=${OVERBOOK_CONF:-$ROOT/etc/overbook/swap.conf}
-STATE_DIR=$ROOT/run/overbook
+CONF=${OVERBOOK_CONF:-/etc/overbook/swap.conf}
 PROC=${OVERBOOK_PROC:-/proc}
+RUN=/run/overbook
 PAGE=4096
+LABEL=overbook-swap
 
 say() { echo "overbook-swap: $*" >&2; }
 
 # Written whole or not at all: the agent may read at any moment.
 state() { # state WORD SENTENCE
-    mkdir -p "$STATE_DIR"
-    printf 'state=%s\nsentence=%s\n' "$1" "$2" >"$STATE_DIR/.swap.state.$$" &&
-        mv "$STATE_DIR/.swap.state.$$" "$STATE_DIR/swap.state"
+    printf 'state=%s\nsentence=%s\n' "$1" "$2" >"$RUN/.swap.state" && mv "$RUN/.swap.state" "$RUN/swap.state"
 }
 
 refuse() { # refuse WORD SENTENCE: the node is not ready for swap, and everybody can see why
     say "$2"
-    [ "$COMMAND" = plan ] || [ "$COMMAND" = status ] || state "$1" "$2"
+    [ "$COMMAND" = status ] || state "$1" "$2"
     exit 1
 }
 
-setting() { # setting KEY DEFAULT: read, never executed
-    value=$2
-    if [ -r "$CONF" ]; then
-        while IFS='=' read -r key rest; do
-            [ "$key" = "$1" ] && value=$rest
-        done <"$CONF"
-    fi
-    printf '%s' "$value"
+ready() { # ready SENTENCE
+    state Ready "$1"
+    say "$1"
 }
 
-memory_kib() { # memory_kib FIELD
+memory_bytes() { # memory_bytes FIELD
     while read -r field kib _; do
-        [ "$field" = "$1:" ] && { echo "$kib"; return; }
+        [ "$field" = "$1:" ] && { echo $((kib * 1024)); return; }
     done <"$PROC/meminfo"
     echo 0
 }
 
-mib() { echo "$(($1 / 1048576)) MiB"; }
+mib() { echo "$((($1 + 524288) / 1048576)) MiB"; }
 
-number() { # number KEY VALUE
-    case $2 in '' | *[!0-9]*) refuse BadSetting "$CONF: $1 is '$2'; it has to be a whole number" ;; esac
-}
-
+# Read, never executed: a line is a known key and its value, whatever stands in it.
 load_settings() {
-    KIND=$(setting KIND file)
-    SWAPFILE=$ROOT$(setting SWAPFILE /var/lib/overbook/swap/swapfile)
-    DEVICE=$(setting DEVICE '')
-    PERCENT=$(setting PERCENT 100)
-    SIZE_BYTES=$(setting SIZE_BYTES 0)
-    PRIORITY=$(setting PRIORITY 10)
-    DISCARD=$(setting DISCARD once)
-    ENCRYPT=$(setting ENCRYPT no)
-    FLOOR_PERCENT=$(setting DISK_FLOOR_PERCENT 15)
-    FLOOR_BYTES=$(setting DISK_FLOOR_BYTES 1073741824)
-    KUBELET_CONFIGS=$(setting KUBELET_CONFIGS '')
-    for key in PERCENT SIZE_BYTES PRIORITY FLOOR_PERCENT FLOOR_BYTES; do
-        eval "number $key \"\$$key\""
+    KIND=file FOLDER=/var/lib/overbook/swap DEVICE='' PERCENT=100 SIZE_BYTES=0 PRIORITY=10 DISCARD=once ENCRYPT=no
+    DISK_FLOOR_PERCENT=15 DISK_FLOOR_BYTES=1073741824 KUBELET_CONFIGS='' KUBELET_FAIL_SWAP_ON=''
+    [ -r "$CONF" ] || refuse BadSetting "$CONF cannot be read"
+    while IFS='=' read -r key value; do
+        case $key in
+            KIND | FOLDER | DEVICE | PERCENT | SIZE_BYTES | PRIORITY | DISCARD | ENCRYPT | DISK_FLOOR_PERCENT | \
+                DISK_FLOOR_BYTES | KUBELET_CONFIGS | KUBELET_FAIL_SWAP_ON) eval "$key=\$value" ;;
+        esac
+    done <"$CONF"
+    for key in PERCENT SIZE_BYTES PRIORITY DISK_FLOOR_PERCENT DISK_FLOOR_BYTES; do
+        eval "value=\$$key"
+        case $value in '' | *[!0-9]*) refuse BadSetting "$CONF: $key is '$value'; it has to be a whole number" ;; esac
     done
-    case $KIND in file | device | zram) ;; *) refuse BadSetting "$CONF: KIND is '$KIND'; file, device or zram" ;; esac
-    case $DISCARD in once | pages | no) ;; *) refuse BadSetting "$CONF: DISCARD is '$DISCARD'; once, pages or no" ;; esac
-    case $KIND-$DEVICE in
-        device-LABEL=* | device-PARTLABEL=* | device-/dev/*) ;;
-        device-*) refuse BadSetting "$CONF: DEVICE is '$DEVICE'; /dev/…, LABEL=… or PARTLABEL=…" ;;
+    case $KIND-$ENCRYPT in
+        file-yes | file-no | device-yes | device-no | zram-no) ;;
+        *) refuse BadSetting "$CONF: KIND is '$KIND' and ENCRYPT '$ENCRYPT'; file or device with yes or no, or zram with no" ;;
     esac
-    case $SWAPFILE in
-        "$ROOT"/var/tmp/* | "$ROOT"/tmp/*) refuse BadSetting "$SWAPFILE: files there are cleaned up; choose another place" ;;
+    case $(readlink -m "$FOLDER")/ in
+        /var/tmp/* | /tmp/*) refuse BadSetting "$FOLDER: files there are cleaned up; choose another place" ;;
     esac
 }
 
-# RAM × (percent/100 − 1), rounded up to pages, and one page for mkswap's header.
-wanted_bytes() {
-    bytes=$SIZE_BYTES
+# RAM × (percent/100 − 1), rounded up to pages, and one page for mkswap's header. One kernel counts a little more
+# RAM than the next: below half of the smallest step of the percentage, an area is not made anew for that.
+size_wanted() {
+    ram=$(memory_bytes MemTotal)
+    bytes=$SIZE_BYTES SLACK=0
     if [ "$bytes" -eq 0 ]; then
-        ram=$(($(memory_kib MemTotal) * 1024))
-        extra=$((PERCENT > 100 ? PERCENT - 100 : 0))
-        bytes=$(((ram * extra + 99) / 100))
+        bytes=$(((ram * (PERCENT > 100 ? PERCENT - 100 : 0) + 99) / 100)) SLACK=$((ram / 256))
     fi
-    [ "$bytes" -eq 0 ] && { echo 0; return; }
-    echo $(((bytes + PAGE - 1) / PAGE * PAGE + PAGE))
+    WANTED=$((bytes ? (bytes + PAGE - 1) / PAGE * PAGE + PAGE : 0))
 }
 
-# An area's size or use in bytes, 0 where it is not on. The kernel writes a blank in a path as \040.
-active() { # active PATH COLUMN
+# What is ours, a line each. A file gets its name, which holds its size, once it is whole.
+areas() {
+    case $KIND in
+        file) for area in "$FOLDER"/swapfile-*; do [ ! -f "$area" ] || echo "$area"; done ;;
+        zram) for area in "$RUN"/zram[0-9]*; do [ ! -e "$area" ] || echo "/dev/${area##*/}"; done ;;
+        device) case $DEVICE in /dev/*) readlink -e "$DEVICE" ;; *) findfs "$DEVICE" 2>/dev/null ;; esac ;;
+    esac
+}
+
+target() { # target AREA: what is turned on
+    case $KIND-$ENCRYPT-$1 in
+        file-*.crypt | device-yes-*) echo "/dev/mapper/$LABEL-${1##*/}" ;;
+        *) echo "$1" ;;
+    esac
+}
+
+# An area's size or use in bytes as the kernel sees it, 0 where it is not on.
+swapped() { # swapped size|used AREA
+    real=$(readlink -f "$(target "$2")")
     while read -r path _ size used _; do
-        [ "$path" = "$1" ] && { [ "$2" = size ] && echo $((size * 1024)) || echo $((used * 1024)); return; }
+        [ "$path" = "$real" ] && { [ "$1" = size ] && echo $((size * 1024)) || echo $((used * 1024)); return; }
     done <"$PROC/swaps"
     echo 0
 }
 
-file_bytes() { [ -f "$1" ] && stat -c %s "$1" || echo 0; }
+is_on() { [ "$(swapped size "$1")" -gt 0 ]; } # is_on AREA
 
-# What the swap areas named hold has to fit into RAM and into the other areas before they go.
-check_room() { # check_room USED_BYTES OTHER_FREE_BYTES WHAT
-    available=$(($(memory_kib MemAvailable) * 1024))
-    margin=$(($(memory_kib MemTotal) * 1024 / 20))
-    [ "$1" -le $((available - margin + $2)) ] || refuse NoRoom \
-        "$3 holds $(mib "$1"); RAM has $(mib "$available") available, $(mib "$margin") of which stay free, and other swap has $(mib "$2"): nothing was changed"
+size_of() { # size_of AREA
+    case $KIND in
+        file) stat -c %s "$1" ;;
+        zram) cat "/sys/block/${1##*/}/disksize" ;;
+        device) blockdev --getsize64 "$1" ;;
+    esac
 }
 
-# The kubelet does not start with swap on unless its configuration tolerates that.
-check_kubelet() {
-    [ -n "$KUBELET_CONFIGS" ] || return 0
-    tolerant=no
-    for place in $(echo "$KUBELET_CONFIGS" | tr ':' ' '); do
-        if [ -d "$ROOT$place" ]; then set -- "$ROOT$place"/*.conf; else set -- "$ROOT$place"; fi
-        for config in "$@"; do
-            [ -r "$config" ] || continue
-            # The last file wins, as in the kubelet. YAML or JSON, one setting a line or not.
-            found=$(tr ',{}' '\n\n\n' <"$config" | sed -n 's/^[[:space:]]*"\{0,1\}failSwapOn"\{0,1\}:[[:space:]]*\(true\|false\).*/\1/p' | tail -n 1)
-            [ "$found" = false ] && tolerant=yes
-            [ "$found" = true ] && tolerant=no
+content() { blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null; } # content PATH: 0 known, 2 nothing, else unclear
+
+fits() { # fits AREA: it can stay
+    [ "$KIND" != device ] || return 0
+    off=$(($(size_of "$1") - WANTED))
+    [ "${off#-}" -le "$SLACK" ] || return 1
+    case $KIND-$ENCRYPT-$1 in
+        file-yes-*.crypt) ;;
+        file-yes-* | file-no-*.crypt) return 1 ;;
+        *) is_on "$1" || [ "$(content "$1")" = swap ] ;;
+    esac
+}
+
+# What the areas hold has to fit into RAM and into the rest of swap before they go.
+check_room() { # check_room COMING_BYTES AREA...
+    room=$(($1 + $(memory_bytes SwapFree))) held=0
+    shift
+    for going in "$@"; do
+        used=$(swapped used "$going")
+        held=$((held + used)) room=$((room - $(swapped size "$going") + used))
+    done
+    available=$(memory_bytes MemAvailable) margin=$(($(memory_bytes MemTotal) / 20))
+    [ "$held" -eq 0 ] || [ "$held" -le $((available - margin + room)) ] || refuse NoRoom \
+        "$* holds $(mib "$held"): RAM has $(mib "$available") available, $(mib "$margin") of which stay free, and other swap takes $(mib "$room"); it stays on"
+}
+
+fail_swap_on() { # fail_swap_on FILE: its value there, YAML or JSON; nothing where it is absent
+    case $(tr -d '[:space:]' <"$1" | cut -c 1) in
+        '{') tr '{},' '[\n*]' <"$1" | sed 's/^[[:space:]]*//' ;;
+        *) sed 's/[[:space:]]#.*//' "$1" ;;
+    esac | sed -n "s/^[\"']\{0,1\}failSwapOn[\"']\{0,1\}[[:space:]]*:[[:space:]]*\([^[:space:]]*\).*/\1/p" | tail -n 1
+}
+
+# The last file that says something wins, and the flag over all, as in the kubelet. What is unclear is a refusal.
+kubelet_answer() {
+    [ -n "$KUBELET_CONFIGS$KUBELET_FAIL_SWAP_ON" ] || { echo unasked; return; }
+    answer=refuses
+    for place in $(echo "$KUBELET_CONFIGS" | tr : ' '); do
+        files=$place
+        [ ! -d "$place" ] || files=$(find "$place" -name '*.conf' | sort)
+        for file in $files; do
+            [ -r "$file" ] || continue
+            case $(fail_swap_on "$file") in
+                '') ;;
+                false | False | FALSE) answer=tolerates ;;
+                *) answer=refuses ;;
+            esac
         done
     done
-    [ "$tolerant" = yes ] || refuse KubeletRefusesSwap \
-        "the kubelet of this node does not tolerate swap: set failSwapOn: false in $KUBELET_CONFIGS; swap stays off"
+    case $KUBELET_FAIL_SWAP_ON in '') ;; false) answer=tolerates ;; *) answer=refuses ;; esac
+    echo "$answer"
 }
 
-check_file_system() { # check_file_system FOLDER
-    kind=$(stat -f -c %T "$1")
-    case $kind in
-        ext2/ext3 | ext4 | xfs | f2fs) ;;
-        btrfs) refuse FileSystem "$1 is on btrfs: a swap file there needs a subvolume without copy on write; use a partition" ;;
-        *) refuse FileSystem "$1 is on $kind, which cannot hold a swap file; use ext4, xfs or a partition" ;;
+check_kubelet() {
+    [ "$(kubelet_answer)" != refuses ] || refuse KubeletRefusesSwap \
+        "the kubelet of this node does not start with swap on: set failSwapOn: false${KUBELET_CONFIGS:+ in $KUBELET_CONFIGS}; swap stays off until then"
+}
+
+check_disk() { # check_disk BYTES: the file system can hold swap, and as much of it
+    place=$FOLDER
+    until [ -d "$place" ]; do place=$(dirname "$place"); done
+    case $(stat -f -c %T "$place") in
+        ext2/ext3 | ext4 | xfs) ;;
+        *) refuse FileSystem "$place is on $(stat -f -c %T "$place"), which is not known to hold swap files well; use ext4, xfs or a partition" ;;
     esac
+    bytes=$1
+    set -- $(stat -f -c '%a %b %S' "$place")
+    free=$(($1 * $3)) floor=$(($2 * $3 * DISK_FLOOR_PERCENT / 100))
+    [ "$floor" -ge "$DISK_FLOOR_BYTES" ] || floor=$DISK_FLOOR_BYTES
+    [ $((free - bytes)) -ge "$floor" ] && return
+    rm -f "$FOLDER/.making"
+    refuse DiskFull "$place has $(mib "$free") free: $(mib "$bytes") more of swap would leave less than the $(mib "$floor") that stay free for images and logs; what is on stays on"
 }
 
-check_disk() { # check_disk FOLDER NEW_BYTES
-    set -- "$1" "$2" $(stat -f -c '%a %b %S' "$1")
-    free=$(($3 * $5)) total=$(($4 * $5))
-    floor=$((total / 100 * FLOOR_PERCENT))
-    [ "$floor" -ge "$FLOOR_BYTES" ] || floor=$FLOOR_BYTES
-    [ $((free - $2)) -ge "$floor" ] || refuse DiskFull \
-        "$1 has $(mib "$free") free; $(mib "$2") of swap would leave less than the $(mib "$floor") that stay free for images and logs"
+progress() { # progress BYTES
+    if [ -t 2 ]; then printf '\r' >&2; fi
+    printf 'overbook-swap: wrote %s of %s (%s %%)' "$(mib "$1")" "$(mib "$WANTED")" $(($1 * 100 / WANTED)) >&2
+    if [ ! -t 2 ] || [ "$1" -eq "$WANTED" ]; then echo >&2; fi
 }
 
-turn_on() { # turn_on PATH
-    options="--priority $PRIORITY"
-    [ "$DISCARD" = no ] || options="$options --discard=$DISCARD"
-    # shellcheck disable=SC2086 # a list of words
-    swapon $options "$1" 2>/dev/null || swapon --priority "$PRIORITY" "$1" ||
-        refuse SwaponFailed "swapon $1 failed; see the kernel's log"
+# In full, under another name: it takes its place by a rename once all of it is on the disk. The disk is looked at
+# again and again, since others write to it too.
+make_file() {
+    making=$FOLDER/.making MADE=$FOLDER/swapfile-$WANTED
+    [ "$ENCRYPT" = no ] || MADE=$MADE.crypt
+    step=$((WANTED / 50)) written=0
+    [ "$step" -ge 67108864 ] || step=67108864
+    rm -f "$making"
+    check_disk "$WANTED"
+    mkdir -p "$FOLDER"
+    : >"$making" || refuse MakeFailed "$making cannot be made"
+    while [ "$written" -lt "$WANTED" ]; do
+        check_disk $((WANTED - written))
+        [ $((written + step)) -le "$WANTED" ] || step=$((WANTED - written))
+        if ! dd if=/dev/zero of="$making" bs=1M count="$step" iflag=count_bytes oflag=append conv=notrunc,fsync 2>/dev/null; then
+            rm -f "$making"
+            refuse DiskFull "writing $(mib "$WANTED") to $making failed after $(mib "$written"): the disk is full or broken; nothing was changed"
+        fi
+        written=$((written + step))
+        progress "$written"
+    done
+    mkswap -L "$LABEL" "$making" >/dev/null || refuse MakeFailed "mkswap $making failed"
+    if command -v selinuxenabled >/dev/null && selinuxenabled; then
+        chcon -t swapfile_t "$making" || say "$making has no SELinux type swapfile_t"
+    fi
+    sync "$making"
+    mv -T "$making" "$MADE" || refuse MakeFailed "$MADE cannot be put in its place"
+    sync "$FOLDER"
 }
 
-# A swap file in full, under another name: it takes its place by a rename once it is whole.
-make_file() { # make_file PATH BYTES
-    rm -f "$1"
-    (set -C && : >"$1") || refuse MakeFailed "$1 cannot be made"
-    chmod 600 "$1"
-    if ! dd if=/dev/zero of="$1" bs=1M count="$2" iflag=count_bytes conv=fsync 2>/dev/null; then
-        rm -f "$1"
-        refuse DiskFull "writing $(mib "$2") to $1 failed: the disk is full or broken; nothing was changed"
-    fi
-    mkswap "$1" >/dev/null || { rm -f "$1"; refuse MakeFailed "mkswap $1 failed"; }
-    if command -v selinuxenabled >/dev/null 2>&1 && selinuxenabled; then
-        chcon -t swapfile_t "$1" || say "$1 has no SELinux type swapfile_t"
-    fi
-    sync "$1" 2>/dev/null || sync
+# Which zram devices are ours is remembered where it is forgotten as they are: at the next boot.
+make_zram() {
+    [ -d /sys/class/zram-control ] || modprobe zram 2>/dev/null || refuse NoDevice "this kernel has no zram"
+    name=
+    for block in /sys/block/zram*; do
+        [ "$(cat "$block/disksize" 2>/dev/null)" != 0 ] || name=${block##*/}
+    done
+    [ -n "$name" ] || name=zram$(cat /sys/class/zram-control/hot_add)
+    : >"$RUN/$name"
+    echo "$WANTED" >"/sys/block/$name/disksize" || refuse MakeFailed "/dev/$name cannot be given $(mib "$WANTED")"
+    mkswap -L "$LABEL" "/dev/$name" >/dev/null || refuse MakeFailed "mkswap /dev/$name failed"
+    MADE=/dev/$name
 }
 
-apply_file() {
-    folder=${SWAPFILE%/*} making=$SWAPFILE.new
-    mkdir -p "$folder"
-    [ ! -L "$SWAPFILE" ] || refuse NotOurs "$SWAPFILE is a symbolic link"
-    check_file_system "$folder"
-    # A run that was killed left its half: whole and on, or to be made again.
-    if [ "$(active "$making" size)" -eq 0 ]; then rm -f "$making"; fi
-    if [ "$(file_bytes "$SWAPFILE")" -eq "$WANTED" ] && [ "$(active "$making" size)" -eq 0 ]; then
-        [ "$(active "$SWAPFILE" size)" -gt 0 ] || { check_kubelet; turn_on "$SWAPFILE"; }
-        return
-    fi
-    if [ "$(active "$making" size)" -eq 0 ]; then
-        used=$(active "$SWAPFILE" used)
-        check_disk "$folder" "$WANTED"
-        [ "$used" -eq 0 ] || check_room "$used" "$WANTED" "$SWAPFILE"
-        check_kubelet
-        make_file "$making" "$WANTED"
-        turn_on "$making"
-    fi
-    if [ "$(active "$SWAPFILE" size)" -gt 0 ]; then
-        # The new area is on already: what the old one holds has somewhere to go.
-        swapoff "$SWAPFILE" || refuse SwapoffFailed "swapoff $SWAPFILE did not finish; both areas stay on"
-    fi
-    mv -T "$making" "$SWAPFILE"
-    sync "$folder" 2>/dev/null || sync
-}
+make_device() { refuse NoDevice "$DEVICE is not there"; }
 
-device_path() {
-    case $DEVICE in
-        /dev/*) echo "$DEVICE" ;;
-        LABEL=*) readlink -f "/dev/disk/by-label/${DEVICE#LABEL=}" ;;
-        PARTLABEL=*) readlink -f "/dev/disk/by-partlabel/${DEVICE#PARTLABEL=}" ;;
+# A device is only ever written to where nothing is known to be on it: never over somebody's data.
+claim_device() { # claim_device DEVICE
+    [ -b "$1" ] || refuse NoDevice "$1 is no block device"
+    known=$(content "$1")
+    case $?-$known in
+        0-swap) return ;;
+        2-) ;;
+        *) refuse NotEmpty "$1 holds ${known:-something unclear}; it is not touched. To give it away: wipefs --all $1" ;;
     esac
+    [ "$ENCRYPT" = yes ] || mkswap -L "$LABEL" "$1" >/dev/null || refuse MakeFailed "mkswap $1 failed"
 }
 
-# A device is only ever turned on where it is swap already, or empty: never over somebody's data.
-apply_device() {
-    device=$(device_path)
-    [ -b "$device" ] || refuse NoDevice "$DEVICE is no block device here"
-    target=$device
-    [ "$ENCRYPT" = yes ] && target=/dev/mapper/overbook-swap
-    [ "$(active "$(readlink -f "$target")" size)" -eq 0 ] || return 0
-    content=$(blkid -p -o value -s TYPE "$device" 2>/dev/null)
-    case $content in
-        swap | '') ;;
-        *) refuse NotEmpty "$device holds $content; it is not touched" ;;
+# With a key that nobody knows, nobody keeps, and no boot sees again.
+open_encrypted() { # open_encrypted AREA TARGET
+    device=$1
+    if [ -f "$1" ]; then
+        device=$(losetup -n -O NAME -j "$1" | head -n 1)
+        [ -n "$device" ] || device=$(losetup --find --show --direct-io=on "$1") ||
+            refuse MakeFailed "no loop device for $1"
+    fi
+    [ -b "$2" ] || cryptsetup open --type plain --cipher aes-xts-plain64 --key-size 512 --key-file /dev/urandom \
+        "$device" "${2##*/}" || refuse MakeFailed "cryptsetup on $device failed; is cryptsetup there, and the module dm_crypt?"
+    mkswap -L "$LABEL" "$2" >/dev/null || refuse MakeFailed "mkswap $2 failed"
+}
+
+turn_on() { # turn_on AREA
+    ! is_on "$1" || return 0
+    [ "$KIND" != device ] || claim_device "$1"
+    path=$(target "$1")
+    [ "$path" = "$1" ] || open_encrypted "$1" "$path"
+    set -- --priority "$PRIORITY" "$path"
+    [ "$DISCARD" = no ] || set -- "--discard=$DISCARD" "$@"
+    swapon "$@" || refuse SwaponFailed "swapon $path failed; the kernel's log says why"
+}
+
+drop() { # drop AREA: off, and nothing left of it
+    path=$(target "$1")
+    ! is_on "$1" || swapoff "$path" || refuse SwapoffFailed "swapoff $path did not finish; it stays on"
+    if [ "$path" != "$1" ]; then
+        [ ! -b "$path" ] || cryptsetup close "${path##*/}" || refuse StillThere "cryptsetup cannot close $path"
+        for loop in $([ ! -f "$1" ] || losetup -n -O NAME -j "$1"); do losetup -d "$loop"; done
+    fi
+    case $KIND in
+        file) rm -f "$1" ;;
+        zram)
+            echo 1 >"/sys/block/${1##*/}/reset" && echo "${1#/dev/zram}" >/sys/class/zram-control/hot_remove
+            rm -f "$RUN/${1##*/}"
+            ;;
+        device) [ "$(blkid -p -o value -s LABEL "$1")" != "$LABEL" ] || wipefs -q -a "$1" ;;
     esac
-    check_kubelet
-    if [ "$ENCRYPT" = yes ]; then
-        [ -b "$target" ] || cryptsetup open --type plain --cipher aes-xts-plain64 --key-size 512 \
-            --key-file /dev/urandom "$device" overbook-swap || refuse MakeFailed "cryptsetup on $device failed"
-        mkswap "$target" >/dev/null || refuse MakeFailed "mkswap $target failed"
-    elif [ "$content" != swap ]; then
-        mkswap "$target" >/dev/null || refuse MakeFailed "mkswap $target failed"
-    fi
-    turn_on "$target"
-}
-
-apply_zram() {
-    device=/dev/zram0
-    [ "$(active $device size)" -eq 0 ] || [ "$(active $device size)" -eq $((WANTED - PAGE)) ] && [ "$(active $device size)" -gt 0 ] && return 0
-    check_kubelet
-    [ -b $device ] || modprobe zram num_devices=1 || refuse NoDevice "this kernel has no zram"
-    used=$(active $device used)
-    if [ "$(active $device size)" -gt 0 ]; then
-        check_room "$used" 0 $device
-        swapoff $device || refuse SwapoffFailed "swapoff $device did not finish"
-    fi
-    echo 1 >/sys/block/zram0/reset && echo "$WANTED" >/sys/block/zram0/disksize ||
-        refuse MakeFailed "$device cannot be given a size"
-    mkswap $device >/dev/null || refuse MakeFailed "mkswap $device failed"
-    turn_on $device
 }
 
 apply() {
-    WANTED=$(wanted_bytes)
-    [ "$WANTED" -gt 0 ] || [ "$KIND" = device ] || refuse NothingToDo "PERCENT is $PERCENT and SIZE_BYTES 0: no swap is wanted; to take it away, remove"
-    apply_"$KIND"
-    state Ready "swap is on"
-    say "swap is on ($KIND)"
+    [ "$WANTED" -gt 0 ] || [ "$KIND" = device ] ||
+        refuse NothingWanted "PERCENT is $PERCENT and SIZE_BYTES 0: no swap is wanted; to take it away: overbook node swap remove"
+    keep=
+    for area in $(areas); do
+        if fits "$area" && { [ -z "$keep" ] || is_on "$area"; }; then keep=$area; fi
+    done
+    if [ -z "$keep" ]; then
+        check_kubelet
+        check_room "$WANTED" $(areas)
+        state Making "$(mib "$WANTED") of swap are being made"
+        make_"$KIND"
+        keep=$MADE
+    fi
+    is_on "$keep" || check_kubelet
+    turn_on "$keep"
+    for area in $(areas); do
+        [ "$area" != "$keep" ] || continue
+        # The new area is on already: what the old one holds has somewhere to go.
+        check_room 0 "$area"
+        drop "$area"
+    done
+    rm -f "$FOLDER/.making"
+    ready "$(mib "$(swapped size "$keep")") of swap are on: $keep"
 }
 
 on() {
-    WANTED=$(wanted_bytes)
-    case $KIND in
-        file)
-            [ "$(active "$SWAPFILE" size)" -eq 0 ] || return 0
-            [ -f "$SWAPFILE" ] || { say "$SWAPFILE is not there yet"; return 0; }
-            check_kubelet
-            turn_on "$SWAPFILE"
-            ;;
-        *) apply_"$KIND" ;;
-    esac
-    state Ready "swap is on"
-}
-
-plan() {
-    WANTED=$(wanted_bytes)
-    now=$(active "$SWAPFILE" size)
-    case $KIND in
-        file)
-            folder=${SWAPFILE%/*}
-            while [ ! -d "$folder" ]; do folder=${folder%/*}; done
-            check_file_system "${folder:-/}"
-            if [ "$(file_bytes "$SWAPFILE")" -ne "$WANTED" ]; then
-                check_disk "${folder:-/}" "$WANTED"
-                check_room "$(active "$SWAPFILE" used)" "$WANTED" "$SWAPFILE"
-                echo "make $SWAPFILE of $(mib "$WANTED"), write it in full, and turn it on with priority $PRIORITY"
-                [ "$now" -eq 0 ] || echo "then turn the old one of $(mib "$now") off"
-            elif [ "$now" -eq 0 ]; then echo "turn $SWAPFILE on"; else echo "nothing: $SWAPFILE is on and has its size"; fi
-            ;;
-        device) echo "turn $(device_path) on, encrypted: $ENCRYPT" ;;
-        zram) echo "give /dev/zram0 $(mib "$WANTED") and turn it on" ;;
-    esac
+    state TurningOn "swap is being turned on; where this stays, see journalctl -u overbook-swap"
+    [ "$KIND" = file ] || { apply; return; }
+    list=$(areas)
+    [ -n "$list" ] || refuse NotMade "there is no swap file in $FOLDER yet; overbook-swap-provision.service makes it"
     check_kubelet
+    for area in $list; do turn_on "$area"; done
+    ready "swap is on: $(echo "$list" | tr '\n' ' ')"
 }
 
 remove() {
-    case $KIND in
-        file) areas="$SWAPFILE $SWAPFILE.new" ;;
-        zram) areas=/dev/zram0 ;;
-        device) areas=$(device_path) && [ "$ENCRYPT" = no ] || areas=$(readlink -f /dev/mapper/overbook-swap) ;;
-    esac
-    for area in $areas; do
-        [ "$(active "$area" size)" -gt 0 ] || continue
-        check_room "$(active "$area" used)" 0 "$area"
-        swapoff "$area" || refuse SwapoffFailed "swapoff $area did not finish; it stays on"
-    done
-    case $KIND in
-        file)
-            rm -f "$SWAPFILE" "$SWAPFILE.new"
-            rmdir "${SWAPFILE%/*}" 2>/dev/null || true
-            ;;
-        zram) [ ! -b /dev/zram0 ] || echo 1 >/sys/block/zram0/reset ;;
-        device) [ "$ENCRYPT" = no ] || [ ! -b /dev/mapper/overbook-swap ] || cryptsetup close overbook-swap ;;
-    esac
-    for area in $areas; do
-        [ "$(active "$area" size)" -eq 0 ] || refuse StillOn "$area is still on"
-    done
-    rm -f "$STATE_DIR/swap.state"
-    say "nothing is left: $areas"
+    list=$(areas)
+    check_room 0 $list
+    for area in $list; do drop "$area"; done
+    prove_removed
+    rm -f "$RUN/swap.state"
+}
+
+prove_removed() {
+    rm -f "$FOLDER/.making"
+    rmdir "$FOLDER" 2>/dev/null
+    left=
+    for area in $list; do ! is_on "$area" || left="$left $area is on;"; done
+    for path in "/dev/mapper/$LABEL"-* "$RUN"/zram[0-9]* "$FOLDER"/swapfile-*; do [ ! -e "$path" ] || left="$left $path is there;"; done
+    [ -z "$left" ] || refuse StillThere "not all is gone:$left"
+    say "nothing is left of swap here: no area on, no file, no mapping${list:+; it was $list}"
 }
 
 status() {
-    WANTED=$(wanted_bytes)
-    echo "kind=$KIND"
-    echo "wantedBytes=$WANTED"
-    [ "$KIND" != file ] || printf 'path=%s\nsizeBytes=%s\nactiveBytes=%s\nusedBytes=%s\n' "$SWAPFILE" \
-        "$(file_bytes "$SWAPFILE")" "$(active "$SWAPFILE" size)" "$(active "$SWAPFILE" used)"
-    [ ! -r "$STATE_DIR/swap.state" ] || cat "$STATE_DIR/swap.state"
+    printf 'kind=%s\nwantedBytes=%s\nkubelet=%s\n' "$KIND" "$WANTED" "$(kubelet_answer)"
+    for area in $(areas); do
+        echo "area=$area $(size_of "$area") $(swapped size "$area") $(swapped used "$area")"
+    done
+    [ ! -r "$RUN/swap.state" ] || cat "$RUN/swap.state"
+}
+
+# The same steps, told instead of done.
+only_tell() {
+    state() { :; }
+    ready() { :; }
+    make_file() {
+        check_disk "$WANTED"
+        MADE=$FOLDER/swapfile-$WANTED
+        echo "write $MADE in full: $(mib "$WANTED")"
+    }
+    make_zram() {
+        MADE=/dev/zram
+        echo "give a zram device $(mib "$WANTED")"
+    }
+    turn_on() { if is_on "$1"; then echo "nothing: $1 is on"; else echo "turn $1 on, priority $PRIORITY, encrypted: $ENCRYPT"; fi; }
+    drop() { echo "turn $1 off and take it away"; }
+    prove_removed() { [ -n "$list" ] || echo "nothing: there is no swap of Overbook's here"; }
+    rm() { :; }
 }
 
 COMMAND=${1:-}
-case $COMMAND in
-    plan | apply | on | remove | status) ;;
+case $COMMAND-${2:-} in
+    plan- | plan-remove | apply- | on- | remove- | status-) ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
         exit 2
         ;;
 esac
+case $COMMAND in
+    plan) only_tell ;;
+    apply | on | remove)
+        # The lock is the folder's own: nothing is left of it, and it goes with the last process that holds it.
+        mkdir -p "$RUN" && exec 9<"$RUN"
+        flock -w 20 9 || { say "another overbook-swap is running; try again when it is done"; exit 1; }
+        ;;
+esac
 load_settings
-if [ "$COMMAND" = apply ] || [ "$COMMAND" = on ] || [ "$COMMAND" = remove ]; then
-    mkdir -p "$STATE_DIR"
-    exec 9>"$STATE_DIR/.swap.lock"
-    flock -w 300 9 || refuse Busy "another overbook-swap has been running for five minutes"
-fi
-"$COMMAND"
+size_wanted
+case $COMMAND in plan) "${2:-apply}" ;; *) "$COMMAND" ;; esac

@@ -23,6 +23,8 @@ PATHS: Final = (PROGRAM, SETTINGS, f"{UNIT_FOLDER}/{ON_UNIT}", f"{UNIT_FOLDER}/{
 """All that is ever written on the host."""
 
 
+FOLDER: Final = "/var/lib/overbook/swap"
+_NOT_IN_PATHS: Final = frozenset("\n\r\0: \t*?[\\")
 CLEANED_UP: Final = ("/var/tmp/", "/tmp/")  # noqa: S108 - to refuse them
 
 
@@ -31,21 +33,23 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
 
     Attributes:
         kind: a file, a partition or device, or zram.
-        swapfile: where the file lies; not under ``/var/tmp``, which is cleaned up.
+        folder: where the file lies; not under ``/var/tmp``, which is cleaned up.
         device: ``/dev/…``, ``LABEL=…`` or ``PARTLABEL=…``.
         percent: memory that is promised, of the node's RAM: the size follows.
         size_bytes: the size itself; 0: by the percentage.
         priority: of ``swapon``; the higher is used first.
         discard: whether the device is told of freed pages: once when swap is turned on, or always.
-        encrypt: with a key that is thrown away when the node goes down.
+        encrypt: with a key that is thrown away when the node goes down; not for zram, which is RAM.
         disk_floor_percent: of the file system, that stays free; the kubelet's image threshold by default.
         disk_floor_bytes: the same in bytes; the larger of the two counts.
         kubelet_configs: the kubelet's configuration files and folders of drop-ins, in order. Swap stays off
             while they refuse it; empty: nobody is asked.
+        kubelet_fail_swap_on: the kubelet's flag ``--fail-swap-on``, which wins over its files; ``None``: it
+            has none.
     """
 
     kind: Kind = "file"
-    swapfile: str = "/var/lib/overbook/swap/swapfile"
+    folder: str = FOLDER
     device: str = ""
     percent: Annotated[int, msgspec.Meta(ge=10, le=1000)] = 100
     size_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -55,6 +59,7 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     disk_floor_percent: Annotated[int, msgspec.Meta(ge=0, le=99)] = 15
     disk_floor_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1 << 30
     kubelet_configs: tuple[str, ...] = ()
+    kubelet_fail_swap_on: bool | None = None
 
     def check(self) -> None:
         """Refuse what cannot be written into a settings file, or cannot work.
@@ -62,18 +67,22 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
         Raises:
             InvalidInput: a path that is no absolute path in one line, or no device where one is needed.
         """
-        for field, path in (
-            ("swapfile", self.swapfile),
-            *(("kubeletConfigs", path) for path in self.kubelet_configs),
-        ):
-            if not path.startswith("/") or set(path) & set("\n\r\0: \t"):
+        paths = [("folder", self.folder), *(("kubeletConfigs", path) for path in self.kubelet_configs)]
+        for field, path in paths:
+            if not path.startswith("/") or set(path) & _NOT_IN_PATHS:
                 raise InvalidInput(field, path, "an absolute path without blanks and colons")
-        if self.swapfile.startswith(CLEANED_UP):
-            raise InvalidInput("swapfile", self.swapfile, "a place that is not cleaned up, such as /var/lib")
+        if f"{self.folder}/".startswith(CLEANED_UP):
+            raise InvalidInput("folder", self.folder, "a place that is not cleaned up, such as /var/lib")
         if self.kind == "device" and not self.device.startswith(("/dev/", "LABEL=", "PARTLABEL=")):
             raise InvalidInput("device", self.device, "/dev/…, LABEL=… or PARTLABEL=…")
-        if set(self.device) & set("\n\r\0"):
-            raise InvalidInput("device", self.device, "one line")
+        if set(self.device) & _NOT_IN_PATHS:
+            raise InvalidInput("device", self.device, "a name without blanks and colons")
+        if self.encrypt and self.kind == "zram":
+            raise InvalidInput("encrypt", "with zram", "no encryption: zram is RAM")
+        if self.encrypt and self.kind == "device" and self.device.startswith("LABEL="):
+            raise InvalidInput(
+                "device", self.device, "PARTLABEL=… or /dev/…: what is encrypted overwrites its own label"
+            )
 
 
 def settings_file(settings: SwapSettings) -> str:
@@ -85,7 +94,7 @@ def settings_file(settings: SwapSettings) -> str:
     settings.check()
     values = {
         "KIND": settings.kind,
-        "SWAPFILE": settings.swapfile,
+        "FOLDER": settings.folder,
         "DEVICE": settings.device,
         "PERCENT": settings.percent,
         "SIZE_BYTES": settings.size_bytes,
@@ -95,6 +104,7 @@ def settings_file(settings: SwapSettings) -> str:
         "DISK_FLOOR_PERCENT": settings.disk_floor_percent,
         "DISK_FLOOR_BYTES": settings.disk_floor_bytes,
         "KUBELET_CONFIGS": ":".join(settings.kubelet_configs),
+        "KUBELET_FAIL_SWAP_ON": {None: "", True: "true", False: "false"}[settings.kubelet_fail_swap_on],
     }
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
@@ -111,31 +121,20 @@ def read_settings(root: str) -> SwapSettings | None:
             written = dict(line.rstrip("\n").partition("=")[::2] for line in file if "=" in line)
     except FileNotFoundError:
         return None
-    fields = {
-        "kind": written.get("KIND", "file"),
-        "swapfile": written.get("SWAPFILE", ""),
-        "device": written.get("DEVICE", ""),
-        "percent": written.get("PERCENT", ""),
-        "size_bytes": written.get("SIZE_BYTES", ""),
-        "priority": written.get("PRIORITY", ""),
-        "discard": written.get("DISCARD", ""),
-        "encrypt": written.get("ENCRYPT") == "yes",
-        "disk_floor_percent": written.get("DISK_FLOOR_PERCENT", ""),
-        "disk_floor_bytes": written.get("DISK_FLOOR_BYTES", ""),
-        "kubelet_configs": tuple(filter(None, written.get("KUBELET_CONFIGS", "").split(":"))),
-    }
-    present = {name: value for name, value in fields.items() if value != ""}
+    fields: dict[str, object] = {name.lower(): value for name, value in written.items() if value}
+    fields["encrypt"] = fields.get("encrypt") == "yes"
+    fields["kubelet_configs"] = (
+        written.get("KUBELET_CONFIGS", "").split(":") if written.get("KUBELET_CONFIGS") else ()
+    )
+    names = dict(zip(SwapSettings.__struct_fields__, SwapSettings.__struct_encode_fields__, strict=True))
     try:
-        return msgspec.convert(_in_camel_case(present), SwapSettings, strict=False)
+        return msgspec.convert(
+            {names.get(name, name): value for name, value in fields.items()}, SwapSettings, strict=False
+        )
     except msgspec.ValidationError as error:
         raise InvalidInput(
             f"/{SETTINGS}", str(error), "settings as `overbook node swap apply` writes them"
         ) from error
-
-
-def _in_camel_case(fields: dict[str, object]) -> dict[str, object]:
-    names = dict(zip(SwapSettings.__struct_fields__, SwapSettings.__struct_encode_fields__, strict=True))
-    return {names[name]: value for name, value in fields.items()}
 
 
 def program_file() -> bytes:
@@ -149,10 +148,17 @@ def host_files(settings: SwapSettings) -> dict[str, tuple[bytes, int]]:
     Raises:
         InvalidInput: the settings cannot work.
     """
-    folder = files("overbook.host")
+    settings.check()
+    units = {
+        # The folder's file system has to be there first.
+        f"{UNIT_FOLDER}/{name}": (
+            (files("overbook.host") / name).read_text().replace(FOLDER, settings.folder).encode(),
+            0o644,
+        )
+        for name in (ON_UNIT, MAKE_UNIT)
+    }
     return {
         PROGRAM: (program_file(), 0o755),
         SETTINGS: (settings_file(settings).encode(), 0o644),
-        f"{UNIT_FOLDER}/{ON_UNIT}": ((folder / ON_UNIT).read_bytes(), 0o644),
-        f"{UNIT_FOLDER}/{MAKE_UNIT}": ((folder / MAKE_UNIT).read_bytes(), 0o644),
+        **units,
     }

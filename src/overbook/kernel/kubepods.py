@@ -124,6 +124,8 @@ class PodScanner:
         self._scans = 0
         self._known: dict[str, _Known] = {}
         self._met = 0
+        self.class_paths: tuple[tuple[str, QosClass], ...] = ()
+        """Where the last scan looked for pods, and of which class; Guaranteed ones stand in kubepods."""
 
     def scan(self) -> tuple[PodCgroup, ...]:
         """All pods that are there now, ordered by path. What vanishes during the scan is left out.
@@ -138,8 +140,10 @@ class PodScanner:
         self._scans += 1
         known: dict[str, _Known] = {}
         root_fd = open_directory(self._mount)
+        parents: list[tuple[str, QosClass]] = []
         try:
             for path, qos_class in self._pod_parents(root_fd):
+                parents.append((path, qos_class))
                 try:
                     self._scan_parent(root_fd, path, qos_class, known)
                 except MissingKernelFile:
@@ -147,6 +151,7 @@ class PodScanner:
         finally:
             os.close(root_fd)
         self._known = known
+        self.class_paths = tuple(parents)
         return tuple(known[path].pod for path in sorted(known))
 
     def forget(self, path: str) -> None:

@@ -1,8 +1,9 @@
 """In which folders this host's container engines look for OCI hooks.
 
-CRI-O: ``hooks_dir`` of the table ``crio.runtime`` in ``crio.conf`` and, over it, in every file of ``crio.conf.d`` in
-order of their names (crio.conf(5), crio.conf.d(5)). Podman: ``hooks_dir`` of the table ``engine`` in the chain of
-``containers.conf`` (containers.conf(5), podman(1)). An engine that was told nothing has its default.
+CRI-O: ``hooks_dir`` of the table ``crio.runtime`` in ``crio.conf`` and, over it, in every file of
+``crio.conf.d`` in order of their names (crio.conf(5), crio.conf.d(5)). Podman: ``hooks_dir`` of the table
+``engine`` in the chain of ``containers.conf`` (containers.conf(5), podman(1)). An engine that was told
+nothing has its default.
 """
 
 import os
@@ -61,7 +62,7 @@ def podman_hook_folders(root: str = "/") -> tuple[str, ...]:
 
 
 def preferred(folders: Iterable[str]) -> str:
-    """Where a hook is put: for administrators' files if that is read, gone after a boot if not; empty: nowhere."""
+    """Where a hook is put: among the administrator's files where those are read; empty: nowhere."""
     read = tuple(folders)
     return next((folder for folder in (ADMINISTRATORS, UNTIL_BOOT, *read) if folder in read), "")
 

@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 
 from overbook.runtime import multiplex, ttrpc
 from overbook.runtime.protobuf import (
+    as_text,
     entries,
     integer,
+    last_fields,
     message,
     put_bytes,
     put_entries,
@@ -211,6 +213,7 @@ class NriPlugin:
         if wanted is None:
             return b""
         self.memory.kept += 1
+        log.info("NRI: %s keeps %s %d", created.label, SWAP_KEY, wanted)
         return put_bytes(1, _update(created.id, wanted))
 
     def _wanted(self, created: Created) -> int | None:
@@ -255,13 +258,15 @@ _HANDLERS: Final[dict[str, Callable[[NriPlugin, bytes], bytes]]] = {
 
 
 def _created(payload: bytes) -> Created:
-    pod, container = message(payload, 1), message(payload, 2)
-    name = text(container, 3)
+    pod, container = (last_fields(message(payload, number)) for number in (1, 2))
+    name = as_text(container.get(3))
+    linux = container.get(11, b"")
+    resources = message(linux, 3) if isinstance(linux, bytes) else b""
     return Created(
-        key=ContainerKey(text(pod, 3), name),
-        label=f"{text(pod, 4)}/{text(pod, 2)}/{name}",
-        id=text(container, 1),
-        swap_max=entries(message(message(container, 11), 3), 6).get(SWAP_KEY),
+        key=ContainerKey(as_text(pod.get(3)), name),
+        label=f"{as_text(pod.get(4))}/{as_text(pod.get(2))}/{name}",
+        id=as_text(container.get(1)),
+        swap_max=entries(resources, 6).get(SWAP_KEY),
     )
 
 

@@ -71,6 +71,11 @@ def message(data: bytes, number: int) -> bytes:
     return b"".join(messages(data, number))
 
 
+def last_fields(data: bytes) -> dict[int, int | bytes]:
+    """All fields by number, of a repeated one the last: for a message of which several are needed."""
+    return dict(fields(data))
+
+
 def text(data: bytes, number: int) -> str:
     """The value of a field that holds a text; empty where it is absent.
 
@@ -80,10 +85,19 @@ def text(data: bytes, number: int) -> str:
     found = b""
     for value in messages(data, number):
         found = value
+    return as_text(found)
+
+
+def as_text(value: int | bytes | None) -> str:
+    """A field's value as a text; empty where it is absent.
+
+    Raises:
+        WireError: it is not UTF-8.
+    """
     try:
-        return found.decode()
+        return value.decode() if isinstance(value, bytes) else ""
     except UnicodeDecodeError as error:
-        raise WireError(f"field {number} is no text") from error
+        raise WireError(f"{value!r} is no text") from error
 
 
 def integer(data: bytes, number: int) -> int:

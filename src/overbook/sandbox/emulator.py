@@ -95,6 +95,9 @@ def _files(image: Image, spec: NodeSpec, job: Job, marker: str) -> Iterator[_Fil
         with open(image.initramfs, "rb") as common:
             shutil.copyfileobj(common, initramfs)
         initramfs.write(archive)
+        if spec.kept_disk:
+            yield _Files(initramfs.fileno(), stack.enter_context(open(spec.kept_disk, "r+b")).fileno())
+            return
         if not spec.swap_bytes:
             yield _Files(initramfs.fileno(), None)
             return

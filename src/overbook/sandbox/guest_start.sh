@@ -61,10 +61,20 @@ if [ "$takes_input" = yes ]; then
 fi
 exec 3>/run/overbook/output 4>&-
 echo "$marker started" >&3
+
+finish() {
+    cd /
+    $bb umount "$share" 2>/dev/null || $bb sync
+    echo "$marker exit $1" >&3
+    $bb sleep 5
+    $bb poweroff -f
+}
+
+if [ "$first_process" = yes ]; then
+    $bb mkfifo /run/overbook/ended
+    (read -r status </run/overbook/ended; finish "$status") &
+    exec >&3 2>&3 3>&- <"$input"
+    job
+fi
 (exec >&3 2>&3 3>&- <"$input"; job)
-status=$?
-cd /
-$bb umount "$share" 2>/dev/null || $bb sync
-echo "$marker exit $status" >&3
-$bb sleep 5
-$bb poweroff -f
+finish $?

@@ -12,6 +12,8 @@ from overbook.sandbox.errors import SandboxError
 from overbook.sandbox.spec import HOST_ADDRESS, NODE_ADDRESS, NodeSpec
 
 IN_NODE_VARIABLE = "OVERBOOK_IN_NODE"
+OUTPUT = "/run/overbook/output"
+ENDED = "/run/overbook/ended"
 
 _DEFAULT_ENVIRONMENT = {
     "LANG": "C.UTF-8",
@@ -32,6 +34,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         directory: Where the command starts.
         takes_input: Whether its standard input is what `Node.send` gives it; otherwise it is empty.
         interactive: Whether a person uses the console instead of the output being collected.
+        first_process: Whether it is the node's first process, as an init is. Its end is then an exit status
+            that something writes to `ENDED`, and what it starts prints to `OUTPUT`.
     """
 
     argv: tuple[str, ...]
@@ -40,6 +44,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     takes_input: bool = False
     interactive: bool = False
+    first_process: bool = False
 
 
 def job_archive(job: Job, spec: NodeSpec, marker: str) -> bytes:
@@ -74,6 +79,7 @@ def _script(job: Job, spec: NodeSpec, marker: str) -> str:
         "directory": os.path.abspath(job.directory),
         "takes_input": "yes" if job.takes_input else "no",
         "interactive": "yes" if job.interactive else "no",
+        "first_process": "yes" if job.first_process else "no",
     }
     variables = _DEFAULT_ENVIRONMENT | dict(job.environment)
     lines = [f"{name}={shlex.quote(value)}" for name, value in settings.items()]

@@ -24,6 +24,7 @@ from overbook.kernel.own_process import lock_memory, lower_oom_score
 from overbook.sandbox.guest_kernel import use_generations
 from overbook.sandbox.kubernetes_messages import (
     COMMANDS,
+    RUNTIME_SCORE,
     Answer,
     AnyMessage,
     Command,
@@ -40,7 +41,6 @@ from overbook.sandbox.kubernetes_sampler import KubernetesSampler
 from overbook.sandbox.pod_runner import make_cgroup, start_in
 
 _IN_MEMORY: Final = ("/var/lib/containerd", "/var/lib/kubelet")
-_RUNTIME_SCORE: Final = -999  # of the kubelet and of containerd, as their own units set it
 _READ_LIMIT: Final = 1 << 20
 
 
@@ -60,9 +60,9 @@ class Guest:
     def run(self) -> None:
         """Bring the node up and obey until told to stop."""
         _prepare()
-        self._start("containerd", self._plan.containerd, _RUNTIME_SCORE)
+        self._start("containerd", self._plan.containerd, RUNTIME_SCORE)
         _wait_for_socket(self._plan.socket)
-        self._start("kubelet", self._plan.kubelet, _RUNTIME_SCORE)
+        self._start("kubelet", self._plan.kubelet, RUNTIME_SCORE)
         done = _run(self._plan.import_image)
         if done.returncode:
             raise RuntimeError(f"containerd did not take the image: {done.stdout.strip()}")

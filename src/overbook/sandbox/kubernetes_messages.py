@@ -4,6 +4,8 @@ from typing import Final
 
 import msgspec
 
+RUNTIME_SCORE: Final = -999
+"""`oom_score_adj` of the kubelet and of containerd, as their own units set it."""
 PACE_FILE: Final = "/pace"
 """Where a load program counts its work, in the root of its container."""
 

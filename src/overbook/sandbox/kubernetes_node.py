@@ -26,7 +26,16 @@ from overbook.sandbox.image import Image
 from overbook.sandbox.image import prepare as prepare_machine
 from overbook.sandbox.job import Job
 from overbook.sandbox.kubeconfig import write_kubeconfig
-from overbook.sandbox.kubernetes_messages import Answer, GuestPlan, Read, Run, Sample, Signal, Start
+from overbook.sandbox.kubernetes_messages import (
+    RUNTIME_SCORE,
+    Answer,
+    GuestPlan,
+    Read,
+    Run,
+    Sample,
+    Signal,
+    Start,
+)
 from overbook.sandbox.load_image import load_image
 from overbook.sandbox.node import Node
 from overbook.sandbox.node_configuration import (
@@ -46,6 +55,7 @@ READY_SECONDS: Final = 300.0
 """How long the kubelet may take after that; 10 s are usual."""
 
 PLAN_FILE: Final = "plan.json"
+_KUBELET_FILE: Final = "kubelet.json"
 
 _GUEST_MODULE: Final = "overbook.sandbox.kubernetes_guest"
 _KEPT_SAMPLES: Final = 7200
@@ -189,6 +199,39 @@ class KubernetesNode:
         self.signal(f"system.slice/{name}.service", number)
         return self._link.wait_ended(name, seconds)
 
+    def restart_kubelet(self, **fields: Any) -> None:
+        """Restart it, with some fields of its configuration changed; its containers go on.
+
+        Args:
+            fields: Of its configuration file, by name.
+
+        Raises:
+            NodeError: It does not end.
+        """
+        path = os.path.join(self.folder, _KUBELET_FILE)
+        with open(path, "rb") as file:
+            configuration = msgspec.json.decode(file.read())
+        self._write_json(_KUBELET_FILE, {**configuration, **fields})
+        self.stop_service("kubelet")
+        self.start_service("kubelet", self._plan.kubelet, oom_score_adj=RUNTIME_SCORE)
+
+    def stop_containerd(self, number: Signals = Signals.SIGTERM) -> None:
+        """End containerd alone, as its unit does: its containers go on.
+
+        Raises:
+            NodeError: It does not end.
+        """
+        procs = "/sys/fs/cgroup/system.slice/containerd.service/cgroup.procs"
+        # The first of its cgroup: the others are the containers' shims.
+        pid = min(int(line) for line in (self.read(procs)[procs] or "").split())
+        self._link.forget("containerd")
+        self.run("/bin/kill", f"-{number.name.removeprefix('SIG')}", str(pid))
+        self._link.wait_ended("containerd", UP_SECONDS)
+
+    def start_containerd(self) -> None:
+        """Start it again; it is not waited for."""
+        self.start_service("containerd", self._plan.containerd, oom_score_adj=RUNTIME_SCORE)
+
     def service_status(self, name: str) -> int | None:
         """How a service has ended; None while it runs."""
         return self._link.ended(name)
@@ -241,9 +284,9 @@ class KubernetesNode:
             "kubelet.kubeconfig", {"client-certificate": user.certificate, "client-key": user.key}
         )
         containerd = self._write("containerd.toml", containerd_configuration(runtime, network).encode())
-        kubelet = self._write_json("kubelet.json", kubelet_configuration(self.spec, pki.authority, serving))
+        kubelet = self._write_json(_KUBELET_FILE, kubelet_configuration(self.spec, pki.authority, serving))
         self._write_json("network/pods.conflist", network_configuration())
-        plan = GuestPlan(
+        self._plan = plan = GuestPlan(
             containerd=(runtime.path("containerd"), f"--config={containerd}"),
             socket=CONTAINERD_SOCKET,
             import_image=(

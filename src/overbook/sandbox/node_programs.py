@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from overbook.sandbox.cache import cache_folder, folder_in_the_making, locked
@@ -39,7 +40,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "jq": ("jq", "libjq1", "libonig5"),
 }
-"""Each program's packages: its own, and the libraries that a minimal Debian does not have. Of this host's suite."""
+"""Each program's packages, of this host's suite: its own, and libraries that a minimal Debian lacks."""
 
 _FOLDER: Final = "node-programs"
 _BINARIES: Final = ("usr/bin", "usr/sbin", "bin", "sbin", "usr/libexec/podman")
@@ -57,25 +58,25 @@ class NodeProgram(NamedTuple):
     name: str
     tree: str
 
-    def path(self, program: str) -> str:
-        """Path of one of its programs.
-
-        Raises:
-            SandboxUnavailableError: the packages do not hold it.
-        """
-        for folder in _BINARIES:
-            path = os.path.join(self.tree, folder, program)
-            if os.access(path, os.X_OK):
-                return path
-        raise SandboxUnavailableError(f"{self.tree}: there is no program {program}")
-
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """An environment in which it and what it calls are found: ``PATH`` and ``LD_LIBRARY_PATH`` before the old."""
+        """An environment in which its programs and their libraries are found before the host's own."""
         made = dict(base)
         for name, folders in (("PATH", _BINARIES), ("LD_LIBRARY_PATH", _LIBRARIES)):
             there = [os.path.join(self.tree, folder) for folder in folders]
             made[name] = ":".join([*filter(os.path.isdir, there), *filter(None, [base.get(name)])])
         return made
+
+    def put_into_place(self, root: str = "/") -> None:
+        """Link its files to where they would be installed, but for those that are there: only in a node.
+
+        A program started by another, which gives it an environment of its own, finds its libraries then, too.
+        """
+        for parent, _, names in os.walk(self.tree):
+            folder = os.path.join(root, os.path.relpath(parent, self.tree))
+            os.makedirs(folder, exist_ok=True)
+            for name in names:
+                with suppress(FileExistsError):
+                    os.symlink(os.path.join(parent, name), os.path.join(folder, name))
 
 
 def node_program(name: str, environment: Mapping[str, str] = os.environ) -> NodeProgram:

@@ -33,6 +33,8 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
         swap_operations_per_second: What the swap disk is held to, in operations; 0 for as fast as it goes.
         swap_bytes_per_second: The same in bytes.
         swap_on: Whether the disk is in use when the command starts.
+        kept_disk: An existing file that is the disk instead, whatever its size: the next boot finds what this
+            one leaves on it. Empty: the disk ends with the node.
         cpus: Number of CPUs. Each is a thread of the host, and 10 to 20 times slower than one.
         psi: Whether the kernel reports pressure stall information.
         cgroup_version: 2, or 1 for a node such as old distributions have.
@@ -48,6 +50,7 @@ class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     swap_operations_per_second: int = 0
     swap_bytes_per_second: int = 0
     swap_on: bool = True
+    kept_disk: str = ""
     cpus: int = 1
     psi: bool = True
     cgroup_version: Literal[1, 2] = 2

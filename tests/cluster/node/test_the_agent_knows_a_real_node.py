@@ -105,6 +105,52 @@ def test_its_limits_and_the_kubelets_are_the_same(
     assert found.memory_swap_max_bytes == decision.swap_max_bytes // PAGE * PAGE
 
 
+def test_it_leaves_the_limits_to_the_kubelet_and_says_where_one_differs(
+    cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
+) -> None:
+    def swap() -> dict[str, Any]:
+        found: dict[str, Any] = status_of(cluster).get("swap", {})
+        return found
+
+    wait_for(lambda: swap().get("writer") == "kubelet", "it knows the kubelet's part", SLOW_SECONDS, 0.5)
+    wait_for(lambda: swap().get("differing") == 0, "both say the same", SLOW_SECONDS, 0.5)
+    path = f"/sys/fs/cgroup/kubepods/burstable/pod{guest.metadata.uid}/{container_ids(guest)['main']}"
+    limit = f"{path}/memory.swap.max"
+    before = (node.read(limit)[limit] or "").strip()
+    write = 'printf %s "$1" > "$2"'
+    node.run("sh", "-c", write, "sh", str(100 * PAGE), limit)
+    try:
+        wait_for(lambda: swap().get("differing") == 1, "it notices", SLOW_SECONDS, 0.5)
+        assert "guest/main is 0 MiB by the kubelet, and should be" in agent.said()
+        assert (node.read(limit)[limit] or "").strip() == str(100 * PAGE)
+    finally:
+        node.run("sh", "-c", write, "sh", before, limit)
+    wait_for(lambda: swap().get("differing") == 0, "both say the same again", SLOW_SECONDS, 0.5)
+    assert "-> " not in "".join(line for line in agent.said().splitlines() if "guest/main" in line)
+
+
+def test_settings_that_exclude_its_kubelets_stop_the_writing_and_are_reported(
+    cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
+) -> None:
+    path = f"/sys/fs/cgroup/kubepods/burstable/pod{guest.metadata.uid}/{container_ids(guest)['main']}"
+    limit = f"{path}/memory.swap.max"
+    before = node.read(limit)[limit]
+    agent.stop()
+    agent.start()  # virtual machines only, by default
+    try:
+
+        def problem() -> dict[str, str] | None:
+            told = status_of(cluster).get("problems", [])
+            return next((each for each in told if each["word"] == "SwapWriter"), None)
+
+        told = wait_for(problem, "it is reported", SLOW_SECONDS, 0.5)
+        assert "this kubelet runs with LimitedSwap" in told["sentence"]
+        assert node.read(limit)[limit] == before
+    finally:
+        agent.stop()
+        agent.start({"swap": {"eligibility": "Burstable"}})
+
+
 def test_without_the_api_server_the_kubelet_tells_it_the_pods(
     cluster: ControlPlane, agent: KubernetesAgent, guest: Pod
 ) -> None:

@@ -32,7 +32,9 @@ BestEffort.
 
 {_classes(here)}
 
-The kubelet's own switch for it is the alpha feature gate QOSReserved, off by default.
+The kubelet's own switch for it is the alpha feature gate QOSReserved, off by default. The agent does it
+without: overbook agent --qos-reserved memory=50%. What to reserve for the system on a node, beside what
+is reserved there now: overbook node reserve.
 """
 
 

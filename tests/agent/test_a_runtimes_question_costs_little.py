@@ -1,0 +1,11 @@
+import json
+import subprocess
+import sys
+
+
+def test_what_it_takes_and_holds_stays_within_its_bounds() -> None:
+    command = [sys.executable, "-m", "bench", "nri", "--quick", "--output", "json"]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=300)  # noqa: S603 - ours
+    figures = json.loads(ended.stdout)
+    assert len(figures) == 3
+    assert {figure["verdict"] for figure in figures} <= {"met", "within noise", "for information"}, figures

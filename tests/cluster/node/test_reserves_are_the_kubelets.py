@@ -1,0 +1,122 @@
+"""The agent's limits on QoS classes, beside those of a kubelet that has its own feature gate on."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overbook.core.pod import Pod, convert
+from overbook.core.reserve import class_requests, qos_reserve
+from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.kubernetes_agent import KubernetesAgent
+from overbook.sandbox.kubernetes_node import KubernetesNode
+from tests.cluster.asker import Asker
+from tests.cluster.conftest import make_namespace
+from tests.cluster.installing import install
+from tests.cluster.node.load_pods import LoadPods, container, manifest, resources
+from tests.waiting import wait_for
+
+SLOW_SECONDS = 300.0
+PAGE = 4096
+CLASSES = tuple(f"/sys/fs/cgroup/kubepods/{name}/memory.max" for name in ("burstable", "besteffort"))
+SYSTEM_BYTES = 100_000_000
+"""Not in whole pages, so that who rounds when shows."""
+SETTINGS = {"swap": {"eligibility": "Burstable"}, "onExit": "Restore"}
+
+MANIFESTS = (
+    manifest("paid", container("main", hot_mib=2, **resources(limit_memory="64Mi", limit_cpu="100m"))),
+    manifest("web", container("main", hot_mib=2, **resources(request_memory="48Mi"))),
+    manifest(
+        "critical",
+        container("main", hot_mib=2, **resources(request_memory="33333333")),
+        priorityClassName="system-node-critical",
+    ),
+    manifest("best-effort", container("main", hot_mib=2)),
+)
+
+
+class World:
+    """A node with pods of all classes, and an agent for it."""
+
+    def __init__(self, cluster: ControlPlane, node: KubernetesNode) -> None:
+        self.node = node
+        self.agent = KubernetesAgent(cluster, node)
+        self._admin = Asker(cluster.kubeconfig)
+
+    def limits(self) -> list[str]:
+        """``memory.max`` of Burstable and of BestEffort pods."""
+        found = self.node.read(*CLASSES)
+        return [(found[path] or "").strip() for path in CLASSES]
+
+    def expected(self, percent: int) -> list[str]:
+        """By core, for the pods that are there now."""
+        path = f"/api/v1/pods?fieldSelector=spec.nodeName={self.node.spec.name}"
+        pods: list[dict[str, Any]] = self._admin.ask("GET", path)["items"]
+        asked = class_requests([convert(pod, Pod, "pod") for pod in pods])
+        assert asked.guaranteed_bytes
+        assert asked.burstable_bytes
+        enforced = self.node.samples[-1].mem_total_bytes - SYSTEM_BYTES
+        kept = qos_reserve(enforced, asked.guaranteed_bytes, asked.burstable_bytes, percent)
+        return [str(limit // PAGE * PAGE) for limit in (kept.burstable_max_bytes, kept.best_effort_max_bytes)]
+
+    def wait_limits(self, percent: int) -> list[str]:
+        """Wait until they are what core says."""
+
+        def reached() -> list[str] | None:
+            found = self.limits()
+            return found if found == self.expected(percent) else None
+
+        said = f"{self.limits()} become {self.expected(percent)}"
+        return wait_for(reached, said, SLOW_SECONDS, 1.0)
+
+    def kubelet(self, **fields: Any) -> None:
+        """Restart it with these."""
+        self.node.restart_kubelet(systemReserved={"memory": str(SYSTEM_BYTES)}, **fields)
+
+
+@pytest.fixture(scope="module")
+def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
+    install(cluster)
+    path = "/apis/overbook.dev/v1alpha1/overcommits/cluster"
+    Asker(cluster.kubeconfig).ask(
+        "PATCH", path, {"spec": {"mode": "Enforce"}}, "application/merge-patch+json"
+    )
+    namespace = make_namespace(cluster)
+    world = World(cluster, node)
+    LoadPods(cluster, node, namespace).start(*MANIFESTS)
+    world.kubelet()
+    yield world
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
+    node.restart_kubelet(systemReserved={}, featureGates={}, qosReserved={})
+    for path in CLASSES:
+        node.run("sh", "-c", 'echo max > "$1"', "sh", path)
+
+
+def test_the_agent_and_a_kubelet_with_its_gate_on_write_the_same_limits(world: World) -> None:
+    assert world.limits() == ["max", "max"]
+    world.agent.register()
+    world.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 50}})
+    try:
+        by_agent = world.wait_limits(50)
+    finally:
+        print(world.agent.said())  # shown where it fails
+        world.agent.stop()
+    assert world.limits() == ["max", "max"]
+
+    world.kubelet(featureGates={"QOSReserved": True}, qosReserved={"memory": "50%"})
+    assert world.wait_limits(50) == by_agent
+
+
+def test_the_agent_leaves_such_a_kubelet_to_it(world: World) -> None:
+    world.kubelet(featureGates={"QOSReserved": True}, qosReserved={"memory": "50%"})
+    by_kubelet = world.wait_limits(50)
+    world.agent.register()
+    world.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 100}})
+    try:
+        said = "left alone: the kubelet keeps 50 % for higher QoS classes itself"
+        wait_for(lambda: said in world.agent.said(), said, SLOW_SECONDS, 0.5)
+        assert world.limits() == by_kubelet
+    finally:
+        print(world.agent.said())  # shown where it fails
+        world.agent.stop()
+    assert world.limits() == by_kubelet
