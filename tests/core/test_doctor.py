@@ -46,6 +46,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"pressure": False}, "NoPressure"),
     ({"swap": ()}, "NoSwap"),
     ({"swap": (), "provisioning": ("DiskFull", "the disk is full")}, "SwapNotProvisioned"),
+    ({"provisioning": ("Making", "8192 MiB of swap are being made")}, "SwapUnderWay"),
     ({"demanded_bytes": 9 * GIB}, "SwapTooSmall"),
     (swap_on("heads"), "SlowSwap"),
     (swap_on("network"), "SwapOverNetwork"),

@@ -123,6 +123,15 @@ def test_nvme_with_several_paths_is_on_the_network_when_one_of_them_is(machine: 
     assert machine.device("/dev/nvme5n2").medium == "network"
 
 
+def test_an_encrypted_swap_file_lies_on_the_disk_of_the_file(machine: Machine) -> None:
+    backing = {"loop/backing_file": "/var/lib/data/swapfile\n"}
+    build_tree(machine.root / "sys/devices/virtual/block/loop0", backing)
+    machine.above("dm-2", "253:2", "virtual/block/loop0", alias="overbook-swap")
+
+    assert machine.device("/dev/dm-2") == LiesOn("flash", "/dev/dm-2")
+    assert machine.device("/dev/loop0").medium == "loop"
+
+
 @pytest.mark.parametrize("name", ["/dev/gone", "/dev/mapper/gone"])
 def test_a_device_that_is_not_listed_is_an_error(machine: Machine, name: str) -> None:
     with pytest.raises(KernelFileError):

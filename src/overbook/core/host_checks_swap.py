@@ -12,7 +12,9 @@ from overbook.core.swap_writer import Choice, WriterFacts, choose_writer
 
 APPLY: Final = "overbook node swap apply"
 READY: Final = "Ready"
-"""What the swap program writes down where all went well."""
+NOTHING_WANTED: Final = "NothingWanted"
+UNDER_WAY: Final = frozenset({"Making", "TurningOn"})
+"""What the swap program writes down where all went well, and while it works; anything else is a failure."""
 
 
 def writer_choice(facts: HostFacts) -> Choice:
@@ -31,14 +33,15 @@ def writer_choice(facts: HostFacts) -> Choice:
 
 
 def _provisioning(facts: HostFacts) -> Iterator[Finding]:
-    if facts.provisioning is None or facts.provisioning[0] == READY:
-        return
-    word, sentence = facts.provisioning
-    yield Finding("Broken", "SwapNotProvisioned", f"swap was not provisioned ({word}): {sentence}", APPLY)
+    word, sentence = facts.provisioning or (READY, "")
+    if word in UNDER_WAY:
+        yield Finding("Note", "SwapUnderWay", sentence, "wait; where it stays so: overbook node swap status")
+    elif word not in {READY, NOTHING_WANTED}:
+        yield Finding("Broken", "SwapNotProvisioned", f"swap was not provisioned ({word}): {sentence}", APPLY)
 
 
 def _provisioning_fine(facts: HostFacts) -> str:
-    return "made by overbook node swap" if facts.provisioning else ""
+    return "swap is on as it was asked for" if facts.provisioning and facts.provisioning[0] == READY else ""
 
 
 def _swap(facts: HostFacts) -> Iterator[Finding]:

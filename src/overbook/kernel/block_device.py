@@ -69,6 +69,19 @@ def read_block_device(number: str, root: str | os.PathLike[str] = "/") -> BlockD
     return BlockDevice(os.path.basename(real), _medium(real, MOST_LEVELS))
 
 
+def backing_file(number: str, root: str | os.PathLike[str] = "/") -> str:
+    """The file of the loop device that a device is made of; empty: it is made of none, or of its own."""
+    device = os.path.realpath(under(root, f"{SYSFS}/{number}"))
+    for _ in range(MOST_LEVELS):
+        slaves = _listed(f"{device}/slaves")
+        if not slaves:
+            break
+        device = os.path.realpath(f"{device}/slaves/{slaves[0]}")
+        if path := _text(f"{device}/loop/backing_file"):
+            return path
+    return ""
+
+
 def worst(media: Iterable[Medium]) -> Medium:
     """The worst of them; `unknown` where there is none."""
     return min(media, key=_WORST_FIRST.index, default="unknown")

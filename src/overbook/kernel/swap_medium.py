@@ -4,7 +4,7 @@ import os
 
 import msgspec
 
-from overbook.kernel.block_device import BlockDevice, Medium, device_numbers, read_block_device
+from overbook.kernel.block_device import Medium, backing_file, device_numbers, read_block_device
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.mountinfo import mount_of, read_mountinfo
 from overbook.kernel.swaps import SwapArea
@@ -32,7 +32,7 @@ def read_swap_medium(area: SwapArea, root: str | os.PathLike[str] = "/") -> Lies
     """
     if area.type == "file":
         return _of_file(area.filename, root)
-    return _lies_on(_named(area.filename, root))
+    return _named(area.filename, root)
 
 
 def _of_file(path: str, root: str | os.PathLike[str]) -> LiesOn:
@@ -42,19 +42,23 @@ def _of_file(path: str, root: str | os.PathLike[str]) -> LiesOn:
     if mount.filesystem in NETWORK_FILESYSTEMS:
         return LiesOn("network", f"{mount.filesystem} {mount.source}")
     if not mount.device.startswith("0:"):
-        return _lies_on(read_block_device(mount.device, root))
+        return _of_device(mount.device, root)
     # btrfs gives its files a number that no device has.
     if mount.source.startswith("/dev/"):
-        return _lies_on(_named(mount.source, root))
+        return _named(mount.source, root)
     raise KernelFileError(path, f"is on {mount.filesystem}, of which the device is not known")
 
 
-def _named(filename: str, root: str | os.PathLike[str]) -> BlockDevice:
+def _named(filename: str, root: str | os.PathLike[str]) -> LiesOn:
     number = device_numbers(root).get(filename.removeprefix("/dev/"))
     if number is None:
         raise KernelFileError(filename, "is no block device that the kernel lists by this name")
-    return read_block_device(number, root)
+    return _of_device(number, root)
 
 
-def _lies_on(device: BlockDevice) -> LiesOn:
+def _of_device(number: str, root: str | os.PathLike[str]) -> LiesOn:
+    device = read_block_device(number, root)
+    # An encrypted swap file is a crypt device over a loop device, both made for it.
+    if device.medium == "loop" and (path := backing_file(number, root)):
+        return LiesOn(_of_file(path, root).medium, f"/dev/{device.name}")
     return LiesOn(device.medium, f"/dev/{device.name}")
