@@ -131,6 +131,12 @@ def test_the_writer_that_auto_picks_is_told_with_the_reason(
     assert fine["writer"].startswith(sentence)
 
 
+def test_a_node_that_is_to_have_no_swap_needs_none_of_it() -> None:
+    plain = HostFacts(cgroup_version=2, pressure=True, kubelet=KubeletConfiguration(), swappiness=0)
+
+    assert diagnose(plain).findings == ()
+
+
 def test_what_could_not_be_looked_at_is_never_called_right() -> None:
     blind = HostFacts(unread={check.subject: "permission denied" for check in CHECKS})
 

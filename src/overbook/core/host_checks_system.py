@@ -43,7 +43,7 @@ def _kubelet(facts: HostFacts) -> Iterator[Finding]:
                 "start it, or ignore this on a machine that is no node",
             )
         return
-    if facts.kubelet.swap == "Refused":
+    if facts.kubelet.swap == "Refused" and (facts.swap or facts.demanded_bytes):
         yield Finding(
             "Broken",
             "KubeletRefusesSwap",
@@ -70,13 +70,12 @@ def _kubelet(facts: HostFacts) -> Iterator[Finding]:
 
 
 def _kubelet_fine(facts: HostFacts) -> str:
-    if facts.kubelet is None:
-        return ""
-    return "tolerates swap and gives " + ("each Burstable pod its share" if _limited(facts) else "pods none")
-
-
-def _limited(facts: HostFacts) -> bool:
-    return facts.kubelet is not None and facts.kubelet.swap == "LimitedSwap"
+    behaviours = {
+        "Refused": "refuses swap, and there is none",
+        "NoSwap": "tolerates swap and gives pods none",
+        "LimitedSwap": "tolerates swap and gives each Burstable pod its share",
+    }
+    return behaviours[facts.kubelet.swap] if facts.kubelet else ""
 
 
 def _system(facts: HostFacts) -> Iterator[Finding]:
