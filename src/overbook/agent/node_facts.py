@@ -54,6 +54,8 @@ def host_facts(
     memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
     nowhere: tuple[str, ...] = ()
     read = look.at("hook", lambda: _hook_folders(root), nowhere)
+    if "hook" in look.unread:
+        look.unread.setdefault("writer", "the folders for hooks are not known")
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
