@@ -18,8 +18,10 @@ BROKEN = HostFacts(
     demanded_bytes=535606272,
     provisioning=(
         "KubeletRefusesSwap",
-        "the kubelet of this node does not start with swap on: set failSwapOn: false in "
-        "/etc/kubernetes/kubelet.yaml; swap stays off until then",
+        (
+            "the kubelet of this node does not start with swap on: set failSwapOn: false in "
+            "/etc/kubernetes/kubelet.yaml; swap stays off until then"
+        ),
     ),
     kubelet=KubeletConfiguration(fail_swap_on=True),
     kubelet_limits=True,
