@@ -35,6 +35,7 @@ done
 """
 _WITH_SYSTEMD = """
 rm -rf /usr/lib/systemd/system/*.target.wants/* /usr/lib/systemd/system-generators
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id  # this is no first boot
 mkdir -p /run/systemd/system && cp "$share"/units/* /run/systemd/system
 exec /lib/systemd/systemd --unit=test.target
 """
@@ -43,7 +44,7 @@ After=multi-user.target
 
 [Service]
 Environment=PYTHONDONTWRITEBYTECODE=1 OVERBOOK_IN_NODE=1
-ExecStart=/bin/sh -c 'sh %s >{OUTPUT} 2>&1; echo $? >{ENDED}'
+ExecStart=/bin/sh -c 'sh %s >{OUTPUT} 2>&1; echo $$? >{ENDED}'
 """
 
 

@@ -43,8 +43,9 @@ def test_the_power_goes_at_every_step_and_swap_is_on_after_the_next_boot(tmp_pat
         return f"export CUT_AFTER='{after}'; PATH={share}/bin:$PATH {program('apply', size)}"
 
     size, other = SMALL, LARGE
-    node.boot(f"{whole(size)}; {cut(CUTS[0], other)}", systemd=False)
+    said = node.boot(f"{whole(size)}; {cut(CUTS[0], other)}", systemd=False)
     for number, after in enumerate(CUTS, 1):
+        assert said[-1] == CUT, said
         following = cut(CUTS[number], size) if number < len(CUTS) else "true"
         said = node.boot(
             f"{program('on', size)}; echo on $?; {whole(other)}; echo whole $?; {following}", systemd=False
