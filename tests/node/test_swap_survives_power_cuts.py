@@ -34,7 +34,7 @@ def test_the_power_goes_at_every_step_and_swap_is_on_after_the_next_boot(tmp_pat
         (share / f"{size}.conf").write_text(settings_file(settings))
 
     def program(command: str, size: int) -> str:
-        return f"OVERBOOK_CONF={share}/{size}.conf sh {share}/overbook-swap {command} 2>&1"
+        return f"OVERBOOK_CONF={share}/{size}.conf /bin/sh {share}/overbook-swap {command} 2>&1"
 
     def whole(size: int) -> str:
         return f"{program('apply', size)}; awk 'NR > 1 {{ print $3 * 1024 }}' /proc/swaps; ls -A {FOLDER}"
