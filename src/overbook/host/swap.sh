@@ -118,7 +118,7 @@ size_of() { # size_of AREA
     esac
 }
 
-content() { blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null; } # content PATH: 0 known, 2 nothing, else unclear
+content() { blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null; } # content PATH: status 0 or 2, else unclear
 
 fits() { # fits AREA: it can stay
     [ "$KIND" != device ] || return 0
@@ -250,7 +250,7 @@ claim_device() { # claim_device DEVICE
     known=$(content "$1")
     case $?-$known in
         0-swap) return ;;
-        2-) ;;
+        0- | 2-) ;;
         *) refuse NotEmpty "$1 holds ${known:-something unclear}; it is not touched. To give it away: wipefs --all $1" ;;
     esac
     [ "$ENCRYPT" = yes ] || mkswap -L "$LABEL" "$1" >/dev/null || refuse MakeFailed "mkswap $1 failed"
