@@ -263,6 +263,19 @@ def test_the_hooks_file_follows_the_allowances(node: FakeNode, on_exit: Any, the
     assert file.exists() is there
 
 
+def test_the_hooks_file_has_a_new_pod_before_the_next_round(node: FakeNode) -> None:
+    file = hook_on(node)
+    agent, bridge = agent_of(node)
+    hear(bridge)
+    bridge.hear(pods={})
+    node.tick(agent)
+
+    bridge.hear(pods=told("vm"))
+    agent.heard()
+
+    assert f"{uid_of('vm')}/compute {PROPORTIONAL}\n" in file.read_text()
+
+
 def test_a_container_that_the_hook_limited_is_restored_to_what_the_kubelet_gave(node: FakeNode) -> None:
     hook_on(node)
     kubelet(node, failSwapOn=False)

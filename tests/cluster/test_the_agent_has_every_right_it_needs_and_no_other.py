@@ -256,7 +256,9 @@ def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
             wait_for(partial(check, world, agent), check.__name__)
 
 
-EVERY = [(right, verb) for right, verb in each_verb(AGENT_RIGHTS) if "nodes/" not in right.resources[0]]
+EVERY = [
+    (right, verb) for right, verb in each_verb(AGENT_RIGHTS) if not right.resources[0].startswith("nodes/")
+]
 
 
 def test_every_right_has_something_that_needs_it() -> None:

@@ -38,7 +38,7 @@ def test_every_metric_is_in_the_table() -> None:
     metrics.latest = TickFacts(NODE, Sample(0.0, 0.0, NodeSample(1)), {}, {}, relief_active=False)
     # Single values of agent and cluster; a metric is documented with the others or not at all.
     names = re.findall(r"# TYPE overbook_(\w+)", metrics.render({}).decode())
-    for module in ("node_agent", "cluster"):
+    for module in ("node_agent", "cluster", "swap_writers"):
         source = (ROOT / "src" / "overbook" / "agent" / f"{module}.py").read_text(encoding="utf-8")
         values = source.partition("def values(")[2].partition("\n    def ")[0].partition("\nclass ")[0]
         names += re.findall(r'"(\w+)": ', values)

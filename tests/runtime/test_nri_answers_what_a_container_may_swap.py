@@ -7,8 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overbook.runtime import multiplex, ttrpc
-from overbook.runtime.nri import EVENTS, FAILED_CREATIONS, PLUGIN_SERVICE, SWAP_KEY, ContainerKey, NriPlugin
-from overbook.runtime.nri_socket import NriSocket
+from overbook.runtime.nri import (
+    EVENTS,
+    FAILED_CREATIONS,
+    MOST_REMEMBERED,
+    PLUGIN_SERVICE,
+    SWAP_KEY,
+    ContainerKey,
+    Memory,
+    NriPlugin,
+)
+from overbook.runtime.nri_socket import MOST_UPDATES, NriSocket
 from overbook.runtime.protobuf import (
     WireError,
     entries,
@@ -20,6 +29,7 @@ from overbook.runtime.protobuf import (
     put_text,
     text,
 )
+from overbook.runtime.testing import RuntimeStandIn
 
 KEY = ContainerKey("u-1", "compute")
 
@@ -95,6 +105,58 @@ def test_after_failed_creations_the_key_is_left_to_whoever_else_sets_it() -> Non
     answers = [adjusted(call(plugin, "CreateContainer", about("0"))) for _ in range(FAILED_CREATIONS + 1)]
 
     assert answers == ["4096"] * FAILED_CREATIONS + [None]
+
+
+def test_a_container_that_was_left_to_another_is_left_when_it_is_updated_too() -> None:
+    plugin = plugin_with({KEY: 4096})
+    call(plugin, "CreateContainer", about("8192"))
+    kubelets = put_bytes(3, put_entries(6, {SWAP_KEY: "0"}))
+
+    assert call(plugin, "UpdateContainer", about("0") + kubelets) == b""
+
+
+def test_it_remembers_what_a_container_would_have_had() -> None:
+    plugin = plugin_with({KEY: 4096})
+    call(plugin, "CreateContainer", about("0"))
+
+    assert plugin.memory.before == {"id-1": 0}
+
+
+def test_containers_that_are_gone_are_forgotten_once_there_are_many() -> None:
+    memory = Memory()
+    memory.before = {str(number): 0 for number in range(MOST_REMEMBERED)}
+    assert memory.full
+
+    memory.forget({"1"})
+
+    newest = {str(number) for number in range(MOST_REMEMBERED * 7 // 8, MOST_REMEMBERED)}
+    assert memory.before.keys() == {"1", *newest}
+
+
+def test_the_runtime_is_told_of_a_few_containers_at_a_time(tmp_path: Path) -> None:
+    path = str(tmp_path / "nri" / "nri.sock")
+    epoll = select.epoll()
+    ours = NriSocket(path, lambda _key: None, epoll)
+
+    def work() -> None:
+        for _ in epoll.poll(0):
+            ours.handle(0.0)
+
+    with RuntimeStandIn(path, work) as runtime:
+        ours.tick(0.0)
+        runtime.accept()
+        runtime.call("StateChange", b"")
+        for number in range(MOST_UPDATES + 1):
+            ours.update(f"id-{number}", 4096)
+        ours.update("id-0", 8192)
+        ours.tick(1.0)
+        runtime.listen(lambda: len(runtime.updates) >= MOST_UPDATES)
+        assert runtime.updates[0] == ("id-0", "8192")
+        assert len(runtime.updates) == MOST_UPDATES
+        ours.tick(2.0)
+        runtime.listen(lambda: len(runtime.updates) > MOST_UPDATES)
+        ours.close()
+    epoll.close()
 
 
 def test_a_creation_that_succeeded_counts_no_failure() -> None:

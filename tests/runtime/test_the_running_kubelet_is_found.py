@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from overbook.runtime.kubelet import find_kubelet, parse_flags
+from overbook.runtime.kubelet import find_kubelet, limits_swap, parse_flags, started
 
 
 def parse(data: bytes, _name: str) -> Mapping[str, Any]:
@@ -65,3 +65,20 @@ def test_flags_are_read_as_the_kubelet_reads_them() -> None:
     flags = parse_flags(["--a=1", "--b", "2", "--c", "--d=", "-v", "4", "x", "--a=3"])
 
     assert flags == {"a": "3", "b": "2", "c": "true", "d": "", "v": "4"}
+
+
+def test_a_reader_in_a_cgroup_of_its_own_finds_the_kubelets_all_the_same(tmp_path: Path) -> None:
+    process(tmp_path, 7, "kubelet", cgroup="/../../../system.slice/kubelet.service")
+    own = tmp_path / "sys/fs/cgroup/system.slice/kubelet.service"
+    own.mkdir(parents=True)
+    (own / "memory.swap.max").write_text("max\n")
+
+    assert limits_swap(7, str(tmp_path)) is True
+
+
+def test_a_process_is_known_by_its_start_whatever_it_is_called(tmp_path: Path) -> None:
+    process(tmp_path, 7, "kubelet")
+    assert started(7, str(tmp_path)) == ""
+    (tmp_path / "proc/7/stat").write_text("7 (a) b (c) S " + " ".join(map(str, range(4, 40))))
+
+    assert started(7, str(tmp_path)) == "22"

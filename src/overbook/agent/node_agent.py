@@ -107,6 +107,9 @@ class Agent:
             return
         self.cluster.bridge.clear()
         self._listen()
+        if self._look_again():
+            # The hook may be asked about a new pod before the next tick.
+            self.writers.keep(self._clock(), self.guests.allowances)
         self._report()
 
     def _listen(self) -> None:
@@ -168,11 +171,17 @@ class Agent:
         if self._recorder:
             self._recorder.pods(self.guests.facts)
 
+    def _look_again(self) -> bool:
+        """Take in what is known of the pods since the last tick; whether anything changed."""
+        self.guests.look()
+        changed = self.guests.refresh_again()
+        if changed:
+            self._know_pods()
+        return changed
+
     def _allowed(self, key: ContainerKey) -> int | None:
         """What a container may swap that is about to start, by the newest that is known of its pod."""
-        self.guests.look()
-        if self.guests.refresh_again():
-            self._know_pods()
+        self._look_again()
         decision = self.guests.allowances.get(key)
         return None if decision is None else decision.swap_max_bytes // self._page_bytes * self._page_bytes
 

@@ -5,6 +5,7 @@ runtime (NRI), and a file that the hook on the host reads. Where the kubelet wri
 """
 
 import logging
+import os
 import select
 from collections.abc import Mapping
 from typing import Final
@@ -87,7 +88,9 @@ class SwapWriters:
         self._started_at = now
         self._facts = NodeFacts(settings.fsroot, settings.swap_writer)
         self._file = AllowanceFile(settings.fsroot)
-        self._in_file: Mapping[tuple[str, str], SwapDecision] | None = None
+        self._file_is_ours = False
+        self._decisions: Mapping[tuple[str, str], SwapDecision] = {}
+        self._allowances: dict[tuple[str, str], int] = {}
         self._cleared = False
         self._complaint = ""
         self._page_bytes = page_size_bytes()
@@ -118,9 +121,9 @@ class SwapWriters:
             told: what the kubelet says of its configuration.
             asked: whether it was asked by now, or never will be.
         """
-        if not asked and self.choice is None and now - self._started_at < UNTOLD_SECONDS:
-            return
         facts = self._facts.look(now, told)
+        if facts.kubelet is None and not asked and now - self._started_at < UNTOLD_SECONDS:
+            return
         if facts == self._last_facts:
             return
         self._last_facts = facts
@@ -144,9 +147,9 @@ class SwapWriters:
         self._acting = acting
         if not acting:
             self._disconnect()
-            if self._in_file is not None and not hands_off:
+            if self._file_is_ours and not hands_off:
                 self._remove_file()
-            self._in_file = None
+            self._file_is_ours = False
 
     def keep(self, now: float, decisions: Mapping[tuple[str, str], SwapDecision]) -> None:
         """Once a round: the connection, or the file."""
@@ -175,7 +178,7 @@ class SwapWriters:
     def close(self, *, restore: bool) -> None:
         """The agent stops: the runtime forgets the plugin; without the file the hook does nothing."""
         self._disconnect()
-        if restore and self._in_file is not None:
+        if restore and self._file_is_ours:
             self._remove_file()
 
     def values(self) -> dict[str, float]:
@@ -201,9 +204,10 @@ class SwapWriters:
         if choice.writer == "kubelet":
             self.acting = CheckingSwapWriter()
         elif choice.writer == "nri" and self._epoll is not None:
-            self.connection = NriSocket(facts.nri_socket, self._allowed, self._epoll)
+            path = os.path.join(self._settings.fsroot, facts.nri_socket.lstrip("/"))
+            self.connection = NriSocket(path, self._allowed, self._epoll)
             self.acting = NriSwapWriter(self.connection)
-        elif choice.writer == "hook" and facts.kubelet in {"NoSwap", "Refused"}:
+        elif choice.writer == "hook":
             self.acting = HookSwapWriter()
         else:
             self.acting = CgroupSwapWriter()
@@ -214,22 +218,22 @@ class SwapWriters:
 
     def _keep_file(self, decisions: Mapping[tuple[str, str], SwapDecision]) -> None:
         """Have the hook know every allowance."""
-        if decisions is self._in_file:
-            return
-        whole = {
-            key: decision.swap_max_bytes // self._page_bytes * self._page_bytes
-            for key, decision in decisions.items()
-        }
+        if decisions is not self._decisions:
+            self._decisions = decisions
+            self._allowances = {
+                key: decision.swap_max_bytes // self._page_bytes * self._page_bytes
+                for key, decision in decisions.items()
+            }
         try:
-            self._file.keep(whole)
+            self._file.keep(self._allowances)
         except OSError as error:
             self._complain(f"{error}; new containers get their limit after they start")
         else:
             self._complaint = ""
-            self._in_file = decisions
+            self._file_is_ours = True
 
     def _remove_file(self) -> None:
-        self._in_file = None
+        self._file_is_ours = False
         try:
             self._file.remove()
         except OSError as error:

@@ -19,6 +19,7 @@ LOOK_SECONDS: Final = 60.0
 SOCKET_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 60.0
 """A runtime that restarts has no socket for a while; one without it for longer has none any more."""
+MOST_COMPLAINTS: Final = 64
 HOOK_FILE: Final = "overbook-swap.json"
 """As ``host.hook_service`` names it, which would load what the agent never needs."""
 
@@ -43,7 +44,7 @@ class NodeFacts:
         self._socket = ""
         self._socket_seen = 0.0
         self._next_look = self._next_socket = float("-inf")
-        self._complaint = ""
+        self._complaints: set[str] = set()
 
     def look(self, now: float, told: KubeletConfiguration | None) -> WriterFacts:
         """How things are.
@@ -110,7 +111,7 @@ class NodeFacts:
         return next((folder for folder, path in zip(folders, ours, strict=True) if os.path.exists(path)), "")
 
     def _complain(self, complaint: str) -> None:
-        """Say it once, until it changes."""
-        if complaint != self._complaint:
-            self._complaint = complaint
+        """Say it once."""
+        if complaint not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
+            self._complaints.add(complaint)
             log.info("%s", complaint)

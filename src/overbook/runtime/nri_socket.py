@@ -26,12 +26,11 @@ _READ_BYTES: Final = 1 << 16
 
 
 def nri_socket(root: str = "/") -> str:
-    """Path of the runtime's socket; empty: it has none."""
+    """Path of the runtime's socket, as the host calls it; empty: it has none."""
     for path in NRI_SOCKETS:
-        whole = os.path.join(root, path)
         try:
-            if stat.S_ISSOCK(os.stat(whole).st_mode):
-                return whole
+            if stat.S_ISSOCK(os.stat(os.path.join(root, path)).st_mode):
+                return f"/{path}"
         except OSError:
             continue
     return ""

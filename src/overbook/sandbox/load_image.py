@@ -50,7 +50,7 @@ def load_image(host: Host, cache: str) -> str:
 
 
 def container(
-    name: str, *, hot_mib: int = 0, cold_mib: int = 0, wild: bool = False, **fields: Any
+    name: str, *, hot_mib: int = 0, cold_mib: int = 0, burst_mib: int = 0, wild: bool = False, **fields: Any
 ) -> dict[str, Any]:
     """A pod's container that runs the load program.
 
@@ -58,10 +58,12 @@ def container(
         name: Of the container.
         hot_mib: What it touches over and over.
         cold_mib: What it touches once, little by little.
+        burst_mib: What it touches once, by its first instructions.
         wild: Whether it takes more and more after that; otherwise it does so on SIGUSR1.
         fields: Its other fields, such as `resources`.
     """
     arguments = [f"-hot={hot_mib}", f"-cold={cold_mib}", f"-pace={PACE_FILE}", *(["-wild"] if wild else [])]
+    arguments += [f"-burst={burst_mib}"] if burst_mib else []
     return {"name": name, "image": IMAGE, "imagePullPolicy": "Never", "args": arguments, **fields}
 
 

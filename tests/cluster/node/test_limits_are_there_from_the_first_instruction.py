@@ -58,10 +58,10 @@ class World:
         unified = json.loads(found.output)["Spec"]["linux"]["resources"]["unified"]
         return str(unified["memory.swap.max"])
 
-    def start(self, hot_mib: int = AT_ONCE_MIB) -> Pod:
+    def start(self, burst_mib: int = AT_ONCE_MIB) -> Pod:
         """A Burstable pod that takes its memory at once, and runs."""
         name = f"guest-{next(self._numbers)}"
-        return self.pods.start(manifest(name, container("main", hot_mib=hot_mib, **REQUEST)))[name]
+        return self.pods.start(manifest(name, container("main", burst_mib=burst_mib, **REQUEST)))[name]
 
     def swap(self) -> dict[str, Any]:
         """What the agent reports of the node's swap."""
@@ -141,6 +141,12 @@ def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
         node.restart_kubelet(memorySwap={"swapBehavior": "LimitedSwap"})
 
 
+@pytest.fixture(scope="module")
+def guest(world: World) -> Pod:
+    """One that takes more at once than it may have in RAM."""
+    return world.start()
+
+
 def test_auto_takes_nri_and_says_so(world: World) -> None:
     swap = wait_for(lambda: world.swap() if world.swap().get("writer") else None, "a writer", SLOW_SECONDS)
 
@@ -148,15 +154,12 @@ def test_auto_takes_nri_and_says_so(world: World) -> None:
     assert "nri.sock" in swap["writerSentence"]
 
 
-def test_a_container_that_allocates_at_once_has_its_swap(world: World) -> None:
-    guest = world.start()
-
+def test_a_container_that_allocates_at_once_has_its_swap(world: World, guest: Pod) -> None:
     world.assert_had_its_limit_at_once(guest)
-    world.assert_had_its_limit_at_once(world.restart(guest))
 
 
 def test_one_that_takes_more_than_its_allowance_is_held_to_it_from_the_start(world: World) -> None:
-    greedy = container("main", hot_mib=3 * AT_ONCE_MIB, **REQUEST)
+    greedy = container("main", burst_mib=3 * AT_ONCE_MIB, **REQUEST)
     world.admin.ask("POST", world.path, manifest("greedy", greedy, restartPolicy="Never"))
 
     def reason() -> str:
@@ -167,14 +170,13 @@ def test_one_that_takes_more_than_its_allowance_is_held_to_it_from_the_start(wor
     assert wait_for(reason, "it ends", SLOW_SECONDS, 0.5) == "OOMKilled"
 
 
-def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World) -> None:
-    guest = world.start()
+def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World, guest: Pod) -> None:
     name = guest.metadata.name or ""
-    wanted = resources(request_memory="40Mi", limit_memory="72Mi")["resources"]
+    wanted = resources(request_memory="36Mi", limit_memory="68Mi")["resources"]
     patch = {"spec": {"containers": [{"name": "main", "resources": wanted}]}}
     world.admin.ask("PATCH", f"{world.path}/{name}/resize", patch, STRATEGIC)
 
-    wait_for(lambda: world.file(guest, "memory.max") == str(72 * MIB), "it is resized", SLOW_SECONDS, 0.5)
+    wait_for(lambda: world.file(guest, "memory.max") == str(68 * MIB), "it is resized", SLOW_SECONDS, 0.5)
     resized = world.pods.wait_running(name)
 
     right = world.allowance(resized)
@@ -184,8 +186,12 @@ def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World) -> N
     wait_for(lambda: world.record(guest) == right, "the runtime remembers it", SLOW_SECONDS, 0.5)
 
 
-def test_it_is_there_again_after_the_runtime_was_restarted(world: World) -> None:
-    before = world.start()
+def test_it_is_there_again_after_a_container_was_restarted(world: World, guest: Pod) -> None:
+    world.assert_had_its_limit_at_once(world.restart(guest))
+
+
+def test_it_is_there_again_after_the_runtime_was_restarted(world: World, guest: Pod) -> None:
+    before = world.pods.wait_running(guest.metadata.name or "")
     world.node.stop_containerd()
     world.node.start_containerd()
     world.wait_connected(2)
@@ -195,7 +201,7 @@ def test_it_is_there_again_after_the_runtime_was_restarted(world: World) -> None
 
 
 def test_what_starts_while_the_agent_is_dead_gets_its_limit_when_it_is_back(world: World) -> None:
-    guest = world.start(hot_mib=8)
+    guest = world.start(burst_mib=8)
     world.agent.stop(Signals.SIGKILL)
     guest = world.restart(guest)
     assert (

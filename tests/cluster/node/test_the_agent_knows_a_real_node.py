@@ -67,7 +67,7 @@ def status_of(cluster: ControlPlane) -> dict[str, Any]:
     return status
 
 
-def test_the_kubelet_tells_its_pods_to_the_agents_account_and_nothing_else(
+def test_the_kubelet_tells_its_pods_and_settings_to_the_agents_account_and_nothing_else(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent
 ) -> None:
     def answer(path: str, token_file: str) -> str:
@@ -75,6 +75,7 @@ def test_the_kubelet_tells_its_pods_to_the_agents_account_and_nothing_else(
         return done.output.strip()
 
     assert answer("/pods", agent.token_file) == "200"
+    assert answer("/configz", agent.token_file) == "200"
     assert answer("/metrics", agent.token_file) == "403"
     assert answer("/pods", "") == "401"
 
@@ -114,6 +115,7 @@ def test_it_leaves_the_limits_to_the_kubelet_and_says_where_one_differs(
 
     wait_for(lambda: swap().get("writer") == "kubelet", "it knows the kubelet's part", SLOW_SECONDS, 0.5)
     wait_for(lambda: swap().get("differing") == 0, "both say the same", SLOW_SECONDS, 0.5)
+    assert "does not tell its configuration" not in agent.said()
     path = f"/sys/fs/cgroup/kubepods/burstable/pod{guest.metadata.uid}/{container_ids(guest)['main']}"
     limit = f"{path}/memory.swap.max"
     before = (node.read(limit)[limit] or "").strip()

@@ -13,12 +13,15 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubelet_configuration import kubelet_configuration
 from overbook.kube.client import Client
 from overbook.kube.configuration import ClusterConfig
-from overbook.kube.errors import KubeError
+from overbook.kube.errors import ApiUnavailable, KubeError
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 60.0
 """It has another one only after a restart."""
+TRIES: Final = 5
+AGAIN_SECONDS: Final = 2.0
+"""At the start, when a kubelet is busy, and nothing is written before it is known or given up."""
 
 
 class _Configz(msgspec.Struct, frozen=True):
@@ -42,12 +45,19 @@ class KubeletConfigz:
 
     async def run(self) -> None:
         """Ask until cancelled."""
+        tries = 0
         while self._server:
-            await self._ask()
-            await asyncio.sleep(EVERY_SECONDS)
+            tries += 1
+            if await self._ask() or tries == TRIES:
+                self._bridge.hear(kubelet_asked=True)
+            known = self._bridge.news.kubelet_asked
+            await asyncio.sleep(EVERY_SECONDS if known else AGAIN_SECONDS)
 
-    async def _ask(self) -> None:
-        """Ask once. What was known stays where there is no answer: the kubelet may just restart."""
+    async def _ask(self) -> bool:
+        """Ask once; whether it answered, were it a refusal.
+
+        What was known stays where there is no answer: the kubelet may just restart.
+        """
         client = Client(self._config, agent_name="overbook-agent", timeout_seconds=REQUEST_SECONDS)
         try:
             told = _DECODER.decode(await client.raw("GET", "/configz")).kubeletconfig
@@ -56,11 +66,12 @@ class KubeletConfigz:
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 log.info("the kubelet does not tell its configuration: %s", error)
-            self._bridge.hear(kubelet_asked=True)
+            return not isinstance(error, ApiUnavailable)
         else:
             self._complaint = ""
             if configuration != self._bridge.news.kubelet:
-                self._bridge.hear(kubelet=configuration, kubelet_asked=True)
+                self._bridge.hear(kubelet=configuration)
+            return True
         finally:
             await client.close()
 

@@ -34,11 +34,13 @@ const (
 func main() {
 	hot := flag.Int("hot", 0, "MiB touched over and over")
 	cold := flag.Int("cold", 0, "MiB touched once")
+	burst := flag.Int("burst", 0, "MiB touched once, before anything else")
 	wild := flag.Bool("wild", false, "run wild as soon as all is touched")
 	pace := flag.String("pace", "", "file that counts finished units: their number, and the seconds since boot")
 	flag.Parse()
 
 	debug.SetGCPercent(-1)
+	touch(take(*burst))
 	// One thread may stand still in a page fault while the other still hears SIGTERM.
 	runtime.GOMAXPROCS(2)
 	ended := make(chan os.Signal, 1)
@@ -102,6 +104,9 @@ func runWild(memory []byte) {
 
 // take reserves memory of the kind that a guest's RAM is: anonymous and private.
 func take(size int) []byte {
+	if size == 0 {
+		return nil
+	}
 	memory, err := syscall.Mmap(-1, 0, size*mib, syscall.PROT_READ|syscall.PROT_WRITE,
 		syscall.MAP_PRIVATE|syscall.MAP_ANON)
 	fail(err)
