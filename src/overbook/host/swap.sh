@@ -67,7 +67,8 @@ load_settings() {
         file-yes | file-no | device-yes | device-no | zram-no) ;;
         *) refuse BadSetting "$CONF: KIND is '$KIND' and ENCRYPT '$ENCRYPT'; file or device with yes or no, or zram with no" ;;
     esac
-    case $(readlink -m "$FOLDER")/ in
+    FOLDER=$(readlink -m "$FOLDER")
+    case $FOLDER/ in
         /var/tmp/* | /tmp/*) refuse BadSetting "$FOLDER: files there are cleaned up; choose another place" ;;
     esac
 }
@@ -101,7 +102,8 @@ target() { # target AREA: what is turned on
 
 # An area's size or use in bytes as the kernel sees it, 0 where it is not on.
 swapped() { # swapped size|used AREA
-    real=$(readlink -f "$(target "$2")")
+    real=$(target "$2")
+    case $real in /dev/mapper/*) real=$(readlink -f "$real") ;; esac
     while read -r path _ size used _; do
         [ "$path" = "$real" ] && { [ "$1" = size ] && echo $((size * 1024)) || echo $((used * 1024)); return; }
     done <"$PROC/swaps"
