@@ -137,6 +137,7 @@ def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
     finally:
         print(world.said())  # shown where a test fails
         agent.stop()
+        cluster.kubectl("delete", "pods", "--all", "--namespace", namespace)  # others count what is there
         cluster.kubectl("delete", "namespace", namespace, "--wait=false")
         node.restart_kubelet(memorySwap={"swapBehavior": "LimitedSwap"})
 
