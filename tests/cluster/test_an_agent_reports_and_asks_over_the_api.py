@@ -48,6 +48,17 @@ def test_a_calm_node_is_told_in_full(worker: Worker, namespace: str) -> None:
     assert agent.metric("api_failures_total") == 0
 
 
+def test_provisioning_that_failed_on_the_host_is_told(worker: Worker) -> None:
+    state = worker.files.root / "run/overbook/swap.state"
+    state.parent.mkdir(parents=True)
+    state.write_text("state=DiskFull\nsentence=/var/lib has 1 MiB free\n")
+    worker.start().ready()
+    problems = wait_for(lambda: worker.status.get("problems"), "a problem")
+    assert [problem["word"] for problem in problems] == ["SwapNotProvisioned"]
+    assert problems[0]["sentence"].endswith("(DiskFull): /var/lib has 1 MiB free")
+    assert problems[0]["mend"] == "overbook node swap apply"
+
+
 def test_trouble_becomes_a_request_a_taint_and_events_and_calm_ends_them(
     worker: Worker, namespace: str
 ) -> None:

@@ -102,3 +102,28 @@ def test_the_eviction_threshold_of_memory(fields: dict[str, object], eviction_by
 
 def test_cpu_quota_off_is_read_by_the_apis_own_name() -> None:
     assert not kubelet_configuration([{"cpuCFSQuota": False}]).cpu_cfs_quota
+
+
+@pytest.mark.parametrize(
+    ("fields", "percent"),
+    [
+        ({}, 15),
+        ({"imageGCHighThresholdPercent": 70}, 30),
+        ({"evictionHard": {"memory.available": "100Mi"}}, 15),  # images are still collected
+        ({"evictionHard": {"imagefs.available": "12.5%", "nodefs.available": "20%"}}, 20),
+        ({"evictionHard": {"nodefs.available": "1Gi"}, "imageGCHighThresholdPercent": 100}, 0),
+        (
+            {
+                "evictionHard": {"nodefs.available": "5%"},
+                "imageGCHighThresholdPercent": 90,
+                "mergeDefaultEvictionSettings": True,
+            },
+            15,
+        ),
+        ({"evictionHard": {"imagefs.available": "100%"}, "imageGCHighThresholdPercent": 95}, 5),
+    ],
+)
+def test_of_the_disk_stays_free_what_keeps_images_and_pods_there(
+    fields: dict[str, object], percent: int
+) -> None:
+    assert kubelet_configuration([fields]).disk_percent_kept_free == percent

@@ -10,6 +10,7 @@ from overbook.core.custom_overcommit_node import (
     Stage,
 )
 from overbook.core.decision import Decision, Finding
+from overbook.core.host_check import Finding as HostFinding
 from overbook.core.node_problems import NodeFindings, node_problems
 from overbook.core.pod import HASH_ANNOTATION, MIRROR_ANNOTATION, convert
 from overbook.core.pod import Pod as CorePod
@@ -174,6 +175,18 @@ def test_a_node_as_it_should_be_has_no_problem() -> None:
     assert problems() == []
     assert problems(percent=100, swap_total_bytes=0) == []
     assert problems(swap_total_bytes=GI // 2 - 4096) == []  # a swap area's own header
+
+
+def test_what_the_doctor_finds_is_reported_unless_the_agent_says_it_itself_or_it_does_no_harm() -> None:
+    doctor = (
+        HostFinding("Broken", "SwapNotProvisioned", "the disk is full", "overbook node swap apply"),
+        HostFinding("Broken", "NoSwap", "swap is off", "overbook node swap apply"),
+        HostFinding("Risky", "PanicOnOom", "vm.panic_on_oom is 1 " + "!" * LONGEST_SENTENCE, "a"),
+        HostFinding("Note", "NotLooked", "swap could not be looked at", "b"),
+    )
+    assert problems(doctor=doctor, swap_total_bytes=0) == ["SwapNotProvisioned", "NoSwap", "PanicOnOom"]
+    found = NodeFindings(node_name="n", percent=100, memory_total_bytes=GI, swap_total_bytes=0, doctor=doctor)
+    assert all(len(problem.sentence) <= LONGEST_SENTENCE for problem in node_problems(found))
 
 
 def test_each_problem_has_its_word_worst_first() -> None:

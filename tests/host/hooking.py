@@ -17,7 +17,6 @@ PROCESS: Final = 4711
 LIMIT: Final = 120561664
 ALLOWANCES: Final = f"{OTHER}/compute 7\n{UID}/compute {LIMIT}\n{UID}/volume 0\nend\n"
 POD_SLICE: Final = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"
-POD_SLICE: Final = f"kubepods-burstable-pod{UID.replace('-', '_')}.slice"
 SYSTEMD: Final = f"/kubepods.slice/kubepods-burstable.slice/{POD_SLICE}/crio-c.scope"
 CGROUPFS: Final = f"/kubepods/burstable/pod{UID}/crio-c"
 

@@ -20,7 +20,14 @@ from overbook.sandbox.kernel_image import later_modules
 from overbook.sandbox.node import Node
 from overbook.sandbox.spec import MEBIBYTE, NodeSpec
 
-KEPT = ("etc/systemd/system", "etc/overbook", "usr/local/libexec/overbook", "var/lib/overbook", "root/seen")
+KEPT = (
+    "etc/systemd/system",
+    "etc/sysctl.d",
+    "etc/overbook",
+    "usr/local/libexec/overbook",
+    "var/lib/overbook",
+    "root/seen",
+)
 CUT = "cut the power now"
 """A script prints this where the node is to be killed."""
 

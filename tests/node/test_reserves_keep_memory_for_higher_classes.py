@@ -53,24 +53,29 @@ def limits(classes: dict[str, Cgroup]) -> list[int | None]:
     return [classes[path].read_memory_max() for path in (BURSTABLE, BEST_EFFORT)]
 
 
-def oom_kills(classes: dict[str, Cgroup]) -> int:
-    """Processes of Burstable pods that the kernel has ended since the boot."""
-    return classes[BURSTABLE].read_memory_events().oom_kill or 0
+def oom_kills(classes: dict[str, Cgroup], path: str = BURSTABLE) -> int:
+    """Processes of a class's pods that the kernel has ended since the boot."""
+    return classes[path].read_memory_events().oom_kill or 0
 
 
-def test_a_burstable_pod_ends_at_the_classs_limit_and_a_guaranteed_one_has_all_it_requested(
-    pods: RealPods, classes: dict[str, Cgroup]
+@pytest.mark.parametrize(
+    ("request_", "path", "best_effort_mib"), [("32Mi", BURSTABLE, 112), ("0", BEST_EFFORT, 144)]
+)
+def test_a_pod_ends_at_its_classs_limit_and_a_guaranteed_one_has_all_it_requested(
+    pods: RealPods, classes: dict[str, Cgroup], request_: str, path: str, best_effort_mib: int
 ) -> None:
     paid = pods.start("paid", request="96Mi", limit="96Mi", cpu="1", hot=70)
-    wild = pods.start("wild", request="32Mi", hot=200, virtual=False)
+    web = pods.start("web", request="16Mi", hot=10, virtual=False)
+    wild = pods.start("wild", request=request_, hot=200, virtual=False)
     agent = agent_of(pods, 100, on_exit="Restore")
-    ended_before = oom_kills(classes)
+    ended_before = oom_kills(classes, path)
     agent.tick()
-    assert limits(classes) == [160 * MI, 128 * MI]
+    assert limits(classes) == [160 * MI, best_effort_mib * MI]
 
-    pods.go("wild")
+    pods.go("web", "wild")
     wait_until(lambda: wild.process.poll() is not None, 120)
-    assert oom_kills(classes) == ended_before + 1
+    assert oom_kills(classes, path) == ended_before + 1
+    assert web.process.poll() is None
     pods.go("paid")
     wait_until(lambda: paid.cgroup.read_memory_current() > 70 * MI, 60)
     assert paid.process.poll() is None

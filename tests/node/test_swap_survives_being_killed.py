@@ -1,7 +1,7 @@
 import os
 import pathlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -11,9 +11,10 @@ from tests.node.swap_program import MIB, SwapProgram, areas_bytes, mount_disk, s
 
 pytestmark = pytest.mark.node(memory="512Mi", swap="768Mi")
 
-ACTING = ("cryptsetup", "dd", "losetup", "mkdir", "mkswap", "mv", "rm", "rmdir", "swapoff", "swapon", "sync")
-"""All programs of it that change something; being killed at one that only reads leaves nothing new."""
-SMALL, LARGE = 8 * MIB, 12 * MIB
+PLAIN = ("dd", "mkswap", "mv", "rm", "rmdir", "swapoff", "swapon", "sync")
+"""What changes something. A kill at a program that only reads leaves nothing that is not there already."""
+ENCRYPTED = ("cryptsetup", "losetup", "swapoff", "swapon")
+SIZES = (8 * MIB, 12 * MIB)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,15 +24,24 @@ def disk() -> Iterator[None]:
     unmount_disk()
 
 
+@pytest.fixture
+def swap(tmp_path: pathlib.Path) -> Iterator[SwapProgram]:
+    made = SwapProgram(tmp_path, node_program("cryptsetup").environment(os.environ))
+    yield made
+    assert made.run("remove")[0] == 0
+    assert read_swaps() == ()
+    assert [name for name in os.listdir("/dev/mapper") if name != "control"] == []
+
+
 class Killer:
     """A folder of programs of which the Nth that has run ends the whole process group."""
 
-    def __init__(self, folder: pathlib.Path, path: str) -> None:
+    def __init__(self, folder: pathlib.Path, path: str, programs: Sequence[str]) -> None:
         self._counter = folder / "counter"
         self._folder = folder / "bin"
         self._folder.mkdir()
         self._path = path
-        for name in ACTING:
+        for name in programs:
             program = self._folder / name
             program.write_text(
                 "#!/bin/sh\n"
@@ -46,39 +56,48 @@ class Killer:
         return {"PATH": f"{self._folder}:{self._path}"}
 
 
-@pytest.mark.parametrize("encrypt", [False, True], ids=["plain", "encrypted"])
-def test_killed_at_every_step_of_growing_and_removing_the_next_run_ends_well(
-    tmp_path: pathlib.Path, encrypt: bool
+@pytest.mark.parametrize(
+    ("programs", "encrypt", "least"), [(PLAIN, False, 10), (ENCRYPTED, True, 6)], ids=["plain", "encrypted"]
+)
+def test_killed_at_every_step_of_a_change_the_next_run_ends_well_and_some_swap_is_on_throughout(
+    swap: SwapProgram, tmp_path: pathlib.Path, programs: Sequence[str], encrypt: bool, least: int
 ) -> None:
-    environment = node_program("cryptsetup").environment(os.environ)
-    swap = SwapProgram(tmp_path, environment)
-    killer = Killer(tmp_path, environment["PATH"])
-    kills = 0
-    for command, sizes in (("apply", (SMALL, LARGE)), ("remove", (SMALL, SMALL))):
-        for number in range(1, 60):
-            small, large = sizes if number % 2 else sizes[::-1]
-            status, said = swap.run("apply", size_bytes=small, encrypt=encrypt)
-            assert status == 0, said
+    killer = Killer(tmp_path, swap.environment["PATH"], programs)
+    status, said = swap.run("apply", size_bytes=SIZES[0], encrypt=encrypt)
+    assert status == 0, said
+    for number in range(1, 40):
+        size = SIZES[number % 2]
+        status, said = swap.run("apply", size_bytes=size, environment=killer.after(number))
+        if status == 0:
+            break
+        assert status == -signal.SIGKILL, said
+        assert areas_bytes() != []
 
-            status, said = swap.run(command, size_bytes=large, environment=killer.after(number))
-            if status == 0:
-                break
-            kills += 1
+        status, said = swap.run("apply")
 
-            assert status == -signal.SIGKILL, said
-            if command == "apply":  # some swap is on at every moment
-                assert set(areas_bytes()) & {small, large}
-            status, said = swap.run(command)
-            assert status == 0, f"killed after program {number} of {command}: {said}"
-            if command == "apply":
-                assert len(swap.files()) == 1
-                assert areas_bytes() == [large - 4096 if encrypt else large]
-                assert "state=Ready" in state()
-            else:
-                assert swap.files() == []
-        else:
-            pytest.fail(f"{command} never ended")
-    assert kills > 12
-    assert swap.run("remove")[0] == 0
-    assert read_swaps() == ()
-    assert [name for name in os.listdir("/dev/mapper") if name != "control"] == []
+        assert status == 0, f"killed after program {number}: {said}"
+        assert areas_bytes() == [size]
+        assert len(swap.files()) == 1
+        assert "state=Ready" in state()
+    assert number > least
+
+
+@pytest.mark.parametrize(
+    ("programs", "encrypt", "least"), [(PLAIN, False, 3), (ENCRYPTED, True, 2)], ids=["plain", "encrypted"]
+)
+def test_killed_at_every_step_of_removal_the_next_run_leaves_nothing(
+    swap: SwapProgram, tmp_path: pathlib.Path, programs: Sequence[str], encrypt: bool, least: int
+) -> None:
+    killer = Killer(tmp_path, swap.environment["PATH"], programs)
+    for number in range(1, 20):
+        status, said = swap.run("apply", size_bytes=SIZES[0], encrypt=encrypt)
+        assert status == 0, said
+        if swap.run("remove", environment=killer.after(number))[0] == 0:
+            break
+
+        status, said = swap.run("remove")
+
+        assert status == 0, f"killed after program {number}: {said}"
+        assert read_swaps() == ()
+        assert not swap.folder.exists()
+    assert number > least

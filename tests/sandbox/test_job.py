@@ -50,6 +50,8 @@ def test_the_start_is_told_about_the_node(job: Job) -> None:
 def test_the_start_is_told_what_the_job_needs(job: Job) -> None:
     assert "takes_input=no\n" in script_of(job)
     assert "takes_input=yes\n" in script_of(msgspec.structs.replace(job, takes_input=True))
+    assert "first_process=no\n" in script_of(job)
+    assert "first_process=yes\n" in script_of(msgspec.structs.replace(job, first_process=True))
     assert "address=''\n" in script_of(job)
     assert "address=10.0.2.15\n" in script_of(job, NodeSpec(network=True))
 

@@ -12,6 +12,7 @@ import msgspec
 from overbook.agent.api_relief import ApiRelief, Situation
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.collector import Collector
+from overbook.agent.doctor import Doctor
 from overbook.agent.guests import Guests
 from overbook.agent.metrics import TickFacts
 from overbook.agent.ports import Ports
@@ -85,6 +86,7 @@ class Cluster:
         self._wall_clock = wall_clock
         self.instance = new_instance(wall_clock())
         self._rival = Rival(self.instance)
+        self._doctor = Doctor(settings.fsroot)
         self._trend = PressureTrend(clock())
         self._started_at = clock()
         self.relief = ApiRelief(
@@ -260,6 +262,11 @@ class Cluster:
             nobody_may_go=self._engine.wanting and self.relief.state != "active" and self.posture.enforcing,
             other_agent=self._yielded,
             refused=self.bridge.news.refused,
+            doctor=self._doctor.findings(
+                self._clock(),
+                msgspec.structs.replace(self._settings.swap, percent=self.posture.percent),
+                self.bridge.news.kubelet,
+            ),
         )
 
     def _tell_yielding(self) -> None:

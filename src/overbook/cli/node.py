@@ -5,8 +5,10 @@ from importlib import import_module
 from typing import Final
 
 PARTS: Final = (
+    "overbook.cli.node_doctor",
     "overbook.cli.node_swap",
     "overbook.cli.node_hook",
+    "overbook.cli.node_tune",
     "overbook.cli.node_reserve",
 )
 """A module each, with `add_parser`; they are imported only where `node` is asked for."""
@@ -19,6 +21,7 @@ EXAMPLES = """examples:
   overbook node swap status
   overbook node swap remove                        turn it off and leave nothing behind
   overbook node hook install                       limits before a container's first instruction (CRI-O)
+  overbook node tune apply                         keep the system out of swap, and set the kernel's settings
   overbook node reserve                            what to reserve for the system on a node of this size
 
 In a container, --fsroot names the host's file system; programs then run in the host's mount namespace.

@@ -48,10 +48,16 @@ def run(arguments: argparse.Namespace) -> int:
         InvalidInput: the engine's configuration is malformed, or the folder is no absolute path.
         OSError: a file cannot be read, written or deleted.
     """
+    from overbook.core.errors import InvalidInput
     from overbook.runtime.hook_folders import crio_hook_folders, hook_folders
 
     root = arguments.fsroot
-    read = crio_hook_folders(root) or hook_folders(root)
+    try:
+        read = crio_hook_folders(root) or hook_folders(root)
+    except InvalidInput:
+        if arguments.action != "remove":
+            raise
+        read = ()  # the usual folders are known without it
     if arguments.action == "install":
         return _install(arguments, read)
     if arguments.action == "remove":

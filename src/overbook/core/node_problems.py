@@ -7,12 +7,17 @@ from typing import Final
 import msgspec
 
 from overbook.core.custom_overcommit_node import MOST_PROBLEMS, Problem
+from overbook.core.host_check import Finding, Severity
 from overbook.core.node_findings import SWAP_SLACK_BYTES
 from overbook.core.relief_request import shortened
 from overbook.core.swap import node_swap_bytes
 from overbook.core.swap_writer import Choice
 
 MIB: Final = 2**20
+_TOLD_HERE: Final = frozenset(
+    {"NoSwap", "SwapTooSmall", "NoPressure", "SettingsExclude", "KubeletGivesSwapToAll"}
+)
+"""Findings of the doctor that the agent knows by itself, and sooner."""
 
 
 class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -33,6 +38,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         nobody_may_go: whether a rule holds and no pod may be asked to go.
         other_agent: another agent that writes for this node; empty: none.
         refused: an answer of the API server that keeps the agent from its work; empty: none.
+        doctor: what the doctor found on the node.
     """
 
     node_name: str
@@ -49,11 +55,20 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     nobody_may_go: bool = False
     other_agent: str = ""
     refused: str = ""
+    doctor: tuple[Finding, ...] = ()
 
 
 def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
     """The problems, worst first, at most :data:`MOST_PROBLEMS`."""
-    worst_first = chain(_at_once(found), _writer(found), _swap(found), _kernel(found), _neighbours(found))
+    worst_first = chain(
+        _at_once(found),
+        _writer(found),
+        _doctor(found, "Broken"),
+        _swap(found),
+        _kernel(found),
+        _neighbours(found),
+        _doctor(found, "Risky"),
+    )
     return tuple(islice(worst_first, MOST_PROBLEMS))
 
 
@@ -147,3 +162,9 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
             sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
             mend="set reserves.qosReservedMemoryPercent of the agent to 0, or mend what is said here",
         )
+
+
+def _doctor(found: NodeFindings, severity: Severity) -> Iterator[Problem]:
+    for finding in found.doctor:
+        if finding.severity == severity and finding.word not in _TOLD_HERE:
+            yield Problem(word=finding.word, sentence=shortened(finding.sentence), mend=finding.mend)

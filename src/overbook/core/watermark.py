@@ -15,6 +15,8 @@ LEAST_RUNWAY_BYTES: Final = 256 * MIB
 SMALLEST_FACTOR: Final = 10
 """The kernel's own default."""
 LARGEST_FACTOR: Final = 1000
+ROUNDING_BYTES: Final = 2 * MIB
+"""The kernel rounds down to pages in each zone: so much more is asked for that the goal is reached."""
 
 
 class Watermarks(msgspec.Struct, frozen=True, gc=False):
@@ -41,5 +43,5 @@ def scale_factor(marks: Watermarks, eviction_bytes: int) -> int | None:
     wanted = wanted_low_bytes(eviction_bytes, marks.managed_bytes)
     if marks.low_bytes >= wanted or marks.managed_bytes <= 0:
         return None
-    factor = -(-(wanted - marks.min_bytes) * 10_000 // marks.managed_bytes)
+    factor = -(-(wanted + ROUNDING_BYTES - marks.min_bytes) * 10_000 // marks.managed_bytes)
     return min(LARGEST_FACTOR, max(SMALLEST_FACTOR, factor))

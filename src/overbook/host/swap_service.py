@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from overbook.core.errors import InvalidInput
+from overbook.host import swap_state
 
 Kind = Literal["file", "device", "zram"]
 Discard = Literal["once", "pages", "no"]
@@ -14,7 +15,7 @@ Discard = Literal["once", "pages", "no"]
 PROGRAM: Final = "usr/local/libexec/overbook/overbook-swap"
 SETTINGS: Final = "etc/overbook/swap.conf"
 UNIT_FOLDER: Final = "etc/systemd/system"
-STATE: Final = "run/overbook/swap.state"
+STATE: Final = swap_state.PATH
 
 ON_UNIT: Final = "overbook-swap.service"
 MAKE_UNIT: Final = "overbook-swap-provision.service"

@@ -30,6 +30,9 @@ _HOST_FOLDERS: Final = (
     ("proc", "/proc", _THERE, True),
     # memory.swap.max, memory.reclaim, cgroup.kill
     ("cgroup", "/sys/fs/cgroup", _THERE, False),
+    # What swap lies on: a disk's numbers, and the device itself.
+    ("block", "/sys/dev/block", _THERE, True),
+    ("devices", "/sys/devices", _THERE, True),
     # The runtime's socket: it comes and goes, so its folder is what is mounted. A runtime that gets NRI later
     # finds the folder and uses it. To call a socket needs no right to write there.
     ("nri", "/run/nri", _MADE, True),

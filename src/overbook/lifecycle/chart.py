@@ -26,6 +26,9 @@ _NOT_IN_THE_CHART: Final = frozenset({"namespace"})
 _AS_VALUE: Final = re.compile(r"^( *(?:- )?)([\w.]+): '?<(\.[\w.]+)>'?$", re.MULTILINE)
 _IN_TEXT: Final = re.compile(r"^( *)<(\.[\w.]+)>$", re.MULTILINE)
 
+_OF_AN_ALERT: Final = re.compile(r"\{\{ \$labels\.\w+ \}\}")
+"""Prometheus fills these in, with the same brackets as Helm."""
+
 
 def chart_files() -> Iterator[tuple[str, str]]:
     """Path below the chart and content of each file that is made here."""
@@ -54,7 +57,7 @@ def chart_files() -> Iterator[tuple[str, str]]:
 
 
 def _templated(text: str) -> str:
-    """Replace ``<.Values.x>`` by what puts that value there as YAML, at its depth."""
+    """Replace ``<.Values.x>`` by what puts that value there as YAML, at its depth; keep an alert's own."""
 
     def as_value(found: re.Match[str]) -> str:
         depth = len(found[1]) + 2
@@ -64,4 +67,5 @@ def _templated(text: str) -> str:
         depth = len(found[1])
         return f"{found[1]}{{{{- with {found[2]} }}}}{{{{ toYaml . | nindent {depth} }}}}{{{{- end }}}}"
 
-    return _IN_TEXT.sub(in_text, _AS_VALUE.sub(as_value, text))
+    kept = _OF_AN_ALERT.sub(lambda found: f'{{{{ "{found[0]}" }}}}', text)
+    return _IN_TEXT.sub(in_text, _AS_VALUE.sub(as_value, kept))

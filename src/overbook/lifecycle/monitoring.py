@@ -7,6 +7,10 @@ from overbook.lifecycle.labels import LABELS, Manifest, metadata
 from overbook.lifecycle.webhook_workload import ADMISSION_NAME
 
 API: Final = "monitoring.coreos.com/v1"
+RUNBOOKS: Final = "https://github.com/overbook/overbook/blob/main/docs/runbooks"
+SWAP_PAGES_PER_SECOND: Final = 200
+"""Both ways: the threshold of the original agent's alert. Its window of one minute is two here, since of two
+samples in a minute one may be missed."""
 
 
 def monitoring(where: Installation) -> list[Manifest]:
@@ -31,18 +35,36 @@ def monitoring(where: Installation) -> list[Manifest]:
 
 
 def _alerts() -> list[dict[str, Any]]:
-    misses = f'apiserver_admission_webhook_fail_open_count{{name="{ADMISSION_NAME}"}}'
-    return [
-        {
-            "alert": "OverbookOverrideMissed",
-            "expr": f"sum(increase({misses}[10m])) > 0",
-            "for": "10m",
-            "labels": {"severity": "warning"},
-            "annotations": {
-                "summary": "Pods are created without the override of their requests.",
-                "description": "The API server could not ask the webhook and let pods through as they were. "
-                "They ask for more than the override would leave them, so that nodes look full too early. "
-                "Look at the pods with the label app.kubernetes.io/component=webhook.",
-            },
+    return [_swap_activity(), _override_missed()]
+
+
+def _swap_activity() -> dict[str, Any]:
+    most = SWAP_PAGES_PER_SECOND
+    return {
+        "alert": "NodeHighSwapActivity",
+        "expr": f"rate(node_vmstat_pswpout[2m]) > {most} and rate(node_vmstat_pswpin[2m]) > {most}",
+        "for": "1m",
+        "labels": {"severity": "warning"},
+        "annotations": {
+            "summary": "The node of {{ $labels.instance }} swaps out and in at the same time.",
+            "description": f"More than {most} pages a second go each way: its guests need more memory at the "
+            "same time than there is RAM, and wait for the disk. See who they are with overbook status.",
+            "runbook_url": f"{RUNBOOKS}/NodeHighSwapActivity.md",
         },
-    ]
+    }
+
+
+def _override_missed() -> dict[str, Any]:
+    misses = f'apiserver_admission_webhook_fail_open_count{{name="{ADMISSION_NAME}"}}'
+    return {
+        "alert": "OverbookOverrideMissed",
+        "expr": f"sum(increase({misses}[10m])) > 0",
+        "for": "10m",
+        "labels": {"severity": "warning"},
+        "annotations": {
+            "summary": "Pods are created without the override of their requests.",
+            "description": "The API server could not ask the webhook and let pods through as they were. "
+            "They ask for more than the override would leave them, so that nodes look full too early. "
+            "Look at the pods with the label app.kubernetes.io/component=webhook.",
+        },
+    }

@@ -58,7 +58,7 @@ def podman_hook_folders(root: str = "/") -> tuple[str, ...]:
     if not _there(_PODMAN, root):
         return ()
     files = _files(_PODMAN_FILES, root, suffix=".conf")
-    return _configured(files, ("engine",), (SHARED, ADMINISTRATORS))
+    return _configured(files, ("engine",), (SHARED,))
 
 
 def preferred(folders: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ SLOW_SECONDS = 300.0
 PAGE = 4096
 CLASSES = tuple(f"/sys/fs/cgroup/kubepods/{name}/memory.max" for name in ("burstable", "besteffort"))
 SYSTEM_BYTES = 100_000_000
-"""Not in whole pages, so that who rounds when shows."""
+"""Not in whole pages: it shows who rounds, and when."""
 SETTINGS = {"swap": {"eligibility": "Burstable"}, "onExit": "Restore"}
 
 MANIFESTS = (
@@ -41,6 +41,7 @@ class World:
     def __init__(self, cluster: ControlPlane, node: KubernetesNode) -> None:
         self.node = node
         self.agent = KubernetesAgent(cluster, node)
+        self.system_bytes = 0
         self._admin = Asker(cluster.kubeconfig)
 
     def limits(self) -> list[str]:
@@ -55,7 +56,7 @@ class World:
         asked = class_requests([convert(pod, Pod, "pod") for pod in pods])
         assert asked.guaranteed_bytes
         assert asked.burstable_bytes
-        enforced = self.node.samples[-1].mem_total_bytes - SYSTEM_BYTES
+        enforced = self.node.samples[-1].mem_total_bytes - self.system_bytes
         kept = qos_reserve(enforced, asked.guaranteed_bytes, asked.burstable_bytes, percent)
         return [str(limit // PAGE * PAGE) for limit in (kept.burstable_max_bytes, kept.best_effort_max_bytes)]
 
@@ -69,10 +70,6 @@ class World:
         said = f"{self.limits()} become {self.expected(percent)}"
         return wait_for(reached, said, SLOW_SECONDS, 1.0)
 
-    def kubelet(self, **fields: Any) -> None:
-        """Restart it with these."""
-        self.node.restart_kubelet(systemReserved={"memory": str(SYSTEM_BYTES)}, **fields)
-
 
 @pytest.fixture(scope="module")
 def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
@@ -84,39 +81,48 @@ def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
     namespace = make_namespace(cluster)
     world = World(cluster, node)
     LoadPods(cluster, node, namespace).start(*MANIFESTS)
-    world.kubelet()
+    world.agent.register()
     yield world
     cluster.kubectl("delete", "namespace", namespace, "--wait=false")
-    node.restart_kubelet(systemReserved={}, featureGates={}, qosReserved={})
+
+
+@pytest.fixture(scope="module")
+def gated(world: World) -> Iterator[World]:
+    """The kubelet does it itself, and keeps something for the system as well."""
+    world.node.restart_kubelet(
+        systemReserved={"memory": str(SYSTEM_BYTES)},
+        featureGates={"QOSReserved": True},
+        qosReserved={"memory": "50%"},
+    )
+    world.system_bytes = SYSTEM_BYTES
+    yield world
+    world.node.restart_kubelet(systemReserved={}, featureGates={}, qosReserved={})
     for path in CLASSES:
-        node.run("sh", "-c", 'echo max > "$1"', "sh", path)
+        world.node.run("sh", "-c", 'echo max > "$1"', "sh", path)
 
 
-def test_the_agent_and_a_kubelet_with_its_gate_on_write_the_same_limits(world: World) -> None:
+def test_the_agent_writes_cores_limits_and_puts_back_what_was_there(world: World) -> None:
     assert world.limits() == ["max", "max"]
-    world.agent.register()
     world.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 50}})
     try:
-        by_agent = world.wait_limits(50)
+        world.wait_limits(50)
     finally:
         print(world.agent.said())  # shown where it fails
         world.agent.stop()
     assert world.limits() == ["max", "max"]
 
-    world.kubelet(featureGates={"QOSReserved": True}, qosReserved={"memory": "50%"})
-    assert world.wait_limits(50) == by_agent
+
+def test_a_kubelet_with_its_gate_on_writes_cores_limits(gated: World) -> None:
+    gated.wait_limits(50)
 
 
-def test_the_agent_leaves_such_a_kubelet_to_it(world: World) -> None:
-    world.kubelet(featureGates={"QOSReserved": True}, qosReserved={"memory": "50%"})
-    by_kubelet = world.wait_limits(50)
-    world.agent.register()
-    world.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 100}})
+def test_the_agent_leaves_such_a_kubelet_to_it(gated: World) -> None:
+    gated.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 100}})
     try:
         said = "left alone: the kubelet keeps 50 % for higher QoS classes itself"
-        wait_for(lambda: said in world.agent.said(), said, SLOW_SECONDS, 0.5)
-        assert world.limits() == by_kubelet
+        wait_for(lambda: said in gated.agent.said(), said, SLOW_SECONDS, 0.5)
+        gated.wait_limits(50)
     finally:
-        print(world.agent.said())  # shown where it fails
-        world.agent.stop()
-    assert world.limits() == by_kubelet
+        print(gated.agent.said())  # shown where it fails
+        gated.agent.stop()
+    assert gated.limits() == gated.expected(50)

@@ -1,0 +1,67 @@
+"""The doctor on its rounds: looks at the node once a minute, in a thread of its own.
+
+The tick never waits for it: to read the command line of a process that stalls is to stall with it.
+"""
+
+import logging
+import threading
+from typing import Final
+
+from overbook.core.allowance import SwapPolicy
+from overbook.core.host_check import Finding
+from overbook.core.kubelet_configuration import KubeletConfiguration
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 60.0
+STACK_BYTES: Final = 512 << 10
+
+
+class Doctor:
+    """What is wrong on this node, as far as it is known.
+
+    Args:
+        root: the host's file system, or as much of it as is mounted.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._next_look = float("-inf")
+        self._thread: threading.Thread | None = None
+        self._found: tuple[Finding, ...] = ()
+
+    def findings(
+        self, now: float, policy: SwapPolicy, told: KubeletConfiguration | None
+    ) -> tuple[Finding, ...]:
+        """Those of the last look; where that is long ago, another one begins.
+
+        Args:
+            now: monotonic seconds.
+            policy: who may swap, how much, and the percentage.
+            told: what the kubelet says of its configuration; ``None``: not known.
+        """
+        if now >= self._next_look and (self._thread is None or not self._thread.is_alive()):
+            self._next_look = now + LOOK_SECONDS
+            self._thread = threading.Thread(
+                target=self._look, args=(policy, told), name="overbook-doctor", daemon=True
+            )
+            before = threading.stack_size(STACK_BYTES)
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                log.warning("nobody looks at the node: %s", error)
+            finally:
+                threading.stack_size(before)
+        return self._found
+
+    def _look(self, policy: SwapPolicy, told: KubeletConfiguration | None) -> None:
+        # Only an agent that reports needs them.
+        from overbook.agent.node_facts import host_facts  # noqa: PLC0415
+        from overbook.core.doctor import diagnose  # noqa: PLC0415
+
+        found = diagnose(host_facts(self._root, policy, told=told)).findings
+        for finding in found:
+            if finding not in self._found:
+                level = logging.INFO if finding.severity == "Note" else logging.WARNING
+                log.log(level, "%s: %s; mend: %s", finding.word, finding.sentence, finding.mend)
+        self._found = found

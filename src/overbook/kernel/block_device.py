@@ -1,0 +1,131 @@
+"""/sys/dev/block: what kind of disk a block device is in the end, through partitions, dm and md.
+
+Source: kernel Documentation/ABI/stable/sysfs-block (queue/rotational), ABI/testing/sysfs-block-loop.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from overbook.kernel.files import KernelFileError, MissingKernelFile, from_os_error, read_file, under
+
+Medium = Literal["network", "heads", "loop", "zram", "unknown", "virtual", "flash"]
+"""Worst first. `virtual`: a virtual machine's disk; what it lies on, its host knows."""
+
+SYSFS = "/sys/dev/block"
+MOST_LEVELS = 8
+"""A crypt device on a volume on a RAID on partitions has five."""
+_WORST_FIRST: tuple[Medium, ...] = ("network", "heads", "loop", "zram", "unknown", "virtual", "flash")
+_NETWORK_NAMES = ("nbd", "rbd", "drbd")
+_NETWORK_PATHS = ("/session", "/rport-", "/nvme-fabrics/")
+"""iSCSI, Fibre Channel, NVMe over Fabrics, as they stand in a device's path."""
+
+
+class BlockDevice(msgspec.Struct, frozen=True, gc=False):
+    """A device and what it lies on.
+
+    Attributes:
+        name: The kernel's name.
+        medium: The worst of what it lies on.
+    """
+
+    name: str
+    medium: Medium
+
+
+def device_numbers(root: str | os.PathLike[str] = "/") -> dict[str, str]:
+    """Each block device's "major:minor" by its name; device-mapper devices also by their own name.
+
+    Raises:
+        KernelFileError: The folder cannot be listed.
+    """
+    folder = under(root, SYSFS)
+    numbers = {}
+    try:
+        listed = os.listdir(folder)
+    except OSError as error:
+        raise from_os_error(folder, error, "list") from None
+    for number in listed:
+        device = f"{folder}/{number}"
+        name = os.path.basename(os.path.realpath(device))
+        numbers[name] = number
+        if name.startswith("dm-") and (alias := _text(f"{device}/dm/name")):
+            numbers[f"mapper/{alias}"] = number
+    return numbers
+
+
+def read_block_device(number: str, root: str | os.PathLike[str] = "/") -> BlockDevice:
+    """The device of a "major:minor".
+
+    Raises:
+        MissingKernelFile: There is none of that number.
+    """
+    path = under(root, f"{SYSFS}/{number}")
+    if not os.path.isdir(path):
+        raise MissingKernelFile(path, "there is no such block device")
+    real = os.path.realpath(path)
+    return BlockDevice(os.path.basename(real), _medium(real, MOST_LEVELS))
+
+
+def backing_file(number: str, root: str | os.PathLike[str] = "/") -> str:
+    """The file of the loop device that a device is made of; empty: it is made of none, or of its own."""
+    device = os.path.realpath(under(root, f"{SYSFS}/{number}"))
+    for _ in range(MOST_LEVELS):
+        slaves = _listed(f"{device}/slaves")
+        if not slaves:
+            break
+        device = os.path.realpath(f"{device}/slaves/{slaves[0]}")
+        if path := _text(f"{device}/loop/backing_file"):
+            return path
+    return ""
+
+
+def worst(media: Iterable[Medium]) -> Medium:
+    """The worst of them; `unknown` where there is none."""
+    return min(media, key=_WORST_FIRST.index, default="unknown")
+
+
+def _medium(device: str, levels: int) -> Medium:
+    if os.path.exists(f"{device}/partition"):
+        device = os.path.dirname(device)
+    name = os.path.basename(device)
+    if name.startswith("zram"):
+        return "zram"
+    if name.startswith("loop"):
+        return "loop"
+    if name.startswith(_NETWORK_NAMES) or any(part in device for part in _NETWORK_PATHS):
+        return "network"
+    if _fabric(device):
+        return "network"
+    slaves = _listed(f"{device}/slaves")
+    if slaves and levels > 0:
+        return worst(_medium(os.path.realpath(f"{device}/slaves/{slave}"), levels - 1) for slave in slaves)
+    rotational = _text(f"{device}/queue/rotational")
+    # Where nobody told the kernel otherwise, it says that a virtual disk rotates.
+    if rotational == "1":
+        return "virtual" if name.startswith(("vd", "xvd")) else "heads"
+    return "flash" if rotational == "0" else "unknown"
+
+
+def _fabric(device: str) -> bool:
+    """Whether an NVMe device with several paths goes over the network by one of them."""
+    subsystem = os.path.dirname(device)
+    if not os.path.basename(subsystem).startswith("nvme-subsys"):
+        return False
+    return any("/nvme-fabrics/" in os.path.realpath(f"{subsystem}/{name}") for name in _listed(subsystem))
+
+
+def _listed(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _text(path: str) -> str:
+    try:
+        return read_file(path).decode("utf-8", "replace").strip()
+    except KernelFileError:
+        return ""

@@ -1,0 +1,64 @@
+"""What a swap area lies on: the disk under its device, or under the file system that its file is on."""
+
+import os
+
+import msgspec
+
+from overbook.kernel.block_device import Medium, backing_file, device_numbers, read_block_device
+from overbook.kernel.files import KernelFileError
+from overbook.kernel.mountinfo import mount_of, read_mountinfo
+from overbook.kernel.swaps import SwapArea
+
+NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "glusterfs", "fuse.glusterfs"})
+
+
+class LiesOn(msgspec.Struct, frozen=True, gc=False):
+    """What is below a swap area.
+
+    Attributes:
+        medium: What it is.
+        name: The device or network share; empty: not known.
+    """
+
+    medium: Medium
+    name: str = ""
+
+
+def read_swap_medium(area: SwapArea, root: str | os.PathLike[str] = "/") -> LiesOn:
+    """What it lies on.
+
+    Raises:
+        KernelFileError: Something on the way cannot be read, or is of a kind that is not known here.
+    """
+    if area.type == "file":
+        return _of_file(area.filename, root)
+    return _named(area.filename, root)
+
+
+def _of_file(path: str, root: str | os.PathLike[str]) -> LiesOn:
+    mount = mount_of(path, read_mountinfo(root))
+    if mount is None:
+        raise KernelFileError(path, "is below no mount of the host's first process")
+    if mount.filesystem in NETWORK_FILESYSTEMS:
+        return LiesOn("network", f"{mount.filesystem} {mount.source}")
+    if not mount.device.startswith("0:"):
+        return _of_device(mount.device, root)
+    # btrfs gives its files a number that no device has.
+    if mount.source.startswith("/dev/"):
+        return _named(mount.source, root)
+    raise KernelFileError(path, f"is on {mount.filesystem}, of which the device is not known")
+
+
+def _named(filename: str, root: str | os.PathLike[str]) -> LiesOn:
+    number = device_numbers(root).get(filename.removeprefix("/dev/"))
+    if number is None:
+        raise KernelFileError(filename, "is no block device that the kernel lists by this name")
+    return _of_device(number, root)
+
+
+def _of_device(number: str, root: str | os.PathLike[str]) -> LiesOn:
+    device = read_block_device(number, root)
+    # An encrypted swap file is a crypt device over a loop device, both made for it.
+    if device.medium == "loop" and (path := backing_file(number, root)):
+        return LiesOn(_of_file(path, root).medium, f"/dev/{device.name}")
+    return LiesOn(device.medium, f"/dev/{device.name}")
