@@ -34,7 +34,7 @@ CUT = "cut the power now"
 _PREPARE = """#!/bin/sh
 share=$1
 for module in "$share"/modules/*; do busybox insmod "$module"; done
-blkid /dev/vda >/dev/null || mkfs.ext4 -q /dev/vda
+blkid /dev/vda >/dev/null || mkfs.ext4 -q -b 4096 /dev/vda
 mkdir -p /disk && mount -t ext4 /dev/vda /disk
 for folder in %(kept)s; do
     mkdir -p "/disk/$folder" "/$folder" && mount --bind "/disk/$folder" "/$folder"
@@ -42,6 +42,7 @@ done
 """
 _WITH_SYSTEMD = """
 rm -rf /usr/lib/systemd/system/*.target.wants/* /usr/lib/systemd/system-generators
+echo 0123456789abcdef0123456789abcdef >/etc/machine-id  # this is no first boot
 mkdir -p /run/systemd/system && cp "$share"/units/* /run/systemd/system
 exec /lib/systemd/systemd --unit=test.target
 """
@@ -50,7 +51,7 @@ After=multi-user.target
 
 [Service]
 Environment=PYTHONDONTWRITEBYTECODE=1 OVERBOOK_IN_NODE=1
-ExecStart=/bin/sh -c 'sh %s >{OUTPUT} 2>&1; echo $? >{ENDED}'
+ExecStart=/bin/sh -c 'sh %s >{OUTPUT} 2>&1; echo $$? >{ENDED}'
 """
 
 
@@ -95,10 +96,10 @@ class SystemdNode:
         prepare_script = _PREPARE % {"kept": " ".join(KEPT)}
         (self.share / "script.sh").write_text(script)
         (self.share / "boot.sh").write_text(
-            prepare_script + (_WITH_SYSTEMD if systemd else 'exec sh "$share/script.sh"\n')
+            prepare_script + (_WITH_SYSTEMD if systemd else 'exec /bin/sh "$share/script.sh"\n')
         )
         job = Job(
-            argv=("sh", str(self.share / "boot.sh"), str(self.share)),
+            argv=("/bin/sh", str(self.share / "boot.sh"), str(self.share)),
             share=str(self.share),
             environment={},
             directory=str(self.share),

@@ -2,6 +2,7 @@ import os
 import pathlib
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -142,10 +143,13 @@ def test_a_disk_that_would_be_too_full_is_refused_with_the_numbers(swap: SwapPro
 def test_a_disk_that_fills_up_meanwhile_leaves_no_half(swap: SwapProgram) -> None:
     fill("before", os.statvfs(DISK).f_bavail * os.statvfs(DISK).f_frsize - 180 * MIB)
     process = swap.start("apply", size_bytes=140 * MIB, disk_floor_percent=1)
-    assert process.stdout is not None
-    process.stdout.readline()  # the first of three parts is written
+    half = swap.folder / ".making"
+    deadline = time.monotonic() + 60
+    while not (half.exists() and half.stat().st_size >= MIB):
+        assert time.monotonic() < deadline, said_so_far(process)
+        time.sleep(0.05)
     fill("meanwhile", 64 * MIB)
-    said, _ = process.communicate(timeout=150)
+    said, _ = process.communicate(timeout=100)
 
     assert process.returncode == 1, said
     assert read_swaps() == ()
@@ -187,3 +191,8 @@ def proc_with(folder: pathlib.Path, **meminfo: int) -> str:
 def fill(name: str, size_bytes: int) -> None:
     with open(DISK / f"filler-{name}", "wb") as file:
         os.posix_fallocate(file.fileno(), 0, size_bytes)
+
+
+def said_so_far(process: "subprocess.Popen[str]") -> str:
+    process.kill()
+    return process.communicate()[0]

@@ -34,7 +34,7 @@ def test_the_power_goes_at_every_step_and_swap_is_on_after_the_next_boot(tmp_pat
         (share / f"{size}.conf").write_text(settings_file(settings))
 
     def program(command: str, size: int) -> str:
-        return f"OVERBOOK_CONF={share}/{size}.conf sh {share}/overbook-swap {command} 2>&1"
+        return f"OVERBOOK_CONF={share}/{size}.conf /bin/sh {share}/overbook-swap {command} 2>&1"
 
     def whole(size: int) -> str:
         return f"{program('apply', size)}; awk 'NR > 1 {{ print $3 * 1024 }}' /proc/swaps; ls -A {FOLDER}"
@@ -43,8 +43,9 @@ def test_the_power_goes_at_every_step_and_swap_is_on_after_the_next_boot(tmp_pat
         return f"export CUT_AFTER='{after}'; PATH={share}/bin:$PATH {program('apply', size)}"
 
     size, other = SMALL, LARGE
-    node.boot(f"{whole(size)}; {cut(CUTS[0], other)}", systemd=False)
+    said = node.boot(f"{whole(size)}; {cut(CUTS[0], other)}", systemd=False)
     for number, after in enumerate(CUTS, 1):
+        assert said[-1] == CUT, said
         following = cut(CUTS[number], size) if number < len(CUTS) else "true"
         said = node.boot(
             f"{program('on', size)}; echo on $?; {whole(other)}; echo whole $?; {following}", systemd=False

@@ -1,6 +1,6 @@
 import pathlib
 
-from overbook.host.tune_service import OVERCOMMIT_PROGRAM, OVERCOMMIT_UNIT, SLICE_FILE, SYSCTL_FILE
+from overbook.host.tune_service import OVERCOMMIT_PROGRAM, OVERCOMMIT_UNIT, SYSCTL_FILE
 from tests.node.systemd_node import SystemdNode, python_line
 
 UNITS = {
@@ -59,11 +59,11 @@ SECOND = f"""{WORDS}
 started 1; off; says 'after a boot' "$unit"
 says 'slice' "$swap_max"
 says 'factor' 'cat /proc/sys/vm/watermark_scale_factor'
-says 'file' "sed -n 's/vm.watermark_scale_factor = //p' /{SYSCTL_FILE}"
+says 'written' "sed -n 's/vm.watermark_scale_factor = //p' /{SYSCTL_FILE}"
 {REMOVE} >/dev/null; echo "remove: $?"
-says 'slice' "$swap_max"
-says 'factor' 'cat /proc/sys/vm/watermark_scale_factor'
-says 'on' "$overcommit"
+says 'slice removed' "$swap_max"
+says 'factor removed' 'cat /proc/sys/vm/watermark_scale_factor'
+says 'overcommit removed' "$overcommit"
 says 'kubelet' "$kubelet"
 says 'left' 'find /etc/systemd/system /etc/sysctl.d /usr/local/libexec/overbook /var/lib/overbook ! -type d'
 """
@@ -84,5 +84,16 @@ def test_it_holds_over_starts_of_the_kubelet_and_over_a_boot(tmp_path: pathlib.P
         "with a broken program: active",
     ]
     second = dict(line.split(": ", 1) for line in node.boot(SECOND))
-    assert SLICE_FILE
-    assert second == {}
+    factor = second.pop("factor")
+    assert int(factor) > 10
+    assert second == {
+        "after a boot": "active",
+        "slice": "0",
+        "written": factor,
+        "remove": "0",
+        "slice removed": "max",
+        "factor removed": "10",
+        "overcommit removed": "1",
+        "kubelet": "active",
+        "left": "",
+    }

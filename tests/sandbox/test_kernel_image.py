@@ -8,7 +8,7 @@ import pytest
 
 from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.kernel_image import kernel_image, uncompressed_kernel, versioned_package
-from overbook.sandbox.kernel_modules import WANTED
+from overbook.sandbox.kernel_modules import LATER, WANTED
 from tests.sandbox.fake_host import FakeHost
 
 APT = {"apt-get": "apt-get", "apt-cache": "apt-cache", "dpkg-deb": "dpkg-deb"}
@@ -47,7 +47,7 @@ class Debian(FakeHost):
 def unpack(root: pathlib.Path) -> None:
     tree = root / "lib" / "modules" / "6.1" / "kernel"
     tree.mkdir(parents=True)
-    for name in WANTED:
+    for name in WANTED + LATER:
         (tree / f"{name}.ko").write_bytes(b"\0depends=\0" + name.encode())
     (root / "boot").mkdir()
     (root / "boot" / "vmlinuz-6.1").write_bytes(bz_image(lzma.compress(b"\x7fELF kernel")))

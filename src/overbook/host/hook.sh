@@ -61,9 +61,12 @@ found=$(awk -v proc="$PROC" '
 limit=${found%% *}
 path=${found#* }
 [ -n "$found" ] || exit 0
-# crun can put the processes into a cgroup inside the container's: both limit.
-inside=${path%/container}
-for cgroup in "$path" "${inside:-$path}"; do
+case $path in
+    # crun can put the processes into a cgroup inside the container's: both limit.
+    ?*/container) set -- "$path" "${path%/container}" ;;
+    *) set -- "$path" ;;
+esac
+for cgroup; do
     [ -w "$CGROUPS$cgroup/memory.swap.max" ] && echo "$limit" >"$CGROUPS$cgroup/memory.swap.max"
 done 2>/dev/null
 exit 0

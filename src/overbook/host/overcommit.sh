@@ -11,8 +11,9 @@ while :; do
     # end, which read calls a failure.
     value=
     read -r value <"$SETTING" || :
-    if [ "$value" != 0 ]; then
-        echo 0 >"$SETTING" && echo "vm.overcommit_memory was $value and is 0 again"
-    fi
+    case $value in
+        '' | 0) ;;
+        *) echo 0 >"$SETTING" && echo "vm.overcommit_memory was $value and is 0 again" ;;
+    esac
     sleep "$SECONDS_BETWEEN"
 done

@@ -67,7 +67,8 @@ load_settings() {
         file-yes | file-no | device-yes | device-no | zram-no) ;;
         *) refuse BadSetting "$CONF: KIND is '$KIND' and ENCRYPT '$ENCRYPT'; file or device with yes or no, or zram with no" ;;
     esac
-    case $(readlink -m "$FOLDER")/ in
+    FOLDER=$(readlink -m "$FOLDER")
+    case $FOLDER/ in
         /var/tmp/* | /tmp/*) refuse BadSetting "$FOLDER: files there are cleaned up; choose another place" ;;
     esac
 }
@@ -101,7 +102,8 @@ target() { # target AREA: what is turned on
 
 # An area's size or use in bytes as the kernel sees it, 0 where it is not on.
 swapped() { # swapped size|used AREA
-    real=$(readlink -f "$(target "$2")")
+    real=$(target "$2")
+    case $real in /dev/mapper/*) real=$(readlink -f "$real") ;; esac
     while read -r path _ size used _; do
         [ "$path" = "$real" ] && { [ "$1" = size ] && echo $((size * 1024)) || echo $((used * 1024)); return; }
     done <"$PROC/swaps"
@@ -118,7 +120,7 @@ size_of() { # size_of AREA
     esac
 }
 
-content() { blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null; } # content PATH: 0 known, 2 nothing, else unclear
+content() { blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null; } # content PATH: status 0 or 2, else unclear
 
 fits() { # fits AREA: it can stay
     [ "$KIND" != device ] || return 0
@@ -250,7 +252,7 @@ claim_device() { # claim_device DEVICE
     known=$(content "$1")
     case $?-$known in
         0-swap) return ;;
-        2-) ;;
+        0- | 2-) ;;
         *) refuse NotEmpty "$1 holds ${known:-something unclear}; it is not touched. To give it away: wipefs --all $1" ;;
     esac
     [ "$ENCRYPT" = yes ] || mkswap -L "$LABEL" "$1" >/dev/null || refuse MakeFailed "mkswap $1 failed"

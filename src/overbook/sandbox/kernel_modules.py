@@ -15,7 +15,7 @@ from overbook.sandbox.errors import SandboxError
 
 WANTED = ("virtio_pci", "virtio_blk", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio_net", "veth")
 """What the node's init uses, and its pods' network; their dependencies are found."""
-LATER = ("crc32c_generic", "ext4", "loop", "zram", "dm_crypt", "xts")
+LATER = ("crc32c_generic", "ext4", "loop", "zram", "dm_crypt", "xts", "ecb")
 """What a test may load in the node: a disk with files, and swap of each kind."""
 
 _DEPENDS = re.compile(rb"\0depends=([\w,-]*)\0")

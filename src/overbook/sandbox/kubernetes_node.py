@@ -57,6 +57,11 @@ READY_SECONDS: Final = 300.0
 PLAN_FILE: Final = "plan.json"
 _KUBELET_FILE: Final = "kubelet.json"
 
+_WAIT_FOR_KUBELET: Final = """
+import socket, time
+while socket.socket().connect_ex(("127.0.0.1", 10250)):
+    time.sleep(0.2)
+"""
 _GUEST_MODULE: Final = "overbook.sandbox.kubernetes_guest"
 _KEPT_SAMPLES: Final = 7200
 _POLL_SECONDS: Final = 0.3
@@ -200,13 +205,15 @@ class KubernetesNode:
         return self._link.wait_ended(name, seconds)
 
     def restart_kubelet(self, **fields: Any) -> None:
-        """Restart it, with some fields of its configuration changed; its containers go on.
+        """Restart it, with some fields of its configuration changed, and wait until it listens.
+
+        Its containers go on.
 
         Args:
             fields: Of its configuration file, by name.
 
         Raises:
-            NodeError: It does not end.
+            NodeError: It does not end, or does not come back.
         """
         path = os.path.join(self.folder, _KUBELET_FILE)
         with open(path, "rb") as file:
@@ -214,6 +221,7 @@ class KubernetesNode:
         self._write_json(_KUBELET_FILE, {**configuration, **fields})
         self.stop_service("kubelet")
         self.start_service("kubelet", self._plan.kubelet, oom_score_adj=RUNTIME_SCORE)
+        self.run(sys.executable, "-I", "-S", "-c", _WAIT_FOR_KUBELET, seconds=READY_SECONDS)
 
     def stop_containerd(self, number: Signals = Signals.SIGTERM) -> None:
         """End containerd alone, as its unit does: its containers go on.
