@@ -54,6 +54,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (swap_on("zram"), "CompressedSwap"),
     ({"kubelet": None}, "NoKubelet"),
     ({"kubelet": KubeletConfiguration()}, "KubeletRefusesSwap"),
+    ({"kubelet": msgspec.structs.replace(LIMITED_KUBELET, fail_swap_on=True)}, "KubeletRefusesSwap"),
     ({"kubelet": KubeletConfiguration(False, eviction_hard={"memory.available": "x"})}, "EvictionUnreadable"),
     ({"kubelet": LIMITED_KUBELET, "kubelet_limits": False}, "KubeletLimitsNothing"),
     ({"kubelet": LIMITED_KUBELET, "kubelet_limits": True}, "KubeletGivesSwapToAll"),

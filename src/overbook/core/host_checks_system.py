@@ -43,7 +43,7 @@ def _kubelet(facts: HostFacts) -> Iterator[Finding]:
                 "start it, or ignore this on a machine that is no node",
             )
         return
-    if facts.kubelet.swap == "Refused" and (facts.swap or facts.demanded_bytes):
+    if facts.kubelet.fail_swap_on and (facts.swap or facts.demanded_bytes):
         yield Finding(
             "Broken",
             "KubeletRefusesSwap",

@@ -20,6 +20,8 @@ KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
 DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": "100Mi"}
 """As far as memory goes."""
 
+_WHOLE: Final = 1_000_000
+"""Of which percentages are taken."""
 _DISK_EVICTION: Final[Mapping[str, str]] = {"imagefs.available": "15%", "nodefs.available": "10%"}
 """As far as disks go."""
 
@@ -102,11 +104,14 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         """Of the file system with the images: below that images are deleted and pods evicted. 0 to 100.
 
         Thresholds in bytes are left out.
+
+        Raises:
+            InvalidInput: a percentage that cannot be.
         """
         hard = {} if self.eviction_hard and not self.merge_default_eviction_settings else _DISK_EVICTION
         hard = {**hard, **(self.eviction_hard or {})}
         written = [hard.get(signal, "") for signal in _DISK_EVICTION]
-        percents = [float(text[:-1]) for text in written if text.endswith("%")]
+        percents = [threshold_bytes(text, _WHOLE) * 100 / _WHOLE for text in written if text.endswith("%")]
         # 100 % is the kubelet's way to switch either off.
         kept = [100 - self.image_gc_high_threshold_percent, *(p for p in percents if 0 <= p < 100)]
         return math.ceil(max(kept))
