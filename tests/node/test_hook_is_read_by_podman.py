@@ -118,8 +118,8 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     made = Podman(folder)
     made("import", "--change", 'CMD ["/bin/sleep","1000"]', str(folder / "box.tar"), IMAGE)
     yield made
-    made("pod", "rm", "--all", "--force")
-    made("rm", "--all", "--force")
+    made("pod", "rm", "--all", "--force", "--time=0")
+    made("rm", "--all", "--force", "--time=0")
 
 
 def hook(*arguments: str) -> None:
