@@ -50,6 +50,10 @@ def run(quick: bool) -> Iterator[Figure]:
         say("starting a control plane")
         stack.enter_context(cluster)
         _install(cluster)
+        # What is installed begins by observing; everything is on only where it acts.
+        cluster.kubectl(
+            "patch", "overcommit", "cluster", "--type=merge", '--patch={"spec": {"mode": "Enforce"}}'
+        )
         say(f"making {pods} pods, {OWN_PODS} of them on {NODE}")
         asyncio.run(_fill(cluster, os.path.join(root, "node"), pods))
         port = _free_port()
