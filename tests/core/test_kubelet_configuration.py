@@ -129,6 +129,6 @@ def test_of_the_disk_stays_free_what_keeps_images_and_pods_there(
     assert kubelet_configuration([fields]).disk_percent_kept_free == percent
 
 
-def test_a_disk_threshold_that_is_no_percentage_is_refused():
+def test_a_disk_threshold_that_is_no_percentage_is_refused() -> None:
     with pytest.raises(InvalidInput, match="eviction threshold"):
         _ = kubelet_configuration([{"evictionHard": {"nodefs.available": "much%"}}]).disk_percent_kept_free
