@@ -73,6 +73,7 @@ class Worker:
         self.agents: list[AgentProcess] = []
         self.token_file = folder / "token"
         self._tokens = 0
+        self._pods: dict[str, str] = {}
         self.register()
         self.renew_token()
 
@@ -155,12 +156,19 @@ class Worker:
         }
         made = self.cluster.admin.ask("POST", f"/api/v1/namespaces/{namespace}/pods", pod)
         uid: str = made["metadata"]["uid"]
+        self._pods[uid] = f"/api/v1/namespaces/{namespace}/pods/{name}"
         return uid
 
     def run(self, uid: str, **files: Any) -> str:
-        """The cgroup of a pod's container; its path."""
-        path = container_path(uid, f"{int(uid[:8], 16):064x}")
+        """The cgroup of a pod's container, which the pod's status names; its path."""
+        id_ = f"{int(uid[:8], 16):064x}"
+        path = container_path(uid, id_)
         make_cgroup(self.files.root, path, container_files(**files))
+        if uid in self._pods:
+            known = {"name": "main", "image": "none", "imageID": "", "containerID": f"containerd://{id_}"}
+            state = {"ready": True, "restartCount": 0}
+            status = {"status": {"containerStatuses": [{**known, **state}]}}
+            self.cluster.admin.ask("PATCH", f"{self._pods[uid]}/status", status, MERGE)
         return path
 
     def end(self, uid: str) -> None:
