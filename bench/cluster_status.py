@@ -54,7 +54,9 @@ def run_status(kubeconfig: str, *arguments: str) -> Run:
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=output)  # noqa: S603 - ours
         running: list[int] = []
+        peak_kib = 0
         while True:
+            peak_kib = max(peak_kib, _peak_kib(process.pid))
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
@@ -66,7 +68,13 @@ def run_status(kubeconfig: str, *arguments: str) -> Run:
         output.seek(0)
         crowding = sum(running) / len(running) / len(os.sched_getaffinity(0))
         cpu = used.ru_utime + used.ru_stime
-        return Run(seconds, max(1.0, crowding), used.ru_maxrss / 1024, cpu, output.read())
+        return Run(seconds, max(1.0, crowding), peak_kib / 1024, cpu, output.read())
+
+
+def _peak_kib(pid: int) -> int:
+    """The most resident memory so far, 0 once it has ended. ``ru_maxrss`` would count who started it, too."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next((int(line.split()[1]) for line in file if line.startswith("VmHWM:")), 0)
 
 
 def install_custom_resources(plane: ControlPlane) -> None:

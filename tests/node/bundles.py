@@ -1,5 +1,6 @@
 """Containers of real runtimes, whose process takes more memory than its limit at once."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -109,6 +110,15 @@ class Bundle:
     def remove(self) -> None:
         """End it."""
         subprocess.run([self._runtime, "delete", "--force", self._name], check=False)  # noqa: S603 - as above
+
+
+def remove_with_parents(cgroup: str) -> None:
+    """Remove a pod's cgroup, and those above that are empty then: other tests look for kubepods, too."""
+    path = CGROUPS / cgroup.lstrip("/")
+    while path != CGROUPS:
+        with contextlib.suppress(OSError):
+            path.rmdir()
+        path = path.parent
 
 
 def swap_max(cgroup: pathlib.Path) -> str:

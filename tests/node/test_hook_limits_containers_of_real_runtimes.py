@@ -19,6 +19,7 @@ from tests.node.bundles import (
     events,
     hooks_for,
     put_programs_into_place,
+    remove_with_parents,
     root_file_system,
     swap_max,
     wait_until_killed,
@@ -75,6 +76,8 @@ def make(tmp_path: pathlib.Path, files: pathlib.Path) -> Iterator[MakeBundle]:
     yield new
     for bundle in made:
         bundle.remove()
+    for path in NAMED_BY.values():
+        remove_with_parents(path)
     remove((*hook_paths([FOLDER]), PATH))
 
 

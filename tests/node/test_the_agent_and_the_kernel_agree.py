@@ -225,11 +225,11 @@ def test_the_pressure_rule_counts_the_kernels_stalls_pushes_cold_memory_out_and_
         swap=SwapPolicy(allowance="pooled"),
         grace_seconds=2.0,
     )
-    agent.tick()
+    watched = Watched(agent, lambda: (stalled_micros("full"),))
+    watched.tick()
     pods.go("cold")
     wait_until(lambda: cold.cgroup.read_memory_current() > 60 * MI)
     pods.go("wild")
-    watched = Watched(agent, lambda: (stalled_micros("full"),))
     decisions: list[Decision] = []
     for _ in each_second(60):
         decision = watched.tick()
