@@ -22,7 +22,7 @@ from bench.webhook_load import offer
 COMMAND = "python -m bench webhook"
 CONNECTIONS = 16
 NAMESPACES = 1_000
-STRANGERS = 4_096
+STRANGERS = 2_048
 MOST_MICROS = {SMALL: 45.0, LARGE: 80.0}
 MOST_TIMES_LOADS = {SMALL: 2.6, LARGE: 0.75}
 MOST_P99_MILLIS = 10.0

@@ -23,7 +23,7 @@ _BEFORE_UID: Final = f'{{"apiVersion":"{API_VERSION}","kind":"AdmissionReview","
 _LARGE: Final = 64 << 10
 """Bytes of a review after which nothing of it is remembered."""
 
-_MOST_PREPARED: Final = 2048
+_MOST_PREPARED: Final = 1024
 _LONGEST_MAKE: Final = 8 << 10
 """Bytes; a pod of 20 containers has 2,000."""
 
