@@ -100,4 +100,4 @@ def _node_spec() -> KubernetesNodeSpec:
         swap_operations_per_second=_SWAP_OPERATIONS_PER_SECOND,
         swap_bytes_per_second=_SWAP_BYTES_PER_SECOND,
     )
-    return KubernetesNodeSpec(name=NODE, machine=machine, sample_seconds=1.0)
+    return KubernetesNodeSpec(name=NODE, machine=machine, sample_seconds=1.0, swap_behavior="NoSwap")
