@@ -240,11 +240,19 @@ def _units(found: NodeSample, pods: Mapping[str, SeenPod]) -> tuple[int, float] 
 
 
 def _pod(containers: Mapping[str, ContainerSample]) -> PodSample:
-    """All containers together, but for the limit: the pod's sandbox has none."""
+    """All containers together, but for the limit and the swap of the pod's sandbox: nobody limits that."""
+    sandbox_swap_bytes = min(
+        (
+            each.memory_swap_current_bytes
+            for each in containers.values()
+            if each.memory_swap_max_bytes is None
+        ),
+        default=0,
+    )
     limits = [each.memory_swap_max_bytes for each in containers.values()]
     known = [limit for limit in limits if limit is not None]
     return PodSample(
         memory_bytes=sum(each.memory_current_bytes for each in containers.values()),
-        swap_bytes=sum(each.memory_swap_current_bytes for each in containers.values()),
+        swap_bytes=sum(each.memory_swap_current_bytes for each in containers.values()) - sandbox_swap_bytes,
         swap_max_bytes=sum(known) if known else None,
     )
