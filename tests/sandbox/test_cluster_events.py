@@ -184,9 +184,13 @@ def test_rates_are_means_between_two_samples() -> None:
     assert (second.stall_full_percent, second.pace, second.gap_seconds) == (25, 10, 0.5)
 
 
-def test_a_pods_containers_count_together_and_its_sandbox_has_no_limit_to_count() -> None:
+def test_a_pods_containers_count_together_and_nobody_limits_what_its_sandbox_swaps() -> None:
     containers = {"a": container(memory_swap_max_bytes=80), "sandbox": container()}
     found = Sampler().sample(sample(1.0, pods={"1": containers, "other": containers}), 0.0, {"1": GUEST})
     assert list(found.pods) == ["vm-c"]
     pod = found.pods["vm-c"]
-    assert (pod.memory_bytes, pod.swap_bytes, pod.swap_max_bytes) == (20, 10, 80)
+    assert (pod.memory_bytes, pod.swap_bytes, pod.swap_max_bytes) == (20, 5, 80)
+    unlimited = {"a": container(memory_swap_current_bytes=70), "sandbox": container()}
+    assert (
+        Sampler().sample(sample(1.0, pods={"1": unlimited}), 0.0, {"1": GUEST}).pods["vm-c"].swap_bytes == 70
+    )
