@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
+from overbook.agent.whole_file import write_whole
+
 PATH: Final = "run/overbook/allowances"
 LAST_LINE: Final = "end"
-MODE: Final = 0o600
 MOST_BYTES: Final = 1 << 20
 """A node of 500 pods with five containers each takes a fifth of it."""
 
@@ -42,14 +43,7 @@ class AllowanceFile:
         if self._written == allowances and os.path.exists(self._path):
             return False
         data, self.left_out = _content(allowances)
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        making = f"{self._path}.new"
-        # One name, so that an agent that is killed here leaves no second file; mode from the first byte.
-        with suppress(FileNotFoundError):
-            os.unlink(making)
-        with open(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "wb") as file:
-            file.write(data)
-        os.rename(making, self._path)
+        write_whole(self._path, data)
         self._written = dict(allowances)
         return True
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from overbook.agent.whole_file import write_whole
 from overbook.core.reserve import HEADROOM_BYTES
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
@@ -112,14 +113,7 @@ class CgroupReserveWriter:
         log.info("memory.max of %s is %s again, as before", cgroup.path, shown)
 
     def _record(self, before: dict[str, Before]) -> None:
-        os.makedirs(os.path.dirname(self._path), mode=0o755, exist_ok=True)
-        making = f"{self._path}.new"
-        with suppress(FileNotFoundError):
-            os.unlink(making)
-        fd = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb") as file:
-            file.write(msgspec.json.encode(before))
-        os.replace(making, self._path)
+        write_whole(self._path, msgspec.json.encode(before))
         self._before = before
 
     def _recorded(self) -> dict[str, Before]:
