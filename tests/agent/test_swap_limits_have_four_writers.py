@@ -9,10 +9,11 @@ import pytest
 
 from overbook.agent.node_agent import Agent
 from overbook.agent.settings import KubeletAccess, load
-from overbook.agent.writer_facts import GONE_SECONDS, HOOK_FILE, LOOK_SECONDS
+from overbook.agent.writer_facts import GONE_SECONDS, LOOK_SECONDS
 from overbook.core.allowance import SwapPolicy
 from overbook.core.errors import InvalidInput
-from overbook.host.hook_service import NAME
+from overbook.core.swap_writer import HOOK_FILE
+from overbook.host.hook_service import hook_paths
 from overbook.runtime.hook_folders import SHARED
 from overbook.runtime.nri_socket import NRI_SOCKETS
 from overbook.runtime.testing import RuntimeStandIn
@@ -241,8 +242,8 @@ def test_nothing_is_written_before_the_kubelet_was_asked(node: FakeNode) -> None
 
 
 def hook_on(node: FakeNode) -> Path:
-    assert NAME == HOOK_FILE
-    node.build({"usr/bin/crio": "", f"{SHARED.lstrip('/')}/{NAME}": "{}"})
+    assert f"{SHARED.lstrip('/')}/{HOOK_FILE}" in hook_paths([SHARED])
+    node.build({"usr/bin/crio": "", f"{SHARED.lstrip('/')}/{HOOK_FILE}": "{}"})
     return node.root / FILE
 
 

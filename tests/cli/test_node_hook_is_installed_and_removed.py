@@ -5,7 +5,8 @@ import pytest
 
 from overbook.agent.allowance_file import AllowanceFile
 from overbook.cli import main
-from overbook.host.hook_service import NAME, PROGRAM
+from overbook.core.swap_writer import HOOK_FILE
+from overbook.host.hook_service import PROGRAM
 from overbook.runtime.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT
 
 
@@ -29,7 +30,7 @@ def files(root: Path) -> set[str]:
 
 
 def placed(folder: str) -> str:
-    return f"{folder.lstrip('/')}/{NAME}"
+    return f"{folder.lstrip('/')}/{HOOK_FILE}"
 
 
 def test_it_goes_where_the_engine_looks_and_again_changes_nothing(

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from overbook.agent.allowance_file import PATH, AllowanceFile
-from overbook.host.hook_service import NAME, PROGRAM
+from overbook.core.swap_writer import HOOK_FILE
+from overbook.host.hook_service import PROGRAM
 from overbook.runtime.hook_folders import hook_folders
 from tests.node.bundles import (
     CGROUPS,
@@ -154,7 +155,7 @@ def test_what_was_not_configured_is_read_by_default(podman: Podman) -> None:
     annotations = [word for name, text in LAUNCHER.items() for word in ("--annotation", f"{name}={text}")]
     (folder,) = hook_folders()
     hook("install")
-    assert is_there(f"{folder}/{NAME}")
+    assert is_there(f"{folder}/{HOOK_FILE}")
 
     podman("create", "--name", "default", "--net=host", *annotations, IMAGE)
     podman("init", "default")
@@ -163,7 +164,12 @@ def test_what_was_not_configured_is_read_by_default(podman: Podman) -> None:
 
 
 def test_removal_leaves_nothing_without_any_agent(podman: Podman) -> None:
-    left = (f"{FOLDER}/{NAME}", *(f"{folder}/{NAME}" for folder in hook_folders()), f"/{PROGRAM}", f"/{PATH}")
+    left = (
+        f"{FOLDER}/{HOOK_FILE}",
+        *(f"{folder}/{HOOK_FILE}" for folder in hook_folders()),
+        f"/{PROGRAM}",
+        f"/{PATH}",
+    )
     assert any(map(is_there, left))
 
     hook("remove")

@@ -7,13 +7,12 @@ from typing import Any, TypeVar
 
 from overbook.agent import swap_owners
 from overbook.agent.configuration_file import document_fields
-from overbook.agent.writer_facts import HOOK_FILE
 from overbook.core.allowance import SwapPolicy
 from overbook.core.errors import InvalidInput
 from overbook.core.host_facts import HostFacts, Subject, SwapDevice
 from overbook.core.kubelet_configuration import KubeletConfiguration
 from overbook.core.swap import node_swap_bytes
-from overbook.core.swap_writer import AskedWriter
+from overbook.core.swap_writer import HOOK_FILE, AskedWriter
 from overbook.core.watermark import Watermarks
 from overbook.host.swap_state import PATH, read_state
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT

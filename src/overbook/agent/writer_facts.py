@@ -7,7 +7,7 @@ from typing import Final
 from overbook.agent.configuration_file import document_fields
 from overbook.core.errors import InvalidInput
 from overbook.core.kubelet_configuration import KubeletConfiguration
-from overbook.core.swap_writer import AskedWriter, WriterFacts
+from overbook.core.swap_writer import HOOK_FILE, AskedWriter, WriterFacts
 from overbook.runtime import kubelet
 from overbook.runtime.hook_folders import ADMINISTRATORS, hook_folders
 from overbook.runtime.nri_socket import nri_socket
@@ -20,8 +20,6 @@ SOCKET_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 60.0
 """A runtime that restarts has no socket for a while; one without it for longer has none any more."""
 MOST_COMPLAINTS: Final = 64
-HOOK_FILE: Final = "overbook-swap.json"
-"""As ``host.hook_service`` names it, which would load what the agent never needs."""
 
 
 class NodeFacts:

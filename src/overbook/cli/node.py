@@ -40,3 +40,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parts = parser.add_subparsers(metavar="PART", required=True)
     for part in PARTS:
         import_module(part).add_parser(parts)
+
+
+def add_fsroot_option(parser: argparse.ArgumentParser) -> None:
+    """``--fsroot``, which every part has."""
+    parser.add_argument(
+        "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
+    )

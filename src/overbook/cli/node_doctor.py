@@ -21,6 +21,8 @@ _PAINT: Final = {"Broken": "31", "Risky": "33", "Note": ""}
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
+    from overbook.cli.node import add_fsroot_option
+
     parser = parts.add_parser(
         "doctor",
         help="what is wrong on this node, each with its mend",
@@ -53,9 +55,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="who shall write the limits (default: %(default)s)",
     )
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
-    parser.add_argument(
-        "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
-    )
+    add_fsroot_option(parser)
     parser.set_defaults(run=run)
 
 

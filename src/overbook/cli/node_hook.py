@@ -19,6 +19,8 @@ Nothing here needs the agent: `remove` works after it died, and the hook works w
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
+    from overbook.cli.node import add_fsroot_option
+
     parser = parts.add_parser(
         "hook",
         help="limit swap before a container's first instruction (CRI-O, Podman)",
@@ -35,9 +37,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--output", choices=["text", "json"], default="text", help="default: text")
-    parser.add_argument(
-        "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
-    )
+    add_fsroot_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -106,7 +106,8 @@ def _remove(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
 
 def _status(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
     from overbook.agent.allowance_file import PATH
-    from overbook.host.hook_service import NAME, PROGRAM, found_eligibility, hook_files, installed_in
+    from overbook.core.swap_writer import HOOK_FILE
+    from overbook.host.hook_service import PROGRAM, found_eligibility, hook_files, installed_in
     from overbook.host.installation import differing
 
     root = arguments.fsroot
@@ -114,7 +115,8 @@ def _status(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
     problems = []
     if found and not set(found) & set(read):
         problems.append(
-            f"{NAME} lies in {', '.join(found)}, which is not read: overbook node hook install puts it right"
+            f"{HOOK_FILE} lies in {', '.join(found)}, which is not read: "
+            "overbook node hook install puts it right"
         )
     wanted = arguments.eligibility or found_eligibility(found, root)
     for folder in found:

@@ -22,6 +22,7 @@ Nothing is changed.
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
+    from overbook.cli.node import add_fsroot_option
     from overbook.cli.output import add_output_option
 
     parser = parts.add_parser(
@@ -41,9 +42,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--cpu", metavar="CPUS", help="CPUs of another node, such as 16")
     parser.add_argument("--openshift", action="store_true", help="print a KubeletConfig for a pool of nodes")
     parser.add_argument("--pool", metavar="NAME", default="worker", help="that pool (default: worker)")
-    parser.add_argument(
-        "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
-    )
+    add_fsroot_option(parser)
     add_output_option(parser)
     parser.set_defaults(run=run)
 

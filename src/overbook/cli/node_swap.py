@@ -32,6 +32,8 @@ status: 0 where swap is on as wanted. plan, apply, remove: 1 where it was refuse
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
+    from overbook.cli.node import add_fsroot_option
+
     parser = parts.add_parser(
         "swap",
         help="make this node's swap, and keep it",
@@ -60,7 +62,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     add("--no-units", action="store_true", help="do not install units: swap until the next boot")
     add("--dry-run", action="store_true", help="say what apply or remove would do")
     add("-o", "--output", choices=["text", "json"], default="text", help="of status and plan (default: text)")
-    add("--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)")
+    add_fsroot_option(parser)
     parser.set_defaults(run=run)
 
 

@@ -24,6 +24,8 @@ status: 0 where every setting is as it should be, else 1. plan, apply: 1 where i
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
+    from overbook.cli.node import add_fsroot_option
+
     parser = parts.add_parser(
         "tune",
         help="keep the system out of swap, and set the kernel's memory settings",
@@ -40,9 +42,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="vm.overcommit_memory 1 or 0 (default: as it was installed, at first on)",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    parser.add_argument(
-        "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
-    )
+    add_fsroot_option(parser)
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
     parser.set_defaults(run=run)
 

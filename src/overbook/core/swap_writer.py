@@ -10,6 +10,8 @@ from overbook.core.kubelet_configuration import KubeletSwap
 
 Writer = Literal["reconcile", "nri", "hook", "kubelet"]
 WRITERS: Final[tuple[Writer, ...]] = ("reconcile", "nri", "hook", "kubelet")
+HOOK_FILE: Final = "overbook-swap.json"
+"""By which the OCI hook is known in a folder of hooks."""
 AskedWriter = Literal["auto", "reconcile", "nri", "hook", "kubelet"]
 """What a node's owner may ask for."""
 

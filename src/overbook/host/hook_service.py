@@ -14,10 +14,10 @@ import msgspec
 
 from overbook.core.allowance import Eligibility
 from overbook.core.errors import InvalidInput
+from overbook.core.swap_writer import HOOK_FILE
 from overbook.host.installation import HostFile
 
 PROGRAM: Final = "usr/local/libexec/overbook/overbook-swap-hook"
-NAME: Final = "overbook-swap.json"
 SHELL: Final = "bin/sh"
 GUARD: Final = 'trap "exit 0" EXIT; [ -r "$0" ] && . "$0"; exit 0'
 """Runs the program inside the shell that the runtime starts: the container starts without it, too."""
@@ -94,4 +94,4 @@ def found_eligibility(folders: Iterable[str], root: str = "/") -> Eligibility | 
 def _placed(folder: str) -> str:
     if not folder.startswith("/") or set(folder) & set("\n\r\0"):
         raise InvalidInput("hook folder", folder, "an absolute path")
-    return os.path.join(os.path.normpath(folder).lstrip("/"), NAME)
+    return os.path.join(os.path.normpath(folder).lstrip("/"), HOOK_FILE)
