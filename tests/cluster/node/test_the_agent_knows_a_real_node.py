@@ -83,17 +83,18 @@ def test_the_kubelet_tells_its_pods_and_settings_to_the_agents_account_and_nothi
 def test_its_object_shows_the_nodes_memory_and_swap(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
-    def allowed() -> dict[str, Any] | None:
-        found = status_of(cluster)
-        return found if found.get("swap", {}).get("allowedBytes") else None
-
-    status = wait_for(allowed, f"an allowance in the status\n{agent.said()}", SLOW_SECONDS, 0.5)
     sample = node.samples[-1]
+    decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
+
+    def shown() -> dict[str, Any] | None:
+        """The status, once the guest is its node's only pod: another test's may still be leaving."""
+        found = status_of(cluster)
+        return found if found.get("swap", {}).get("allowedBytes") == decision.swap_max_bytes else None
+
+    status = wait_for(shown, f"the guest's allowance in the status\n{agent.said()}", SLOW_SECONDS, 0.5)
     assert status["memory"]["totalBytes"] == sample.mem_total_bytes
     assert status["swap"]["totalBytes"] == sample.swap_total_bytes
     assert status["mode"] == "Enforce"
-    decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
-    assert status["swap"]["allowedBytes"] == decision.swap_max_bytes
 
 
 def test_its_limits_and_the_kubelets_are_the_same(
@@ -115,7 +116,7 @@ def test_it_leaves_the_limits_to_the_kubelet_and_says_where_one_differs(
 
     wait_for(lambda: swap().get("writer") == "kubelet", "it knows the kubelet's part", SLOW_SECONDS, 0.5)
     wait_for(lambda: swap().get("differing") == 0, "both say the same", SLOW_SECONDS, 0.5)
-    assert "does not tell its configuration" not in agent.said()
+    assert "GET /configz: 4" not in agent.said()  # a refusal; a busy kubelet's answer may come late
     path = f"/sys/fs/cgroup/kubepods/burstable/pod{guest.metadata.uid}/{container_ids(guest)['main']}"
     limit = f"{path}/memory.swap.max"
     before = (node.read(limit)[limit] or "").strip()
