@@ -7,11 +7,13 @@ import pytest
 
 def pytest_configure(config: pytest.Config) -> None:
     if "OVERBOOK_IN_NODE" not in os.environ:
-        from tests import in_node, part_times  # noqa: PLC0415 - slow to import in a node
+        from tests import in_node, no_skips, part_times  # noqa: PLC0415 - slow to import in a node
 
         times = part_times.PartTimes()
         config.pluginmanager.register(times, "overbook-part-times")
         config.pluginmanager.register(in_node.NodeTests(config, times.add), "overbook-node-tests")
+        if os.environ.get("CI") == "true":
+            config.pluginmanager.register(no_skips.NoSkips(), "overbook-no-skips")
         return
     from tests import messenger  # noqa: PLC0415 - only of use there
 

@@ -194,7 +194,7 @@ class NodeTests:
             hook.pytest_runtest_logreport(report=report)
         if ending is not None:
             text = batch.explain(item.nodeid, ending)
-            report = _report_without_node(item, text, skipped=ending.unavailable and not _in_ci())
+            report = _report_without_node(item, text, skipped=ending.unavailable)
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
         return True
@@ -248,10 +248,6 @@ class NodeTests:
             *("-p", "no:cacheprovider"),
             *(item.nodeid for item in batch.items),
         )
-
-
-def _in_ci() -> bool:
-    return os.environ.get("CI") == "true"
 
 
 def _report_without_node(item: pytest.Item, text: str, *, skipped: bool) -> pytest.TestReport:

@@ -1,7 +1,5 @@
 import json
 import pathlib
-import shutil
-import subprocess
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 from overbook.agent.allowance_file import AllowanceFile
 from overbook.core.allowance import SwapPolicy, allowances, pod_facts
 from overbook.core.pod import Pod, convert
-from overbook.host.hook_service import configuration, hook_files, hook_paths, program_file
+from overbook.host.hook_service import configuration, hook_files, hook_paths
 from tests.agent.fake_node import manifest
 from tests.host.hooking import (
     ALLOWANCES,
@@ -224,13 +222,3 @@ def test_the_engine_starts_it_only_for_containers_that_can_matter() -> None:
 def test_the_program_comes_first_and_goes_last() -> None:
     folder = "/etc/containers/oci/hooks.d"
     assert [*hook_files(folder)] == [*reversed(hook_paths([folder]))]
-
-
-def test_shellcheck_finds_nothing() -> None:
-    shellcheck = shutil.which("shellcheck")
-    if shellcheck is None:
-        pytest.skip("there is no shellcheck; `apt-get install shellcheck` provides it")
-    done = subprocess.run(
-        [shellcheck, "--shell=sh", "-"], input=program_file(), capture_output=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, b"")

@@ -1,7 +1,5 @@
 import pathlib
 import re
-import shutil
-import subprocess
 
 import pytest
 
@@ -9,45 +7,16 @@ from overbook.host.swap_service import (
     FOLDER,
     MAKE_UNIT,
     ON_UNIT,
-    PROGRAM,
     SETTINGS,
     UNIT_FOLDER,
     SwapSettings,
     host_files,
-    program_file,
     read_settings,
 )
 
 
 def unit(name: str, settings: SwapSettings | None = None) -> str:
     return host_files(settings or SwapSettings())[f"{UNIT_FOLDER}/{name}"][0].decode()
-
-
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="there is no shellcheck here")
-def test_shellcheck_has_nothing_to_say(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "swap.sh").write_bytes(program_file())
-    done = subprocess.run(
-        ["shellcheck", tmp_path / "swap.sh"], check=False, stdout=subprocess.PIPE, text=True
-    )
-    assert done.stdout == ""
-
-
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
-def test_systemd_has_nothing_to_say(tmp_path: pathlib.Path) -> None:
-    program = tmp_path / "program"
-    program.write_bytes(program_file())
-    program.chmod(0o755)
-    for name in (ON_UNIT, MAKE_UNIT):  # the program is not installed here
-        (tmp_path / name).write_text(unit(name).replace(f"/{PROGRAM}", str(program)))
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", tmp_path / ON_UNIT, tmp_path / MAKE_UNIT],
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert [line for line in done.stdout.splitlines() if "overbook" in line] == []
-    assert done.returncode == 0
 
 
 def test_nothing_waits_long_for_swap_and_nothing_needs_it() -> None:

@@ -1,4 +1,4 @@
-"""Programs that nodes have and this host may lack: Debian's, unpacked in the cache as trees, never installed.
+"""Programs that nodes or tests have and this host may lack: Debian's, unpacked in the cache, never installed.
 
 A test in the emulated node finds them there: the node sees this host's files, its cache among them.
 """
@@ -39,12 +39,18 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "libpopt0",
     ),
     "jq": ("jq", "libjq1", "libonig5"),
+    "shellcheck": ("shellcheck", "libffi8", "libgmp10"),
+    "systemd": ("systemd", "libsystemd-shared", "libapparmor1", "libip4tc2", "libkmod2"),
 }
 """Each program's packages, of this host's suite: its own, and libraries that a minimal Debian lacks."""
 
 _FOLDER: Final = "node-programs"
 _BINARIES: Final = ("usr/bin", "usr/sbin", "bin", "sbin", "usr/libexec/podman")
-_LIBRARIES: Final = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
+_LIBRARIES: Final = (
+    "usr/lib/x86_64-linux-gnu",
+    "lib/x86_64-linux-gnu",
+    "usr/lib/x86_64-linux-gnu/systemd",
+)
 
 
 class NodeProgram(NamedTuple):
