@@ -31,8 +31,14 @@ KEPT = (
 CUT = "cut the power now"
 """A script prints this where the node is to be killed."""
 
+_PUT_SYSTEMD = """
+from overbook.sandbox.node_programs import node_program
+node_program("systemd").put_into_place()
+"""
+# It is put into place first: what a node keeps over a boot is not to hold a part of it.
 _PREPARE = """#!/bin/sh
 share=$1
+[ -x /lib/systemd/systemd ] || %(put_systemd)s
 for module in "$share"/modules/*; do busybox insmod "$module"; done
 blkid /dev/vda >/dev/null || mkfs.ext4 -q -b 4096 /dev/vda
 mkdir -p /disk && mount -t ext4 /dev/vda /disk
@@ -41,15 +47,10 @@ for folder in %(kept)s; do
 done
 """
 _WITH_SYSTEMD = """
-[ -x /lib/systemd/systemd ] || %(put_systemd)s
 rm -rf /usr/lib/systemd/system/*.target.wants/* /usr/lib/systemd/system-generators
 echo 0123456789abcdef0123456789abcdef >/etc/machine-id  # this is no first boot
 mkdir -p /run/systemd/system && cp "$share"/units/* /run/systemd/system
 exec /lib/systemd/systemd --unit=test.target
-"""
-_PUT_SYSTEMD = """
-from overbook.sandbox.node_programs import node_program
-node_program("systemd").put_into_place()
 """
 _SERVICE = f"""[Unit]
 After=multi-user.target
@@ -96,11 +97,11 @@ class SystemdNode:
 
         The power goes where the script prints `CUT`. Without systemd the script is all that runs.
         """
-        with_systemd = _WITH_SYSTEMD % {"put_systemd": shlex.join([sys.executable, "-c", _PUT_SYSTEMD])}
+        put_systemd = shlex.join([sys.executable, "-c", _PUT_SYSTEMD])
+        prepare_script = _PREPARE % {"kept": " ".join(KEPT), "put_systemd": put_systemd}
         (self.share / "script.sh").write_text(script)
         (self.share / "boot.sh").write_text(
-            _PREPARE % {"kept": " ".join(KEPT)}
-            + (with_systemd if systemd else 'exec /bin/sh "$share/script.sh"\n')
+            prepare_script + (_WITH_SYSTEMD if systemd else 'exec /bin/sh "$share/script.sh"\n')
         )
         job = Job(
             argv=("/bin/sh", str(self.share / "boot.sh"), str(self.share)),
