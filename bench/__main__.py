@@ -18,6 +18,7 @@ from bench import (
     hook,
     imports,
     nri,
+    outage,
     rules,
     webhook,
 )
@@ -35,6 +36,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     nri.BENCHMARK,
     webhook.BENCHMARK,
     cluster_status.BENCHMARK,
+    outage.BENCHMARK,
     webhook.MILLION,
 )
 

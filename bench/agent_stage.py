@@ -1,0 +1,205 @@
+"""The real ``overbook agent`` process with everything on: real API server, and a kernel of files."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from bench.fake_node import CONTAINERS_PER_POD, MEMORY_BYTES, POD_MEMORY_BYTES, launcher_pod
+from bench.figure import say
+from bench.process import free_port, used_mib
+from overbook.kernel.kubepods import PodScanner
+from overbook.kernel.testing import container_files, container_path, make_cgroup, make_node
+from overbook.kube.client import Client
+from overbook.kube.configuration import load_config
+from overbook.kube.kinds import NAMESPACES, NODES, PODS, Kind
+from overbook.kube.objects import Namespace
+from overbook.lifecycle.installation import Installation
+from overbook.lifecycle.parts import PARTS
+from overbook.lifecycle.yaml_text import yaml_text
+from overbook.runtime.nri_socket import NRI_SOCKETS
+from overbook.runtime.testing import RuntimeStandIn
+from overbook.sandbox.control_plane import ControlPlane
+
+NODE: Final = "node-1"
+OWN_PODS: Final = 250
+CONTAINERS: Final = OWN_PODS * CONTAINERS_PER_POD
+
+_SERVICE_ACCOUNTS: Final = Kind("", "v1", "serviceaccounts", "ServiceAccount", True, Namespace)
+_SECONDS: Final = 180.0
+# As an installation has them, so that what reads YAML is counted.
+_SETTINGS: Final = "apiVersion: overbook.dev/v1alpha1\nkind: AgentConfiguration\nswap:\n  percent: 150\n"
+
+
+class AgentStage:
+    """The agent, and what is around it.
+
+    Attributes:
+        cluster: the control plane: etcd and the API server.
+        root: of the files of the node's kernel.
+        agent: the process.
+    """
+
+    def __init__(
+        self,
+        cluster: ControlPlane,
+        root: str,
+        runtime: RuntimeStandIn,
+        agent: "subprocess.Popen[bytes]",
+        port: int,
+    ) -> None:
+        self.cluster = cluster
+        self.root = root
+        self.agent = agent
+        self._runtime = runtime
+        self._port = port
+
+    def metrics(self) -> dict[str, float]:
+        """Its metrics by name with labels; empty: it does not listen yet."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return {}
+        found = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in found}
+
+    def until_tick(self, ticks: int) -> None:
+        """Wait until it has ticked so often, knows its pods and has told the API server."""
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            values = self.metrics()
+            if values.get("overbook_ticks_total", 0.0) >= ticks:
+                assert values["overbook_pods_known"] == OWN_PODS
+                assert values["overbook_api_publishes_total"] > 0
+                return
+            time.sleep(0.5)
+        raise TimeoutError(f"the agent did not reach {ticks} ticks")
+
+    def ask(self) -> int:
+        """Have each pod start a container; how many did."""
+        pods = PodScanner(self.root).scan()
+        for number, pod in enumerate(pods):
+            given = self._runtime.create(pod.uid, "compute", f"{number:064x}")
+            assert given is not None, "the agent does not know the pod"
+        return len(pods)
+
+    def starve(self) -> None:
+        """Fill memory and swap, so that a rule holds."""
+        _memory(self.root, available=MEMORY_BYTES // 100, swap_free=MEMORY_BYTES // 200)
+
+    def calm(self) -> None:
+        """Half of both is free."""
+        _memory(self.root, available=MEMORY_BYTES // 2, swap_free=MEMORY_BYTES // 2)
+
+    def resident_mib(self) -> float:
+        """The agent's resident memory."""
+        return used_mib(self.agent.pid)["Rss"]
+
+
+@contextmanager
+def agent_stage(pods: int, settings: str = "") -> Iterator[AgentStage]:
+    """Start all of it, and end it.
+
+    Args:
+        pods: of the cluster, the agent's own among them.
+        settings: further lines of the agent's configuration file.
+
+    Raises:
+        SandboxUnavailableError: There can be no control plane here.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="overbook-bench-"))
+        cluster = ControlPlane(os.path.join(folder, "cluster"), components=())
+        say("starting a control plane")
+        stack.enter_context(cluster)
+        _install(cluster)
+        # What is installed begins by observing; everything is on only where it acts.
+        cluster.kubectl(
+            "patch", "overcommit", "cluster", "--type=merge", '--patch={"spec": {"mode": "Enforce"}}'
+        )
+        say(f"making {pods} pods, {OWN_PODS} of them on {NODE}")
+        root = os.path.join(folder, "node")
+        _memory(root, available=MEMORY_BYTES // 2, swap_free=MEMORY_BYTES // 2)
+        asyncio.run(_fill(cluster, root, pods))
+        config, port = os.path.join(folder, "agent.yaml"), free_port()
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(_SETTINGS + settings)
+        runtime = stack.enter_context(RuntimeStandIn(os.path.join(root, NRI_SOCKETS[0])))
+        command = [sys.executable, "-m", "overbook", "agent", "--kube", "--kubeconfig", cluster.kubeconfig]
+        command += ["--node-name", NODE, "--fsroot", root]
+        command += ["--config", config, "--listen", f"127.0.0.1:{port}"]
+        with open(os.path.join(folder, "agent.log"), "wb") as log:
+            agent = subprocess.Popen(command, stderr=log)  # noqa: S603 - ours
+        stack.callback(_end, agent)
+        runtime.accept()
+        yield AgentStage(cluster, root, runtime, agent, port)
+
+
+def _install(cluster: ControlPlane) -> None:
+    for group, kinds in (("crds", None), ("base", {"Namespace", "Overcommit"})):
+        objects = [
+            each
+            for part in PARTS
+            if part.group == group
+            for each in part.objects(Installation())
+            if not kinds or each["kind"] in kinds
+        ]
+        cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml_text(objects))
+        if group == "crds":
+            cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+
+
+async def _fill(cluster: ControlPlane, root: str, pods: int) -> None:
+    client = Client(load_config(cluster.kubeconfig))
+    try:
+        for number in range(pods // OWN_PODS):
+            await client.create(NODES, {"metadata": {"name": f"node-{number + 1}"}})
+        for number in range(10):
+            name = f"shop-{number}"
+            await client.create(NAMESPACES, {"metadata": {"name": name}})
+            await client.create(_SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, name)
+        numbers = iter(range(pods))
+        await asyncio.gather(*(_make_pods(client, root, numbers) for _ in range(8)))
+    finally:
+        await client.close()
+
+
+async def _make_pods(client: Client, root: str, numbers: Iterator[int]) -> None:
+    for number in numbers:
+        pod = launcher_pod(number)
+        namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
+        pod["spec"]["nodeName"] = f"node-{number // OWN_PODS + 1}"
+        pod["spec"]["tolerations"] = [{"operator": "Exists"}]
+        made = await client.create(PODS, pod, namespace)
+        if number < OWN_PODS:
+            await client.merge_patch(PODS, name, {"status": pod["status"]}, namespace, "status")
+            _make_cgroups(root, made.metadata.uid or "", pod["status"]["containerStatuses"])
+
+
+def _make_cgroups(root: str, uid: str, statuses: list[dict[str, Any]]) -> None:
+    for place, status in enumerate(statuses):
+        held = POD_MEMORY_BYTES if place == 0 else 20 << 20
+        files = container_files(memory_current=held, memory_swap_max=0)
+        make_cgroup(root, container_path(uid, status["containerID"].partition("://")[2]), files)
+
+
+def _memory(root: str, *, available: int, swap_free: int) -> None:
+    make_node(
+        root,
+        mem_total_bytes=MEMORY_BYTES,
+        mem_available_bytes=available,
+        swap_total_bytes=MEMORY_BYTES // 2,
+        swap_free_bytes=swap_free,
+    )
+
+
+def _end(agent: "subprocess.Popen[bytes]") -> None:
+    agent.terminate()
+    agent.wait(30)

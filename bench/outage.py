@@ -1,0 +1,158 @@
+"""Ten minutes without the API server: what holds, what grows, and how soon all is told afterwards."""
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from bench.agent_stage import NODE, OWN_PODS, AgentStage, agent_stage
+from bench.figure import Benchmark, Figure, say
+from overbook.core.custom_overcommit_node import TAINT_KEY
+from overbook.kernel.kubepods import PodScanner
+from overbook.kernel.testing import make_cgroup
+from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.errors import SandboxUnavailableError
+
+COMMAND = "python -m bench outage"
+PODS = 1000
+AWAY_SECONDS, QUICK_SECONDS = 600.0, 60.0
+CYCLE_SECONDS = 20.0
+"""Half of it in trouble, half of it calm."""
+CALM_SECONDS = 5.0
+SETTLED_TICKS = 20
+HELD_SECONDS = 5.0
+"""A limit that is wrong has to be right again by then."""
+MOST_GROWTH_MIB = 2.0
+MOST_TOLD_SECONDS = 10.0
+TELL_SECONDS = 120.0
+
+
+def run(quick: bool) -> Iterator[Figure]:
+    seconds = QUICK_SECONDS if quick else AWAY_SECONDS
+    try:
+        with agent_stage(PODS, f"calmSeconds: {CALM_SECONDS}\n") as stage:
+            stage.until_tick(SETTLED_TICKS)
+            yield from _away(stage, seconds)
+    except SandboxUnavailableError as error:
+        say(str(error))
+
+
+def _away(stage: AgentStage, seconds: float) -> Iterator[Figure]:
+    say(f"the API server is away for {seconds:.0f} s")
+    stage.cluster.kill_api_server()
+    began = time.monotonic()
+    spoiled = wrong = 0
+    resident = []
+    troubled = False
+    while (away := time.monotonic() - began) < seconds:
+        if troubled != (away % CYCLE_SECONDS < CYCLE_SECONDS / 2):
+            troubled = not troubled
+            (stage.starve if troubled else stage.calm)()
+        spoiled += 1
+        wrong += not _put_right(stage, spoiled)
+        resident.append((away, stage.resident_mib()))
+    yield Figure(
+        name=f"wrong limits not put right within {HELD_SECONDS:.0f} s",
+        value=wrong,
+        unit="limits",
+        at_most=0,
+        command=COMMAND,
+        note=f"of {spoiled} in {seconds:.0f} s without the API server, {OWN_PODS} pods",
+    )
+    warm = max(each for away, each in resident if away < seconds / 3)
+    yield Figure(
+        name="growth of resident memory",
+        value=round(max(each for _, each in resident) - warm, 2),
+        unit="MiB",
+        at_most=MOST_GROWTH_MIB,
+        command=COMMAND,
+        note=f"beyond the {warm:.1f} MiB of the first third",
+    )
+    yield from _back(stage)
+
+
+def _put_right(stage: AgentStage, number: int) -> bool:
+    """Spoil the limit of one container, as one that starts anew has it; whether it becomes right again."""
+    pods = PodScanner(stage.root).scan()
+    pod = pods[number % len(pods)]
+    path = min(container.path for container in pod.containers)
+    limit = os.path.join(stage.root, "sys/fs/cgroup", path, "memory.swap.max")
+    with open(limit, encoding="ascii") as file:
+        right = file.read()
+    make_cgroup(stage.root, path, {"memory.swap.max": "max\n"})
+    deadline = time.monotonic() + HELD_SECONDS
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        with open(limit, encoding="ascii") as file:
+            if file.read().strip() == right.strip():
+                return True
+    return False
+
+
+def _back(stage: AgentStage) -> Iterator[Figure]:
+    stage.calm()
+    time.sleep(2 * CALM_SECONDS)
+    decided = _decisions(stage)
+    stage.starve()
+    while _decisions(stage) == decided:
+        time.sleep(0.2)
+    stage.cluster.start_api_server()
+    began = time.monotonic()
+    while not _converged(stage.cluster) and time.monotonic() - began < TELL_SECONDS:
+        time.sleep(0.2)
+    yield Figure(
+        name="until taint, condition and request are right",
+        value=round(time.monotonic() - began, 1),
+        unit="s",
+        at_most=MOST_TOLD_SECONDS,
+        command=COMMAND,
+        note="from the API server being ready again",
+    )
+    decided = _decisions(stage)
+    while (told := _told(stage.cluster)) < decided and time.monotonic() - began < TELL_SECONDS:
+        time.sleep(0.5)
+    yield Figure(
+        name="decisions that no event tells",
+        value=decided - told,
+        unit="decisions",
+        at_most=0,
+        command=COMMAND,
+        note=f"of {decided}; told {time.monotonic() - began:.1f} s after the API server was ready",
+    )
+
+
+def _decisions(stage: AgentStage) -> int:
+    """How often it decided that a guest has to go."""
+    return int(
+        sum(
+            value
+            for name, value in stage.metrics().items()
+            if name.startswith("overbook_decisions_total") and 'action="relieve"' in name
+        )
+    )
+
+
+def _told(cluster: ControlPlane) -> int:
+    events = _get(cluster, "events", "--all-namespaces")["items"]
+    about_node = (each for each in events if each["involvedObject"]["kind"] == "Node")
+    return sum(each.get("count") or 1 for each in about_node if each["reason"] == "ReliefRequested")
+
+
+def _converged(cluster: ControlPlane) -> bool:
+    taints = _get(cluster, "node", NODE)["spec"].get("taints", ())
+    status = _get(cluster, "overcommitnode", NODE).get("status", {})
+    pressed = {("OvercommitPressure", "True")}
+    return (
+        any(taint["key"] == TAINT_KEY for taint in taints)
+        and status.get("request") is not None
+        and pressed <= {(each["type"], each["status"]) for each in status.get("conditions", ())}
+    )
+
+
+def _get(cluster: ControlPlane, *what: str) -> dict[str, Any]:
+    return msgspec.json.decode(cluster.kubectl("get", "--output=json", *what), type=dict[str, Any])
+
+
+BENCHMARK = Benchmark("outage", "Ten minutes without the API server", run, by_name_only=True)
