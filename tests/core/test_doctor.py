@@ -37,6 +37,9 @@ def test_a_healthy_node_has_nothing_to_mend() -> None:
     assert {fine.subject for fine in diagnosis.fine} >= {"cgroup", "swap", "kubelet", "writer", "watermarks"}
 
 
+STRICT_KUBELET = KubeletConfiguration(fail_swap_on=False, protect_kernel_defaults=True)
+
+
 def swap_on(medium: Medium) -> dict[str, object]:
     return {"swap": (SwapDevice("/dev/sda3", 8 * GIB, medium, "/dev/sda3"),)}
 
@@ -65,6 +68,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"watermarks": Watermarks(64 * MIB, 80 * MIB, 16 * GIB)}, "WatermarkBelowEviction"),
     ({"overcommit_memory": 2}, "StrictOvercommit"),
     ({"panic_on_oom": 1}, "PanicOnOom"),
+    ({"overcommit_memory": 0, "kubelet": STRICT_KUBELET}, "KubeletRefusesKernel"),
     ({"hook_folder": "/etc/containers/oci/hooks.d"}, "HookNotRead"),
     ({"hook_folders_read": ("/etc/containers/oci/hooks.d",)}, "HookNotInstalled"),
     ({"leftovers": ("opt/oci-hook-swap.sh",)}, "OriginalAgentLeftovers"),
@@ -95,6 +99,10 @@ def test_a_mend_that_is_a_command_is_one_that_exists() -> None:
     assert ours
     for mend in ours:
         parser_of((node,)).parse_args(mend.split()[1:])
+
+
+def test_overcommit_that_is_off_is_nothing_wrong_where_the_kubelet_bears_it() -> None:
+    assert diagnose(msgspec.structs.replace(HEALTHY, overcommit_memory=0)).findings == ()
 
 
 def test_the_worst_comes_first() -> None:

@@ -33,6 +33,11 @@ def _mode(text: str) -> str:
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command. Every flag's default is "not given", so that file and environment count."""
     from overbook.cli.rule_options import add_rule_options
+    from overbook.cli.swap_options import (
+        add_allowance_option,
+        add_eligibility_option,
+        add_swap_writer_option,
+    )
 
     parser = subparsers.add_parser(
         "agent",
@@ -59,15 +64,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--interval", dest="interval_seconds", type=float, metavar="SECONDS", help="default: 1"
     )
     swap = parser.add_argument_group("swap and memory")
-    swap.add_argument("--eligibility", choices=["BurstableVirtualMachines", "Burstable"], help="who may swap")
-    swap.add_argument("--allowance", choices=["proportional", "whole", "pooled"], help="how much each gets")
+    add_eligibility_option(swap, argparse.SUPPRESS)
+    add_allowance_option(swap, argparse.SUPPRESS)
     swap.add_argument("--pooled-share", type=float, metavar="0-1", help="of the node's swap (default: 0.5)")
     swap.add_argument("--percent", type=int, help="memoryOvercommitPercentage of the cluster (default: 100)")
-    swap.add_argument(
-        "--swap-writer",
-        choices=["auto", "reconcile", "nri", "hook", "kubelet"],
-        help="who writes the limits (default: auto, by what is there)",
-    )
+    add_swap_writer_option(swap, argparse.SUPPRESS)
     swap.add_argument(
         "--on-exit",
         type=_mode,

@@ -22,6 +22,11 @@ _PAINT: Final = {"Broken": "31", "Risky": "33", "Note": ""}
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
     from overbook.cli.node import add_fsroot_option
+    from overbook.cli.swap_options import (
+        add_allowance_option,
+        add_eligibility_option,
+        add_swap_writer_option,
+    )
 
     parser = parts.add_parser(
         "doctor",
@@ -36,24 +41,9 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         metavar="N",
         help="memoryOvercommitPercentage (default: what swap was provisioned for, else 100)",
     )
-    parser.add_argument(
-        "--eligibility",
-        choices=["BurstableVirtualMachines", "Burstable"],
-        default="BurstableVirtualMachines",
-        help="who may swap (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--allowance",
-        choices=["proportional", "whole", "pooled"],
-        default="proportional",
-        help="how much each gets (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--swap-writer",
-        choices=["auto", "nri", "hook", "kubelet", "reconcile"],
-        default="auto",
-        help="who shall write the limits (default: %(default)s)",
-    )
+    add_eligibility_option(parser)
+    add_allowance_option(parser)
+    add_swap_writer_option(parser)
     parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
     add_fsroot_option(parser)
     parser.set_defaults(run=run)

@@ -20,6 +20,7 @@ Nothing here needs the agent: `remove` works after it died, and the hook works w
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
     from overbook.cli.node import add_fsroot_option
+    from overbook.cli.swap_options import add_eligibility_option
 
     parser = parts.add_parser(
         "hook",
@@ -30,11 +31,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument("action", choices=list(COMMANDS), help="what to do")
     parser.add_argument("--folder", metavar="DIR", help="where to put it (default: a folder that is read)")
-    parser.add_argument(
-        "--eligibility",
-        choices=["BurstableVirtualMachines", "Burstable"],
-        help="for whose containers it is installed (default: BurstableVirtualMachines)",
-    )
+    add_eligibility_option(parser, None)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--output", choices=["text", "json"], default="text", help="default: text")
     add_fsroot_option(parser)

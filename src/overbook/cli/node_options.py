@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from overbook.cli.swap_options import add_allowance_option, add_eligibility_option
 from overbook.cli.units import size_bytes
 from overbook.core.allowance import SwapPolicy
 from overbook.core.errors import InvalidInput
@@ -61,22 +62,11 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="memoryOvercommitPercentage, such as 150 (default: what the node's swap carries)",
     )
-    cluster.add_argument(
-        "--allowance",
-        choices=["proportional", "whole", "pooled"],
-        default="proportional",
-        help="how much swap each gets: the request's share (as the kubelet), what the guest can need, or "
-        "that out of a common pool (default: proportional)",
-    )
+    add_allowance_option(cluster)
     cluster.add_argument(
         "--pooled-share", metavar="0-1", type=float, default=0.5, help="most of the swap for one container"
     )
-    cluster.add_argument(
-        "--eligibility",
-        choices=["BurstableVirtualMachines", "Burstable"],
-        default="BurstableVirtualMachines",
-        help="who may swap (default: BurstableVirtualMachines)",
-    )
+    add_eligibility_option(cluster)
     cluster.add_argument(
         "--kubevirt-version",
         metavar="VERSION",

@@ -7,7 +7,13 @@ from overbook.core.errors import InvalidInput
 from overbook.core.host_check import Check, Finding
 from overbook.core.host_facts import HostFacts
 from overbook.core.readable import shown
-from overbook.core.tuning import SWAPPINESS_RANGE, swappiness_is_sound
+from overbook.core.tuning import (
+    KUBELET_DEMANDS,
+    OVERCOMMIT_MEMORY,
+    PANIC_ON_OOM,
+    SWAPPINESS_RANGE,
+    swappiness_is_sound,
+)
 from overbook.core.watermark import scale_factor, wanted_low_bytes
 
 TUNE: Final = "overbook node tune apply"
@@ -140,6 +146,19 @@ def _eviction_bytes(facts: HostFacts) -> int:
 
 
 def _promises(facts: HostFacts) -> Iterator[Finding]:
+    settings = {OVERCOMMIT_MEMORY: facts.overcommit_memory, PANIC_ON_OOM: facts.panic_on_oom}
+    refused = [
+        f"{name} is {value}"
+        for name, value in settings.items()
+        if value is not None and str(value) != KUBELET_DEMANDS[name]
+    ]
+    if refused and facts.kubelet is not None and facts.kubelet.protect_kernel_defaults:
+        yield Finding(
+            "Broken",
+            "KubeletRefusesKernel",
+            f"{' and '.join(refused)}: the kubelet has protectKernelDefaults: true and does not start again",
+            f"{TUNE} --overcommit on",
+        )
     if facts.overcommit_memory == 2:
         yield Finding(
             "Risky",
