@@ -24,7 +24,7 @@ CALM_SECONDS = 5.0
 SETTLED_TICKS = 20
 HELD_SECONDS = 5.0
 """A limit that is wrong has to be right again by then."""
-MOST_GROWTH_MIB = 2.0
+MOST_GROWTH_MIB = 1.0
 MOST_TOLD_SECONDS = 10.0
 TELL_SECONDS = 120.0
 

@@ -20,14 +20,26 @@ from overbook.core.sample import Sample
 log = logging.getLogger(__name__)
 
 KEPT_DECISIONS: Final = 256
+KEPT_WHOLE: Final = 8
+"""So many of them with everyone who was considered: on a full node that is 80 KiB each."""
+KEPT_PODS: Final = 8
 
 
 class Journal:
-    """The last decisions, oldest first."""
+    """The last decisions, oldest first. All but the latest have only the first of those considered."""
 
     def __init__(self) -> None:
         self.decisions: deque[Decision] = deque(maxlen=KEPT_DECISIONS)
         self.reports: deque[ReliefReport] = deque(maxlen=KEPT_DECISIONS)
+
+    def decided(self, decision: Decision) -> None:
+        """Keep a decision."""
+        self.decisions.append(decision)
+        if len(self.decisions) > KEPT_WHOLE:
+            older = self.decisions[-1 - KEPT_WHOLE]
+            self.decisions[-1 - KEPT_WHOLE] = msgspec.structs.replace(
+                older, candidates=older.candidates[:KEPT_PODS], reclaim=older.reclaim[:KEPT_PODS]
+            )
 
     def as_json(self) -> bytes:
         """All of it, for ``/decisions``."""

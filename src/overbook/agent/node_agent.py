@@ -192,7 +192,7 @@ class Agent:
 
     def _decided(self, decision: Decision, now: float) -> None:
         self.metrics.decided(decision)
-        self.journal.decisions.append(decision)
+        self.journal.decided(decision)
         observing = "" if self._ports.enforcing else f" ({self._why_not})"
         level = logging.WARNING if decision.action == "relieve" else logging.INFO
         log.log(level, "decision %d: %s%s", decision.number, decision.sentence, observing)
