@@ -39,6 +39,17 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "libpopt0",
     ),
     "jq": ("jq", "libjq1", "libonig5"),
+    "python3": (
+        "python3-minimal",
+        "python3.11-minimal",
+        "libpython3.11-minimal",
+        "libpython3.11-stdlib",
+        "libc6",
+        "libexpat1",
+        "libffi8",
+        "libssl3",
+        "zlib1g",
+    ),
 }
 """Each program's packages, of this host's suite: its own, and libraries that a minimal Debian lacks."""
 
