@@ -1,18 +1,17 @@
 """A real Kubernetes node on a control plane of its own, shared by the tests of this folder."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from overbook.sandbox import kubernetes_node
 from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.kubernetes_node import KubernetesNode
 from overbook.sandbox.node_configuration import KubernetesNodeSpec
 from overbook.sandbox.spec import HOST_ADDRESS
 from tests.cluster.conftest import started
 from tests.part_times import PartTimes
+from tests.sandbox_parts import made
 
 
 @pytest.fixture(scope="package")
@@ -28,12 +27,7 @@ def node(
     request: pytest.FixtureRequest, cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubernetesNode]:
     """The node `real`, with swap limited by the kubelet. Leave it as you found it."""
-    try:
-        parts = kubernetes_node.prepare()
-    except SandboxUnavailableError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+    parts = made(kubernetes_node.prepare)
     spec = KubernetesNodeSpec(name="real")
     with KubernetesNode(cluster, spec, parts, str(tmp_path_factory.mktemp("node"))) as node:
         times = request.config.pluginmanager.get_plugin("overbook-part-times")
