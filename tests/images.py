@@ -3,11 +3,13 @@
 Below lies Debian's Python, as the image that the Containerfile begins with has it; above, a part of Overbook.
 """
 
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -32,8 +34,8 @@ def install_component(component: str, folder: str) -> None:
     _do([*step[:-1], folder], {**os.environ, "PYTHON": sys.executable})
 
 
-def copy_python(component: str, folder: str) -> None:
-    """Put Debian's Python into a folder, with what a component's stages of the Containerfile add to it.
+def copy_python(step: str, folder: str) -> None:
+    """Put Debian's Python into a folder, with what a step of the Containerfile adds to it.
 
     Raises:
         SandboxUnavailableError: It is not there, or is not this one, for which our files are made.
@@ -43,11 +45,20 @@ def copy_python(component: str, folder: str) -> None:
     if not os.path.exists(os.path.join(python.tree, "usr/bin", own)):
         raise SandboxUnavailableError(f"the image's Python is Debian's, which is not {own}")
     shutil.copytree(python.tree, folder, symlinks=True)
-    program, *arguments = json.loads(one(component, "RUN"))
+    program, *arguments = json.loads(step)
     assert program == "python3"
     libraries = ":".join(os.path.join(folder, each) for each in _LIBRARIES)
     there = [os.path.join(folder, each) for each in (_LOADER, f"usr/bin/{program}")]
     _do([there[0], "--library-path", libraries, there[1], *arguments], {})
+
+
+@functools.cache
+def _python_layer(step: str) -> bytes:
+    """The lower layer, the same for all images."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = os.path.join(folder, "python")
+        copy_python(step, tree)
+        return layer_of_folder(tree, without=_NOT_NEEDED)
 
 
 def _do(command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -68,7 +79,7 @@ def write_image(component: str, name: str, folder: Path) -> str:
     Raises:
         SandboxUnavailableError: Debian's Python is not there, or is not this one.
     """
-    copy_python(component, str(folder / "python"))
+    python = _python_layer(one(component, "RUN"))
     install_component(component, str(folder / "files"))
     config = {
         "Env": [_PATH, *one(component, "ENV").split()],
@@ -77,10 +88,7 @@ def write_image(component: str, name: str, folder: Path) -> str:
         "User": one(component, "USER"),
         "WorkingDir": one(component, "WORKDIR"),
     }
-    layers = [
-        layer_of_folder(str(folder / "python"), without=_NOT_NEEDED),
-        layer_of_folder(str(folder / "files"), PLACE.lstrip("/")),
-    ]
+    layers = [python, layer_of_folder(str(folder / "files"), PLACE.lstrip("/"))]
     archive = folder / f"{component}.tar"
     archive.write_bytes(docker_archive(name, layers, config))
     return str(archive)

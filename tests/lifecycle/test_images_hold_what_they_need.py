@@ -128,7 +128,7 @@ def test_every_module_is_compiled_and_its_source_never_looked_at(installed: Inst
 
 
 def test_the_standard_library_is_compiled_as_well(tmp_path: Path) -> None:
-    made(lambda: copy_python("agent", str(tmp_path / "python")))
+    made(lambda: copy_python(one("agent", "RUN"), str(tmp_path / "python")))
     (library,) = (tmp_path / "python/usr/lib").glob("python3.*")
     sources = [each for each in library.rglob("*.py") if "lib2to3" not in each.parts]  # its tests cannot be
     assert sources

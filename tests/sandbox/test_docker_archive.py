@@ -1,3 +1,4 @@
+import gzip
 import hashlib
 import io
 import json
@@ -22,7 +23,7 @@ def test_an_image_is_what_docker_would_save() -> None:
     image = files(docker_archive("localhost/some:1", [lower, upper], {"Entrypoint": ["/upper"]}))
     (manifest,) = json.loads(image["manifest.json"])
     assert manifest["RepoTags"] == ["localhost/some:1"]
-    assert [image[name] for name in manifest["Layers"]] == [lower, upper]
+    assert [gzip.decompress(image[name]) for name in manifest["Layers"]] == [lower, upper]
     config = json.loads(image[manifest["Config"]])
     digests = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in (lower, upper)]
     assert config["rootfs"]["diff_ids"] == digests

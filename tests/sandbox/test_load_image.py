@@ -1,3 +1,4 @@
+import gzip
 import io
 import os
 import pathlib
@@ -41,7 +42,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
             raise
         pytest.skip(str(error))
     path = folder / "load"
-    path.write_bytes(files(files(pathlib.Path(archive).read_bytes())["layer-0.tar"])["load"])
+    path.write_bytes(
+        files(gzip.decompress(files(pathlib.Path(archive).read_bytes())["layer-0.tar.gz"]))["load"]
+    )
     path.chmod(0o755)
     return str(path)
 
