@@ -19,7 +19,6 @@ from overbook.kube.kinds import NODES
 from overbook.sandbox.cache import cache_folder
 from overbook.sandbox.container_runtime import ContainerRuntime, container_runtime
 from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.control_plane_arguments import API_SERVICE_ADDRESS
 from overbook.sandbox.errors import NodeError
 from overbook.sandbox.go_programs import find
 from overbook.sandbox.guest_link import GuestLink
@@ -64,11 +63,6 @@ while socket.socket().connect_ex(("127.0.0.1", 10250)):
     time.sleep(0.2)
 """
 _GUEST_MODULE: Final = "overbook.sandbox.kubernetes_guest"
-_FORWARDER_MODULE: Final = "overbook.sandbox.forwarder"
-_BUSYBOX: Final = "/run/overbook/busybox"
-_HTTPS_PORT: Final = 443
-API_SERVICE: Final = "api-service"
-"""The node's service by which pods reach the API server, once :meth:`KubernetesNode.serve_api` was called."""
 _KEPT_SAMPLES: Final = 7200
 _POLL_SECONDS: Final = 0.3
 
@@ -135,6 +129,7 @@ class KubernetesNode:
         self.boot_seconds = self.ready_seconds = 0.0
         self._cluster = cluster
         self._parts = parts
+        self._ctr = (parts.runtime.path("ctr"), "--namespace=k8s.io")
         self._link = self._connect()
 
     def __enter__(self) -> Self:
@@ -246,27 +241,19 @@ class KubernetesNode:
         """Start it again; it is not waited for."""
         self.start_service("containerd", self._plan.containerd, oom_score_adj=RUNTIME_SCORE)
 
-    def import_image(self, archive: str) -> None:
-        """Give containerd another image.
+    def ctr(self, *words: str) -> str:
+        """Run containerd's own client on what is the kubelet's there, such as `images import --local FILE`.
 
-        Args:
-            archive: Path of an archive in Docker's format.
+        Returns:
+            What it says.
 
         Raises:
-            NodeError: It does not take it.
+            NodeError: It says no.
         """
-        done = self.run(*self._plan.import_image[:-1], archive, seconds=READY_SECONDS)
+        done = self.run(*self._ctr, *words, seconds=READY_SECONDS)
         if done.status:
-            raise NodeError(f"containerd did not take {archive}: {done.output}", self.log_tail("containerd"))
-
-    def serve_api(self) -> None:
-        """Have pods with a network of their own reach the API server, where its service's address says.
-
-        That is what kube-proxy would do for every service. It ends with the service :data:`API_SERVICE`.
-        """
-        self.run(_BUSYBOX, "ip", "address", "replace", f"{API_SERVICE_ADDRESS}/32", "dev", "lo")
-        between = (API_SERVICE_ADDRESS, _HTTPS_PORT, HOST_ADDRESS, self._cluster.port)
-        self.start_service(API_SERVICE, [sys.executable, "-m", _FORWARDER_MODULE, *map(str, between)])
+            raise NodeError(f"ctr {' '.join(words)}: {done.output}", self.log_tail("containerd"))
+        return done.output
 
     def service_status(self, name: str) -> int | None:
         """How a service has ended; None while it runs."""
@@ -325,10 +312,7 @@ class KubernetesNode:
         self._plan = plan = GuestPlan(
             containerd=(runtime.path("containerd"), f"--config={containerd}"),
             socket=CONTAINERD_SOCKET,
-            import_image=(
-                *(runtime.path("ctr"), "--namespace=k8s.io", "images", "import", "--local"),
-                self._parts.load_archive,
-            ),
+            import_image=(*self._ctr, "images", "import", "--local", self._parts.load_archive),
             kubelet=(
                 find().path("kubelet"),
                 *kubelet_arguments(self.spec, configuration=kubelet, kubeconfig=kubeconfig),

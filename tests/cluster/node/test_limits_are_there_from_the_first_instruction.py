@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from overbook.core.pod import Pod
-from overbook.sandbox import kubernetes_node
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.kubernetes_agent import KubernetesAgent
 from overbook.sandbox.kubernetes_node import KubernetesNode
@@ -44,7 +43,6 @@ class World:
         self.path = f"/api/v1/namespaces/{namespace}/pods"
         self._numbers = itertools.count(1)
         self._earlier = len(agent.said()) if os.path.exists(agent.log) else 0
-        self._ctr = kubernetes_node.prepare().runtime.path("ctr")
 
     def said(self) -> str:
         """The agent's log since these tests began."""
@@ -52,10 +50,8 @@ class World:
 
     def record(self, pod: Pod) -> str:
         """What the runtime remembers of its limit."""
-        found = self.node.run(
-            self._ctr, "--namespace=k8s.io", "containers", "info", container_ids(pod)["main"]
-        )
-        unified = json.loads(found.output)["Spec"]["linux"]["resources"]["unified"]
+        found = self.node.ctr("containers", "info", container_ids(pod)["main"])
+        unified = json.loads(found)["Spec"]["linux"]["resources"]["unified"]
         return str(unified["memory.swap.max"])
 
     def start(self, burst_mib: int = AT_ONCE_MIB) -> Pod:

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import yaml
 
+from overbook.sandbox import api_service
 from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubernetes_node import API_SERVICE, KubernetesNode
+from overbook.sandbox.kubernetes_node import KubernetesNode
 from tests.cluster.asker import MERGE, Asker
 from tests.cluster.installing import apply_manifests, install
 from tests.docs.reading import ROOT
@@ -54,9 +55,10 @@ class Shipped:
             settings: added to the configuration file in its ConfigMap.
         """
         image = self._workload["spec"]["template"]["spec"]["containers"][0]["image"]
-        self.node.import_image(made(lambda: write_image(self.component, image, folder)))
+        archive = made(lambda: write_image(self.component, image, folder))
+        self.node.ctr("images", "import", "--local", archive)
         install(self.cluster)
-        self.node.serve_api()
+        api_service.start(self.cluster, self.node)
         for each in self._objects:
             if settings and each["kind"] == "ConfigMap":
                 each["data"][f"{self.component}.yaml"] += yaml.safe_dump(dict(settings))
@@ -68,7 +70,8 @@ class Shipped:
             print(self.said())  # shown where a test fails
             self.let_go()
             self.delete()
-            self.node.stop_service(API_SERVICE)
+            wait_for(lambda: not self.pod(), "its pod is gone", SLOW_SECONDS, 0.5)
+            api_service.stop(self.node)
 
     def delete(self) -> None:
         """Delete its DaemonSet or Deployment; its pods end by that."""

@@ -7,7 +7,7 @@ import pytest
 
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.kubernetes_node import KubernetesNode
-from tests.cluster.node.shipped import SLOW_SECONDS, Shipped
+from tests.cluster.shipped.part import SLOW_SECONDS, Shipped
 from tests.waiting import wait_for
 
 LEASE: Final = "/apis/coordination.k8s.io/v1/namespaces/overbook/leases/overbook-controller"

@@ -7,12 +7,13 @@ from typing import Any, Final
 import pytest
 
 from overbook.core.pod import Pod
+from overbook.sandbox import api_service
 from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubernetes_node import API_SERVICE, KubernetesNode
+from overbook.sandbox.kubernetes_node import KubernetesNode
 from tests.cluster.asker import MERGE
 from tests.cluster.conftest import make_namespace
 from tests.cluster.node.load_pods import PAGE, LoadPods, container, manifest, resources
-from tests.cluster.node.shipped import SLOW_SECONDS, Shipped
+from tests.cluster.shipped.part import SLOW_SECONDS, Shipped
 from tests.waiting import wait_for
 
 OBJECT = "/apis/overbook.dev/v1alpha1/overcommitnodes/real"
@@ -133,7 +134,7 @@ def test_its_log_holds_nothing_to_wonder_about(agent: Shipped, guest: Pod) -> No
 def test_the_kubelet_tells_it_of_a_new_guest_while_it_cannot_reach_the_api_server(
     agent: Shipped, pods: LoadPods
 ) -> None:
-    agent.node.stop_service(API_SERVICE)
+    api_service.stop(agent.node)
     late = pods.start(manifest("late", container("main", hot_mib=2, **REQUEST)))["late"]
 
     wait_for(
@@ -141,7 +142,7 @@ def test_the_kubelet_tells_it_of_a_new_guest_while_it_cannot_reach_the_api_serve
     )
     assert "the API server does not answer; the kubelet tells" in agent.said()
     assert agent.ready()
-    agent.node.serve_api()
+    api_service.start(agent.cluster, agent.node)
     wait_for(
         lambda: "the API server tells the pods again" in agent.said(), "it comes back", SLOW_SECONDS, 1.0
     )
