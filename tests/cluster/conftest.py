@@ -10,12 +10,12 @@ import pytest
 from overbook.lifecycle.installation import Installation
 from overbook.sandbox.background import Background
 from overbook.sandbox.control_plane import COMPONENTS, ControlPlane
-from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.hollow_nodes import HollowNodes
 from overbook.sandbox.hollow_status import HollowNode
 from overbook.sandbox.kubevirt.stand_in import KubeVirt
 from tests.cluster.installing import install
 from tests.part_times import PartTimes
+from tests.sandbox_parts import made
 from tests.waiting import wait_for
 
 _numbers = itertools.count(1)
@@ -108,15 +108,14 @@ def started(
     api_server_arguments: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
     """A control plane of one's own, or the reason why there is none."""
-    try:
-        plane = ControlPlane(
+    plane = made(
+        lambda: ControlPlane(
             str(folder),
             components=components,
             addresses=addresses,
             api_server_arguments=api_server_arguments,
         )
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+    )
     started = time.monotonic()
     with plane:
         times = request.config.pluginmanager.get_plugin("overbook-part-times")

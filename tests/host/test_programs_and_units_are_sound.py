@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from overbook.host import hook_service, swap_service, tune_service
-from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.node_programs import NodeProgram, node_program
+from overbook.sandbox.node_programs import node_program
+from tests.sandbox_parts import made
 
 TUNE_FILES = tune_service.host_files((), overcommit_off=True)
 SWAP_FILES = swap_service.host_files(swap_service.SwapSettings())
@@ -18,14 +18,8 @@ PROGRAMS = {
 }
 
 
-def fetched(name: str) -> NodeProgram:
-    try:
-        return node_program(name)
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
-
-
-def run(program: NodeProgram, argv: Sequence[str], stdin: bytes = b"") -> tuple[int, str]:
+def run(name: str, argv: Sequence[str], stdin: bytes = b"") -> tuple[int, str]:
+    program = made(lambda: node_program(name))
     environment = program.environment(os.environ)
     # What units need is looked up among systemd's own, which this host may not have.
     environment["SYSTEMD_UNIT_PATH"] = f"{program.tree}/lib/systemd/system"
@@ -42,7 +36,7 @@ def run(program: NodeProgram, argv: Sequence[str], stdin: bytes = b"") -> tuple[
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_shellcheck_has_nothing_to_say(name: str) -> None:
-    assert run(fetched("shellcheck"), ["shellcheck", "--shell=sh", "-"], PROGRAMS[name]) == (0, "")
+    assert run("shellcheck", ["shellcheck", "--shell=sh", "-"], PROGRAMS[name]) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +58,6 @@ def test_systemd_has_nothing_to_say(tmp_path: pathlib.Path, program: str, paths:
         content = {**SWAP_FILES, **TUNE_FILES}[path][0].decode()
         assert program in content
         unit.write_text(content.replace(f"/{program}", str(there)))
-    status, said = run(fetched("systemd"), ["systemd-analyze", "verify", "--man=no", *map(str, units)])
+    status, said = run("systemd", ["systemd-analyze", "verify", "--man=no", *map(str, units)])
     assert [line for line in said.splitlines() if "overbook" in line] == []
     assert status == 0

@@ -16,7 +16,10 @@ from overbook.lifecycle.agent_workload import agent_workload
 from overbook.lifecycle.controller_workload import controller_workload
 from overbook.lifecycle.installation import Installation
 from overbook.lifecycle.webhook_workload import webhook_workload
+from tests.containerfile import one, steps
 from tests.docs.reading import ROOT
+from tests.images import copy_python, install_component
+from tests.sandbox_parts import made
 
 COMPONENTS: Final = ("agent", "controller", "webhook")
 APPLICATIONS: Final = {"agent": "agent", "controller": "relief", "webhook": "webhook"}
@@ -24,38 +27,6 @@ ALWAYS: Final = {"cli", "core", "kernel", "kube"}
 BESIDE: Final = {"agent": {"host", "runtime"}}
 TOO_MUCH: Final = {"rich", "pygments", "pytest", "hypothesis", "pip", "setuptools", "mypy"}
 UNCHECKED_HASH: Final = 0b01
-
-
-class Step(NamedTuple):
-    """One instruction of the Containerfile."""
-
-    stage: str
-    word: str
-    rest: str
-
-
-def steps() -> list[Step]:
-    stage, found = "", []
-    text = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ")
-    for line in text.splitlines():
-        if line.strip() and not line.startswith("#"):
-            word, _, rest = line.partition(" ")
-            if word == "FROM":
-                stage = rest.rpartition(" AS ")[2]
-            found.append(Step(stage, word, rest))
-    return found
-
-
-def one(stage: str, word: str) -> str:
-    """The instruction of a stage, or of the stage that it begins with."""
-    own = [step.rest for step in steps() if step.stage == stage and step.word == word]
-    if own:
-        return own[-1]
-    return one(base(stage), word)
-
-
-def base(stage: str) -> str:
-    return next(s.rest.partition(" ")[0] for s in steps() if s.stage == stage and s.word == "FROM")
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:
@@ -117,17 +88,7 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     """The files of a component, made by the step that its stage runs."""
     name = request.param
     folder = tmp_path_factory.mktemp(name) / "overbook"
-    step = json.loads(one(f"{name}-files", "RUN"))
-    assert step[-1] == "/opt/overbook"
-    done = subprocess.run(  # noqa: S603 - our own argv
-        [*step[:-1], str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    install_component(name, str(folder))
     return Installed(name, folder)
 
 
@@ -161,11 +122,22 @@ def test_all_its_own_modules_can_be_imported(installed: Installed) -> None:
 
 
 def test_every_module_is_compiled_and_its_source_never_looked_at(installed: Installed) -> None:
-    tag = sys.implementation.cache_tag
     for source in installed.folder.rglob("*.py"):
-        compiled = source.parent / "__pycache__" / f"{source.stem}.{tag}.pyc"
-        flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        flags = int.from_bytes(compiled(source).read_bytes()[4:8], "little")
         assert flags == UNCHECKED_HASH, source
+
+
+def test_the_standard_library_is_compiled_as_well(tmp_path: Path) -> None:
+    made(lambda: copy_python(one("agent", "RUN"), str(tmp_path / "python")))
+    (library,) = (tmp_path / "python/usr/lib").glob("python3.*")
+    sources = [each for each in library.rglob("*.py") if "lib2to3" not in each.parts]  # its tests cannot be
+    assert sources
+    assert not [source for source in sources if not compiled(source).exists()]
+
+
+def compiled(source: Path) -> Path:
+    """Where the bytecode of a module lies."""
+    return source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
 
 
 def test_a_command_of_another_part_says_so(installed: Installed) -> None:

@@ -10,15 +10,14 @@ import shlex
 import sys
 from collections.abc import Mapping
 
-import pytest
-
 from overbook.sandbox.cache import cache_folder
-from overbook.sandbox.errors import NodeStoppedError, SandboxUnavailableError
+from overbook.sandbox.errors import NodeStoppedError
 from overbook.sandbox.image import prepare
 from overbook.sandbox.job import ENDED, OUTPUT, Job
 from overbook.sandbox.kernel_image import later_modules
 from overbook.sandbox.node import Node
 from overbook.sandbox.spec import MEBIBYTE, NodeSpec
+from tests.sandbox_parts import made
 
 KEPT = (
     "etc/systemd/system",
@@ -73,10 +72,7 @@ class SystemdNode:
     def __init__(
         self, folder: pathlib.Path, disk_bytes: int = 128 * MEBIBYTE, units: Mapping[str, str] | None = None
     ) -> None:
-        try:
-            self._image = prepare()
-        except SandboxUnavailableError as error:
-            pytest.skip(str(error))
+        self._image = made(prepare)
         self.share = folder / "share"
         self._disk = folder / "disk"
         with open(self._disk, "wb") as disk:

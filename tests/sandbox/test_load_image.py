@@ -1,6 +1,5 @@
-import hashlib
+import gzip
 import io
-import json
 import pathlib
 import signal
 import subprocess
@@ -10,10 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.load import COUNTER
-from overbook.sandbox.load_image import IMAGE, container, docker_archive, load_image
+from overbook.sandbox.load_image import IMAGE, container, load_image
 from overbook.sandbox.packages import Host
+from tests.sandbox_parts import made
 from tests.waiting import wait_for
 
 MIB = 1 << 20
@@ -22,21 +21,6 @@ MIB = 1 << 20
 def files(archive: bytes) -> dict[str, bytes]:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         return {member.name: content.read() for member in tar if (content := tar.extractfile(member))}
-
-
-def test_an_image_is_what_docker_would_save() -> None:
-    image = files(docker_archive("localhost/some:1", b"program"))
-    (manifest,) = json.loads(image["manifest.json"])
-    assert manifest["RepoTags"] == ["localhost/some:1"]
-    (layer,) = (image[name] for name in manifest["Layers"])
-    assert files(layer) == {"load": b"program"}
-    config = json.loads(image[manifest["Config"]])
-    assert config["rootfs"]["diff_ids"] == [f"sha256:{hashlib.sha256(layer).hexdigest()}"]
-    assert config["config"]["Entrypoint"] == ["/load"]
-
-
-def test_the_same_program_is_the_same_image() -> None:
-    assert docker_archive("a:1", b"x") == docker_archive("a:1", b"x")
 
 
 def test_a_container_never_asks_a_registry() -> None:
@@ -50,12 +34,11 @@ def test_a_container_never_asks_a_registry() -> None:
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The real load program, out of its image."""
     folder = tmp_path_factory.mktemp("load")
-    try:
-        archive = load_image(Host(install=False, say=print), str(folder))
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+    archive = made(lambda: load_image(Host(install=False, say=print), str(folder)))
     path = folder / "load"
-    path.write_bytes(files(files(pathlib.Path(archive).read_bytes())["layer.tar"])["load"])
+    path.write_bytes(
+        files(gzip.decompress(files(pathlib.Path(archive).read_bytes())["layer-0.tar.gz"]))["load"]
+    )
     path.chmod(0o755)
     return str(path)
 

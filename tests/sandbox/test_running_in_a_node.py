@@ -4,19 +4,17 @@ import threading
 
 import pytest
 
-from overbook.sandbox.errors import NodeError, SandboxUnavailableError
+from overbook.sandbox.errors import NodeError
 from overbook.sandbox.image import Image, prepare
 from overbook.sandbox.job import Job
 from overbook.sandbox.node import Node, run_in_node
 from overbook.sandbox.spec import HOST_ADDRESS, MEBIBYTE, NodeSpec
+from tests.sandbox_parts import made
 
 
 @pytest.fixture(scope="module")
 def image() -> Image:
-    try:
-        return prepare()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+    return made(prepare)
 
 
 def test_output_exit_status_and_shared_files_come_back(tmp_path: pathlib.Path, image: Image) -> None:

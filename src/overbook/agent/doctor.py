@@ -62,6 +62,11 @@ class Doctor:
         found = diagnose(host_facts(self._root, policy, told=told)).findings
         for finding in found:
             if finding not in self._found:
-                level = logging.INFO if finding.severity == "Note" else logging.WARNING
-                log.log(level, "%s: %s; mend: %s", finding.word, finding.sentence, finding.mend)
+                log.log(_level(finding), "%s: %s; mend: %s", finding.word, finding.sentence, finding.mend)
         self._found = found
+
+
+def _level(finding: Finding) -> int:
+    if finding.word == "NotLooked":
+        return logging.DEBUG  # a pod is shown what it needs: there is nothing to mend
+    return logging.INFO if finding.severity == "Note" else logging.WARNING

@@ -7,6 +7,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping
+from itertools import product
 from typing import Final
 
 from overbook.agent.http_server import Answer, HttpServer
@@ -17,6 +18,8 @@ from overbook.kernel.pressure_trigger import PressureTrigger
 
 log = logging.getLogger(__name__)
 
+PRESSURE_FILES: Final = ("proc/pressure/memory", "sys/fs/cgroup/memory.pressure")
+"""Both of the whole node. A pod has its host's /proc for reading only, and writing is what sets a trigger."""
 TRIGGER_STALL_MICROS: Final = 100_000
 TRIGGER_WINDOW_MICROS: Final = 1_000_000
 """Awake when something stalled on memory for 100 ms of a second: the kernel looks ten times a window."""
@@ -110,20 +113,18 @@ class Loop:
         self._stopping = True
 
     def _watch_pressure(self) -> PressureTrigger | None:
-        path = os.path.join(self._settings.fsroot, "proc/pressure/memory")
-        for window in (TRIGGER_WINDOW_MICROS, 2 * TRIGGER_WINDOW_MICROS):
-            # Without CAP_SYS_RESOURCE the kernel takes only multiples of 2 s.
+        # Without CAP_SYS_RESOURCE the kernel takes only multiples of 2 s.
+        windows = (TRIGGER_WINDOW_MICROS, 2 * TRIGGER_WINDOW_MICROS)
+        complaints = []
+        for name, window in product(PRESSURE_FILES, windows):
             try:
-                if os.path.exists(path) and os.stat(path).st_size:  # the kernel's own have no size
-                    complaint = f"{path} is not the kernel's"
-                    break
-                trigger = PressureTrigger(path, "some", TRIGGER_STALL_MICROS, window)
+                trigger = _trigger(os.path.join(self._settings.fsroot, name), window)
             except (KernelFileError, OSError) as error:
-                complaint = str(error)
+                complaints.append(str(error))
                 continue
             self._epoll.register(trigger, select.EPOLLPRI)
             return trigger
-        log.warning("the agent wakes by the clock only: %s", complaint)
+        log.warning("the agent wakes by the clock only: %s", complaints[0])
         return None
 
     def _handlers(self) -> Mapping[str, Callable[[], Answer]]:
@@ -144,3 +145,9 @@ class Loop:
     def _yes_or_no(answer: bool, yes: str, no: str) -> Answer:
         body = (yes if answer else no).encode() + b"\n"
         return (200 if answer else 503, "text/plain; charset=utf-8", body)
+
+
+def _trigger(path: str, window_micros: int) -> PressureTrigger:
+    if os.path.exists(path) and os.stat(path).st_size:  # the kernel's own have no size
+        raise KernelFileError(path, "is not the kernel's")
+    return PressureTrigger(path, "some", TRIGGER_STALL_MICROS, window_micros)

@@ -64,7 +64,9 @@ def token_volume() -> Manifest:
     return {
         "name": "token",
         "projected": {
-            "defaultMode": 0o440,
+            # Of what is public, the authority and the namespace: who is not root has to read them, too. The
+            # kubelet gives the token to the user that the pod names alone, whatever stands here.
+            "defaultMode": 0o444,
             "sources": [
                 {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
                 {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},

@@ -69,7 +69,7 @@ class ControlPlane:
     ) -> None:
         self.folder = os.path.abspath(folder)
         self._programs = programs or find()
-        self.pki = Pki(os.path.join(self.folder, "pki"), addresses)
+        self.pki = Pki(os.path.join(self.folder, "pki"), (arguments.API_SERVICE_ADDRESS, *addresses))
         self._reserved: list[socket.socket] = []
         self.port = self._reserve_port()
         self.server = f"https://127.0.0.1:{self.port}"

@@ -6,6 +6,10 @@ from overbook.sandbox.pki import CertificateFiles, Pki
 
 ISSUER: Final = "https://kubernetes.default.svc"
 
+_SERVICES: Final = "10.96.0.0/16"
+API_SERVICE_ADDRESS: Final = "10.96.0.1"
+"""Of the service `kubernetes`, the range's first: what every pod is told as the API server's."""
+
 _ETCD: Final = "unix://etcd:1"  # a socket in the working directory: no port to be taken, nobody else reads
 _ETCD_PEER: Final = "unix://etcd-peer:1"
 _ETCD_QUOTA_BYTES: Final = 4 * 1024**3
@@ -46,7 +50,7 @@ def api_server(pki: Pki, port: int, kubelet_client: CertificateFiles) -> list[st
         f"--service-account-issuer={ISSUER}",
         f"--service-account-key-file={pki.service_account_public_key}",
         f"--service-account-signing-key-file={pki.service_account_key}",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        f"--service-cluster-ip-range={_SERVICES}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",

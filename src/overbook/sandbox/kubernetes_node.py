@@ -129,6 +129,7 @@ class KubernetesNode:
         self.boot_seconds = self.ready_seconds = 0.0
         self._cluster = cluster
         self._parts = parts
+        self._ctr = (parts.runtime.path("ctr"), "--namespace=k8s.io")
         self._link = self._connect()
 
     def __enter__(self) -> Self:
@@ -240,6 +241,20 @@ class KubernetesNode:
         """Start it again; it is not waited for."""
         self.start_service("containerd", self._plan.containerd, oom_score_adj=RUNTIME_SCORE)
 
+    def ctr(self, *words: str) -> str:
+        """Run containerd's own client on what is the kubelet's there, such as `images import --local FILE`.
+
+        Returns:
+            What it says.
+
+        Raises:
+            NodeError: It says no.
+        """
+        done = self.run(*self._ctr, *words, seconds=READY_SECONDS)
+        if done.status:
+            raise NodeError(f"ctr {' '.join(words)}: {done.output}", self.log_tail("containerd"))
+        return done.output
+
     def service_status(self, name: str) -> int | None:
         """How a service has ended; None while it runs."""
         return self._link.ended(name)
@@ -297,10 +312,7 @@ class KubernetesNode:
         self._plan = plan = GuestPlan(
             containerd=(runtime.path("containerd"), f"--config={containerd}"),
             socket=CONTAINERD_SOCKET,
-            import_image=(
-                *(runtime.path("ctr"), "--namespace=k8s.io", "images", "import", "--local"),
-                self._parts.load_archive,
-            ),
+            import_image=(*self._ctr, "images", "import", "--local", self._parts.load_archive),
             kubelet=(
                 find().path("kubelet"),
                 *kubelet_arguments(self.spec, configuration=kubelet, kubeconfig=kubeconfig),

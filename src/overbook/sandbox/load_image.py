@@ -4,16 +4,12 @@ It comes as an archive in Docker's format, made here, so that no registry is nee
 """
 
 import hashlib
-import io
 import os
-import tarfile
-from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final
 
-import msgspec
-
 from overbook.sandbox.cache import folder_in_the_making, locked
+from overbook.sandbox.docker_archive import EXECUTABLE, docker_archive, layer_of_files
 from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.go_toolchain import go_command
 from overbook.sandbox.kubernetes_messages import PACE_FILE
@@ -44,8 +40,9 @@ def load_image(host: Host, cache: str) -> str:
         if not os.path.exists(archive):
             with folder_in_the_making(final) as making:
                 program = _build(host, go_command(host, cache), source, making)
+                layer = layer_of_files({_PROGRAM: program}, mode=EXECUTABLE)
                 with open(os.path.join(making, _ARCHIVE), "wb") as file:
-                    file.write(docker_archive(IMAGE, program))
+                    file.write(docker_archive(IMAGE, [layer], {"Entrypoint": [f"/{_PROGRAM}"]}))
     return archive
 
 
@@ -65,36 +62,6 @@ def container(
     arguments = [f"-hot={hot_mib}", f"-cold={cold_mib}", f"-pace={PACE_FILE}", *(["-wild"] if wild else [])]
     arguments += [f"-burst={burst_mib}"] if burst_mib else []
     return {"name": name, "image": IMAGE, "imagePullPolicy": "Never", "args": arguments, **fields}
-
-
-def docker_archive(name: str, program: bytes) -> bytes:
-    """An image with one static program in it, as `docker save` would write it.
-
-    Args:
-        name: With its tag.
-        program: The container's first program, with no arguments unless a pod gives some.
-    """
-    layer = _tar({_PROGRAM: program}, mode=0o755)
-    config = msgspec.json.encode(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {"Entrypoint": [f"/{_PROGRAM}"]},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-        }
-    )
-    manifest = msgspec.json.encode([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}])
-    return _tar({"layer.tar": layer, "config.json": config, "manifest.json": manifest}, mode=0o644)
-
-
-def _tar(contents: Mapping[str, bytes], *, mode: int) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        for name, content in contents.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(content), mode
-            archive.addfile(entry, io.BytesIO(content))
-    return stream.getvalue()
 
 
 def _build(host: Host, go: str, source: bytes, folder: str) -> bytes:

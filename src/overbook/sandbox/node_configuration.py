@@ -131,7 +131,7 @@ SystemdCgroup = false
 
 
 def network_configuration() -> dict[str, Any]:
-    """The pods' network: a pair of devices between each pod and the node, and no way further."""
+    """The pods' network: a pair of devices between each pod and the node, which passes nothing on."""
     return {
         "cniVersion": "1.0.0",
         "name": "pods",
@@ -141,6 +141,7 @@ def network_configuration() -> dict[str, Any]:
                 "ipam": {
                     "type": "host-local",
                     "ranges": [[{"subnet": _POD_SUBNET}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],  # addresses of the node that are not the pair's
                     "dataDir": "/run/cni-addresses",
                 },
             }

@@ -39,6 +39,17 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "libpopt0",
     ),
     "jq": ("jq", "libjq1", "libonig5"),
+    "python3": (
+        "python3-minimal",
+        "python3.11-minimal",
+        "libpython3.11-minimal",
+        "libpython3.11-stdlib",
+        "libc6",
+        "libexpat1",
+        "libffi8",
+        "libssl3",
+        "zlib1g",
+    ),
     "shellcheck": ("shellcheck", "libffi8", "libgmp10"),
     "systemd": ("systemd", "libsystemd-shared", "libapparmor1", "libip4tc2", "libkmod2"),
 }

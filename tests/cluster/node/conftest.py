@@ -6,12 +6,12 @@ import pytest
 
 from overbook.sandbox import kubernetes_node
 from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.errors import SandboxUnavailableError
 from overbook.sandbox.kubernetes_node import KubernetesNode
 from overbook.sandbox.node_configuration import KubernetesNodeSpec
 from overbook.sandbox.spec import HOST_ADDRESS
 from tests.cluster.conftest import started
 from tests.part_times import PartTimes
+from tests.sandbox_parts import made
 
 
 @pytest.fixture(scope="package")
@@ -27,10 +27,7 @@ def node(
     request: pytest.FixtureRequest, cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubernetesNode]:
     """The node `real`, with swap limited by the kubelet. Leave it as you found it."""
-    try:
-        parts = kubernetes_node.prepare()
-    except SandboxUnavailableError as error:
-        pytest.skip(str(error))
+    parts = made(kubernetes_node.prepare)
     spec = KubernetesNodeSpec(name="real")
     with KubernetesNode(cluster, spec, parts, str(tmp_path_factory.mktemp("node"))) as node:
         times = request.config.pluginmanager.get_plugin("overbook-part-times")

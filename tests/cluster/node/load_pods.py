@@ -5,12 +5,14 @@ from typing import Any
 import msgspec
 
 from overbook.core.pod import Pod, convert
+from overbook.core.swap import limited_swap
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.kubernetes_node import KubernetesNode
 from overbook.sandbox.load_image import container
 from tests.cluster.asker import Asker
 from tests.waiting import wait_for
 
+PAGE = 4096
 START_SECONDS = 300.0
 """Generous: an emulated node starts a pod in some seconds of an idle CPU."""
 
@@ -69,6 +71,27 @@ class LoadPods:
         """A pod as the API has it."""
         found: dict[str, Any] = self._admin.ask("GET", f"{self._path}/{name}")
         return found
+
+    def allowance(self, pod: Pod) -> str:
+        """Of its only container, as core reckons it and the kernel shows it."""
+        sample = self.node.samples[-1]
+        decision = limited_swap(pod, pod.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
+        assert decision.swap_max_bytes > 0
+        return str(decision.swap_max_bytes // PAGE * PAGE)
+
+    def cgroup(self, pod: Pod) -> str:
+        """Of its container `main`, where the pod is Burstable."""
+        return f"kubepods/burstable/pod{pod.metadata.uid}/{container_ids(pod)['main']}"
+
+    def file(self, pod: Pod, name: str) -> str:
+        """A file of that cgroup."""
+        path = f"/sys/fs/cgroup/{self.cgroup(pod)}/{name}"
+        return (self.node.read(path)[path] or "").strip()
+
+    def restarts(self, pod: Pod) -> int:
+        """How often its containers were started again."""
+        statuses = self.get(pod.metadata.name or "")["status"]["containerStatuses"]
+        return sum(each["restartCount"] for each in statuses)
 
     def _running(self, name: str) -> Pod | None:
         found = self.get(name)

@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 
 from overbook.core.pod import Pod
-from overbook.core.swap import limited_swap
-from overbook.sandbox import kubernetes_node
 from overbook.sandbox.control_plane import ControlPlane
 from overbook.sandbox.kubernetes_agent import KubernetesAgent
 from overbook.sandbox.kubernetes_node import KubernetesNode
@@ -27,7 +25,6 @@ NEVER = {"any": [{"all": [{"detector": "swapOccupancy", "thresholdFactor": 1.0}]
 SETTINGS = {"swap": {"eligibility": "Burstable"}, "ruleset": {"rules": [NEVER]}}
 """What allocates at once stalls its node for a moment; here nobody has to go for that."""
 SLOW_SECONDS = 300.0
-PAGE = 4096
 MIB = 1 << 20
 REQUEST = resources(request_memory="32Mi", limit_memory="64Mi")
 AT_ONCE_MIB = 76
@@ -46,7 +43,6 @@ class World:
         self.path = f"/api/v1/namespaces/{namespace}/pods"
         self._numbers = itertools.count(1)
         self._earlier = len(agent.said()) if os.path.exists(agent.log) else 0
-        self._ctr = kubernetes_node.prepare().runtime.path("ctr")
 
     def said(self) -> str:
         """The agent's log since these tests began."""
@@ -54,10 +50,8 @@ class World:
 
     def record(self, pod: Pod) -> str:
         """What the runtime remembers of its limit."""
-        found = self.node.run(
-            self._ctr, "--namespace=k8s.io", "containers", "info", container_ids(pod)["main"]
-        )
-        unified = json.loads(found.output)["Spec"]["linux"]["resources"]["unified"]
+        found = self.node.ctr("containers", "info", container_ids(pod)["main"])
+        unified = json.loads(found)["Spec"]["linux"]["resources"]["unified"]
         return str(unified["memory.swap.max"])
 
     def start(self, burst_mib: int = AT_ONCE_MIB) -> Pod:
@@ -71,44 +65,23 @@ class World:
         swap: dict[str, Any] = found.get("swap", {})
         return swap
 
-    def allowance(self, pod: Pod) -> str:
-        """Of its container, as core reckons it."""
-        sample = self.node.samples[-1]
-        decision = limited_swap(pod, pod.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
-        assert decision.swap_max_bytes > 0
-        return str(decision.swap_max_bytes // PAGE * PAGE)
-
-    def file(self, pod: Pod, name: str) -> str:
-        """A file of its container's cgroup."""
-        path = f"/sys/fs/cgroup/{self.cgroup(pod)}/{name}"
-        return (self.node.read(path)[path] or "").strip()
-
-    def cgroup(self, pod: Pod) -> str:
-        """Of its container."""
-        return f"kubepods/burstable/pod{pod.metadata.uid}/{container_ids(pod)['main']}"
-
-    def restarts(self, pod: Pod) -> int:
-        """How often its container was started again."""
-        statuses = self.pods.get(pod.metadata.name or "")["status"]["containerStatuses"]
-        return sum(each["restartCount"] for each in statuses)
-
     def restart(self, pod: Pod) -> Pod:
         """Kill its container, and wait until the kubelet has started another."""
-        before, name = self.restarts(pod), pod.metadata.name or ""
-        self.node.signal(self.cgroup(pod), Signals.SIGKILL)
-        wait_for(lambda: self.restarts(pod) > before, f"{name} is started again", SLOW_SECONDS, 0.5)
+        before, name = self.pods.restarts(pod), pod.metadata.name or ""
+        self.node.signal(self.pods.cgroup(pod), Signals.SIGKILL)
+        wait_for(lambda: self.pods.restarts(pod) > before, f"{name} is started again", SLOW_SECONDS, 0.5)
         return self.pods.wait_running(name)
 
     def assert_had_its_limit_at_once(self, pod: Pod) -> None:
         """It holds more than RAM for it, and was never killed for want of swap."""
         wait_for(
-            lambda: int(self.file(pod, "memory.swap.current") or 0) > 4 * MIB,
+            lambda: int(self.pods.file(pod, "memory.swap.current") or 0) > 4 * MIB,
             "what it took is in swap",
             SLOW_SECONDS,
             0.5,
         )
-        assert "oom_kill 0" in self.file(pod, "memory.events").splitlines()
-        assert self.file(pod, "memory.swap.max") == self.allowance(pod)
+        assert "oom_kill 0" in self.pods.file(pod, "memory.events").splitlines()
+        assert self.pods.file(pod, "memory.swap.max") == self.pods.allowance(pod)
         since = self.said().rpartition(f"{pod.metadata.name}/main starts with memory.swap.max")[2]
         assert since, "the runtime did not ask"
         assert f"{pod.metadata.name}/main: " not in since, "the agent had to correct it"
@@ -179,13 +152,17 @@ def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World, gues
     patch = {"spec": {"containers": [{"name": "main", "resources": wanted}]}}
     world.admin.ask("PATCH", f"{world.path}/{name}/resize", patch, STRATEGIC)
 
-    wait_for(lambda: world.file(guest, "memory.max") == str(68 * MIB), "it is resized", SLOW_SECONDS, 0.5)
+    wait_for(
+        lambda: world.pods.file(guest, "memory.max") == str(68 * MIB), "it is resized", SLOW_SECONDS, 0.5
+    )
     resized = world.pods.wait_running(name)
 
-    right = world.allowance(resized)
-    wait_for(lambda: world.file(guest, "memory.swap.max") == right, "its limit follows", SLOW_SECONDS, 0.5)
+    right = world.pods.allowance(resized)
+    wait_for(
+        lambda: world.pods.file(guest, "memory.swap.max") == right, "its limit follows", SLOW_SECONDS, 0.5
+    )
     assert f"{name}/main keeps memory.swap.max" in world.said()
-    assert world.restarts(guest) == 0
+    assert world.pods.restarts(guest) == 0
     wait_for(lambda: world.record(guest) == right, "the runtime remembers it", SLOW_SECONDS, 0.5)
 
 
@@ -199,7 +176,7 @@ def test_it_is_there_again_after_the_runtime_was_restarted(world: World, guest: 
     world.node.start_containerd()
     world.wait_connected(2)
 
-    assert world.file(before, "memory.swap.max") == world.allowance(before)
+    assert world.pods.file(before, "memory.swap.max") == world.pods.allowance(before)
     world.assert_had_its_limit_at_once(world.start())
 
 
@@ -208,11 +185,11 @@ def test_what_starts_while_the_agent_is_dead_gets_its_limit_when_it_is_back(worl
     world.agent.stop(Signals.SIGKILL)
     guest = world.restart(guest)
     assert (
-        world.file(guest, "memory.swap.max") == "0"
+        world.pods.file(guest, "memory.swap.max") == "0"
     )  # the kubelet's, and no container is kept from starting
 
     world.agent.start(SETTINGS)
 
-    right = world.allowance(guest)
-    wait_for(lambda: world.file(guest, "memory.swap.max") == right, "its limit", SLOW_SECONDS, 0.5)
+    right = world.pods.allowance(guest)
+    wait_for(lambda: world.pods.file(guest, "memory.swap.max") == right, "its limit", SLOW_SECONDS, 0.5)
     world.wait_connected(3)

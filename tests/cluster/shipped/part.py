@@ -1,0 +1,134 @@
+"""A part of Overbook in its pod, from the manifest that is shipped and the image that is shipped.
+
+Nothing of the pod is changed for this: the image is there already under its name, and the node leads pods to
+the API server as kube-proxy would.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from overbook.sandbox import api_service
+from overbook.sandbox.control_plane import ControlPlane
+from overbook.sandbox.kubernetes_node import KubernetesNode
+from tests.cluster.asker import MERGE, Asker
+from tests.cluster.installing import apply_manifests, install
+from tests.docs.reading import ROOT
+from tests.images import write_image
+from tests.sandbox_parts import made
+from tests.waiting import wait_for
+
+PODS: Final = "/api/v1/namespaces/overbook/pods"
+FINALIZER: Final = "tests.overbook.dev/looks"
+SLOW_SECONDS: Final = 300.0
+_WORKLOADS: Final = ("DaemonSet", "Deployment")
+
+
+class Shipped:
+    """A part's pod on the node; the cluster has its rights.
+
+    Args:
+        cluster: where.
+        node: on which.
+        component: which part.
+    """
+
+    def __init__(self, cluster: ControlPlane, node: KubernetesNode, component: str) -> None:
+        self.cluster = cluster
+        self.node = node
+        self.component = component
+        self.admin = Asker(cluster.kubeconfig)
+        text = (ROOT / f"deploy/base/{component}.yaml").read_text(encoding="utf-8")
+        self._objects = list(yaml.safe_load_all(text))
+        self._workload = next(each for each in self._objects if each["kind"] in _WORKLOADS)
+
+    @contextmanager
+    def running(self, folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[None]:
+        """Install it, and wait until its pod is ready; remove it afterwards.
+
+        Args:
+            folder: for its image, an empty one.
+            settings: added to the configuration file in its ConfigMap.
+        """
+        image = self._workload["spec"]["template"]["spec"]["containers"][0]["image"]
+        archive = made(lambda: write_image(self.component, image, folder))
+        self.node.ctr("images", "import", "--local", archive)
+        install(self.cluster)
+        api_service.start(self.cluster, self.node)
+        for each in self._objects:
+            if settings and each["kind"] == "ConfigMap":
+                each["data"][f"{self.component}.yaml"] += yaml.safe_dump(dict(settings))
+        apply_manifests(self.cluster, self._objects)
+        try:
+            wait_for(self.ready, f"the {self.component}'s pod is ready", SLOW_SECONDS, 0.5)
+            yield
+        finally:
+            print(self.said())  # shown where a test fails
+            self.let_go()
+            self.delete()
+            wait_for(lambda: not self.pod(), "its pod is gone", SLOW_SECONDS, 0.5)
+            api_service.stop(self.node)
+
+    def delete(self) -> None:
+        """Delete its DaemonSet or Deployment; its pods end by that."""
+        kind, name = self._workload["kind"], self._workload["metadata"]["name"]
+        self.cluster.kubectl("delete", kind, name, "--namespace=overbook", "--ignore-not-found")
+
+    def pod(self) -> dict[str, Any]:
+        """Its pod on the node, as the API has it; empty: there is none."""
+        label = f"app.kubernetes.io/component={self.component}"
+        query = {"labelSelector": label, "fieldSelector": f"spec.nodeName={self.node.spec.name}"}
+        found: list[dict[str, Any]] = self.admin.ask("GET", PODS, **query)["items"]
+        return found[0] if found else {}
+
+    def container(self) -> dict[str, Any]:
+        """Its status."""
+        found: list[dict[str, Any]] = self.pod().get("status", {}).get("containerStatuses", [])
+        return found[0] if found else {}
+
+    def ready(self) -> bool:
+        """Whether its readiness probe succeeds; it was never started again."""
+        found = self.container()
+        assert not found.get("restartCount"), found
+        return bool(found.get("ready"))
+
+    def said(self) -> str:
+        """Its log, as the node keeps it."""
+        logs = f"/var/log/pods/overbook_overbook-{self.component}-*/{self.component}/*.log"
+        return self.node.run("/bin/sh", "-c", f"cat {logs}").output
+
+    def cgroup(self, name: str) -> str:
+        """A file of its container's cgroup."""
+        pod, container = self.pod(), self.container()["containerID"].rpartition("/")[2]
+        path = f"/sys/fs/cgroup/kubepods/burstable/pod{pod['metadata']['uid']}/{container}/{name}"
+        return (self.node.read(path)[path] or "").strip()
+
+    def process(self, field: str) -> str:
+        """A line of its process's status."""
+        path = f"/proc/{self.cgroup('cgroup.procs').split()[0]}/status"
+        lines = (self.node.read(path)[path] or "").splitlines()
+        return dict(line.split(":\t", 1) for line in lines)[field]
+
+    def assert_ends_in_time(self) -> None:
+        """Delete its workload: its program ends well, and before its time is over."""
+        self._finalizers([FINALIZER])  # its object stays until its end was looked at
+        self.delete()
+        ended = wait_for(lambda: self.container()["state"].get("terminated"), "it ends", SLOW_SECONDS, 0.5)
+        assert (ended["exitCode"], ended["reason"]) == (0, "Completed")
+        over = self.pod()["metadata"]["deletionTimestamp"]  # when its grace period is
+        assert datetime.fromisoformat(ended["finishedAt"]) < datetime.fromisoformat(over)
+        self.let_go()
+        wait_for(lambda: not self.pod(), "its pod is gone", SLOW_SECONDS, 0.5)
+
+    def let_go(self) -> None:
+        """Of its pod's object, if it is there."""
+        if self.pod():
+            self._finalizers(None)
+
+    def _finalizers(self, wanted: list[str] | None) -> None:
+        path = f"{PODS}/{self.pod()['metadata']['name']}"
+        self.admin.ask("PATCH", path, {"metadata": {"finalizers": wanted}}, MERGE)
