@@ -47,6 +47,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "libc6",
         "libexpat1",
         "libffi8",
+        "libgcc-s1",
         "libssl3",
         "zlib1g",
     ),

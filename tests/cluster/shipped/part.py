@@ -25,6 +25,7 @@ from tests.waiting import wait_for
 PODS: Final = "/api/v1/namespaces/overbook/pods"
 FINALIZER: Final = "tests.overbook.dev/looks"
 SLOW_SECONDS: Final = 300.0
+USER: Final = "65532"
 _WORKLOADS: Final = ("DaemonSet", "Deployment")
 
 
@@ -35,14 +36,15 @@ class Shipped:
         cluster: where.
         node: on which.
         component: which part.
+        path: of its manifest, where that is not in the base.
     """
 
-    def __init__(self, cluster: ControlPlane, node: KubernetesNode, component: str) -> None:
+    def __init__(self, cluster: ControlPlane, node: KubernetesNode, component: str, path: str = "") -> None:
         self.cluster = cluster
         self.node = node
         self.component = component
         self.admin = Asker(cluster.kubeconfig)
-        text = (ROOT / f"deploy/base/{component}.yaml").read_text(encoding="utf-8")
+        text = (ROOT / (path or f"deploy/base/{component}.yaml")).read_text(encoding="utf-8")
         self._objects = list(yaml.safe_load_all(text))
         self._workload = next(each for each in self._objects if each["kind"] in _WORKLOADS)
 
@@ -57,7 +59,7 @@ class Shipped:
         image = self._workload["spec"]["template"]["spec"]["containers"][0]["image"]
         archive = made(lambda: write_image(self.component, image, folder))
         self.node.ctr("images", "import", "--local", archive)
-        install(self.cluster)
+        install(self.cluster, self.component)
         api_service.start(self.cluster, self.node)
         for each in self._objects:
             if settings and each["kind"] == "ConfigMap":
@@ -112,6 +114,15 @@ class Shipped:
         path = f"/proc/{self.cgroup('cgroup.procs').split()[0]}/status"
         lines = (self.node.read(path)[path] or "").splitlines()
         return dict(line.split(":\t", 1) for line in lines)[field]
+
+    def assert_unprivileged(self) -> None:
+        """It has no rights on its node, and its token to itself."""
+        assert set(self.process("Uid").split()) == {USER}
+        assert int(self.process("CapEff"), 16) == 0
+        assert self.process("NoNewPrivs") == "1"
+        volumes = f"/var/lib/kubelet/pods/{self.pod()['metadata']['uid']}/volumes"
+        modes = ("-name", "token", "-type", "f", "-printf", "%m %U")
+        assert self.node.run("/usr/bin/find", volumes, *modes).output.split() == ["600", USER]
 
     def assert_ends_in_time(self) -> None:
         """Delete its workload: its program ends well, and before its time is over."""

@@ -12,7 +12,6 @@ from tests.waiting import wait_for
 
 LEASE: Final = "/apis/coordination.k8s.io/v1/namespaces/overbook/leases/overbook-controller"
 MIB: Final = 1 << 20
-USER: Final = "65532"
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +36,7 @@ def test_it_is_ready_by_its_own_probes_and_leads(controller: Shipped) -> None:
 
 
 def test_it_has_no_rights_on_its_node_and_its_token_to_itself(controller: Shipped) -> None:
-    assert set(controller.process("Uid").split()) == {USER}
-    assert int(controller.process("CapEff"), 16) == 0
-    assert controller.process("NoNewPrivs") == "1"
-    volumes = f"/var/lib/kubelet/pods/{controller.pod()['metadata']['uid']}/volumes"
-    modes = ("-name", "token", "-type", "f", "-printf", "%m %U")
-    assert controller.node.run("/usr/bin/find", volumes, *modes).output.split() == ["600", USER]
+    controller.assert_unprivileged()
 
 
 def test_it_is_small(controller: Shipped) -> None:
