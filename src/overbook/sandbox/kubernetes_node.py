@@ -234,7 +234,8 @@ class KubernetesNode:
         # The first of its cgroup: the others are the containers' shims.
         pid = min(int(line) for line in (self.read(procs)[procs] or "").split())
         self._link.forget("containerd")
-        self.run("/bin/kill", f"-{number.name.removeprefix('SIG')}", str(pid))
+        # The shell's own: not every Debian has a program of that name.
+        self.run("/bin/sh", "-c", f"kill -{number.value} {pid}")
         self._link.wait_ended("containerd", UP_SECONDS)
 
     def start_containerd(self) -> None:
