@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from bench.fake_node import CONTAINERS_PER_POD, MEMORY_BYTES, POD_MEMORY_BYTES, launcher_pod
+from bench.fake_node import CONTAINERS_PER_POD, POD_MEMORY_BYTES, ease, fill, launcher_pod
 from bench.figure import say
 from bench.process import free_port, used_mib
 from overbook.kernel.kubepods import PodScanner
-from overbook.kernel.testing import container_files, container_path, make_cgroup, make_node
+from overbook.kernel.testing import container_files, container_path, make_cgroup
 from overbook.kube.client import Client
 from overbook.kube.configuration import load_config
 from overbook.kube.kinds import NAMESPACES, NODES, PODS, Kind
@@ -92,11 +92,11 @@ class AgentStage:
 
     def starve(self) -> None:
         """Fill memory and swap, so that a rule holds."""
-        _memory(self.root, available=MEMORY_BYTES // 100, swap_free=MEMORY_BYTES // 200)
+        fill(self.root)
 
     def calm(self) -> None:
-        """Half of both is free."""
-        _memory(self.root, available=MEMORY_BYTES // 2, swap_free=MEMORY_BYTES // 2)
+        """Half of memory and all of swap is free."""
+        ease(self.root)
 
     def resident_mib(self) -> float:
         """The agent's resident memory."""
@@ -126,7 +126,7 @@ def agent_stage(pods: int, settings: str = "") -> Iterator[AgentStage]:
         )
         say(f"making {pods} pods, {OWN_PODS} of them on {NODE}")
         root = os.path.join(folder, "node")
-        _memory(root, available=MEMORY_BYTES // 2, swap_free=MEMORY_BYTES // 2)
+        ease(root)
         asyncio.run(_fill(cluster, root, pods))
         config, port = os.path.join(folder, "agent.yaml"), free_port()
         with open(config, "w", encoding="utf-8") as file:
@@ -188,16 +188,6 @@ def _make_cgroups(root: str, uid: str, statuses: list[dict[str, Any]]) -> None:
         held = POD_MEMORY_BYTES if place == 0 else 20 << 20
         files = container_files(memory_current=held, memory_swap_max=0)
         make_cgroup(root, container_path(uid, status["containerID"].partition("://")[2]), files)
-
-
-def _memory(root: str, *, available: int, swap_free: int) -> None:
-    make_node(
-        root,
-        mem_total_bytes=MEMORY_BYTES,
-        mem_available_bytes=available,
-        swap_total_bytes=MEMORY_BYTES // 2,
-        swap_free_bytes=swap_free,
-    )
 
 
 def _end(agent: "subprocess.Popen[bytes]") -> None:

@@ -29,18 +29,32 @@ class FakeNode(msgspec.Struct, frozen=True):
 
     def starve(self) -> None:
         """Fill memory and swap, so that a rule holds."""
-        make_node(
-            self.root,
-            mem_total_bytes=MEMORY_BYTES,
-            mem_available_bytes=MEMORY_BYTES // 100,
-            swap_total_bytes=MEMORY_BYTES // 2,
-            swap_free_bytes=MEMORY_BYTES // 200,
-        )
+        fill(self.root)
 
     def cgroup_directories(self) -> list[str]:
         """The containers' directories."""
         mount = os.path.join(self.root, "sys/fs/cgroup")
         return [where for where, _, names in os.walk(mount) if "memory.stat" in names]
+
+
+def ease(root: str) -> None:
+    """Write a node's own files: half of its memory and all of its swap are free."""
+    _write(root, available=MEMORY_BYTES // 2, swap_free=MEMORY_BYTES // 2)
+
+
+def fill(root: str) -> None:
+    """Write a node's own files: memory and swap are full, so that a rule holds."""
+    _write(root, available=MEMORY_BYTES // 100, swap_free=MEMORY_BYTES // 200)
+
+
+def _write(root: str, *, available: int, swap_free: int) -> None:
+    make_node(
+        root,
+        mem_total_bytes=MEMORY_BYTES,
+        mem_available_bytes=available,
+        swap_total_bytes=MEMORY_BYTES // 2,
+        swap_free_bytes=swap_free,
+    )
 
 
 @contextmanager
@@ -54,13 +68,7 @@ def fake_node(containers: int, manifests: str = "json") -> Iterator[FakeNode]:
     root = tempfile.mkdtemp(prefix="overbook-bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)  # noqa: S108 - memory, not a place for secrets
     try:
         node = FakeNode(root, containers)
-        make_node(
-            root,
-            mem_total_bytes=MEMORY_BYTES,
-            mem_available_bytes=MEMORY_BYTES // 2,
-            swap_total_bytes=MEMORY_BYTES // 2,
-            swap_free_bytes=MEMORY_BYTES // 2,
-        )
+        ease(root)
         os.makedirs(node.manifests)
         for number in range(containers // CONTAINERS_PER_POD):
             _make_pod(node, number, manifests)
