@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bench.agent_stage import CONTAINERS, OWN_PODS, agent_stage
 from bench.figure import Benchmark, Figure, say
-from overbook.sandbox.errors import SandboxUnavailableError
+from overbook_sandbox.machine.errors import SandboxUnavailableError
 
 COMMAND = "python -m bench api"
 MOST_MIB = 45.0

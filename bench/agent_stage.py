@@ -14,18 +14,18 @@ from typing import Any, Final
 from bench.fake_node import CONTAINERS_PER_POD, POD_MEMORY_BYTES, ease, fill, launcher_pod
 from bench.figure import say
 from bench.process import free_port, used_mib
+from overbook.deploy.installation import Installation
+from overbook.deploy.parts import PARTS
+from overbook.deploy.yaml_text import yaml_text
 from overbook.kernel.kubepods import PodScanner
-from overbook.kernel.testing import container_files, container_path, make_cgroup
-from overbook.kube.client import Client
-from overbook.kube.configuration import load_config
-from overbook.kube.kinds import NAMESPACES, NODES, PODS, Kind
-from overbook.kube.objects import Namespace
-from overbook.lifecycle.installation import Installation
-from overbook.lifecycle.parts import PARTS
-from overbook.lifecycle.yaml_text import yaml_text
-from overbook.runtime.nri_socket import NRI_SOCKETS
-from overbook.runtime.testing import RuntimeStandIn
-from overbook.sandbox.control_plane import ControlPlane
+from overbook.kube.api.client import Client
+from overbook.kube.api.find_cluster import load_config
+from overbook.kube.api.kinds import NAMESPACES, NODES, PODS, Kind
+from overbook.kube.api.objects import Namespace
+from overbook.nri.connection import NRI_SOCKETS
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.fakes.kernel_files import container_files, container_path, make_cgroup
+from overbook_sandbox.fakes.nri_runtime import RuntimeStandIn
 
 NODE: Final = "node-1"
 OWN_PODS: Final = 250

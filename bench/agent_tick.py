@@ -8,9 +8,9 @@ import msgspec
 
 from bench.fake_node import CONTAINERS_PER_POD, FakeNode, fake_node
 from bench.figure import Benchmark, Figure, cpu_seconds, low, say
-from overbook.agent.node_agent import Agent
-from overbook.agent.pods import ManifestDirectory
+from overbook.agent.agent import Agent
 from overbook.agent.settings import Settings
+from overbook.agent.source import ManifestDirectory
 from overbook.kernel.own_process import raise_descriptor_limit
 
 COMMAND = "python -m bench tick"

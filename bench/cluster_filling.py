@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
-from overbook.sandbox.control_plane import ControlPlane
+from overbook_sandbox.cluster.control_plane import ControlPlane
 
 NODE: Final = "node-0000"
 NAMESPACE: Final = "team-000"

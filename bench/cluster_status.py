@@ -10,11 +10,11 @@ from typing import Final, NamedTuple
 
 from bench.cluster_filling import fill
 from bench.figure import Benchmark, Figure, say
-from overbook.lifecycle.custom_resources import definitions
-from overbook.lifecycle.yaml_text import yaml_text
-from overbook.sandbox.control_plane import ControlPlane, KubectlError
-from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.go_programs import find
+from overbook.deploy.custom_resources import definitions
+from overbook.deploy.yaml_text import yaml_text
+from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
+from overbook_sandbox.cluster.go_programs import find
+from overbook_sandbox.machine.errors import SandboxUnavailableError
 
 COMMAND: Final = "python -m bench status"
 NODES: Final = 1_000

@@ -41,7 +41,7 @@ def run(quick: bool) -> Iterator[Figure]:
         value=round(used * 1e3, 1),
         unit="ms",
         command=COMMAND,
-        note="once, cold. From the start of pressure to awake needs a real kernel: tests/node measures it",
+        note="once, cold. From the start of pressure to awake: tests/emulated, on a real kernel",
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from overbook.kernel.testing import container_files, container_path, make_cgroup, make_node
+from overbook_sandbox.fakes.kernel_files import container_files, container_path, make_cgroup, make_node
 
 CONTAINERS_PER_POD = 2
 MEMORY_BYTES = 40 << 30

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 
 from bench.figure import Benchmark, Figure, children_cpu_seconds, low
-from overbook.agent.allowance_file import PATH, AllowanceFile
-from overbook.host.hook_service import configuration, program_file
-from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.node_programs import node_program
+from overbook.agent.limits.allowance_file import PATH, AllowanceFile
+from overbook.node.hook import configuration, program_file
+from overbook_sandbox.machine.errors import SandboxUnavailableError
+from overbook_sandbox.node.node_programs import node_program
 
 COMMAND = "python -m bench hook"
 MOST_MILLIS = 5.0

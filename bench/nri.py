@@ -15,8 +15,8 @@ import msgspec
 from bench.fake_node import FakeNode, fake_node, launcher_pod
 from bench.figure import Benchmark, Figure, low, say
 from bench.process import cpu_micros, used_mib
-from overbook.runtime.nri_socket import NRI_SOCKETS
-from overbook.runtime.testing import RuntimeStandIn
+from overbook.nri.connection import NRI_SOCKETS
+from overbook_sandbox.fakes.nri_runtime import RuntimeStandIn
 
 COMMAND = "python -m bench nri"
 MOST_MILLIS = 2.0

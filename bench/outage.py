@@ -9,11 +9,11 @@ import msgspec
 
 from bench.agent_stage import NODE, OWN_PODS, AgentStage, agent_stage
 from bench.figure import Benchmark, Figure, say
-from overbook.core.custom_overcommit_node import TAINT_KEY
+from overbook.core.api.overcommit_node import TAINT_KEY
 from overbook.kernel.kubepods import PodScanner
-from overbook.kernel.testing import make_cgroup
-from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.errors import SandboxUnavailableError
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.fakes.kernel_files import make_cgroup
+from overbook_sandbox.machine.errors import SandboxUnavailableError
 
 COMMAND = "python -m bench outage"
 PODS = 1000

@@ -8,10 +8,10 @@ import msgspec
 
 from bench.fake_node import launcher_pod
 from bench.figure import Benchmark, Figure, micros_each
-from overbook.core.override import override
-from overbook.core.override_rules import OverridePolicy
-from overbook.core.pod import decode_pod
-from overbook.core.quantity import parse
+from overbook.core.api.override import OverridePolicy
+from overbook.core.kubernetes.pod import decode_pod
+from overbook.core.kubernetes.quantity import parse
+from overbook.core.override.override import override
 
 COMMAND = "python -m bench rules"
 QUANTITIES = ("640Mi", "200m", "1.5Gi", "35M", "1", "60M", "5m", "2560Mi")

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from overbook.sandbox.docker_archive import docker_archive, layer_of_folder
-from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.node_programs import node_program
+from overbook_sandbox.machine.errors import SandboxUnavailableError
+from overbook_sandbox.node.docker_archive import docker_archive, layer_of_folder
+from overbook_sandbox.node.node_programs import node_program
 from tests.containerfile import one
 from tests.docs.reading import ROOT
 
@@ -62,9 +62,7 @@ def _python_layer(step: str) -> bytes:
 
 
 def _do(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    done = subprocess.run(  # noqa: S603 - our own argv
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - no shell; the argv is ours
     assert done.returncode == 0, done.stderr
 
 

@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from overbook.core import quantity
 from overbook.core.errors import InvalidInput
-from overbook.sandbox.cache import cache_folder
-from overbook.sandbox.errors import NodeStoppedError, SandboxError, SandboxUnavailableError
-from overbook.sandbox.image import prepare
-from overbook.sandbox.job import Job
-from overbook.sandbox.node import Node
-from overbook.sandbox.spec import NodeSpec
-from tests import messenger
+from overbook.core.kubernetes import quantity
+from overbook_sandbox.machine.cache import cache_folder
+from overbook_sandbox.machine.errors import NodeStoppedError, SandboxError, SandboxUnavailableError
+from overbook_sandbox.machine.image import prepare
+from overbook_sandbox.machine.job import Job
+from overbook_sandbox.machine.node import Node
+from overbook_sandbox.machine.spec import NodeSpec
+from tests import guest_reporter
 
 _OUTPUT_TAIL_LINES = 60
 
@@ -98,7 +98,7 @@ class Batch:
 
     def take_line(self, line: str) -> None:
         """Take a line of the node's output: a message, or what its pytest prints."""
-        printed, mark, message = line.partition(messenger.MARK)
+        printed, mark, message = line.partition(guest_reporter.MARK)
         with self._changed:
             if mark:
                 self._take_message(ast.literal_eval(message))
@@ -224,13 +224,13 @@ class NodeTests:
 
     def _run_batch(self, batch: Batch) -> None:
         image = prepare()
-        timeout_seconds = messenger.TEST_TIMEOUT_SECONDS * (1 + len(batch.items))
+        timeout_seconds = guest_reporter.TEST_TIMEOUT_SECONDS * (1 + len(batch.items))
         spec = msgspec.structs.replace(batch.spec, timeout_seconds=timeout_seconds)
         with tempfile.TemporaryDirectory(prefix="overbook-tests-") as share:
             job = Job(
                 argv=self._argv(batch),
                 share=share,
-                environment={**messenger.ENVIRONMENT, "OVERBOOK_CACHE": cache_folder(os.environ)},
+                environment={**guest_reporter.ENVIRONMENT, "OVERBOOK_CACHE": cache_folder(os.environ)},
                 directory=str(self._config.rootpath),
             )
             self._node = Node(image, spec, job)
@@ -242,7 +242,7 @@ class NodeTests:
     def _argv(self, batch: Batch) -> tuple[str, ...]:
         options = self._config.option
         return (
-            *("/bin/sh", "-c", f'exec "$@" {messenger.DESCRIPTOR}>&1', "sh"),
+            *("/bin/sh", "-c", f'exec "$@" {guest_reporter.DESCRIPTOR}>&1', "sh"),
             *(sys.executable, "-m", "pytest", "-q", "--no-header", "--no-summary", f"--tb={options.tbstyle}"),
             *(("--showlocals",) if options.showlocals else ()),
             *("-p", "no:cacheprovider"),

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import pytest
 
-from overbook.sandbox.errors import SandboxUnavailableError
+from overbook_sandbox.machine.errors import SandboxUnavailableError
 
 T = TypeVar("T")
 

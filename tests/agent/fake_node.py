@@ -8,12 +8,18 @@ from typing import Any
 
 import msgspec
 
-from overbook.agent.node_agent import Agent
-from overbook.agent.pods import ManifestDirectory
+from overbook.agent.agent import Agent
 from overbook.agent.settings import Settings
-from overbook.core.decision import Decision
-from overbook.core.swap import SWAP_ANNOTATION
-from overbook.kernel.testing import build_tree, container_files, container_path, make_cgroup, make_node
+from overbook.agent.source import ManifestDirectory
+from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.core.pressure.decision import Decision
+from overbook_sandbox.fakes.kernel_files import (
+    build_tree,
+    container_files,
+    container_path,
+    make_cgroup,
+    make_node,
+)
 
 MI = 1 << 20
 GI = 1 << 30

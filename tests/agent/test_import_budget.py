@@ -5,9 +5,9 @@ from pathlib import Path
 
 PROGRAM = """
 import json, sys
-import overbook.agent.loop, overbook.agent.pods, overbook.agent.settings
-import overbook.cli, overbook.cli.agent, overbook.cli.parser
-from overbook.agent.pods import ManifestDirectory
+import overbook.agent.loop, overbook.agent.source, overbook.agent.settings
+import overbook.cli, overbook.cli.commands.agent, overbook.cli.parser
+from overbook.agent.source import ManifestDirectory
 pods = ManifestDirectory(sys.argv[1]) if len(sys.argv) > 1 else None
 with open("/proc/self/status", encoding="ascii") as file:
     resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
@@ -40,7 +40,7 @@ def loaded(*arguments: str) -> tuple[set[str], int, int]:
 def test_the_agent_imports_little_and_none_of_the_heavy_ones() -> None:
     modules, kib, _ = loaded()
     assert modules.isdisjoint(NEVER | {"yaml"})
-    assert not any(name.startswith("overbook.sandbox") for name in modules)
+    assert not any(name.startswith("overbook_sandbox") for name in modules)
     assert len(modules) <= MOST_MODULES
     assert kib <= MOST_MIB * 1024
 

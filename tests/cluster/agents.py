@@ -16,12 +16,12 @@ from typing import Any, Final
 
 import yaml
 
-from overbook.core.custom_overcommit_node import TAINT_KEY
-from overbook.kernel.testing import container_files, container_path, make_cgroup
-from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubeconfig import write_kubeconfig
+from overbook.core.api.overcommit_node import TAINT_KEY
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.cluster.kubeconfig import write_kubeconfig
+from overbook_sandbox.fakes.kernel_files import container_files, container_path, make_cgroup
 from tests.agent.fake_node import GI, MI, FakeNode
-from tests.cluster.asker import MERGE, Asker
+from tests.cluster.as_user import MERGE, Asker
 from tests.waiting import wait_for
 
 NODES: Final = "/api/v1/nodes"

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from overbook.lifecycle.installation import Installation
-from overbook.sandbox.background import Background
-from overbook.sandbox.control_plane import COMPONENTS, ControlPlane
-from overbook.sandbox.hollow_nodes import HollowNodes
-from overbook.sandbox.hollow_status import HollowNode
-from overbook.sandbox.kubevirt.stand_in import KubeVirt
+from overbook.deploy.installation import Installation
+from overbook_sandbox.cluster.background import Background
+from overbook_sandbox.cluster.control_plane import COMPONENTS, ControlPlane
+from overbook_sandbox.cluster.hollow_nodes import HollowNodes
+from overbook_sandbox.cluster.hollow_status import HollowNode
+from overbook_sandbox.kubevirt.stand_in import KubeVirt
 from tests.cluster.installing import install
 from tests.part_times import PartTimes
 from tests.sandbox_parts import made

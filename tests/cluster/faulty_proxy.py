@@ -17,11 +17,12 @@ from typing import Any, Final, Literal, Self
 
 import msgspec
 
-from overbook.kube.configuration import ClusterConfig, load_config, split_server
-from overbook.kube.credentials import Identity
-from overbook.kube.tls import make_context
-from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubeconfig import write_kubeconfig
+from overbook.kube.api.configuration import ClusterConfig, split_server
+from overbook.kube.api.credentials import Identity
+from overbook.kube.api.find_cluster import load_config
+from overbook.kube.api.tls import make_context
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.cluster.kubeconfig import write_kubeconfig
 
 EVER: Final = 1_000_000
 _LIMIT: Final = 1 << 20

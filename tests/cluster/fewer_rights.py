@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from overbook.lifecycle.rights import Right
-from tests.cluster.asker import MERGE, Asker
+from overbook.deploy.rights import Right
+from tests.cluster.as_user import MERGE, Asker
 
 Needed = tuple[str, str]
 """A resource and a verb."""

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubevirt.documents import INSTANCES, PODS
-from tests.cluster.asking import create, get, get_list
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.kubevirt.documents import INSTANCES, PODS
+from tests.cluster.sync_client import create, get, get_list
 from tests.waiting import wait_for
 
 

@@ -1,10 +1,9 @@
 """What is shipped, put into a test cluster."""
 
-from overbook.lifecycle.installation import Installation
-from overbook.lifecycle.labels import Manifest
-from overbook.lifecycle.parts import PARTS
-from overbook.lifecycle.yaml_text import yaml_text
-from overbook.sandbox.control_plane import ControlPlane, KubectlError
+from overbook.deploy.installation import Installation, Manifest
+from overbook.deploy.parts import PARTS
+from overbook.deploy.yaml_text import yaml_text
+from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
 from tests.waiting import wait_for
 
 _KINDS = ",".join(

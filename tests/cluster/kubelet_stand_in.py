@@ -6,8 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
-from overbook.sandbox.control_plane import ControlPlane
-from tests.cluster.asker import Asker
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.as_user import Asker
 
 
 class KubeletStandIn:

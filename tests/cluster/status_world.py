@@ -5,8 +5,8 @@ import time
 from typing import Any, Final
 
 from overbook.core.timestamp import to_timestamp
-from overbook.lifecycle.labels import Manifest
-from overbook.sandbox.control_plane import ControlPlane
+from overbook.deploy.installation import Manifest
+from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster.installing import install
 from tests.waiting import wait_for
 

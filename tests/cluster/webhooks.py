@@ -5,9 +5,9 @@ import os
 import subprocess
 from typing import Any
 
-from overbook.core.admission import ENABLED_LABEL
-from overbook.lifecycle.webhook_workload import webhook_workload
-from overbook.sandbox.control_plane import ControlPlane
+from overbook.core.override.admission import ENABLED_LABEL
+from overbook.deploy.webhook_workload import webhook_workload
+from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import apply_manifests, install
 from tests.waiting import wait_for

@@ -11,26 +11,26 @@ from typing import Any
 
 import msgspec
 
-from overbook.core import quantity
-from overbook.core.cgroup_values import container_values, cpu_weight_of_runtime, pod_values
+from overbook.core.api.override import OverridePolicy
 from overbook.core.errors import InvalidInput
-from overbook.core.limit_range import LimitRange, bounds
-from overbook.core.override import override
-from overbook.core.override_patch import patch_operations
-from overbook.core.override_rules import OverridePolicy
-from overbook.core.pod import Container, Pod, convert
-from overbook.core.qos import is_critical, is_node_critical, oom_score_adj, qos_class
-from overbook.core.rank_original import MemoryUsage, rank_input, rank_original
-from overbook.core.resources import (
+from overbook.core.kubernetes import quantity
+from overbook.core.kubernetes.cgroup import container_values, cpu_weight_of_runtime, pod_values
+from overbook.core.kubernetes.limit_range import LimitRange, bounds
+from overbook.core.kubernetes.pod import Container, Pod, convert
+from overbook.core.kubernetes.qos import is_critical, is_node_critical, oom_score_adj, qos_class
+from overbook.core.kubernetes.resources import (
     Amounts,
     pod_level_resources,
     pod_limits,
     pod_overhead,
     pod_requests,
 )
-from overbook.core.swap import limited_swap
-from overbook.core.vm import decode_virtual_machine
-from overbook.core.vm_memory import LauncherPolicy, launcher_memory
+from overbook.core.kubevirt.memory import LauncherPolicy, launcher_memory
+from overbook.core.kubevirt.vm import decode_virtual_machine
+from overbook.core.overcommit.swap import limited_swap
+from overbook.core.override.override import override
+from overbook.core.override.patch import patch_operations
+from overbook.core.pressure.rank import MemoryUsage, rank_input, rank_original
 
 Answer = Callable[[dict[str, Any]], Any]
 

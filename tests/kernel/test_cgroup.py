@@ -10,7 +10,7 @@ from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.cpu_stat import CpuMax
 from overbook.kernel.files import KernelFileError, MissingKernelFile
-from overbook.kernel.testing import container_files, make_cgroup, remove_cgroup
+from overbook_sandbox.fakes.kernel_files import container_files, make_cgroup, remove_cgroup
 
 READS: dict[str, Callable[[Cgroup], object]] = {
     "memory.current": Cgroup.read_memory_current,

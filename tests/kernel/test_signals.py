@@ -10,7 +10,7 @@ import pytest
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.signals import signal_processes
-from overbook.kernel.testing import container_files, make_cgroup
+from overbook_sandbox.fakes.kernel_files import container_files, make_cgroup
 
 Processes = list[subprocess.Popen[bytes]]
 

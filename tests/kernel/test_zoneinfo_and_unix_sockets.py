@@ -5,9 +5,9 @@ import pathlib
 import pytest
 
 from overbook.kernel.files import KernelFileError, MissingKernelFile
-from overbook.kernel.testing import build_tree
 from overbook.kernel.unix_sockets import count_connections, read_connections
 from overbook.kernel.zoneinfo import ZoneSums, parse_zoneinfo, read_zoneinfo
+from overbook_sandbox.fakes.kernel_files import build_tree
 
 ZONES = b"""\
 Node 0, zone      DMA

@@ -4,7 +4,7 @@ import pathlib
 import subprocess
 from collections.abc import Callable, Sequence
 
-from overbook.sandbox.packages import Host
+from overbook_sandbox.machine.packages import Host
 
 Answer = Callable[[Sequence[str], str | None], "tuple[int, str] | None"]
 

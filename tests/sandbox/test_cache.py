@@ -2,7 +2,7 @@ import pathlib
 
 import pytest
 
-from overbook.sandbox.cache import cache_folder, folder_in_the_making, write_whole
+from overbook_sandbox.machine.cache import cache_folder, folder_in_the_making, write_whole
 
 
 def test_where_the_cache_is() -> None:

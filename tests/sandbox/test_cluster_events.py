@@ -2,13 +2,13 @@ from typing import Any
 
 import msgspec
 
-from overbook.core.custom_overcommit_node import DecisionRecord, OvercommitNodeStatus, ReliefRecord
-from overbook.kube.objects import Node, NodeCondition, NodeSpec, NodeStatus, Taint
-from overbook.sandbox.cluster_events import Sampler, Seen, SeenPod, events, left, node_signs, seen_pod
-from overbook.sandbox.kubernetes_messages import ContainerSample, Work
-from overbook.sandbox.kubernetes_messages import Sample as NodeSample
-from overbook.sandbox.kubevirt.documents import Document
-from overbook.sandbox.story import AnyEvent, Decision, Gone, Step
+from overbook.core.api.overcommit_node import DecisionRecord, OvercommitNodeStatus, ReliefRecord
+from overbook.kube.api.objects import Node, NodeCondition, NodeSpec, NodeStatus, Taint
+from overbook_sandbox.demo.cluster_events import Sampler, Seen, SeenPod, events, left, node_signs, seen_pod
+from overbook_sandbox.demo.story import AnyEvent, Decision, Gone, Step
+from overbook_sandbox.kubevirt.documents import Document
+from overbook_sandbox.node.kubernetes_messages import ContainerSample, Work
+from overbook_sandbox.node.kubernetes_messages import Sample as NodeSample
 
 GUEST = SeenPod("vm-c", "virt-launcher-vm-c-x7kqp", node="worker-1", phase="Running")
 TARGET = SeenPod("vm-c", "virt-launcher-vm-c-9d2ff", node="worker-2", phase="Running", is_target=True)

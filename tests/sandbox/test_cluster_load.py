@@ -3,15 +3,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from overbook.core.pod import Pod, convert
-from overbook.core.qos import qos_class
-from overbook.core.resources import amounts
-from overbook.core.vm import is_virtual_machine_pod
-from overbook.core.vm_memory import told_guest_bytes
-from overbook.sandbox.cluster_load import HOT_AND_COLD_MIB, announced, late_pod, manifest
-from overbook.sandbox.cluster_stage import MEMORY_BYTES, PERCENT
-from overbook.sandbox.kubevirt.documents import INSTANCES, Document
-from overbook.sandbox.kubevirt.launcher import launcher_pod
+from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.kubernetes.qos import qos_class
+from overbook.core.kubernetes.resources import amounts
+from overbook.core.kubevirt.memory import told_guest_bytes
+from overbook.core.kubevirt.vm import is_virtual_machine_pod
+from overbook_sandbox.demo.cluster_load import HOT_AND_COLD_MIB, announced, late_pod, manifest
+from overbook_sandbox.demo.cluster_stage import MEMORY_BYTES, PERCENT
+from overbook_sandbox.kubevirt.documents import INSTANCES, Document
+from overbook_sandbox.kubevirt.launcher import launcher_pod
 
 
 def made(name: str) -> Pod:

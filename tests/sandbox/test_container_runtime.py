@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from overbook.sandbox.container_runtime import container_runtime
-from overbook.sandbox.debian import Suite
-from overbook.sandbox.errors import SandboxUnavailableError
+from overbook_sandbox.machine.debian import Suite
+from overbook_sandbox.machine.errors import SandboxUnavailableError
+from overbook_sandbox.node.container_runtime import container_runtime
 from tests.sandbox.fake_host import FakeHost
 
 APT = {"apt-get": "apt-get", "apt-cache": "apt-cache", "dpkg-deb": "dpkg-deb"}

@@ -5,7 +5,7 @@ import json
 import pathlib
 import tarfile
 
-from overbook.sandbox.docker_archive import EXECUTABLE, docker_archive, layer_of_files, layer_of_folder
+from overbook_sandbox.node.docker_archive import EXECUTABLE, docker_archive, layer_of_files, layer_of_folder
 
 
 def members(archive: bytes) -> dict[str, tarfile.TarInfo]:

@@ -1,7 +1,7 @@
 import asyncio
 import socket
 
-from overbook.sandbox.forwarder import forward
+from overbook_sandbox.node.forwarder import forward
 
 HERE = "127.0.0.1"
 

@@ -2,9 +2,9 @@ import pathlib
 
 import pytest
 
-from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.go_programs import find, kubernetes_version, prepare
-from overbook.sandbox.go_toolchain import go_command, release
+from overbook_sandbox.cluster.go_programs import find, kubernetes_version, prepare
+from overbook_sandbox.cluster.go_toolchain import go_command, release
+from overbook_sandbox.machine.errors import SandboxUnavailableError
 from tests.sandbox.fake_host import FakeHost
 
 

@@ -5,9 +5,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from overbook.sandbox.errors import NodeError
-from overbook.sandbox.guest_link import GuestLink
-from overbook.sandbox.kubernetes_messages import (
+from overbook_sandbox.machine.errors import NodeError
+from overbook_sandbox.machine.node import Node, NodeResult
+from overbook_sandbox.node.guest_link import GuestLink
+from overbook_sandbox.node.kubernetes_messages import (
     COMMANDS,
     Answer,
     AnyCommand,
@@ -18,7 +19,6 @@ from overbook.sandbox.kubernetes_messages import (
     Stop,
     Up,
 )
-from overbook.sandbox.node import Node, NodeResult
 
 SAMPLE = Sample(
     at=1.0,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overbook.sandbox import cpio, initramfs
+from overbook_sandbox.machine import cpio, initramfs
 
 FIELDS = (
     *("inode", "mode", "uid", "gid", "links", "time", "size"),

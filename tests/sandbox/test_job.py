@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from overbook.sandbox.errors import SandboxError
-from overbook.sandbox.job import Job, job_archive
-from overbook.sandbox.spec import NodeSpec
+from overbook_sandbox.machine.errors import SandboxError
+from overbook_sandbox.machine.job import Job, job_archive
+from overbook_sandbox.machine.spec import NodeSpec
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
@@ -34,9 +34,7 @@ def test_words_and_variables_arrive_unchanged(job: Job, words: list[str], variab
         argv=("sh", "-c", 'for word in "$@" "$CHOSEN"; do printf "%s\\0" "$word"; done', "sh", *words),
         environment={"CHOSEN": variable},
     )
-    shell = subprocess.run(  # noqa: S603 - the script under test
-        ["/bin/sh", "-c", f"{script_of(job)}\njob"], capture_output=True, check=True
-    )
+    shell = subprocess.run(["/bin/sh", "-c", f"{script_of(job)}\njob"], capture_output=True, check=True)  # noqa: S603 - no shell; the argv is ours
     assert shell.stdout.decode().split("\0") == [*words, variable, ""]
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.kernel_image import kernel_image, uncompressed_kernel, versioned_package
-from overbook.sandbox.kernel_modules import LATER, WANTED
+from overbook_sandbox.machine.errors import SandboxUnavailableError
+from overbook_sandbox.machine.kernel_image import kernel_image, uncompressed_kernel, versioned_package
+from overbook_sandbox.machine.kernel_modules import LATER, WANTED
 from tests.sandbox.fake_host import FakeHost
 
 APT = {"apt-get": "apt-get", "apt-cache": "apt-cache", "dpkg-deb": "dpkg-deb"}

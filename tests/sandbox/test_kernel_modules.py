@@ -4,8 +4,8 @@ import pathlib
 
 import pytest
 
-from overbook.sandbox.errors import SandboxError
-from overbook.sandbox.kernel_modules import ModuleTree, dependencies, load_order
+from overbook_sandbox.machine.errors import SandboxError
+from overbook_sandbox.machine.kernel_modules import ModuleTree, dependencies, load_order
 
 
 def module(*depends: str) -> bytes:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from overbook.sandbox.live_view import LiveView, PlainView, bar, panel_lines, sparkline, view_for
-from overbook.sandbox.story import Step, Story, read_event
+from overbook_sandbox.demo.live_view import LiveView, PlainView, bar, panel_lines, sparkline, view_for
+from overbook_sandbox.demo.story import Step, Story, read_event
 from tests.sandbox.test_story_synthetic import (
     bare_run,
     crashed_run,
@@ -103,7 +103,8 @@ def test_sparklines_leave_a_blank_for_what_is_not_known() -> None:
 
 
 def test_rich_is_not_loaded_for_plain_lines() -> None:
-    code = "import sys, overbook.sandbox.live_view, overbook.cli.demo; sys.exit('rich' in sys.modules)"
+    modules = "overbook_sandbox.demo.live_view, overbook_sandbox.commands.demo"
+    code = f"import sys, {modules}; sys.exit('rich' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - a fresh interpreter
 
 

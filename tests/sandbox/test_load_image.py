@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from overbook.sandbox.load import COUNTER
-from overbook.sandbox.load_image import IMAGE, container, load_image
-from overbook.sandbox.packages import Host
+from overbook_sandbox.demo.load import COUNTER
+from overbook_sandbox.machine.packages import Host
+from overbook_sandbox.node.load_image import IMAGE, container, load_image
 from tests.sandbox_parts import made
 from tests.waiting import wait_for
 

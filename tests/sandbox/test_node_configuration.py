@@ -2,15 +2,15 @@ import tomllib
 
 import msgspec
 
-from overbook.sandbox.container_runtime import ContainerRuntime
-from overbook.sandbox.node_configuration import (
+from overbook_sandbox.cluster.pki import CertificateFiles
+from overbook_sandbox.machine.spec import NODE_ADDRESS
+from overbook_sandbox.node.container_runtime import ContainerRuntime
+from overbook_sandbox.node.node_configuration import (
     KubernetesNodeSpec,
     containerd_configuration,
     kubelet_arguments,
     kubelet_configuration,
 )
-from overbook.sandbox.pki import CertificateFiles
-from overbook.sandbox.spec import NODE_ADDRESS
 
 SPEC = KubernetesNodeSpec(name="worker")
 SERVING = CertificateFiles("/serving.crt", "/serving.key")

@@ -3,11 +3,11 @@ import threading
 
 import pytest
 
-from overbook.sandbox.errors import NodeError, NodeStoppedError
-from overbook.sandbox.image import Image
-from overbook.sandbox.job import Job
-from overbook.sandbox.node import Node
-from overbook.sandbox.spec import NodeSpec
+from overbook_sandbox.machine.errors import NodeError, NodeStoppedError
+from overbook_sandbox.machine.image import Image
+from overbook_sandbox.machine.job import Job
+from overbook_sandbox.machine.node import Node
+from overbook_sandbox.machine.spec import NodeSpec
 
 
 def node(folder: pathlib.Path, emulator: str, spec: NodeSpec | None = None) -> Node:

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from overbook.core.errors import InvalidInput
-from overbook.sandbox.spec import GIBIBYTE, MEBIBYTE, NodeSpec
+from overbook_sandbox.machine.spec import GIBIBYTE, MEBIBYTE, NodeSpec
 from tests.in_node import Batch, describe, spec_of
 
 

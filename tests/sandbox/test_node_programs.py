@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from overbook.sandbox.errors import SandboxUnavailableError
-from overbook.sandbox.node_programs import PACKAGES, node_program, prepare
+from overbook_sandbox.machine.errors import SandboxUnavailableError
+from overbook_sandbox.node.node_programs import PACKAGES, node_program, prepare
 from tests.sandbox.fake_host import FakeHost
 
 APT = {"apt-get": "apt-get", "apt-cache": "apt-cache", "dpkg-deb": "dpkg-deb"}

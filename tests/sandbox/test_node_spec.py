@@ -1,4 +1,4 @@
-from overbook.sandbox.spec import (
+from overbook_sandbox.machine.spec import (
     GIBIBYTE,
     MEBIBYTE,
     NodeSpec,

@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overbook.sandbox.output import LineSplitter, OutputReader
+from overbook_sandbox.machine.output import LineSplitter, OutputReader
 
 STREAM = b"\nM started\none\r\ntwo \xff M\n\nlastM exit 137\n"
 

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from overbook.sandbox.errors import SandboxUnavailableError
+from overbook_sandbox.machine.errors import SandboxUnavailableError
 from tests.sandbox.fake_host import FakeHost, static_program
 
 APT = {"apt-get": "/usr/bin/apt-get", "sudo": "/usr/bin/sudo"}

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overbook.sandbox import picture_parts as parts
-from overbook.sandbox.picture import svg
-from overbook.sandbox.picture_notes import MOST_NOTES, notes_of
-from overbook.sandbox.picture_rows import rows, stretches
-from overbook.sandbox.story import Decision, Sample, Story
+from overbook_sandbox.demo import picture_parts as parts
+from overbook_sandbox.demo.picture import svg
+from overbook_sandbox.demo.picture_notes import MOST_NOTES, notes_of
+from overbook_sandbox.demo.picture_rows import rows, stretches
+from overbook_sandbox.demo.story import Decision, Sample, Story
 from tests.sandbox.test_story_synthetic import (
     bare_run,
     crashed_run,

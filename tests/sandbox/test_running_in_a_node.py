@@ -4,11 +4,11 @@ import threading
 
 import pytest
 
-from overbook.sandbox.errors import NodeError
-from overbook.sandbox.image import Image, prepare
-from overbook.sandbox.job import Job
-from overbook.sandbox.node import Node, run_in_node
-from overbook.sandbox.spec import HOST_ADDRESS, MEBIBYTE, NodeSpec
+from overbook_sandbox.machine.errors import NodeError
+from overbook_sandbox.machine.image import Image, prepare
+from overbook_sandbox.machine.job import Job
+from overbook_sandbox.machine.node import Node, run_in_node
+from overbook_sandbox.machine.spec import HOST_ADDRESS, MEBIBYTE, NodeSpec
 from tests.sandbox_parts import made
 
 

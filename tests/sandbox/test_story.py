@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overbook.sandbox.story import Hello, Sample, Span, Story, read_event
+from overbook_sandbox.demo.story import Hello, Sample, Span, Story, read_event
 from tests.sandbox.test_story_synthetic import bare_run, crashed_run, good_run, told, without_pace
 
 

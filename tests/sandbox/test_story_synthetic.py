@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from overbook.sandbox.story import Story, read_event
+from overbook_sandbox.demo.story import Story, read_event
 
 MEBIBYTE = 1 << 20
 RAM, SWAP = 1001, 512

@@ -3,8 +3,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from overbook.sandbox.story import Story
-from overbook.sandbox.summary import as_json, facts_of, headline, migrated, names, promises, sentences, table
+from overbook_sandbox.demo.story import Story
+from overbook_sandbox.demo.summary import (
+    as_json,
+    facts_of,
+    headline,
+    migrated,
+    names,
+    promises,
+    sentences,
+    table,
+)
 from tests.sandbox.test_story_synthetic import (
     bare_run,
     crashed_run,

@@ -1,7 +1,6 @@
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from tests.webhook.running import (
     SWITCH,
@@ -12,11 +11,6 @@ from tests.webhook.running import (
     running,
     write_manifests,
 )
-
-settings.register_profile(
-    "webhook", max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("webhook")
 
 
 @pytest.fixture(scope="session")

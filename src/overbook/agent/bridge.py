@@ -13,10 +13,10 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.custom_overcommit import OvercommitSpec
-from overbook.core.custom_overcommit_node import OvercommitNodeStatus
-from overbook.core.kubelet_configuration import KubeletConfiguration
-from overbook.core.pod import Pod
+from overbook.core.api.overcommit import OvercommitSpec
+from overbook.core.api.overcommit_node import OvercommitNodeStatus
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
+from overbook.core.kubernetes.pod import Pod
 
 MOST_NOTICES: Final = 512
 

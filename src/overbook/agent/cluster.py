@@ -9,23 +9,23 @@ from typing import Final
 
 import msgspec
 
-from overbook.agent.api_relief import ApiRelief, Situation
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.collector import Collector
 from overbook.agent.doctor import Doctor
+from overbook.agent.duplicate import Rival, new_instance
 from overbook.agent.guests import Guests
 from overbook.agent.metrics import TickFacts
 from overbook.agent.ports import Ports
-from overbook.agent.relief import LocalRelief, ReliefReport
-from overbook.agent.rival import Rival, new_instance
+from overbook.agent.problems import NodeFindings, node_problems
+from overbook.agent.relief.local import LocalRelief, ReliefReport
+from overbook.agent.relief.requested import ApiRelief, Situation
 from overbook.agent.settings import Settings
 from overbook.agent.status import Moment, StatusWriter
-from overbook.core.custom_overcommit import OvercommitSpec
-from overbook.core.decision import Decision
-from overbook.core.engine import Engine
-from overbook.core.node_problems import NodeFindings, node_problems
-from overbook.core.pressure_state import PressureTrend
-from overbook.core.relief_request import shortened
+from overbook.core.api.overcommit import OvercommitSpec
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.engine import Engine
+from overbook.core.pressure.state import PressureTrend
+from overbook.core.relief.request import shortened
 from overbook.core.timestamp import to_timestamp
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
-from overbook.core.pod import Pod
-from overbook.core.sample import ContainerSample, NodeSample, PodSample, Sample
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.files import KernelFileError, MissingKernelFile

@@ -7,9 +7,9 @@ import logging
 import threading
 from typing import Final
 
-from overbook.core.allowance import SwapPolicy
-from overbook.core.host_check import Finding
-from overbook.core.kubelet_configuration import KubeletConfiguration
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
+from overbook.core.overcommit.allowance import SwapPolicy
+from overbook.node.doctor.check import Finding
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ class Doctor:
 
     def _look(self, policy: SwapPolicy, told: KubeletConfiguration | None) -> None:
         # Only an agent that reports needs them.
-        from overbook.agent.node_facts import host_facts  # noqa: PLC0415
-        from overbook.core.doctor import diagnose  # noqa: PLC0415
+        from overbook.node.doctor.diagnosis import diagnose  # noqa: PLC0415 - loaded only where it is needed
+        from overbook.node.doctor.look import host_facts  # noqa: PLC0415 - loaded only where it is needed
 
         found = diagnose(host_facts(self._root, policy, told=told)).findings
         for finding in found:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from overbook.agent.pods import PodSource
-from overbook.core.allowance import SwapPolicy, allowances, pod_facts
+from overbook.agent.source import PodSource
 from overbook.core.errors import InvalidInput
-from overbook.core.guest import PodFacts
-from overbook.core.pod import Pod
-from overbook.core.swap import SwapDecision
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.overcommit.allowance import SwapPolicy, allowances, pod_facts
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import SwapDecision
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from overbook.agent.relief import ReliefReport
-from overbook.core.decision import Decision
-from overbook.core.guest import PodFacts
-from overbook.core.sample import Sample
+from overbook.agent.relief.local import ReliefReport
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.sample import Sample
 
 log = logging.getLogger(__name__)
 

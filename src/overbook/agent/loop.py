@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Final
 
+from overbook.agent.agent import Agent
 from overbook.agent.http_server import Answer, HttpServer
-from overbook.agent.node_agent import Agent
 from overbook.agent.settings import Settings
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.pressure_trigger import PressureTrigger

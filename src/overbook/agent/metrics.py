@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from overbook.core.decision import Decision
-from overbook.core.guest import PodFacts
-from overbook.core.model import NodeModel, pod_models
-from overbook.core.sample import Sample
-from overbook.core.swap import SwapDecision
-from overbook.core.swap_writer import WRITERS
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import SwapDecision
+from overbook.core.overcommit.writer import WRITERS
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.model import NodeModel, pod_models
+from overbook.core.pressure.sample import Sample
 
 PREFIX = "overbook_"
 

@@ -7,13 +7,13 @@ was begun is followed to its end, and what was written is remembered.
 from typing import Final
 
 from overbook.agent.collector import Collector
+from overbook.agent.limits.reserves import Reserves
+from overbook.agent.limits.swap_limits import ReportingSwapWriter, SwapLimits
+from overbook.agent.limits.swap_writers import SwapWriters
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
-from overbook.agent.relief import Relief, ReliefReport, ReportingRelief
-from overbook.agent.reserves import Reserves
-from overbook.agent.swap_limits import ReportingSwapWriter, SwapLimits
-from overbook.agent.swap_writers import SwapWriters
-from overbook.core.decision import Decision
-from overbook.core.engine import ReliefState
+from overbook.agent.relief.local import Relief, ReliefReport, ReportingRelief
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.engine import ReliefState
 
 
 class Ports:

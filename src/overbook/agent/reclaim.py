@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from overbook.agent.collector import Collector, HeldContainer
-from overbook.core.decision import ReclaimStep
+from overbook.core.pressure.decision import ReclaimStep
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 
 log = logging.getLogger(__name__)

@@ -5,14 +5,14 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from overbook.agent.configuration_file import read_configuration
-from overbook.core.allowance import SwapPolicy
-from overbook.core.engine import ReclaimPolicy
 from overbook.core.errors import InvalidInput
-from overbook.core.pod import convert
-from overbook.core.reserve import reserved_percent
-from overbook.core.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
-from overbook.core.swap_writer import AskedWriter, check_asked
+from overbook.core.kubernetes.pod import convert
+from overbook.core.kubernetes.reserve import reserved_percent
+from overbook.core.overcommit.allowance import SwapPolicy
+from overbook.core.overcommit.writer import AskedWriter, check_asked
+from overbook.core.pressure.engine import ReclaimPolicy
+from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
+from overbook.kube.files.one_document import read_configuration
 
 Mode = Literal["Observe", "Enforce"]
 OnExit = Literal["Leave", "Restore"]
@@ -251,3 +251,29 @@ def _detectors_changed(
 
     rules = tuple(replace(rule, any=tuple(map(group_changed, rule.any))) for rule in ruleset.rules)
     return replace(ruleset, rules=rules)
+
+
+DEFAULT: Final = "default"
+
+
+def load_ruleset(path: str | None, flags: Mapping[str, Any]) -> tuple[Ruleset, ReclaimPolicy]:
+    """A ruleset, and what is tried before a guest goes.
+
+    Args:
+        path: a file of kind ``Ruleset`` or ``AgentConfiguration``; ``default`` or ``None``: the shipped one.
+        flags: single thresholds that win over it, by field name.
+
+    Raises:
+        InvalidInput: the file or a value makes no sense.
+        OSError: the file cannot be read.
+    """
+    settings = Settings()
+    if path is not None and path != DEFAULT:
+        kind, fields = read_configuration(path, ("Ruleset", "AgentConfiguration"))
+        if kind == "Ruleset" or (kind is None and fields.keys() <= RULE_FIELDS):
+            fields = {"ruleset": fields}
+        settings = from_fields(fields, path)
+    for field, value in flags.items():
+        settings = with_setting(settings, field, value)
+    settings.check()
+    return settings.ruleset, settings.reclaim

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from overbook import __version__
-from overbook.core.custom_overcommit_node import (
+from overbook.core.api.overcommit_node import (
     MOST_DECISIONS,
     PRESSURE_CONDITION,
     Condition,
@@ -19,16 +19,16 @@ from overbook.core.custom_overcommit_node import (
     ReliefRequest,
     SwapStatus,
 )
-from overbook.core.decision import Decision
 from overbook.core.errors import InvalidInput
-from overbook.core.history import Counter, History
-from overbook.core.model import NodeModel
-from overbook.core.pod import Pod
-from overbook.core.pressure_state import PressureTrend
-from overbook.core.promise import promise_bytes
-from overbook.core.relief_request import shortened
-from overbook.core.swap import node_swap_bytes
-from overbook.core.swap_writer import Choice
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.overcommit.promise import promise_bytes
+from overbook.core.overcommit.swap import node_swap_bytes
+from overbook.core.overcommit.writer import Choice
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.history import Counter, History
+from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.state import PressureTrend
+from overbook.core.relief.request import shortened
 from overbook.core.timestamp import to_timestamp
 
 STALL_SECONDS: Final = 10.0

@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("overbook."):
+        if not (error.name or "").split(".")[0].startswith("overbook"):
             raise
         # An image holds one application; the commands of all are there.
         print(f"overbook: {error.name} is not part of this installation", file=sys.stderr)
@@ -62,7 +62,7 @@ def _users_errors() -> tuple[type[Exception], ...]:
     """What a user can cause. Looked up only once something went wrong: their modules cost start-up time."""
     from overbook.core.errors import InvalidInput
     from overbook.kernel.files import KernelFileError
-    from overbook.kube.errors import KubeError
+    from overbook.kube.api.errors import KubeError
 
     return (InvalidInput, KernelFileError, KubeError, OSError)
 

@@ -19,18 +19,28 @@ class Command(NamedTuple):
 
 
 COMMANDS: Final = (
-    Command("explain", "say what pods, VMs and workloads get, and why", "overbook.cli.explain"),
-    Command("swap-size", "swap for a percentage, a percentage for swap", "overbook.cli.swap_size"),
-    Command("status", "nodes, what is wrong with them, and what mends it", "overbook.cli.status"),
-    Command("agent", "watch this node and keep it safe", "overbook.cli.agent"),
-    Command("controller", "relieve nodes that ask for it, one guest at a time", "overbook.cli.controller"),
-    Command("webhook", "override requests when pods are created", "overbook.cli.webhook"),
-    Command("node", "this node's swap and what is wrong on it", "overbook.cli.node"),
-    Command("replay", "decide a recording again under another ruleset", "overbook.cli.replay"),
-    Command("manifests", "print the objects of an installation", "overbook.cli.manifests"),
-    Command("demo", "boot a node, overcommit it, and watch it being saved", "overbook.cli.demo"),
-    Command("sandbox", "prepare or use the emulated Linux node", "overbook.cli.sandbox"),
-    Command("completion", "print a completion script for bash, zsh or fish", "overbook.cli.completion"),
+    Command(
+        "explain", "say what pods, VMs and workloads get, and why", "overbook.cli.commands.explain.command"
+    ),
+    Command("swap-size", "swap for a percentage, a percentage for swap", "overbook.cli.commands.swap_size"),
+    Command(
+        "status", "nodes, what is wrong with them, and what mends it", "overbook.cli.commands.status.command"
+    ),
+    Command("agent", "watch this node and keep it safe", "overbook.cli.commands.agent"),
+    Command(
+        "controller", "relieve nodes that ask for it, one guest at a time", "overbook.cli.commands.controller"
+    ),
+    Command("webhook", "override requests when pods are created", "overbook.cli.commands.webhook"),
+    Command("node", "this node's swap and what is wrong on it", "overbook.cli.commands.node.command"),
+    Command(
+        "replay", "decide a recording again under another ruleset", "overbook.cli.commands.replay.command"
+    ),
+    Command("manifests", "print the objects of an installation", "overbook.cli.commands.manifests"),
+    Command("demo", "boot a node, overcommit it, and watch it being saved", "overbook_sandbox.commands.demo"),
+    Command("sandbox", "prepare or use the emulated Linux node", "overbook_sandbox.commands.sandbox"),
+    Command(
+        "completion", "print a completion script for bash, zsh or fish", "overbook.cli.commands.completion"
+    ),
 )
 
 

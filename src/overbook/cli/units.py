@@ -1,8 +1,8 @@
 """Sizes as people write and read them."""
 
 from overbook.core.errors import InvalidInput
-from overbook.core.quantity import MAX_INT64, parse
-from overbook.core.readable import shown
+from overbook.core.kubernetes.quantity import MAX_INT64, parse
+from overbook.core.text import shown
 
 SIZE_EXPECTED = 'a size such as "16Gi" or "16G"'
 
@@ -29,23 +29,6 @@ def size_bytes(text: str, option: str) -> int:
     if quantity.sign <= 0 or quantity.value() >= MAX_INT64:
         raise InvalidInput(option, text, f"more than 0 and less than 8Ei: {SIZE_EXPECTED}")
     return quantity.value()
-
-
-def shown_or(number_bytes: int | None, otherwise: str = "-") -> str:
-    """The size, or a word where there is none."""
-    return otherwise if number_bytes is None else shown(number_bytes)
-
-
-def cores(milli: int | None) -> str:
-    """CPU for people: ``500m``, ``2``, ``1500m``."""
-    if milli is None:
-        return "-"
-    return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"
-
-
-def percent_of(part: int, whole: int) -> str:
-    """A share in whole percent, rounded down as everywhere."""
-    return f"{part * 100 // whole} %" if whole else "-"
 
 
 def shown_like(number_bytes: int, text: str) -> str:

@@ -1,26 +1,23 @@
 """Moments as Kubernetes writes them (RFC 3339), and as rules compute with them: seconds since the epoch.
 
-Source: RFC 3339 section 5.6; the calendar is the proleptic Gregorian one.
+Source: RFC 3339 section 5.6. The calendar is the standard library's, and is never asked what time it is.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
 _MOMENT: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(\.\d+)?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
-_DAY_SECONDS: Final = 86_400
-_EPOCH_DAY: Final = 719_468
-"""Days from 0000-03-01 to 1970-01-01: years that begin in March have their leap day at the end."""
-_ERA_DAYS: Final = 146_097
-"""Days in 400 years, after which the calendar repeats."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_SECONDS: Final = 253_402_300_799
 """The last second of the year 9999."""
 
 
 def to_timestamp(seconds: float) -> str:
-    """The moment in UTC with microseconds.
+    """The moment in UTC with six digits of a second, as ``metav1.MicroTime`` has it.
 
     Args:
         seconds: since the epoch, from the year 1970 to 9999.
@@ -30,13 +27,17 @@ def to_timestamp(seconds: float) -> str:
     """
     if not 0 <= seconds <= _LATEST_SECONDS:
         raise ValueError(f"{seconds} s is no moment from 1970 to 9999")
-    micros = round(seconds * 1_000_000)
-    days, rest = divmod(micros, _DAY_SECONDS * 1_000_000)
-    year, month, day = _date(days)
-    hour, rest = divmod(rest, 3_600_000_000)
-    minute, rest = divmod(rest, 60_000_000)
-    second, micro = divmod(rest, 1_000_000)
-    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z"
+    moment = _EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+
+
+def to_whole_timestamp(seconds: float) -> str:
+    """The moment in UTC in whole seconds, as ``metav1.Time`` has it.
+
+    Raises:
+        ValueError: as ``to_timestamp``.
+    """
+    return to_timestamp(int(seconds))[: -len(".000000Z")] + "Z"
 
 
 @lru_cache(maxsize=4096)  # each plan of the controller asks again about the same few moments
@@ -46,27 +47,13 @@ def from_timestamp(text: str | None) -> float | None:
     if found is None:
         return None
     year, month, day, hour, minute, second = (int(found[n]) for n in range(1, 7))
-    if not (1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60 and second <= 60):
+    leap_seconds = second - 59 if second == 60 else 0
+    try:
+        moment = datetime(year, month, day, hour, minute, second - leap_seconds, tzinfo=UTC)
+    except ValueError:
         return None
-    seconds = _day(year, month, day) * _DAY_SECONDS + hour * 3600 + minute * 60 + second
+    seconds = (moment - _EPOCH).total_seconds() + leap_seconds
     if found[8]:
         ahead = int(found[9]) * 3600 + int(found[10]) * 60
         seconds += -ahead if found[8] == "+" else ahead
     return seconds + float(found[7] or 0)
-
-
-def _day(year: int, month: int, day: int) -> int:
-    """Days since the epoch."""
-    year -= month <= 2
-    era, in_era = divmod(year, 400)
-    in_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-    return era * _ERA_DAYS + in_era * 365 + in_era // 4 - in_era // 100 + in_year - _EPOCH_DAY
-
-
-def _date(days: int) -> tuple[int, int, int]:
-    era, in_era_days = divmod(days + _EPOCH_DAY, _ERA_DAYS)
-    in_era = (in_era_days - in_era_days // 1460 + in_era_days // 36_524 - in_era_days // 146_096) // 365
-    in_year = in_era_days - (365 * in_era + in_era // 4 - in_era // 100)
-    shifted = (5 * in_year + 2) // 153
-    month = (shifted + 2) % 12 + 1
-    return era * 400 + in_era + (month <= 2), month, in_year - (153 * shifted + 2) // 5 + 1

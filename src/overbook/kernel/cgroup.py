@@ -22,7 +22,7 @@ from overbook.kernel.cpu_stat import (
     render_cpu_weight,
 )
 from overbook.kernel.files import KernelFileError, MissingKernelFile, shown
-from overbook.kernel.flat_keyed import FlatKeyed
+from overbook.kernel.flat_keyed import FlatKeyed, parse_limit, parse_value, render_limit
 from overbook.kernel.memory_stat import (
     MemoryEvents,
     MemoryStat,
@@ -36,7 +36,6 @@ from overbook.kernel.memory_stat import (
 from overbook.kernel.pressure_trigger import PressureTrigger
 from overbook.kernel.psi import Pressure, parse_pressure
 from overbook.kernel.signals import signal_processes
-from overbook.kernel.values import parse_limit, parse_value, render_limit
 
 _PROCS_LIMIT = 4 << 20  # half a million pids
 _DEPTH_LIMIT = 16
@@ -276,7 +275,7 @@ class Cgroup(CgroupDirectory):
         for name, _ in self.children():
             try:
                 with self.child(name) as child:
-                    pids += child._read_pids(recursive=True, depth=depth + 1)  # noqa: SLF001  # of our own class
+                    pids += child._read_pids(recursive=True, depth=depth + 1)  # of our own class  # noqa: SLF001 - it is of our own class
             except MissingKernelFile:
                 continue  # it vanished, and its processes with it
         return pids

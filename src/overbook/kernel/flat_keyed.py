@@ -9,6 +9,7 @@ prints the same keys in the same order each time, so `FlatKeyed` learns once whe
 only checks that they still stand there. That takes half the time of a dict or of a search for each key.
 """
 
+import errno
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 
@@ -109,3 +110,45 @@ class FlatKeyed:
             missing=missing,
             missing_lines=tuple(b"\n" + self._keys[place] + end for place in missing),
         )
+
+
+# 2^64 - 1 has twenty digits; no counter of the kernel is wider.
+_MOST_DIGITS = 20
+
+
+def parse_value(data: bytes, path: str = "value") -> int:
+    """The number in a single-value file, 0 or more.
+
+    Raises:
+        KernelFileError: Empty, cut off (no line end), negative, or no number of at most 20 digits.
+    """
+    text = data[:-1]
+    if text.isdigit() and len(text) <= _MOST_DIGITS and data.endswith(b"\n"):
+        return int(text)
+    raise KernelFileError(
+        path, f"found {shown(data)}, expected one number of at most 20 digits and a line end"
+    )
+
+
+def parse_limit(data: bytes, path: str = "limit") -> int | None:
+    """The number in a single-value file; None is `max`, no limit.
+
+    Raises:
+        KernelFileError: As `parse_value`.
+    """
+    return None if data == b"max\n" else parse_value(data, path)
+
+
+def render_limit(value: int | None, path: str = "limit") -> bytes:
+    """What to write for a limit: the number, or `max` for None.
+
+    Raises:
+        KernelFileError: `value` is negative.
+    """
+    if value is None:
+        return b"max\n"
+    if value < 0:
+        raise KernelFileError(
+            path, f"cannot write {value}: a limit is 0 or more, or None for max", errno.EINVAL
+        )
+    return b"%d\n" % value

@@ -26,8 +26,7 @@ from collections.abc import Iterator
 import msgspec
 
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
-from overbook.kernel.directories import open_directory, subdirectories
-from overbook.kernel.files import KernelFileError, MissingKernelFile, under
+from overbook.kernel.files import KernelFileError, MissingKernelFile, open_directory, subdirectories, under
 from overbook.kernel.kubepods_names import (
     QosClass,
     is_kubepods_directory,

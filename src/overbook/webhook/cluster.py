@@ -7,19 +7,20 @@ from typing import Any, Final
 
 import msgspec
 
-from overbook.core.custom_overcommit import GROUP, OVERCOMMIT_NAME, VERSION, Overcommit
-from overbook.core.custom_resource_override import (
+from overbook.core.api.group import GROUP, VERSION
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.override import (
     CLUSTER_GROUP,
     CLUSTER_NAME,
     NAMESPACED_GROUP,
     ClusterResourceOverride,
     ResourceOverride,
 )
-from overbook.core.override_source import OverrideSource, cluster_source, namespaced_sources
-from overbook.kube.client import Client
-from overbook.kube.errors import KubeError, is_status
-from overbook.kube.kinds import LIMIT_RANGES, OVERCOMMITS, Kind
-from overbook.kube.reflector import Reflector
+from overbook.core.override.source import OverrideSource, cluster_source, namespaced_sources
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import KubeError, is_status
+from overbook.kube.api.kinds import LIMIT_RANGES, OVERCOMMITS, Kind
+from overbook.kube.api.reflector import Reflector
 from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
 
 log = logging.getLogger(__name__)

@@ -75,7 +75,7 @@ async def make(wanted: Wanted) -> Certificate:
 
 def main() -> None:
     """What the process does."""
-    from overbook.kube.certificates import Authority  # noqa: PLC0415 - only this process is to load it
+    from overbook.kube.api.certificates import Authority  # noqa: PLC0415 - only this process is to load it
 
     wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted)
     now, lifetime = datetime.now(UTC), timedelta(seconds=wanted.valid_seconds)

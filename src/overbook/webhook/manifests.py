@@ -3,20 +3,21 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
-from overbook.core.admissibility import constraints
-from overbook.core.custom_overcommit import API_VERSION, Overcommit
-from overbook.core.custom_resource_override import (
+from overbook.core.api.group import API_VERSION
+from overbook.core.api.overcommit import Overcommit
+from overbook.core.api.override import (
     CLUSTER_GROUP,
     NAMESPACED_GROUP,
     ClusterResourceOverride,
     ResourceOverride,
+    check,
 )
 from overbook.core.errors import InvalidInput
-from overbook.core.limit_range import LimitRange
-from overbook.core.override_rules import check
-from overbook.core.pod import convert
-from overbook.kube.manifests import Document, read_documents_of
-from overbook.kube.sources import read_sources
+from overbook.core.kubernetes.admissibility import constraints
+from overbook.core.kubernetes.limit_range import LimitRange
+from overbook.core.kubernetes.pod import convert
+from overbook.kube.files.manifests import Document, read_documents_of
+from overbook.kube.files.sources import read_sources
 from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
 
 DEFAULT_NAMESPACE: Final = "default"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from typing import Final
 
-from overbook.core.admission import Admission
+from overbook.core.override.admission import Admission
 
 PREFIX: Final = "overbook_webhook_"
 MOST_SERIES: Final = 2000

@@ -5,8 +5,12 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from overbook.core import vm
-from overbook.core.admission import (
+from overbook.core.api.overcommit import Overcommit
+from overbook.core.api.override import ClusterResourceOverride, Mode, ResourceOverride
+from overbook.core.kubernetes.limit_range import LimitRange
+from overbook.core.kubernetes.pod import KubeStruct
+from overbook.core.kubevirt import vm
+from overbook.core.override.admission import (
     ENABLED_LABEL,
     SWITCH_ANNOTATION,
     UNKNOWN,
@@ -14,12 +18,7 @@ from overbook.core.admission import (
     NamespacePolicy,
     namespace_policy,
 )
-from overbook.core.custom_overcommit import Overcommit
-from overbook.core.custom_resource_override import ClusterResourceOverride, ResourceOverride
-from overbook.core.limit_range import LimitRange
-from overbook.core.override_settings import Mode
-from overbook.core.override_source import cluster_source, namespaced_sources
-from overbook.core.pod import KubeStruct
+from overbook.core.override.source import cluster_source, namespaced_sources
 
 T = TypeVar("T")
 Origin = Literal["OpenShift", "Own"]

@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.admission import Admission, ClusterPolicy, NamespacePolicy, choose, decide
-from overbook.core.admission_texts import audit, warnings
-from overbook.core.memo import forget
-from overbook.core.override_patch import patch_operations
-from overbook.core.override_source import OverrideSource
-from overbook.core.pod import KubeStruct, Pod
+from overbook.core.kubernetes.memo import forget
+from overbook.core.kubernetes.pod import KubeStruct, Pod
+from overbook.core.override.admission import Admission, ClusterPolicy, NamespacePolicy, choose, decide
+from overbook.core.override.patch import patch_operations
+from overbook.core.override.source import OverrideSource
+from overbook.core.override.texts import audit, warnings
 from overbook.webhook.metrics import Metrics
 from overbook.webhook.policies import Policies
 

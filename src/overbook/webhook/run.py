@@ -20,7 +20,7 @@ from overbook.webhook.server import Server
 from overbook.webhook.settings import Settings
 
 if TYPE_CHECKING:
-    from overbook.kube.client import Client
+    from overbook.kube.api.client import Client
     from overbook.webhook.cluster import ClusterWatch
     from overbook.webhook.shared_certificate import SharedCertificate
 
@@ -92,8 +92,8 @@ class Webhook:
 
     def _follow_cluster(self) -> None:
         """Imported only here: with files there is no need for a client."""
-        from overbook.kube.client import Client  # noqa: PLC0415
-        from overbook.kube.configuration import load_config  # noqa: PLC0415
+        from overbook.kube.api.client import Client  # noqa: PLC0415 - loaded only where it is needed
+        from overbook.kube.api.find_cluster import load_config  # noqa: PLC0415 - loaded only where it is needed
         from overbook.webhook.cluster import ClusterWatch  # noqa: PLC0415
         from overbook.webhook.shared_certificate import SharedCertificate  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.override_settings import Mode
+from overbook.core.api.override import Mode
 from overbook.webhook.policies import KUBEVIRT_CONTROLLERS
 
 DEFAULT_PORT: Final = 8443

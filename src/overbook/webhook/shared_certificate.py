@@ -11,10 +11,10 @@ import ssl
 import time
 from typing import Any, Final
 
-from overbook.core.pod import KubeStruct, ObjectMeta
-from overbook.kube.client import Client
-from overbook.kube.errors import KubeError, is_status
-from overbook.kube.kinds import Kind
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import KubeError, is_status
+from overbook.kube.api.kinds import Kind
 from overbook.webhook.make_certificate import Certificate, Wanted, make
 from overbook.webhook.rotation import Held, next_step, wanted_bundle
 from overbook.webhook.tls import CERTIFICATE_FILE, KEY_FILE, use

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from overbook.sandbox import kubernetes_node
-from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubernetes_node import KubernetesNode
-from overbook.sandbox.node_configuration import KubernetesNodeSpec
-from overbook.sandbox.spec import HOST_ADDRESS
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.machine.spec import HOST_ADDRESS
+from overbook_sandbox.node import kubernetes_node
+from overbook_sandbox.node.kubernetes_node import KubernetesNode
+from overbook_sandbox.node.node_configuration import KubernetesNodeSpec
 from tests.cluster.conftest import started
 from tests.part_times import PartTimes
 from tests.sandbox_parts import made

@@ -4,12 +4,12 @@ from typing import Any
 
 import msgspec
 
-from overbook.core.pod import Pod, convert
-from overbook.core.swap import limited_swap
-from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubernetes_node import KubernetesNode
-from overbook.sandbox.load_image import container
-from tests.cluster.asker import Asker
+from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.overcommit.swap import limited_swap
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.node.kubernetes_node import KubernetesNode
+from overbook_sandbox.node.load_image import container
+from tests.cluster.as_user import Asker
 from tests.waiting import wait_for
 
 PAGE = 4096

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import yaml
 
-from overbook.sandbox import api_service
-from overbook.sandbox.control_plane import ControlPlane
-from overbook.sandbox.kubernetes_node import KubernetesNode
-from tests.cluster.asker import MERGE, Asker
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.node import api_service
+from overbook_sandbox.node.kubernetes_node import KubernetesNode
+from tests.cluster.as_user import MERGE, Asker
 from tests.cluster.installing import apply_manifests, install
 from tests.docs.reading import ROOT
 from tests.images import write_image

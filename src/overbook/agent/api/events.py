@@ -3,10 +3,10 @@
 from typing import NoReturn
 
 from overbook.agent.bridge import Bridge, Notice
-from overbook.core.custom_overcommit_node import AGENT_MANAGER
-from overbook.kube.client import Client
-from overbook.kube.events import EventRecorder
-from overbook.kube.objects import ObjectReference
+from overbook.core.api.overcommit_node import AGENT_MANAGER
+from overbook.kube.api.client import Client
+from overbook.kube.api.events import EventRecorder
+from overbook.kube.api.objects import ObjectReference
 
 
 class EventTeller:

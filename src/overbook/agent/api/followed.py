@@ -7,13 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from overbook.agent.bridge import Bridge
-from overbook.core.custom_overcommit import OVERCOMMIT_NAME, Overcommit
-from overbook.core.custom_overcommit_node import OvercommitNode
-from overbook.core.pod import KubeStruct
-from overbook.core.swap import SWAP_ANNOTATION
-from overbook.kube.client import Client
-from overbook.kube.kinds import OVERCOMMIT_NODES, OVERCOMMITS, Kind
-from overbook.kube.reflector import Reflector
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.overcommit_node import OvercommitNode
+from overbook.core.kubernetes.pod import KubeStruct
+from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.kube.api.client import Client
+from overbook.kube.api.kinds import OVERCOMMIT_NODES, OVERCOMMITS, Kind
+from overbook.kube.api.reflector import Reflector
 
 
 class NodeMetadata(KubeStruct, frozen=True):

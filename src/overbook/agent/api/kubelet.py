@@ -11,10 +11,10 @@ import msgspec
 from overbook.agent.api.pods import NodePods, as_here, by_cgroup
 from overbook.agent.bridge import Bridge
 from overbook.agent.settings import KubeletAccess
-from overbook.core.pod import Pod
-from overbook.kube.client import Client
-from overbook.kube.configuration import ClusterConfig
-from overbook.kube.errors import KubeError
+from overbook.core.kubernetes.pod import Pod
+from overbook.kube.api.client import Client
+from overbook.kube.api.configuration import ClusterConfig
+from overbook.kube.api.errors import KubeError
 
 log = logging.getLogger(__name__)
 

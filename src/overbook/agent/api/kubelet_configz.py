@@ -10,10 +10,10 @@ from overbook.agent.api.kubelet import REQUEST_SECONDS, kubelet_access
 from overbook.agent.bridge import Bridge
 from overbook.agent.settings import KubeletAccess
 from overbook.core.errors import InvalidInput
-from overbook.core.kubelet_configuration import kubelet_configuration
-from overbook.kube.client import Client
-from overbook.kube.configuration import ClusterConfig
-from overbook.kube.errors import ApiUnavailable, KubeError
+from overbook.core.kubernetes.kubelet import kubelet_configuration
+from overbook.kube.api.client import Client
+from overbook.kube.api.configuration import ClusterConfig
+from overbook.kube.api.errors import ApiUnavailable, KubeError
 
 log = logging.getLogger(__name__)
 

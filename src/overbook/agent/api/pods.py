@@ -9,11 +9,10 @@ import msgspec
 
 from overbook.agent.api.followed import until
 from overbook.agent.bridge import Bridge
-from overbook.core.pod import Pod
-from overbook.core.promise import ENDED
-from overbook.kube.client import Client
-from overbook.kube.kinds import PODS
-from overbook.kube.reflector import Reflector
+from overbook.core.kubernetes.pod import ENDED, Pod
+from overbook.kube.api.client import Client
+from overbook.kube.api.kinds import PODS
+from overbook.kube.api.reflector import Reflector
 
 GATHER_SECONDS: Final = 0.05
 """Changes come in bursts, the first two hundred at once: they are told together."""

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
 
 from overbook.agent.bridge import Bridge, Report
-from overbook.agent.rival import YIELDING_ANNOTATION
-from overbook.core.custom_overcommit_node import AGENT_MANAGER, OvercommitNode, OvercommitNodeStatus
-from overbook.core.pod import ObjectMeta
+from overbook.agent.duplicate import YIELDING_ANNOTATION
+from overbook.core.api.overcommit_node import AGENT_MANAGER, OvercommitNode, OvercommitNodeStatus
+from overbook.core.kubernetes.pod import ObjectMeta
 from overbook.core.timestamp import to_timestamp
-from overbook.kube.backoff import Backoff
-from overbook.kube.client import Client
-from overbook.kube.errors import ApiError, KubeError
-from overbook.kube.kinds import OVERCOMMIT_NODES
+from overbook.kube.api.backoff import Backoff
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import ApiError, KubeError
+from overbook.kube.api.kinds import OVERCOMMIT_NODES
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from typing import Any, Final, NoReturn
 
 from overbook.agent.api.followed import TAINTED_NODES, TaintedNode
 from overbook.agent.bridge import Bridge
-from overbook.core.custom_overcommit_node import TAINT_EFFECT, TAINT_KEY
-from overbook.kube.backoff import Backoff
-from overbook.kube.client import Client
-from overbook.kube.errors import ApiError, KubeError
+from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
+from overbook.kube.api.backoff import Backoff
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import ApiError, KubeError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from overbook.agent.bridge import Bridge
-from overbook.kube.backoff import Backoff
+from overbook.kube.api.backoff import Backoff
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,10 @@ from overbook.agent.api.tainter import Tainter
 from overbook.agent.api.thread import Stopping
 from overbook.agent.bridge import Bridge
 from overbook.agent.settings import Settings
-from overbook.core.custom_overcommit_node import AGENT_MANAGER
-from overbook.kube.client import Client
-from overbook.kube.configuration import ClusterConfig, load_config
+from overbook.core.api.overcommit_node import AGENT_MANAGER
+from overbook.kube.api.client import Client
+from overbook.kube.api.configuration import ClusterConfig
+from overbook.kube.api.find_cluster import load_config
 
 REQUEST_SECONDS: Final = 5.0
 """An API server that needs longer for one small object does not answer."""

@@ -1,0 +1,280 @@
+"""The agent: samples, decides and acts, one tick at a time."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from overbook.agent.bridge import Bridge
+from overbook.agent.cluster import Cluster
+from overbook.agent.collector import Collector
+from overbook.agent.guests import Guests
+from overbook.agent.journal import Journal, Recorder
+from overbook.agent.limits.reserves import Reserves
+from overbook.agent.limits.swap_writers import SwapWriters
+from overbook.agent.metrics import Metrics, TickFacts
+from overbook.agent.ports import Ports
+from overbook.agent.relief.local import LocalRelief, Relief, ReliefReport
+from overbook.agent.settings import Settings
+from overbook.agent.source import PodSource
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.engine import Engine
+from overbook.core.pressure.model import node_model
+from overbook.core.relief.guest import is_own
+from overbook.kernel.files import KernelFileError
+from overbook.kernel.machine import page_size_bytes
+from overbook.nri.plugin import ContainerKey
+
+log = logging.getLogger(__name__)
+
+HEALTHY_TICKS: Final = 5
+"""Intervals without a good tick after which ``/healthz`` says no."""
+
+
+class Agent:
+    """Samples, decides and acts.
+
+    Args:
+        settings: everything that can be set.
+        source: where pods come from.
+        clock: seconds, monotonic.
+        wall_clock: seconds since the epoch.
+        bridge: to the thread that speaks to the API server; ``None``: there is no cluster.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: PodSource,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        bridge: Bridge | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self.collector = Collector(settings.fsroot)
+        self.guests = Guests(source, settings.swap)
+        self.engine = Engine(settings.ruleset, settings.reclaim)
+        self.journal = Journal()
+        self.metrics = Metrics()
+        self.cluster: Cluster | None = None
+        relief: Relief = LocalRelief(self.collector, settings.fsroot)
+        if bridge is not None:
+            self.cluster = Cluster(settings, bridge, self.collector, self.engine, clock, wall_clock)
+            relief = self.cluster.relief
+        self.writers = SwapWriters(settings, self.collector, self._allowed, clock())
+        self._page_bytes = page_size_bytes()
+        self._ports = Ports(
+            self.collector,
+            relief,
+            self.writers,
+            Reserves(self.collector, settings.fsroot, settings.reserves.qos_reserved_memory_percent),
+            enforcing=settings.mode == "Enforce",
+        )
+        self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
+        self._last_good_tick: float | None = None
+        self._last_complaint = ""
+
+    def tick(self) -> Decision | None:
+        """One round: sample, facts, limits, decision, consequences."""
+        started = self._clock()
+        wall = self._wall_clock()
+        self.metrics.ticks += 1
+        try:
+            decision = self._tick(started, wall)
+        except (KernelFileError, OSError) as error:
+            self.metrics.failed_ticks += 1
+            if str(error) != self._last_complaint:
+                self._last_complaint = str(error)
+                log.error("this tick failed, the next is tried: %s", error)  # noqa: TRY400 - no traceback at 3 a.m.
+            return None
+        finished = self._clock()
+        self._last_complaint = ""
+        self._last_good_tick = finished
+        self.metrics.tick_seconds += finished - started
+        self.metrics.last_tick_wall_seconds = wall
+        return decision
+
+    @property
+    def instance(self) -> str:
+        """This running agent's name in the cluster; empty: there is none."""
+        return self.cluster.instance if self.cluster is not None else ""
+
+    def heard(self) -> None:
+        """The cluster has news: obey it now and not with the next tick."""
+        if self.cluster is None:
+            return
+        self.cluster.bridge.clear()
+        self._listen()
+        if self._look_again():
+            # The hook may be asked about a new pod before the next tick.
+            self.writers.keep(self._clock(), self.guests.allowances)
+        self._report()
+
+    def _listen(self) -> None:
+        """See who writes limits, and what may be done at all."""
+        enforcing, hands_off = self._settings.mode == "Enforce", False
+        told, asked = None, True
+        if self.cluster is not None:
+            posture, news = self.cluster.listen(), self.cluster.bridge.news
+            enforcing, hands_off = posture.enforcing, posture.yielding
+            told, asked = news.kubelet, news.kubelet_asked or not self._settings.kubelet.server
+            self.guests.use_percent(posture.percent)
+        self.writers.settle(self._clock(), told, asked=asked)
+        self.metrics.writer = self.writers.choice.writer if self.writers.choice else ""
+        self._ports.enforce(enforcing, hands_off=hands_off)
+
+    def _report(self) -> None:
+        if self.cluster is not None and self.metrics.latest is not None:
+            self.cluster.report(self.metrics.latest, self.guests, self._ports)
+
+    def _tick(self, now: float, wall: float) -> Decision | None:
+        self._listen()
+        self.guests.look()
+        sample = self.collector.collect(now, wall, self.guests.source.pods)
+        node = sample.node
+        if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0):
+            self._know_pods()
+        if self._recorder:
+            self._recorder.sample(sample)
+        self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
+        self.writers.keep(now, self.guests.allowances)
+        if self._pods_known and self.writers.choice is not None:
+            pods, kubelet = self.guests.source.pods, self.writers.kubelet
+            self._ports.reserves.keep(node.memory_total_bytes, pods, kubelet)
+        if self.cluster is not None:
+            self.cluster.look()
+        report = self._ports.relief.tick(now)
+        if report is not None:
+            self._relieved(report, wall)
+        decision = self.engine.step(sample, self.guests.facts, self._ports.relief.state)
+        if self.engine.history.forgotten:
+            log.info("averages start anew: %s", self.engine.history.forgotten)
+        if decision is not None:
+            self._decided(decision, now)
+        if self.cluster is not None:
+            self.cluster.follow(self.guests)
+        self.metrics.latest = TickFacts(
+            node=node_model(node),
+            sample=sample,
+            facts=self.guests.facts,
+            allowances=self.guests.allowances,
+            relief_active=self.relieving,
+        )
+        self._report()
+        return decision
+
+    def _know_pods(self) -> None:
+        """There are other pods, or other facts of them."""
+        self.engine.own_uids = self._own_uids()
+        if self._recorder:
+            self._recorder.pods(self.guests.facts)
+
+    def _look_again(self) -> bool:
+        """Take in what is known of the pods since the last tick; whether anything changed."""
+        self.guests.look()
+        changed = self.guests.refresh_again()
+        if changed:
+            self._know_pods()
+        return changed
+
+    def _allowed(self, key: ContainerKey) -> int | None:
+        """What a container may swap that is about to start, by the newest that is known of its pod."""
+        self._look_again()
+        decision = self.guests.allowances.get(key)
+        return None if decision is None else decision.swap_max_bytes // self._page_bytes * self._page_bytes
+
+    def _own_uids(self) -> frozenset[str]:
+        pods, namespace = self.guests.source.pods, self._settings.own_namespace
+        own = {uid for uid, pod in pods.items() if is_own(pod, namespace)}
+        return frozenset({self._settings.own_pod_uid, *own})
+
+    def _decided(self, decision: Decision, now: float) -> None:
+        self.metrics.decided(decision)
+        self.journal.decided(decision)
+        observing = "" if self._ports.enforcing else f" ({self._why_not})"
+        level = logging.WARNING if decision.action == "relieve" else logging.INFO
+        log.log(level, "decision %d: %s%s", decision.number, decision.sentence, observing)
+        for candidate in decision.candidates:
+            log.debug("candidate %s: %s %s", candidate.label, candidate.sentence, candidate.excluded)
+        if self._recorder:
+            self._recorder.decision(decision)
+        if self.cluster is not None:
+            self.cluster.decided(decision)
+        if decision.action == "reclaim":
+            self.metrics.reclaimed_bytes += self._ports.reclaimer.reclaim(decision.reclaim)
+        elif decision.victim is not None:
+            asked = self.guests.facts[decision.victim.uid].grace_seconds
+            self._ports.relief.begin(decision, min(asked, self._settings.grace_seconds), now)
+
+    def _relieved(self, report: ReliefReport, wall: float) -> None:
+        self.metrics.relief[report.outcome] += 1
+        self.journal.reports.append(report)
+        log.warning("%s: %s after %.1f s", report.label, report.outcome, report.seconds)
+        if self._recorder:
+            self._recorder.relief(report, wall)
+        if self.cluster is not None:
+            self.cluster.relieved(report)
+
+    @property
+    def relieving(self) -> bool:
+        """Whether a guest is on its way out."""
+        return self._ports.relief.state == "active"
+
+    @property
+    def _why_not(self) -> str:
+        return self.cluster.posture.why if self.cluster is not None else "observing: nothing is done"
+
+    def ready(self) -> str:
+        """Why the agent cannot do its work yet; empty: it can."""
+        if self.metrics.latest is None:
+            return "no tick yet"
+        if not self._pods_known:
+            return "neither the API server nor the kubelet has told this node's pods yet"
+        return ""
+
+    @property
+    def _pods_known(self) -> bool:
+        return self.cluster is None or self.cluster.bridge.news.pods is not None
+
+    @property
+    def health(self) -> str:
+        """What is to be said of an agent that is healthy."""
+        attended = self.cluster is None or self.cluster.bridge.attended
+        return "ok" if attended else "ok; the thread for the API starts anew"
+
+    def healthy(self) -> bool:
+        """Whether a tick succeeded lately."""
+        last = self._last_good_tick
+        return (
+            last is not None and self._clock() - last <= HEALTHY_TICKS * self._settings.interval_seconds + 5
+        )
+
+    def stop(self) -> None:
+        """Leave the node as configured."""
+        if self.cluster is not None:
+            self.cluster.stop()
+        if self._settings.on_exit == "Restore":
+            log.info("%d swap limits put back as they were found", self._ports.limits.restore())
+            self._ports.reserves.restore()
+        else:
+            log.info("swap limits stay as they are")
+        self.writers.close(restore=self._settings.on_exit == "Restore")
+        if self._recorder:
+            self._recorder.close()
+        self.collector.close()
+
+    def values(self) -> Mapping[str, float]:
+        """Further single values for the metrics."""
+        values: dict[str, float] = {
+            "swap_limits_written_total": self._ports.limits.written,
+            "swap_limits_corrected_total": self._ports.limits.corrected,
+            "qos_memory_max_written_total": self._ports.reserves.written,
+            "swap_limits_differing": self._ports.limits.differing,
+            "unreadable_files_total": self.collector.unreadable,
+            "containers": sum(map(len, self.collector.containers.values())),
+            "pods_known": len(self.guests.facts),
+        }
+        values |= self.writers.values()
+        return values | (self.cluster.values() if self.cluster is not None else {})

@@ -1,0 +1,150 @@
+"""Writes ``memory.max`` of QoS classes, and keeps a record of what was there before.
+
+The record outlives the agent: limits that stay when it stops are put back by the next one that does not keep
+them. It lies in ``/run``, so it is gone with the cgroups that it speaks of.
+"""
+
+import logging
+import os
+from contextlib import suppress
+from typing import Final, Protocol
+
+import msgspec
+
+from overbook.core.kubernetes.reserve import HEADROOM_BYTES
+from overbook.kernel.cgroup import Cgroup
+from overbook.kernel.files import KernelFileError, MissingKernelFile
+from overbook.node.files import write_whole
+
+log = logging.getLogger(__name__)
+
+RECORD: Final = "run/overbook/qos-reserved.json"
+"""Below the host's file system."""
+MOST_RECORD_BYTES: Final = 64 << 10
+
+
+class Before(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What a class had when it was first changed.
+
+    Attributes:
+        inode: of its cgroup; another one under the same name is another cgroup.
+        max_bytes: ``memory.max``; ``None``: no limit.
+    """
+
+    inode: int
+    max_bytes: int | None
+
+
+class ReserveWriter(Protocol):
+    """Changes ``memory.max`` of a class."""
+
+    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
+        """Set it, after what is present was remembered; whether it was set."""
+
+    def restore(self) -> int:
+        """Put back what was there before; how many limits were put back."""
+
+    def forget(self) -> None:
+        """Somebody else keeps these limits from now on."""
+
+
+class CgroupReserveWriter:
+    """Writes.
+
+    Args:
+        root: the host's file system.
+    """
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._path = os.path.join(root, RECORD)
+        self._before: dict[str, Before] | None = None
+        self._complaint = ""
+
+    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
+        """Set it. What was there before is on record first.
+
+        Raises:
+            KernelFileError: the kernel refuses, or the cgroup is gone.
+            OSError: the record cannot be written; then nothing is changed.
+        """
+        before = self._recorded()
+        known = before.get(cgroup.path)
+        if known is None or known.inode != cgroup.inode:
+            changed = {**before, cgroup.path: Before(cgroup.inode, present_bytes)}
+            self._record(changed)
+        cgroup.write_memory_max(limit_bytes)
+        return True
+
+    def restore(self) -> int:
+        """Put back what is on record, never below what is in use, and delete the record."""
+        restored = 0
+        left: dict[str, Before] = {}
+        for path, before in self._recorded().items():
+            try:
+                with Cgroup(path, self._root) as cgroup:
+                    if cgroup.inode == before.inode:
+                        self._put_back(cgroup, before.max_bytes)
+                        restored += 1
+            except MissingKernelFile:
+                continue  # gone, and its limit with it
+            except KernelFileError as error:
+                left[path] = before
+                self._complain(f"memory.max not put back: {error}")
+        if not left:
+            self.forget()
+        self._before = left
+        return restored
+
+    def forget(self) -> None:
+        """Delete the record."""
+        if self._recorded():
+            with suppress(FileNotFoundError):
+                os.unlink(self._path)
+        self._before = {}
+
+    def _put_back(self, cgroup: Cgroup, max_bytes: int | None) -> None:
+        if max_bytes is not None:
+            usage = cgroup.read_memory_current()
+            if usage > max_bytes:
+                max_bytes = usage + HEADROOM_BYTES
+        cgroup.write_memory_max(max_bytes)
+        shown = "max" if max_bytes is None else f"{max_bytes // 2**20} MiB"
+        log.info("memory.max of %s is %s again, as before", cgroup.path, shown)
+
+    def _record(self, before: dict[str, Before]) -> None:
+        write_whole(self._path, msgspec.json.encode(before))
+        self._before = before
+
+    def _recorded(self) -> dict[str, Before]:
+        """What is on record; read once. A record that makes no sense is none."""
+        if self._before is None:
+            self._before = {}
+            try:
+                with open(self._path, "rb") as file:
+                    self._before = msgspec.json.decode(file.read(MOST_RECORD_BYTES), type=dict[str, Before])
+            except FileNotFoundError:
+                pass
+            except (OSError, msgspec.DecodeError) as error:
+                self._complain(f"{self._path} is not readable: {error}")
+        return self._before
+
+    def _complain(self, complaint: str) -> None:
+        if complaint != self._complaint:
+            self._complaint = complaint
+            log.warning("%s", complaint)
+
+
+class ReportingReserveWriter:
+    """Writes nothing: what ``--mode observe`` and a pause use."""
+
+    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
+        """Leave it as it is."""
+        return False
+
+    def restore(self) -> int:
+        """Leave what another agent left."""
+        return 0
+
+    def forget(self) -> None:
+        """Leave the record, too."""

@@ -1,0 +1,258 @@
+"""Keeps each container's ``memory.swap.max`` at its allowance, and remembers what was there before."""
+
+import logging
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from overbook.agent.collector import Collector, HeldContainer
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import SwapDecision
+from overbook.core.pressure.sample import Sample
+from overbook.kernel.files import KernelFileError, MissingKernelFile
+from overbook.kernel.machine import page_size_bytes
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 3
+"""After this many corrections of one container somebody else clearly writes it too: say so, once."""
+
+Key = tuple[str, str]
+"""Pod UID and container name."""
+Identity = tuple[str, int]
+"""A cgroup's path and inode: a container keeps it while its name may become known or unknown."""
+
+
+Limits = tuple[int | None, int | None]
+"""``memory.swap.max`` of a container and of crun's inner cgroup; ``None``: unlimited, or no inner one."""
+
+
+class SwapWriter(Protocol):
+    """Reads and writes ``memory.swap.max``."""
+
+    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+        """What is there and would have to be put back; ``None``: nothing will ever be changed."""
+
+    def given(self, container: HeldContainer) -> Limits | None:
+        """What a container would have that started with its limit by our doing; ``None``: another."""
+
+    def write(self, container: HeldContainer, limits: Limits) -> bool:
+        """Set it; whether it was set."""
+
+    def unwritten(self, now: str) -> str:
+        """Of a limit that is not written: what comes before the one that it should be."""
+
+
+class CgroupSwapWriter:
+    """Writes it into the container's cgroup, and into crun's inner one, which would limit it too."""
+
+    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+        """The outer limit as sampled, the inner as it is now.
+
+        Raises:
+            KernelFileError: it cannot be read, or the container is gone.
+        """
+        return outer_bytes, container.leaf.read_memory_swap_max() if container.leaf is not None else None
+
+    def given(self, container: HeldContainer) -> Limits | None:
+        """It comes after the start."""
+        return None
+
+    def write(self, container: HeldContainer, limits: Limits) -> bool:
+        """Set it, outer first.
+
+        Raises:
+            KernelFileError: the kernel refuses, or the container is gone.
+        """
+        outer_bytes, inner_bytes = limits
+        container.cgroup.write_memory_swap_max(outer_bytes)
+        if container.leaf is not None:
+            container.leaf.write_memory_swap_max(inner_bytes)
+        return True
+
+    def unwritten(self, now: str) -> str:
+        """Another plugin of the runtime sets it."""
+        return f"is {now} by somebody else, and would be"
+
+
+class ReportingSwapWriter:
+    """Writes nothing: what ``--mode observe`` uses."""
+
+    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+        """There will be nothing to put back."""
+        return None
+
+    def given(self, container: HeldContainer) -> Limits | None:
+        """Nothing is ours."""
+        return None
+
+    def write(self, container: HeldContainer, limits: Limits) -> bool:
+        """Leave it as it is."""
+        return False
+
+    def unwritten(self, now: str) -> str:
+        """Only that."""
+        return "would be"
+
+
+class CheckingSwapWriter(ReportingSwapWriter):
+    """Writes nothing either: where the kubelet does it is only compared."""
+
+    def unwritten(self, now: str) -> str:
+        """Both values: one of the two does not know the node as it is."""
+        return f"is {now} by the kubelet, and should be"
+
+
+class SwapLimits:
+    """Compares what is with what should be, every tick.
+
+    Args:
+        collector: holds the containers.
+        writer: changes them, or only reports.
+    """
+
+    def __init__(self, collector: Collector, writer: SwapWriter) -> None:
+        self._collector = collector
+        self.writer = writer
+        """May be exchanged; what it wrote is put back by itself."""
+        self._page_bytes = page_size_bytes()
+        self._before: dict[Identity, tuple[SwapWriter, Limits]] = {}
+        self._corrections: dict[Identity, int] = {}
+        self._wanted: dict[Identity, int] = {}
+        self._told: dict[Identity, int] = {}
+        self._failed: dict[Identity, str] = {}
+        self._generation = 0
+        self.written = 0
+        """Limits written since the start, for the metrics."""
+        self.corrected = 0
+        """Of these, the ones that put a limit back that somebody else had changed."""
+        self.differing = 0
+        """Containers whose limit is not what it should be, and is not ours to write."""
+
+    def keep(
+        self,
+        sample: Sample,
+        facts: Mapping[str, PodFacts],
+        decisions: Mapping[Key, SwapDecision],
+    ) -> None:
+        """Write every limit that is not what it should be. Pods that nobody told us of stay as they are."""
+        differing = 0
+        for pod in sample.pods:
+            for container in pod.containers:
+                key = (pod.uid, container.name)
+                decision = decisions.get(key)
+                held = self._collector.containers.get(pod.uid, {}).get(container.name)
+                if decision is None or held is None:
+                    continue
+                wanted = decision.swap_max_bytes // self._page_bytes * self._page_bytes
+                if container.swap_max_bytes != wanted:
+                    label = f"{facts[pod.uid].label}/{container.name}"
+                    differing += not self._change(held, label, container.swap_max_bytes, wanted, decision)
+                else:
+                    self._note_right(held, wanted)
+        self.differing = differing
+        if self._generation != self._collector.generation:
+            self._generation = self._collector.generation
+            self._forget()
+
+    @property
+    def contested(self) -> int:
+        """Containers whose limit something else writes, too."""
+        return sum(count >= PATIENCE for count in self._corrections.values())
+
+    def restore(self) -> int:
+        """Put back what was there before the agent came; how many limits were put back."""
+        restored = 0
+        for identity, container in self._held().items():
+            before = self._before.get(identity)
+            if before is None:
+                continue
+            writer, limits = before
+            try:
+                restored += writer.write(container, limits)
+            except KernelFileError as error:
+                log.warning("swap limit not put back: %s", error)
+        self._before.clear()
+        return restored
+
+    def _change(
+        self,
+        held: HeldContainer,
+        label: str,
+        now: int | None,
+        wanted: int,
+        decision: SwapDecision,
+    ) -> bool:
+        """Write a limit, or say what it would be; whether it is right now."""
+        key = _identity(held)
+        ours = self._wanted.get(key) == wanted
+        try:
+            self._note_before(key, held, now)
+            written = self.writer.write(held, (wanted, wanted))
+        except MissingKernelFile:
+            return True  # it is gone
+        except KernelFileError as error:
+            if self._failed.get(key) != str(error):
+                self._failed[key] = str(error)
+                log.warning("memory.swap.max of %s stays %s: %s", label, shown(now), error)
+            return False
+        self._failed.pop(key, None)
+        if written:
+            self._wanted[key] = wanted
+            self._tell_written(
+                key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", ours=ours
+            )
+        elif self._told.get(key) != wanted:
+            self._told[key] = wanted
+            instead = self.writer.unwritten(shown(now))
+            log.info("memory.swap.max of %s %s %s (%s)", label, instead, shown(wanted), decision.sentence)
+        return written
+
+    def _note_right(self, held: HeldContainer, wanted: int) -> None:
+        """Remember of one that started with its limit by our doing what it would have had."""
+        key = _identity(held)
+        if key not in self._wanted and key not in self._before:
+            given = self.writer.given(held)
+            if given is not None and given[0] != wanted:
+                self._before[key] = self.writer, given
+        self._wanted[key] = wanted
+
+    def _note_before(self, key: Identity, held: HeldContainer, now: int | None) -> None:
+        """Remember what a container had when it was first changed."""
+        if key not in self._before:
+            before = self.writer.read(held, now)
+            if before is not None:
+                self._before[key] = self.writer, before
+
+    def _tell_written(self, key: Identity, label: str, change: str, *, ours: bool) -> None:
+        """Count and say it; where it was ours before, somebody else had changed it."""
+        self.written += 1
+        corrections = 0
+        if ours:
+            self.corrected += 1
+            corrections = self._corrections[key] = self._corrections.get(key, 0) + 1
+        if corrections == PATIENCE:
+            log.warning(
+                "memory.swap.max of %s is written by something else too; it is put back each time", label
+            )
+        if corrections < PATIENCE:
+            log.info("memory.swap.max of %s: %s", label, change)
+
+    def _forget(self) -> None:
+        """Forget containers that are gone. One that is merely not known for a while is still the same."""
+        held = self._held()
+        for memory in (self._before, self._corrections, self._wanted, self._told, self._failed):
+            for key in memory.keys() - held.keys():
+                del memory[key]
+
+    def _held(self) -> dict[Identity, HeldContainer]:
+        pods = self._collector.containers.values()
+        return {_identity(container): container for containers in pods for container in containers.values()}
+
+
+def _identity(held: HeldContainer) -> Identity:
+    return held.found.path, held.found.inode
+
+
+def shown(value_bytes: int | None) -> str:
+    """A limit for people."""
+    return "max" if value_bytes is None else f"{value_bytes / 2**20:.0f} MiB"

@@ -1,0 +1,112 @@
+"""What is there on this node that decides who writes swap limits: looked at seldom, and cheap."""
+
+import logging
+import os
+from typing import Final
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
+from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter, WriterFacts
+from overbook.node import kubelet
+from overbook.node.hook_folders import ADMINISTRATORS, hook_folders
+from overbook.nri.connection import nri_socket
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 60.0
+"""A kubelet has another configuration only after a restart, and nobody installs a hook in a hurry."""
+SOCKET_SECONDS: Final = 5.0
+GONE_SECONDS: Final = 60.0
+"""A runtime that restarts has no socket for a while; one without it for longer has none any more."""
+MOST_COMPLAINTS: Final = 64
+
+
+class NodeFacts:
+    """Looks when it is time, and remembers.
+
+    Args:
+        root: the host's file system, or as much of it as is mounted.
+        asked: the writer that was asked for.
+    """
+
+    def __init__(self, root: str, asked: AskedWriter) -> None:
+        self._root = root
+        self._asked = asked
+        self._process: kubelet.Process | None = None
+        self._configuration: KubeletConfiguration | None = None
+        self.kubelet: KubeletConfiguration | None = None
+        """What the kubelet said when it was last looked at, or what its files say; ``None``: not known."""
+        self._limits: bool | None = None
+        self._hook_folder = ""
+        self._socket = ""
+        self._socket_seen = 0.0
+        self._next_look = self._next_socket = float("-inf")
+        self._complaints: set[str] = set()
+
+    def look(self, now: float, told: KubeletConfiguration | None) -> WriterFacts:
+        """How things are.
+
+        Args:
+            now: monotonic seconds.
+            told: what the kubelet itself says of its configuration, which wins over its files; ``None``:
+                it was not asked, or did not answer.
+        """
+        if now >= self._next_look:
+            self._next_look = now + LOOK_SECONDS
+            self._look_at_kubelet()
+            self._hook_folder = self._find_hook()
+        if now >= self._next_socket:
+            self._next_socket = now + SOCKET_SECONDS
+            found = nri_socket(self._root)
+            if found:
+                self._socket_seen = now
+            if found or now - self._socket_seen >= GONE_SECONDS:
+                self._socket = found
+        configuration = self.kubelet = told or self._configuration
+        return WriterFacts(
+            kubelet=None if configuration is None else configuration.swap,
+            kubelet_limits=self._limits,
+            nri_socket=self._socket,
+            hook_folder=self._hook_folder,
+        )
+
+    def _look_at_kubelet(self) -> None:
+        """Read its configuration if it was started since. One that restarts now is still what it was."""
+        known = self._process
+        try:
+            if known is not None and kubelet.started(known.pid, self._root) == known.started != "":
+                return
+            process = kubelet.find_process(self._root)
+            if process is None:
+                return
+            self._limits = kubelet.limits_swap(process.pid, self._root)
+            # A pod sees its command line, but not the files that it names.
+            found = kubelet.described(process, self._root)
+        except (InvalidInput, OSError) as error:
+            self._complain(f"the kubelet's configuration is not known from its files: {error}")
+            return
+        self._process, self._configuration = process, found.configuration
+        log.info(
+            "kubelet %d: swap %s, from %s",
+            found.pid,
+            found.configuration.swap,
+            " ".join(found.files) or "flags",
+        )
+
+    def _find_hook(self) -> str:
+        """The folder that has our hook in it and is read; empty: there is none."""
+        if self._asked == "hook" and not os.path.isdir(os.path.join(self._root, "etc")):
+            return ADMINISTRATORS  # a pod does not see the host's: its owner is believed
+        try:
+            folders = hook_folders(self._root)
+        except (InvalidInput, OSError) as error:
+            self._complain(f"where the runtime looks for hooks is not known: {error}")
+            return self._hook_folder
+        ours = (os.path.join(self._root, folder.lstrip("/"), HOOK_FILE) for folder in folders)
+        return next((folder for folder, path in zip(folders, ours, strict=True) if os.path.exists(path)), "")
+
+    def _complain(self, complaint: str) -> None:
+        """Say it once."""
+        if complaint not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
+            self._complaints.add(complaint)
+            log.info("%s", complaint)

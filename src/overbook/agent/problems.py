@@ -1,0 +1,169 @@
+"""What is wrong on a node, as far as its agent can know, worst first and each with what mends it."""
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Final
+
+import msgspec
+
+from overbook.core.api.overcommit_node import MOST_PROBLEMS, Problem
+from overbook.core.overcommit.swap import SWAP_SLACK_BYTES, node_swap_bytes
+from overbook.core.overcommit.writer import Choice
+from overbook.core.relief.request import shortened
+from overbook.node.doctor.check import Finding, Severity
+
+MIB: Final = 2**20
+_TOLD_HERE: Final = frozenset(
+    {"NoSwap", "SwapTooSmall", "NoPressure", "SettingsExclude", "KubeletGivesSwapToAll"}
+)
+"""Findings of the doctor that the agent knows by itself, and sooner."""
+
+
+class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the agent found.
+
+    Attributes:
+        node_name: the node.
+        percent: ``memoryOvercommitPercentage``.
+        memory_total_bytes: RAM.
+        swap_total_bytes: swap.
+        swap_allowed_bytes: the sum of all allowances.
+        pressure_known: whether the kernel tells memory pressure.
+        reclaim_supported: whether the kernel reclaims on request.
+        contested_limits: containers whose swap limit something else writes, too.
+        writer: who writes swap limits; ``None``: not known yet.
+        differing_limits: containers whose swap limit is another than it should be, and not the agent's.
+        reserves_hindrance: why the classes' reserves are not kept; empty: they are, or are not asked for.
+        nobody_may_go: whether a rule holds and no pod may be asked to go.
+        other_agent: another agent that writes for this node; empty: none.
+        refused: an answer of the API server that keeps the agent from its work; empty: none.
+        doctor: what the doctor found on the node.
+    """
+
+    node_name: str
+    percent: int
+    memory_total_bytes: int
+    swap_total_bytes: int
+    swap_allowed_bytes: int = 0
+    pressure_known: bool = True
+    reclaim_supported: bool = True
+    contested_limits: int = 0
+    writer: Choice | None = None
+    differing_limits: int = 0
+    reserves_hindrance: str = ""
+    nobody_may_go: bool = False
+    other_agent: str = ""
+    refused: str = ""
+    doctor: tuple[Finding, ...] = ()
+
+
+def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
+    """The problems, worst first, at most :data:`MOST_PROBLEMS`."""
+    worst_first = chain(
+        _at_once(found),
+        _writer(found),
+        _doctor(found, "Broken"),
+        _swap(found),
+        _kernel(found),
+        _neighbours(found),
+        _doctor(found, "Risky"),
+    )
+    return tuple(islice(worst_first, MOST_PROBLEMS))
+
+
+def _at_once(found: NodeFindings) -> Iterator[Problem]:
+    if found.other_agent:
+        yield Problem(
+            word="TwoAgents",
+            sentence=f"another agent ({found.other_agent}) writes for node {found.node_name}, too",
+            mend="kubectl get pods --all-namespaces --selector app.kubernetes.io/component=agent "
+            f"--field-selector spec.nodeName={found.node_name}",
+        )
+    if found.refused:
+        yield Problem(
+            word="Refused",
+            sentence=f"the API server refuses: {found.refused}",
+            mend="kubectl describe clusterrole overbook-agent",
+        )
+    if found.nobody_may_go:
+        yield Problem(
+            word="NobodyMayGo",
+            sentence="a rule holds and no pod may be asked to go: all are critical or hold too little",
+            mend=f"kubectl describe node {found.node_name}",
+        )
+
+
+def _swap(found: NodeFindings) -> Iterator[Problem]:
+    ram, swap = found.memory_total_bytes, found.swap_total_bytes
+    demanded = node_swap_bytes(ram, found.percent) if ram else 0
+    if swap + SWAP_SLACK_BYTES < demanded:
+        there = f"{swap // MIB} MiB of swap" if swap else "no swap"
+        yield Problem(
+            word="SwapTooSmall" if swap else "NoSwap",
+            sentence=f"{there}; to promise {found.percent} % of {ram // MIB} MiB of RAM takes "
+            f"{demanded // MIB} MiB",
+            mend=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
+        )
+    if found.swap_allowed_bytes > swap > 0:
+        yield Problem(
+            word="SwapPromisedTwice",
+            sentence=f"allowances of {found.swap_allowed_bytes // MIB} MiB exceed {swap // MIB} MiB of swap",
+            mend="set swap.allowance to proportional or whole, or add swap",
+        )
+
+
+def _writer(found: NodeFindings) -> Iterator[Problem]:
+    writer = found.writer
+    if writer is None:
+        return
+    if writer.problem:
+        nothing = "; until then no swap limit is written here" if writer.writer == "kubelet" else ""
+        yield Problem(
+            word="SwapWriter",
+            sentence=shortened(writer.problem + nothing),
+            mend="overbook node doctor",
+        )
+    elif writer.writer == "kubelet" and found.differing_limits:
+        yield Problem(
+            word="SwapLimitsDiffer",
+            sentence=f"the kubelet gave {found.differing_limits} containers another memory.swap.max than its "
+            "formula says; they may be older than the node's swap",
+            mend="start these containers anew; the agent's log names them",
+        )
+
+
+def _kernel(found: NodeFindings) -> Iterator[Problem]:
+    if not found.pressure_known:
+        yield Problem(
+            word="PressureUnknown",
+            sentence="the kernel tells no memory pressure (PSI), so the rule on stalls never holds",
+            mend="boot the node with psi=1",
+        )
+    if not found.reclaim_supported:
+        yield Problem(
+            word="NoReclaim",
+            sentence="this kernel cannot reclaim on request, so moving guests is all that is left",
+            mend="run Linux 5.19 or later",
+        )
+
+
+def _neighbours(found: NodeFindings) -> Iterator[Problem]:
+    if found.contested_limits:
+        yield Problem(
+            word="SwapLimitsContested",
+            sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is "
+            "put back each time",
+            mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
+        )
+    if found.reserves_hindrance:
+        yield Problem(
+            word="ReservesNotKept",
+            sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
+            mend="set reserves.qosReservedMemoryPercent of the agent to 0, or mend what is said here",
+        )
+
+
+def _doctor(found: NodeFindings, severity: Severity) -> Iterator[Problem]:
+    for finding in found.doctor:
+        if finding.severity == severity and finding.word not in _TOLD_HERE:
+            yield Problem(word=finding.word, sentence=shortened(finding.sentence), mend=finding.mend)

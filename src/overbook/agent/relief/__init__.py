@@ -1,0 +1,1 @@
+"""How a pod leaves a node in trouble: by a request to the controller, or ended here as the last resort."""

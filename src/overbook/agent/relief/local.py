@@ -1,0 +1,152 @@
+"""Relieving the node of a guest: a port, and the adapter that ends it on this machine."""
+
+import logging
+import signal
+from typing import Final, Protocol
+
+import msgspec
+
+from overbook.agent.collector import Collector
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.engine import ReliefState
+from overbook.kernel.cgroup import Cgroup
+from overbook.kernel.files import KernelFileError, MissingKernelFile
+
+log = logging.getLogger(__name__)
+
+KILL_SECONDS: Final = 30.0
+"""After the kill the kernel may need this long to free a swapped guest; then we stop waiting for it."""
+
+
+class ReliefReport(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What became of a guest that was asked to go.
+
+    Attributes:
+        label: ``namespace/name``.
+        outcome: ``ended`` (it obeyed SIGTERM), ``killed``, ``gone`` (before we came) or ``failed``.
+        seconds: from the asking to the end.
+    """
+
+    label: str
+    outcome: str
+    seconds: float
+
+
+class Relief(Protocol):
+    """Asks one guest at a time to go, and follows it to the end."""
+
+    @property
+    def state(self) -> ReliefState:
+        """Whether a guest is on its way."""
+
+    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+        """Ask the decision's victim to go."""
+
+    def tick(self, now: float) -> ReliefReport | None:
+        """Go on; a report when it is over."""
+
+
+class _Ending(msgspec.Struct):
+    label: str
+    cgroup: Cgroup
+    since: float
+    deadline: float
+    killed: bool = False
+
+
+class LocalRelief:
+    """Ends a pod here: SIGTERM to all of its processes, a grace period, then ``cgroup.kill``.
+
+    Args:
+        collector: knows the pods' cgroups.
+        root: the host's file system.
+    """
+
+    def __init__(self, collector: Collector, root: str) -> None:
+        self._collector = collector
+        self._root = root
+        self._ending: _Ending | None = None
+        self._lost: ReliefReport | None = None
+
+    @property
+    def state(self) -> ReliefState:
+        """``active`` from the SIGTERM until the last process is gone."""
+        return "active" if self._ending or self._lost else "idle"
+
+    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+        """Send SIGTERM."""
+        victim = decision.victim
+        if victim is None or self.state == "active":
+            return
+        found = self._collector.pod_cgroups.get(victim.uid)
+        try:
+            if found is None:
+                raise MissingKernelFile(victim.label, "the pod has no cgroup any more")
+            cgroup = Cgroup(found.path, self._root)
+        except KernelFileError as error:
+            log.info("%s is gone already (%s)", victim.label, error)
+            self._lost = ReliefReport(victim.label, "gone", 0.0)
+            return
+        self._ending = _Ending(victim.label, cgroup, now, now + grace_seconds)
+        try:
+            count = cgroup.signal_all(signal.SIGTERM)
+            log.info("%s: SIGTERM to %d processes, %g s of grace", victim.label, count, grace_seconds)
+        except KernelFileError as error:
+            log.warning("%s: no SIGTERM (%s); killing it", victim.label, error)
+            self._ending.deadline = now
+
+    def tick(self, now: float) -> ReliefReport | None:
+        """See whether it is gone; kill it when its grace is over."""
+        if self._lost is not None:
+            report, self._lost = self._lost, None
+            return report
+        ending = self._ending
+        if ending is None:
+            return None
+        if not _populated(ending.cgroup):
+            return self._over(ending, "killed" if ending.killed else "ended", now)
+        if ending.killed and now >= ending.deadline:
+            return self._over(ending, "failed", now)
+        if not ending.killed and now >= ending.deadline:
+            ending.killed = True
+            ending.deadline = now + KILL_SECONDS
+            try:
+                ending.cgroup.kill()
+                log.warning("%s did not end in time: killed", ending.label)
+            except KernelFileError as error:
+                log.error("%s cannot be killed: %s", ending.label, error)  # noqa: TRY400 - the text says it all
+        return None
+
+    def _over(self, ending: _Ending, outcome: str, now: float) -> ReliefReport:
+        ending.cgroup.close()
+        self._ending = None
+        return ReliefReport(ending.label, outcome, now - ending.since)
+
+
+class ReportingRelief:
+    """Ends nobody: what ``--mode observe`` uses. The engine then waits as if the guest had gone."""
+
+    def __init__(self) -> None:
+        self._would: ReliefReport | None = None
+
+    @property
+    def state(self) -> ReliefState:
+        """Active until the next tick."""
+        return "active" if self._would else "idle"
+
+    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+        """Note who would go."""
+        if decision.victim is not None:
+            self._would = ReliefReport(decision.victim.label, "observed", 0.0)
+
+    def tick(self, now: float) -> ReliefReport | None:
+        """It is over at once."""
+        report, self._would = self._would, None
+        return report
+
+
+def _populated(cgroup: Cgroup) -> bool:
+    try:
+        return cgroup.populated()
+    except KernelFileError:
+        return False  # the cgroup itself is gone

@@ -1,0 +1,227 @@
+"""Relief by asking the cluster: a request in this node's object, which the controller answers.
+
+One pressure has one request, whoever asks. A request that stood when this agent started is taken over with
+its id, and while a guest is on its way for anybody's request nobody else is asked.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import Final
+
+import msgspec
+
+from overbook.agent.relief.local import LocalRelief, ReliefReport
+from overbook.core.api.overcommit_node import OvercommitNodeStatus, ReliefRecord, ReliefRequest
+from overbook.core.pressure.candidate import Candidate
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.engine import ReliefState
+from overbook.core.relief.record import in_flight, outcome_of
+from overbook.core.relief.request import relief_candidates, relief_request
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS: Final = 5.0
+"""How often a standing request takes over the newest ranks, at most."""
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """What relief has to know of the rest of the agent.
+
+    Attributes:
+        own: the status that stands in this node's object; ``None``: none, or not known.
+        own_known: whether it was ever read.
+        present: UIDs of the pods that have cgroups here.
+        calm_seconds: for how long no rule has held.
+        critical: whether a rule holds now and a guest has to go for it.
+        unreachable_seconds: for how long the API server has not answered.
+    """
+
+    own: OvercommitNodeStatus | None = None
+    own_known: bool = False
+    present: Collection[str] = ()
+    calm_seconds: float = 0.0
+    critical: bool = False
+    unreachable_seconds: float = 0.0
+
+
+class ApiRelief:
+    """Asks through the API, and follows what becomes of it.
+
+    Args:
+        instance: this agent's; the ids of its requests begin with it.
+        timestamp: a decision's time as RFC 3339.
+        rank: by which candidates are ordered.
+        calm_seconds: after so long without a rule that holds a request is withdrawn, unless a guest is on its
+            way for it.
+        grace_seconds: for the last resort, where the pod's own is not known.
+        last_resort: ends a guest here where the API server is out of reach; ``None``: the request stands.
+        last_resort_seconds: out of reach for so long.
+    """
+
+    def __init__(
+        self,
+        instance: str,
+        timestamp: Callable[[float], str],
+        *,
+        rank: str,
+        calm_seconds: float,
+        grace_seconds: float,
+        last_resort: LocalRelief | None = None,
+        last_resort_seconds: float = 10.0,
+    ) -> None:
+        self._instance = instance
+        self._timestamp = timestamp
+        self._rank = rank
+        self._calm_seconds = calm_seconds
+        self._local = last_resort
+        self._local_seconds = last_resort_seconds
+        self._grace_seconds = grace_seconds
+        self._since = 0.0
+        self._refreshed_at = 0.0
+        self._victim_uid = ""
+        self._looked_back = False
+        self._withdrawn = self._withdrawing = False
+        self._said = ""
+        self.situation = Situation()
+        """As of now; whoever drives the agent sets it before each tick."""
+        self.request: ReliefRequest | None = None
+        """What is to stand in the node's object."""
+
+    @property
+    def state(self) -> ReliefState:
+        """``active`` while a request stands or a guest is on its way, for whomever."""
+        if self.request is not None or self._ending or self._moving:
+            return "active"
+        return "withdrawn" if self._withdrawn else "idle"
+
+    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+        """Let a request stand for the decision's victim, and for those after it."""
+        if decision.victim is None or self.state == "active":
+            return
+        request_id = f"{self._instance}-{decision.number}"
+        decided_at = self._timestamp(decision.wall_seconds)
+        self._stand(relief_request(request_id, decided_at, decision, self._rank), now)
+        self._grace_seconds = grace_seconds
+
+    def refresh(self, rank: Callable[[], Sequence[Candidate]], now: float) -> None:
+        """Let a standing request have the newest ranks, now and then."""
+        if self.request is not None and now - self._refreshed_at >= REFRESH_SECONDS:
+            self._refreshed_at = now
+            candidates = relief_candidates(rank())
+            if any(not candidate.excluded for candidate in candidates):
+                self.request = msgspec.structs.replace(self.request, candidates=candidates)
+
+    def withdraw(self, why: str) -> None:
+        """Ask no longer. A guest that is on its way already goes on."""
+        if self.request is not None:
+            log.info("request %s is withdrawn: %s", self.request.id, why)
+            self.request = None
+            self._withdrawing = True
+
+    def tick(self, now: float) -> ReliefReport | None:
+        """See what became of it."""
+        self._withdrawn, self._withdrawing = self._withdrawing, False
+        self._take_over(now)
+        if self._local is not None and self._ending:
+            report = self._local.tick(now)
+            if report is not None:
+                self.request = None
+            return report
+        report = self._over(now)
+        if report is None and self.state == "active":
+            self._last_resort(now)
+        return report
+
+    def _over(self, now: float) -> ReliefReport | None:
+        """Whether the request is answered, or nobody has to go any more."""
+        request, situation = self.request, self.situation
+        if request is None:
+            return None
+        outcome = outcome_of(self._record, request.id)
+        if outcome is not None:
+            return self._end(outcome.victim, outcome.outcome.lower(), now)
+        if self._victim and self._victim not in situation.present:
+            return self._end(self._label(self._victim), "gone", now)
+        if situation.calm_seconds >= self._calm_seconds and not self._moving:
+            self._withdrawn = True
+            return self._end(self._label(self._victim), "withdrawn", now)
+        return None
+
+    def _end(self, label: str, outcome: str, now: float) -> ReliefReport:
+        self.request = None
+        return ReliefReport(label, outcome, now - self._since)
+
+    def _take_over(self, now: float) -> None:
+        """Take over a request that an agent before this one, killed most likely, left standing."""
+        if self._looked_back or not self.situation.own_known:
+            return
+        self._looked_back = True
+        own = self.situation.own
+        left = own.request if own is not None and own.agent_instance != self._instance else None
+        if left is None or outcome_of(self._record, left.id) is not None:
+            return
+        log.warning("request %s stood when this agent started; it goes on", left.id)
+        if self.request is None:
+            self._stand(left, now)
+        else:
+            self.request = msgspec.structs.replace(self.request, id=left.id, decided_at=left.decided_at)
+
+    def _stand(self, request: ReliefRequest, now: float) -> None:
+        self.request = request
+        self._since = self._refreshed_at = now
+        self._said = ""
+        self._victim_uid = next((c.uid for c in request.candidates if not c.excluded), "")
+
+    def _last_resort(self, now: float) -> None:
+        """End a guest here, if that was allowed and nobody can be asked."""
+        situation = self.situation
+        out_of_reach = situation.unreachable_seconds >= self._local_seconds
+        if not situation.critical or not out_of_reach or not self._victim:
+            return
+        if self._local is None:
+            self._say("the API server does not answer; the request stands until it does")
+            return
+        label = self._label(self._victim)
+        self._say(f"the API server does not answer; {label} is ended here as the last resort")
+        victim = Candidate(self._victim, label, 0, 0, 0, 0)
+        self._local.begin(Decision(0, 0.0, (), "relieve", "", victim=victim), self._grace_seconds, now)
+
+    def _say(self, text: str) -> None:
+        """Say it once for each request."""
+        if text != self._said:
+            self._said = text
+            log.warning("%s", text)
+
+    @property
+    def aware(self) -> bool:
+        """Whether it was looked for what an agent before this one left. Nothing is published before."""
+        return self._looked_back
+
+    @property
+    def _record(self) -> ReliefRecord | None:
+        return None if self.situation.own is None else self.situation.own.relief
+
+    @property
+    def _ending(self) -> bool:
+        return self._local is not None and self._local.state == "active"
+
+    @property
+    def _moving(self) -> bool:
+        """Whether a guest is on its way by what the controller wrote down, and still here."""
+        record = self._record
+        if record is None or not in_flight(record):
+            return False
+        return not record.victim_uid or record.victim_uid in self.situation.present
+
+    @property
+    def _victim(self) -> str:
+        """UID of the guest that is on its way, or that would be the first."""
+        record = self._record
+        if record is not None and in_flight(record) and record.victim_uid:
+            return record.victim_uid
+        return self._victim_uid
+
+    def _label(self, uid: str) -> str:
+        candidates = self.request.candidates if self.request is not None else ()
+        named = next((candidate.label for candidate in candidates if candidate.uid == uid), "")
+        return named or (self._record.victim if self._record is not None else "") or uid

@@ -1,0 +1,184 @@
+"""Where the agent's pods come from: a port, and the adapter for a directory of manifests."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from overbook.agent.bridge import Bridge
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.pod import ObjectMeta, Pod, convert
+from overbook.kube.files.manifests import kind_of, read_file
+
+log = logging.getLogger(__name__)
+
+MOST_FILES: Final = 10_000
+"""A node runs a few hundred pods; a directory with more files than this is not one of pod manifests."""
+FEW_FILES: Final = 50
+LOOKS: Final = 5
+ENDINGS: Final = (".yaml", ".yml", ".json")
+
+
+class PodSource(Protocol):
+    """Knows this node's pods."""
+
+    @property
+    def pods(self) -> Mapping[str, Pod]:
+        """The pods by UID."""
+
+    @property
+    def namespaces(self) -> Mapping[str, Mapping[str, str]]:
+        """The annotations of namespaces by name, where they are known."""
+
+    def refresh(self) -> bool:
+        """Look again; whether anything changed."""
+
+
+class _Namespace(msgspec.Struct, frozen=True):
+    metadata: ObjectMeta = ObjectMeta()
+
+
+class _File(msgspec.Struct, frozen=True):
+    """What a manifest file held when it was last readable."""
+
+    signature: tuple[int, int, int]
+    pods: tuple[Pod, ...] = ()
+    namespaces: tuple[tuple[str, dict[str, str]], ...] = ()
+
+
+class ManifestDirectory:
+    """Pods from the YAML and JSON files of a directory, read again when a file changes.
+
+    A file that cannot be read keeps the pods that it had: half a write must not take a guest's swap away.
+
+    Args:
+        path: the directory.
+
+    Raises:
+        InvalidInput: it is no directory that can be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._files: dict[str, _File] = {}
+        self._changed_ns = 0
+        self._looks = 0
+        self._complaints: dict[str, str] = {}
+        self.pods: Mapping[str, Pod] = {}
+        self.namespaces: Mapping[str, Mapping[str, str]] = {}
+        if not os.path.isdir(path):
+            raise InvalidInput("--manifests", path, "a directory of pod manifests")
+        self.refresh()
+
+    def refresh(self) -> bool:
+        """Read the files that changed since the last look.
+
+        Of many files those that are changed in place are noticed in one of :data:`LOOKS` looks; files that
+        come, go or are replaced, as ``kubectl`` and careful writers do it, are noticed at once.
+        """
+        if not self._worth_listing():
+            return False
+        found = dict(self._listed())
+        if found == {name: file.signature for name, file in self._files.items()}:
+            return False
+        self._files = {name: self._read(name, signature) for name, signature in found.items()}
+        for name in self._complaints.keys() - found.keys() - {self._path}:
+            del self._complaints[name]
+        pods: dict[str, Pod] = {}
+        owners: dict[str, str] = {}
+        for name, file in sorted(self._files.items()):
+            for pod in file.pods:
+                uid = pod.metadata.uid or ""
+                if uid in pods:
+                    self._complain(name, f"Pod {pod.label} has the UID of one in {owners[uid]}; ignored")
+                    continue
+                pods[uid], owners[uid] = pod, name
+        self.pods = pods
+        self.namespaces = {key: value for file in self._files.values() for key, value in file.namespaces}
+        return True
+
+    def _worth_listing(self) -> bool:
+        """Whether there are few files, or the directory itself changed, or it is time to look anyway."""
+        self._looks += 1
+        try:
+            changed_ns = os.stat(self._path).st_mtime_ns
+        except OSError:
+            return True  # listing it says what is wrong
+        worth = changed_ns != self._changed_ns or len(self._files) <= FEW_FILES or self._looks % LOOKS == 0
+        self._changed_ns = changed_ns
+        return worth
+
+    def _listed(self) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        try:
+            with os.scandir(self._path) as entries:
+                for count, entry in enumerate(entries):
+                    if count >= MOST_FILES:
+                        self._complain(self._path, f"more than {MOST_FILES} entries; the rest is ignored")
+                        return
+                    if entry.name.endswith(ENDINGS) and not entry.name.startswith("."):
+                        try:
+                            status = entry.stat()
+                        except OSError:
+                            continue  # gone between the listing and the look
+                        yield entry.name, (status.st_ctime_ns, status.st_size, status.st_ino)
+        except OSError as error:
+            self._complain(self._path, f"cannot be listed ({error.strerror}); keeping the pods known so far")
+            for name, file in self._files.items():
+                yield name, file.signature
+
+    def _read(self, name: str, signature: tuple[int, int, int]) -> _File:
+        known = self._files.get(name)
+        if known is not None and known.signature == signature:
+            return known
+        pods: list[Pod] = []
+        namespaces: list[tuple[str, dict[str, str]]] = []
+        try:
+            for document in read_file(os.path.join(self._path, name)):
+                kind = kind_of(document)
+                if kind == "Pod":
+                    # A long list of pods comes decoded already.
+                    manifest = document.manifest
+                    pod = manifest if isinstance(manifest, Pod) else convert(manifest, Pod, f"{name}: Pod")
+                    if not pod.metadata.uid:
+                        self._complain(name, f"Pod {pod.label} has no metadata.uid; ignored")
+                        continue
+                    pods.append(pod)
+                elif kind == "Namespace":
+                    namespace = convert(document.manifest, _Namespace, f"{name}: Namespace").metadata
+                    namespaces.append((namespace.name, dict(namespace.annotations or {})))
+        except (InvalidInput, OSError) as error:
+            self._complain(name, f"{error}; keeping what it held before")
+            held = known or _File(signature)
+            return _File(signature, held.pods, held.namespaces)
+        self._complaints.pop(name, None)
+        return _File(signature, tuple(pods), tuple(namespaces))
+
+    def _complain(self, name: str, complaint: str) -> None:
+        """Say it once, until it changes."""
+        if self._complaints.get(name) != complaint:
+            self._complaints[name] = complaint
+            log.warning("manifests: %s: %s", name, complaint)
+
+
+class KubePods:
+    """Pods by the UID of their cgroups. Those last known stay for as long as nobody tells others.
+
+    Args:
+        bridge: where the API's thread leaves them.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self.pods: Mapping[str, Pod] = {}
+        self.namespaces: Mapping[str, Mapping[str, str]] = bridge.news.namespaces
+
+    def refresh(self) -> bool:
+        """Take over what is new."""
+        news = self._bridge.news
+        pods = news.pods if news.pods is not None else self.pods
+        if pods is self.pods and news.namespaces is self.namespaces:
+            return False
+        self.pods, self.namespaces = pods, news.namespaces
+        return True

@@ -1,0 +1,192 @@
+"""``overbook agent``: watch this node, keep its swap limits, relieve it when it is in trouble."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from overbook.agent.agent import Agent
+    from overbook.agent.api.thread import ApiThread
+    from overbook.agent.settings import Settings
+
+EXAMPLES = """examples:
+  overbook agent --kube --node-name worker-1 --mode observe
+      pods from the API server; report there what would be done (in a pod of the cluster --kube is implied)
+  overbook agent --manifests /etc/overbook/pods --mode observe
+      decide and report, change nothing
+  overbook agent --manifests pods/ --percent 150 --allowance whole --record night.jsonl
+      keep swap limits, act, and record for `overbook replay`
+  overbook agent --config agent.yaml --check-config
+      show the settings that would be used, and stop
+
+The original agent's variables are understood: MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND,
+MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND, SWAP_UTILIZATION_THRESHOLD_FACTOR,
+AVERAGE_WINDOW_SIZE_SECONDS, VERBOSITY, FSROOT, NODE_NAME. Flags win over them, they win over the file.
+
+While it runs: http://127.0.0.1:9713/metrics, /healthz, /readyz, /decisions.
+"""
+
+
+def _mode(text: str) -> str:
+    return text.capitalize()
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command. Every flag's default is "not given", so that file and environment count."""
+    from overbook.cli.options import (
+        add_allowance_option,
+        add_eligibility_option,
+        add_rule_options,
+        add_swap_writer_option,
+    )
+
+    parser = subparsers.add_parser(
+        "agent",
+        help="watch this node and keep it safe",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
+    )
+    parser.add_argument("--config", metavar="FILE", default=None, help="settings as YAML or JSON")
+    parser.add_argument(
+        "--check-config", action="store_true", default=False, help="show the resulting settings and stop"
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--kube", action="store_true", help="pods from the API server; report there")
+    source.add_argument("--manifests", metavar="DIR", help="this node's pods, as manifests")
+    parser.add_argument(
+        "--mode",
+        type=_mode,
+        choices=["Observe", "Enforce"],
+        help="Observe changes nothing (default: Enforce)",
+    )
+    parser.add_argument(
+        "--interval", dest="interval_seconds", type=float, metavar="SECONDS", help="default: 1"
+    )
+    swap = parser.add_argument_group("swap and memory")
+    add_eligibility_option(swap, argparse.SUPPRESS)
+    add_allowance_option(swap, argparse.SUPPRESS)
+    swap.add_argument("--pooled-share", type=float, metavar="0-1", help="of the node's swap (default: 0.5)")
+    swap.add_argument("--percent", type=int, help="memoryOvercommitPercentage of the cluster (default: 100)")
+    add_swap_writer_option(swap, argparse.SUPPRESS)
+    swap.add_argument(
+        "--on-exit",
+        type=_mode,
+        choices=["Leave", "Restore"],
+        help="limits that were written, when stopped (default: Leave)",
+    )
+    swap.add_argument(
+        "--qos-reserved",
+        metavar="memory=N%",
+        help="keep N %% of what higher QoS classes request from the lower ones (default: 0)",
+    )
+    rules = parser.add_argument_group("rules")
+    add_rule_options(rules)
+    rules.add_argument(
+        "--grace", dest="grace_seconds", type=float, metavar="SECONDS", help="a guest's most (default: 10)"
+    )
+    cluster = parser.add_argument_group("cluster (with --kube)")
+    cluster.add_argument(
+        "--kubeconfig", metavar="FILE", help="how to reach it (default: the pod's own account, or KUBECONFIG)"
+    )
+    cluster.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+    cluster.add_argument(
+        "--kubelet",
+        dest="kubelet_server",
+        metavar="URL",
+        help="who else knows the pods, such as https://192.0.2.7:10250 (default: nobody)",
+    )
+    cluster.add_argument(
+        "--last-resort",
+        type=_mode,
+        choices=["None", "Kill"],
+        help="Kill ends a guest here where the API server is out of reach (default: None)",
+    )
+    other = parser.add_argument_group("other")
+    other.add_argument("--record", metavar="FILE", help="write samples and decisions, for overbook replay")
+    other.add_argument("--listen", metavar="HOST:PORT", help='"" for none (default: 127.0.0.1:9713)')
+    other.add_argument("--fsroot", metavar="DIR", help="where the host's file system is (default: /)")
+    other.add_argument("--node-name", help="how this node is called (default: its host name)")
+    other.add_argument(
+        "--no-lock-memory", dest="lock_memory", action="store_false", help="allow it to be swapped"
+    )
+    other.add_argument("-v", "--verbosity", type=int, metavar="0-2", help="how much is logged (default: 1)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM."""
+    import logging
+    import os
+    import sys
+
+    import msgspec
+
+    from overbook.agent.loop import Loop
+    from overbook.agent.settings import load, with_setting
+    from overbook.core.errors import InvalidInput
+    from overbook.kernel.cgroup_version import check_cgroup2
+    from overbook.kernel.own_process import lock_memory, lower_oom_score, raise_descriptor_limit
+
+    ours = {"command", "run", "config", "check_config"}
+    flags = {name: value for name, value in vars(args).items() if name not in ours}
+    settings = load(args.config, os.environ, flags)
+    if not settings.node_name:
+        settings = with_setting(settings, "node_name", os.uname().nodename)
+    if args.check_config:
+        print(msgspec.json.format(msgspec.json.encode(settings), indent=2).decode())
+        return 0
+    if settings.manifests is None and not settings.kube:
+        expected = "a directory with this node's pods as manifests (or --kube: pods from the API server)"
+        raise InvalidInput("--manifests", None, expected)
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=[logging.WARNING, logging.INFO, logging.DEBUG][max(0, min(2, settings.verbosity))],
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+    log = logging.getLogger("overbook")
+    if settings.verbosity < 2:
+        # Each watch tells each attempt. That the API server is away is said once, by who writes the status.
+        logging.getLogger("overbook.kube").setLevel(logging.WARNING)
+    check_cgroup2(settings.fsroot)
+    agent, thread = _agent(settings)
+    loop = Loop(agent, settings)
+    raise_descriptor_limit()
+    locked = settings.lock_memory and lock_memory()
+    if settings.mode == "Enforce":
+        lower_oom_score()
+    log.info(
+        "watching %s: %d pods known, %s, %s to %s pods, memory %s",
+        settings.node_name,
+        len(agent.guests.source.pods),
+        settings.mode,
+        f"{settings.swap.allowance} swap",
+        settings.swap.eligibility,
+        "locked" if locked else "not locked",
+    )
+    if thread is not None:
+        thread.start()
+    try:
+        loop.run()
+    finally:
+        if thread is not None:
+            thread.stop()
+    return 0
+
+
+def _agent(settings: "Settings") -> "tuple[Agent, ApiThread | None]":
+    """The agent, and the thread that speaks to the API server where there is one."""
+    from overbook.agent.agent import Agent
+
+    if settings.manifests is not None:
+        from overbook.agent.source import ManifestDirectory
+
+        return Agent(settings, ManifestDirectory(settings.manifests)), None
+    from overbook.agent.api.thread import ApiThread
+    from overbook.agent.api.worker import Worker
+    from overbook.agent.bridge import Bridge
+    from overbook.agent.source import KubePods
+
+    bridge = Bridge()
+    agent = Agent(settings, KubePods(bridge), bridge=bridge)
+    return agent, ApiThread(bridge, Worker(settings, bridge, agent.instance).run)

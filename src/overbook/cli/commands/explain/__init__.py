@@ -1,0 +1,1 @@
+"""The command `overbook explain`, and how its report is shown as text."""

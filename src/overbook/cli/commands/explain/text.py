@@ -1,0 +1,135 @@
+"""``explain`` for people: the node, the pods in full or in a line each, what goes first."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from overbook.cli.commands.explain.pod_text import level_words, pod_lines, warning_lines, wrapped
+from overbook.cli.output import BOLD, columns, painted
+from overbook.core.text import cores, counted, percent_of, shown, shown_or
+from overbook.explain.report import Explanation, KillOrder, PodReport
+
+MANY: Final = 20
+"""Up to here every pod is shown in full."""
+_ORDER_SHOWN: Final = 12
+
+
+def render(report: Explanation, *, details: bool = False) -> Iterator[str]:
+    """The lines of the whole answer."""
+    yield from _node_lines(report)
+    if len(report.pods) > MANY and not details:
+        yield ""
+        yield from _summary_lines(report.pods)
+    else:
+        for pod in report.pods:
+            yield ""
+            yield from pod_lines(pod, several=len(report.pods) > 1)
+    if len(report.pods) > 1:
+        yield ""
+        yield from _total_lines(report)
+        yield ""
+        yield from _order_lines(report.kill_order)
+    if report.warnings or report.ignored:
+        yield ""
+    for warning in report.warnings:
+        yield from warning_lines(warning)
+    if report.ignored:
+        what = ", ".join(f"{count} {kind}" for kind, count in sorted(report.ignored.items()))
+        yield f"left out: {what}"
+
+
+def _node_lines(report: Explanation) -> Iterator[str]:
+    node = report.node
+    cpu = f", {cores(node.cpu_milli)} CPUs" if node.cpu_milli else ""
+    yield f"node    {shown(node.memory_bytes)} of RAM ({node.memory_from}){cpu}"
+    yield f"swap    {shown(node.swap_bytes)} ({node.swap_from}); {node.percent} % ({node.percent_from})"
+    quota = "" if node.cpu_quota else f"; CPU limits are not enforced ({node.cpu_quota_from})"
+    yield f"policy  {node.eligibility} may swap; allowance {node.allowance}; KubeVirt {node.kubevirt}{quota}"
+
+
+def _summary_lines(pods: tuple[PodReport, ...]) -> Iterator[str]:
+    rows = [("POD", "QOS", "CPU", "MEMORY", "LIMIT", "GUEST", "SWAP", "OOM", "!")]
+    for pod in pods:
+        score = max(container.oom_score_adj for container in pod.containers)
+        worst = {warning.severity for warning in pod.warnings} - {"Note"}
+        name = pod.name if len(pod.name) <= 48 else pod.name[:45] + "..."
+        rows.append(
+            (
+                name + (f" ×{pod.replicas}" if (pod.replicas or 1) != 1 else ""),
+                pod.qos_class + (" VM" if pod.virtual_machine else ""),
+                cores(pod.requests.cpu_milli),
+                shown_or(pod.requests.memory_bytes),
+                shown_or(pod.limits.memory_bytes),
+                shown_or(pod.guest_bytes),
+                shown(pod.swap_max_bytes) if pod.swap_max_bytes else "-",
+                str(score),
+                "!" if worst else "",
+            )
+        )
+    lines = columns(rows, frozenset((2, 3, 4, 5, 6, 7)))
+    yield painted(lines[0], BOLD)
+    yield from lines[1:]
+    if any(row[-1] == "!" for row in rows[1:]):
+        yield "! has a warning that matters: see --details"
+
+
+def _total_lines(report: Explanation) -> Iterator[str]:
+    totals, node = report.totals, report.node
+    memory = node.memory_bytes
+    classes = ", ".join(f"{count} {name}" for name, count in totals.by_qos_class.items())
+    yield painted(f"{totals.pods} pods together", BOLD) + f" ({classes})"
+    requests, limits = totals.requests.memory_bytes or 0, totals.limits.memory_bytes or 0
+    unlimited = totals.pods_without_memory_limit
+    rows = [
+        ("memory requested", shown(requests), f"{percent_of(requests, memory)} of RAM"),
+        (
+            "memory limits",
+            shown(limits),
+            f"{percent_of(limits, memory)} of RAM" + (f"; {unlimited} pods have none" if unlimited else ""),
+        ),
+        (
+            "guest memory",
+            shown(totals.guest_bytes),
+            f"{totals.promised_percent} % of RAM is promised to guests",
+        ),
+        (
+            "swap allowances",
+            shown(totals.swap_max_bytes),
+            f"{percent_of(totals.swap_max_bytes, node.swap_bytes)} of swap"
+            if node.swap_bytes
+            else "of no swap",
+        ),
+        (
+            "cpu requested",
+            cores(totals.requests.cpu_milli),
+            _of_cpus(totals.requests.cpu_milli, node.cpu_milli),
+        ),
+    ]
+    yield from columns(rows, frozenset((1,)), "  ")
+    yield f"  overcommit level: {level_words(totals.overcommit)}"
+    if len(report.namespaces) > 1:
+        for namespace in report.namespaces[:MANY]:
+            pods = counted(namespace.pods, "pod")
+            yield f"    {namespace.name} ({pods}): {level_words(namespace.overcommit)}"
+    if totals.overcommitted:
+        yield from wrapped(f"the node is overcommitted: {'; '.join(totals.causes)}", "  ", "    ")
+    else:
+        yield "  the node is not overcommitted: each pod makes its requests, and limits fit"
+
+
+def _of_cpus(milli: int | None, capacity: int | None) -> str:
+    return f"{percent_of(milli or 0, capacity)} of {cores(capacity)} CPUs" if capacity else ""
+
+
+def _order_lines(order: tuple[KillOrder, ...]) -> Iterator[str]:
+    yield painted("what the kernel kills first", BOLD)
+    yield from wrapped(
+        "(its share of memory in thousandths is added to oom_score_adj; at equal use the order is this)",
+        "  ",
+        "  ",
+    )
+    shown_places = [
+        (f"{place.oom_score_adj}", f"{place.pod} {place.container}") for place in order[:_ORDER_SHOWN]
+    ]
+    yield from columns(shown_places, frozenset((0,)), "  ")
+    if len(order) > _ORDER_SHOWN:
+        yield f"  … and {len(order) - _ORDER_SHOWN} more; --output json has all"

@@ -1,0 +1,53 @@
+"""Pressure: when a node with swap is in trouble, and what is done about it."""
+
+from overbook.cli.commands.explain.topics.here import Here
+from overbook.core.pressure.ruleset import DEFAULT_RULESET, SwapOccupancy
+from overbook.core.text import shown
+
+TITLE = "Pressure: when a node with swap is in trouble, and what is done about it"
+
+
+def page(here: Here) -> str:
+    """The page."""
+    rules = "\n".join(f"- {rule.title}." for rule in DEFAULT_RULESET.rules)
+    return f"""
+Swap hides a shortage until it is large. So somebody has to watch what the kubelet does not: it has no
+eviction signal for swap and none for stalls. A node is in trouble when one of these holds:
+
+{rules}
+
+High swap traffic means that pages go out and come back, again and again: both directions must be high,
+because a guest that is pushed out once and stays out does no harm. The average is taken over a window,
+so one burst does not count.
+
+High swap use means that memory and swap together come close to all there is: working set + used swap >
+RAM + swap × factor. (Printed descriptions of this condition show the inequality the other way round,
+which would evict on an idle node.) {_threshold(here)}
+
+Stalls (PSI) say how long everything that could run had to wait for memory. They notice within seconds
+what rates and sizes notice late, and mean the same on a fast and on a slow disk, which no rate in pages
+per second does.
+
+The limits of traffic and use can be set with the original agent's variables:
+MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND, MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND,
+SWAP_UTILIZATION_THRESHOLD_FACTOR, AVERAGE_WINDOW_SIZE_SECONDS.
+
+Then one guest is asked to go, and its effect is awaited before another is. For stalls, and while swap
+has room, cold memory is pushed out first; for traffic and occupancy never, since that would feed them.
+
+On {here.name}:
+
+  pressure (PSI)   {here.pressure}
+  swap             {here.swap}
+  vm.swappiness    {here.swappiness}
+"""
+
+
+def _threshold(here: Here) -> str:
+    detectors = [d for rule in DEFAULT_RULESET.rules for group in rule.any for d in group.all]
+    for detector in detectors:
+        if isinstance(detector, SwapOccupancy) and here.memory_bytes and here.swap_bytes:
+            limit = here.memory_bytes + int(here.swap_bytes * detector.threshold_factor)
+            factor = f"{detector.threshold_factor:g}"
+            return f"On {here.name} that is above {shown(limit)}, with a factor of {factor}."
+    return ""

@@ -1,0 +1,58 @@
+"""``overbook manifests``: print the objects of an installation. It prints; nothing is sent to a cluster."""
+
+import argparse
+
+EXAMPLES = """examples:
+  overbook manifests --part crds | kubectl apply --server-side -f -
+      the custom resources, which have to be there before the rest
+  overbook manifests | kubectl apply --server-side -f -
+      agent, controller, their rights and policies, and an Overcommit that only observes
+  overbook manifests --part webhook --part vm-identity
+      what is for those who ask for it
+  overbook manifests --namespace guests --image registry.example/overbook --tag 0.1.0
+      another namespace and other images
+
+This command only prints. docs/install.md says how to install, with kustomize and Helm, too.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command."""
+    from overbook.deploy.installation import Installation
+    from overbook.deploy.parts import PARTS
+
+    defaults = Installation()
+    groups = list(dict.fromkeys(part.group for part in PARTS))
+    parser = subparsers.add_parser(
+        "manifests",
+        help="print the objects of an installation",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--part",
+        dest="parts",
+        action="append",
+        choices=groups,
+        help="what to print; may be repeated (default: base)",
+    )
+    parser.add_argument("--namespace", default=defaults.namespace, help="default: %(default)s")
+    parser.add_argument(
+        "--image", default=defaults.image, metavar="REPOSITORY", help="images are REPOSITORY-COMPONENT:TAG"
+    )
+    parser.add_argument("--tag", default=defaults.tag, help="default: %(default)s")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print them."""
+    from overbook.deploy.installation import Installation
+    from overbook.deploy.parts import PARTS
+    from overbook.deploy.yaml_text import yaml_text
+
+    where = Installation(namespace=args.namespace, image=args.image, tag=args.tag)
+    wanted = args.parts or ["base"]
+    objects = [each for part in PARTS if part.group in wanted for each in part.objects(where)]
+    print(yaml_text(objects), end="")
+    return 0

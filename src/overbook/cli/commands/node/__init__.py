@@ -1,0 +1,1 @@
+"""The command `overbook node`, a module for each of its parts."""

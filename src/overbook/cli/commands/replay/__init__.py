@@ -1,0 +1,1 @@
+"""The command `overbook replay`, and how two courses are shown side by side."""

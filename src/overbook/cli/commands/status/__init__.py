@@ -1,0 +1,1 @@
+"""The command `overbook status`, and how a cluster, a namespace and a pod are shown."""

@@ -1,0 +1,249 @@
+"""The node that ``explain`` is about: from options, else this machine."""
+
+import argparse
+import os
+import sys
+from typing import Any, Final, cast, get_args
+
+from overbook.cli.units import size_bytes
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.quantity import parse
+from overbook.core.kubevirt.overhead import release
+from overbook.core.overcommit.allowance import Allowance, Eligibility, SwapPolicy
+from overbook.core.overcommit.swap import node_swap_bytes, percent_for_swap
+from overbook.core.overcommit.writer import AskedWriter
+from overbook.explain.node import Node
+from overbook.kernel.files import KernelFileError
+
+
+def add_node_options(parser: argparse.ArgumentParser) -> None:
+    """The options that describe the node and the cluster."""
+    node = parser.add_argument_group("the node", "default: this machine")
+    node.add_argument("--node-memory", metavar="SIZE", help="RAM, such as 16Gi")
+    node.add_argument("--node-swap", metavar="SIZE", help="swap, such as 8Gi (default: by --percent)")
+    node.add_argument("--node-cpu", metavar="CPUS", help="CPUs, such as 8")
+    node.add_argument(
+        "--cpu-quota",
+        action=argparse.BooleanOptionalAction,
+        help="whether CPU limits are enforced (default: as this machine's kubelet has it: cpuCFSQuota)",
+    )
+    cluster = parser.add_argument_group("the cluster")
+    cluster.add_argument(
+        "--percent",
+        metavar="N",
+        help="memoryOvercommitPercentage, such as 150 (default: what the node's swap carries)",
+    )
+    add_allowance_option(cluster)
+    cluster.add_argument(
+        "--pooled-share", metavar="0-1", type=float, default=0.5, help="most of the swap for one container"
+    )
+    add_eligibility_option(cluster)
+    cluster.add_argument(
+        "--kubevirt-version",
+        metavar="VERSION",
+        default="main",
+        help="decides a VM's overhead, such as v1.9 (default: main)",
+    )
+
+
+def cpu_milli(text: str, option: str) -> int:
+    """A number of CPUs that a user gave, in milli-CPU.
+
+    Raises:
+        InvalidInput: no number, or not more than 0.
+    """
+    try:
+        milli = parse(text).milli()
+    except InvalidInput as error:
+        raise InvalidInput(option, text, "a number of CPUs, such as 8") from error
+    if milli <= 0:
+        raise InvalidInput(option, text, "more than 0 CPUs")
+    return milli
+
+
+def percentage(text: str, option: str) -> int:
+    """A percentage that a user gave.
+
+    Raises:
+        InvalidInput: no whole number from 10 to 10000; a ratio gets a hint.
+    """
+    short = text.strip().removesuffix("%").strip()
+    if short.isascii() and short.isdigit() and 10 <= int(short[:6]) <= 10_000:
+        return int(short)
+    hint = ""
+    try:
+        ratio = float(short)
+    except ValueError:
+        ratio = 0.0
+    if 0.1 <= ratio < 10:
+        hint = f" (did you mean {round(ratio * 100)}?)"
+    raise InvalidInput(option, text, f"a whole number from 10 to 10000, such as 150{hint}")
+
+
+def node_of(arguments: argparse.Namespace) -> Node:
+    """The node that the options describe.
+
+    Raises:
+        InvalidInput: an option is out of range, or there is no node to take from.
+    """
+    percent = None if arguments.percent is None else percentage(arguments.percent, "--percent")
+    memory, swap, swap_from = _memory(arguments)
+    memory_from = "--node-memory" if arguments.node_memory else "this machine"
+    if arguments.node_swap is not None:
+        swap = 0 if arguments.node_swap == "0" else size_bytes(arguments.node_swap, "--node-swap")
+        swap_from = "--node-swap"
+    if swap is None:
+        swap = node_swap_bytes(memory, 100 if percent is None else percent)
+        swap_from = "by the formula for --percent" if percent is not None else "no --node-swap, no --percent"
+    percent_from = "--percent"
+    if percent is None:
+        percent, percent_from = min(10_000, percent_for_swap(memory, swap)), "what the swap carries"
+    policy = SwapPolicy(
+        eligibility=cast("Any", arguments.eligibility),
+        allowance=cast("Any", arguments.allowance),
+        pooled_share=arguments.pooled_share,
+        percent=percent,
+    )
+    policy.check()
+    quota, quota_from = _cpu_quota(arguments)
+    return Node(
+        memory_bytes=memory,
+        swap_bytes=swap,
+        cpu_milli=_cpu(arguments),
+        policy=policy,
+        running=release(arguments.kubevirt_version),
+        cpu_quota=quota,
+        cpu_quota_from=quota_from,
+        memory_from=memory_from,
+        swap_from=swap_from,
+        percent_from=percent_from,
+    )
+
+
+def _memory(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
+    """RAM, swap where this machine says it, and where swap is from."""
+    if arguments.node_memory is not None:
+        return size_bytes(arguments.node_memory, "--node-memory"), None, ""
+    from overbook.kernel.meminfo import read_meminfo
+
+    try:
+        meminfo = read_meminfo()
+    except KernelFileError as error:
+        found = f"no readable /proc/meminfo on {sys.platform}"
+        raise InvalidInput("this machine", found, "the option --node-memory, such as 16Gi") from error
+    if arguments.percent is not None and not meminfo.swap_total_bytes:
+        return meminfo.mem_total_bytes, None, ""
+    return meminfo.mem_total_bytes, meminfo.swap_total_bytes or 0, "this machine"
+
+
+def _cpu_quota(arguments: argparse.Namespace) -> tuple[bool, str]:
+    """Whether CPU limits are enforced, and who says so."""
+    if arguments.cpu_quota is not None:
+        return arguments.cpu_quota, "--cpu-quota" if arguments.cpu_quota else "--no-cpu-quota"
+    if arguments.node_memory is None:
+        from overbook.node.kubelet import running_kubelet
+
+        try:
+            kubelet = running_kubelet("/")
+        except (InvalidInput, OSError):
+            kubelet = None  # not everybody may read its files
+        if kubelet is not None:
+            return kubelet.configuration.cpu_cfs_quota, "cpuCFSQuota of this machine's kubelet"
+    return True, "the kubelet's default"
+
+
+def _cpu(arguments: argparse.Namespace) -> int | None:
+    if arguments.node_cpu is None:
+        return None if arguments.node_memory is not None else (os.cpu_count() or 1) * 1000
+    return cpu_milli(arguments.node_cpu, "--node-cpu")
+
+
+USUAL: Final = SwapPolicy()
+
+# argparse's own type for both is private.
+Options = argparse.ArgumentParser | argparse._ArgumentGroup  # noqa: SLF001
+
+
+def add_eligibility_option(options: Options, default: str | None = USUAL.eligibility) -> None:
+    """Describe ``--eligibility``. Where a file may say it, too, `default` is another: not given."""
+    options.add_argument(
+        "--eligibility",
+        choices=get_args(Eligibility),
+        default=default,
+        help=f"who may swap (default: {USUAL.eligibility})",
+    )
+
+
+def add_allowance_option(options: Options, default: str | None = USUAL.allowance) -> None:
+    """Describe ``--allowance``."""
+    options.add_argument(
+        "--allowance",
+        choices=get_args(Allowance),
+        default=default,
+        help="how much swap each gets: the request's share (as the kubelet), what the guest can need, or "
+        f"that out of a common pool (default: {USUAL.allowance})",
+    )
+
+
+def add_swap_writer_option(options: Options, default: str | None = "auto") -> None:
+    """Describe ``--swap-writer``."""
+    options.add_argument(
+        "--swap-writer",
+        choices=get_args(AskedWriter),
+        default=default,
+        help="who writes the limits (default: auto, by what is there)",
+    )
+
+
+NAMES: Final = (
+    "max_average_swap_in_pages_per_second",
+    "max_average_swap_out_pages_per_second",
+    "swap_utilization_threshold_factor",
+    "average_window_size_seconds",
+    "rank",
+)
+
+
+def add_rule_options(group: Any) -> None:
+    """Describe them; what is not given is not in the parsed arguments."""
+    not_given = argparse.SUPPRESS
+    group.add_argument(
+        "--max-average-swap-in-pages-per-second",
+        type=float,
+        metavar="N",
+        help="default: 1000",
+        default=not_given,
+    )
+    group.add_argument(
+        "--max-average-swap-out-pages-per-second",
+        type=float,
+        metavar="N",
+        help="default: 1000",
+        default=not_given,
+    )
+    group.add_argument(
+        "--swap-utilization-threshold-factor",
+        type=float,
+        metavar="0-1",
+        help="default: 0.8",
+        default=not_given,
+    )
+    group.add_argument(
+        "--average-window-size-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="default: 30",
+        default=not_given,
+    )
+    group.add_argument(
+        "--rank",
+        choices=["culprit", "original"],
+        help="who goes first (default: culprit)",
+        default=not_given,
+    )
+
+
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Those that were given, by field name."""
+    values = vars(arguments)
+    return {name: values[name] for name in NAMES if name in values}

@@ -1,0 +1,147 @@
+"""The controller as a process: election, endpoints, signals."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from overbook.controller.http_server import Answer, HttpServer
+from overbook.controller.journal import Journal
+from overbook.controller.leader import Leader
+from overbook.controller.metrics import Metrics
+from overbook.controller.settings import LEASE_NAME, Settings
+from overbook.kube.api.client import Client
+from overbook.kube.api.configuration import ClusterConfig
+from overbook.kube.api.lease import LeaderElection
+
+log = logging.getLogger(__name__)
+
+AGENT_NAME: Final = "overbook-controller"
+URGENT_SECONDS: Final = 35.0
+"""For an eviction with its webhooks, which may take 30 s."""
+SILENT_SECONDS: Final = 60.0
+"""Without any answer from the API server for so long the process is not healthy."""
+LOOP_SECONDS: Final = 5.0
+
+
+class Controller:
+    """Stands for election, and does the work while it leads.
+
+    Args:
+        settings: everything that can be set.
+        config: where the API server is, and who we are.
+    """
+
+    def __init__(self, settings: Settings, config: ClusterConfig) -> None:
+        self._settings = settings
+        self._config = config
+        self._metrics = Metrics()
+        self._journal = Journal()
+        self._leader: Leader | None = None
+        self._clients: list[Client] = []
+        self._ready_since: float | None = None
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT; then give the lease back."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        server = HttpServer(self._settings.listen, self._handlers()) if self._settings.listen else None
+        if server is not None:
+            await server.start()
+        work = asyncio.create_task(self._stand())
+        stop = asyncio.create_task(stopping.wait())
+        try:
+            await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+            log.info("stopping")
+        finally:
+            stop.cancel()
+            work.cancel()
+            await asyncio.wait((work,))
+            if server is not None:
+                await server.close()
+            for client in self._clients:
+                await client.close()
+
+    async def _stand(self) -> None:
+        self._ready_since = time.monotonic()
+        if not self._settings.leader_elect:
+            await self._lead(lambda: True)
+            return
+        election = LeaderElection(
+            self._client(timeout_seconds=5.0),
+            name=LEASE_NAME,
+            namespace=self._settings.namespace,
+            identity=self._settings.identity or f"{socket.gethostname()}_{os.getpid()}",
+        )
+        await election.run(lambda: self._lead(lambda: election.leads))
+
+    async def _lead(self, leads: Callable[[], bool]) -> None:
+        client = self._client()
+        urgent = self._client(timeout_seconds=URGENT_SECONDS)
+        leader = Leader(
+            client, urgent, self._settings, leads=leads, journal=self._journal, metrics=self._metrics
+        )
+        self._leader = leader
+        self._metrics.leads = True
+        try:
+            await leader.run()
+        finally:
+            self._metrics.leads = False
+            self._leader = None
+            for used in (client, urgent):
+                self._clients.remove(used)
+                await used.close()
+            gc.collect()
+
+    def _client(self, *, timeout_seconds: float = 30.0) -> Client:
+        client = Client(self._config, agent_name=AGENT_NAME, timeout_seconds=timeout_seconds)
+        self._clients.append(client)
+        return client
+
+    def _healthy(self) -> bool:
+        """Whether the API server has been heard lately. A follower hears it by the lease."""
+        contacts = [client.last_contact for client in self._clients]
+        heard = [contact for contact in (*contacts, self._ready_since) if contact is not None]
+        return bool(heard) and time.monotonic() - max(heard) < SILENT_SECONDS
+
+    def _handlers(self) -> Mapping[str, Callable[[], Answer]]:
+        text = "text/plain; charset=utf-8"
+
+        def said(*, good: bool, otherwise: str) -> Answer:
+            return (200, text, b"ok\n") if good else (503, text, f"{otherwise}\n".encode())
+
+        return {
+            "/metrics": lambda: (200, "text/plain; version=0.0.4", self._exposition()),
+            "/healthz": lambda: said(good=self._healthy(), otherwise="the API server is silent"),
+            "/readyz": lambda: said(good=self._ready(), otherwise="not everything has been seen yet"),
+            "/decisions": lambda: (200, "application/json", self._journal.as_json()),
+        }
+
+    def _ready(self) -> bool:
+        """A follower is ready once it stands for election, the leader once it has seen everything."""
+        if self._ready_since is None:
+            return False
+        return self._leader is None or self._leader.situation.known
+
+    def _exposition(self) -> bytes:
+        leader = self._leader
+        if leader is None:
+            return self._metrics.render({}, Counter())
+        situation = leader.situation
+        values = {
+            "nodes_reporting": len(situation.asking.objects),
+            "nodes_asking": sum(obj.status.request is not None for obj in situation.asking.objects.values()),
+            "destinations": len(situation.destinations),
+            "migrations_unfinished": sum(not known.is_over for known in situation.kubevirt.migrations),
+        }
+        return self._metrics.render(values, leader.stages())

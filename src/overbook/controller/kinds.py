@@ -1,0 +1,42 @@
+"""The kinds that the controller watches, as narrow as it needs them: some exist once for each node."""
+
+from typing import Final
+
+from overbook.core.api.group import GROUP, VERSION
+from overbook.core.api.overcommit_node import PressureStatus, ReliefRecord, ReliefRequest
+from overbook.core.kubernetes.pod import KubeStruct
+from overbook.core.kubevirt.objects import Instance, KubeVirt, Migration
+from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
+from overbook.core.relief.node import KeptNode, NodeMeta
+from overbook.kube.api.kinds import Kind
+
+
+class _AskingStatus(KubeStruct, frozen=True):
+    observed_at: str | None = None
+    mode: str = ""
+    pressure: PressureStatus = PressureStatus()
+    request: ReliefRequest | None = None
+    relief: ReliefRecord | None = None
+
+
+class AskingNode(KubeStruct, frozen=True):
+    """An ``OvercommitNode``, as far as relief goes."""
+
+    metadata: NodeMeta = NodeMeta()
+    status: _AskingStatus = _AskingStatus()
+
+
+ASKING_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNode", False, AskingNode)
+KEPT_NODES: Final = Kind("", "v1", "nodes", "Node", False, KeptNode)
+INSTANCES: Final = Kind(
+    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", "VirtualMachineInstance", True, Instance
+)
+MIGRATIONS: Final = Kind(
+    KUBEVIRT_GROUP,
+    "v1",
+    "virtualmachineinstancemigrations",
+    "VirtualMachineInstanceMigration",
+    True,
+    Migration,
+)
+KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, KubeVirt)

@@ -1,0 +1,137 @@
+"""Node objects: the condition follows what agents report, and no taint outlives the agent that set it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from overbook.controller.kinds import ASKING_NODES, KEPT_NODES
+from overbook.controller.metrics import Metrics
+from overbook.controller.situation import Situation
+from overbook.core.relief.node import condition_patch, taint_removal, wanted_condition
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import ApiError, KubeError, is_status
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS: Final = 5.0
+"""How often agents that say nothing are looked for."""
+MOST_AT_ONCE: Final = 4
+RETRY_SECONDS: Final = 5.0
+
+
+class NodeKeeper:
+    """Keeps what is the controller's on Node objects.
+
+    Args:
+        client: to the API server.
+        situation: what is known.
+        leads: whether this process leads.
+        metrics: counts.
+        wall_clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        situation: Situation,
+        leads: Callable[[], bool],
+        metrics: Metrics,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._situation = situation
+        self._leads = leads
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+        self._stale: set[str] = set()
+
+    async def run(self) -> None:
+        """Keep them, until cancelled."""
+        await self._situation.wait_known()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sweep())
+            for _ in range(MOST_AT_ONCE):
+                tasks.create_task(self._work())
+
+    async def _sweep(self) -> None:
+        """Silence changes nothing that could be watched."""
+        while True:
+            situation = self._situation
+            names = situation.asking.objects.keys() | {
+                name for name, node in situation.nodes.objects.items() if node.is_tainted
+            }
+            stale = {name for name in names if situation.is_stale(name)}
+            changed = stale ^ self._stale
+            for name in sorted(stale - self._stale):
+                log.warning("node %s: its agent has stopped reporting", name)
+            self._stale = stale
+            situation.unkept.update(changed)
+            if changed:
+                situation.unkept_some.set()
+                situation.wake()
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    async def _work(self) -> None:
+        situation = self._situation
+        while True:
+            while not situation.unkept:
+                situation.unkept_some.clear()
+                await situation.unkept_some.wait()
+            name = situation.unkept.pop()
+            if not self._leads():
+                continue
+            try:
+                await self._keep(name)
+            except KubeError as error:
+                self._metrics.failures["node"] += 1
+                log.warning("node %s: %s", name, error)
+                await asyncio.sleep(RETRY_SECONDS)
+                situation.unkept.add(name)
+
+    async def _keep(self, name: str) -> None:
+        situation = self._situation
+        node, obj = situation.nodes.objects.get(name), situation.asking.objects.get(name)
+        if node is None:
+            if obj is not None:
+                await self._remove(name, obj.metadata.uid)
+            return
+        stale = name in self._stale
+        pressure = obj.status.pressure if obj is not None else None
+        wanted = wanted_condition(pressure, stale=stale)
+        patch = condition_patch(node, wanted, self._wall_clock()) if wanted is not None else None
+        if patch is not None:
+            await self._client.strategic_patch(KEPT_NODES, name, patch, subresource="status")
+            self._metrics.conditions_written += 1
+        operations = taint_removal(node) if stale else []
+        if operations:
+            await self._untaint(name, operations)
+
+    async def _untaint(self, name: str, operations: list[dict[str, object]]) -> None:
+        try:
+            await self._client.json_patch(KEPT_NODES, name, operations)
+        except ApiError as error:
+            if not is_status(error, 404, 422):
+                raise
+            # The taints have changed; the watch brings them, and it is looked at anew.
+            log.info("node %s: its taints have changed meanwhile", name)
+            return
+        self._metrics.taints_cleared += 1
+        log.warning("node %s: its taint is removed: nobody else would, its agent is silent", name)
+
+    async def _remove(self, name: str, uid: str | None) -> None:
+        """The node is no more: its object goes, where no owner reference tells the garbage collector so."""
+        try:
+            await self._client.get(KEPT_NODES, name)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        else:
+            return  # it was made again meanwhile
+        try:
+            await self._client.delete(ASKING_NODES, name, uid=uid)
+        except ApiError as error:
+            if not is_status(error, 404, 409):
+                raise
+        log.info("node %s is no more; its OvercommitNode is deleted", name)

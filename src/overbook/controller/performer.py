@@ -1,0 +1,166 @@
+"""Doing one step: looking at a pod, writing the record, asking for the eviction."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from overbook.controller.journal import Journal
+from overbook.controller.kinds import INSTANCES
+from overbook.controller.metrics import Metrics
+from overbook.controller.situation import Situation
+from overbook.core.api.overcommit_node import ReliefRecord
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubevirt.objects import Instance
+from overbook.core.relief.answer import ACCEPTED, Answer, no_answer, understood
+from overbook.core.relief.answer import Cause as CoreCause
+from overbook.core.relief.case import Delete, Evict, Look, Step, Write
+from overbook.core.relief.events import told
+from overbook.core.relief.guest import guest, instance_name
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError
+from overbook.kube.api.events import EventRecorder, EventType
+from overbook.kube.api.kinds import PODS
+from overbook.kube.api.objects import ObjectReference
+
+log = logging.getLogger(__name__)
+
+REASON_ANNOTATION: Final = "overbook.dev/reason"
+REQUEST_ANNOTATION: Final = "overbook.dev/request-id"
+
+
+class Performer:
+    """Does what the plan says, for one node at a time each.
+
+    Args:
+        client: for what is urgent; nothing else shares its connections.
+        notes: for records that only say who waits: hundreds of them must not stand before a step.
+        situation: what is known; results are put there.
+        leads: whether this process leads, asked right before anything that only a leader may do.
+        events: of pods and nodes.
+        journal: what happened.
+        metrics: counts.
+        wall_clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        notes: Client,
+        situation: Situation,
+        *,
+        leads: Callable[[], bool],
+        events: EventRecorder,
+        journal: Journal,
+        metrics: Metrics,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._client = client
+        self._notes = notes
+        self._situation = situation
+        self._leads = leads
+        self._events = events
+        self._journal = journal
+        self._metrics = metrics
+        self._wall_clock = wall_clock
+
+    async def perform(self, node: str, step: Step) -> None:
+        """Do a step.
+
+        Raises:
+            KubeError: it could not be done, and nothing was learned.
+        """
+        if not self._leads():
+            return
+        if isinstance(step, Look):
+            await self._look(node, step.uid, step.label)
+        elif isinstance(step, Write):
+            await self._write(node, step.record)
+        elif isinstance(step, Evict | Delete):
+            answer = await self._ask(node, step)
+            self._metrics.answers[answer.meaning] += 1
+            self._situation.answers[node] = answer
+
+    async def _look(self, node: str, uid: str, label: str) -> None:
+        situation = self._situation
+        namespace, _, name = label.partition("/")
+        pod = await _found(self._client, namespace, name)
+        instance: Instance | None = None
+        owner = instance_name(pod) if pod is not None else ""
+        known = situation.guests.get(node, {}).get(uid)
+        if not owner and known is not None:
+            owner = known.instance.partition("/")[2]
+        if owner and situation.kubevirt.present:
+            instance = await _instance(self._client, namespace, owner)
+        seen = guest(node, uid, pod, instance, situation.house, self._wall_clock())
+        situation.guests.setdefault(node, {})[uid] = seen
+
+    async def _write(self, node: str, record: ReliefRecord) -> None:
+        situation = self._situation
+        before = situation.records.of(node)
+        answer = situation.answers.get(node)
+        client = self._notes if record.stage == "Waiting" else self._client
+        if not await situation.records.write(client, situation.asking.objects.get(node), node, record):
+            situation.answers.pop(node, None)
+            return
+        if situation.answers.get(node) is answer:
+            situation.answers.pop(node, None)
+        if record.stage is None and not record.refusals:
+            situation.guests.pop(node, None)
+        self._tell(node, before, record)
+
+    async def _ask(self, node: str, step: Evict | Delete) -> Answer:
+        record = self._situation.records.of(node)
+        namespace, _, name = step.label.partition("/")
+        try:
+            if isinstance(step, Delete):
+                await self._client.delete(PODS, name, namespace, uid=step.uid)
+            else:
+                annotations = {REASON_ANNOTATION: record.message, REQUEST_ANNOTATION: record.request_id}
+                await self._client.evict(namespace, name, uid=step.uid, annotations=annotations)
+        except ApiError as error:
+            causes = [CoreCause(cause.reason, cause.message) for cause in error.causes]
+            return understood(error.status, error.reason, error.message, causes, error.retry_after_seconds)
+        except AccessError as error:
+            return Answer("Later", "NoAccess", str(error))
+        except (ApiUnavailable, KubeError) as error:
+            return no_answer(str(error))
+        return ACCEPTED
+
+    def _tell(self, node: str, before: ReliefRecord, after: ReliefRecord) -> None:
+        for said in told(node, before, after):
+            log.log(logging.WARNING if said.warning else logging.INFO, "%s: %s", said.reason, said.message)
+            self._metrics.told[said.reason] += 1
+            self._journal.add(node, said.reason, said.message, self._wall_clock())
+            kind: EventType = "Warning" if said.warning else "Normal"
+            about = [ObjectReference(api_version="v1", kind="Node", name=node, uid=node)]
+            if said.uid:
+                namespace, _, name = said.label.partition("/")
+                about.append(
+                    ObjectReference(
+                        api_version="v1", kind="Pod", namespace=namespace, name=name, uid=said.uid
+                    )
+                )
+            for regarding in about:
+                self._events.record(regarding, said.reason, said.message, type=kind)
+        if after.stage == "Waiting" and after.message != before.message:
+            log.info("%s waits: %s", node, after.message)
+            self._journal.add(node, "Waiting", after.message, self._wall_clock())
+
+
+async def _found(client: Client, namespace: str, name: str) -> Pod | None:
+    try:
+        return await client.get(PODS, name, namespace)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+async def _instance(client: Client, namespace: str, name: str) -> Instance | None:
+    try:
+        return await client.get(INSTANCES, name, namespace)
+    except ApiError as error:
+        if error.status == 404:
+            return None
+        raise

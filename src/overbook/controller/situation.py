@@ -1,0 +1,171 @@
+"""Everything that the plan looks at, kept up to date: requests, records, nodes, budgets, KubeVirt."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from overbook.controller.kinds import ASKING_NODES, KEPT_NODES, AskingNode
+from overbook.controller.kubevirt import KubeVirtWatch
+from overbook.controller.records import Records
+from overbook.controller.reports import Reports
+from overbook.controller.settings import Settings
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit, OvercommitSpec
+from overbook.core.relief.answer import Answer
+from overbook.core.relief.case import ClusterCase, NodeCase
+from overbook.core.relief.guest import Guest, House
+from overbook.core.relief.node import KeptNode, could_take_a_guest
+from overbook.kube.api.client import Client
+from overbook.kube.api.kinds import OVERCOMMITS
+from overbook.kube.api.reflector import Reflector
+
+NOBODY: Final[Mapping[str, Guest]] = {}
+
+
+class Situation:
+    """What one leader knows.
+
+    Args:
+        client: to the API server.
+        settings: mode and namespace.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self, client: Client, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self.asking = Reflector(client, ASKING_NODES, on_change=self._asking_changed)
+        self.nodes = Reflector(client, KEPT_NODES, on_change=self._node_changed)
+        self.overcommits = Reflector(client, OVERCOMMITS, on_change=self._overcommit_changed)
+        self.kubevirt = KubeVirtWatch(client, self.wake)
+        self.records = Records()
+        self.reports = Reports(clock)
+        self.guests: dict[str, dict[str, Guest]] = {}
+        self.answers: dict[str, Answer] = {}
+        self.destinations: set[str] = set()
+        self.unkept: set[str] = set()
+        """Nodes whose condition or taint may have to be written."""
+        self.woken = asyncio.Event()
+        self.unkept_some = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something has changed that the plan looks at."""
+        self.woken.set()
+
+    async def run(self) -> None:
+        """Follow everything, until cancelled."""
+        await asyncio.gather(
+            self.asking.run(), self.nodes.run(), self.overcommits.run(), self.kubevirt.run(), self._listen()
+        )
+
+    async def wait_known(self) -> None:
+        """Wait until everything has been seen once."""
+        for reflector in (self.asking, self.nodes, self.overcommits):
+            await reflector.wait_synced()
+
+    @property
+    def known(self) -> bool:
+        """Whether it has."""
+        return self.asking.synced and self.nodes.synced and self.overcommits.synced
+
+    @property
+    def spec(self) -> OvercommitSpec:
+        """What the owner wants; the defaults where nothing is said."""
+        written: Overcommit | None = self.overcommits.objects.get(OVERCOMMIT_NAME)
+        return written.spec if written is not None else OvercommitSpec()
+
+    @property
+    def house(self) -> House:
+        """What applies to every guest."""
+        return House(self._settings.namespace, self.kubevirt.eviction_strategy)
+
+    def is_stale(self, node: str) -> bool:
+        """Whether the node's agent has stopped reporting."""
+        return self.reports.is_stale(node, self.spec.relief.stale_seconds)
+
+    def cases(self) -> list[NodeCase]:
+        """Nodes that ask, and nodes for which something was begun."""
+        names = {name for name, obj in self.asking.objects.items() if obj.status.request is not None}
+        names.update(name for name, record in self.records.nodes.items() if record.stage is not None)
+        return [self._case(name) for name in names]
+
+    def cluster(self) -> ClusterCase:
+        """What applies to all nodes."""
+        spec = self.spec
+        if spec.paused:
+            held_back = "relief is paused (Overcommit cluster: spec.paused)"
+        elif "Observe" in (spec.mode, self._settings.mode):
+            held_back = "the mode is Observe"
+        else:
+            held_back = ""
+        return ClusterCase(
+            spec=spec.relief,
+            held_back=held_back,
+            migrations=self.kubevirt.migrations,
+            limits=self.kubevirt.limits,
+            destinations=frozenset(self.destinations),
+        )
+
+    def _case(self, node: str) -> NodeCase:
+        obj = self.asking.objects.get(node)
+        status = obj.status if obj is not None else AskingNode().status
+        return NodeCase(
+            name=node,
+            request=status.request,
+            critical=status.pressure.state == "Critical",
+            stale=self.is_stale(node),
+            observes=status.mode == "Observe",
+            record=self.records.of(node),
+            guests=self.guests.get(node, NOBODY),
+            answer=self.answers.get(node),
+        )
+
+    async def _listen(self) -> None:
+        """Silence counts only while somebody could have been heard."""
+        while True:
+            self.reports.contact(self._client.last_contact)
+            await asyncio.sleep(1.0)
+
+    def _asking_changed(self, name: str, old: AskingNode | None, new: AskingNode | None) -> None:
+        if new is None:
+            self.records.gone(name)
+            self.guests.pop(name, None)
+            self._keep(name)
+            self.wake()
+            return
+        self.reports.said(name, new.status.observed_at)
+        self.records.seen(new)
+        if old is None or _pressing(old) != _pressing(new):
+            self._keep(name)
+            self.wake()
+
+    def _node_changed(self, name: str, _old: KeptNode | None, new: KeptNode | None) -> None:
+        if new is None:
+            self.reports.forget(name)
+        self._keep(name)
+
+    def _overcommit_changed(self, _name: str, _old: object, _new: object) -> None:
+        self.wake()
+
+    def _keep(self, name: str) -> None:
+        node, obj = self.nodes.objects.get(name), self.asking.objects.get(name)
+        if node is not None and could_take_a_guest(node, obj.status.pressure if obj is not None else None):
+            self.destinations.add(name)
+        else:
+            self.destinations.discard(name)
+        self.unkept.add(name)
+        self.unkept_some.set()
+
+
+def _pressing(obj: AskingNode) -> tuple[object, ...]:
+    """What makes a plan anew: not the numbers, which change every second."""
+    request = obj.status.request
+    return (
+        obj.metadata.uid,
+        obj.status.pressure.state,
+        request.id if request is not None else None,
+        obj.status.relief,
+        obj.status.mode,
+    )

@@ -1,0 +1,1 @@
+"""Overbook's custom resources: the structs from which their schemas are rendered."""

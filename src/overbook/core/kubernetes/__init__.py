@@ -1,0 +1,1 @@
+"""What Kubernetes itself makes of a pod: quantities, resources, QoS, cgroup values, limits."""

@@ -1,0 +1,204 @@
+"""Whether the API server lets a pod's resources pass: requests within limits, LimitRanges.
+
+Only CPU and memory, which an override can change. Sources: ``pkg/apis/core/validation`` and
+``plugin/pkg/admission/limitranger`` at v1.36.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from overbook.core.kubernetes.limit_range import LimitRange, Scope
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.quantity import MAX_INT64, Quantity, from_raw
+from overbook.core.kubernetes.resources import (
+    CPU,
+    MEMORY,
+    Amounts,
+    Resources,
+    aggregate,
+    container_resources,
+    pod_level_resources,
+)
+
+Rule = Literal["min", "max", "maxLimitRequestRatio"]
+_RULES: Final[tuple[Rule, ...]] = ("min", "max", "maxLimitRequestRatio")
+
+
+class Constraint(msgspec.Struct, frozen=True, gc=False):
+    """One bound of a LimitRange.
+
+    Attributes:
+        scope: what it is for.
+        rule: which bound.
+        resource: ``cpu`` or ``memory``.
+        thousandths: of a core, of a byte, or of the ratio.
+        text: as it is written.
+        source: the LimitRange's name.
+    """
+
+    scope: Scope
+    rule: Rule
+    resource: str
+    thousandths: int
+    text: str
+    source: str
+
+
+def constraints(ranges: Iterable[LimitRange]) -> tuple[Constraint, ...]:
+    """The bounds on CPU and memory of a namespace's LimitRanges. Compute this once for a namespace.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    return tuple(_constraints(ranges))
+
+
+def _constraints(ranges: Iterable[LimitRange]) -> Iterator[Constraint]:
+    for one in ranges:
+        for item in one.items:
+            scope: Scope
+            if item.type == "Container":
+                scope = "Container"
+            elif item.type == "Pod":
+                scope = "Pod"
+            else:
+                continue
+            for rule, listed in zip(_RULES, (item.min, item.max, item.max_limit_request_ratio), strict=True):
+                for resource in (CPU, MEMORY):
+                    if listed and resource in listed:
+                        quantity = from_raw(listed[resource])
+                        yield Constraint(
+                            scope,
+                            rule,
+                            resource,
+                            quantity.scaled(-3),
+                            quantity.canonical(),
+                            one.metadata.name,
+                        )
+
+
+def complaint(pod: Pod, bounds: tuple[Constraint, ...]) -> str:
+    """The first reason why the API server would refuse the pod's CPU and memory; empty: there is none.
+
+    Args:
+        pod: with LimitRange defaults merged in.
+        bounds: as :func:`constraints` gives them.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    of_containers = [bound for bound in bounds if bound.scope == "Container"]
+    for container in pod.all_containers():
+        resources = container_resources(container)
+        found = _above_limit(resources) or _broken(resources, of_containers)
+        if found:
+            return f"{container.name}: {found}"
+    level = pod_level_resources(pod)
+    if level is not None:
+        found = _above_limit(level) or _beside_containers(pod, level)
+        if found:
+            return f"pod: {found}"
+    of_pods = [bound for bound in bounds if bound.scope == "Pod"]
+    if of_pods:
+        together = Resources(
+            aggregate(pod, lambda resources: resources.requests),
+            aggregate(pod, lambda resources: resources.limits),
+        )
+        if level is not None:
+            together = Resources(level.requests.over(together.requests), level.limits.over(together.limits))
+        found = _broken(together, of_pods)
+        if found:
+            return f"pod: {found}"
+    return ""
+
+
+def _above_limit(resources: Resources) -> str:
+    requests, limits = resources.requests, resources.limits
+    for resource, request, limit in (
+        (CPU, requests.cpu_milli, limits.cpu_milli),
+        (MEMORY, requests.memory_millibytes, limits.memory_millibytes),
+    ):
+        if request is not None and limit is not None and request > limit:
+            return f"{_amount(resource, 'request', request)} above its limit {_text(limit, resource)}"
+    return ""
+
+
+def _beside_containers(pod: Pod, level: Resources) -> str:
+    """Pod-level requests cover the containers', and no container's limit is above the pod's."""
+    needed = aggregate(pod, lambda resources: resources.requests)
+    for resource, least, request in _pairs(needed, level.requests):
+        if least > request:
+            return f"{_amount(resource, 'request', request)} below its containers' {_text(least, resource)}"
+    for container in pod.containers:
+        for resource, limit, most in _pairs(container_resources(container).limits, level.limits):
+            if limit > most:
+                amount = _amount(resource, "limit", most)
+                return f"{amount} below {_text(limit, resource)} of container {container.name}"
+    return ""
+
+
+def _pairs(one: Amounts, other: Amounts) -> Iterator[tuple[str, int, int]]:
+    """The amounts that both give."""
+    if one.cpu_milli is not None and other.cpu_milli is not None:
+        yield CPU, one.cpu_milli, other.cpu_milli
+    if one.memory_millibytes is not None and other.memory_millibytes is not None:
+        yield MEMORY, one.memory_millibytes, other.memory_millibytes
+
+
+def _broken(resources: Resources, bounds: Iterable[Constraint]) -> str:
+    """The first bound that the resources break."""
+    requests, limits = resources.requests, resources.limits
+    for bound in bounds:
+        resource = bound.resource
+        if resource == CPU:
+            request, limit = requests.cpu_milli, limits.cpu_milli
+        else:
+            request, limit = requests.memory_millibytes, limits.memory_millibytes
+        found = _breaks(bound, request, limit)
+        if found:
+            return f"{found} of LimitRange/{bound.source}"
+    return ""
+
+
+def _breaks(bound: Constraint, request: int | None, limit: int | None) -> str:  # noqa: C901 - three bounds, a few lines each
+    edge = bound.thousandths
+    if max(request or 0, limit or 0, edge) > MAX_INT64:
+        request, limit, edge = _whole(request), _whole(limit), _whole(edge) or 0
+    resource, text = bound.resource, bound.text
+    if bound.rule == "min":
+        if request is None:
+            return f"{_word(resource)} request missing, minimum {text}"
+        for name, amount in (("request", request), ("limit", limit)):
+            if amount is not None and amount < edge:
+                return f"{_amount(resource, name, amount)} below minimum {text}"
+        return ""
+    if bound.rule == "max":
+        if limit is None:
+            return f"{_word(resource)} limit missing, maximum {text}"
+        for name, amount in (("limit", limit), ("request", request)):
+            if amount is not None and amount > edge:
+                return f"{_amount(resource, name, amount)} above maximum {text}"
+        return ""
+    if not request or not limit:
+        return f"{_word(resource)} limit to request ratio unbounded, maximum {text}"
+    ratio = float(limit) / float(request)  # as the API server does, with its rounding
+    return f"{_word(resource)} limit to request ratio {ratio:.3g} above {text}" if ratio * 1000 > edge else ""
+
+
+def _whole(thousandths: int | None) -> int | None:
+    """Rounded up to whole units, as the API server does where 64 bits hold no thousandths."""
+    return None if thousandths is None else -(-thousandths // 1000) * 1000
+
+
+def _word(resource: str) -> str:
+    return "CPU" if resource == CPU else resource
+
+
+def _amount(resource: str, name: str, thousandths: int) -> str:
+    return f"{_word(resource)} {name} {_text(thousandths, resource)}"
+
+
+def _text(thousandths: int, resource: str) -> str:
+    return Quantity(thousandths, -3, "DecimalSI" if resource == CPU else "BinarySI").canonical()

@@ -1,0 +1,204 @@
+"""LimitRanges: the bounds that a namespace sets on the resources of its containers and pods.
+
+Source: ``k8s.io/api/core/v1``. How several LimitRanges are combined for the override rule follows the
+ClusterResourceOverride webhook: the widest bounds of all.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+from msgspec import structs
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.pod import (
+    Container,
+    KubeStruct,
+    ObjectMeta,
+    Pod,
+    ResourceList,
+    ResourceRequirements,
+)
+from overbook.core.kubernetes.quantity import Quantity, from_raw
+from overbook.core.kubernetes.resources import CPU, MEMORY, pod_level_resources
+
+Scope = Literal["Container", "Pod"]
+_UNIT: Final = {CPU: -3, MEMORY: 0}
+
+
+class LimitRangeItem(KubeStruct, frozen=True):
+    """Bounds for one kind of object."""
+
+    type: str = ""
+    min: ResourceList | None = None
+    max: ResourceList | None = None
+    default: ResourceList | None = None
+    default_request: ResourceList | None = None
+    max_limit_request_ratio: ResourceList | None = None
+
+
+class LimitRangeSpec(KubeStruct, frozen=True):
+    """All bounds of one LimitRange."""
+
+    limits: tuple[LimitRangeItem, ...] | None = None
+
+
+class LimitRange(KubeStruct, frozen=True):
+    """A namespace's LimitRange."""
+
+    api_version: str | None = None
+    kind: str | None = None
+    metadata: ObjectMeta = ObjectMeta()
+    spec: LimitRangeSpec = LimitRangeSpec()
+
+    @property
+    def items(self) -> tuple[LimitRangeItem, ...]:
+        """Never ``None``."""
+        return self.spec.limits or ()
+
+
+class Bound(msgspec.Struct, frozen=True, gc=False):
+    """One bound.
+
+    Attributes:
+        amount: milli-CPU or bytes.
+        text: the quantity as it is written back.
+        source: the LimitRange's name; empty: the rule's own floor.
+    """
+
+    amount: int
+    text: str
+    source: str = ""
+
+
+class Bounds(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What requests and limits are kept within; a ceiling may be missing, a floor never is."""
+
+    cpu_floor: Bound = Bound(1, "1m")
+    cpu_ceiling: Bound | None = None
+    memory_floor: Bound = Bound(1 << 20, "1Mi")
+    memory_ceiling: Bound | None = None
+
+
+NO_BOUNDS: Final = Bounds()
+"""At least 1m and 1Mi, and nothing else."""
+
+
+def bounds(ranges: Iterable[LimitRange], scope: Scope = "Container") -> Bounds:
+    """The widest bounds that the LimitRanges of a namespace leave: smallest minimum, largest maximum.
+
+    A minimum takes the place of the rule's own floor, even where it is smaller. Compute this once for a
+    namespace and keep it.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    floors: dict[str, Bound] = {}
+    ceilings: dict[str, Bound] = {}
+    for limit_range in ranges:
+        for item in limit_range.items:
+            if item.type != scope:
+                continue
+            for resource in (CPU, MEMORY):
+                _keep(floors, resource, limit_range, item.min, "min")
+                _keep(ceilings, resource, limit_range, item.max, "max")
+    return Bounds(
+        cpu_floor=floors.get(CPU, NO_BOUNDS.cpu_floor),
+        cpu_ceiling=ceilings.get(CPU),
+        memory_floor=floors.get(MEMORY, NO_BOUNDS.memory_floor),
+        memory_ceiling=ceilings.get(MEMORY),
+    )
+
+
+def _keep(
+    kept: dict[str, Bound],
+    resource: str,
+    limit_range: LimitRange,
+    listed: ResourceList | None,
+    field: Literal["min", "max"],
+) -> None:
+    if not listed or resource not in listed:
+        return
+    raw = listed[resource]
+    try:
+        quantity = from_raw(raw)
+    except InvalidInput as error:
+        raise error.inside(f"LimitRange {limit_range.metadata.name}: {field}.{resource}") from error
+    amount = _whole(quantity, resource, upwards=field == "min")
+    known = kept.get(resource)
+    if known is None or (amount < known.amount if field == "min" else amount > known.amount):
+        kept[resource] = Bound(amount, quantity.canonical(), limit_range.metadata.name)
+
+
+def _whole(quantity: Quantity, resource: str, *, upwards: bool) -> int:
+    """Whole units, rounded so that comparing with whole units is exact."""
+    up = quantity.scaled(_UNIT[resource])
+    if upwards:
+        return up
+    exact = quantity.scale >= _UNIT[resource] or (
+        up * 10 ** (_UNIT[resource] - quantity.scale) == quantity.digits
+    )
+    return up if exact else up - 1
+
+
+def with_defaults(pod: Pod, ranges: Iterable[LimitRange]) -> Pod:
+    """The pod as webhooks see it.
+
+    Pod-level requests are filled in before the LimitRanges: what these give to containers is not in them.
+
+    Raises:
+        InvalidInput: a pod-level quantity that the API server refuses, or one of its containers.
+    """
+    limits: ResourceList = {}
+    requests: ResourceList = {}
+    merged = []
+    for one in ranges:
+        # Within one LimitRange the last item wins, among several the first that says something.
+        own_limits: ResourceList = {}
+        own_requests: ResourceList = {}
+        for item in one.items:
+            if item.type == "Container":
+                item_limits, item_requests = _item_defaults(item)
+                own_limits |= item_limits
+                own_requests |= item_requests
+        merged.append((own_limits, own_requests))
+    for own_limits, own_requests in reversed(merged):
+        limits |= own_limits
+        requests |= own_requests
+    spec = structs.replace(
+        pod.spec,
+        containers=tuple(_filled(container, limits, requests) for container in pod.containers),
+        init_containers=tuple(_filled(container, limits, requests) for container in pod.init_containers),
+        resources=_pod_level(pod),
+    )
+    return structs.replace(pod, spec=spec)
+
+
+def _pod_level(pod: Pod) -> ResourceRequirements | None:
+    level = pod_level_resources(pod)
+    written = pod.spec.resources
+    if level is None or written is None:
+        return None
+    defaults: ResourceList = {}
+    if level.requests.cpu_milli is not None:
+        defaults[CPU] = Quantity(level.requests.cpu_milli, -3).canonical()
+    if level.requests.memory_millibytes is not None:
+        defaults[MEMORY] = Quantity(level.requests.memory_millibytes, -3, "BinarySI").canonical()
+    return structs.replace(written, requests=defaults | (written.requests or {}))
+
+
+def _item_defaults(item: LimitRangeItem) -> tuple[ResourceList, ResourceList]:
+    """An item's default limits and requests; what it leaves out comes from its maximum and minimum."""
+    limits = (item.max or {}) | (item.default or {})
+    return limits, (item.min or {}) | limits | (item.default_request or {})
+
+
+def _filled(container: Container, limits: ResourceList, requests: ResourceList) -> Container:
+    written = container.resources or ResourceRequirements()
+    own_limits = written.limits or {}
+    filled = structs.replace(
+        written,
+        limits=limits | own_limits,
+        requests=requests | own_limits | (written.requests or {}),
+    )
+    return structs.replace(container, resources=filled)

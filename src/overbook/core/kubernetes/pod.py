@@ -1,0 +1,193 @@
+"""What Overbook needs of a pod: narrow structs, decoded from JSON or from an already parsed manifest.
+
+Unknown fields are ignored; a field of the wrong type is refused with its path. Nothing is defaulted
+here: see :mod:`overbook.core.kubernetes.resources`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.quantity import RawQuantity
+
+ResourceList = dict[str, RawQuantity]
+
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+SOURCE_ANNOTATION = "kubernetes.io/config.source"
+"""Where the kubelet got the pod from: ``api``, or ``file`` and ``http`` for static pods."""
+HASH_ANNOTATION = "kubernetes.io/config.hash"
+"""On a mirror pod the UID of the static pod that it shows, by which the kubelet names cgroups."""
+_HASH_LENGTH = 32
+
+
+class KubeStruct(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
+    """Fields are named as in the Kubernetes API; what is absent or null stays ``None``."""
+
+
+class OwnerReference(KubeStruct, frozen=True):
+    """Who made this object."""
+
+    api_version: str = ""
+    kind: str = ""
+    name: str = ""
+    uid: str = ""
+    controller: bool | None = None
+
+
+class ObjectMeta(KubeStruct, frozen=True):
+    """The part of an object's metadata that a rule may look at."""
+
+    name: str = ""
+    namespace: str | None = None
+    generate_name: str | None = None
+    uid: str | None = None
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+    deletion_timestamp: str | None = None
+    resource_version: str | None = None
+    creation_timestamp: str | None = None
+
+
+class ResourceRequirements(KubeStruct, frozen=True):
+    """Requests and limits as written, before defaulting."""
+
+    requests: ResourceList | None = None
+    limits: ResourceList | None = None
+
+
+class Container(KubeStruct, frozen=True):
+    """One container of a pod; an init container with ``restart_policy`` Always is a sidecar."""
+
+    name: str = ""
+    resources: ResourceRequirements | None = None
+    restart_policy: str | None = None
+
+    @property
+    def is_sidecar(self) -> bool:
+        """Only meaningful for init containers."""
+        return self.restart_policy == "Always"
+
+
+class PodSpec(KubeStruct, frozen=True):
+    """The part of a pod's spec that decides its resources and its fate."""
+
+    containers: tuple[Container, ...] | None = None
+    init_containers: tuple[Container, ...] | None = None
+    overhead: ResourceList | None = None
+    resources: ResourceRequirements | None = None
+    priority: int | None = None
+    priority_class_name: str | None = None
+    node_name: str | None = None
+    termination_grace_period_seconds: int | None = None
+
+
+class ContainerStatus(KubeStruct, frozen=True):
+    """Which runtime container a container became: ``container_id`` is ``runtime://id``."""
+
+    name: str = ""
+    container_id: str | None = msgspec.field(default=None, name="containerID")
+
+
+class PodStatus(KubeStruct, frozen=True):
+    """The part of a pod's status that leads to its cgroups."""
+
+    phase: str | None = None
+    qos_class: str | None = None
+    container_statuses: tuple[ContainerStatus, ...] | None = None
+    init_container_statuses: tuple[ContainerStatus, ...] | None = None
+
+
+class Pod(KubeStruct, frozen=True):
+    """A pod."""
+
+    api_version: str | None = None
+    kind: str | None = None
+    metadata: ObjectMeta = ObjectMeta()
+    spec: PodSpec = PodSpec()
+    status: PodStatus | None = None
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Never ``None``."""
+        return self.metadata.annotations or {}
+
+    @property
+    def containers(self) -> tuple[Container, ...]:
+        """The regular containers."""
+        return self.spec.containers or ()
+
+    @property
+    def init_containers(self) -> tuple[Container, ...]:
+        """Plain init containers and sidecars, in order."""
+        return self.spec.init_containers or ()
+
+    def all_containers(self) -> Iterator[Container]:
+        """Init containers, then the regular ones."""
+        yield from self.init_containers
+        yield from self.containers
+
+    @property
+    def cgroup_uid(self) -> str:
+        """The UID by which the kubelet names the pod's cgroup, empty where nothing says it.
+
+        A mirror pod has the one of its static pod, 32 hexadecimal digits. Nothing else that somebody may have
+        written there is believed: it could be the UID of another pod.
+        """
+        of_static = self.annotations.get(HASH_ANNOTATION, "")
+        if (
+            MIRROR_ANNOTATION in self.annotations
+            and len(of_static) == _HASH_LENGTH
+            and set(of_static) <= set("0123456789abcdef")
+        ):
+            return of_static
+        return self.metadata.uid or ""
+
+    @property
+    def label(self) -> str:
+        """``namespace/name``, as people write it."""
+        name = self.metadata.name or f"{self.metadata.generate_name or ''}*"
+        return f"{self.metadata.namespace or 'default'}/{name}"
+
+
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+
+
+def convert(manifest: Any, into: type[_Struct], label: str) -> _Struct:
+    """Turn a parsed manifest into ``into``.
+
+    Raises:
+        InvalidInput: a field has the wrong type; the message carries its path.
+    """
+    try:
+        return msgspec.convert(manifest, into, strict=True)
+    except msgspec.ValidationError as error:
+        raise _complaint(error, label) from error
+
+
+def decode_pod(document: bytes | str) -> Pod:
+    """Decode one pod from JSON.
+
+    Raises:
+        InvalidInput: it is no JSON, or a field has the wrong type.
+    """
+    try:
+        return _POD_DECODER.decode(document)
+    except msgspec.ValidationError as error:
+        raise _complaint(error, "Pod") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput("Pod", str(error), "a JSON document") from error
+
+
+def _complaint(error: msgspec.ValidationError, label: str) -> InvalidInput:
+    problem, _, path = str(error).partition(" - at `$")
+    return InvalidInput(f"{label} {path.rstrip('`').lstrip('.') or '(top level)'}", problem, "the API's type")
+
+
+_POD_DECODER = msgspec.json.Decoder(Pod)
+
+
+ENDED: Final = frozenset({"Succeeded", "Failed"})
+"""Phases of a pod that holds nothing any more."""

@@ -1,0 +1,207 @@
+"""Requests and limits of containers and pods, defaulted and summed as the API server and scheduler do.
+
+Sources: ``k8s.io/component-helpers/resource`` and ``pkg/apis/core/v1/defaults.go`` at v1.36; pod-level
+resources: KEP-2837; sidecars: KEP-753.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.memo import remembered
+from overbook.core.kubernetes.pod import Container, Pod, ResourceList, ResourceRequirements
+from overbook.core.kubernetes.quantity import MAX_INT64, RawQuantity, from_raw, thousandths
+
+CPU: Final = "cpu"
+MEMORY: Final = "memory"
+
+
+class Amounts(msgspec.Struct, frozen=True, gc=False):
+    """CPU and memory in thousandths; ``None`` is "not given", which is something else than 0.
+
+    The API server rounds each quantity up to thousandths, of bytes too; sums become whole bytes only at the
+    end, so ten containers of 100m bytes are one byte.
+
+    Attributes:
+        cpu_milli: thousandths of a core.
+        memory_millibytes: thousandths of a byte.
+    """
+
+    cpu_milli: int | None = None
+    memory_millibytes: int | None = None
+
+    @classmethod
+    def of(cls, cpu_milli: int | None = None, memory_bytes: int | None = None) -> "Amounts":
+        """Amounts given in the units that people use."""
+        return cls(cpu_milli, None if memory_bytes is None else memory_bytes * 1000)
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Bytes, rounded up."""
+        return None if self.memory_millibytes is None else -(-self.memory_millibytes // 1000)
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        cpu, memory = other.cpu_milli, other.memory_millibytes
+        if self.cpu_milli is not None:
+            cpu = self.cpu_milli if cpu is None else self.cpu_milli + cpu
+        if self.memory_millibytes is not None:
+            memory = self.memory_millibytes if memory is None else self.memory_millibytes + memory
+        return Amounts(cpu, memory)
+
+    def at_least(self, other: "Amounts") -> "Amounts":
+        """The larger of the two, resource by resource."""
+        return Amounts(
+            _larger(self.cpu_milli, other.cpu_milli),
+            _larger(self.memory_millibytes, other.memory_millibytes),
+        )
+
+    def over(self, below: "Amounts") -> "Amounts":
+        """These amounts, and ``below`` where these give none."""
+        return Amounts(
+            below.cpu_milli if self.cpu_milli is None else self.cpu_milli,
+            below.memory_millibytes if self.memory_millibytes is None else self.memory_millibytes,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether neither resource asks for anything."""
+        return not self.cpu_milli and not self.memory_millibytes
+
+
+class Resources(msgspec.Struct, frozen=True, gc=False):
+    """Requests after defaulting, and limits."""
+
+    requests: Amounts = Amounts()
+    limits: Amounts = Amounts()
+
+
+NONE: Final = Resources()
+
+
+@remembered
+def container_resources(container: Container) -> Resources:
+    """What a container asks for, with requests defaulted from limits.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses, a negative one included.
+    """
+    try:
+        return _resolved(container.resources)
+    except InvalidInput as error:
+        raise error.inside(f"containers[{container.name}].resources.") from error
+
+
+@remembered
+def pod_level_resources(pod: Pod) -> Resources | None:
+    """``spec.resources`` after defaulting, ``None`` where the pod has none.
+
+    Requests are defaulted only where the pod gives a pod-level limit: from what the containers need
+    together, else from the limit.
+    """
+    if pod.spec.resources is None:
+        return None
+    try:
+        requests = amounts(pod.spec.resources.requests, "requests.")
+        limits = amounts(pod.spec.resources.limits, "limits.")
+    except InvalidInput as error:
+        raise error.inside("spec.resources.") from error
+    if limits != Amounts():
+        needed = aggregate(pod, lambda resources: resources.requests)
+        requests = requests.over(needed).over(limits)
+    return Resources(requests, limits)
+
+
+def pod_overhead(pod: Pod) -> Amounts:
+    """``spec.overhead``: what the runtime needs beside the containers."""
+    return amounts(pod.spec.overhead, "spec.overhead.")
+
+
+def aggregate(pod: Pod, pick: Callable[[Resources], Amounts]) -> Amounts:
+    """What the containers need together: the running ones, or the most that initialisation needs.
+
+    A sidecar runs on beside everything that starts after it. Overhead and pod-level resources are not in it.
+    """
+    running = Amounts()
+    for container in pod.containers:
+        running += pick(container_resources(container))
+    sidecars = Amounts()
+    initialising = Amounts()
+    for container in pod.init_containers:
+        needs = pick(container_resources(container))
+        if container.is_sidecar:
+            sidecars += needs
+            initialising = initialising.at_least(sidecars)
+        else:
+            initialising = initialising.at_least(needs + sidecars)
+    return (running + sidecars).at_least(initialising)
+
+
+@remembered
+def pod_requests(pod: Pod) -> Amounts:
+    """The pod's effective requests, overhead included: what the scheduler goes by."""
+    requests = aggregate(pod, lambda resources: resources.requests)
+    level = pod_level_resources(pod)
+    if level is not None:
+        requests = level.requests.over(requests)
+    return requests + pod_overhead(pod)
+
+
+@remembered
+def pod_limits(pod: Pod) -> Amounts:
+    """The pod's effective limits; overhead is added to the limits that there are."""
+    limits = aggregate(pod, lambda resources: resources.limits)
+    level = pod_level_resources(pod)
+    if level is not None:
+        limits = level.limits.over(limits)
+    overhead = pod_overhead(pod)
+    return Amounts(
+        limits.cpu_milli and limits.cpu_milli + (overhead.cpu_milli or 0),
+        limits.memory_millibytes and limits.memory_millibytes + (overhead.memory_millibytes or 0),
+    )
+
+
+def amounts(listed: ResourceList | None, where: str = "") -> Amounts:
+    """CPU and memory of a resource list.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses, a negative or an absurdly large one included.
+    """
+    if not listed:
+        return Amounts()
+    return Amounts(_thousandths(listed, CPU, where), _thousandths(listed, MEMORY, where))
+
+
+def _thousandths(listed: ResourceList, name: str, where: str) -> int | None:
+    if name not in listed:
+        return None
+    raw: RawQuantity = listed[name]
+    try:
+        amount = thousandths(raw.strip()) if type(raw) is str else from_raw(raw).scaled(-3)
+    except InvalidInput as error:
+        raise error.inside(f"{where}{name}") from error
+    if not 0 <= amount < MAX_INT64 * 1000:
+        raise InvalidInput(f"{where}{name}", raw, "a quantity from 0 to less than 8Ei")
+    return amount
+
+
+def _resolved(written: ResourceRequirements | None) -> Resources:
+    if written is None:
+        return NONE
+    limits = amounts(written.limits, "limits.")
+    return Resources(amounts(written.requests, "requests.").over(limits), limits)
+
+
+def _larger(mine: int | None, theirs: int | None) -> int | None:
+    if mine is None:
+        return theirs
+    return mine if theirs is None else max(mine, theirs)
+
+
+def total(parts: Iterable[Amounts]) -> Amounts:
+    """The sum of several amounts."""
+    result = Amounts()
+    for part in parts:
+        result += part
+    return result

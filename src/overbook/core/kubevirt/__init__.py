@@ -1,0 +1,1 @@
+"""What KubeVirt makes of a virtual machine: its pod's memory, overhead, and its objects."""

@@ -1,0 +1,1 @@
+"""How much a node promises: level, swap, allowances, and who writes them."""

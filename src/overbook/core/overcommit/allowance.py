@@ -1,0 +1,178 @@
+"""Who may swap on a node and how much each container gets.
+
+Eligibility and the three allowances, over the kubelet's own conditions in
+:mod:`overbook.core.overcommit.swap`. ``proportional`` is the kubelet's LimitedSwap. ``whole`` gives each
+guest what it can need beyond its request, scaled down together where the node's swap is smaller than the sum.
+``pooled`` gives the same without scaling, each capped at a share of the node's swap: it counts on guests not
+needing it all at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.qos import is_critical, qos_class
+from overbook.core.kubernetes.resources import container_resources, pod_requests
+from overbook.core.kubevirt.memory import check_percent, guest_bytes
+from overbook.core.kubevirt.overhead import reported_overhead_bytes
+from overbook.core.kubevirt.vm import is_virtual_machine_pod
+from overbook.core.overcommit.facts import ContainerFacts, PodFacts, original_request_bytes
+from overbook.core.overcommit.swap import (
+    SWAP_ANNOTATION,
+    Reason,
+    SwapDecision,
+    burstable_reason,
+    proportional_bytes,
+    whole_bytes,
+)
+
+Eligibility = Literal["BurstableVirtualMachines", "Burstable"]
+Allowance = Literal["proportional", "whole", "pooled"]
+
+VIRTUAL_MACHINE_CONTAINER: Final = "compute"
+
+
+class SwapPolicy(
+    msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """How a node's swap is given out.
+
+    Attributes:
+        eligibility: which Burstable pods may swap.
+        allowance: how much each gets.
+        pooled_share: with ``pooled``, the part of the node's swap (0–1) that one container may reach.
+        percent: the cluster's ``memoryOvercommitPercentage``, from which a VM's guest size is told.
+    """
+
+    eligibility: Eligibility = "BurstableVirtualMachines"
+    allowance: Allowance = "proportional"
+    pooled_share: float = 0.5
+    percent: int = 100
+
+    def check(self) -> None:
+        """Refuse what cannot work.
+
+        Raises:
+            InvalidInput: a share or percentage out of range.
+        """
+        if not 0 < self.pooled_share <= 1:
+            raise InvalidInput("pooledShare", self.pooled_share, "a number above 0 and up to 1")
+        check_percent(self.percent)
+
+
+def eligibility(
+    pod: Pod,
+    container: Container,
+    node_memory_bytes: int,
+    policy: SwapPolicy,
+    namespace_annotations: Mapping[str, str] | None = None,
+) -> Reason:
+    """Whether a container may swap, and why not.
+
+    The kubelet's conditions come first: what was promised as RAM stays RAM whoever asks. Then the pod's and
+    the namespace's annotation, then the policy; a namespace's ``enabled`` stands in for being a VM.
+    """
+    reason = burstable_reason(pod, container, node_memory_bytes)
+    if reason != "Eligible":
+        return reason
+    if pod.annotations.get(SWAP_ANNOTATION) == "disabled":
+        return "DisabledOnPod"
+    namespace = (namespace_annotations or {}).get(SWAP_ANNOTATION)
+    if namespace == "disabled":
+        return "DisabledOnNamespace"
+    if policy.eligibility == "Burstable" or namespace == "enabled":
+        return "Eligible"
+    return "Eligible" if is_virtual_machine_pod(pod) else "NotVirtualMachine"
+
+
+def pod_facts(
+    pod: Pod,
+    node_memory_bytes: int,
+    policy: SwapPolicy,
+    namespace_annotations: Mapping[str, str] | None = None,
+) -> PodFacts:
+    """What the rules need to know of a pod.
+
+    Raises:
+        InvalidInput: a quantity that cannot be, or no UID.
+    """
+    if not pod.metadata.uid:
+        raise InvalidInput(f"Pod {pod.label}: metadata.uid", pod.metadata.uid, "the pod's UID")
+    virtual_machine = is_virtual_machine_pod(pod)
+    containers = tuple(
+        _container_facts(
+            pod,
+            container,
+            eligibility(pod, container, node_memory_bytes, policy, namespace_annotations),
+            policy.percent if virtual_machine and container.name == VIRTUAL_MACHINE_CONTAINER else None,
+        )
+        for container in pod.all_containers()
+    )
+    return PodFacts(
+        uid=pod.metadata.uid,
+        label=pod.label,
+        qos_class=qos_class(pod),
+        priority=pod.spec.priority or 0,
+        critical=is_critical(pod),
+        virtual_machine=virtual_machine,
+        memory_request_bytes=pod_requests(pod).memory_bytes or 0,
+        original_request_bytes=original_request_bytes(pod),
+        containers=containers,
+        grace_seconds=max(0, _or(pod.spec.termination_grace_period_seconds, 30)),
+    )
+
+
+def allowances(
+    containers: Sequence[ContainerFacts], node_memory_bytes: int, swap_bytes: int, policy: SwapPolicy
+) -> tuple[SwapDecision, ...]:
+    """``memory.swap.max`` of all containers of a node, in the order given.
+
+    Args:
+        containers: every container on the node.
+        node_memory_bytes: MemTotal.
+        swap_bytes: SwapTotal.
+        policy: how it is given out.
+    """
+    if swap_bytes <= 0 or node_memory_bytes <= 0:
+        return tuple(SwapDecision(0, "NodeHasNoSwap" if c.swap == "Eligible" else c.swap) for c in containers)
+    wishes = [_wish(container, node_memory_bytes, swap_bytes, policy) for container in containers]
+    total = sum(wishes)
+    if policy.allowance == "whole" and total > swap_bytes:
+        given = [wish * swap_bytes // total for wish in wishes]
+    elif policy.allowance == "pooled":
+        given = [min(wish, int(swap_bytes * policy.pooled_share)) for wish in wishes]
+    else:
+        given = wishes
+    return tuple(
+        SwapDecision(bytes_, container.swap, wish)
+        for container, wish, bytes_ in zip(containers, wishes, given, strict=True)
+    )
+
+
+def _wish(container: ContainerFacts, node_memory_bytes: int, swap_bytes: int, policy: SwapPolicy) -> int:
+    if container.swap != "Eligible":
+        return 0
+    if policy.allowance == "proportional" or container.whole_bytes is None:
+        return proportional_bytes(container.memory_request_bytes or 0, node_memory_bytes, swap_bytes)
+    return container.whole_bytes
+
+
+def _container_facts(pod: Pod, container: Container, swap: Reason, percent: int | None) -> ContainerFacts:
+    resources = container_resources(container)
+    request, limit = resources.requests.memory_bytes, resources.limits.memory_bytes
+    whole: int | None = None
+    if limit is not None:
+        whole = max(0, limit - (request or 0))
+    elif percent is not None and request is not None:
+        overhead = reported_overhead_bytes(pod) or 0
+        # A request below the reported overhead was set by hand: then all of it counts as the guest's.
+        overhead = overhead if overhead <= request else 0
+        whole = whole_bytes(guest_bytes(request, overhead, percent), overhead, request)
+    return ContainerFacts(container.name, request, limit, swap, whole)
+
+
+def _or(value: int | None, default: int) -> int:
+    return default if value is None else value

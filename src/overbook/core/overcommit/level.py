@@ -1,0 +1,240 @@
+"""The overcommit level: what may be used for what was asked, of a container, a pod, a namespace, a node.
+
+1Gi requested and 2Gi as limit is 200 %. Source: *Configuring the cluster to place pods on overcommitted
+nodes* 6.5.2 (the level) and 6.5.4 (when a node is overcommitted).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.resources import (
+    CPU,
+    MEMORY,
+    Amounts,
+    container_resources,
+    pod_level_resources,
+    pod_limits,
+    pod_requests,
+)
+
+Undefined = Literal["NoRequest", "NoLimit"]
+Cause = Literal["PodMakesNoRequest", "LimitsExceedCapacity"]
+
+
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """How much one resource is overcommitted.
+
+    Attributes:
+        requested: milli-CPU or bytes, defaulted from limits, summed.
+        limited: the same of limits, as far as there are any.
+        without_request: how many of the parts (containers or pods) request nothing.
+        without_limit: how many of them have no limit, or contain something without one.
+    """
+
+    requested: int = 0
+    limited: int = 0
+    without_request: int = 0
+    without_limit: int = 0
+
+    def __add__(self, other: "Level") -> "Level":
+        return Level(
+            self.requested + other.requested,
+            self.limited + other.limited,
+            self.without_request + other.without_request,
+            self.without_limit + other.without_limit,
+        )
+
+    def __sub__(self, other: "Level") -> "Level":
+        return Level(
+            self.requested - other.requested,
+            self.limited - other.limited,
+            self.without_request - other.without_request,
+            self.without_limit - other.without_limit,
+        )
+
+    @property
+    def undefined(self) -> Undefined | None:
+        """Why there is no level: something has no limit and so no end, or nothing is requested."""
+        if self.without_limit:
+            return "NoLimit"
+        return None if self.requested else "NoRequest"
+
+    @property
+    def percent(self) -> int | None:
+        """Limits of requests, rounded down; ``None`` where :attr:`undefined` says why."""
+        return None if self.undefined else self.limited * 100 // self.requested
+
+
+class Levels(msgspec.Struct, frozen=True, gc=False):
+    """CPU and memory."""
+
+    cpu: Level = Level()
+    memory: Level = Level()
+
+    def __add__(self, other: "Levels") -> "Levels":
+        return Levels(self.cpu + other.cpu, self.memory + other.memory)
+
+    def __sub__(self, other: "Levels") -> "Levels":
+        return Levels(self.cpu - other.cpu, self.memory - other.memory)
+
+
+class NodeCause(msgspec.Struct, frozen=True, gc=False):
+    """One reason why a node is overcommitted.
+
+    Attributes:
+        word: for programs.
+        resource: ``cpu`` or ``memory``.
+        sentence: for people, with the numbers.
+    """
+
+    word: Cause
+    resource: str
+    sentence: str
+
+
+class NodeLevels(msgspec.Struct, frozen=True, gc=False):
+    """A node's overcommitment.
+
+    Attributes:
+        levels: of its pods together.
+        causes: why it is overcommitted by the document's definition; empty: it is not.
+        requested_cpu_percent: CPU requests of allocatable, rounded down; ``None``: nothing is allocatable.
+        requested_memory_percent: the same of memory.
+    """
+
+    levels: Levels
+    causes: tuple[NodeCause, ...]
+    requested_cpu_percent: int | None
+    requested_memory_percent: int | None
+
+    @property
+    def overcommitted(self) -> bool:
+        """Whether there is a cause."""
+        return bool(self.causes)
+
+
+def container_levels(container: Container) -> Levels:
+    """The levels of one container.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    resources = container_resources(container)
+    return Levels(
+        _level(resources.requests.cpu_milli, resources.limits.cpu_milli, bounded=True),
+        _level(resources.requests.memory_bytes, resources.limits.memory_bytes, bounded=True),
+    )
+
+
+def pod_levels(pod: Pod) -> Levels:
+    """The levels of one pod: its effective requests and limits, overhead included.
+
+    A pod has a limit where itself or each of its containers has one.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    requests, limits = pod_requests(pod), pod_limits(pod)
+    level = pod_level_resources(pod)
+    own = level.limits if level is not None else Amounts()
+    parts = [container_resources(container).limits for container in pod.all_containers()]
+    return Levels(
+        _level(
+            requests.cpu_milli,
+            limits.cpu_milli,
+            bounded=bool(own.cpu_milli) or all(part.cpu_milli for part in parts),
+        ),
+        _level(
+            requests.memory_bytes,
+            limits.memory_bytes,
+            bounded=bool(own.memory_bytes) or all(part.memory_bytes for part in parts),
+        ),
+    )
+
+
+def levels_of(pods: Iterable[Pod]) -> Levels:
+    """The levels of many pods together: a namespace's, a node's.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    total = Levels()
+    for pod in pods:
+        total += pod_levels(pod)
+    return total
+
+
+def node_levels(pods: Sequence[Pod], capacity: Amounts, allocatable: Amounts) -> NodeLevels:
+    """How much a node is overcommitted, and whether it is by the document's definition.
+
+    Args:
+        pods: the pods on the node that have not ended.
+        capacity: of the node.
+        allocatable: of the node, as reported.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    total = levels_of(pods)
+    return NodeLevels(
+        total,
+        causes_of(total, len(pods), capacity),
+        share_percent(total.cpu.requested, allocatable.cpu_milli),
+        share_percent(total.memory.requested, allocatable.memory_bytes),
+    )
+
+
+def causes_of(levels: Levels, pods: int, capacity: Amounts) -> tuple[NodeCause, ...]:
+    """Why a node is overcommitted by the document's definition.
+
+    It is where a pod on it makes no request, or where the limits of its pods exceed its capacity. Pods
+    without a limit are counted in the levels, but are no cause by themselves.
+
+    Args:
+        levels: of the node's pods together.
+        pods: how many they are.
+        capacity: of the node.
+    """
+    causes: list[NodeCause] = []
+    for resource, level, size, unit in (
+        (CPU, levels.cpu, capacity.cpu_milli, "milli-CPU"),
+        (MEMORY, levels.memory, capacity.memory_bytes, "bytes"),
+    ):
+        if level.without_request:
+            sentence = f"{level.without_request} of {pods} pods make no {resource} request"
+            causes.append(NodeCause("PodMakesNoRequest", resource, sentence))
+        if level.limited > (size or 0):
+            sentence = (
+                f"{resource} limits of {level.limited} {unit} exceed the capacity of {size or 0} {unit}"
+            )
+            causes.append(NodeCause("LimitsExceedCapacity", resource, sentence))
+    return tuple(causes)
+
+
+def share_percent(part: int, whole: int | None) -> int | None:
+    """A part of a whole in percent, rounded down; ``None``: there is no whole."""
+    return part * 100 // whole if whole else None
+
+
+def promised_percent(guest_bytes: Iterable[int], ram_bytes: int) -> int:
+    """What the guests on a node were told they have, of its RAM, in percent, rounded down.
+
+    Raises:
+        InvalidInput: the node has no RAM.
+    """
+    if ram_bytes <= 0:
+        raise InvalidInput("node memory", ram_bytes, "more than 0 bytes")
+    return sum(guest_bytes) * 100 // ram_bytes
+
+
+def _level(requested: int | None, limited: int | None, *, bounded: bool) -> Level:
+    return Level(
+        requested or 0,
+        limited or 0,
+        without_request=int(not requested),
+        without_limit=int(not (bounded and limited)),
+    )

@@ -1,0 +1,240 @@
+"""The ClusterResourceOverride rule: a pod's requests recomputed from its limits at admission.
+
+One container's rules are in :mod:`overbook.core.override.rules`. Here: all of a pod's, what is said about
+them, and the pod as it is afterwards. Sources are named there.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import msgspec
+from msgspec import structs
+
+from overbook.core.api.override import OverridePolicy, check
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.limit_range import NO_BOUNDS, Bounds
+from overbook.core.kubernetes.pod import Container, Pod, ResourceRequirements
+from overbook.core.kubernetes.quantity import parse
+from overbook.core.kubernetes.resources import CPU, Amounts, aggregate, container_resources
+from overbook.core.override.rules import (
+    LIMITS_CPU,
+    REQUESTS_CPU,
+    REQUESTS_MEMORY,
+    Decided,
+    Outcome,
+    Part,
+    Rule,
+    Slot,
+    quantity_text,
+)
+from overbook.core.override.rules import outcomes as outcomes_of
+
+Place = Literal["containers", "initContainers", "pod"]
+ORIGINAL_REQUEST_PREFIX: Final = (
+    "clusterresourceoverrides.admission.autoscaling.openshift.io/original-cpu-request-"
+)
+ORIGINAL_POD_REQUEST: Final = "overbook.dev/original-pod-cpu-request"
+"""The same for ``spec.resources``, which the original does not know."""
+
+NOTHING: Final = ResourceRequirements()
+
+
+class Change(msgspec.Struct, frozen=True, gc=False):
+    """One quantity of a pod that is set.
+
+    Attributes:
+        place: where the container stands; ``pod``: it is ``spec.resources``.
+        index: its position there.
+        name: the container's name.
+        resource: ``cpu`` or ``memory``.
+        part: ``requests`` or ``limits``.
+        old: the text that was there, ``None``: nothing.
+        new: the canonical text that is there now.
+        rule: the rule that set it last.
+        percent: that rule's percentage.
+        basis: the quantity that it is a percentage of.
+        decided: what decided in the end: the percentage, the rule's floor of 1m and 1Mi, a LimitRange, or
+            the containers of a pod with pod-level resources.
+        source: the LimitRange's name.
+    """
+
+    place: Place
+    index: int
+    name: str
+    resource: str
+    part: Part
+    old: str | None
+    new: str
+    rule: Rule
+    percent: int
+    basis: str
+    decided: Decided = "Percentage"
+    source: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """For people: what became what, and why."""
+        whose = "pod" if self.place == "pod" else f"container {self.name}"
+        what = f"{'CPU' if self.resource == CPU else self.resource} {self.part[:-1]}"
+        return f"{whose}: {what} {self.old or 'none'} -> {self.new}: {self._why()}"
+
+    def _why(self) -> str:
+        share = f"{self.percent} % of {_BASES[self.rule]} {self.basis}"
+        if self.decided == "Floor":
+            return f"{share}, raised to the smallest request there is"
+        if self.decided == "Minimum":
+            return f"{share}, raised to the minimum of LimitRange {self.source}"
+        if self.decided == "Maximum":
+            return f"{share}, lowered to the maximum of LimitRange {self.source}"
+        if self.decided == "Containers":
+            return f"{share}, kept to what the pod's containers need"
+        return share
+
+
+_BASES: Final[dict[Rule, str]] = {
+    "MemoryRequestToLimit": "the memory limit",
+    "LimitCpuToMemory": "1 core for each GiB of the memory limit",
+    "CpuRequestToLimit": "the CPU limit",
+    "CpuRequestToRequest": "the CPU request",
+}
+
+
+class Override(msgspec.Struct, frozen=True, gc=False):
+    """What the rule does to a pod.
+
+    Attributes:
+        changes: init containers, containers, pod; what is already as it should be is not among them.
+        annotations: to add; they keep the original CPU requests for a second pass.
+    """
+
+    changes: tuple[Change, ...] = ()
+    annotations: dict[str, str] = {}
+
+
+UNCHANGED: Final = Override()
+
+
+def override(
+    pod: Pod, policy: OverridePolicy, bounds: Bounds = NO_BOUNDS, pod_bounds: Bounds = NO_BOUNDS
+) -> Override:
+    """What the rule makes of a pod whose LimitRange defaults are already merged.
+
+    Pod-level resources follow the same rules, within the LimitRange bounds of type ``Pod``. Their request is
+    not put below what the containers then request together, nor their CPU limit below the largest of a
+    container: the API server would refuse the pod.
+
+    Args:
+        pod: the pod as submitted.
+        policy: the percentages.
+        bounds: of the namespace's LimitRanges for containers.
+        pod_bounds: the same for pods; used for pod-level resources only.
+
+    Raises:
+        InvalidInput: a percentage out of range, or a quantity that the API server refuses.
+    """
+    check(policy)
+    noted = pod.annotations
+    changes: list[Change] = []
+    annotations: dict[str, str] = {}
+    places: tuple[tuple[Place, tuple[Container, ...]], ...] = (
+        ("initContainers", pod.init_containers),
+        ("containers", pod.containers),
+    )
+    for place, containers in places:
+        for index, container in enumerate(containers):
+            key = ORIGINAL_REQUEST_PREFIX + container.name
+            written = container.resources or NOTHING
+            try:
+                outcomes = outcomes_of(written, policy, bounds, key, noted, annotations)
+            except InvalidInput as error:
+                raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
+            if outcomes:
+                changes += _changes(place, index, container.name, written, outcomes)
+    if pod.spec.resources is not None:
+        changes += _pod_level(pod, policy, pod_bounds, changes, annotations)
+    return Override(tuple(changes), annotations) if changes or annotations else UNCHANGED
+
+
+def _changes(
+    place: Place, index: int, name: str, written: ResourceRequirements, outcomes: Mapping[Slot, Outcome]
+) -> list[Change]:
+    changes = []
+    for (part, resource), outcome in outcomes.items():
+        listed = written.requests if part == "requests" else written.limits
+        raw = listed.get(resource) if listed else None
+        old = raw if raw is None or isinstance(raw, str) else str(raw)
+        if old != outcome.new:
+            changes.append(
+                Change(
+                    place,
+                    index,
+                    name,
+                    resource,
+                    part,
+                    old,
+                    outcome.new,
+                    outcome.rule,
+                    outcome.percent,
+                    outcome.basis,
+                    outcome.decided,
+                    outcome.source,
+                )
+            )
+    return changes
+
+
+def _pod_level(
+    pod: Pod,
+    policy: OverridePolicy,
+    bounds: Bounds,
+    changes: list[Change],
+    annotations: dict[str, str],
+) -> list[Change]:
+    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'."""
+    written = pod.spec.resources or NOTHING
+    try:
+        outcomes = dict(
+            outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations, annotations)
+        )
+    except InvalidInput as error:
+        raise error.inside(f"Pod {pod.label}: spec.resources.") from error
+    overridden = apply(pod, changes)
+    needed = aggregate(overridden, lambda resources: resources.requests)
+    largest = Amounts()
+    for container in overridden.all_containers():
+        largest = largest.at_least(container_resources(container).limits)
+    for slot, least in (
+        (REQUESTS_MEMORY, needed.memory_bytes),
+        (LIMITS_CPU, largest.cpu_milli),
+        (REQUESTS_CPU, needed.cpu_milli),
+    ):
+        outcome = outcomes.get(slot)
+        if outcome is None or not least:
+            continue
+        set_to = parse(outcome.new)
+        scale = 0 if slot is REQUESTS_MEMORY else -3
+        if set_to.scaled(scale) < least:
+            new = quantity_text(least, scale, set_to.format)
+            outcomes[slot] = structs.replace(outcome, new=new, decided="Containers", source="")
+    return _changes("pod", 0, "", written, outcomes)
+
+
+def apply(pod: Pod, changes: Iterable[Change]) -> Pod:
+    """The pod with the changes made; other pods' changes must not be mixed in."""
+    spec = pod.spec
+    for change in changes:
+        if change.place == "pod":
+            spec = structs.replace(spec, resources=_with(spec.resources, change))
+            continue
+        field = "init_containers" if change.place == "initContainers" else "containers"
+        containers = list(getattr(spec, field))
+        container = containers[change.index]
+        containers[change.index] = structs.replace(container, resources=_with(container.resources, change))
+        spec = structs.replace(spec, **{field: tuple(containers)})
+    return structs.replace(pod, spec=spec)
+
+
+def _with(written: ResourceRequirements | None, change: Change) -> ResourceRequirements:
+    written = written or NOTHING
+    listed = (written.requests if change.part == "requests" else written.limits) or {}
+    return structs.replace(written, **{change.part: {**listed, change.resource: change.new}})

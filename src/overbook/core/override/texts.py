@@ -1,0 +1,94 @@
+"""What an admission says: short warnings for whoever made the pod, one line for the audit log.
+
+``kubectl`` shows each warning; the API server wants them within 120 characters, and 4096 for all of them
+together.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resources import CPU
+from overbook.core.override.admission import Admission
+from overbook.core.override.override import Change
+
+MOST_WARNINGS: Final = 12
+LONGEST_WARNING: Final = 120
+LONGEST_AUDIT: Final = 2048
+_BASES: Final = {
+    "MemoryRequestToLimit": "limit",
+    "LimitCpuToMemory": "memory limit",
+    "CpuRequestToLimit": "limit",
+    "CpuRequestToRequest": "request",
+}
+
+
+def warnings(pod: Pod, admission: Admission) -> list[str]:
+    """What the author of the pod is told; nothing where there is nothing to wonder about."""
+    source = admission.source.label
+    match admission.outcome:
+        case "Overridden" | "Observed":
+            before = "" if admission.outcome == "Overridden" else "not applied (Observe): "
+            named = len(pod.containers) + len(pod.init_containers) > 1
+            changes = admission.override.changes
+            told = [
+                _short(f"{before}{sentence(change, named=named)}, ", source)
+                for change in changes[:MOST_WARNINGS]
+            ]
+            if len(changes) > MOST_WARNINGS:
+                told.append(f"and {len(changes) - MOST_WARNINGS} more by {source}, see the pod's resources")
+            return told
+        case "Inadmissible":
+            return [_short(f"not overridden: {admission.detail}, ", source)]
+        case "BrokenOverride":
+            return [_short(f"not overridden: {source} cannot be used: {admission.detail}")]
+    return []
+
+
+def audit(admission: Admission) -> str:
+    """The whole decision in a line of the audit log."""
+    return "".join(_audit(admission))[:LONGEST_AUDIT]
+
+
+def _audit(admission: Admission) -> Iterator[str]:
+    yield admission.outcome
+    if admission.source.label:
+        yield f" {admission.source.label}"
+    if admission.detail:
+        yield f": {admission.detail}"
+    if admission.override.changes:
+        yield ": "
+        yield "; ".join(sentence(change, named=True) for change in admission.override.changes[:MOST_WARNINGS])
+
+
+def sentence(change: Change, *, named: bool) -> str:
+    """A change in words: ``memory request 1Gi -> 512Mi: 50 % of limit``.
+
+    Args:
+        change: what is set.
+        named: whether to name the container.
+    """
+    whose = "" if not named else "pod: " if change.place == "pod" else f"{change.name}: "
+    what = "CPU" if change.resource == CPU else change.resource
+    text = (
+        f"{whose}{what} {change.part[:-1]} {change.old or 'none'} -> {change.new}: "
+        f"{change.percent} % of {_BASES[change.rule]}"
+    )
+    match change.decided:
+        case "Minimum":
+            return f"{text}, raised to minimum of LimitRange/{change.source}"
+        case "Maximum":
+            return f"{text}, lowered to maximum of LimitRange/{change.source}"
+        case "Floor":
+            return f"{text}, raised to the least there is"
+        case "Containers":
+            return f"{text}, raised to what its containers need"
+    return text
+
+
+def _short(text: str, end: str = "") -> str:
+    """Both, shortened where they are too long: the end is worth more than the middle."""
+    if len(text) + len(end) <= LONGEST_WARNING:
+        return text + end
+    end = end[: LONGEST_WARNING // 2 + 20]
+    return f"{text[: LONGEST_WARNING - len(end) - 1]}…{end}"

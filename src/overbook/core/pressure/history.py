@@ -1,0 +1,121 @@
+"""The recent past that detectors look back on: bounded in time and in number, forgetful when in doubt."""
+
+from collections import deque
+from typing import Final, Literal
+
+from overbook.core.pressure.model import increase
+from overbook.core.pressure.sample import NodeSample, Sample
+
+Counter = Literal["swap_in_pages", "swap_out_pages", "stall_some_micros", "stall_full_micros"]
+
+COUNTERS: Final[tuple[Counter, ...]] = (
+    "swap_in_pages",
+    "swap_out_pages",
+    "stall_some_micros",
+    "stall_full_micros",
+)
+MOST_POINTS: Final = 4096
+"""More points than this in a window say nothing new; they are kept further apart then."""
+
+
+class History:
+    """Node counters over the longest window that a rule asks for, and whole samples over a short one.
+
+    Args:
+        node_seconds: how far back detectors look.
+        pod_seconds: how far back the rank looks at pods.
+        longest_gap_seconds: a longer silence (a suspended machine, a starved agent) makes averages lie, so
+            everything older is forgotten.
+    """
+
+    def __init__(self, node_seconds: float, pod_seconds: float, longest_gap_seconds: float = 60.0) -> None:
+        self._node_seconds = node_seconds
+        self._pod_seconds = pod_seconds
+        self._longest_gap_seconds = longest_gap_seconds
+        self._points: deque[tuple[float, NodeSample]] = deque(maxlen=MOST_POINTS)
+        self._samples: deque[Sample] = deque(maxlen=MOST_POINTS)
+        self.forgotten: str | None = None
+
+    def add(self, sample: Sample) -> None:
+        """Take in a sample; :attr:`forgotten` says why older ones were dropped, if they were."""
+        self.forgotten = self._doubt(sample)
+        if self.forgotten:
+            self._points.clear()
+            self._samples.clear()
+        # Thinned, not cut: an average over an hour is to reach back an hour, however often samples come.
+        nearest = self._node_seconds / (MOST_POINTS // 2)
+        if len(self._points) >= 2 and sample.at_seconds - self._points[-2][0] < nearest:
+            self._points.pop()
+        self._points.append((sample.at_seconds, sample.node))
+        self._samples.append(sample)
+        # One point older than the window stays: the average is taken from there.
+        while len(self._points) > 2 and sample.at_seconds - self._points[1][0] >= self._node_seconds:
+            self._points.popleft()
+        while len(self._samples) > 2 and sample.at_seconds - self._samples[1].at_seconds >= self._pod_seconds:
+            self._samples.popleft()
+
+    def restart(self) -> None:
+        """Forget all but the newest sample: what follows is measured from here."""
+        newest, point = self._samples[-1], self._points[-1]
+        self._samples.clear()
+        self._points.clear()
+        self._samples.append(newest)
+        self._points.append(point)
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples of the short window, oldest first."""
+        return tuple(self._samples)
+
+    @property
+    def newest(self) -> Sample:
+        """The last sample taken in."""
+        return self._samples[-1]
+
+    def per_second(self, counter: Counter, window_seconds: float, least_seconds: float) -> float | None:
+        """A counter's average increase per second.
+
+        Measured from the youngest point that is at least ``window_seconds`` old, or from the oldest one
+        where the history is shorter but at least ``least_seconds`` long.
+
+        Returns:
+            The rate, or ``None`` where it is not known yet.
+        """
+        grown, elapsed = self._grown(counter, window_seconds)
+        return None if grown is None or elapsed < least_seconds else grown / elapsed
+
+    def per_second_of_window(self, counter: Counter, window_seconds: float) -> float | None:
+        """A counter's average increase per second of the whole window; before the history there was none.
+
+        Returns:
+            The rate, or ``None`` where it is not known.
+        """
+        grown, elapsed = self._grown(counter, window_seconds)
+        return None if grown is None else grown / max(elapsed, window_seconds)
+
+    def _grown(self, counter: Counter, window_seconds: float) -> tuple[int | None, float]:
+        """By how much a counter grew, and in how many seconds."""
+        now, node = self._points[-1]
+        start, reference = self._points[0]
+        for at, point in reversed(self._points):
+            if now - at >= window_seconds:
+                start, reference = at, point
+                break
+        if now <= start:
+            return None, 0.0
+        return increase(getattr(reference, counter), getattr(node, counter)), now - start
+
+    def _doubt(self, sample: Sample) -> str | None:
+        if not self._points:
+            return None
+        at, node = self._points[-1]
+        elapsed = sample.at_seconds - at
+        if elapsed < 0:
+            return "the clock went backwards"
+        if elapsed > self._longest_gap_seconds:
+            return f"no sample for {elapsed:.0f} s"
+        for counter in COUNTERS:
+            before, after = getattr(node, counter), getattr(sample.node, counter)
+            if before is not None and after is not None and after < before:
+                return f"{counter} went backwards ({before} -> {after})"
+        return None

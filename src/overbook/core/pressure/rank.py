@@ -1,0 +1,117 @@
+"""The order in which the original agent evicts: rank ``original``.
+
+Source: the ranking of wasp-agent as of 2025-04, before it lost its eviction.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resources import amounts
+from overbook.core.overcommit.facts import original_request_bytes
+from overbook.core.pressure.candidate import Candidate
+
+
+class MemoryUsage(msgspec.Struct, frozen=True, gc=False):
+    """Memory that a pod or container holds, in bytes."""
+
+    working_set_bytes: int
+    swap_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        """In RAM and in swap."""
+        return self.working_set_bytes + self.swap_bytes
+
+
+class RankInput(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """What the rank looks at.
+
+    Attributes:
+        key: what the caller knows the pod by (its UID).
+        priority: higher goes later.
+        request_bytes: the pod's memory request, see :func:`original_request_bytes`.
+        over_limit: whether a container holds more than its memory limit, see :func:`is_over_limit`.
+        usage: what the pod holds, ``None``: no statistics.
+    """
+
+    key: str
+    priority: int = 0
+    request_bytes: int = 0
+    over_limit: bool = False
+    usage: MemoryUsage | None = None
+
+
+def rank_original(pods: Iterable[RankInput]) -> list[RankInput]:
+    """The pods, first to be evicted first.
+
+    Those without statistics come first, lower priority before higher. Then: a container over its limit
+    before none, over the request before not, lower priority before higher, more bytes over the request
+    before fewer. Pods that are equal in all of this stay in the order given (as in the original up to
+    twelve pods; beyond that the original's order among equals is arbitrary).
+    """
+    return sorted(pods, key=_original_key)
+
+
+def _original_key(pod: RankInput) -> tuple[bool, bool, bool, int, int]:
+    if pod.usage is None:
+        return (False, False, False, pod.priority, 0)
+    over = pod.usage.total_bytes - pod.request_bytes
+    return (True, not pod.over_limit, over <= 0, pod.priority, -over)
+
+
+def is_over_limit(pod: Pod, usages: Mapping[str, MemoryUsage]) -> bool:
+    """Whether a container, init containers included, holds more than its memory limit in RAM and swap.
+
+    Args:
+        pod: the pod.
+        usages: by container name; a container without is not over its limit.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    for container in pod.all_containers():
+        usage = usages.get(container.name)
+        if usage is None or container.resources is None:
+            continue
+        limits = amounts(container.resources.limits, f"containers[{container.name}].resources.limits.")
+        if limits.memory_bytes is not None and usage.total_bytes > limits.memory_bytes:
+            return True
+    return False
+
+
+def rank_input(pod: Pod, usage: MemoryUsage | None, usages: Mapping[str, MemoryUsage]) -> RankInput:
+    """What the rank looks at, from a pod and its statistics.
+
+    Args:
+        pod: the pod; its UID, else its name, becomes the key.
+        usage: what the pod holds together, ``None``: no statistics.
+        usages: by container name.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    return RankInput(
+        key=pod.metadata.uid or pod.label,
+        priority=pod.spec.priority or 0,
+        request_bytes=original_request_bytes(pod),
+        over_limit=usage is not None and is_over_limit(pod, usages),
+        usage=usage,
+    )
+
+
+def rank_culprit(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates in the order in which they would be asked to go."""
+    return sorted(candidates, key=_culprit_key)
+
+
+def _culprit_key(candidate: Candidate) -> tuple[bool, int, float, int, str]:
+    return (
+        candidate.over_request_bytes <= 0,
+        candidate.priority,
+        # Rounded, so that a share's last digit never decides; then who holds more, then the name.
+        -round(candidate.blame, 3),
+        -candidate.over_request_bytes,
+        candidate.label,
+    )

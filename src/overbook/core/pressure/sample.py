@@ -1,0 +1,78 @@
+"""Everything read on a node at one moment. Immutable, recordable, and as the kernel gave it.
+
+``None`` is "not known": the file was missing, unreadable or nonsense. Nothing is computed here; see
+:mod:`overbook.core.pressure.model`.
+"""
+
+import msgspec
+
+
+class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One container's cgroup.
+
+    Attributes:
+        name: the container's name, or its runtime id where no manifest names it.
+        memory_current_bytes: ``memory.current``.
+        inactive_file_bytes: ``inactive_file`` of ``memory.stat``.
+        swappable_bytes: ``anon`` and ``shmem`` of ``memory.stat``; a guest's RAM is one or the other.
+        swap_current_bytes: ``memory.swap.current``.
+        swap_max_bytes: ``memory.swap.max``; ``None``: unlimited.
+        refaults: ``workingset_refault_anon`` of ``memory.stat``, pages since the cgroup was made.
+    """
+
+    name: str
+    memory_current_bytes: int
+    inactive_file_bytes: int
+    swappable_bytes: int
+    swap_current_bytes: int
+    swap_max_bytes: int | None
+    refaults: int
+
+
+class PodSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One pod's containers, those that could be read."""
+
+    uid: str
+    containers: tuple[ContainerSample, ...]
+
+
+class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The node's own counters and sizes.
+
+    Attributes:
+        memory_total_bytes: MemTotal.
+        memory_available_bytes: MemAvailable.
+        swap_total_bytes: SwapTotal.
+        swap_free_bytes: SwapFree.
+        swap_in_pages: ``pswpin`` of ``/proc/vmstat``, pages since boot.
+        swap_out_pages: ``pswpout``, pages since boot.
+        oom_kills: ``oom_kill``, since boot.
+        stall_some_micros: ``some total`` of ``/proc/pressure/memory``, µs since boot.
+        stall_full_micros: ``full total``, µs since boot.
+    """
+
+    memory_total_bytes: int
+    memory_available_bytes: int | None = None
+    swap_total_bytes: int | None = None
+    swap_free_bytes: int | None = None
+    swap_in_pages: int | None = None
+    swap_out_pages: int | None = None
+    oom_kills: int | None = None
+    stall_some_micros: int | None = None
+    stall_full_micros: int | None = None
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """One reading of the whole node.
+
+    Attributes:
+        at_seconds: monotonic time of the reading; only differences mean something.
+        wall_seconds: seconds since the epoch, for people.
+        node: the node.
+        pods: every pod found.
+    """
+
+    at_seconds: float
+    wall_seconds: float
+    node: NodeSample
+    pods: tuple[PodSample, ...] = ()

@@ -1,0 +1,219 @@
+"""A guest on its way: asked, migrating or ending, until it has left or is given up."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from overbook.core.api.overcommit_node import How, Outcome, ReliefRecord
+from overbook.core.kubevirt.objects import Migration
+from overbook.core.relief.answer import LATER_SECONDS, Answer
+from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, NodeCase, Rest, Step, Write
+from overbook.core.relief.guest import Guest
+from overbook.core.relief.record import asking_again, following, idle, on_its_way, over, refused, waiting
+from overbook.core.timestamp import from_timestamp
+
+LOOK_SECONDS: Final = 2.0
+"""How old may be what is known of a pod that is ending."""
+MIGRATING_LOOK_SECONDS: Final = 15.0
+"""The same while its migration can be watched, which tells it sooner."""
+CLOCK_MARGIN_SECONDS: Final = 10.0
+"""By how much our clock may be ahead of the one that dates migrations."""
+MOST_BACKOFF_SECONDS: Final = 30.0
+MOST_LATER_SECONDS: Final = 300.0
+"""No server is obeyed that says to come back tomorrow: pressure would not wait."""
+
+
+def follow(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
+    """The next step for a guest that was asked to go."""
+    if case.record.stage == "Asking":
+        if case.answer is not None:
+            return _answered(case, case.answer, cluster, now)
+        return _asking(case, cluster, now)
+    if case.record.stage == "Migrating":
+        return _migrating(case, cluster, now)
+    return _ending(case, cluster, now)
+
+
+def _asking(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
+    """Send the eviction, for the first time or again: the UID in it makes a second one harmless."""
+    record = case.record
+    again = from_timestamp(record.until)
+    if again is not None and now < again:
+        return Rest(again)
+    asked_for = now - (from_timestamp(record.started_at) or now)
+    if case.request is None or case.stale or cluster.held_back or asked_for > cluster.spec.stall_seconds:
+        return _undecided(case, cluster, now)
+    ask = Delete if record.how == "Deleted" else Evict
+    return ask(record.victim_uid, record.victim)
+
+
+def _undecided(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
+    """Nothing more is asked: only the pod itself can tell whether the asking was heard."""
+    record = case.record
+    guest = _seen_lately(case, now, LOOK_SECONDS)
+    if guest is None:
+        return Look(record.victim_uid, record.victim)
+    if guest.presence == "Gone":
+        return _over(case, cluster, "Gone", f"{record.victim} is gone", now)
+    if guest.presence == "Leaving":
+        return _goes(case, guest, cluster, now)
+    if guest.evacuating:
+        return Write(_migration_begun(record, cluster, f"{record.victim} is being evacuated", now))
+    if case.request is None or case.stale or cluster.held_back:
+        return Write(idle(record, f"{record.victim} was not asked: {_why_not(case, cluster)}"))
+    said = record.message or "the API server did not answer"
+    return Write(refused(record, record.victim_uid, record.victim, "NoAnswer", said, now))
+
+
+def _why_not(case: NodeCase, cluster: ClusterCase) -> str:
+    if cluster.held_back:
+        return cluster.held_back
+    return "the agent has stopped reporting" if case.stale else "the pressure is gone"
+
+
+def _answered(case: NodeCase, answer: Answer, cluster: ClusterCase, now: float) -> Step:
+    record = case.record
+    match answer.meaning:
+        case "Accepted":
+            return _goes(case, case.guests.get(record.victim_uid), cluster, now)
+        case "Evacuating":
+            return Write(_migration_begun(record, cluster, answer.message, now))
+        case "Gone":
+            return _over(case, cluster, "Gone", f"{record.victim} is gone: {answer.message}", now)
+        case "Refused":
+            entry = (record.victim_uid, record.victim, answer.reason, answer.message)
+            return Write(refused(record, *entry, now))
+        case "Later":
+            pause = min(answer.retry_seconds or LATER_SECONDS, MOST_LATER_SECONDS)
+            if case.request is None:
+                return Write(idle(record, answer.message))
+            said = f"{record.victim}: {answer.message}"
+            return Write(waiting(record, case.request, said, now, now + pause))
+        case "Unknown":
+            # Doubling: as long again as has passed since the first asking.
+            passed = now - (from_timestamp(record.started_at) or now)
+            pause = answer.retry_seconds or min(max(1.0, passed), MOST_BACKOFF_SECONDS)
+            return Write(asking_again(record, answer.message, now + min(pause, MOST_LATER_SECONDS)))
+
+
+def _goes(case: NodeCase, guest: Guest | None, cluster: ClusterCase, now: float) -> Step:
+    """The pod is being ended; for a VM that means: without a live migration."""
+    record = case.record
+    how: How
+    if record.how == "Deleted":
+        how, message = "Deleted", f"{record.victim} was deleted, as the last resort"
+    elif record.how in ("Migrated", "Restarted") or (guest is not None and guest.instance):
+        how = "Restarted"
+        message = f"{record.victim} ends without a live migration; its VM is restarted"
+    else:
+        how, message = "Evicted", f"{record.victim} was evicted and ends"
+    return Write(on_its_way(record, "Ending", how, message, now, cluster.spec.follow_seconds))
+
+
+def _migration_begun(record: ReliefRecord, cluster: ClusterCase, message: str, now: float) -> ReliefRecord:
+    return on_its_way(record, "Migrating", "Migrated", message, now, cluster.spec.follow_seconds)
+
+
+def _ending(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
+    record = case.record
+    guest = _seen_lately(case, now, LOOK_SECONDS)
+    if guest is None:
+        return Look(record.victim_uid, record.victim)
+    if guest.presence == "Gone":
+        how: Outcome = record.how or "Evicted"
+        return _over(case, cluster, how, f"{record.victim}: {how.lower()}", now)
+    if now >= (from_timestamp(record.until) or now):
+        return _given_up(case, cluster, "StillEnding", "it was evicted and has not ended", now)
+    return Rest(guest.seen_at + LOOK_SECONDS)
+
+
+def _migrating(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
+    record = case.record
+    migration = migration_of(case, cluster.migrations)
+    if migration is not None and migration.metadata.name != record.migration:
+        return Write(following(record, migration.metadata.name))
+    if migration is not None and migration.is_over:
+        return _migration_over(case, migration, cluster, now)
+    guest = _seen_lately(case, now, MIGRATING_LOOK_SECONDS if migration else LOOK_SECONDS)
+    if guest is None:
+        return Look(record.victim_uid, record.victim)
+    if guest.presence == "Gone" and migration is None:
+        moved = guest.instance_node not in ("", case.name)
+        outcome: Outcome = "Migrated" if moved else "Gone"
+        return _over(case, cluster, outcome, f"{record.victim} has left {case.name}", now)
+    ends = from_timestamp(record.until) or now
+    if now >= ends:
+        return _given_up(case, cluster, "MigrationGivenUp", "its live migration takes too long", now)
+    stalls = _stalls_at(record, migration, cluster)
+    if now >= stalls and case.critical and case.request is not None:
+        phase = f"phase {migration.phase}" if migration else "no migration object"
+        said = f"no progress of its live migration for {cluster.spec.stall_seconds} s ({phase})"
+        return _given_up(case, cluster, "MigrationStalled", said, now)
+    pause = MIGRATING_LOOK_SECONDS if migration else LOOK_SECONDS
+    return Rest(min(ends, guest.seen_at + pause, stalls if stalls > now else ends))
+
+
+def _migration_over(case: NodeCase, migration: Migration, cluster: ClusterCase, now: float) -> Step:
+    record, name = case.record, migration.metadata.name
+    if migration.phase == "Succeeded":
+        target = migration.state.target_node
+        where = f" to {target}" if target else ""
+        return _over(case, cluster, "Migrated", f"{record.victim} was migrated{where} ({name})", now)
+    why = migration.state.failure_reason or "no reason given"
+    ended = over(record, "Failed", f"{name} failed: {why}", now, cluster.spec.cool_down_seconds)
+    said = f"live migration {name} failed: {why}"
+    return Write(refused(ended, record.victim_uid, record.victim, "MigrationFailed", said, now))
+
+
+def _given_up(case: NodeCase, cluster: ClusterCase, reason: str, message: str, now: float) -> Step:
+    record = case.record
+    ended = over(record, "GivenUp", message, now, cluster.spec.cool_down_seconds)
+    return Write(refused(ended, record.victim_uid, record.victim, reason, message, now))
+
+
+def _over(case: NodeCase, cluster: ClusterCase, outcome: Outcome, message: str, now: float) -> Step:
+    return Write(over(case.record, outcome, message, now, cluster.spec.cool_down_seconds))
+
+
+def _seen_lately(case: NodeCase, now: float, seconds: float) -> Guest | None:
+    """What is known of the victim, if it was looked at since the stage began, and not long ago."""
+    guest = case.guests.get(case.record.victim_uid)
+    if guest is None or guest.seen_at < (from_timestamp(case.record.stage_since) or 0.0):
+        return None
+    # One that was seen in the future was seen by a clock that has been set back since.
+    return guest if 0 <= now - guest.seen_at < seconds else None
+
+
+def _stalls_at(record: ReliefRecord, migration: Migration | None, cluster: ClusterCase) -> float:
+    """When a migration without further progress counts as stalled.
+
+    Phases are all the progress that KubeVirt tells. While memory is sent there is none, so the time that
+    sending was expected to take is added then.
+    """
+    began = from_timestamp(record.stage_since) or 0.0
+    progressed = max(began, (migration.progressed_at if migration else None) or 0.0)
+    sending = record.expected_seconds if migration is not None and migration.phase == "Running" else 0
+    return progressed + cluster.spec.stall_seconds + sending
+
+
+def migration_of(case: NodeCase, migrations: Iterable[Migration]) -> Migration | None:
+    """The migration that moves the record's victim: the newest that was not over before the asking."""
+    record = case.record
+    guest = case.guests.get(record.victim_uid)
+    instance = guest.instance if guest is not None else ""
+    namespace = record.victim.partition("/")[0]
+    asked = (from_timestamp(record.started_at) or 0.0) - CLOCK_MARGIN_SECONDS
+    found: Migration | None = None
+    for known in migrations:
+        if (known.metadata.namespace or "default") != namespace:
+            continue
+        if known.metadata.name != record.migration or not record.migration:
+            ours = known.source_pod == record.victim or (instance and known.instance == instance)
+            if not ours or (known.is_over and (known.progressed_at or 0.0) < asked):
+                continue
+        if found is None or _age(known) > _age(found):
+            found = known
+    return found
+
+
+def _age(migration: Migration) -> tuple[str, str]:
+    return migration.metadata.creation_timestamp or "", migration.metadata.name

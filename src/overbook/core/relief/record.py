@@ -1,0 +1,196 @@
+"""How a relief's record changes. Each function gives the record that is to be written next."""
+
+from typing import Final
+
+import msgspec
+
+from overbook.core.api.overcommit_node import (
+    MOST_OUTCOMES,
+    MOST_REFUSALS,
+    How,
+    Outcome,
+    Refusal,
+    ReliefCandidate,
+    ReliefOutcome,
+    ReliefRecord,
+    ReliefRequest,
+    Stage,
+)
+from overbook.core.timestamp import from_timestamp, to_timestamp
+
+IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Ending"})
+"""Stages in which a guest is on its way: they take a place of the budgets."""
+LEFT: Final = frozenset({"Migrated", "Restarted", "Evicted", "Deleted", "Gone"})
+"""Outcomes after which the guest is not on the node any more."""
+
+_replace = msgspec.structs.replace
+
+
+def for_request(record: ReliefRecord, request: ReliefRequest) -> ReliefRecord:
+    """The record with the refusals of this request only."""
+    return record if record.request_id == request.id else _replace(record, refusals=())
+
+
+def in_flight(record: ReliefRecord | None) -> bool:
+    """Whether a guest of the node may be on its way, as the controller wrote it down."""
+    return record is not None and record.stage in IN_FLIGHT
+
+
+def outcome_of(record: ReliefRecord | None, request_id: str) -> ReliefOutcome | None:
+    """With what a request was met; ``None``: nobody has left for it yet."""
+    for outcome in record.outcomes if record is not None else ():
+        if outcome.request_id == request_id and outcome.outcome in LEFT:
+            return outcome
+    return None
+
+
+def idle(record: ReliefRecord, message: str = "") -> ReliefRecord:
+    """Nobody is asked now; what was stays on the record."""
+    return _replace(
+        record,
+        stage=None,
+        victim_uid="",
+        victim="",
+        how=None,
+        migration="",
+        started_at=None,
+        stage_since=None,
+        until=None,
+        expected_seconds=0,
+        message=message,
+    )
+
+
+def waiting(
+    record: ReliefRecord, request: ReliefRequest, message: str, now: float, until: float | None = None
+) -> ReliefRecord:
+    """Nothing can be asked now. The moment stays that of the first waiting for the same reason."""
+    before = for_request(record, request)
+    if record.stage == "Waiting" and record.message == message and record.request_id == request.id:
+        since = record.stage_since
+    else:
+        since = to_timestamp(now)
+    return _replace(
+        idle(before, message),
+        request_id=request.id,
+        stage="Waiting",
+        stage_since=since,
+        until=_moment(until),
+    )
+
+
+def asking(
+    record: ReliefRecord,
+    request: ReliefRequest,
+    candidate: ReliefCandidate,
+    how: How,
+    expected_seconds: float,
+    now: float,
+) -> ReliefRecord:
+    """Who is about to be asked."""
+    return _replace(
+        idle(for_request(record, request)),
+        request_id=request.id,
+        stage="Asking",
+        victim_uid=candidate.uid,
+        victim=candidate.label,
+        how=how,
+        started_at=to_timestamp(now),
+        stage_since=to_timestamp(now),
+        expected_seconds=round(expected_seconds) if how == "Migrated" else 0,
+        message=_shortened(f"{request.rule or 'pressure'}: {candidate.sentence or candidate.label}"),
+    )
+
+
+def asking_again(record: ReliefRecord, message: str, until: float) -> ReliefRecord:
+    """The server gave no answer that says what it did: the same pod is asked again, nobody else."""
+    return _replace(record, message=message, until=to_timestamp(until))
+
+
+def on_its_way(
+    record: ReliefRecord, stage: Stage, how: How, message: str, now: float, follow_seconds: float
+) -> ReliefRecord:
+    """The victim goes, by live migration or to its end."""
+    started = from_timestamp(record.started_at) or now
+    return _replace(
+        record,
+        stage=stage,
+        how=how,
+        stage_since=to_timestamp(now),
+        until=to_timestamp(started + follow_seconds),
+        message=message,
+    )
+
+
+def following(record: ReliefRecord, migration: str) -> ReliefRecord:
+    """The live migration has a name."""
+    return _replace(record, migration=migration)
+
+
+def refused(
+    record: ReliefRecord, uid: str, label: str, reason: str, message: str, now: float
+) -> ReliefRecord:
+    """A candidate could not go; nobody is asked now."""
+    entry = Refusal(uid=uid, label=label, reason=reason, message=message, at=to_timestamp(now))
+    others = tuple(known for known in record.refusals if known.uid != uid)
+    return _replace(
+        idle(record, f"{label} does not go: {reason}"), refusals=(*others, entry)[-MOST_REFUSALS:]
+    )
+
+
+def all_refused(record: ReliefRecord, message: str, now: float, until: float) -> ReliefRecord:
+    """There is nobody left to ask."""
+    return _replace(
+        idle(record, message), stage="Refused", stage_since=to_timestamp(now), until=to_timestamp(until)
+    )
+
+
+def another_round(record: ReliefRecord) -> ReliefRecord:
+    """After a pause everybody may be asked once more."""
+    return _replace(idle(record, "asking all candidates once more"), refusals=())
+
+
+def over(
+    record: ReliefRecord, outcome: Outcome, message: str, now: float, cool_down_seconds: float
+) -> ReliefRecord:
+    """The relief is over. If the guest has left, its effect is given time; else nobody is asked now."""
+    entry = ReliefOutcome(
+        request_id=record.request_id,
+        victim=record.victim,
+        outcome=outcome,
+        message=message,
+        started_at=record.started_at or to_timestamp(now),
+        finished_at=to_timestamp(now),
+    )
+    ended = _replace(idle(record, message), outcomes=(entry, *record.outcomes)[:MOST_OUTCOMES])
+    if outcome not in LEFT:
+        return ended
+    return _replace(
+        ended,
+        stage="CoolingDown",
+        victim=record.victim,
+        how=record.how,
+        stage_since=to_timestamp(now),
+        until=to_timestamp(now + cool_down_seconds),
+    )
+
+
+def dated_now(record: ReliefRecord, now: float) -> ReliefRecord:
+    """The record of a clock that was ahead, with its moments moved to now and its spans kept."""
+    since = from_timestamp(record.stage_since)
+    until = from_timestamp(record.until)
+    left = None if since is None or until is None else max(0.0, until - since)
+    return _replace(
+        record,
+        started_at=to_timestamp(now) if record.started_at else None,
+        stage_since=to_timestamp(now),
+        until=_moment(None if left is None else now + left),
+    )
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else to_timestamp(seconds)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:299]}…"

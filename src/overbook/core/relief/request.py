@@ -1,0 +1,59 @@
+"""From a decision of the engine to what is asked of the controller, and back: when a relief is over."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from overbook.core.api.overcommit_node import MOST_CANDIDATES, ReliefCandidate, ReliefRequest
+from overbook.core.pressure.candidate import Candidate
+from overbook.core.pressure.decision import Decision
+
+LONGEST_SENTENCE: Final = 1024
+"""Characters, of what is written into an object that everybody reads."""
+
+
+def relief_request(request_id: str, decided_at: str, decision: Decision, rank: str) -> ReliefRequest:
+    """What is asked for by a decision to relieve the node.
+
+    Args:
+        request_id: one for each pressure.
+        decided_at: when, RFC 3339.
+        decision: the decision.
+        rank: the ruleset's.
+    """
+    return ReliefRequest(
+        id=request_id,
+        decided_at=decided_at,
+        rule=decision.findings[0].rule if decision.findings else "",
+        sentence=shortened(decision.sentence),
+        rank=rank,
+        candidates=relief_candidates(decision.candidates),
+    )
+
+
+def relief_candidates(ranked: Sequence[Candidate]) -> tuple[ReliefCandidate, ...]:
+    """The first :data:`MOST_CANDIDATES` in the agent's order; who may not go comes last and says why."""
+    return tuple(map(_relief_candidate, ranked[:MOST_CANDIDATES]))
+
+
+def shortened(sentence: str) -> str:
+    """At most :data:`LONGEST_SENTENCE` characters of a sentence."""
+    return sentence if len(sentence) <= LONGEST_SENTENCE else sentence[: LONGEST_SENTENCE - 1] + "…"
+
+
+def _relief_candidate(candidate: Candidate) -> ReliefCandidate:
+    namespace, _, name = candidate.label.partition("/")
+    return ReliefCandidate(
+        uid=candidate.uid,
+        namespace=namespace,
+        name=name,
+        virtual_machine=candidate.virtual_machine,
+        priority=candidate.priority,
+        usage_bytes=candidate.usage_bytes,
+        swap_bytes=candidate.swap_bytes,
+        growth_bytes_per_second=candidate.growth_bytes_per_second,
+        over_request_bytes=candidate.over_request_bytes,
+        over_promise_bytes=candidate.over_promise_bytes,
+        blame=round(candidate.blame, 3),
+        sentence=candidate.sentence,
+        excluded=candidate.excluded,
+    )

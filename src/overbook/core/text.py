@@ -1,0 +1,40 @@
+"""Numbers as people read them, for sentences."""
+
+from typing import Final
+
+from overbook.core.kubernetes.quantity import binary
+
+_STEPS: Final = (("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10))
+
+
+def shown(number_bytes: int) -> str:
+    """A size: exact where it is short (``512Mi``), else with two decimals (``2.67Gi``)."""
+    exact = binary(number_bytes)
+    if len(exact) <= 6 or number_bytes < 1024:
+        return exact
+    for suffix, power in _STEPS:
+        if number_bytes >= 1 << power:
+            return f"{number_bytes / (1 << power):.2f}".rstrip("0").rstrip(".") + suffix
+    return exact
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 pod``, ``2 pods``, ``1,000 pods``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def shown_or(number_bytes: int | None, otherwise: str = "-") -> str:
+    """The size, or a word where there is none."""
+    return otherwise if number_bytes is None else shown(number_bytes)
+
+
+def cores(milli: int | None) -> str:
+    """CPU for people: ``500m``, ``2``, ``1500m``."""
+    if milli is None:
+        return "-"
+    return str(milli // 1000) if milli % 1000 == 0 else f"{milli}m"
+
+
+def percent_of(part: int, whole: int) -> str:
+    """A share in whole percent, rounded down as everywhere."""
+    return f"{part * 100 // whole} %" if whole else "-"

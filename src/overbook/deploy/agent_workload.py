@@ -1,0 +1,128 @@
+"""The agent on every node: a DaemonSet with what of the host it needs, named one by one."""
+
+from typing import Any, Final
+
+from overbook.core.api.group import API_VERSION
+from overbook.deploy.installation import AGENT, Installation, Manifest, metadata, selector
+from overbook.deploy.pod_parts import from_field, ingress, probe, template, token_mount, token_volume
+from overbook.deploy.yaml_text import yaml_text
+
+PORT: Final = 9713
+KUBELET_PORT: Final = 10250
+HOST: Final = "/host"
+CAPABILITIES: Final = (
+    "IPC_LOCK",  # keeps its own memory out of swap
+    "KILL",  # ends a guest's processes, with `lastResort: Kill` alone
+    "SYS_RESOURCE",  # is woken by a stall of 100 ms, and lowers its own oom_score_adj
+)
+_THERE: Final = "Directory"
+_MADE: Final = "DirectoryOrCreate"
+_HOST_FOLDERS: Final = (
+    # meminfo, vmstat, pressure, swaps, sys/vm, processes' cgroups and the kubelet's command line
+    ("proc", "/proc", _THERE, True),
+    # memory.swap.max, memory.reclaim, cgroup.kill
+    ("cgroup", "/sys/fs/cgroup", _THERE, False),
+    # What swap lies on: a disk's numbers, and the device itself.
+    ("block", "/sys/dev/block", _THERE, True),
+    ("devices", "/sys/devices", _THERE, True),
+    # The runtime's socket: it comes and goes, so its folder is what is mounted. A runtime that gets NRI later
+    # finds the folder and uses it. To call a socket needs no right to write there.
+    ("nri", "/run/nri", _MADE, True),
+    # What the OCI hook reads.
+    ("overbook", "/run/overbook", _MADE, False),
+)
+
+
+def agent_workload(where: Installation) -> list[Manifest]:
+    """Configuration, DaemonSet, and who may reach it."""
+    return [
+        _configuration(where),
+        _daemon_set(where),
+        ingress("agent", metadata(AGENT, "agent", where.namespace), ["metrics"]),
+    ]
+
+
+def _configuration(where: Installation) -> Manifest:
+    head = yaml_text([{"apiVersion": API_VERSION, "kind": "AgentConfiguration"}])
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(AGENT, "agent", where.namespace),
+        "data": {"agent.yaml": head + where.agent_configuration},
+    }
+
+
+def _daemon_set(where: Installation) -> Manifest:
+    spec: dict[str, Any] = {
+        "serviceAccountName": AGENT,
+        "automountServiceAccountToken": False,
+        # A critical pod is not swapped by the kubelet, not evicted, and finds a place on a full node.
+        "priorityClassName": "system-node-critical",
+        "tolerations": where.agent_tolerations,
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        # A process is signalled by its number in the host's PID namespace.
+        "hostPID": True,
+        "terminationGracePeriodSeconds": 30,
+        "containers": [_container(where)],
+        "volumes": [
+            *(
+                {"name": name, "hostPath": {"path": path, "type": kind}}
+                for name, path, kind, _ in _HOST_FOLDERS
+            ),
+            {"name": "configuration", "configMap": {"name": AGENT}},
+            token_volume(),
+        ],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": metadata(AGENT, "agent", where.namespace),
+        "spec": {
+            "selector": {"matchLabels": selector("agent")},
+            "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
+            "template": template("agent", spec),
+        },
+    }
+
+
+def _container(where: Installation) -> Manifest:
+    return {
+        "name": "agent",
+        "image": where.image_of("agent"),
+        "args": [
+            "agent",
+            "--config=/etc/overbook/agent.yaml",
+            f"--fsroot={HOST}",
+            f"--listen=:{PORT}",
+            f"--kubelet=https://$(HOST_IP):{KUBELET_PORT}",
+        ],
+        "env": [
+            from_field("NODE_NAME", "spec.nodeName"),
+            from_field("HOST_IP", "status.hostIP"),
+            from_field("POD_UID", "metadata.uid"),
+        ],
+        "ports": [{"name": "metrics", "containerPort": PORT}],
+        "resources": where.agent_resources,
+        "readinessProbe": probe("/readyz", "metrics", period=10, failures=3),
+        # Two minutes: a thrashing node answers late, and an agent that starts anew then has forgotten
+        # what it had seen.
+        "livenessProbe": probe("/healthz", "metrics", period=30, failures=4),
+        "securityContext": {
+            "runAsUser": 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": list(CAPABILITIES)},
+            "seccompProfile": {"type": "RuntimeDefault"},
+            # The runtimes' default profiles refuse what this container is for: other pods' cgroups.
+            "appArmorProfile": {"type": "Unconfined"},
+            "seLinuxOptions": {"type": "spc_t"},
+        },
+        "volumeMounts": [
+            *(
+                {"name": name, "mountPath": f"{HOST}{path}", **({"readOnly": True} if read_only else {})}
+                for name, path, _, read_only in _HOST_FOLDERS
+            ),
+            {"name": "configuration", "mountPath": "/etc/overbook", "readOnly": True},
+            token_mount(),
+        ],
+    }

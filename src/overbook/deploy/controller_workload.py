@@ -1,0 +1,64 @@
+"""The controller: two replicas, of which one leads."""
+
+from typing import Any, Final
+
+from overbook.deploy.installation import CONTROLLER, Installation, Manifest, metadata
+from overbook.deploy.pod_parts import (
+    NON_ROOT,
+    UNPRIVILEGED,
+    apart,
+    deployment,
+    disruption_budget,
+    from_field,
+    ingress,
+    probe,
+    token_mount,
+    token_volume,
+)
+
+PORT: Final = 9714
+
+
+def controller_workload(where: Installation) -> list[Manifest]:
+    """Deployment, budget, and who may reach it."""
+    about = metadata(CONTROLLER, "controller", where.namespace)
+    return [
+        _deployment(where),
+        disruption_budget("controller", about),
+        ingress("controller", about, ["metrics"]),
+    ]
+
+
+def _deployment(where: Installation) -> Manifest:
+    spec: dict[str, Any] = {
+        "serviceAccountName": CONTROLLER,
+        "automountServiceAccountToken": False,
+        "priorityClassName": "system-cluster-critical",
+        # It has to run where it is needed, and that is a cluster whose nodes are in trouble.
+        "tolerations": [
+            {"key": "overbook.dev/memory-pressure", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"},
+        ],
+        "affinity": apart("controller"),
+        "securityContext": NON_ROOT,
+        "terminationGracePeriodSeconds": 30,
+        "containers": [
+            {
+                "name": "controller",
+                "image": where.image_of("controller"),
+                "args": ["controller", f"--listen=:{PORT}"],
+                "env": [
+                    from_field("POD_NAME", "metadata.name"),
+                    from_field("POD_NAMESPACE", "metadata.namespace"),
+                ],
+                "ports": [{"name": "metrics", "containerPort": PORT}],
+                "resources": where.controller_resources,
+                "readinessProbe": probe("/readyz", "metrics", period=10, failures=3),
+                "livenessProbe": probe("/healthz", "metrics", period=20, failures=3),
+                "securityContext": UNPRIVILEGED,
+                "volumeMounts": [token_mount()],
+            }
+        ],
+        "volumes": [token_volume()],
+    }
+    return deployment(CONTROLLER, "controller", where.namespace, spec)

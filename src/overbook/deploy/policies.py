@@ -1,0 +1,244 @@
+"""Admission policies that tie what an agent writes to the node that its token names.
+
+RBAC knows no "own node": with its role alone, whoever takes over one agent could taint every node. The API
+server puts the node into a token that is bound to a pod (Kubernetes 1.32; KEP-4193), so admission can tell.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from overbook.core.api.group import API_VERSION, GROUP, VERSION
+from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
+from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_CONTROLLERS, KUBEVIRT_GROUP
+from overbook.deploy.installation import AGENT, Installation, Manifest, metadata
+
+_VERSION: Final = "admissionregistration.k8s.io/v1"
+
+
+class Validation(NamedTuple):
+    """What must hold.
+
+    Attributes:
+        expression: in CEL.
+        message: what is said where it does not hold; in CEL, too.
+    """
+
+    expression: str
+    message: str
+
+
+def policy(
+    about: Manifest,
+    resources: Sequence[tuple[str, str, list[str], list[str]]],
+    conditions: Sequence[dict[str, Any]],
+    variables: Sequence[dict[str, Any]],
+    validations: Sequence[Validation],
+) -> list[Manifest]:
+    """A policy with its binding.
+
+    Args:
+        about: its metadata; the binding is called the same.
+        resources: what it looks at: group, version, resources and operations.
+        conditions: all of which hold for a request that it looks at.
+        variables: named expressions.
+        validations: all of which must hold.
+    """
+    rules = [
+        {"apiGroups": [group], "apiVersions": [version], "resources": names, "operations": operations}
+        for group, version, names, operations in resources
+    ]
+    return [
+        {
+            "apiVersion": _VERSION,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": about,
+            "spec": {
+                "failurePolicy": "Fail",
+                "matchConstraints": {"resourceRules": rules},
+                "matchConditions": list(conditions),
+                "variables": list(variables),
+                "validations": [
+                    {"expression": each.expression, "messageExpression": each.message, "reason": "Forbidden"}
+                    for each in validations
+                ],
+            },
+        },
+        {
+            "apiVersion": _VERSION,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": about,
+            "spec": {"policyName": about["name"], "validationActions": ["Deny"]},
+        },
+    ]
+
+
+_NODE: Final = "authentication.kubernetes.io/node-name"
+_NODE_VARIABLE: Final = {
+    "name": "node",
+    "expression": f"request.userInfo.extra[?'{_NODE}'].orValue(['']).join(',')",
+}
+_HAS_NODE: Final = Validation(
+    "variables.node != ''",
+    "'an agent writes only with a token that is bound to its pod: this one names no node'",
+)
+_NODE_SPEC: Final = ("unschedulable", "podCIDR", "podCIDRs", "providerID", "configSource", "externalID")
+"""All fields of a Node's spec but its taints."""
+_UNCHANGED_METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
+def own_overcommit_node(where: Installation) -> list[Manifest]:
+    """An agent writes the OvercommitNode of its own node, and not the controller's part of it."""
+    return _of_agents(
+        where,
+        "object",
+        [(GROUP, VERSION, ["overcommitnodes", "overcommitnodes/status"], ["CREATE", "UPDATE"])],
+        [
+            Validation(
+                "object.metadata.name == variables.node",
+                "'the agent of node ' + variables.node + ' may write only the OvercommitNode '"
+                " + variables.node + ', not ' + object.metadata.name",
+            ),
+            Validation(
+                "oldObject == null ? !has(object.status) || !has(object.status.relief)\n"
+                "  : object.?status.?relief == oldObject.?status.?relief",
+                "'status.relief is written by the controller'",
+            ),
+            Validation(
+                "!has(object.metadata.finalizers)",
+                "'an agent sets no finalizers: its object could never be removed'",
+            ),
+            Validation(
+                "object.metadata.?ownerReferences.orValue([]).all(owner,\n"
+                "  owner.kind == 'Node' && owner.name == variables.node)",
+                "'an OvercommitNode is owned by its Node alone'",
+            ),
+        ],
+    )
+
+
+def own_taint(where: Installation) -> list[Manifest]:
+    """An agent changes one taint of its own Node, and nothing else of it."""
+
+    def others(of: str) -> str:
+        return (
+            f"{of}.spec.?taints.orValue([]).filter(taint,\n"
+            f"  taint.key != '{TAINT_KEY}' || taint.effect != '{TAINT_EFFECT}')"
+        )
+
+    def same(path: str, fields: tuple[str, ...]) -> str:
+        return "\n&& ".join(f"object.{path}.?{name} == oldObject.{path}.?{name}" for name in fields)
+
+    return _of_agents(
+        where,
+        "taint",
+        [("", "v1", ["nodes"], ["CREATE", "UPDATE"])],
+        [
+            Validation(
+                "oldObject != null && object.metadata.name == variables.node",
+                "'the agent of node ' + variables.node + ' may change only that node, not '"
+                " + object.metadata.name",
+            ),
+            Validation(
+                f"oldObject != null\n&& {others('object')}\n== {others('oldObject')}",
+                f"'an agent may add and remove only the taint {TAINT_KEY}:{TAINT_EFFECT}'",
+            ),
+            Validation(
+                "oldObject != null\n&& " + same("spec", _NODE_SPEC),
+                "'an agent may change nothing of its node but one taint'",
+            ),
+            Validation(
+                "oldObject != null\n&& " + same("metadata", _UNCHANGED_METADATA),
+                "'an agent may not change labels, annotations, finalizers or owners of its node'",
+            ),
+        ],
+    )
+
+
+def own_events(where: Installation) -> list[Manifest]:
+    """An agent's events say that they are an agent's, and come from its node.
+
+    In the words of ``events.k8s.io``: events of the core group are converted before they are looked at.
+    """
+
+    def ours(of: str) -> str:
+        return (
+            f"{of}.?deprecatedSource.?component.orValue('') == '{AGENT}'\n"
+            f"&& {of}.?deprecatedSource.?host.orValue('') == variables.node"
+        )
+
+    about_node = "object.?regarding.?name.orValue('') == variables.node"
+    return _of_agents(
+        where,
+        "events",
+        [("events.k8s.io", "v1", ["events"], ["CREATE", "UPDATE"])],
+        [
+            Validation(
+                ours("object"),
+                f"'an event of this agent has source.component {AGENT} and source.host ' + variables.node",
+            ),
+            Validation(f"oldObject == null || {ours('oldObject')}", "'an agent changes only its own events'"),
+            Validation(
+                "object.?regarding.?kind.orValue('') == 'Pod'\n"
+                f"|| object.?regarding.?kind.orValue('') == 'Node' && {about_node}\n"
+                f"|| object.?regarding.?apiVersion.orValue('') == '{API_VERSION}' && {about_node}",
+                "'an agent says something about pods and its own node only, not about '"
+                " + object.?regarding.?kind.orValue('') + ' ' + object.?regarding.?name.orValue('')",
+            ),
+        ],
+    )
+
+
+def agent_policies(where: Installation) -> list[Manifest]:
+    """All of them, each with its binding."""
+    return [*own_overcommit_node(where), *own_taint(where), *own_events(where)]
+
+
+def _of_agents(
+    where: Installation,
+    subject: str,
+    resources: list[tuple[str, str, list[str], list[str]]],
+    validations: list[Validation],
+) -> list[Manifest]:
+    conditions = [
+        {
+            "name": "agent",
+            "expression": f"request.userInfo.username == 'system:serviceaccount:{where.namespace}:{AGENT}'",
+        }
+    ]
+    variables: list[dict[str, Any]] = [_NODE_VARIABLE]
+    about = metadata(f"{AGENT}-own-{subject}", "agent")
+    return policy(about, resources, conditions, variables, [_HAS_NODE, *validations])
+
+
+NAME: Final = "overbook-vm-identity"
+
+
+def vm_identity() -> list[Manifest]:
+    """The policy with its binding.
+
+    Owners that a pod has already may stay and may go: losing one only takes something from the pod.
+    """
+
+    def instances(of: str) -> str:
+        return (
+            f"{of}.metadata.?ownerReferences.orValue([]).filter(owner,\n"
+            f"  owner.kind == '{INSTANCE_KIND}' && owner.apiVersion.startsWith('{KUBEVIRT_GROUP}/'))"
+        )
+
+    new = (
+        f"{instances('object')}.exists(owner,\n"
+        f"  oldObject == null || !oldObject.metadata.?ownerReferences.orValue([]).exists(had, had == owner))"
+    )
+    return policy(
+        metadata(NAME),
+        [("", "v1", ["pods"], ["CREATE", "UPDATE"])],
+        [{"name": "becomes-a-virtual-machine", "expression": new}],
+        [{"name": "controllers", "expression": f"{list(KUBEVIRT_CONTROLLERS)!r}"}],
+        [
+            Validation(
+                "request.userInfo.username in variables.controllers",
+                "'only KubeVirt (' + variables.controllers.join(', ')"
+                f" + ') makes pods of a {INSTANCE_KIND}, not ' + request.userInfo.username",
+            )
+        ],
+    )

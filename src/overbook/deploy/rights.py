@@ -1,0 +1,308 @@
+"""What each part may do in a cluster: the least that works, with the reason beside each rule.
+
+Rules are data, so that a test can take one verb away and see what fails, and a page can list them.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from overbook.core.api.group import GROUP
+from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
+from overbook.deploy.installation import (
+    AGENT,
+    CONTROLLER,
+    LABELS,
+    STATUS,
+    WEBHOOK,
+    Component,
+    Installation,
+    Manifest,
+    metadata,
+)
+
+Where = Literal["Cluster", "Installation"]
+_RBAC: Final = "rbac.authorization.k8s.io"
+
+
+class Right(msgspec.Struct, frozen=True, kw_only=True):
+    """One rule of a role.
+
+    Attributes:
+        why: what it is for, as the end of "needed to …".
+        group: the API group; empty: core.
+        resources: plural names, with their subresource.
+        verbs: the API's.
+        names: the only objects that it is for; empty: all.
+        where: ``Cluster``: everywhere; ``Installation``: in the installation's namespace.
+    """
+
+    why: str
+    group: str = ""
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    where: Where = "Cluster"
+
+    def rule(self) -> Manifest:
+        """As RBAC writes it."""
+        rule: Manifest = {"apiGroups": [self.group], "resources": list(self.resources)}
+        if self.names:
+            rule["resourceNames"] = list(self.names)
+        return {**rule, "verbs": list(self.verbs)}
+
+
+AGENT_RIGHTS: Final = (
+    Right(why="know this node's pods", resources=("pods",), verbs=("list", "watch")),
+    Right(
+        why="know them from the kubelet while the API server is away",
+        resources=("nodes/pods",),
+        verbs=("get",),
+    ),
+    Right(
+        why="know from the kubelet whether it limits swap itself",
+        resources=("nodes/configz",),
+        verbs=("get",),
+    ),
+    Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
+    Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
+    Right(
+        why="notice that its node was made anew, or that somebody took the taint away",
+        resources=("nodes",),
+        verbs=("list", "watch"),
+    ),
+    Right(why="obey a pause and the mode", group=GROUP, resources=("overcommits",), verbs=("list", "watch")),
+    Right(
+        why="publish its own OvercommitNode",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("create", "patch"),
+    ),
+    Right(
+        why="follow what the controller answers there, and notice another agent",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="publish that object's status",
+        group=GROUP,
+        resources=("overcommitnodes/status",),
+        verbs=("patch",),
+    ),
+    Right(why="say on node and pod what it did", resources=("events",), verbs=("create", "patch")),
+)
+
+CONTROLLER_RIGHTS: Final = (
+    Right(
+        why="see what the agents ask for, and what stands there after a conflict",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("get", "list", "watch"),
+    ),
+    Right(
+        why="remove the object of a node that is no more",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("delete",),
+    ),
+    Right(
+        why="record what it does about it",
+        group=GROUP,
+        resources=("overcommitnodes/status",),
+        verbs=("patch",),
+    ),
+    Right(
+        why="know budgets, mode and pause", group=GROUP, resources=("overcommits",), verbs=("list", "watch")
+    ),
+    Right(why="know destinations", resources=("nodes",), verbs=("list", "watch")),
+    Right(why="be sure that a node is no more", resources=("nodes",), verbs=("get",)),
+    Right(why="take away taints of nodes whose agent is gone", resources=("nodes",), verbs=("patch",)),
+    Right(why="set the condition OvercommitPressure", resources=("nodes/status",), verbs=("patch",)),
+    Right(why="look at a candidate before it is asked", resources=("pods",), verbs=("get",)),
+    Right(why="ask a guest to go", resources=("pods/eviction",), verbs=("create",)),
+    Right(
+        why="know a guest's eviction strategy and where it runs",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstances",),
+        verbs=("get",),
+    ),
+    Right(
+        why="follow its migration, and count those of others",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstancemigrations",),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="respect KubeVirt's migration limits",
+        group=KUBEVIRT_GROUP,
+        resources=("kubevirts",),
+        verbs=("list", "watch"),
+    ),
+    Right(why="say on node and pod what it did", resources=("events",), verbs=("create", "patch")),
+    Right(
+        why="become the leader for the first time",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("create",),
+        where="Installation",
+    ),
+    Right(
+        why="stay the leader",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("get", "update"),
+        names=(CONTROLLER,),
+        where="Installation",
+    ),
+)
+
+DELETE_RIGHTS: Final = (
+    Right(why="delete a pod where `lastResort: Delete` says so", resources=("pods",), verbs=("delete",)),
+)
+"""Only for clusters that want it; see ``relief.lastResort`` of ``Overcommit``."""
+
+WEBHOOK_RIGHTS: Final = (
+    Right(why="know which projects want it", resources=("namespaces",), verbs=("list", "watch")),
+    Right(why="keep within LimitRanges", resources=("limitranges",), verbs=("list", "watch")),
+    Right(
+        why="know the override",
+        group=GROUP,
+        resources=("overcommits", "resourceoverrides"),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="know the override where OpenShift's kinds serve",
+        group="operator.autoscaling.openshift.io",
+        resources=("clusterresourceoverrides",),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="know a project's override where OpenShift's kinds serve",
+        group="autoscaling.openshift.io",
+        resources=("resourceoverrides",),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="tell the API server which authority signed its certificate",
+        group="admissionregistration.k8s.io",
+        resources=("mutatingwebhookconfigurations",),
+        verbs=("get", "patch"),
+        names=(WEBHOOK,),
+    ),
+    Right(
+        why="keep its certificate for the other replica",
+        resources=("secrets",),
+        verbs=("create",),
+        where="Installation",
+    ),
+    Right(
+        why="read and renew it",
+        resources=("secrets",),
+        verbs=("get", "patch"),
+        names=(f"{WEBHOOK}-tls",),
+        where="Installation",
+    ),
+)
+
+STATUS_RIGHTS: Final = (
+    Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
+    Right(why="show a project's switches", resources=("namespaces",), verbs=("get",)),
+    Right(why="show what happened to a pod", resources=("events",), verbs=("list",)),
+    Right(
+        why="show what Overbook knows",
+        group=GROUP,
+        resources=("overcommitnodes",),
+        verbs=("list", "watch"),
+    ),
+    Right(why="know the cluster's percentage", group=GROUP, resources=("overcommits",), verbs=("get",)),
+    Right(
+        why="see whether a controller leads",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("get",),
+        names=(CONTROLLER,),
+    ),
+    Right(
+        why="compare KubeVirt's percentage, and tell guests that would be restarted",
+        group="kubevirt.io",
+        resources=("kubevirts", "virtualmachineinstances"),
+        verbs=("list",),
+    ),
+)
+
+
+def agent(where: Installation) -> list[Manifest]:
+    """The agent's account with its roles."""
+    return [_account("agent", AGENT, where), *_granted("agent", AGENT, AGENT_RIGHTS, where)]
+
+
+def controller(where: Installation) -> list[Manifest]:
+    """The controller's account with its roles."""
+    return [
+        _account("controller", CONTROLLER, where),
+        *_granted("controller", CONTROLLER, CONTROLLER_RIGHTS, where),
+    ]
+
+
+def webhook(where: Installation) -> list[Manifest]:
+    """The webhook's account with its roles."""
+    return [_account("webhook", WEBHOOK, where), *_granted("webhook", WEBHOOK, WEBHOOK_RIGHTS, where)]
+
+
+def last_resort(where: Installation) -> list[Manifest]:
+    """What the controller needs beyond that to delete pods."""
+    return _granted("controller", f"{CONTROLLER}-last-resort", DELETE_RIGHTS, where, account=CONTROLLER)
+
+
+def status() -> list[Manifest]:
+    """A role for people who run ``overbook status``; the cluster's owner says who has it."""
+    role = _role("ClusterRole", metadata(STATUS), STATUS_RIGHTS)
+    # OpenShift's cluster-reader takes in every role with this label.
+    role["metadata"]["labels"] = {**LABELS, f"{_RBAC}/aggregate-to-cluster-reader": "true"}
+    return [role]
+
+
+def _account(component: Component, name: str, where: Installation) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata(name, component, where.namespace),
+        # Pods ask for the token they need, with their own lifetime.
+        "automountServiceAccountToken": False,
+    }
+
+
+def _granted(
+    component: Component, name: str, rights: Sequence[Right], where: Installation, account: str = ""
+) -> list[Manifest]:
+    """Roles with the rights, bound to the component's account."""
+    subject = {"kind": "ServiceAccount", "name": account or name, "namespace": where.namespace}
+    found = []
+    for place, kind, namespace in (
+        ("Cluster", "ClusterRole", None),
+        ("Installation", "Role", where.namespace),
+    ):
+        given = [right for right in rights if right.where == place]
+        if given:
+            found.append(_role(kind, metadata(name, component, namespace), given))
+            found.append(
+                {
+                    "apiVersion": f"{_RBAC}/v1",
+                    "kind": f"{kind}Binding",
+                    "metadata": metadata(name, component, namespace),
+                    "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
+                    "subjects": [subject],
+                }
+            )
+    return found
+
+
+def _role(kind: str, about: Manifest, rights: Sequence[Right]) -> Manifest:
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": kind,
+        "metadata": about,
+        "rules": [right.rule() for right in rights],
+    }

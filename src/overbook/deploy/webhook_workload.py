@@ -1,0 +1,148 @@
+"""The admission webhook: two replicas, a service, and when the API server asks them.
+
+It fails open. A pod whose override is missed is scheduled by what its developer asked for, as before; a pod
+that cannot be created is an outage. The API server counts what was missed, and an alert looks at that.
+"""
+
+from typing import Any, Final
+
+from overbook.core.kubernetes.pod import MIRROR_ANNOTATION
+from overbook.core.override.admission import ENABLED_LABEL
+from overbook.deploy.installation import PART_OF, WEBHOOK, Installation, Manifest, metadata, selector
+from overbook.deploy.pod_parts import (
+    NON_ROOT,
+    UNPRIVILEGED,
+    apart,
+    deployment,
+    disruption_budget,
+    ingress,
+    probe,
+    token_mount,
+    token_volume,
+)
+
+PORT: Final = 8443
+METRICS_PORT: Final = 9715
+ADMISSION_NAME: Final = "override.overbook.dev"
+_SYSTEM_NAMESPACES: Final = ("kube-node-lease", "kube-public", "kube-system")
+_TIMEOUT_SECONDS: Final = 2
+
+
+def webhook_workload(where: Installation) -> list[Manifest]:
+    """Deployment, service, budget, who may reach it, and the API server's configuration."""
+    about = metadata(WEBHOOK, "webhook", where.namespace)
+    return [
+        _deployment(where),
+        _service(where),
+        disruption_budget("webhook", about),
+        ingress("webhook", about, ["admission", "metrics"]),
+        _configuration(where),
+    ]
+
+
+def _deployment(where: Installation) -> Manifest:
+    spec: dict[str, Any] = {
+        "serviceAccountName": WEBHOOK,
+        "automountServiceAccountToken": False,
+        "priorityClassName": "system-cluster-critical",
+        "affinity": apart("webhook"),
+        "securityContext": NON_ROOT,
+        "terminationGracePeriodSeconds": 30,
+        "containers": [
+            {
+                "name": "webhook",
+                "image": where.image_of("webhook"),
+                "args": ["webhook", "--self-signed", f"--namespace={where.namespace}"],
+                "ports": [
+                    {"name": "admission", "containerPort": PORT},
+                    {"name": "metrics", "containerPort": METRICS_PORT},
+                ],
+                "resources": where.webhook_resources,
+                "readinessProbe": probe("/readyz", "metrics", period=5, failures=1),
+                "livenessProbe": probe("/healthz", "metrics", period=20, failures=3),
+                "securityContext": UNPRIVILEGED,
+                "volumeMounts": [token_mount()],
+            }
+        ],
+        "volumes": [token_volume()],
+    }
+    return deployment(WEBHOOK, "webhook", where.namespace, spec, minReadySeconds=5)
+
+
+def _service(where: Installation) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(WEBHOOK, "webhook", where.namespace),
+        "spec": {
+            "selector": selector("webhook"),
+            "ports": [{"name": "admission", "port": 443, "targetPort": "admission"}],
+        },
+    }
+
+
+def _configuration(where: Installation) -> Manifest:
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": metadata(WEBHOOK, "webhook"),
+        "webhooks": [
+            {
+                "name": ADMISSION_NAME,
+                "admissionReviewVersions": ["v1"],
+                # Without a caBundle: the webhook writes its own, and no update of this file takes it away.
+                "clientConfig": {
+                    "service": {
+                        "name": WEBHOOK,
+                        "namespace": where.namespace,
+                        "path": "/override",
+                        "port": 443,
+                    }
+                },
+                "rules": [
+                    {
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "operations": ["CREATE"],
+                        "resources": ["pods"],
+                        "scope": "Namespaced",
+                    }
+                ],
+                "namespaceSelector": {
+                    "matchLabels": {ENABLED_LABEL: "true"},
+                    "matchExpressions": [
+                        {
+                            "key": "kubernetes.io/metadata.name",
+                            "operator": "NotIn",
+                            "values": [*_SYSTEM_NAMESPACES, where.namespace],
+                        }
+                    ],
+                },
+                "matchConditions": [
+                    {
+                        "name": "no-system-namespace",
+                        "expression": "!request.namespace.startsWith('kube-')\n"
+                        "&& !request.namespace.startsWith('openshift-') && request.namespace != 'openshift'",
+                    },
+                    {
+                        "name": "no-critical-pod",
+                        "expression": "!object.spec.?priorityClassName.orValue('').startsWith('system-')",
+                    },
+                    {
+                        "name": "no-mirror-pod",
+                        "expression": f"!object.metadata.?annotations[?'{MIRROR_ANNOTATION}'].hasValue()",
+                    },
+                    {
+                        "name": "no-pod-of-overbook",
+                        "expression": "object.metadata.?labels[?'app.kubernetes.io/part-of'].orValue('')"
+                        f" != '{PART_OF}'\n|| request.namespace != '{where.namespace}'",
+                    },
+                ],
+                "failurePolicy": "Ignore",
+                "matchPolicy": "Equivalent",
+                "reinvocationPolicy": "IfNeeded",
+                "sideEffects": "None",
+                "timeoutSeconds": _TIMEOUT_SECONDS,
+            }
+        ],
+    }

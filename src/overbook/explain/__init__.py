@@ -1,0 +1,1 @@
+"""Manifests and lists, and what becomes of each pod on a node."""

@@ -1,0 +1,259 @@
+"""One pod's part of the report."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.cgroup import PodValues, container_values, pod_values
+from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.qos import QosClass, oom_score_adj
+from overbook.core.kubernetes.resources import (
+    Amounts,
+    container_resources,
+    pod_level_resources,
+    pod_limits,
+    pod_requests,
+)
+from overbook.core.kubevirt.memory import told_guest_bytes
+from overbook.core.kubevirt.overhead import overhead_bytes, reported_overhead_bytes
+from overbook.core.overcommit.allowance import pod_facts
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.level import Levels, container_levels, pod_levels
+from overbook.core.overcommit.swap import SwapDecision
+from overbook.core.text import shown
+from overbook.explain.inventory import Found
+from overbook.explain.node import Node
+from overbook.explain.quota import quota_change
+from overbook.explain.report import ContainerReport, CpuAndMemory, OvercommitLevel, PodReport, Swap
+from overbook.explain.warnings import pod_warnings
+
+_NO_UID: Final = "not created yet"
+
+
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """A pod with what is needed of it before any can be described: swap and CPU are shared among all.
+
+    Attributes:
+        found: the pod, or the first of those that are alike.
+        facts: for the swap rules; its name and UID are the first's.
+        values: the pod cgroup's.
+        requests: effective.
+        levels: of overcommitment.
+    """
+
+    found: Found
+    facts: PodFacts
+    values: PodValues
+    requests: Amounts
+    levels: Levels
+
+
+def prepare(found: Found, node: Node, namespace_annotations: Mapping[str, str] | None) -> Prepared:
+    """Compute what the whole node's view needs of the pod.
+
+    Raises:
+        InvalidInput: the pod has something that the API server refuses.
+    """
+    pod = found.pod
+    try:
+        check_names(found)
+        if not pod.metadata.uid:
+            pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=_NO_UID))
+        facts = pod_facts(pod, node.memory_bytes, node.policy, namespace_annotations)
+        values = pod_values(pod, quota=node.cpu_quota)
+        return Prepared(found, facts, values, pod_requests(pod), pod_levels(pod))
+    except InvalidInput as error:
+        raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
+
+
+def describe(one: Prepared, node: Node, decisions: list[SwapDecision], node_share: float) -> PodReport:
+    """The pod's report.
+
+    Args:
+        one: the pod.
+        node: the node.
+        decisions: its containers' swap, init containers first.
+        node_share: its part (0–1) of the CPU when everybody wants it.
+
+    Raises:
+        InvalidInput: a quantity is not valid.
+    """
+    found, facts, values = one.found, one.facts, one.values
+    pod = found.pod
+    limits = pod_limits(pod)
+    request = one.requests.memory_bytes or 0
+    guest, overhead, source = guest_of(found, node, facts)
+    return PodReport(
+        name=pod.label,
+        kind=found.kind,
+        object=found.name,
+        where=found.where,
+        replicas=found.replicas,
+        qos_class=facts.qos_class,
+        qos_reason=qos_reason(pod, facts.qos_class),
+        virtual_machine=facts.virtual_machine,
+        critical=facts.critical,
+        priority=facts.priority,
+        requests=shown_amounts(one.requests),
+        limits=shown_amounts(limits),
+        overcommit=level(one.levels),
+        guest_bytes=guest,
+        overhead_bytes=overhead,
+        guest_from=source,
+        cpu_shares=values.cpu_shares,
+        cpu_weight=values.cpu_weight,
+        cpu_quota_micros=values.cpu_quota_micros or None,
+        cpu_quota=quota_change(pod, enforced=node.cpu_quota),
+        memory_max_bytes=values.memory_max_bytes,
+        cpu_share_of_node_percent=_percent(node_share),
+        swap_max_bytes=sum(decision.swap_max_bytes for decision in decisions),
+        eviction=eviction_words(
+            quality=facts.qos_class, critical=facts.critical, request_bytes=request, priority=facts.priority
+        ),
+        containers=tuple(_containers(pod, node, decisions)),
+        warnings=tuple(pod_warnings(found, node, request, decisions)),
+    )
+
+
+def described_as(report: PodReport, found: Found) -> PodReport:
+    """The report of a pod that is alike but for its name."""
+    return msgspec.structs.replace(
+        report,
+        name=found.pod.label,
+        kind=found.kind,
+        object=found.name,
+        where=found.where,
+        replicas=found.replicas,
+    )
+
+
+def guest_of(
+    found: Found, node: Node, facts: PodFacts
+) -> tuple[int | None, int | None, Literal["Manifest", "Request"] | None]:
+    """What a VM's guest sees, KubeVirt's overhead, and where the guest's size is from."""
+    if not facts.virtual_machine:
+        return None, None, None
+    overhead = reported_overhead_bytes(found.pod)
+    if found.vmi is not None:
+        if overhead is None:
+            overhead = overhead_bytes(found.vmi, running=node.running)
+        return found.vmi.guest_bytes, overhead, "Manifest"
+    guest = told_guest_bytes(found.pod, node.policy.percent)
+    return guest, overhead, None if guest is None else "Request"
+
+
+def shown_amounts(amounts: Amounts) -> CpuAndMemory:
+    """Amounts in the report's shape; 0 is "none"."""
+    return CpuAndMemory(amounts.cpu_milli or None, amounts.memory_bytes or None)
+
+
+def level(levels: Levels) -> OvercommitLevel:
+    """Levels in the report's shape."""
+    return OvercommitLevel(
+        levels.cpu.percent, levels.memory.percent, levels.cpu.undefined, levels.memory.undefined
+    )
+
+
+def check_names(found: Found) -> None:
+    """Refuse what the API server refuses and what no cgroup could be found for.
+
+    Raises:
+        InvalidInput: no container, one without a name, or two of one name.
+    """
+    pod = found.pod
+    if not pod.containers:
+        raise InvalidInput("spec.containers", pod.spec.containers, "at least one container")
+    names: set[str] = set()
+    for container in pod.all_containers():
+        if not container.name:
+            raise InvalidInput("spec.containers: name", container.name, "a name for each container")
+        if container.name in names:
+            raise InvalidInput("spec.containers: name", container.name, "a different name for each container")
+        names.add(container.name)
+
+
+def _containers(pod: Pod, node: Node, decisions: Iterable[SwapDecision]) -> Iterator[ContainerReport]:
+    values = {
+        container.name: container_values(pod, container, quota=node.cpu_quota)
+        for container in pod.all_containers()
+    }
+    # Plain init containers are gone when the others compete.
+    competing = sum(
+        values[container.name].cpu_weight
+        for container in pod.all_containers()
+        if container.is_sidecar or container in pod.containers
+    )
+    regular = len(pod.init_containers)
+    for position, (container, decision) in enumerate(zip(pod.all_containers(), decisions, strict=True)):
+        own = values[container.name]
+        resources = container_resources(container)
+        role = _role(container, initial=position < regular)
+        yield ContainerReport(
+            name=container.name,
+            role=role,
+            requests=shown_amounts(resources.requests),
+            limits=shown_amounts(resources.limits),
+            cpu_shares=own.cpu_shares,
+            cpu_weight=own.cpu_weight,
+            cpu_quota_micros=own.cpu_quota_micros or None,
+            cpu_period_micros=own.cpu_period_micros,
+            memory_max_bytes=own.memory_max_bytes or None,
+            oom_score_adj=oom_score_adj(pod, container, node.memory_bytes, sidecar=role == "Sidecar"),
+            swap=Swap(
+                decision.swap_max_bytes,
+                decision.reason,
+                decision.sentence,
+                decision.swap_max_bytes if decision.wanted_bytes is None else decision.wanted_bytes,
+            ),
+            overcommit=level(container_levels(container)),
+            cpu_share_of_pod_percent=None if role == "Init" else _percent(own.cpu_weight / competing),
+        )
+
+
+def _role(container: Container, *, initial: bool) -> Literal["Container", "Init", "Sidecar"]:
+    if not initial:
+        return "Container"
+    return "Sidecar" if container.is_sidecar else "Init"
+
+
+def _percent(share: float) -> float:
+    return round(share * 100, 1)
+
+
+def qos_reason(pod: Pod, quality: QosClass) -> str:
+    """Why the pod is in its class: what would have to change for a better one."""
+    if quality == "BestEffort":
+        return "nothing in it requests or limits CPU or memory"
+    if pod_level_resources(pod) is not None:
+        named = [("the pod", pod_level_resources(pod))]
+    else:
+        named = [(container.name, container_resources(container)) for container in pod.all_containers()]
+    if quality == "Guaranteed":
+        return "everything in it limits CPU and memory, and requests equal limits"
+    for name, resources in named:
+        if resources is None:
+            continue
+        missing = [
+            resource
+            for resource, limit in (
+                ("CPU", resources.limits.cpu_milli),
+                ("memory", resources.limits.memory_bytes),
+            )
+            if not limit
+        ]
+        if missing:
+            return f"{name} has no {' and no '.join(missing)} limit"
+    return "requests are below limits"
+
+
+def eviction_words(*, quality: QosClass, critical: bool, request_bytes: int, priority: int) -> str:
+    """Where the kubelet places the pod when the node's memory runs low, as far as manifests tell."""
+    if critical:
+        return "never: it is critical"
+    if quality == "Guaranteed":
+        return f"among the last: it cannot use more than it requests (priority {priority})"
+    if request_bytes == 0:
+        return f"among the first: any use is above its request of nothing (priority {priority})"
+    return f"among the first once it uses more than {shown(request_bytes)} (priority {priority})"

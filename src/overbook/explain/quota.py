@@ -1,0 +1,70 @@
+"""What the CPU quota does to a pod: the same pod on a node with it and without."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from overbook.core.kubernetes.cgroup import container_values, pod_values
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.qos import qos_class
+from overbook.core.kubernetes.resources import container_resources, pod_level_resources
+from overbook.core.text import cores
+from overbook.explain.report import ContainerQuota, QuotaChange
+
+_STAYS: Final = (
+    "the limit still decides the QoS class ({quality}), still is the request where none is given, and still "
+    "counts in a ResourceQuota; cpu.weight, eviction and oom_score_adj do not change"
+)
+
+
+def quota_change(pod: Pod, *, enforced: bool) -> QuotaChange:
+    """What switching the quota changes.
+
+    Args:
+        pod: the pod.
+        enforced: whether the node's kubelet enforces it (``cpuCFSQuota``).
+
+    Raises:
+        InvalidInput: a quantity is not valid.
+    """
+    containers = tuple(_limited(pod))
+    return QuotaChange(
+        enforced=enforced,
+        pod_quota_micros=pod_values(pod).cpu_quota_micros,
+        containers=containers,
+        sentence=_sentence(pod, containers, enforced=enforced),
+    )
+
+
+def _limited(pod: Pod) -> Iterator[ContainerQuota]:
+    level = pod_level_resources(pod)
+    for container in pod.all_containers():
+        limit = container_resources(container).limits.cpu_milli
+        if not limit and level is not None:
+            limit = level.limits.cpu_milli
+        if limit:
+            values = container_values(pod, container)
+            yield ContainerQuota(
+                name=container.name,
+                limit_milli=limit,
+                quota_micros=values.cpu_quota_micros,
+                period_micros=values.cpu_period_micros,
+            )
+
+
+def _sentence(pod: Pod, containers: tuple[ContainerQuota, ...], *, enforced: bool) -> str:
+    if not containers:
+        return "nothing in it has a CPU limit: it is the same with the quota and without"
+    listed = ", ".join(
+        f"{each.name} {cores(each.limit_milli)} (cpu.max {each.quota_micros} {each.period_micros})"
+        for each in containers
+    )
+    stays = _STAYS.format(quality=qos_class(pod))
+    if enforced:
+        return (
+            f"on: what has used up its limit in a period waits for the next, on an idle node too: {listed}. "
+            f"Without it (cpuCFSQuota: false) cpu.max is max and nothing waits; {stays}"
+        )
+    return (
+        f"off: cpu.max is max and nothing waits; with it these limits would hold, on an idle node too: "
+        f"{listed}. Without it {stays}"
+    )

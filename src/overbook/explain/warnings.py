@@ -1,0 +1,104 @@
+"""What somebody should know about a pod before it meets a node."""
+
+from collections.abc import Iterator
+
+from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.resources import aggregate, container_resources
+from overbook.core.kubevirt.obstacles import overcommit_findings
+from overbook.core.overcommit.swap import SwapDecision, proportional_bytes
+from overbook.core.text import cores, shown
+from overbook.explain.inventory import Found
+from overbook.explain.node import Node
+from overbook.explain.report import Severity, Warned
+
+
+def pod_warnings(
+    found: Found, node: Node, request_bytes: int, decisions: list[SwapDecision]
+) -> Iterator[Warned]:
+    """Everything about one pod.
+
+    Args:
+        found: the pod and where it is from.
+        node: the node.
+        request_bytes: the pod's effective memory request.
+        decisions: its containers' swap, init containers first.
+    """
+    pod = found.pod
+    for container in pod.all_containers():
+        yield from _above_limit(container)
+    if found.vmi is not None:
+        for finding in overcommit_findings(found.vmi, running=node.running):
+            severity: Severity = "Danger" if finding.severity == "MustNotApply" else "Note"
+            if finding.word == "NoGuestMemory" and found.instancetype:
+                continue
+            if finding.severity == "MustNotApply" and node.policy.percent <= 100:
+                continue
+            yield Warned(finding.word, severity, finding.sentence)
+    if found.instancetype:
+        yield Warned(
+            "InstancetypeNotRead",
+            "Danger",
+            f"its size comes from the instancetype {found.instancetype}, which is not in the manifest: the "
+            "request shown is the overhead alone; explain the VirtualMachineInstance instead",
+        )
+    if not request_bytes:
+        yield Warned(
+            "NoMemoryRequest",
+            "Note",
+            "it makes no memory request, so a node that runs it counts as overcommitted",
+        )
+    if request_bytes > node.memory_bytes:
+        yield Warned(
+            "RequestExceedsNode",
+            "Danger",
+            f"it requests {shown(request_bytes)} of the node's {shown(node.memory_bytes)}: it never starts",
+        )
+    yield from _initialisation(pod)
+    yield from _native_swap(pod, node, decisions)
+
+
+def _above_limit(container: Container) -> Iterator[Warned]:
+    resources = container_resources(container)
+    requests, limits = resources.requests, resources.limits
+    if requests.cpu_milli and limits.cpu_milli and requests.cpu_milli > limits.cpu_milli:
+        numbers = f"{cores(requests.cpu_milli)} above its limit of {cores(limits.cpu_milli)}"
+        yield Warned("RequestAboveLimit", "Refused", f"{container.name} requests CPU {numbers}")
+    request, limit = requests.memory_bytes, limits.memory_bytes
+    if request and limit and request > limit:
+        numbers = f"{shown(request)} above its limit of {shown(limit)}"
+        yield Warned("RequestAboveLimit", "Refused", f"{container.name} requests memory {numbers}")
+
+
+def _initialisation(pod: Pod) -> Iterator[Warned]:
+    if not any(not container.is_sidecar for container in pod.init_containers):
+        return
+    needed = aggregate(pod, lambda resources: resources.requests).memory_bytes or 0
+    running = sum(
+        container_resources(container).requests.memory_bytes or 0
+        for container in pod.all_containers()
+        if container in pod.containers or container.is_sidecar
+    )
+    if needed > running:
+        yield Warned(
+            "InitContainerDominates",
+            "Note",
+            f"an init container decides the request: {shown(needed)} are reserved for the pod's life, its "
+            f"running containers ask for {shown(running)}",
+        )
+
+
+def _native_swap(pod: Pod, node: Node, decisions: list[SwapDecision]) -> Iterator[Warned]:
+    """Where the kubelet's own LimitedSwap would give swap and the eligibility does not."""
+    native = 0
+    for container, decision in zip(pod.all_containers(), decisions, strict=True):
+        # These reasons come after all of the kubelet's own: without them the container would swap.
+        if decision.reason in ("NotVirtualMachine", "DisabledOnPod", "DisabledOnNamespace"):
+            request = container_resources(container).requests.memory_bytes or 0
+            native += proportional_bytes(request, node.memory_bytes, node.swap_bytes)
+    if native:
+        yield Warned(
+            "LimitedSwapDiffers",
+            "Note",
+            f"a kubelet with swapBehavior LimitedSwap would give it {shown(native)} of swap: it knows no "
+            "virtual machines and no annotation",
+        )

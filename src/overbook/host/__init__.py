@@ -1,1 +1,0 @@
-"""What must run on a host without Python: self-contained files, rendered with the node's settings."""

@@ -1,0 +1,129 @@
+"""Which kinds of objects there are, where the API keeps them, and what of them is decoded."""
+
+from functools import lru_cache
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
+
+from overbook.core.api.group import GROUP, VERSION
+from overbook.core.api.overcommit import Overcommit
+from overbook.core.api.overcommit_node import OvercommitNode
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.limit_range import LimitRange
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubevirt.vm import KUBEVIRT_GROUP, VirtualMachineInstance
+from overbook.kube.api import objects
+from overbook.kube.api.http import percent_encoded
+
+
+class Metadata(Protocol):
+    """What a struct for ``metadata`` has to have; :class:`overbook.core.kubernetes.pod.ObjectMeta` is one."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - the API's words
+    @property
+    def namespace(self) -> str | None: ...  # noqa: D102
+    @property
+    def uid(self) -> str | None: ...  # noqa: D102
+    @property
+    def resource_version(self) -> str | None: ...  # noqa: D102
+
+
+class ApiObject(Protocol):
+    """What a struct has to have to be listed and watched."""
+
+    @property
+    def metadata(self) -> Metadata: ...  # noqa: D102
+
+
+T = TypeVar("T", bound=ApiObject)
+
+
+class Kind(msgspec.Struct, Generic[T], frozen=True):
+    """A kind of object, and the struct that it is decoded into: as narrow as its user likes.
+
+    Attributes:
+        group: API group; empty: the core group.
+        version: of the API.
+        plural: as in the URL.
+        kind: as in the object.
+        namespaced: whether it lives in namespaces.
+        type: a msgspec Struct with ``metadata``.
+    """
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    type: type[T]
+
+    @property
+    def api_version(self) -> str:
+        """As in the object."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, name: str | None = None, namespace: str | None = None, subresource: str = "") -> str:
+        """The URL's path.
+
+        Args:
+            name: of an object; ``None``: the collection.
+            namespace: of the object, or of the collection (``None``: all of them).
+            subresource: such as ``status``.
+
+        Raises:
+            InvalidInput: the name or the namespace is missing, or cannot be one. An empty name must not make
+                the collection out of an object: deleting it would delete them all.
+        """
+        parts = ["", "apis", self.group, self.version] if self.group else ["", "api", self.version]
+        if self.namespaced and (namespace is not None or name is not None):
+            parts += ["namespaces", _segment(namespace or "", f"{self.kind}: namespace")]
+        elif namespace:
+            raise InvalidInput(f"{self.kind}: namespace", namespace, "none: it is not namespaced")
+        parts.append(self.plural)
+        if name is not None:
+            parts.append(_segment(name, f"{self.kind}: name"))
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+    def decode(self, data: bytes | msgspec.Raw) -> T:
+        """One object.
+
+        Raises:
+            msgspec.DecodeError: it is no JSON, or not of this type.
+        """
+        decoded: T = decoder(self.type).decode(data)
+        return decoded
+
+
+def _segment(text: str, where: str) -> str:
+    if not text or text in (".", "..") or "/" in text:
+        raise InvalidInput(where, text, "a name")
+    return percent_encoded(text)
+
+
+@lru_cache(maxsize=64)
+def decoder(of: Any) -> msgspec.json.Decoder[Any]:
+    """A decoder for a type, made once."""
+    return msgspec.json.Decoder(of)
+
+
+def key_of(obj: ApiObject) -> str:
+    """``namespace/name``, or ``name`` where there is no namespace."""
+    metadata = obj.metadata
+    return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
+
+
+PODS: Final = Kind("", "v1", "pods", "Pod", True, Pod)
+NODES: Final = Kind("", "v1", "nodes", "Node", False, objects.Node)
+NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, objects.Namespace)
+LIMIT_RANGES: Final = Kind("", "v1", "limitranges", "LimitRange", True, LimitRange)
+EVENTS: Final = Kind("", "v1", "events", "Event", True, objects.CoreEvent)
+LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease", True, objects.Lease)
+OVERCOMMITS: Final = Kind(GROUP, VERSION, "overcommits", "Overcommit", False, Overcommit)
+OVERCOMMIT_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNode", False, OvercommitNode)
+VIRTUAL_MACHINE_INSTANCES: Final = Kind(
+    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", "VirtualMachineInstance", True, VirtualMachineInstance
+)
+KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, objects.KubeVirt)

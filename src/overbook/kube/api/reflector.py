@@ -1,0 +1,296 @@
+"""A copy of a collection that is kept up to date, and that can be trusted.
+
+The loop is split in three, each of which is simple: :meth:`Reflector.run` never ends; one round of it fills
+the copy if it has to and follows the changes until the connection ends; one request is
+:mod:`overbook.kube.api.watching`.
+
+Versions are compared as numbers where they are numbers (Kubernetes promises that since 1.35) and otherwise
+only for equality.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Final, Generic, NoReturn
+
+from overbook.kube.api.backoff import Backoff
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import ApiError, KubeError, is_status
+from overbook.kube.api.kinds import Kind, T, key_of
+from overbook.kube.api.listing import Undecodable
+from overbook.kube.api.watching import INACTIVITY_SECONDS, Event
+
+log = logging.getLogger(__name__)
+
+INITIAL_SILENCE_SECONDS: Final = 10.0
+"""So long an API server may be silent while it sends what there is; one that is does not know WatchList."""
+MOST_STALE_ANSWERS: Final = 5
+"""So often an API server has to insist that the past is the present, as after a restored backup."""
+MOST_COMPLAINTS: Final = 200
+"""Objects about which something was logged already."""
+
+OnChange = Callable[[str, T | None, T | None], None]
+
+
+class _Again(Exception):  # noqa: N818 - it is no error
+    """This round is over; the next one may do better."""
+
+
+class _NoWatchList(Exception):  # noqa: N818 - it is no error
+    """The API server does not begin a watch with what there is, or does not say when that is over."""
+
+
+class Reflector(Generic[T]):
+    """Follows a collection.
+
+    Args:
+        client: to the API server.
+        kind: of what.
+        namespace: where; ``None``: everywhere.
+        label_selector: which objects.
+        field_selector: which objects.
+        on_change: called with key, old and new object: ``old`` is ``None`` for a new one, ``new`` is ``None``
+            for one that is gone. One that was deleted and made again is first the one, then the other. What
+            it raises is logged.
+        clock: seconds that only grow.
+        inactivity_seconds: a connection silent for longer is dead.
+        backoff: how long to wait after a failure.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        kind: Kind[T],
+        *,
+        namespace: str | None = None,
+        label_selector: str = "",
+        field_selector: str = "",
+        on_change: OnChange[T] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        inactivity_seconds: float = INACTIVITY_SECONDS,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._client = client
+        self._kind = kind
+        self._where: dict[str, Any] = {
+            "namespace": namespace,
+            "label_selector": label_selector,
+            "field_selector": field_selector,
+        }
+        self._on_change = on_change
+        self._clock = clock
+        self._inactivity_seconds = inactivity_seconds
+        self._backoff = backoff or Backoff()
+        self._objects: dict[str, T] = {}
+        self._version = ""
+        self._newest = ""
+        self._watch_list = True
+        self._stale_answers = 0
+        self._refused_versions = 0
+        self._synced = asyncio.Event()
+        self._complained: set[tuple[str, str]] = set()
+        self.last_contact: float | None = None
+
+    @property
+    def objects(self) -> Mapping[str, T]:
+        """By ``namespace/name`` or ``name``, as of the last contact. Empty until :attr:`synced`."""
+        return self._objects
+
+    @property
+    def synced(self) -> bool:
+        """Whether the copy has been complete once."""
+        return self._synced.is_set()
+
+    async def wait_synced(self) -> None:
+        """Wait until it is."""
+        await self._synced.wait()
+
+    async def run(self) -> NoReturn:
+        """Follow the collection, whatever happens, until cancelled."""
+        while True:
+            error: Exception | None = None
+            try:
+                await self._round()
+            except (KubeError, _Again) as problem:
+                error = problem
+                log.info("%s: %s", self._kind.plural, problem)
+            except Exception as problem:  # a defect must not leave the agent blind
+                error = problem
+                log.exception("%s: the watch begins again", self._kind.plural)
+            await asyncio.sleep(self._backoff.next_seconds(error))
+
+    async def _round(self) -> None:
+        """Fill the copy where it has to be, and follow the changes until the connection ends."""
+        try:
+            if self._version:
+                await self._follow()
+            elif self._watch_list:
+                await self._fill_and_follow()
+            else:
+                await self._fill()
+                await self._follow()
+        except ApiError as error:
+            if self._version and self._is_unusable(error):
+                self._version = ""
+            raise
+
+    def _is_unusable(self, error: ApiError) -> bool:
+        """Whether a watch cannot go on from our version.
+
+        410 says so. Other answers may, too: one that stays the same three times has to do with the version.
+        """
+        if error.status == 410:
+            return True
+        if error.status in (401, 403, 429):
+            return False
+        self._refused_versions += 1
+        return self._refused_versions >= 3
+
+    async def _fill(self) -> None:
+        """By a list."""
+        filling: dict[str, T] = {}
+        version = ""
+        async with aclosing(self._client.pages(self._kind, **self._where)) as pages:
+            async for page in pages:
+                self._touch()
+                version = page.resource_version
+                filling.update((key_of(one), one) for one in page.items)
+                for bad in page.undecodable:
+                    self._complain(bad)
+        self._replace(filling, version)
+
+    async def _fill_and_follow(self) -> None:
+        """By a watch that begins with what there is. Where the API server does not know that, by a list."""
+        try:
+            async with aclosing(self._events(send_initial_events=True)) as events:
+                await self._collect_all(events)
+                async for event in events:
+                    self._apply(event)
+        except _NoWatchList as problem:
+            log.info("%s: listed, then watched: %s", self._kind.plural, problem)
+            self._watch_list = False
+            await self._fill()
+            await self._follow()
+
+    async def _collect_all(self, events: AsyncGenerator[Event[T], None]) -> None:
+        """What there is, up to the bookmark that says that this is all."""
+        filling: dict[str, T] = {}
+        try:
+            while True:
+                async with asyncio.timeout(INITIAL_SILENCE_SECONDS):
+                    event = await anext(events)
+                if event.type == "BOOKMARK":
+                    break
+                self._collect(filling, event)
+        except TimeoutError as error:
+            raise _NoWatchList(f"nothing came for {INITIAL_SILENCE_SECONDS:g} s") from error
+        except StopAsyncIteration as error:
+            raise _Again("the watch ended before everything had come") from error
+        except ApiError as error:
+            if is_status(error, 400, 422):
+                raise _NoWatchList(str(error)) from error
+            raise
+        if not event.initial_events_end:
+            raise _NoWatchList("the API server sends what there is without saying when it has")
+        self._replace(filling, event.resource_version)
+
+    async def _follow(self) -> None:
+        async with aclosing(self._events(resource_version=self._version)) as events:
+            async for event in events:
+                self._apply(event)
+
+    def _events(self, **how: Any) -> AsyncGenerator[Event[T], None]:
+        return self._client.watch(
+            self._kind,
+            **self._where,
+            **how,
+            inactivity_seconds=self._inactivity_seconds,
+            on_contact=self._touch,
+        )
+
+    def _touch(self) -> None:
+        self.last_contact = self._clock()
+
+    def _collect(self, filling: dict[str, T], event: Event[T]) -> None:
+        if event.undecodable is not None:
+            self._complain(event.undecodable)
+        if event.object is None or event.type == "DELETED":
+            filling.pop(event.key, None)
+        else:
+            filling[event.key] = event.object
+
+    def _replace(self, filling: dict[str, T], version: str) -> None:
+        """The copy becomes what was just read as a whole."""
+        if _is_older(version, self._newest):
+            self._stale_answers += 1
+            if self._stale_answers < MOST_STALE_ANSWERS:
+                raise _Again(f"a stale answer: version {version}, and {self._newest} was seen before")
+            log.warning("%s: the API server has gone back to version %s", self._kind.plural, version)
+        self._newest = self._version = version
+        self._progress()
+        for key in [key for key in self._objects if key not in filling]:
+            self._put(key, None)
+        for key, one in filling.items():
+            self._put(key, one)
+        self._synced.set()
+
+    def _apply(self, event: Event[T]) -> None:
+        """One change."""
+        version = event.resource_version
+        if _is_older(version, self._version):
+            if event.type == "BOOKMARK":
+                self._version = ""
+                raise _Again(f"a bookmark of version {version}, and {self._newest} was seen before")
+            return  # replayed history
+        if version:
+            self._version = self._newest = version
+        self._progress()
+        if event.type == "BOOKMARK":
+            return
+        if event.undecodable is not None:
+            self._complain(event.undecodable)
+        self._put(event.key, None if event.type == "DELETED" else event.object)
+
+    def _progress(self) -> None:
+        self._stale_answers = self._refused_versions = 0
+        self._backoff.reset()
+
+    def _put(self, key: str, new: T | None) -> None:
+        """Have an object be as it is now, and say so where that is news."""
+        old = self._objects.get(key)
+        if new is None:
+            if old is not None:
+                del self._objects[key]
+                self._say(key, old, None)
+            return
+        if old is not None and old.metadata.uid != new.metadata.uid:
+            del self._objects[key]
+            self._say(key, old, None)
+            old = None
+        version = new.metadata.resource_version
+        if old is not None and version and old.metadata.resource_version == version:
+            return
+        self._objects[key] = new
+        self._say(key, old, new)
+
+    def _say(self, key: str, old: T | None, new: T | None) -> None:
+        if self._on_change is None:
+            return
+        try:
+            self._on_change(key, old, new)
+        except Exception:  # whoever listens must not stop the stream
+            log.exception("%s %s: the change could not be handled", self._kind.kind, key)
+
+    def _complain(self, bad: Undecodable) -> None:
+        """Once about each object, and not about thousands."""
+        if (bad.key, bad.uid) not in self._complained and len(self._complained) < MOST_COMPLAINTS:
+            self._complained.add((bad.key, bad.uid))
+            log.warning("%s %s is left out: %s", self._kind.kind, bad.key or "(unnamed)", bad.problem)
+
+
+def _is_older(version: str, than: str) -> bool:
+    if version.isascii() and version.isdigit() and than.isascii() and than.isdigit():
+        return int(version) < int(than)
+    return False

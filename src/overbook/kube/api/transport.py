@@ -1,0 +1,219 @@
+"""One request to the API server, with who we are, on a kept connection where there is one, within a time."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+
+from overbook.kube.api.configuration import ClusterConfig, split_server
+from overbook.kube.api.connection import Connection, Pool, describe, open_connection
+from overbook.kube.api.credentials import Identity, credentials_for
+from overbook.kube.api.errors import ApiUnavailable, api_error
+from overbook.kube.api.http import Body, Head, HttpError, NothingCame, request_bytes
+from overbook.kube.api.tls import TlsContexts
+
+MOST_BODY_BYTES: Final = 64 << 20
+MOST_AT_ONCE: Final = 8
+"""Requests under way, watches aside: more wait their turn."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked.
+
+    Attributes:
+        method: of HTTP.
+        target: path and query, percent-encoded.
+        body: JSON.
+        content_type: of the body.
+        repeatable: asking twice does what asking once does, so it may be sent again on a new connection.
+    """
+
+    method: str
+    target: str
+    body: bytes = b""
+    content_type: str = ""
+    repeatable: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.target.partition('?')[0]}"
+
+
+class Answer:
+    """A good answer whose body is still coming.
+
+    Args:
+        request: for messages.
+        place: the server, for messages.
+        head: the answer's.
+        body: the rest of it.
+    """
+
+    def __init__(self, request: Request, place: str, head: Head, body: Body) -> None:
+        self.head = head
+        self._prefix = f"{request}: {place}"
+        self._body = body
+
+    async def read(self) -> bytes:
+        """The next piece of the body; empty at its end.
+
+        Raises:
+            ApiUnavailable: it is malformed or ends too early.
+        """
+        try:
+            return await self._body.read()
+        except (HttpError, OSError) as error:
+            raise ApiUnavailable(f"{self._prefix}: {describe(error)}") from error
+
+    async def whole(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            ApiUnavailable: it is malformed, too large, or ends too early.
+        """
+        kept = bytearray()
+        while piece := await self.read():
+            kept += piece
+            if len(kept) > MOST_BODY_BYTES:
+                raise ApiUnavailable(f"{self._prefix}: a body of more than {MOST_BODY_BYTES >> 20} MiB")
+        return bytes(kept)
+
+
+class Transport:
+    """Speaks to one API server.
+
+    Args:
+        config: where, and who we are.
+        agent_name: says to the API server who is asking; its audit log and metrics show it.
+        timeout_seconds: for a whole request and its answer.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        agent_name: str,
+        timeout_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.address = split_server(config.server, f"{config.source}: server")
+        self.clock = clock
+        self.last_contact: float | None = None
+        self._config = config
+        self._timeout_seconds = timeout_seconds
+        self._credentials = credentials_for(config)
+        self._tls = TlsContexts(config) if self.address.secure else None
+        self._pool = Pool(clock)
+        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self._certificate = ""
+        self._fields = [
+            ("Host", self.address.authority),
+            ("User-Agent", agent_name),
+            ("Accept", "application/json"),
+        ]
+        if config.impersonate_user:
+            self._fields.append(("Impersonate-User", config.impersonate_user))
+            if config.impersonate_uid:
+                self._fields.append(("Impersonate-Uid", config.impersonate_uid))
+            self._fields += [("Impersonate-Group", group) for group in config.impersonate_groups]
+
+    async def call(self, request: Request) -> bytes:
+        """Ask, and wait for the whole answer.
+
+        Raises:
+            ApiError: the answer is no.
+            ApiUnavailable: there was none.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._turns, self._asked(request) as answer:
+                return await answer.whole()
+        except TimeoutError as error:
+            self._pool.drop_idle()  # they lead to where no answer comes from
+            raise ApiUnavailable(
+                f"{request}: {self.address.authority} did not answer within {self._timeout_seconds:g} s"
+            ) from error
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[Answer]:
+        """Ask, and have an answer whose body comes bit by bit. Only its head has a time limit.
+
+        Raises:
+            ApiError: the answer is no.
+            ApiUnavailable: there was none.
+        """
+        head_came = False
+        try:
+            async with asyncio.timeout(self._timeout_seconds) as limit, self._asked(request) as answer:
+                head_came = True
+                limit.reschedule(None)
+                yield answer
+        except TimeoutError as error:
+            if head_came:
+                raise
+            raise ApiUnavailable(
+                f"{request}: {self.address.authority} did not answer within {self._timeout_seconds:g} s"
+            ) from error
+
+    async def close(self) -> None:
+        """Drop every connection, and let the loop see that they are gone."""
+        self._pool.drop_all()
+        await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def _asked(self, request: Request) -> AsyncIterator[Answer]:
+        """The answer to a request, if it is a good one; with another identity if ours is refused."""
+        for last in (False, True):
+            identity = await self._credentials.current()
+            connection, head = await self._exchange(request, identity)
+            self.last_contact = self.clock()
+            try:
+                answer = Answer(request, self.address.authority, head, connection.body(head))
+                if head.status < 300:
+                    yield answer
+                    return
+                refusal = api_error(str(request), head, await answer.whole())
+            except HttpError as error:
+                raise self._unavailable(request, error) from error
+            finally:
+                self._pool.give_back(connection)
+            if last or head.status != 401 or not self._credentials.refused(identity):
+                raise refusal
+
+    async def _exchange(self, request: Request, identity: Identity) -> tuple[Connection, Head]:
+        fields = list(self._fields)
+        if identity.token:
+            fields.append(("Authorization", f"Bearer {identity.token}"))
+        if request.content_type:
+            fields.append(("Content-Type", request.content_type))
+        while True:
+            connection = await self._connection(identity)
+            try:
+                return connection, await connection.ask(
+                    request_bytes(request.method, request.target, fields, request.body)
+                )
+            except (HttpError, OSError) as error:
+                self._pool.give_back(connection)
+                # The server may close a kept connection in the moment in which it is used again.
+                closed = isinstance(error, NothingCame | ConnectionError)
+                if not (closed and connection.idle_since is not None and request.repeatable):
+                    raise self._unavailable(request, error) from error
+                self._pool.drop_idle()
+            except BaseException:
+                self._pool.give_back(connection)
+                raise
+
+    def _unavailable(self, request: Request, error: Exception) -> ApiUnavailable:
+        return ApiUnavailable(f"{request}: {self.address.authority}: {describe(error)}")
+
+    async def _connection(self, identity: Identity) -> Connection:
+        if identity.certificate != self._certificate:
+            self._pool.drop_idle()
+            self._certificate = identity.certificate
+        connection = self._pool.take()
+        if connection is None:
+            context = self._tls.current(identity) if self._tls else None
+            connection = await open_connection(self.address, context, self._config.tls_server_name)
+            self._pool.add(connection)
+        return connection

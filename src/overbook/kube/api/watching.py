@@ -1,0 +1,164 @@
+"""One watch request: from the bytes of an endless answer to events."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Final, Generic, Literal
+
+import msgspec
+
+from overbook.kube.api.errors import ApiUnavailable, Status, UnexpectedAnswer, error_of_status
+from overbook.kube.api.kinds import Kind, T, decoder, key_of
+from overbook.kube.api.listing import SeenMetadata, SeenObject, Undecodable, undecodable
+from overbook.kube.api.transport import Request, Transport
+
+INACTIVITY_SECONDS: Final = 100.0
+"""The API server sends a bookmark about once a minute; after a silence of this the connection is dead."""
+MOST_LINE_BYTES: Final = 16 << 20
+_INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
+
+EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+
+
+class Event(msgspec.Struct, Generic[T], frozen=True):
+    """What happened to an object, or (``BOOKMARK``) that nothing more has up to a version.
+
+    Attributes:
+        type: what happened.
+        key: ``namespace/name`` or ``name``; empty for a bookmark.
+        resource_version: up to which the watcher has now seen everything.
+        object: as it is now, or (``DELETED``) as it was last; ``None``: a bookmark, or not decodable.
+        undecodable: why there is no object.
+        initial_events_end: this bookmark says that all objects there were have been sent.
+    """
+
+    type: EventType
+    key: str
+    resource_version: str
+    object: T | None = None
+    undecodable: Undecodable | None = None
+    initial_events_end: bool = False
+
+
+class _Line(msgspec.Struct, frozen=True, gc=False):
+    type: str
+    object: msgspec.Raw
+
+
+class LineSplitter:
+    """Makes lines out of pieces, however the bytes were cut."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    @property
+    def rest_bytes(self) -> int:
+        """How much of an unfinished line there is."""
+        return len(self._rest)
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The lines that are now complete, without their ends.
+
+        Raises:
+            UnexpectedAnswer: a line has no end.
+        """
+        head, newline, tail = piece.rpartition(b"\n")
+        if not newline:
+            self._rest += piece
+            if len(self._rest) > MOST_LINE_BYTES:
+                raise UnexpectedAnswer(f"a watch event of more than {MOST_LINE_BYTES >> 20} MiB")
+            return []
+        lines = head.split(b"\n")
+        if self._rest:
+            lines[0] = bytes(self._rest) + lines[0]
+        self._rest = bytearray(tail)
+        return [line for line in lines if line.strip()]
+
+
+async def watch_events(
+    transport: Transport,
+    kind: Kind[T],
+    target: str,
+    *,
+    inactivity_seconds: float,
+    on_contact: Callable[[], None] | None = None,
+) -> AsyncGenerator[Event[T], None]:
+    """The events of one watch request, until the API server ends it.
+
+    Args:
+        transport: to the API server.
+        kind: what is watched.
+        target: path and query.
+        inactivity_seconds: a longer silence is a dead connection.
+        on_contact: called whenever anything came.
+
+    Raises:
+        ApiError: the answer is no, or the watch ended with an error: 410 means that the version is too old.
+        ApiUnavailable: there was no answer, it was cut off, or silent for too long.
+        UnexpectedAnswer: what came is no event.
+    """
+    request = Request("GET", target, repeatable=True)
+    lines = LineSplitter()
+    async with transport.stream(request) as answer:
+        while True:
+            if on_contact is not None:
+                on_contact()
+            try:
+                async with asyncio.timeout(inactivity_seconds):
+                    piece = await answer.read()
+            except TimeoutError as error:
+                raise ApiUnavailable(
+                    f"{request}: {transport.address.authority} was silent for {inactivity_seconds:g} s"
+                ) from error
+            if not piece:
+                break
+            for line in lines.feed(piece):
+                yield decode_event(kind, line, request)
+    if lines.rest_bytes:
+        raise ApiUnavailable(f"{request}: the answer ended within an event")
+
+
+def decode_event(kind: Kind[T], line: bytes, request: Request) -> Event[T]:
+    """One line of a watch.
+
+    Raises:
+        ApiError: it is an ``ERROR`` event.
+        UnexpectedAnswer: it is no event.
+    """
+    try:
+        event: _Line = _LINE_DECODER.decode(line)
+        if event.type == "ERROR":
+            status: Status = decoder(Status).decode(event.object)
+            raise error_of_status(str(request), status.code or 500, status)
+        if event.type == "BOOKMARK":
+            seen = _seen(event.object)
+            return Event(
+                "BOOKMARK",
+                "",
+                seen.resource_version or "",
+                initial_events_end=(seen.annotations or {}).get(_INITIAL_EVENTS_END) == "true",
+            )
+        type_ = _TYPES[event.type]
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise UnexpectedAnswer(f"{request}: no watch event: {str(error)[:200]}") from error
+    try:
+        one = kind.decode(event.object)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        bad = undecodable(event.object, error)
+        return Event(type_, bad.key, _version_of(event.object), undecodable=bad)
+    return Event(type_, key_of(one), one.metadata.resource_version or "", object=one)
+
+
+def _seen(data: msgspec.Raw) -> SeenMetadata:
+    seen: SeenObject = decoder(SeenObject).decode(data)
+    return seen.metadata
+
+
+def _version_of(data: msgspec.Raw) -> str:
+    try:
+        return _seen(data).resource_version or ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
+
+
+_LINE_DECODER = msgspec.json.Decoder(_Line)
+_TYPES: Final[dict[str, EventType]] = {"ADDED": "ADDED", "MODIFIED": "MODIFIED", "DELETED": "DELETED"}

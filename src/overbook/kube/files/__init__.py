@@ -1,0 +1,1 @@
+"""Manifests and lists read from files, without the API."""

@@ -1,0 +1,70 @@
+"""What is wrong on a node: each check looks at the facts and says what, and how to mend it.
+
+What could not be looked at is said too, so nothing is called healthy that was not seen.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from overbook.node.doctor.check import SEVERITIES, Check, Finding
+from overbook.node.doctor.facts import HostFacts, Subject
+from overbook.node.doctor.swap_checks import SWAP_CHECKS
+from overbook.node.doctor.system_checks import SYSTEM_CHECKS
+
+ORIGINAL_LEFTOVERS: Final = (
+    "run/containers/oci/hooks.d/swap-for-burstable.json",
+    "etc/containers/oci/hooks.d/swap-for-burstable.json",
+    "opt/oci-hook-swap.sh",
+)
+"""Files of the original agent, below the host's root; its hook outlives it."""
+
+CHECKS: Final[tuple[Check, ...]] = (*SYSTEM_CHECKS[:3], *SWAP_CHECKS, *SYSTEM_CHECKS[3:])
+
+
+class Fine(msgspec.Struct, frozen=True, gc=False):
+    """One thing that is as it should be."""
+
+    subject: Subject
+    sentence: str
+
+
+class Diagnosis(msgspec.Struct, frozen=True, gc=False):
+    """What the doctor says.
+
+    Attributes:
+        findings: what is wrong, worst first.
+        fine: what is right.
+    """
+
+    findings: tuple[Finding, ...]
+    fine: tuple[Fine, ...]
+
+    @property
+    def broken(self) -> bool:
+        """Whether overcommit does not work here."""
+        return any(finding.severity == "Broken" for finding in self.findings)
+
+
+def diagnose(facts: HostFacts) -> Diagnosis:
+    """Everything that is wrong, worst first, and what is right."""
+    found: list[Finding] = []
+    fine: list[Fine] = []
+    for check in CHECKS:
+        wrong = [*_unread(check, facts), *check.look(facts)]
+        found += wrong
+        if not wrong and (sentence := check.fine(facts)):
+            fine.append(Fine(check.subject, sentence))
+    found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    return Diagnosis(tuple(found), tuple(fine))
+
+
+def _unread(check: Check, facts: HostFacts) -> Iterator[Finding]:
+    if why := facts.unread.get(check.subject):
+        yield Finding(
+            "Note",
+            "NotLooked",
+            f"{check.subject} could not be looked at: {why}",
+            "look as root, with the host's whole file system below --fsroot",
+        )

@@ -1,0 +1,190 @@
+"""Collects what the doctor judges, below the host's root. What cannot be read is told and never guessed."""
+
+import errno
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
+from overbook.core.overcommit.allowance import SwapPolicy
+from overbook.core.overcommit.swap import node_swap_bytes
+from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter
+from overbook.kernel.cgroup_directory import CGROUP_MOUNT
+from overbook.kernel.cgroup_version import check_cgroup2
+from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
+from overbook.kernel.meminfo import read_meminfo
+from overbook.kernel.psi import read_pressure
+from overbook.kernel.swap_medium import LiesOn, read_swap_medium
+from overbook.kernel.swaps import SwapArea, read_swaps
+from overbook.kernel.sysctl import VM_OVERCOMMIT_MEMORY, VM_PANIC_ON_OOM, VM_SWAPPINESS, IntegerSysctl
+from overbook.kernel.zoneinfo import read_zoneinfo
+from overbook.node.doctor import owners as swap_owners
+from overbook.node.doctor.facts import HostFacts, Subject, SwapDevice
+from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
+from overbook.node.kubelet import Process, described, find_process, limits_swap
+from overbook.node.swap import STATE, read_state
+from overbook.node.tune.watermark import Watermarks
+from overbook.nri.connection import nri_socket
+
+T = TypeVar("T")
+
+
+def host_facts(
+    root: str,
+    policy: SwapPolicy,
+    writer: AskedWriter = "auto",
+    told: KubeletConfiguration | None = None,
+) -> HostFacts:
+    """The facts as they are now; it never fails.
+
+    Args:
+        root: the host's file system, or as much of it as is mounted.
+        policy: who may swap, how much, and the percentage.
+        writer: who shall write the limits.
+        told: what the kubelet itself says of its configuration; it wins over its files.
+    """
+    look = _Look()
+    process = look.at("kubelet", lambda: find_process(root), None)
+    configuration = told or look.at("kubelet", lambda: _configuration(process, root), None)
+    if "kubelet" in look.unread:
+        look.unread["writer"] = look.unread["watermarks"] = "the kubelet's configuration is not known"
+    memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
+    nowhere: tuple[str, ...] = ()
+    read = look.at("hook", lambda: _hook_folders(root), nowhere)
+    if "hook" in look.unread:
+        look.unread.setdefault("writer", "the folders for hooks are not known")
+    version = look.at("cgroup", lambda: _cgroup_version(root), None)
+    if version is None:
+        look.unread["system"] = "the cgroup version is not known"
+    return HostFacts(
+        memory_bytes=memory_bytes,
+        cgroup_version=version,
+        pressure=look.at("pressure", lambda: _pressure(root), None),
+        swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
+        percent=policy.percent,
+        demanded_bytes=node_swap_bytes(memory_bytes, policy.percent) if memory_bytes else 0,
+        provisioning=look.at("provisioning", lambda: _provisioning(root), None),
+        kubelet=configuration,
+        kubelet_limits=limits_swap(process.pid, root) if process else None,
+        eligibility=policy.eligibility,
+        allowance=policy.allowance,
+        writer_asked=writer,
+        nri_socket=look.at("writer", lambda: _nri_socket(root), ""),
+        swappiness=look.at("swappiness", lambda: _sysctl(VM_SWAPPINESS, root), None),
+        overcommit_memory=look.at("promises", lambda: _sysctl(VM_OVERCOMMIT_MEMORY, root), None),
+        panic_on_oom=look.at("promises", lambda: _sysctl(VM_PANIC_ON_OOM, root), None),
+        watermarks=look.at("watermarks", lambda: _watermarks(root), None),
+        system_swap_max=look.at("system", lambda: _system_swap_max(root), None) if version == 2 else None,
+        hook_folder=look.at("hook", lambda: _hook_folder(root, read), ""),
+        hook_folders_read=read,
+        leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
+        owners=look.at("owners", lambda: swap_owners.owners(root), ()),
+        boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
+        nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
+        nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
+        unread=look.unread,
+    )
+
+
+class _Look:
+    """Looks, and remembers why it could not; the first reason of a subject stays."""
+
+    def __init__(self) -> None:
+        self.unread: dict[Subject, str] = {}
+
+    def at(self, subject: Subject, read: Callable[[], T], otherwise: T) -> T:
+        try:
+            return read()
+        except OSError as error:
+            why = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        except (KernelFileError, InvalidInput) as error:
+            why = str(error)
+        self.unread.setdefault(subject, why)
+        return otherwise
+
+    def area(self, area: SwapArea, root: str) -> SwapDevice:
+        on = self.at("swap", lambda: read_swap_medium(area, root), LiesOn("unknown"))
+        return SwapDevice(area.filename, area.size_bytes, on.medium, on.name)
+
+
+def _cgroup_version(root: str) -> int:
+    try:
+        return check_cgroup2(root).version
+    except MissingKernelFile:
+        raise
+    except KernelFileError as error:
+        if error.errno is not None:
+            raise
+        return 1
+
+
+def _pressure(root: str) -> bool:
+    try:
+        read_pressure("memory", root)
+    except MissingKernelFile:
+        swap_owners.present(root, "proc/sys")
+        return False
+    except KernelFileError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return False
+    return True
+
+
+def _areas(root: str) -> tuple[SwapArea, ...]:
+    try:
+        return read_swaps(root)
+    except MissingKernelFile:
+        swap_owners.present(root, "proc/sys")
+        return ()  # a kernel without swap
+
+
+def _sysctl(parameter: IntegerSysctl, root: str) -> int | None:
+    try:
+        return parameter.read(root)
+    except MissingKernelFile:
+        swap_owners.present(root, "proc/sys")
+        return None  # an older kernel
+
+
+def _watermarks(root: str) -> Watermarks:
+    sums = read_zoneinfo(root)
+    return Watermarks(sums.min_bytes, sums.low_bytes, sums.managed_bytes)
+
+
+def _system_swap_max(root: str) -> str | None:
+    """Without the file nothing limits the slice; without the slice there is nothing to limit."""
+    slice_path = under(root, f"{CGROUP_MOUNT}/system.slice")
+    if not os.path.isdir(slice_path):
+        return None
+    try:
+        return read_file(f"{slice_path}/memory.swap.max").decode("ascii", "replace").strip()
+    except MissingKernelFile:
+        return "max"
+
+
+def _provisioning(root: str) -> tuple[str, str] | None:
+    swap_owners.present(root, os.path.dirname(os.path.dirname(STATE)))
+    return read_state(root)
+
+
+def _configuration(process: Process | None, root: str) -> KubeletConfiguration | None:
+    return described(process, root).configuration if process else None
+
+
+def _nri_socket(root: str) -> str:
+    swap_owners.present(root, "run")
+    path = nri_socket(root)
+    return f"/{os.path.relpath(path, root)}" if path else ""
+
+
+def _hook_folders(root: str) -> tuple[str, ...]:
+    swap_owners.present(root, "etc", "usr")
+    return crio_hook_folders(root) or hook_folders(root)
+
+
+def _hook_folder(root: str, read: tuple[str, ...]) -> str:
+    """Where our hook lies; of several places one that is read."""
+    places = (*read, ADMINISTRATORS, UNTIL_BOOT, SHARED)
+    return next((place for place in places if swap_owners.exists(root, f"{place[1:]}/{HOOK_FILE}")), "")

@@ -1,0 +1,97 @@
+"""The OCI hook on a host: its program, its configuration for the runtime, and where both lie.
+
+The configuration is that of OCI hooks 1.0.0, which CRI-O and Podman read. CRI-O gives a container its pod's
+annotations, and over them the labels that the kubelet gives the container: whatever the pod's owner wrote,
+``io.kubernetes.pod.uid`` and ``io.kubernetes.container.name`` are the kubelet's.
+"""
+
+import os
+from collections.abc import Iterable
+from importlib.resources import files
+from typing import Final, get_args
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.overcommit.allowance import Eligibility
+from overbook.core.overcommit.writer import HOOK_FILE
+from overbook.node.files import HostFile
+
+PROGRAM: Final = "usr/local/libexec/overbook/overbook-swap-hook"
+SHELL: Final = "bin/sh"
+GUARD: Final = 'trap "exit 0" EXIT; [ -r "$0" ] && . "$0"; exit 0'
+"""Runs the program inside the shell that the runtime starts: the container starts without it, too."""
+
+_KUBERNETES: Final = {r"^io\.kubernetes\.pod\.uid$": ".", r"^io\.kubernetes\.container\.name$": "."}
+_LAUNCHER: Final = {r"^kubevirt\.io/domain$": "."}
+"""Its pods carry the machine's name; a pod that only claims it finds no allowance."""
+
+
+def configuration(eligibility: Eligibility) -> bytes:
+    """``overbook-swap.json``: which containers the hook is started for, and when.
+
+    Args:
+        eligibility: who may swap. For the containers of others the runtime starts nothing.
+    """
+    annotations = {**_KUBERNETES, **(_LAUNCHER if eligibility == "BurstableVirtualMachines" else {})}
+    content = {
+        "version": "1.0.0",
+        # No timeout: a runtime that waits too long refuses the container.
+        "hook": {"path": f"/{SHELL}", "args": ["sh", "-c", GUARD, f"/{PROGRAM}"]},
+        "when": {"annotations": annotations},
+        "stages": ["createRuntime"],
+    }
+    return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+
+
+def program_file() -> bytes:
+    """The hook's program."""
+    return files(f"{__package__}.programs").joinpath("hook.sh").read_bytes()
+
+
+def hook_files(folder: str, eligibility: Eligibility = "BurstableVirtualMachines") -> dict[str, HostFile]:
+    """What is installed, the program first: no runtime ever finds a configuration without it.
+
+    Args:
+        folder: one in which the runtime looks for hooks, an absolute path on the host.
+        eligibility: who may swap.
+
+    Raises:
+        InvalidInput: no absolute path.
+    """
+    return {PROGRAM: (program_file(), 0o755), _placed(folder): (configuration(eligibility), 0o644)}
+
+
+def hook_paths(folders: Iterable[str]) -> tuple[str, ...]:
+    """All that may lie on the host, in the order of removal: the configurations, then the program.
+
+    Raises:
+        InvalidInput: a folder is no absolute path.
+    """
+    return (*(_placed(folder) for folder in dict.fromkeys(folders)), PROGRAM)
+
+
+def installed_in(folders: Iterable[str], root: str = "/") -> tuple[str, ...]:
+    """The folders, of those given, in which the hook's configuration lies."""
+    return tuple(
+        folder for folder in dict.fromkeys(folders) if os.path.lexists(os.path.join(root, _placed(folder)))
+    )
+
+
+def found_eligibility(folders: Iterable[str], root: str = "/") -> Eligibility | None:
+    """For whom the hook in the first of these folders is installed; ``None``: that is none of ours.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for folder in folders:
+        with open(os.path.join(root, _placed(folder)), "rb") as file:
+            content = file.read(1 << 16)
+        return next((known for known in get_args(Eligibility) if configuration(known) == content), None)
+    return None
+
+
+def _placed(folder: str) -> str:
+    if not folder.startswith("/") or set(folder) & set("\n\r\0"):
+        raise InvalidInput("hook folder", folder, "an absolute path")
+    return os.path.join(os.path.normpath(folder).lstrip("/"), HOOK_FILE)

@@ -1,0 +1,149 @@
+"""The kubelet that runs on this node: its command line, its configuration files, and its own cgroup."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from overbook.core.kubernetes.kubelet import KubeletConfiguration, kubelet_configuration
+from overbook.kube.files.one_document import document_fields
+
+MOST_BYTES: Final = 1 << 20
+NAMES: Final = ("kubelet", "hyperkube", "k3s", "k3s-server", "microshift")
+
+
+class Process(msgspec.Struct, frozen=True):
+    """A kubelet's process.
+
+    Attributes:
+        pid: its number.
+        started: when it was started, in the kernel's own ticks: a number is given again, this is not.
+        flags: of its command line, without dashes.
+    """
+
+    pid: int
+    started: str
+    flags: dict[str, str]
+
+
+class Kubelet(msgspec.Struct, frozen=True):
+    """A kubelet and what it was told.
+
+    Attributes:
+        pid: its process.
+        configuration: what is in force.
+        files: the files that it is from, in order.
+        flags: of its command line, without dashes.
+        limits_swap: whether it finds ``memory.swap.max`` in its own cgroup; where it does not, it writes no
+            limit at all, silently. ``None``: that cannot be told.
+    """
+
+    pid: int
+    configuration: KubeletConfiguration
+    files: tuple[str, ...]
+    flags: dict[str, str]
+    limits_swap: bool | None
+
+
+def running_kubelet(root: str = "/") -> Kubelet | None:
+    """The running kubelet; ``None``: there is none.
+
+    Args:
+        root: the host's file system.
+
+    Raises:
+        InvalidInput: its configuration is malformed.
+        OSError: its configuration cannot be read.
+    """
+    process = find_process(root)
+    return None if process is None else described(process, root)
+
+
+def find_process(root: str = "/") -> Process | None:
+    """The running kubelet's process, of which everybody may read the command line; ``None``: there is none.
+
+    Raises:
+        OSError: there is no ``/proc``.
+    """
+    proc = os.path.join(root, "proc")
+    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
+        try:
+            words = _read(os.path.join(proc, str(pid), "cmdline")).split(b"\0")
+        except OSError:
+            continue  # it ended while we looked
+        if os.path.basename(words[0].decode("utf-8", "replace")) in NAMES:
+            arguments = [word.decode("utf-8", "replace") for word in words[1:]]
+            return Process(pid, started(pid, root), parse_flags(arguments))
+    return None
+
+
+def started(pid: int, root: str = "/") -> str:
+    """When a process was started, in the kernel's own ticks; empty: it has ended."""
+    try:
+        stat = _read(os.path.join(root, "proc", str(pid), "stat"))
+    except OSError:
+        return ""
+    # Its name, the second field, is in parentheses and may hold anything. The start is the 22nd.
+    fields = stat.rpartition(b")")[2].split()
+    return fields[19].decode("ascii", "replace") if len(fields) > 19 else ""
+
+
+def parse_flags(arguments: list[str]) -> dict[str, str]:
+    """``--name=value``, ``--name value`` and ``--name`` of a command line; the last one counts."""
+    flags: dict[str, str] = {}
+    for number, word in enumerate(arguments):
+        if not word.startswith("-") or not word.strip("-"):
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        following = arguments[number + 1] if number + 1 < len(arguments) else "-"
+        flags[name] = value if equals else "true" if following.startswith("-") else following
+    return flags
+
+
+def described(process: Process, root: str = "/") -> Kubelet:
+    """A kubelet's process with its configuration.
+
+    Raises:
+        InvalidInput: its configuration is malformed.
+        OSError: its configuration cannot be read.
+    """
+    files = tuple(_configuration_files(process.flags, root))
+    documents = [document_fields(_read(path), path, "KubeletConfiguration") for path in files]
+    return Kubelet(
+        pid=process.pid,
+        configuration=kubelet_configuration(documents, process.flags),
+        files=files,
+        flags=process.flags,
+        limits_swap=limits_swap(process.pid, root),
+    )
+
+
+def _configuration_files(flags: Mapping[str, str], root: str) -> Iterator[str]:
+    if path := flags.get("config"):
+        yield os.path.join(root, path.lstrip("/"))
+    if folder := flags.get("config-dir"):
+        inside = os.path.join(root, folder.lstrip("/"))
+        for parent, folders, names in os.walk(inside):
+            folders.sort()
+            yield from (os.path.join(parent, name) for name in sorted(names) if name.endswith(".conf"))
+
+
+def limits_swap(pid: int, root: str = "/") -> bool | None:
+    """Whether a kubelet finds ``memory.swap.max`` in its own cgroup; ``None``: that cannot be told."""
+    try:
+        lines = _read(os.path.join(root, "proc", str(pid), "cgroup")).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        hierarchy, _, path = line.split(":", 2) if line.count(":") >= 2 else ("", "", "")
+        if hierarchy == "0":
+            # In a cgroup namespace of the reader's own it climbs out of that first: /../../system.slice/…
+            inside = os.path.normpath(f"/{path}").lstrip("/")
+            return os.path.exists(os.path.join(root, "sys/fs/cgroup", inside, "memory.swap.max"))
+    return None
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(MOST_BYTES)

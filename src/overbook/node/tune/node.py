@@ -1,0 +1,174 @@
+"""A node and its tuning: what is there, and what should be."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Final, Literal
+
+import msgspec
+
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
+from overbook.core.text import shown
+from overbook.kernel.block_device import whole_disks
+from overbook.kernel.files import KernelFileError, read_file, under
+from overbook.kernel.meminfo import read_meminfo
+from overbook.kernel.mountinfo import mount_of, read_mountinfo
+from overbook.kernel.swaps import read_swaps
+from overbook.kernel.tunable import NO_TARGET, has_io_latency, read_tunable
+from overbook.kernel.zoneinfo import read_zoneinfo
+from overbook.node.files import HostFile
+from overbook.node.kubelet import running_kubelet
+from overbook.node.tune import rules as tuning
+from overbook.node.tune.files import OVERCOMMIT_UNIT_FILE, USUAL_KUBELET_UNIT, host_files
+from overbook.node.tune.remembered import read_remembered
+from overbook.node.tune.rules import Overcommit, Remembered, TuningFacts, Wish
+from overbook.node.tune.watermark import Watermarks
+
+SYSTEM_SLICE: Final = "system.slice"
+KUBELET_TRACES: Final = ("var/lib/kubelet/config.yaml", "etc/kubernetes/kubelet.conf")
+"""Files that say that there is a kubelet here, though it may not run."""
+
+
+class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found on a node, and what follows.
+
+    Attributes:
+        root: the host's file system.
+        systemd: whether it runs the host.
+        facts: for the rules.
+        remembered: what was changed earlier.
+        overcommit: as it shall be.
+        kubelet_unit: the unit that the kubelet runs in.
+        latency_devices: what systemd is told of, for `TuningFacts.io_latency_disks`.
+        io_latency: whether the kernel has io.latency.
+        swapped_bytes: what ``system.slice`` has in swap.
+    """
+
+    root: str
+    systemd: bool
+    facts: TuningFacts
+    remembered: Mapping[str, Remembered]
+    overcommit: Overcommit
+    kubelet_unit: str = USUAL_KUBELET_UNIT
+    latency_devices: tuple[str, ...] = ()
+    io_latency: bool = False
+    swapped_bytes: int = 0
+
+    @property
+    def wishes(self) -> tuple[Wish, ...]:
+        """What the settings should be."""
+        return tuning.wishes(self.facts, self.overcommit, self.remembered)
+
+    @property
+    def files(self) -> dict[str, HostFile]:
+        """What keeps them so after a boot."""
+        return host_files(
+            self.wishes,
+            latency_devices=self.latency_devices,
+            overcommit_off=self.overcommit == "off",
+            kubelet_unit=self.kubelet_unit,
+        )
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this cannot be done; ``None``: it can."""
+        return tuning.overcommit_refusal(self.facts.kubelet) if self.overcommit == "off" else None
+
+
+def look(root: str, asked: Overcommit | None = None) -> TunedNode:
+    """Read everything; nothing is changed.
+
+    Args:
+        root: the host's file system.
+        asked: whether the kernel overcommits; ``None``: as it was installed, at first on.
+
+    Raises:
+        InvalidInput: the kubelet's configuration, or what was remembered, is malformed.
+        OSError, KernelFileError: something cannot be read.
+    """
+    installed: Overcommit = "off" if os.path.exists(os.path.join(root, OVERCOMMIT_UNIT_FILE)) else "on"
+    kubelet = running_kubelet(root)
+    configuration = kubelet.configuration if kubelet else KubeletConfiguration()
+    io_latency = has_io_latency(SYSTEM_SLICE, root)
+    numbers = tuple(_latency_disks(root)) if io_latency else ()
+    disks = tuple(sorted({disk for _, below in numbers for disk in below}))
+    remembered = read_remembered(root)
+    present = {name: read_tunable(name, root) for name in (*tuning.SYSCTLS, tuning.SYSTEM_SWAP_MAX)}
+    for disk in disks:  # where the io controller is off, systemd switches it on
+        name = f"{tuning.SYSTEM_IO_LATENCY}/{disk}"
+        present[name] = read_tunable(name, root) or NO_TARGET
+    swapped = read_tunable(f"{SYSTEM_SLICE}/memory.swap.current", root)
+    kind: Literal["Lenient", "Strict", "Stopped", "Absent"] = "Absent"
+    if kubelet is not None:
+        kind = "Strict" if configuration.protect_kernel_defaults else "Lenient"
+    elif any(os.path.exists(os.path.join(root, path)) for path in KUBELET_TRACES):
+        kind = "Stopped"
+    return TunedNode(
+        root=root,
+        systemd=os.path.isdir(os.path.join(root, "run/systemd/system")),
+        facts=TuningFacts(
+            values={name: value for name, value in present.items() if value is not None},
+            watermarks=_watermarks(root),
+            eviction_bytes=configuration.eviction_bytes(read_meminfo(root).mem_total_bytes),
+            io_latency_disks=disks,
+            kubelet=kind,
+        ),
+        remembered=remembered,
+        overcommit=asked or installed,
+        kubelet_unit=_unit_of(kubelet.pid, root) if kubelet else USUAL_KUBELET_UNIT,
+        latency_devices=tuple(device for device, _ in numbers),
+        io_latency=io_latency,
+        swapped_bytes=int(swapped or 0),
+    )
+
+
+def notes(node: TunedNode) -> tuple[str, ...]:
+    """What somebody should know beside the settings."""
+    said = list(tuning.shortcomings(node.facts))
+    if node.swapped_bytes:
+        said.append(
+            f"{shown(node.swapped_bytes)} of system.slice are in swap from earlier; they come back when they "
+            "are touched"
+        )
+    if not node.systemd:
+        said.append("no systemd runs here: what concerns system.slice holds until the next boot")
+    if not node.io_latency:
+        said.append("this kernel has no io.latency: the disk is shared without a target for the system")
+    if node.overcommit == "off" and not node.systemd:
+        said.append("no systemd runs here: the kubelet's next start switches overcommit on")
+    return tuple(said)
+
+
+def _watermarks(root: str) -> Watermarks:
+    zones = read_zoneinfo(root)
+    return Watermarks(zones.min_bytes, zones.low_bytes, zones.managed_bytes)
+
+
+def _latency_disks(root: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What systemd is told, and the disks that it means: the root's, then those of swap that are others."""
+    seen: set[str] = set()
+    mounts = read_mountinfo(root)
+    for path in ("/", *(area.filename for area in read_swaps(root))):
+        mount = mount_of(path, mounts)
+        number = mount.device if mount else ""
+        with suppress(OSError):
+            details = os.stat(os.path.join(root, path.lstrip("/")))
+            if details.st_rdev:
+                number = f"{os.major(details.st_rdev)}:{os.minor(details.st_rdev)}"
+        below = whole_disks(number, root)
+        if below and not seen.issuperset(below):
+            seen.update(below)
+            yield path, below
+
+
+def _unit_of(pid: int, root: str) -> str:
+    """The unit that a process runs in, by its cgroup."""
+    try:
+        text = read_file(under(root, f"/proc/{pid}/cgroup")).decode("utf-8", "replace")
+    except KernelFileError:
+        return USUAL_KUBELET_UNIT
+    for line in text.splitlines():
+        name = os.path.basename(line)
+        if line.startswith("0::") and name.endswith(".service"):
+            return name
+    return USUAL_KUBELET_UNIT

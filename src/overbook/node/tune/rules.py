@@ -1,0 +1,242 @@
+"""What the system's own settings should be on a node that overcommits, and what goes back when that ends.
+
+A setting is named as the kernel names it: ``vm.swappiness``, or a cgroup's file such as
+``system.slice/memory.swap.max``. Values are texts, as the kernel writes them.
+
+Sources: kernel Documentation, admin-guide/sysctl/vm; the kubelet's ``setupKernelTunables`` at v1.36, which
+sets ``vm.overcommit_memory=1`` and ``vm.panic_on_oom=0`` when it starts, or with ``protectKernelDefaults``
+refuses to start where they differ.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
+
+import msgspec
+
+from overbook.core.text import shown
+from overbook.node.tune.watermark import Watermarks, scale_factor, wanted_low_bytes
+
+OVERCOMMIT_MEMORY: Final = "vm.overcommit_memory"
+PANIC_ON_OOM: Final = "vm.panic_on_oom"
+SWAPPINESS: Final = "vm.swappiness"
+WATERMARK_SCALE_FACTOR: Final = "vm.watermark_scale_factor"
+SYSCTLS: Final = (OVERCOMMIT_MEMORY, PANIC_ON_OOM, SWAPPINESS, WATERMARK_SCALE_FACTOR)
+SYSTEM_SWAP_MAX: Final = "system.slice/memory.swap.max"
+SYSTEM_IO_LATENCY: Final = "system.slice/io.latency"
+"""For one disk: with a slash and its numbers after it, such as ``system.slice/io.latency/259:0``."""
+
+KUBELET_DEMANDS: Final[Mapping[str, str]] = {OVERCOMMIT_MEMORY: "1", PANIC_ON_OOM: "0"}
+SWAPPINESS_RANGE: Final = (1, 100)
+"""At 0 nothing is swapped until files are gone; above 100 guests are swapped before any file goes."""
+USUAL_SWAPPINESS: Final = 60
+IO_LATENCY_MILLISECONDS: Final = 50
+"""How long a request of ``system.slice`` may wait for the disk before the others are throttled."""
+
+Overcommit = Literal["on", "off"]
+"""Whether the kernel promises memory without counting (1), or refuses what is plainly too much (0)."""
+
+
+class TuningFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """A node as it was found.
+
+    Attributes:
+        values: present value by the setting's name; absent: this kernel has no such setting.
+        watermarks: of all zones; ``None``: not known.
+        eviction_bytes: the kubelet's threshold of ``memory.available``; 0: it has none.
+        io_latency_disks: numbers of the disks that root and swap lie on, where the kernel has io.latency.
+        kubelet: ``Lenient`` sets what differs, ``Strict`` (``protectKernelDefaults``) does not start then;
+            ``Stopped``: its files are here but it does not run; ``Absent``: there is none.
+    """
+
+    values: Mapping[str, str]
+    watermarks: Watermarks | None = None
+    eviction_bytes: int = 0
+    io_latency_disks: tuple[str, ...] = ()
+    kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"] = "Absent"
+
+
+class Wish(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What a setting should be.
+
+    Attributes:
+        name: the setting.
+        present: its value; ``None``: there is no such setting now.
+        wanted: what it should be.
+        sentence: why.
+    """
+
+    name: str
+    present: str | None
+    wanted: str
+    sentence: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is something to change."""
+        return self.present is not None and self.present != self.wanted
+
+
+class Remembered(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A setting that was changed.
+
+    Attributes:
+        before: its value before the first change.
+        ours: the values that it was given since, oldest first.
+    """
+
+    before: str
+    ours: tuple[str, ...]
+
+
+class Return(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """What becomes of a setting when tuning is removed.
+
+    Attributes:
+        name: the setting.
+        value: what to write; ``None``: it stays as it is.
+        sentence: what happens and why.
+    """
+
+    name: str
+    value: str | None
+    sentence: str
+
+
+def overcommit_refusal(kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"]) -> str | None:
+    """Why overcommit cannot be switched off on this node; ``None``: it can."""
+    if kubelet == "Strict":
+        return (
+            "the kubelet of this node runs with protectKernelDefaults: true: with vm.overcommit_memory=0 it "
+            "would not start again; set protectKernelDefaults: false in its configuration first"
+        )
+    if kubelet == "Stopped":
+        return (
+            "the kubelet of this node does not run, so nobody can tell whether it has protectKernelDefaults: "
+            "true, with which it would not start again; start it first"
+        )
+    return None
+
+
+def wishes(
+    facts: TuningFacts, overcommit: Overcommit, remembered: Mapping[str, Remembered]
+) -> tuple[Wish, ...]:
+    """What the settings should be; one that is right as somebody else left it is not among them.
+
+    Args:
+        facts: the node.
+        overcommit: whether the kernel overcommits.
+        remembered: what was changed earlier: it stays as long as it is right.
+    """
+    return (*_promises(facts, overcommit), *_swapping(facts, remembered), *_system(facts))
+
+
+def _promises(facts: TuningFacts, overcommit: Overcommit) -> Iterator[Wish]:
+    present = facts.values.get(OVERCOMMIT_MEMORY)
+    if overcommit == "off":
+        why = "overcommit is off here: the kernel refuses what is plainly too much"
+        yield Wish(OVERCOMMIT_MEMORY, present, "0", why)
+    else:
+        why = "the kernel promises memory without counting, as guests larger than RAM need"
+        yield Wish(OVERCOMMIT_MEMORY, present, KUBELET_DEMANDS[OVERCOMMIT_MEMORY], why)
+    why = "out of memory the kernel ends a process, not the node"
+    yield Wish(PANIC_ON_OOM, facts.values.get(PANIC_ON_OOM), KUBELET_DEMANDS[PANIC_ON_OOM], why)
+
+
+def _swapping(facts: TuningFacts, remembered: Mapping[str, Remembered]) -> Iterator[Wish]:
+    swappiness = facts.values.get(SWAPPINESS)
+    if swappiness is not None:
+        least, most = SWAPPINESS_RANGE
+        if not swappiness_is_sound(int(swappiness)):
+            why = f"from {least} to {most} it weighs swap against files"
+            yield Wish(SWAPPINESS, swappiness, str(USUAL_SWAPPINESS), why)
+        elif _is_ours(SWAPPINESS, swappiness, remembered):
+            yield Wish(SWAPPINESS, swappiness, swappiness, "as it was set here")
+    factor = facts.values.get(WATERMARK_SCALE_FACTOR)
+    if factor is None or facts.watermarks is None:
+        return
+    needed = scale_factor(facts.watermarks, facts.eviction_bytes) if facts.eviction_bytes else None
+    if needed is not None:
+        low, wanted = facts.watermarks.low_bytes, _wanted_low(facts)
+        why = (
+            f"the kernel begins to swap below {shown(low)} free, the kubelet evicts below "
+            f"{shown(facts.eviction_bytes)}: swapping should begin at {shown(wanted)}"
+        )
+        yield Wish(WATERMARK_SCALE_FACTOR, factor, str(max(needed, int(factor))), why)
+    elif _is_ours(WATERMARK_SCALE_FACTOR, factor, remembered):
+        low = facts.watermarks.low_bytes
+        why = f"the kernel begins to swap below {shown(low)} free, before the kubelet evicts"
+        yield Wish(WATERMARK_SCALE_FACTOR, factor, factor, why)
+
+
+def _system(facts: TuningFacts) -> Iterator[Wish]:
+    why = "kubelet and runtime must not stand still with the guests"
+    yield Wish(SYSTEM_SWAP_MAX, facts.values.get(SYSTEM_SWAP_MAX), "0", why)
+    why = f"the system waits at most {IO_LATENCY_MILLISECONDS} ms for a disk that the guests swap on"
+    target = str(IO_LATENCY_MILLISECONDS * 1000)
+    for disk in facts.io_latency_disks:
+        name = f"{SYSTEM_IO_LATENCY}/{disk}"
+        yield Wish(name, facts.values.get(name), target, why)
+
+
+def swappiness_is_sound(swappiness: int) -> bool:
+    """Whether the kernel weighs swap against files: neither always the one nor always the other."""
+    least, most = SWAPPINESS_RANGE
+    return least <= swappiness <= most
+
+
+def shortcomings(facts: TuningFacts) -> tuple[str, ...]:
+    """What tuning cannot reach on this node, a sentence each."""
+    found = []
+    if SYSTEM_SWAP_MAX not in facts.values:
+        found.append("there is no system.slice that limits swap: nothing keeps the system out of swap")
+    factor = facts.values.get(WATERMARK_SCALE_FACTOR)
+    if factor is not None and facts.watermarks is not None and facts.eviction_bytes:
+        low = facts.watermarks.min_bytes + facts.watermarks.managed_bytes // 10  # LARGEST_FACTOR of 10,000
+        if max(low, facts.watermarks.low_bytes) <= facts.eviction_bytes:
+            found.append(
+                f"the kubelet evicts below {shown(facts.eviction_bytes)}, and the kernel can begin to swap "
+                f"no earlier than at {shown(low)}: pods go before anything is swapped; lower "
+                "memory.available in the kubelet's evictionHard"
+            )
+    return tuple(found)
+
+
+def put_back(name: str, entry: Remembered, present: str | None, *, strict_kubelet: bool) -> Return:
+    """What becomes of a setting that was changed.
+
+    It goes back only where its value is still one of ours: what somebody else set since is theirs. Where the
+    kubelet would refuse to start with the old value, the kubelet's goes there.
+
+    Args:
+        name: the setting.
+        entry: what was remembered.
+        present: its value now.
+        strict_kubelet: whether the kubelet runs with ``protectKernelDefaults``.
+    """
+    if present is None:
+        return Return(name, None, f"{name} is not there any more")
+    if present == entry.before:
+        return Return(name, None, f"{name} is {present}, as before")
+    if present in entry.ours:
+        demanded = KUBELET_DEMANDS.get(name) if strict_kubelet else None
+        if demanded is None or demanded == entry.before:
+            return Return(name, entry.before, f"{name} goes back from {present} to {entry.before}")
+        sentence = (
+            f"{name} is {demanded} now, not {entry.before} as before: with that the kubelet, which has "
+            "protectKernelDefaults: true, would not start again"
+        )
+        return Return(name, demanded if present != demanded else None, sentence)
+    return Return(
+        name,
+        None,
+        f"{name} stays {present}: somebody else set it since; it was {entry.before} at first, and was given "
+        f"{entry.ours[-1]} here",
+    )
+
+
+def _is_ours(name: str, present: str, remembered: Mapping[str, Remembered]) -> bool:
+    return name in remembered and present in remembered[name].ours
+
+
+def _wanted_low(facts: TuningFacts) -> int:
+    return wanted_low_bytes(facts.eviction_bytes, facts.watermarks.managed_bytes) if facts.watermarks else 0

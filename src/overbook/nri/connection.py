@@ -1,0 +1,163 @@
+"""The plugin's connection to the runtime, in its owner's event loop: it never waits, and it comes back."""
+
+import itertools
+import logging
+import os
+import select
+import socket
+import stat
+from typing import Final
+
+from overbook.nri.plugin import Allowance, Memory, NriPlugin
+from overbook.nri.protobuf import WireError
+
+log = logging.getLogger(__name__)
+
+NRI_SOCKETS: Final = ("run/nri/nri.sock", "var/run/nri/nri.sock")
+"""Where a runtime makes it, below the host's root; usually both are the same place."""
+RETRY_SECONDS: Final = 5.0
+SOON_SECONDS: Final = 1.0
+"""After a connection that worked: a runtime that restarts is back soon."""
+MOST_UNSENT_BYTES: Final = 8 << 20
+MOST_UPDATES: Final = 4
+"""Containers told to the runtime at a time: it starts a program for each, and nothing else meanwhile."""
+MOST_WAITING: Final = 1024
+_READ_BYTES: Final = 1 << 16
+
+
+def nri_socket(root: str = "/") -> str:
+    """Path of the runtime's socket, as the host calls it; empty: it has none."""
+    for path in NRI_SOCKETS:
+        try:
+            if stat.S_ISSOCK(os.stat(os.path.join(root, path)).st_mode):
+                return f"/{path}"
+        except OSError:
+            continue
+    return ""
+
+
+class NriSocket:
+    """Keeps a plugin connected for as long as there is a runtime to connect to.
+
+    Args:
+        path: the runtime's socket.
+        allowance: what containers may swap.
+        epoll: the loop that reports readiness; :meth:`handle` is called for a descriptor that :meth:`owns`.
+    """
+
+    def __init__(self, path: str, allowance: Allowance, epoll: select.epoll) -> None:
+        self._path = path
+        self._allowance = allowance
+        self._epoll = epoll
+        self._socket: socket.socket | None = None
+        self._unsent = bytearray()
+        self._next_try = 0.0
+        self._complaint = ""
+        self._waiting: dict[str, int] = {}
+        self.memory = Memory()
+        self.plugin: NriPlugin | None = None
+        """Of the present connection."""
+        self.connections = 0
+        """Made since the start, for the metrics."""
+
+    def owns(self, fd: int) -> bool:
+        """Whether a descriptor is this connection's."""
+        return self._socket is not None and self._socket.fileno() == fd
+
+    @property
+    def connected(self) -> bool:
+        """Whether the runtime has taken us in."""
+        return self.plugin is not None and self.plugin.registered
+
+    def tick(self, now: float) -> None:
+        """Tell what waits; connect where there is no connection and it is time to try."""
+        if self._socket is not None:
+            self._tell()
+            return
+        if now < self._next_try:
+            return
+        self._next_try = now + RETRY_SECONDS
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        try:
+            made.connect(self._path)
+        except OSError as error:
+            made.close()
+            self._complain(f"{self._path}: {error.strerror}; new containers get their limit after they start")
+            return
+        self._socket = made
+        self.connections += 1
+        self.plugin = NriPlugin(self._allowance, self.memory)
+        self._epoll.register(made, select.EPOLLIN)
+        self._send(self.plugin.register())
+
+    def handle(self, now: float) -> None:
+        """The descriptor is ready: read, answer, and write what is left."""
+        if self._socket is None or self.plugin is None:
+            return
+        try:
+            data = self._socket.recv(_READ_BYTES)
+        except BlockingIOError:
+            self._flush()
+            return
+        except OSError as error:
+            self._drop(now, error.strerror or str(error))
+            return
+        if not data:
+            self._drop(now, "closed by the runtime")
+            return
+        try:
+            self._send(self.plugin.received(data))
+        except WireError as error:
+            self._drop(now, str(error))
+
+    def update(self, container_id: str, swap_max_bytes: int) -> None:
+        """Have the runtime know a running container's new limit before long, so that it does not undo it."""
+        if len(self._waiting) < MOST_WAITING:
+            self._waiting[container_id] = swap_max_bytes
+
+    def close(self) -> None:
+        """End the connection; the runtime forgets the plugin."""
+        if self._socket is not None:
+            self._epoll.unregister(self._socket)
+            self._socket.close()
+            self._socket = None
+        self.plugin = None
+        self._unsent.clear()
+
+    def _tell(self) -> None:
+        if self._waiting and self.plugin is not None and self.plugin.registered:
+            some = dict(itertools.islice(self._waiting.items(), MOST_UPDATES))
+            for container_id in some:
+                del self._waiting[container_id]
+            self._send(self.plugin.update(some))
+
+    def _send(self, data: bytes) -> None:
+        if len(self._unsent) + len(data) > MOST_UNSENT_BYTES:
+            log.warning("NRI: the runtime does not read; starting over")
+            self.close()
+            return
+        self._unsent += data
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._socket is None:
+            return
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            return  # the next read says what happened
+        wanted = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
+        self._epoll.modify(self._socket, wanted)
+
+    def _drop(self, now: float, reason: str) -> None:
+        self.close()
+        self._next_try = now + SOON_SECONDS
+        log.warning("NRI: the connection ended (%s)", reason)
+
+    def _complain(self, complaint: str) -> None:
+        if complaint != self._complaint:
+            self._complaint = complaint
+            log.info("NRI: %s", complaint)

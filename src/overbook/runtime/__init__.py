@@ -1,1 +1,0 @@
-"""Container runtimes: the protocol by which one asks what a new container may swap."""

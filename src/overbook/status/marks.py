@@ -1,0 +1,43 @@
+"""Labels and annotations of a namespace that change what Overbook does with its pods."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.core.override.admission import ENABLED_LABEL, SWITCH_ANNOTATION
+
+_NO_EFFECT: Final = "this value has no effect"
+_SWAP: Final = {
+    "enabled": "its Burstable pods may swap, virtual machines or not",
+    "disabled": "none of its pods swaps",
+}
+
+
+class Mark(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """One of them.
+
+    Attributes:
+        name: the label's or the annotation's.
+        value: as written.
+        sentence: what it does.
+    """
+
+    name: str
+    value: str
+    sentence: str
+
+
+def marks(labels: Mapping[str, str] | None, annotations: Mapping[str, str] | None) -> tuple[Mark, ...]:
+    """Those that a namespace has, and what each does."""
+    found = []
+    if (swap := (annotations or {}).get(SWAP_ANNOTATION)) is not None:
+        found.append(Mark(SWAP_ANNOTATION, swap, _SWAP.get(swap, _NO_EFFECT)))
+    if (label := (labels or {}).get(ENABLED_LABEL)) is not None:
+        meaning = "requests are overridden at admission" if label == "true" else _NO_EFFECT
+        found.append(Mark(ENABLED_LABEL, label, meaning))
+    if (switch := (annotations or {}).get(SWITCH_ANNOTATION)) is not None:
+        meaning = _NO_EFFECT if switch == "true" else "requests are not overridden, whatever else says so"
+        found.append(Mark(SWITCH_ANNOTATION, switch, meaning))
+    return tuple(found)

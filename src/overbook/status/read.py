@@ -1,0 +1,342 @@
+"""Reading a cluster for ``overbook status``: page by page, each pod folded into sums at once and dropped.
+
+What may not be read, or is not installed, is remembered and left out; no answer at all ends the command.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNode
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
+from overbook.core.kubernetes.resources import amounts
+from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
+from overbook.core.timestamp import from_timestamp
+from overbook.kube.api.backoff import Backoff
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
+from overbook.kube.api.find_cluster import load_config
+from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
+from overbook.kube.api.objects import KubeVirt, Node
+from overbook.status.sums import NO_PODS, PodSums, Summing
+from overbook.status.view import AGENT_NAMESPACE, Clusterwide, Guest, Leader, NodeView, Unread
+
+RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
+"""Pods that hold memory."""
+PAGE: Final = 2000
+MOST_NAMED: Final = 16
+"""Up to so many nodes their pods are asked for node by node; for more all of the cluster's are read."""
+MOST_IN_TROUBLE: Final = 50
+"""Nodes with candidates whose virtual machines are looked up."""
+MOST_TRIES: Final = 4
+_OF_KUBEVIRT: Final = ("kubevirts", "virtualmachineinstances")
+_PASSING: Final = (429, 500, 503, 504)
+"""Answers of an API server that may say something else in a moment."""
+CONTROLLER_LEASE: Final = "overbook-controller"
+
+_Result = TypeVar("_Result")
+
+
+@asynccontextmanager
+async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[Client]:
+    """A client for the cluster that the options name.
+
+    Raises:
+        InvalidInput: the kubeconfig is not valid.
+        OSError: it cannot be read.
+    """
+    client = Client(load_config(kubeconfig, context), agent_name="overbook-status")
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+class Reading:
+    """One look at the cluster.
+
+    Args:
+        client: of its API server.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.unread: list[Unread] = []
+
+    async def cluster(
+        self, names: Sequence[str], selector: str, now: float
+    ) -> tuple[Clusterwide, tuple[NodeView, ...]]:
+        """Everything that ``overbook status`` shows of nodes.
+
+        Args:
+            names: nodes; empty: all of them.
+            selector: labels that they have; empty: any.
+            now: seconds since 1970.
+
+        Raises:
+            InvalidInput: there is no node of a name.
+            KubeError: the API server does not answer, or neither nodes nor agents' reports may be read.
+        """
+        overcommit, kubevirt = await asyncio.gather(self.overcommit(), self.kubevirt())
+        cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt))
+        nodes = await self.or_unread("nodes", lambda: self._nodes(names, selector))
+        chosen = [node.metadata.name for node in nodes] if nodes is not None and (names or selector) else None
+        sums, reports, leader = await asyncio.gather(
+            self.or_unread("pods", lambda: self._sums(cluster.percent, chosen)),
+            self.or_unread("overcommitnodes", lambda: self.reports(chosen)),
+            self.or_unread("leases", lambda: self.leader(now)),
+        )
+        if nodes is None and not reports:
+            first = self.unread[0]
+            raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
+        views = tuple(views_of(nodes, reports or {}, sums, now))
+        guests = await self.or_unread("virtualmachineinstances", lambda: self.guests(views, kubevirt))
+        return (
+            Clusterwide(
+                overcommit=overcommit,
+                kubevirt_percent=cluster.kubevirt_percent,
+                leader=leader,
+                guests=guests or {},
+                unread=tuple(self.unread),
+            ),
+            views,
+        )
+
+    async def overcommit(self) -> Overcommit | None:
+        """The cluster's settings; ``None``: there are none, or they may not be read."""
+        return await self.or_unread("overcommits", self._overcommit)
+
+    async def kubevirt(self) -> KubeVirt | None:
+        """KubeVirt's settings; ``None``: it is not there, or they may not be read."""
+        found = await self.or_unread("kubevirts", lambda: _collected(self.client.list(KUBEVIRTS, limit=10)))
+        return found[0] if found else None
+
+    async def _overcommit(self) -> Overcommit | None:
+        try:
+            return await self.client.get(OVERCOMMITS, OVERCOMMIT_NAME)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    async def _nodes(self, names: Sequence[str], selector: str) -> list[Node]:
+        if not names:
+            return await _collected(self.client.list(NODES, label_selector=selector, limit=PAGE))
+        return list(await asyncio.gather(*(self._node(name) for name in dict.fromkeys(names))))
+
+    async def _node(self, name: str) -> Node:
+        try:
+            return await self.client.get(NODES, name)
+        except ApiError as error:
+            if error.status == 404:
+                raise InvalidInput(
+                    "node", name, "the name of a node; `overbook status` lists them"
+                ) from error
+            raise
+
+    async def _sums(self, percent: int, chosen: list[str] | None) -> dict[str, PodSums]:
+        """Each node's pods together."""
+        summing = Summing(percent)
+        sums: dict[str, PodSums] = {}
+        for selector in pod_selectors(chosen):
+            async for brief in self.client.list(BRIEF_PODS, field_selector=selector, limit=PAGE):
+                node = brief.spec.node_name
+                if node:
+                    sums[node] = sums.get(node, NO_PODS) + summing.of(brief.pod)
+        return sums
+
+    async def reports(self, chosen: Sequence[str] | None = None) -> dict[str, OvercommitNode]:
+        """What agents and controller wrote, by node."""
+        wanted = None if chosen is None else set(chosen)
+        listed = self.client.list(OVERCOMMIT_NODES, limit=PAGE)
+        return {
+            report.metadata.name: report
+            async for report in listed
+            if wanted is None or report.metadata.name in wanted
+        }
+
+    async def leader(self, now: float) -> Leader | None:
+        """The controller that leads; ``None``: there is no lease."""
+        try:
+            lease = await self.client.get(LEASES, CONTROLLER_LEASE, AGENT_NAMESPACE)
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        renewed = from_timestamp(lease.spec.renew_time)
+        return Leader(
+            holder=lease.spec.holder_identity or "",
+            age_seconds=None if renewed is None else max(0.0, now - renewed),
+            lease_seconds=lease.spec.lease_duration_seconds or 15,
+        )
+
+    async def guests(self, nodes: Iterable[NodeView], kubevirt: KubeVirt | None) -> dict[str, Guest]:
+        """The virtual machines on nodes where one may have to go, by their pod's UID."""
+        troubled = [node.name for node in nodes if any(one.virtual_machine for one in node.candidates)]
+        if not troubled:
+            return {}
+        default = (kubevirt.spec.configuration.eviction_strategy if kubevirt else None) or "None"
+        selector = f"kubevirt.io/nodeName in ({','.join(troubled[:MOST_IN_TROUBLE])})"
+        return {
+            uid: Guest(instance.metadata.name, instance.spec.eviction_strategy or default)
+            async for instance in self.client.list(INSTANCES, label_selector=selector, limit=PAGE)
+            for uid in instance.status.active_pods or ()
+        }
+
+    async def or_unread(self, resource: str, read: Callable[[], Awaitable[_Result]]) -> _Result | None:
+        """What was read; ``None`` where it may not be, which is remembered.
+
+        An API server that is overloaded or just starting is asked again.
+        """
+        backoff = Backoff()
+        for left in range(MOST_TRIES - 1, -1, -1):
+            try:
+                return await read()
+            except (ApiError, UnexpectedAnswer) as error:
+                if left and is_status(error, *_PASSING):
+                    await asyncio.sleep(backoff.next_seconds(error))
+                    continue
+                self._remember(resource, error)
+        return None
+
+    def _remember(self, resource: str, error: ApiError | UnexpectedAnswer) -> None:
+        """Keep why something could not be read.
+
+        Raises:
+            ApiError: nothing at all can be read with these credentials.
+        """
+        if isinstance(error, UnexpectedAnswer):
+            self.unread.append(Unread(resource, "Failed", str(error)))
+            return
+        if error.status == 401:
+            raise error
+        if error.status == 404 and resource in _OF_KUBEVIRT:
+            return  # a cluster without virtual machines
+        why = {403: "Forbidden", 404: "NotInstalled"}.get(error.status, "Failed")
+        self.unread.append(Unread(resource, why, error.message))  # type: ignore[arg-type]
+
+
+def pod_selectors(chosen: Sequence[str] | None) -> list[str]:
+    """Field selectors for the pods of some nodes; ``None``: of all."""
+    if chosen is None or len(chosen) > MOST_NAMED:
+        return [RUNNING]
+    return [f"{RUNNING},spec.nodeName={name}" for name in chosen]
+
+
+async def _collected(listed: AsyncIterator[_Result]) -> list[_Result]:
+    return [one async for one in listed]
+
+
+class _InstanceSpec(KubeStruct, frozen=True):
+    eviction_strategy: str | None = None
+
+
+class _InstanceStatus(KubeStruct, frozen=True):
+    active_pods: dict[str, str] | None = None
+
+
+class Instance(KubeStruct, frozen=True):
+    """A virtual machine, as far as moving it away goes."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: _InstanceSpec = _InstanceSpec()
+    status: _InstanceStatus = _InstanceStatus()
+
+
+class _PodMetadata(KubeStruct, frozen=True):
+    name: str = ""
+    namespace: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    annotations: dict[str, str] | None = None
+    owner_references: tuple[OwnerReference, ...] | None = None
+
+
+class BriefPod(KubeStruct, frozen=True):
+    """A pod as far as sums go: fifty thousand of them are decoded, and a live view keeps them all."""
+
+    metadata: _PodMetadata = _PodMetadata()
+    spec: PodSpec = PodSpec()
+
+    @property
+    def pod(self) -> Pod:
+        """For the rules."""
+        mine = self.metadata
+        return Pod(
+            metadata=ObjectMeta(annotations=mine.annotations, owner_references=mine.owner_references),
+            spec=self.spec,
+        )
+
+
+BRIEF_PODS: Final = Kind("", "v1", "pods", "Pod", namespaced=True, type=BriefPod)
+INSTANCES: Final = Kind(
+    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, namespaced=True, type=Instance
+)
+
+
+_CONTROL_PLANE_ROLES: Final = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
+
+
+def views_of(
+    nodes: Iterable[Node] | None,
+    reports: Mapping[str, OvercommitNode],
+    sums: Mapping[str, PodSums] | None,
+    now: float,
+) -> list[NodeView]:
+    """Nodes, agents' reports and pods put together, by name.
+
+    Args:
+        nodes: ``None``: they may not be read, and there is a view for each report.
+        reports: by node.
+        sums: by node; ``None``: pods may not be read.
+        now: seconds since 1970.
+    """
+    if nodes is None:
+        return [
+            view_of(Node(metadata=ObjectMeta(name=name)), reports[name], _sums_of(sums, name), now)
+            for name in sorted(reports)
+        ]
+    found = {node.metadata.name: node for node in nodes}
+    return [
+        view_of(node, reports.get(name), _sums_of(sums, name), now) for name, node in sorted(found.items())
+    ]
+
+
+def view_of(node: Node, report: OvercommitNode | None, sums: PodSums | None, now: float) -> NodeView:
+    """One node.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    status = report.status if report else None
+    seen = from_timestamp(status.observed_at) if status else None
+    ready = next((one.status for one in node.status.conditions or () if one.type == "Ready"), None)
+    swap = node.status.node_info.swap if node.status.node_info else None
+    labels = node.metadata.labels or {}
+    return NodeView(
+        name=node.metadata.name,
+        ready=None if ready is None else ready == "True",
+        control_plane=any(role in labels for role in _CONTROL_PLANE_ROLES),
+        capacity=amounts(node.status.capacity, "status.capacity."),
+        allocatable=amounts(node.status.allocatable, "status.allocatable."),
+        tainted=any(taint.key == TAINT_KEY for taint in node.spec.taints or ()),
+        kubelet_swap_bytes=swap.capacity if swap else None,
+        sums=sums,
+        status=status,
+        age_seconds=None if seen is None else max(0.0, now - seen),
+    )
+
+
+def _sums_of(sums: Mapping[str, PodSums] | None, name: str) -> PodSums | None:
+    return None if sums is None else sums.get(name, NO_PODS)
+
+
+def percent_of(kubevirt: KubeVirt | None) -> int | None:
+    """``memoryOvercommit`` of KubeVirt; 100 where it says nothing, ``None`` where it is not there."""
+    if kubevirt is None:
+        return None
+    written: Any = (kubevirt.spec.configuration.developer_configuration or {}).get("memoryOvercommit", 100)
+    return written if isinstance(written, int) and 10 <= written <= 10_000 else 100

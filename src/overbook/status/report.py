@@ -1,0 +1,129 @@
+"""The shape of ``overbook status --output json``: field names are stable; see ``docs/status.md``."""
+
+from overbook.core.api.overcommit_node import PressureStatus, ReliefRecord
+from overbook.core.overcommit.level import NodeCause
+from overbook.explain.report import CpuAndMemory, OvercommitLevel, PodReport, ReportStruct
+from overbook.status.findings import Gathered
+from overbook.status.history import Happening, Place
+from overbook.status.marks import Mark
+from overbook.status.view import Leader, Unread
+
+
+class Settings(ReportStruct, frozen=True):
+    """What counts for every node; ``percentage_from`` says whose word the percentage is."""
+
+    percentage: int
+    percentage_from: str
+    mode: str
+    paused: bool
+    kubevirt_percentage: int | None
+    controller: Leader | None
+
+
+class Sums(ReportStruct, frozen=True):
+    """Pods together."""
+
+    pods: int
+    requests: CpuAndMemory
+    limits: CpuAndMemory
+    overcommit: OvercommitLevel
+    pods_without_memory_limit: int
+    pods_without_cpu_limit: int
+    virtual_machines: int
+    guest_bytes: int
+
+
+class SwapReport(ReportStruct, frozen=True):
+    """A node's swap; ``demanded_bytes`` is what the percentage demands, ``writer`` writes the limits."""
+
+    size_bytes: int | None = None
+    demanded_bytes: int | None = None
+    used_bytes: int | None = None
+    allowed_bytes: int | None = None
+    in_pages_per_second: float | None = None
+    out_pages_per_second: float | None = None
+    writer: str = ""
+
+
+class AgentReport(ReportStruct, frozen=True):
+    """A node's agent, by its last word."""
+
+    version: str
+    mode: str
+    paused: bool
+    observed_at: str | None
+    age_seconds: float | None
+    silent: bool
+
+
+class NodeReport(ReportStruct, frozen=True):
+    """One node. ``sums`` is ``null`` where pods could not be read, ``agent`` where none has reported.
+
+    ``agent_known`` is false where reports could not be read.
+    """
+
+    name: str
+    ready: bool | None
+    ram_bytes: int | None
+    available_bytes: int | None
+    capacity: CpuAndMemory
+    allocatable: CpuAndMemory
+    sums: Sums | None
+    promised_percent: int | None
+    overcommitted: bool | None
+    causes: tuple[NodeCause, ...]
+    swap: SwapReport
+    pressure: PressureStatus | None
+    tainted: bool
+    relief: ReliefRecord | None
+    agent: AgentReport | None
+    agent_known: bool
+
+
+class ClusterReport(ReportStruct, frozen=True):
+    """``overbook status``."""
+
+    settings: Settings
+    totals: Sums | None
+    nodes: tuple[NodeReport, ...]
+    findings: tuple[Gathered, ...]
+    unread: tuple[Unread, ...]
+    seconds_old: float = 0.0
+
+
+class PodStatusReport(ReportStruct, frozen=True):
+    """``overbook status pod``: what ``explain`` says of it on its node, and what happened to it.
+
+    ``pod`` is ``null`` where it is gone and only what happened to it is known.
+    """
+
+    name: str
+    pod: PodReport | None
+    node: NodeReport | None
+    place: Place | None
+    history: tuple[Happening, ...]
+    events: tuple[Happening, ...]
+    findings: tuple[Gathered, ...]
+    unread: tuple[Unread, ...]
+
+
+class NamespacePod(ReportStruct, frozen=True):
+    """One pod of a namespace."""
+
+    name: str
+    node: str | None
+    qos_class: str
+    requests: CpuAndMemory
+    limits: CpuAndMemory
+    overcommit: OvercommitLevel
+    guest_bytes: int | None
+
+
+class NamespaceStatusReport(ReportStruct, frozen=True):
+    """``overbook status namespace``; ``pods`` are worst first."""
+
+    name: str
+    sums: Sums
+    marks: tuple[Mark, ...]
+    pods: tuple[NamespacePod, ...]
+    unread: tuple[Unread, ...]

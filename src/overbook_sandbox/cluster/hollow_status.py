@@ -1,0 +1,165 @@
+"""What hollow nodes say: the statuses that a kubelet would write of a node and of a pod."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
+from overbook.kube.api.kinds import Kind
+from overbook.kube.api.objects import Node, NodeCondition
+
+_ADDRESS: Final = "127.0.0.1"
+
+
+class HollowNode(msgspec.Struct, frozen=True):
+    """What a node says of itself.
+
+    Attributes:
+        name: Its name.
+        cpu: CPU capacity.
+        memory: Memory capacity.
+        allocatable_memory: What of it pods may have; None: all of it.
+        pods: How many pods it takes.
+        swap_bytes: Its swap; None says nothing about it, as an old kubelet does.
+        labels: Beside those of every node.
+    """
+
+    name: str
+    cpu: str = "8"
+    memory: str = "32Gi"
+    allocatable_memory: str | None = None
+    pods: int = 250
+    swap_bytes: int | None = None
+    labels: Mapping[str, str] = {}
+
+
+class _Container(KubeStruct, frozen=True):
+    name: str = ""
+    image: str = ""
+
+
+class _Gate(KubeStruct, frozen=True):
+    condition_type: str = ""
+
+
+class _PodSpec(KubeStruct, frozen=True):
+    node_name: str = ""
+    containers: tuple[_Container, ...] = ()
+    readiness_gates: tuple[_Gate, ...] = ()
+
+
+class _PodStatus(KubeStruct, frozen=True):
+    phase: str = "Pending"
+    conditions: tuple[NodeCondition, ...] = ()
+
+
+class HollowPod(KubeStruct, frozen=True):
+    """What of a pod its status follows from."""
+
+    metadata: ObjectMeta = ObjectMeta()
+    spec: _PodSpec = _PodSpec()
+    status: _PodStatus = _PodStatus()
+
+
+PODS: Final = Kind("", "v1", "pods", "Pod", True, HollowPod)
+
+
+def manifest(node: HollowNode) -> dict[str, Any]:
+    """The node as it registers."""
+    labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", **node.labels}
+    return {"metadata": {"name": node.name, "labels": labels}, "status": node_status(node)}
+
+
+def node_status(node: HollowNode) -> dict[str, Any]:
+    """The status of a node that is well."""
+    capacity = {"cpu": node.cpu, "memory": node.memory, "pods": str(node.pods)}
+    versions: dict[str, Any] = dict.fromkeys(
+        ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "kubeProxyVersion"), ""
+    )
+    versions |= {"containerRuntimeVersion": "hollow://1", "kubeletVersion": "hollow"}
+    versions |= {"operatingSystem": "linux", "architecture": "amd64"}
+    if node.swap_bytes is not None:
+        versions["swap"] = {"capacity": node.swap_bytes}
+    troubles = ("MemoryPressure", "DiskPressure", "PIDPressure")
+    return {
+        "capacity": capacity,
+        "allocatable": {**capacity, "memory": node.allocatable_memory or node.memory},
+        "addresses": [
+            {"type": "Hostname", "address": node.name},
+            {"type": "InternalIP", "address": _ADDRESS},
+        ],
+        "conditions": [
+            *({**_condition(name, holds=False), "lastHeartbeatTime": now()} for name in troubles),
+            {**_condition("Ready", holds=True), "lastHeartbeatTime": now()},
+        ],
+        "nodeInfo": versions,
+    }
+
+
+def news(pod: HollowPod, number: int) -> dict[str, Any] | None:
+    """What to report of a pod that is bound; None where that is known already.
+
+    Args:
+        pod: The pod.
+        number: Makes its address another than those of others.
+    """
+    holding = {each.type for each in pod.status.conditions if each.status == "True"}
+    is_open = all(gate.condition_type in holding for gate in pod.spec.readiness_gates)
+    match pod.status.phase:
+        case "Pending":
+            return _running(pod, number, is_open=is_open)
+        case "Running" if is_open != ("Ready" in holding):
+            return {"conditions": [_condition("Ready", holds=is_open)]}
+    return None
+
+
+def _running(pod: HollowPod, number: int, *, is_open: bool) -> dict[str, Any]:
+    address = f"10.{64 + number // 65_025 % 64}.{number // 255 % 255}.{number % 255 + 1}"
+    started = now()
+    held = ("PodReadyToStartContainers", "Initialized", "ContainersReady")
+    return {
+        "phase": "Running",
+        "hostIP": _ADDRESS,
+        "podIP": address,
+        "podIPs": [{"ip": address}],
+        "startTime": started,
+        "conditions": [
+            *(_condition(name, holds=True) for name in held),
+            _condition("Ready", holds=is_open),
+        ],
+        "containerStatuses": [
+            {
+                "name": container.name,
+                "image": container.image,
+                "imageID": "",
+                "containerID": f"hollow://{pod.metadata.uid}/{container.name}",
+                "ready": True,
+                "started": True,
+                "restartCount": 0,
+                "state": {"running": {"startedAt": started}},
+            }
+            for container in pod.spec.containers
+        ],
+    }
+
+
+def _condition(name: str, *, holds: bool) -> dict[str, str]:
+    return {
+        "type": name,
+        "status": str(holds),
+        "reason": "HollowNode",
+        "message": "a hollow node says so",
+        "lastTransitionTime": now(),
+    }
+
+
+def is_ready(node: Node) -> bool:
+    """Whether a node says that it is well."""
+    return any(each.type == "Ready" and each.status == "True" for each in node.status.conditions or ())
+
+
+def now() -> str:
+    """The time as the API writes it, with microseconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

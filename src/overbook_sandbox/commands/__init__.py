@@ -1,0 +1,1 @@
+"""The commands `overbook demo` and `overbook sandbox`."""

@@ -1,0 +1,183 @@
+"""`overbook sandbox`: prepare the emulated node, run a command in it, or open a shell there."""
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from overbook_sandbox.machine.image import Image
+    from overbook_sandbox.machine.job import Job
+    from overbook_sandbox.machine.spec import NodeSpec
+
+_EXAMPLES = """\
+examples:
+  overbook sandbox prepare --install-packages
+  overbook sandbox prepare --kubernetes
+  overbook sandbox run -- free -m
+  overbook sandbox run --memory 512Mi --swap 2Gi -- sh -c 'cat /proc/pressure/memory'
+  overbook sandbox shell
+
+The node sees this machine's files at the same paths. What it writes stays in its memory and is
+lost, except in the folder given with --share.
+
+exit status of `run`: the command's own; 1 where the node failed; 2 where the sandbox cannot be used.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `sandbox` and its three verbs."""
+    parser = subparsers.add_parser(
+        "sandbox",
+        help="a real Linux node under emulation",
+        description="A real Linux node (cgroup v2, PSI, swap) under QEMU emulation. It needs neither root "
+        "nor KVM, and changes nothing on this machine.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    prepare = verbs.add_parser("prepare", help="fetch and build what a node boots from; quick when done")
+    prepare.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="fetch and build what test clusters and their nodes run, too (about 10 minutes, once)",
+    )
+    command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
+    shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")
+    for verb in (prepare, command, shell):
+        verb.add_argument(
+            "--install-packages",
+            action="store_true",
+            help="let apt-get install QEMU and busybox where they are missing",
+        )
+    for verb in (command, shell):
+        verb.add_argument("--memory", default="1Gi", metavar="SIZE", help="the node's memory (default: 1Gi)")
+        verb.add_argument("--swap", default="512Mi", metavar="SIZE", help="its swap disk (default: 512Mi)")
+        verb.add_argument("--no-swap", action="store_true", help="leave the swap disk out")
+        verb.add_argument("--cpus", type=int, default=1, metavar="N", help="its CPUs (default: 1)")
+        verb.add_argument("--share", metavar="DIR", help="folder that the node may write to")
+    command.add_argument(
+        "--timeout", type=float, default=600.0, metavar="SECONDS", help="end the command after (default: 600)"
+    )
+    command.add_argument("argv", nargs="+", metavar="CMD", help="the command, after --")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the verb says.
+
+    Returns:
+        The exit status: the command's own where it ran; 1 where the node failed, 2 where the sandbox
+        cannot be used or the arguments are wrong, 130 after Ctrl-C.
+    """
+    from overbook.core.errors import InvalidInput
+    from overbook_sandbox.machine.errors import NodeError, SandboxError
+    from overbook_sandbox.machine.image import prepare
+
+    try:
+        spec = None if args.verb == "prepare" else _spec(args)  # typing errors come before downloads
+        image = prepare(install_packages=args.install_packages, say=_say)
+        if spec is None:
+            _prepare_kubernetes(args)
+            print(f"the sandbox is ready: {image.kernel_name}, {image.qemu}")
+            return 0
+        with _share(args.share) as share:
+            return _shell(image, spec, share) if args.verb == "shell" else _run(image, spec, share, args)
+    except NodeError as error:
+        _say(str(error))
+        return 1
+    except (SandboxError, InvalidInput) as error:
+        _say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _prepare_kubernetes(args: argparse.Namespace) -> None:
+    if args.kubernetes:
+        from overbook_sandbox.cluster import go_programs
+        from overbook_sandbox.machine.cache import cache_folder
+        from overbook_sandbox.machine.packages import Host
+        from overbook_sandbox.node import kubernetes_node, node_programs
+
+        node_programs.prepare(Host(install=args.install_packages, say=_say), cache_folder(os.environ))
+        programs = go_programs.prepare(say=_say)
+        kubernetes_node.prepare(install_packages=args.install_packages, say=_say)
+        print(f"test clusters are ready: {programs.folder}")
+
+
+def _spec(args: argparse.Namespace) -> "NodeSpec":
+    from overbook.core.errors import InvalidInput
+    from overbook_sandbox.machine.spec import MEBIBYTE, NodeSpec
+
+    memory_bytes = _size("--memory", args.memory)
+    if memory_bytes < 128 * MEBIBYTE:
+        raise InvalidInput("--memory", args.memory, "at least 128Mi, or the kernel does not boot")
+    if args.cpus < 1:
+        raise InvalidInput("--cpus", args.cpus, "a whole number of at least 1")
+    return NodeSpec(
+        memory_bytes=memory_bytes,
+        swap_bytes=0 if args.no_swap else _size("--swap", args.swap),
+        cpus=args.cpus,
+        timeout_seconds=getattr(args, "timeout", 0.0),
+    )
+
+
+def _size(option: str, text: str) -> int:
+    from overbook.core.errors import InvalidInput
+    from overbook.core.kubernetes import quantity
+
+    try:
+        size = quantity.parse(text).value()
+    except InvalidInput as error:
+        raise error.inside(option) from error
+    if size < 0:
+        raise InvalidInput(option, text, "a size that is not negative")
+    return size
+
+
+def _run(image: "Image", spec: "NodeSpec", share: str, args: argparse.Namespace) -> int:
+    from overbook_sandbox.machine.node import Node
+
+    node = Node(image, spec, _job(tuple(args.argv), share))
+    # Without a handler SIGTERM would leave the shared folder behind.
+    previous = signal.signal(signal.SIGTERM, lambda *_: node.stop())
+    try:
+        result = node.run(
+            lambda line: print(line, flush=True),
+            lambda seconds: _say(f"the node booted in {seconds:.1f} s"),
+        )
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return result.exit_status
+
+
+def _shell(image: "Image", spec: "NodeSpec", share: str) -> int:
+    from overbook_sandbox.machine.emulator import run_on_console
+
+    _say("booting; leave with `exit`, or end the node with Ctrl-A X")
+    shell = "/bin/bash" if os.path.exists("/bin/bash") else "/bin/sh"
+    return run_on_console(image, spec, _job((shell,), share, interactive=True))
+
+
+def _job(argv: tuple[str, ...], share: str, *, interactive: bool = False) -> "Job":
+    from overbook_sandbox.machine.job import Job
+
+    return Job(argv=argv, share=share, environment={}, directory=os.getcwd(), interactive=interactive)
+
+
+@contextmanager
+def _share(chosen: str | None) -> Iterator[str]:
+    if chosen is not None:
+        yield chosen
+        return
+    with tempfile.TemporaryDirectory(prefix="overbook-share-") as folder:
+        yield folder
+
+
+def _say(line: str) -> None:
+    print(f"overbook: {line}", file=sys.stderr, flush=True)

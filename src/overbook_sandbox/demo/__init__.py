@@ -1,0 +1,1 @@
+"""The demo: its script, its loads, what is recorded, and the picture of it."""

@@ -1,0 +1,107 @@
+"""The agent as the demo runs it: a process, told of pods by manifests, watched by its recording."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.pressure.decision import Decision
+from overbook_sandbox.machine.pod_runner import make_cgroup, start_in
+
+OOM_SCORE_ADJ: Final = -900
+READY_SECONDS: Final = 60.0
+
+
+class AgentProcess:
+    """``overbook agent`` in ``system.slice``.
+
+    Args:
+        folder: for its manifests, its recording and its log.
+        percent: the cluster's overcommit percentage.
+    """
+
+    def __init__(self, folder: str, percent: int) -> None:
+        self._manifests = os.path.join(folder, "pods")
+        self._recording = os.path.join(folder, "recording.jsonl")
+        self._log = os.path.join(folder, "agent.log")
+        self._percent = percent
+        self._process: subprocess.Popen[bytes] | None = None
+        self._positions = {self._recording: 0, self._log: 0}
+        self._parts: dict[str, bytes] = {}
+        self.asked: set[str] = set()
+        """Pods that were asked to go."""
+        self.relieved: dict[str, str] = {}
+        """What became of them."""
+        os.makedirs(self._manifests)
+
+    def start(self) -> None:
+        """Start it, and wait until it has taken its first sample."""
+        argv = [sys.executable, "-m", "overbook", "agent", "--manifests", self._manifests]
+        argv += ["--percent", str(self._percent), "--record", self._recording, "--listen", "", "--grace", "3"]
+        with open(self._log, "wb") as log:
+            cgroup = make_cgroup("system.slice/overbook-agent.service")
+            self._process = start_in(cgroup, argv, OOM_SCORE_ADJ, output=log.fileno())
+        deadline = time.monotonic() + READY_SECONDS
+        while not os.path.exists(self._recording) or not os.path.getsize(self._recording):
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                with open(self._log, encoding="utf-8", errors="replace") as log_file:
+                    raise RuntimeError(f"the agent did not start: {log_file.read()[-2000:]}")
+            time.sleep(0.1)
+
+    def publish(self, pod: Pod) -> None:
+        """Tell the agent of a pod, as the API would."""
+        path = os.path.join(self._manifests, f"{pod.metadata.name}.json")
+        with open(f"{path}.new", "wb") as file:
+            file.write(msgspec.json.encode(pod))
+        os.rename(f"{path}.new", path)
+
+    def news(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Decisions and log lines since the last look."""
+        for line in self._lines(self._recording):
+            entry = msgspec.json.decode(line)
+            if "decision" in entry:
+                decision = entry["decision"]
+                victim = decision["victim"] and decision["victim"]["label"]
+                if victim:
+                    self.asked.add(victim)
+                yield (
+                    "decision",
+                    {
+                        "action": decision["action"],
+                        "sentence": sentence(decision),
+                        "victim": victim,
+                        "rule": decision["findings"][0]["rule"],
+                    },
+                )
+            elif "relief" in entry:
+                self.relieved[entry["relief"]["label"]] = entry["relief"]["outcome"]
+        for line in self._lines(self._log):
+            yield "log", {"text": line.decode("utf-8", "replace")}
+
+    def stop(self) -> None:
+        """SIGTERM, as systemd would."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(10)
+
+    def _lines(self, path: str) -> Iterator[bytes]:
+        try:
+            with open(path, "rb") as file:
+                file.seek(self._positions[path])
+                data = self._parts.pop(path, b"") + file.read()
+                self._positions[path] = file.tell()
+        except FileNotFoundError:
+            return
+        *lines, rest = data.split(b"\n")
+        self._parts[path] = rest
+        yield from (line for line in lines if line)
+
+
+def sentence(decision: dict[str, Any]) -> str:
+    """A recorded decision's sentence."""
+    return msgspec.convert(decision, Decision).sentence

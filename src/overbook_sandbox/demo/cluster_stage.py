@@ -1,0 +1,103 @@
+"""What the demo on a cluster plays on: a control plane, Overbook, KubeVirt's stand-in, and a real node.
+
+All of it is real but KubeVirt: scheduler, kubelet, containerd, Eviction API and kernel act together.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final, NamedTuple
+
+from overbook.core.overcommit.swap import node_swap_bytes
+from overbook_sandbox.cluster import overbook_in_cluster
+from overbook_sandbox.cluster.background import Background
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.cluster.service import Service
+from overbook_sandbox.demo.cluster_load import NAMESPACE
+from overbook_sandbox.kubevirt.stand_in import KubeVirt
+from overbook_sandbox.machine.spec import GIBIBYTE, HOST_ADDRESS, NodeSpec
+from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
+from overbook_sandbox.node.kubernetes_node import KubernetesNode, Parts
+from overbook_sandbox.node.node_configuration import KubernetesNodeSpec
+
+NODE: Final = "worker-1"
+PERCENT: Final = 150
+MEMORY_BYTES: Final = GIBIBYTE * 3 // 2
+
+_VIEWER: Final = "viewer"
+# What a cloud's general-purpose disk does: swapping to the host's page cache would cost almost nothing.
+_SWAP_OPERATIONS_PER_SECOND: Final = 3_000
+_SWAP_BYTES_PER_SECOND: Final = 125_000_000
+_OWNERS_WISH: Final = {"percentage": PERCENT, "mode": "Enforce", "relief": {"coolDownSeconds": 10}}
+_AGENT_SETTINGS: Final = {"calmSeconds": 10.0, "heartbeatSeconds": 5.0}  # the end is to be seen soon
+_VIRTUALIZATION: Final = {
+    "evictionStrategy": "LiveMigrate",
+    "developerConfiguration": {"memoryOvercommit": PERCENT},
+}
+
+Say = Callable[[str], None]
+
+
+class Stage(NamedTuple):
+    """Everything that the story needs, running.
+
+    Attributes:
+        cluster: The control plane.
+        node: The emulated node, with the agent in it.
+        controller: Overbook's.
+        viewer: Path of a kubeconfig with the rights of the ClusterRole `overbook-status`.
+    """
+
+    cluster: ControlPlane
+    node: KubernetesNode
+    controller: Service
+    viewer: str
+
+
+@contextmanager
+def stage(folder: str, parts: Parts, say: Say) -> Iterator[Stage]:
+    """Bring everything up; at the end of the block none of it runs any more.
+
+    Args:
+        folder: For keys, data and logs.
+        parts: What the node is made from.
+        say: Receives a line for each thing done.
+
+    Raises:
+        SandboxError: A part did not come up; the text has the end of its log.
+    """
+    with ExitStack() as stack:
+        say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler")
+        cluster = stack.enter_context(
+            ControlPlane(os.path.join(folder, "control-plane"), addresses=(HOST_ADDRESS,))
+        )
+        say("installing Overbook: custom resources, accounts, rights and policies, as they are shipped")
+        overbook_in_cluster.install(cluster, _OWNERS_WISH)
+        say("starting a stand-in for KubeVirt, and `overbook controller`")
+        kubevirt = KubeVirt(cluster, _VIRTUALIZATION)
+        kubevirt.install()
+        stack.enter_context(Background(kubevirt.run, "KubeVirt's stand-in"))
+        controller = overbook_in_cluster.controller(cluster)
+        stack.callback(controller.stop)
+        controller.start()
+        say(f"booting {NODE} under emulation, with a real kubelet, containerd and runc; about a minute")
+        node = stack.enter_context(KubernetesNode(cluster, _node_spec(), parts, os.path.join(folder, "node")))
+        say(f"{NODE} is Ready after {node.ready_seconds:.0f} s; starting `overbook agent` in it")
+        agent = KubernetesAgent(cluster, node)
+        agent.register()
+        agent.start(_AGENT_SETTINGS)
+        cluster.kubectl("create", "namespace", NAMESPACE)
+        binding = ("clusterrolebinding", _VIEWER, "--clusterrole=overbook-status", f"--user={_VIEWER}")
+        cluster.kubectl("create", *binding)
+        yield Stage(cluster, node, controller, cluster.user_kubeconfig(_VIEWER))
+
+
+def _node_spec() -> KubernetesNodeSpec:
+    machine = NodeSpec(
+        memory_bytes=MEMORY_BYTES,
+        swap_bytes=node_swap_bytes(MEMORY_BYTES, PERCENT),
+        timeout_seconds=3600,
+        swap_operations_per_second=_SWAP_OPERATIONS_PER_SECOND,
+        swap_bytes_per_second=_SWAP_BYTES_PER_SECOND,
+    )
+    return KubernetesNodeSpec(name=NODE, machine=machine, sample_seconds=1.0, swap_behavior="NoSwap")

@@ -1,0 +1,71 @@
+"""The numbered moments of the demo's picture: which ones are worth a number, and their explanations."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from overbook_sandbox.demo import picture_parts as parts
+from overbook_sandbox.demo.picture_parts import Point
+from overbook_sandbox.demo.story import Decision, Gone, Story
+
+MOST_NOTES: Final = 6
+_DECIDED: Final = "#005a8f"
+_WENT: Final = "#a84300"
+_LINE: Final = 16.0
+_MOST_LINES: Final = 4
+
+
+class Note(NamedTuple):
+    """A moment worth a number; a lower rank is more worth it."""
+
+    at: float
+    sentence: str
+    colour: str
+    rank: int
+
+
+def notes_of(story: Story) -> list[Note]:
+    """The moments worth a number, in order of time: who went, then who was asked to, then the rest."""
+    everything = [*_decisions(story), *(_gone(gone) for gone in story.gone)]
+    worth = sorted(everything, key=lambda note: (note.rank, note.at))[:MOST_NOTES]
+    return sorted(worth)
+
+
+def explained(notes: Sequence[Note], corner: Point, width: float) -> tuple[list[str], float]:
+    """The notes as wrapped text below each other.
+
+    Returns:
+        The pieces, and where the text ends.
+    """
+    pieces: list[str] = []
+    y = corner.y
+    for number, note in enumerate(notes, start=1):
+        sentence = f"{note.at:.1f} s · {note.sentence}"
+        lines = parts.wrapped(sentence, width - 26, most_lines=_MOST_LINES)
+        pieces.append(parts.numbered_dot(Point(corner.x + 8, y - 4), number, note.colour))
+        for words in lines:
+            pieces.append(parts.text(Point(corner.x + 24, y), words))
+            y += _LINE
+        y += 6
+    return pieces, y
+
+
+def _decisions(story: Story) -> list[Note]:
+    """Decisions of one kind in a row share a number: the agent repeats itself until the node is well."""
+    phases = [phase.at for phase in story.phases]
+
+    def kind(step: Decision) -> tuple[int, str, str, str | None]:
+        return sum(at <= step.at for at in phases), step.action, step.rule, step.victim
+
+    notes = []
+    for _, same in groupby(story.decisions, kind):
+        first, *more = same
+        again = f" (and {len(more)} more until {more[-1].at:.1f} s)" if more else ""
+        rank = {"relieve": 1, "reclaim": 2}.get(first.action, 3)
+        notes.append(Note(first.at, (first.sentence or first.action) + again, _DECIDED, rank))
+    return notes
+
+
+def _gone(gone: Gone) -> Note:
+    how = (gone.how or "gone").replace("overbook", "Overbook")
+    return Note(gone.at, f"{gone.pod}: {how}", _WENT, 0)

@@ -1,0 +1,1 @@
+"""Files of a kernel and a runtime that answers, for tests and benchmarks without an emulated machine."""

@@ -1,0 +1,85 @@
+"""Objects of the API as they are, of which the stand-in copies parts without knowing them."""
+
+from typing import Any, Final
+
+import msgspec
+
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
+from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
+from overbook.kube.api.kinds import Kind
+
+NAMESPACE: Final = "kubevirt"
+CONTROLLER: Final = "kubevirt-controller"
+"""The service account that launcher pods are made by."""
+
+APP_LABEL: Final = "kubevirt.io"
+LAUNCHER: Final = "virt-launcher"
+HOTPLUG: Final = "hotplug-disk"
+CREATED_BY_LABEL: Final = "kubevirt.io/created-by"
+MIGRATION_LABEL: Final = "kubevirt.io/migrationJobUID"
+NODE_LABEL: Final = "kubevirt.io/nodeName"
+DOMAIN_ANNOTATION: Final = "kubevirt.io/domain"
+EVACUATION_ANNOTATION: Final = "kubevirt.io/evacuationMigration"
+IN_PROGRESS_ANNOTATION: Final = "descheduler.alpha.kubernetes.io/eviction-in-progress"
+FINALIZER: Final = "kubevirt.io/migrationJobFinalize"
+
+FINISHED: Final = ("Succeeded", "Failed")
+"""Phases in which a pod, a virtual machine or a migration is over."""
+
+
+class Metadata(ObjectMeta, frozen=True):
+    """Metadata with what keeps an object from going."""
+
+    finalizers: tuple[str, ...] = ()
+
+
+class Document(KubeStruct, frozen=True):
+    """An object."""
+
+    metadata: Metadata = Metadata()
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
+    status: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace; these kinds all have one."""
+        return self.metadata.namespace or ""
+
+    @property
+    def uid(self) -> str:
+        """Its uid."""
+        return self.metadata.uid or ""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Never None."""
+        return self.metadata.labels or {}
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Never None."""
+        return self.metadata.annotations or {}
+
+    @property
+    def phase(self) -> str:
+        """Empty where none was set."""
+        phase: str = self.status.get("phase") or ""
+        return phase
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is over, well or not."""
+        return self.phase in FINISHED
+
+    def holds(self, condition: str) -> bool:
+        """Whether a condition is True."""
+        conditions = self.status.get("conditions") or ()
+        return any(each.get("type") == condition and each.get("status") == "True" for each in conditions)
+
+
+PODS: Final = Kind("", "v1", "pods", "Pod", True, Document)
+INSTANCES: Final = Kind(KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, True, Document)
+MIGRATIONS: Final = Kind(
+    KUBEVIRT_GROUP, "v1", "virtualmachineinstancemigrations", f"{INSTANCE_KIND}Migration", True, Document
+)
+KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, Document)

@@ -1,0 +1,66 @@
+"""KubeVirt's answer to an eviction (`pod-eviction-admitter.go` of KubeVirt 1.5 to main of 2026-08)."""
+
+from typing import Final, NamedTuple
+
+from overbook_sandbox.kubevirt.documents import Document
+
+TRIGGERED: Final = "Eviction triggered evacuation of VMI"
+"""By these words a client knows that the guest is about to move."""
+
+
+class Answer(NamedTuple):
+    """What the webhook says.
+
+    Attributes:
+        denial: Why not, which goes out with status 429; None: the eviction may go on.
+        mark_node: The node to write into `status.evacuationNodeName` before that is said; None: nothing.
+    """
+
+    denial: str | None = None
+    mark_node: str | None = None
+
+
+ALLOWED: Final = Answer()
+
+
+def about_launcher(pod: Document, instance: Document, cluster_strategy: str | None) -> Answer:
+    """The answer about a launcher pod that is not completed.
+
+    Args:
+        pod: The pod.
+        instance: Its virtual machine.
+        cluster_strategy: `evictionStrategy` of the KubeVirt object, for machines that set none.
+    """
+    name, namespace = instance.metadata.name, instance.namespace
+    migratable = instance.holds("LiveMigratable")
+    match instance.spec.get("evictionStrategy") or cluster_strategy:
+        case "LiveMigrate" if not migratable:
+            return Answer(f"VMI {name} is configured with an eviction strategy but is not live-migratable")
+        case "LiveMigrate" | "External":
+            pass
+        case "LiveMigrateIfPossible" if migratable:
+            pass
+        case _:
+            return ALLOWED
+    triggered = f'{TRIGGERED} "{namespace}/{name}"'
+    if instance.status.get("evacuationNodeName"):
+        return Answer(f"Evacuation in progress: {triggered}")
+    node = pod.spec.get("nodeName")
+    if instance.status.get("nodeName") != node:
+        return Answer("Eviction request for target Pod")
+    return Answer(triggered, mark_node=node)
+
+
+def about_hotplug(pod: Document, instance: Document | None) -> Answer:
+    """The answer about a pod that holds a disk plugged into a machine.
+
+    Args:
+        pod: The pod.
+        instance: The machine that its launcher runs, if there is one.
+    """
+    if instance is None:
+        return ALLOWED
+    return Answer(
+        f"cannot evict hotplug pod: {pod.metadata.name} associated with running vmi: "
+        f"{instance.metadata.name} in namespace {pod.namespace}"
+    )

@@ -1,0 +1,87 @@
+"""The stand-in as one program: webhook, machines, evacuation and migrations."""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from overbook.kube.api.client import Client
+from overbook.kube.api.find_cluster import load_config
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from overbook_sandbox.cluster.work_queue import WorkQueue
+from overbook_sandbox.kubevirt import manifests
+from overbook_sandbox.kubevirt.documents import CONTROLLER, NAMESPACE
+from overbook_sandbox.kubevirt.machines import Machines
+from overbook_sandbox.kubevirt.migrations import Migrations
+from overbook_sandbox.kubevirt.store import Store
+from overbook_sandbox.kubevirt.webhook import PATH, Webhook
+
+_HOST: Final = "127.0.0.1"
+_TOKEN_SECONDS: Final = 24 * 3600
+
+
+class KubeVirt:
+    """KubeVirt, as far as eviction and migration go.
+
+    Args:
+        control_plane: Where it is installed.
+        configuration: `spec.configuration` of the KubeVirt object.
+    """
+
+    def __init__(self, control_plane: ControlPlane, configuration: dict[str, Any] | None = None) -> None:
+        self._control_plane = control_plane
+        self._configuration = configuration
+
+    def install(self) -> None:
+        """Apply its kinds, its rights and its settings; done again, it changes nothing but the settings."""
+        self._apply(*manifests.installation())
+        self._control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        self.configure(self._configuration)
+
+    def configure(self, configuration: dict[str, Any] | None) -> None:
+        """Replace KubeVirt's settings.
+
+        Args:
+            configuration: `spec.configuration`; None: KubeVirt's defaults.
+        """
+        self._apply(manifests.settings(configuration))
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Work until cancelled.
+
+        Args:
+            ready: Called once evictions are answered and machines are looked after.
+        """
+        plane = self._control_plane
+        token = await asyncio.to_thread(plane.token, NAMESPACE, CONTROLLER, seconds=_TOKEN_SECONDS)
+        client = Client(
+            load_config(plane.kubeconfig_for(token, name=CONTROLLER)), agent_name="virt-controller"
+        )
+        machines = WorkQueue(workers=1)  # it counts migrations, then makes one
+        migrations = WorkQueue()
+        store = Store(client, machines.add, migrations.add)
+        try:
+            async with Webhook(client).serving(self._tls(), _HOST) as port, asyncio.TaskGroup() as group:
+                group.create_task(machines.run(Machines(store).look))
+                group.create_task(migrations.run(Migrations(store).look))
+                for reflector in store.reflectors:
+                    group.create_task(reflector.run())
+                for reflector in store.reflectors:
+                    await reflector.wait_synced()
+                webhook = manifests.webhook(f"https://{_HOST}:{port}{PATH}", plane.pki.authority_pem)
+                await asyncio.to_thread(self._apply, webhook)
+                ready()
+        finally:
+            await client.close()
+
+    def _apply(self, *objects: dict[str, Any]) -> None:
+        for each in objects:
+            self._control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=msgspec.json.encode(each))
+
+    def _tls(self) -> ssl.SSLContext:
+        files = self._control_plane.pki.issue_server("virt-api", (), (_HOST,))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(files.certificate, files.key)
+        return context

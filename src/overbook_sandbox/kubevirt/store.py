@@ -1,0 +1,123 @@
+"""What the stand-in's controllers see of the cluster, and how they write to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from overbook.kube.api.client import Client
+from overbook.kube.api.errors import ApiError
+from overbook.kube.api.kinds import Kind
+from overbook.kube.api.reflector import Reflector
+from overbook_sandbox.kubevirt.documents import (
+    APP_LABEL,
+    CREATED_BY_LABEL,
+    INSTANCES,
+    KUBEVIRTS,
+    LAUNCHER,
+    MIGRATIONS,
+    NAMESPACE,
+    PODS,
+    Document,
+)
+
+
+class Store:
+    """Copies that follow the cluster, and requests where a copy would not be new enough.
+
+    Args:
+        client: Speaks for the service account of KubeVirt's controller.
+        changed: Called with the key of a virtual machine of which something changed.
+        migration_changed: Called with the key of a migration of which something changed.
+    """
+
+    def __init__(
+        self, client: Client, changed: Callable[[str], None], migration_changed: Callable[[str], None]
+    ) -> None:
+        self.client = client
+        self._changed = changed
+        self._migration_changed = migration_changed
+        self._pods = Reflector(
+            client, PODS, label_selector=f"{APP_LABEL}={LAUNCHER}", on_change=self._pod_changed
+        )
+        self._instances = Reflector(client, INSTANCES, on_change=self._instance_changed)
+        self._migrations = Reflector(client, MIGRATIONS, on_change=self._one_migration_changed)
+        self.reflectors = (self._pods, self._instances, self._migrations)
+
+    async def find(self, kind: Kind[Document], key: str) -> Document | None:
+        """An object as it is now."""
+        namespace, _, name = key.partition("/")
+        try:
+            return await self.client.get(kind, name, namespace)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    async def pods_of(self, instance: Document) -> list[Document]:
+        """The launcher pods of a machine as they are now, the finished ones included."""
+        selector = f"{CREATED_BY_LABEL}={instance.uid}"
+        return [pod async for pod in self.client.list(PODS, instance.namespace, label_selector=selector)]
+
+    async def migrations(self) -> list[Document]:
+        """All migrations of the cluster that are not over, as they are now."""
+        return [each async for each in self.client.list(MIGRATIONS) if not each.is_finished]
+
+    async def configuration(self) -> dict[str, Any]:
+        """KubeVirt's settings."""
+        kubevirt = await self.find(KUBEVIRTS, f"{NAMESPACE}/kubevirt")
+        configuration: dict[str, Any] = kubevirt.spec.get("configuration", {}) if kubevirt else {}
+        return configuration
+
+    async def patch_instance(
+        self, instance: Document, status: dict[str, Any], labels: dict[str, str] | None = None
+    ) -> None:
+        """Change fields of a machine's status, and labels."""
+        patch: dict[str, Any] = {"metadata": {"uid": instance.uid, "labels": labels or {}}, "status": status}
+        await self.client.merge_patch(INSTANCES, instance.metadata.name, patch, instance.namespace)
+
+    async def patch_pod(
+        self, pod: Document, metadata: dict[str, Any] | None = None, status: dict[str, Any] | None = None
+    ) -> None:
+        """Change a pod's metadata or its status."""
+        name, own = pod.metadata.name, {"uid": pod.uid, **(metadata or {})}
+        if metadata:
+            await self.client.merge_patch(PODS, name, {"metadata": own}, pod.namespace)
+        if status:
+            patch = {"metadata": own, "status": status}
+            await self.client.strategic_patch(PODS, name, patch, pod.namespace, "status")
+
+    async def delete_pod(self, pod: Document) -> None:
+        """Have a pod end; one that is gone is gone."""
+        try:
+            await self.client.delete(PODS, pod.metadata.name, pod.namespace, uid=pod.uid)
+        except ApiError as error:
+            if error.status not in (404, 409):
+                raise
+
+    def _pod_changed(self, _key: str, old: Document | None, new: Document | None) -> None:
+        pod = new or old
+        for owner in (pod and pod.metadata.owner_references) or ():
+            if pod is not None and owner.kind == INSTANCES.kind:
+                self._about(f"{pod.namespace}/{owner.name}")
+
+    def _instance_changed(self, key: str, _old: Document | None, _new: Document | None) -> None:
+        self._about(key)
+
+    def _one_migration_changed(self, key: str, old: Document | None, new: Document | None) -> None:
+        self._migration_changed(key)
+        if (migration := new or old) is not None:
+            self._changed(instance_key(migration))
+            if new is None or new.is_finished:  # its place is free: whoever waits for one may go
+                for waiting, instance in self._instances.objects.items():
+                    if instance.status.get("evacuationNodeName"):
+                        self._changed(waiting)
+
+    def _about(self, key: str) -> None:
+        self._changed(key)
+        for other, migration in self._migrations.objects.items():
+            if instance_key(migration) == key and not migration.is_finished:
+                self._migration_changed(other)
+
+
+def instance_key(migration: Document) -> str:
+    """The key of the machine that a migration is about."""
+    return f"{migration.namespace}/{migration.spec.get('vmiName', '')}"

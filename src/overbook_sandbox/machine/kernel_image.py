@@ -1,0 +1,230 @@
+"""The node's kernel: Debian's generic one, downloaded and unpacked, never installed.
+
+From the package are kept the kernel, decompressed on the host because the emulated CPU would spend seconds
+on it, and the modules that a node needs. `OVERBOOK_SANDBOX_KERNEL` names another kernel.
+"""
+
+import glob
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import struct
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from overbook_sandbox.machine.cache import folder_in_the_making, locked
+from overbook_sandbox.machine.debian import fetch, require_apt
+from overbook_sandbox.machine.errors import SandboxUnavailableError
+from overbook_sandbox.machine.kernel_modules import LATER, WANTED, ModuleTree
+from overbook_sandbox.machine.packages import Host
+
+META_PACKAGE = "linux-image-amd64"
+KERNEL_VARIABLE = "OVERBOOK_SANDBOX_KERNEL"
+MODULES_VARIABLE = "OVERBOOK_SANDBOX_MODULES"
+
+_OTHER_KERNEL = (
+    f"{KERNEL_VARIABLE}=/path/to/vmlinuz with {MODULES_VARIABLE}=/path/to/lib/modules/VERSION "
+    "uses a kernel of your own"
+)
+_FORMAT = 2  # raise it when what is kept of a package changes
+_XZ_MAGIC = b"\xfd7zXZ\0"
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    """What was kept of a kernel package.
+
+    Attributes:
+        modules: Names in loading order.
+        later: More of them, which the node's init leaves out.
+        sizes: Bytes of each file.
+    """
+
+    modules: tuple[str, ...]
+    later: tuple[str, ...]
+    sizes: dict[str, int]
+
+
+class KernelImage(NamedTuple):
+    """A kernel ready to boot.
+
+    Attributes:
+        name: The package it comes from, or its path.
+        path: The kernel's file.
+        modules: Contents of its modules by name, in loading order.
+    """
+
+    name: str
+    path: str
+    modules: Mapping[str, bytes]
+
+
+def kernel_image(host: Host, cache: str, environment: Mapping[str, str]) -> KernelImage:
+    """Find the node's kernel, downloading it where the cache has none.
+
+    Args:
+        host: Runs apt.
+        cache: The cache folder.
+        environment: May name another kernel.
+
+    Raises:
+        SandboxUnavailableError: There is no kernel and none can be downloaded.
+        SandboxError: The kernel lacks a module.
+    """
+    if own := environment.get(KERNEL_VARIABLE):
+        return _own_kernel(own, environment.get(MODULES_VARIABLE))
+    folder = os.path.join(cache, "kernel")
+    with locked(cache, "kernel"):
+        kept = _newest_complete(folder)
+        if kept is None:
+            kept = _download(host, folder)
+    return _load(kept)
+
+
+def later_modules(cache: str, environment: Mapping[str, str], release: str) -> dict[str, bytes]:
+    """The modules that the node's init leaves out, of the kernel that runs: for whoever runs in the node.
+
+    Args:
+        cache: The cache folder.
+        environment: May name another kernel.
+        release: The running kernel's, as `uname -r` gives it.
+
+    Raises:
+        SandboxError: The kernel lacks a module.
+    """
+    if environment.get(KERNEL_VARIABLE):
+        return ModuleTree(environment.get(MODULES_VARIABLE) or f"/lib/modules/{release}").collect(LATER)
+    kept = _newest_complete(os.path.join(cache, "kernel"))
+    return _contents(kept, _manifest(kept).later) if kept else {}
+
+
+def versioned_package(apt_cache_depends: str) -> str | None:
+    """The package behind the meta package, from `apt-cache depends`; None where it names none."""
+    found = re.search(r"^\s*\|?Depends: (linux-image-\d\S*)$", apt_cache_depends, re.MULTILINE)
+    return found[1] if found else None
+
+
+def uncompressed_kernel(image: bytes) -> bytes | None:
+    """Take the ELF kernel out of a bzImage (Documentation/arch/x86/boot.rst).
+
+    Args:
+        image: Content of a `vmlinuz` file.
+
+    Returns:
+        The ELF file, or None where the image is of another kind or not compressed with xz.
+    """
+    if image[0x202:0x206] != b"HdrS":
+        return None
+    setup_sectors = image[0x1F1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    payload = image[start : start + length]
+    if not payload.startswith(_XZ_MAGIC):
+        return None
+    try:
+        return lzma.LZMADecompressor().decompress(payload)
+    except lzma.LZMAError:
+        return None
+
+
+def _own_kernel(path: str, modules: str | None) -> KernelImage:
+    if not os.path.isfile(path):
+        raise SandboxUnavailableError(f"{KERNEL_VARIABLE}={path}: no such file")
+    version = os.path.basename(path).partition("-")[2]
+    folder = modules or os.path.join("/lib/modules", version)
+    if not os.path.isdir(folder):
+        raise SandboxUnavailableError(f"{folder}: no kernel modules there; set {MODULES_VARIABLE}")
+    return KernelImage(path, path, ModuleTree(folder).collect(WANTED))
+
+
+def _download(host: Host, folder: str) -> str:
+    require_apt(host, _OTHER_KERNEL)
+    package = _resolve(host)
+    final = os.path.join(folder, f"{package}.{_key()}")
+    host.say(f"downloading Debian's kernel {package} (about 70 MB; it is unpacked, not installed)")
+    with folder_in_the_making(final) as making:
+        try:
+            unpacked = fetch(host, package, making)
+        except SandboxUnavailableError as error:
+            raise SandboxUnavailableError(f"{error}\n{_OTHER_KERNEL}") from error
+        _keep(unpacked, making)
+        shutil.rmtree(unpacked)
+    return final
+
+
+def _resolve(host: Host) -> str:
+    for attempt in range(2):
+        done = host.run(("apt-cache", "depends", META_PACKAGE), None)
+        package = versioned_package(done.stdout) if done.returncode == 0 else None
+        if package:
+            return package
+        if attempt or not host.refresh_package_lists():
+            break
+    raise SandboxUnavailableError(
+        f"apt knows no {META_PACKAGE}. On Debian `sudo apt-get update` fetches its lists; "
+        f"elsewhere {_OTHER_KERNEL}"
+    )
+
+
+def _keep(unpacked: str, final: str) -> None:
+    """Write what a node needs of an unpacked kernel package into `final`."""
+    images = glob.glob(os.path.join(glob.escape(unpacked), "boot", "vmlinuz-*"))
+    trees = [  # Debian 13 moved the modules under /usr
+        tree
+        for parent in ("lib", "usr/lib")
+        for tree in glob.glob(os.path.join(glob.escape(unpacked), parent, "modules", "*"))
+    ]
+    if len(images) != 1 or len(trees) != 1:
+        raise SandboxUnavailableError(f"the kernel package holds no kernel where expected; {_OTHER_KERNEL}")
+    with open(images[0], "rb") as file:
+        compressed = file.read()
+    contents = {"kernel": uncompressed_kernel(compressed) or compressed}
+    tree = ModuleTree(trees[0])
+    modules, more = tree.collect(WANTED), tree.collect(LATER)
+    contents |= {f"{name}.ko": data for name, data in (*modules.items(), *more.items())}
+    for file_name, data in contents.items():
+        with open(os.path.join(final, file_name), "wb") as file:
+            file.write(data)
+    manifest = _Manifest(tuple(modules), tuple(more), {name: len(data) for name, data in contents.items()})
+    with open(os.path.join(final, "manifest.json"), "wb") as file:
+        file.write(msgspec.json.encode(manifest))
+
+
+def _newest_complete(folder: str) -> str | None:
+    """The most recently kept kernel of which nothing is missing."""
+    kept = glob.glob(os.path.join(glob.escape(folder), f"*.{_key()}"))
+    return max(filter(_complete, kept), key=os.path.getmtime, default=None)
+
+
+def _complete(folder: str) -> bool:
+    try:
+        sizes = _manifest(folder).sizes
+        return all(os.path.getsize(os.path.join(folder, name)) == size for name, size in sizes.items())
+    except (OSError, msgspec.MsgspecError):
+        return False
+
+
+def _load(folder: str) -> KernelImage:
+    contents = _contents(folder, _manifest(folder).modules)
+    package = os.path.basename(folder).rpartition(".")[0]
+    return KernelImage(package, os.path.join(folder, "kernel"), contents)
+
+
+def _contents(folder: str, names: Iterable[str]) -> dict[str, bytes]:
+    contents = {}
+    for name in names:
+        with open(os.path.join(folder, f"{name}.ko"), "rb") as file:
+            contents[name] = file.read()
+    return contents
+
+
+def _manifest(folder: str) -> _Manifest:
+    with open(os.path.join(folder, "manifest.json"), "rb") as file:
+        return msgspec.json.decode(file.read(), type=_Manifest)
+
+
+def _key() -> str:
+    return hashlib.sha256(f"{_FORMAT} {' '.join(WANTED + LATER)}".encode()).hexdigest()[:8]

@@ -1,0 +1,199 @@
+"""One boot of an emulated node: a command runs in it as root and its output comes back line by line."""
+
+import os
+import secrets
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from overbook_sandbox.machine.emulator import Emulator, emulator
+from overbook_sandbox.machine.errors import NodeError, NodeStoppedError
+from overbook_sandbox.machine.image import Image, prepare
+from overbook_sandbox.machine.job import Job
+from overbook_sandbox.machine.output import LineSplitter, OutputReader
+from overbook_sandbox.machine.spec import NodeSpec
+
+OnLine = Callable[[str], None]
+OnStart = Callable[[float], None]
+
+_CONSOLE_TAIL_LINES = 80
+
+
+class NodeResult(msgspec.Struct, frozen=True):
+    """How a job ended.
+
+    Attributes:
+        exit_status: 0 to 255; above 128 a signal ended it.
+        console_tail: The console's last lines, oldest first: the kernel's warnings, its OOM killer.
+        boot_seconds: Wall time from starting the emulator to starting the job.
+        run_seconds: Wall time from there to the job's end.
+    """
+
+    exit_status: int
+    console_tail: tuple[str, ...]
+    boot_seconds: float
+    run_seconds: float
+
+
+class Node:
+    """A node for one job. Several can run at the same time, each in a thread of its own.
+
+    Args:
+        image: What to boot.
+        spec: The node.
+        job: The command.
+    """
+
+    def __init__(self, image: Image, spec: NodeSpec, job: Job) -> None:
+        self._image = image
+        self._spec = spec
+        self._job = job
+        self._marker = f"overbook-{secrets.token_hex(8)}"
+        self._output = OutputReader(self._marker)
+        self._console = LineSplitter()
+        self._console_tail: deque[str] = deque(maxlen=_CONSOLE_TAIL_LINES)
+        self._running: Emulator | None = None
+        self._stop_requested = threading.Event()
+        self._stop_reader, self._stop_writer = os.pipe()
+
+    def __del__(self) -> None:
+        os.close(self._stop_reader)
+        os.close(self._stop_writer)
+
+    def run(self, on_line: OnLine, on_start: OnStart | None = None) -> NodeResult:
+        """Boot, run the job, and power off. Call it once.
+
+        Args:
+            on_line: Receives each line of the job's output as it comes, without its end. What it raises
+                ends the node and reaches the caller.
+            on_start: Receives the boot's seconds when the job starts.
+
+        Raises:
+            NodeError: The node did not boot, died, or took too long.
+            NodeStoppedError: `stop` was called.
+            SandboxError: The job cannot be run so.
+        """
+        begun = time.monotonic()
+        started: float | None = None
+        deadline = begun + self._spec.boot_timeout_seconds
+        with (
+            emulator(self._image, self._spec, self._job, self._marker) as running,
+            self._channels(running) as channels,
+        ):
+            self._running = running
+            while self._output.exit_status is None:
+                for line in self._next_lines(channels, deadline):
+                    on_line(line)
+                if started is None and self._output.started:
+                    started = time.monotonic()
+                    deadline = started + self._spec.timeout_seconds
+                    if on_start is not None:
+                        on_start(started - begun)
+        ended = time.monotonic()
+        started = ended if started is None else started
+        return NodeResult(
+            exit_status=self._output.exit_status,
+            console_tail=tuple(self._console_tail),
+            boot_seconds=started - begun,
+            run_seconds=ended - started,
+        )
+
+    def send(self, line: str) -> None:
+        """Give a job that takes input a line of it, from any one thread while the node runs.
+
+        Raises:
+            NodeError: There is no node to give it to.
+        """
+        try:
+            if self._running is None:
+                raise BrokenPipeError
+            self._running.output.sendall(line.encode() + b"\n")
+        except OSError as error:
+            raise NodeError("the node does not run, so it takes no input") from error
+
+    def stop(self) -> None:
+        """End the node at once; `run` then raises in the thread that called it."""
+        self._stop_requested.set()
+        os.write(self._stop_writer, b"\0")
+
+    @contextmanager
+    def _channels(self, running: Emulator) -> Iterator[selectors.BaseSelector]:
+        with selectors.DefaultSelector() as channels:
+            channels.register(running.output, selectors.EVENT_READ, "output")
+            channels.register(self._stop_reader, selectors.EVENT_READ, "stop")
+            if running.process.stdout is not None:
+                channels.register(running.process.stdout, selectors.EVENT_READ, "console")
+            yield channels
+
+    def _next_lines(self, channels: selectors.BaseSelector, deadline: float) -> Iterator[str]:
+        """Wait for the next bytes from the node and yield the job's lines in them."""
+        ready = channels.select(max(0.0, deadline - time.monotonic()))
+        if self._stop_requested.is_set():
+            raise NodeStoppedError("the node was stopped")
+        if time.monotonic() >= deadline:
+            raise self._failure(self._timed_out())
+        for key, _ in ready:
+            data = os.read(key.fd, 1 << 16)
+            if not data:
+                channels.unregister(key.fileobj)
+            elif key.data == "console":
+                self._console_tail.extend(line for line in self._console.feed(data) if line)
+            else:
+                yield from self._output.feed(data)
+        # Both have to end, so that the console's last words are in the message.
+        if (
+            all(key.data == "stop" for key in channels.get_map().values())
+            and self._output.exit_status is None
+        ):
+            raise self._failure(self._died())
+
+    def _timed_out(self) -> str:
+        if self._output.started:
+            return f"the command in the node did not end within {self._spec.timeout_seconds:g} s"
+        return f"the node did not boot within {self._spec.boot_timeout_seconds:g} s"
+
+    def _died(self) -> str:
+        if self._output.started:
+            return "the node went down before its command ended"
+        return "the node did not boot"
+
+    def _failure(self, problem: str) -> NodeError:
+        unfinished = self._console.rest()
+        return NodeError(problem, (*self._console_tail, *([unfinished] if unfinished else ())))
+
+
+def run_in_node(
+    spec: NodeSpec,
+    argv: Sequence[str],
+    *,
+    share: str,
+    environment: Mapping[str, str],
+    on_line: OnLine,
+    directory: str | None = None,
+    image: Image | None = None,
+) -> NodeResult:
+    """Boot a node, run one command in it as root, and power off.
+
+    The host's file system is the node's, at the same paths; what the node writes to it stays in the
+    node's memory and is lost, except under `share`.
+
+    Args:
+        spec: The node.
+        argv: The command.
+        share: Folder of the host that the command may write to.
+        environment: Variables of the command; nothing is inherited.
+        on_line: Receives each line of the command's output as it comes.
+        directory: Where the command starts; `share` unless given.
+        image: What to boot; prepared from what this host has unless given.
+
+    Raises:
+        NodeError: The node did not boot, died, or took too long.
+        SandboxError: The node or its command cannot be started.
+    """
+    job = Job(argv=tuple(argv), share=share, environment=environment, directory=directory or share)
+    return Node(image or prepare(), spec, job).run(on_line)

@@ -1,0 +1,131 @@
+"""Runs pods on the emulated node: the cgroups that a kubelet with containerd and systemd makes.
+
+The same names,
+the same values, from the same rules; the containers' work is a process of ours.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from overbook.core.kubernetes.cgroup import ContainerValues, container_values, pod_values
+from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.qos import oom_score_adj, qos_class
+from overbook.kernel.cgroup import Cgroup
+from overbook.kernel.cpu_stat import CpuMax
+
+CONTROLLERS: Final = b"+cpu +memory +io +pids"
+CGROUP_ROOT: Final = "/sys/fs/cgroup"
+
+
+class RunningPod(msgspec.Struct):
+    """A pod that was started.
+
+    Attributes:
+        pod: its manifest, with the status that the API would show.
+        process: its one container's first process.
+        cgroup: the container's cgroup.
+    """
+
+    pod: Pod
+    process: "subprocess.Popen[bytes]"
+    cgroup: Cgroup
+
+
+def container_id(pod: Pod, container: Container) -> str:
+    """A runtime's container id: 64 hexadecimal digits."""
+    return hashlib.sha256(f"{pod.metadata.uid}/{container.name}".encode()).hexdigest()
+
+
+def pod_path(pod: Pod) -> str:
+    """Where the kubelet's systemd driver puts a pod's cgroup."""
+    quality = qos_class(pod).lower()
+    parent = "" if quality == "guaranteed" else f"kubepods-{quality}.slice/"
+    prefix = "kubepods" if quality == "guaranteed" else f"kubepods-{quality}"
+    return f"kubepods.slice/{parent}{prefix}-pod{(pod.metadata.uid or '').replace('-', '_')}.slice"
+
+
+def make_cgroup(path: str, root: str = CGROUP_ROOT) -> str:
+    """Make a cgroup and its parents, each with all controllers for its children."""
+    full = root
+    for part in path.split("/"):
+        with open(os.path.join(full, "cgroup.subtree_control"), "wb", buffering=0) as file:
+            file.write(CONTROLLERS)
+        full = os.path.join(full, part)
+        os.makedirs(full, exist_ok=True)
+    return full
+
+
+def start(pod: Pod, argv: Sequence[str], node_memory_bytes: int) -> RunningPod:
+    """Make the pod's cgroups with the kubelet's values and start its process in them.
+
+    ``memory.swap.max`` is left at the kernel's own ``max``, as runtimes leave it on a node where swap was
+    merely turned on.
+    """
+    container = pod.containers[0]
+    path = pod_path(pod)
+    scope = f"{path}/cri-containerd-{container_id(pod, container)}.scope"
+    full = make_cgroup(scope)
+    values = pod_values(pod)
+    with Cgroup(path) as cgroup:
+        cgroup.write_cpu_weight(values.cpu_weight)
+        if values.cpu_quota_micros is not None:
+            cgroup.write_cpu_max(CpuMax(values.cpu_quota_micros))
+        if values.memory_max_bytes is not None:
+            cgroup.write_memory_max(values.memory_max_bytes)
+    cgroup = Cgroup(scope)
+    _write_container(cgroup, container_values(pod, container))
+    process = start_in(full, argv, oom_score_adj(pod, container, node_memory_bytes))
+    return RunningPod(pod, process, cgroup)
+
+
+def start_in(
+    cgroup_path: str,
+    argv: Sequence[str],
+    score: int,
+    *,
+    output: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start a process that is in its cgroup from its first instruction on.
+
+    Args:
+        cgroup_path: Absolute.
+        argv: The program and its arguments.
+        score: Its `oom_score_adj`.
+        output: Descriptor for what it prints; our standard error unless given.
+        environment: Variables beside our own.
+    """
+    enter = 'echo $$ > "$1/cgroup.procs" && echo "$2" > /proc/self/oom_score_adj && shift 2 && exec "$@"'
+    return subprocess.Popen(  # noqa: S603 - our own argv
+        ["/bin/sh", "-c", enter, "sh", cgroup_path, str(score), *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stderr if output is None else output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **(environment or {})},
+    )
+
+
+def with_status(pod: Pod) -> Pod:
+    """The pod as the API shows it once its container runs."""
+    status = {
+        "phase": "Running",
+        "qosClass": qos_class(pod),
+        "containerStatuses": [
+            {"name": c.name, "containerID": f"containerd://{container_id(pod, c)}"} for c in pod.containers
+        ],
+    }
+    return msgspec.convert({**msgspec.to_builtins(pod), "status": status}, Pod)
+
+
+def _write_container(cgroup: Cgroup, values: ContainerValues) -> None:
+    cgroup.write_cpu_weight(values.cpu_weight)
+    if values.cpu_quota_micros:
+        cgroup.write_cpu_max(CpuMax(values.cpu_quota_micros, values.cpu_period_micros))
+    if values.memory_max_bytes:
+        cgroup.write_memory_max(values.memory_max_bytes)

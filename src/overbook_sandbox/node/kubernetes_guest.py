@@ -1,0 +1,187 @@
+"""Inside the emulated machine: brings up containerd and the kubelet, then does what its owner asks.
+
+Commands come in on standard input, answers and samples go out on standard output; see
+:mod:`overbook_sandbox.node.kubernetes_messages`.
+
+The kubelet gets a cgroup of its own, and must: it looks for `memory.swap.max` in it to find out whether swap
+can be limited. In the root cgroup it finds none, and then leaves every container's swap unlimited, silently.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from overbook.kernel.cgroup import Cgroup
+from overbook.kernel.files import KernelFileError
+from overbook.kernel.own_process import lock_memory, lower_oom_score
+from overbook_sandbox.machine.guest_kernel import use_generations
+from overbook_sandbox.machine.pod_runner import make_cgroup, start_in
+from overbook_sandbox.node.kubernetes_messages import (
+    COMMANDS,
+    RUNTIME_SCORE,
+    Answer,
+    AnyMessage,
+    Command,
+    Ended,
+    GuestPlan,
+    Read,
+    Run,
+    Signal,
+    Start,
+    Stop,
+    Up,
+)
+from overbook_sandbox.node.kubernetes_sampler import KubernetesSampler
+
+_IN_MEMORY: Final = ("/var/lib/containerd", "/var/lib/kubelet")
+_READ_LIMIT: Final = 1 << 20
+
+
+class Guest:
+    """The node's inside.
+
+    Args:
+        folder: Shared with the host, for logs.
+        plan: What to bring up.
+    """
+
+    def __init__(self, folder: str, plan: GuestPlan) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._one_line = threading.Lock()
+
+    def run(self) -> None:
+        """Bring the node up and obey until told to stop."""
+        _prepare()
+        self._start("containerd", self._plan.containerd, RUNTIME_SCORE)
+        _wait_for_socket(self._plan.socket)
+        self._start("kubelet", self._plan.kubelet, RUNTIME_SCORE)
+        done = _run(self._plan.import_image)
+        if done.returncode:
+            raise RuntimeError(f"containerd did not take the image: {done.stdout.strip()}")
+        self._say(Up(at=time.monotonic()))
+        threading.Thread(target=self._sample, daemon=True).start()
+        for line in sys.stdin:
+            command = COMMANDS.decode(line)
+            if isinstance(command, Stop):
+                return
+            # Each on its own: one that takes long must not hold back a SIGKILL.
+            threading.Thread(target=self._obey, args=(command,), daemon=True).start()
+
+    def _obey(self, command: Command) -> None:
+        answer = Answer(at=0.0, number=command.number)
+        try:
+            match command:
+                case Run():
+                    done = _run(command.argv, command.environment, command.seconds)
+                    answer = msgspec.structs.replace(answer, status=done.returncode, output=done.stdout)
+                case Start():
+                    status = self._start(
+                        command.name, command.argv, command.oom_score_adj, command.environment
+                    )
+                    answer = msgspec.structs.replace(answer, status=status)
+                case Signal():
+                    with Cgroup(command.cgroup) as cgroup:
+                        answer = msgspec.structs.replace(answer, status=cgroup.signal_all(command.signal))
+                case Read():
+                    contents = {path: _read(path) for path in command.paths}
+                    answer = msgspec.structs.replace(answer, contents=contents)
+        except (OSError, KernelFileError, subprocess.TimeoutExpired) as error:
+            answer = msgspec.structs.replace(answer, error=str(error))
+        self._say(msgspec.structs.replace(answer, at=time.monotonic()))
+
+    def _start(
+        self, name: str, argv: Sequence[str], score: int, environment: Mapping[str, str] | None = None
+    ) -> int:
+        path = make_cgroup(f"system.slice/{name}.service")
+        with open(os.path.join(self._folder, f"{name}.log"), "ab") as log:
+            process = start_in(path, argv, score, output=log.fileno(), environment=environment)
+        threading.Thread(target=self._tell_its_end, args=(name, process), daemon=True).start()
+        return process.pid
+
+    def _tell_its_end(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        status = process.wait()
+        self._say(Ended(at=time.monotonic(), name=name, status=status))
+
+    def _sample(self) -> None:
+        sampler = KubernetesSampler()
+        while True:
+            self._say(sampler.sample())
+            time.sleep(self._plan.sample_seconds)
+
+    def _say(self, message: AnyMessage) -> None:
+        line = msgspec.json.encode(message) + b"\n"
+        with self._one_line:
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+
+
+def _prepare() -> None:
+    for folder in _IN_MEMORY:
+        os.makedirs(folder, exist_ok=True)
+        _mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder)
+    _mount("--make-rshared", "/")
+    make_cgroup("system.slice")
+    with Cgroup("system.slice") as system:
+        system.write_memory_swap_max(0)  # the node's own programs stay in RAM, as the documents ask
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(("/bin/mount", *arguments), check=True)  # noqa: S603 - our own words
+
+
+def _wait_for_socket(path: str) -> None:
+    """Wait until something listens; the host has the deadline."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        while probe.connect_ex(path):
+            time.sleep(0.1)
+
+
+def _run(
+    argv: Sequence[str], environment: Mapping[str, str] | None = None, seconds: float | None = None
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603 - the owner's own argv
+        argv,
+        check=False,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+    )
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_READ_LIMIT)
+    except FileNotFoundError:
+        return None
+
+
+def main() -> None:
+    """Do it all; the only argument is the plan's file, and logs go beside it."""
+    path = sys.argv[1]
+    with open(path, "rb") as file:
+        plan = msgspec.json.decode(file.read(), type=GuestPlan)
+    with open(
+        os.path.join(make_cgroup("system.slice/overbook-sandbox.service"), "cgroup.procs"), "w"
+    ) as procs:
+        procs.write(str(os.getpid()))
+    lock_memory()
+    lower_oom_score()
+    use_generations()
+    Guest(os.path.dirname(path), plan).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The image that all pods of the Kubernetes node run: the load program, which also serves as their sandbox.
+
+It comes as an archive in Docker's format, made here, so that no registry is needed.
+"""
+
+import hashlib
+import os
+from importlib.resources import files
+from typing import Any, Final
+
+from overbook_sandbox.cluster.go_toolchain import go_command
+from overbook_sandbox.machine.cache import folder_in_the_making, locked
+from overbook_sandbox.machine.errors import SandboxUnavailableError
+from overbook_sandbox.machine.packages import Host
+from overbook_sandbox.node.docker_archive import EXECUTABLE, docker_archive, layer_of_files
+from overbook_sandbox.node.kubernetes_messages import PACE_FILE
+
+IMAGE: Final = "localhost/load:1"
+"""Its name for pods, with `imagePullPolicy: Never`."""
+
+_SOURCE: Final = "main.go"
+_ARCHIVE: Final = "load.tar"
+_PROGRAM: Final = "load"
+
+
+def load_image(host: Host, cache: str) -> str:
+    """Path of the archive; the cache keeps it for each version of the program's source.
+
+    Args:
+        host: Runs Go.
+        cache: The cache folder.
+
+    Raises:
+        SandboxUnavailableError: There is no Go here, or it does not build the program.
+    """
+    source = (files("overbook_sandbox.cluster") / "go" / "load" / _SOURCE).read_bytes()
+    final = os.path.join(cache, "load-image", hashlib.sha256(source).hexdigest()[:16])
+    archive = os.path.join(final, _ARCHIVE)
+    with locked(cache, "load-image"):
+        if not os.path.exists(archive):
+            with folder_in_the_making(final) as making:
+                program = _build(host, go_command(host, cache), source, making)
+                layer = layer_of_files({_PROGRAM: program}, mode=EXECUTABLE)
+                with open(os.path.join(making, _ARCHIVE), "wb") as file:
+                    file.write(docker_archive(IMAGE, [layer], {"Entrypoint": [f"/{_PROGRAM}"]}))
+    return archive
+
+
+def container(
+    name: str, *, hot_mib: int = 0, cold_mib: int = 0, burst_mib: int = 0, wild: bool = False, **fields: Any
+) -> dict[str, Any]:
+    """A pod's container that runs the load program.
+
+    Args:
+        name: Of the container.
+        hot_mib: What it touches over and over.
+        cold_mib: What it touches once, little by little.
+        burst_mib: What it touches once, by its first instructions.
+        wild: Whether it takes more and more after that; otherwise it does so on SIGUSR1.
+        fields: Its other fields, such as `resources`.
+    """
+    arguments = [f"-hot={hot_mib}", f"-cold={cold_mib}", f"-pace={PACE_FILE}", *(["-wild"] if wild else [])]
+    arguments += [f"-burst={burst_mib}"] if burst_mib else []
+    return {"name": name, "image": IMAGE, "imagePullPolicy": "Never", "args": arguments, **fields}
+
+
+def _build(host: Host, go: str, source: bytes, folder: str) -> bytes:
+    with open(os.path.join(folder, _SOURCE), "wb") as file:
+        file.write(source)
+    # It needs nothing but Go's own library, hence no module.
+    variables = ("env", "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
+    build = (go, "build", "-trimpath", "-ldflags=-s -w", "-o", _PROGRAM, _SOURCE)
+    done = host.run((*variables, *build), folder)
+    if done.returncode:
+        raise SandboxUnavailableError(f"cannot build the load program:\n{done.stdout.strip()}")
+    with open(os.path.join(folder, _PROGRAM), "rb") as file:
+        return file.read()

@@ -1,0 +1,149 @@
+"""What a Kubernetes node's programs are told: the configuration of kubelet, containerd and the pods' network.
+
+Sources: Kubernetes "Kubelet Configuration (v1beta1)"; containerd `docs/cri/config.md` (version 3); CNI
+specification 1.0.0.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from overbook_sandbox.cluster.pki import CertificateFiles
+from overbook_sandbox.machine.spec import GIBIBYTE, NODE_ADDRESS, NodeSpec
+from overbook_sandbox.node.container_runtime import ContainerRuntime
+from overbook_sandbox.node.load_image import IMAGE
+
+SwapBehavior = Literal["LimitedSwap", "NoSwap"]
+
+CONTAINERD_SOCKET: Final = "/run/containerd/containerd.sock"
+
+_POD_SUBNET: Final = "10.244.0.0/24"
+
+
+class KubernetesNodeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A Kubernetes node.
+
+    Attributes:
+        name: Of the Node object.
+        machine: The emulated machine; it has a network in any case.
+        swap_behavior: The kubelet's `memorySwap.swapBehavior`.
+        eviction_hard: The kubelet's thresholds; the default ends pods only where hardly anything is left.
+        labels: Of the Node object.
+        taints: Of the Node object as the kubelet registers it.
+        sample_seconds: How often the node reports what its kernel counts.
+    """
+
+    name: str
+    machine: NodeSpec = NodeSpec(memory_bytes=GIBIBYTE * 3 // 2, swap_bytes=GIBIBYTE, timeout_seconds=3600)
+    swap_behavior: SwapBehavior = "LimitedSwap"
+    eviction_hard: Mapping[str, str] = msgspec.field(default_factory=lambda: {"memory.available": "32Mi"})
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
+    taints: tuple[Mapping[str, str], ...] = ()
+    sample_seconds: float = 2.0
+
+
+def kubelet_configuration(
+    spec: KubernetesNodeSpec, authority: str, serving: CertificateFiles
+) -> dict[str, Any]:
+    """The kubelet's configuration file.
+
+    Args:
+        spec: The node.
+        authority: Path of the cluster's certificate authority, by which clients of the kubelet are known.
+        serving: What the kubelet shows to them.
+    """
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": authority},
+        },
+        "authorization": {"mode": "Webhook"},
+        "cgroupDriver": "cgroupfs",
+        "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
+        "evictionHard": dict(spec.eviction_hard),
+        "failSwapOn": False,
+        "imageGCHighThresholdPercent": 100,  # the one image cannot be fetched again
+        "makeIPTablesUtilChains": False,
+        "memorySwap": {"swapBehavior": spec.swap_behavior},
+        "registerWithTaints": [dict(taint) for taint in spec.taints],
+        "resolvConf": "",
+        "tlsCertFile": serving.certificate,
+        "tlsPrivateKeyFile": serving.key,
+        "volumeStatsAggPeriod": "-1s",
+    }
+
+
+def kubelet_arguments(spec: KubernetesNodeSpec, *, configuration: str, kubeconfig: str) -> list[str]:
+    """What the kubelet takes on its command line only.
+
+    Args:
+        spec: The node.
+        configuration: Path of its configuration file.
+        kubeconfig: Path of its kubeconfig.
+    """
+    labels = ",".join(f"{key}={value}" for key, value in spec.labels.items())
+    return [
+        f"--config={configuration}",
+        f"--kubeconfig={kubeconfig}",
+        f"--hostname-override={spec.name}",
+        f"--node-ip={NODE_ADDRESS}",
+        *([f"--node-labels={labels}"] if labels else []),
+    ]
+
+
+def containerd_configuration(runtime: ContainerRuntime, network_folder: str) -> str:
+    """Containerd's configuration file.
+
+    Args:
+        runtime: Where the programs are.
+        network_folder: Folder of the pods' network configuration.
+    """
+    return f"""\
+version = 3
+root = "/var/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.tracing.processor.v1.otlp"]
+
+[grpc]
+address = "{CONTAINERD_SOCKET}"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{IMAGE}"
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["{runtime.folder}"]
+conf_dir = "{network_folder}"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+runtime_path = "{runtime.path("containerd-shim-runc-v2")}"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "{runtime.path("runc")}"
+SystemdCgroup = false
+"""
+
+
+def network_configuration() -> dict[str, Any]:
+    """The pods' network: a pair of devices between each pod and the node, which passes nothing on."""
+    return {
+        "cniVersion": "1.0.0",
+        "name": "pods",
+        "plugins": [
+            {
+                "type": "ptp",
+                "ipam": {
+                    "type": "host-local",
+                    "ranges": [[{"subnet": _POD_SUBNET}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],  # addresses of the node that are not the pair's
+                    "dataDir": "/run/cni-addresses",
+                },
+            }
+        ],
+    }

@@ -1,0 +1,53 @@
+import pytest
+
+from overbook.agent.duplicate import SILENCE_SECONDS, YIELDING_ANNOTATION, Rival, new_instance
+from overbook.core.api.overcommit_node import OvercommitNodeStatus
+
+EARLY, LATE = "000000000001-aaaaaa", "000000000002-bbbbbb"
+
+
+def wrote(instance: str, at: int) -> OvercommitNodeStatus:
+    return OvercommitNodeStatus(agent_instance=instance, observed_at=f"{at}")
+
+
+def test_later_agents_compare_greater() -> None:
+    assert new_instance(1_700_000_000.0) < new_instance(1_700_000_000.002) < new_instance(4_000_000_000.0)
+    assert new_instance(1.0) != new_instance(1.0)
+
+
+def test_what_stood_there_before_is_no_sign_of_life() -> None:
+    """Most likely it is our own, from before we were killed; the clock may have been wrong then."""
+    rival = Rival(EARLY)
+    for now in range(5):
+        assert rival.seen(wrote(LATE, 1), {}, float(now)) == ("", "")
+
+
+def test_the_earlier_one_yields_to_a_later_one_that_lives_and_comes_back_when_it_is_silent() -> None:
+    rival = Rival(EARLY)
+    rival.seen(wrote(EARLY, 1), {}, 0.0)
+    assert rival.seen(wrote(LATE, 2), {}, 1.0) == (LATE, "")
+    assert rival.seen(wrote(LATE, 2), {}, 1.0 + SILENCE_SECONDS) == (LATE, "")
+    assert rival.seen(wrote(LATE, 2), {}, 1.1 + SILENCE_SECONDS) == ("", "")
+
+
+def test_a_late_write_of_its_own_does_not_end_the_yielding() -> None:
+    rival = Rival(EARLY)
+    rival.seen(wrote(EARLY, 1), {}, 0.0)
+    assert rival.seen(wrote(LATE, 2), {}, 1.0) == (LATE, "")
+    assert rival.seen(wrote(EARLY, 3), {}, 2.0) == (LATE, "")
+
+
+def test_the_later_one_does_not_yield_to_an_earlier_one_and_learns_of_it() -> None:
+    rival = Rival(LATE)
+    rival.seen(wrote(LATE, 1), {}, 0.0)
+    assert rival.seen(wrote(EARLY, 2), {}, 1.0) == ("", "")
+    said = {YIELDING_ANNOTATION: f"{EARLY} then"}
+    assert rival.seen(wrote(LATE, 3), said, 2.0) == ("", EARLY)
+    assert rival.seen(wrote(LATE, 4), said, 2.1 + SILENCE_SECONDS) == ("", "")
+
+
+@pytest.mark.parametrize("own", [None, OvercommitNodeStatus()])
+def test_an_object_without_an_agent_is_nobodys(own: OvercommitNodeStatus | None) -> None:
+    rival = Rival(EARLY)
+    rival.seen(wrote(EARLY, 1), {}, 0.0)
+    assert rival.seen(own, {}, 1.0) == ("", "")

@@ -1,0 +1,288 @@
+import copy
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overbook.core.api.group import API_VERSION
+from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
+from overbook.deploy.installation import Installation
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.as_user import APPLY, JSON, MERGE, OPERATIONS, STRATEGIC, Asker
+from tests.waiting import wait_for
+
+OWN, OTHER = "policy-own", "policy-other"
+NODES = "/api/v1/nodes"
+OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
+EVENTS = "/api/v1/namespaces/default/events"
+TAINT = {"key": TAINT_KEY, "effect": TAINT_EFFECT}
+FOREIGN = {"key": "example.com/kept", "value": "yes", "effect": "NoSchedule"}
+
+
+def node(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"zone": "a"}, "annotations": {"note": "b"}},
+        "spec": {"taints": [FOREIGN], "providerID": f"test://{name}"},
+    }
+
+
+def pod(name: str, on: str | None) -> dict[str, Any]:
+    spec = {
+        "serviceAccountName": "overbook-agent",
+        "containers": [{"name": "agent", "image": "none"}],
+        "tolerations": [{"operator": "Exists"}],
+    }
+    where = {"nodeName": on} if on else {"schedulingGates": [{"name": "example.com/never"}]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "overbook"},
+        "spec": {**spec, **where},
+    }
+
+
+@pytest.fixture(scope="module")
+def admin(cluster: ControlPlane, installed: Installation) -> Iterator[Asker]:
+    admin = Asker(cluster.kubeconfig)
+    for name in (OWN, OTHER):
+        admin.ask("POST", NODES, node(name))
+    yield admin
+    cluster.kubectl(
+        "delete", "pods", "--namespace", installed.namespace, "--all", "--force", "--grace-period=0"
+    )
+    cluster.kubectl("delete", "nodes", OWN, OTHER)
+    cluster.kubectl("delete", "overcommitnodes", OWN, OTHER, "--ignore-not-found")
+
+
+def bound(cluster: ControlPlane, admin: Asker, name: str, on: str | None) -> Asker:
+    """An agent whose token is bound to its pod."""
+    admin.ask("POST", "/api/v1/namespaces/overbook/pods", pod(name, on))
+    token = cluster.token("overbook", "overbook-agent", bound_pod=name)
+    return Asker.with_token(cluster, token, name)
+
+
+@pytest.fixture(scope="module")
+def agent(cluster: ControlPlane, admin: Asker) -> Asker:
+    """The agent of the node OWN, once the policies are in force."""
+    agent = bound(cluster, admin, "agent-own", OWN)
+    change = {"metadata": {"labels": {"policy": "in-force"}}}
+    wait_for(
+        lambda: "not change labels" in agent.refusal("PATCH", f"{NODES}/{OWN}", change, MERGE, dryRun="All"),
+        "the policies are in force",
+    )
+    return agent
+
+
+def own_object(name: str = OWN, **status: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"apiVersion": API_VERSION, "kind": "OvercommitNode", "metadata": {"name": name}}
+    return {**found, "status": status} if status else found
+
+
+def event(called: str, host: str = OWN, component: str = "overbook-agent", **about: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": called, "namespace": "default"},
+        "involvedObject": {"kind": "Node", "name": OWN, "apiVersion": "v1"} | about,
+        "reason": "MemoryPressure",
+        "message": "a test",
+        "type": "Warning",
+        "source": {"component": component, "host": host},
+    }
+
+
+def test_its_own_object_and_its_status(agent: Asker) -> None:
+    agent.apply(f"{OBJECTS}/{OWN}", own_object(), "overbook-agent")
+    path = f"{OBJECTS}/{OWN}/status"
+    answer = agent.apply(path, own_object(agentVersion="1", pressure={"state": "Critical"}), "overbook-agent")
+    assert answer["status"]["pressure"]["state"] == "Critical"
+
+
+def test_its_status_while_the_controller_has_its_own_part_of_it(agent: Asker, admin: Asker) -> None:
+    agent.apply(f"{OBJECTS}/{OWN}", own_object(), "overbook-agent")
+    admin.apply(f"{OBJECTS}/{OWN}/status", own_object(relief={"stage": "Asking"}), "overbook-controller")
+    path = f"{OBJECTS}/{OWN}/status"
+    answer = agent.apply(path, own_object(agentVersion="2"), "overbook-agent")
+    assert answer["status"]["relief"] == {"stage": "Asking"}
+    assert "status.relief is written by the controller" in agent.refusal(
+        "PATCH",
+        path,
+        own_object(relief={"stage": "Ending"}),
+        APPLY,
+        fieldManager="overbook-agent",
+        force="true",
+    )
+    assert "status.relief is written by the controller" in agent.refusal(
+        "PATCH", path, {"status": {"relief": None}}, MERGE
+    )
+
+
+def test_its_taint_set_and_taken_away_beside_others(agent: Asker, admin: Asker) -> None:
+    path = f"{NODES}/{OWN}"
+    agent.ask("PATCH", path, [{"op": "add", "path": "/spec/taints/-", "value": TAINT}], OPERATIONS)
+    keys = [each["key"] for each in admin.ask("GET", path)["spec"]["taints"]]
+    assert {TAINT_KEY, FOREIGN["key"]} <= set(keys)
+    place = f"/spec/taints/{keys.index(TAINT_KEY)}"
+    agent.ask(
+        *("PATCH", path),
+        [{"op": "test", "path": f"{place}/key", "value": TAINT_KEY}, {"op": "remove", "path": place}],
+        OPERATIONS,
+    )
+    assert [each["key"] for each in admin.ask("GET", path)["spec"]["taints"]] == [
+        key for key in keys if key != TAINT_KEY
+    ]
+
+
+def test_events_about_its_node_and_pods(agent: Asker) -> None:
+    agent.ask("POST", EVENTS, event("own-node"))
+    agent.ask("POST", EVENTS, event("a-pod", kind="Pod", name="guest", namespace="default"))
+    agent.ask("PATCH", f"{EVENTS}/own-node", {"count": 2}, MERGE)
+
+
+REFUSED: dict[str, tuple[str, str, Any, str, str]] = {
+    "another node's object": (
+        *("PATCH", f"{OBJECTS}/{OTHER}", own_object(OTHER), APPLY),
+        f"the agent of node {OWN} may write only the OvercommitNode {OWN}, not {OTHER}",
+    ),
+    "a finalizer on its object": (
+        *("PATCH", f"{OBJECTS}/{OWN}"),
+        {**own_object(), "metadata": {"name": OWN, "finalizers": ["example.com/stay"]}},
+        APPLY,
+        "an agent sets no finalizers",
+    ),
+    "another node": (
+        *("PATCH", f"{NODES}/{OTHER}", {"spec": {"taints": [TAINT]}}, STRATEGIC),
+        f"the agent of node {OWN} may change only that node, not {OTHER}",
+    ),
+    "another's taint taken away": (
+        *("PATCH", f"{NODES}/{OWN}", {"spec": {"taints": None}}, MERGE),
+        f"an agent may add and remove only the taint {TAINT_KEY}",
+    ),
+    "another's taint changed": (
+        *(
+            "PATCH",
+            f"{NODES}/{OWN}",
+            [{"op": "replace", "path": "/spec/taints/0/effect", "value": "NoExecute"}],
+        ),
+        OPERATIONS,
+        f"an agent may add and remove only the taint {TAINT_KEY}",
+    ),
+    # A node's taints have no merge key: a strategic patch replaces all of them.
+    "all taints replaced": (
+        *("PATCH", f"{NODES}/{OWN}", {"spec": {"taints": [TAINT]}}, STRATEGIC),
+        f"an agent may add and remove only the taint {TAINT_KEY}",
+    ),
+    "its taint with an effect that evicts": (
+        *("PATCH", f"{NODES}/{OWN}"),
+        [{"op": "add", "path": "/spec/taints/-", "value": {**TAINT, "effect": "NoExecute"}}],
+        OPERATIONS,
+        f"an agent may add and remove only the taint {TAINT_KEY}:{TAINT_EFFECT}",
+    ),
+    "its node cordoned": (
+        *("PATCH", f"{NODES}/{OWN}", {"spec": {"unschedulable": True}}, MERGE),
+        "an agent may change nothing of its node but one taint",
+    ),
+    "labels of its node": (
+        *("PATCH", f"{NODES}/{OWN}", {"metadata": {"labels": {"zone": "b"}}}, MERGE),
+        "an agent may not change labels",
+    ),
+    "annotations of its node": (
+        *("PATCH", f"{NODES}/{OWN}", {"metadata": {"annotations": {"note": None}}}, MERGE),
+        "an agent may not change labels, annotations",
+    ),
+    "a finalizer on its node": (
+        *("PATCH", f"{NODES}/{OWN}", {"metadata": {"finalizers": ["example.com/stay"]}}, MERGE),
+        "an agent may not change labels, annotations, finalizers",
+    ),
+    "the status of its node": (
+        *("PATCH", f"{NODES}/{OWN}/status", {"status": {"phase": "Running"}}, MERGE),
+        'cannot patch resource "nodes/status"',
+    ),
+    "an event about another node": (
+        *("POST", EVENTS, event("other-node", name=OTHER), JSON),
+        f"an agent says something about pods and its own node only, not about Node {OTHER}",
+    ),
+    "an event about something else": (
+        *("POST", EVENTS, event("a-secret", kind="Secret", name="s", namespace="default"), JSON),
+        "an agent says something about pods and its own node only, not about Secret s",
+    ),
+    "an event in another node's name": (
+        *("POST", EVENTS, event("in-disguise", host=OTHER), JSON),
+        f"an event of this agent has source.component overbook-agent and source.host {OWN}",
+    ),
+    "an event in another component's name": (
+        *("POST", EVENTS, event("as-kubelet", component="kubelet"), JSON),
+        "an event of this agent has source.component overbook-agent",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_it_may_not_write(agent: Asker, admin: Asker, what: str) -> None:
+    method, path, body, content_type, message = REFUSED[what]
+    before = copy.deepcopy(admin.ask("GET", f"{NODES}/{OWN}")["spec"])
+    query = {"fieldManager": "overbook-agent", "force": "true"} if content_type == APPLY else {}
+    said = agent.refusal(method, path, body, content_type, **query)
+    assert said.startswith("403 ")
+    assert message in said
+    assert admin.ask("GET", f"{NODES}/{OWN}")["spec"] == before
+
+
+def test_it_may_not_change_an_event_of_another(agent: Asker, admin: Asker) -> None:
+    admin.ask("POST", EVENTS, event("of-the-kubelet", component="kubelet"))
+    taken = {"source": {"component": "overbook-agent", "host": OWN}, "message": "all is well"}
+    said = agent.refusal("PATCH", f"{EVENTS}/of-the-kubelet", taken, MERGE)
+    assert "an agent changes only its own events" in said
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (f"{OBJECTS}/{OWN}", own_object()),
+        (f"{NODES}/{OWN}", {"spec": {"taints": [TAINT]}}),
+    ],
+    ids=["object", "taint"],
+)
+def test_a_token_without_a_node_writes_nothing(
+    cluster: ControlPlane, agent: Asker, path: str, body: dict[str, Any]
+) -> None:
+    assert agent
+    unbound = Asker.with_token(cluster, cluster.token("overbook", "overbook-agent"), "unbound")
+    kind = APPLY if path.startswith(OBJECTS) else STRATEGIC
+    query = {"fieldManager": "overbook-agent", "force": "true"} if kind == APPLY else {}
+    assert "this one names no node" in unbound.refusal("PATCH", path, body, kind, **query)
+
+
+def test_a_token_of_a_pod_without_a_node_writes_nothing(
+    cluster: ControlPlane, admin: Asker, agent: Asker
+) -> None:
+    assert agent
+    nowhere = bound(cluster, admin, "agent-nowhere", None)
+    said = nowhere.refusal("PATCH", f"{NODES}/{OWN}", {"spec": {"taints": [TAINT]}}, STRATEGIC)
+    assert "this one names no node" in said
+
+
+def test_others_write_nodes_and_events_as_ever(cluster: ControlPlane, admin: Asker, agent: Asker) -> None:
+    assert agent
+    admin.ask("PATCH", f"{NODES}/{OTHER}", {"metadata": {"labels": {"zone": "c"}}}, MERGE)
+    admin.ask("POST", EVENTS, event("admins", host="", component="someone", kind="Secret"))
+    kubelet = Asker(cluster.user_kubeconfig(f"system:node:{OTHER}", ["system:nodes"]))
+    kubelet.ask("PATCH", f"{NODES}/{OTHER}", {"metadata": {"annotations": {"note": "c"}}}, MERGE)
+
+
+def test_the_api_server_finds_no_fault_with_the_policies(
+    cluster: ControlPlane, installed: Installation
+) -> None:
+    assert installed
+
+    def checked() -> list[Any]:
+        listed = json.loads(cluster.kubectl("get", "validatingadmissionpolicies", "--output=json"))["items"]
+        ours = [each for each in listed if re.match("overbook-", each["metadata"]["name"])]
+        return ours if all("typeChecking" in each.get("status", {}) for each in ours) else []
+
+    for policy in wait_for(checked, "the controller manager has checked the policies' types"):
+        assert policy["status"]["typeChecking"] == {}, policy["metadata"]["name"]

@@ -1,0 +1,104 @@
+"""What stands on Node objects: no taint outlives its agent, and the condition says only what is known."""
+
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
+from overbook.deploy.installation import Installation
+from overbook.kube.api.errors import ApiError
+from overbook.kube.api.kinds import OVERCOMMIT_NODES
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster import relief_cluster
+from tests.cluster.relief_cluster import ask, controller, make_node, make_pod, pod_exists, report
+from tests.waiting import wait_for
+
+OURS = {"key": TAINT_KEY, "effect": TAINT_EFFECT}
+STALE_SECONDS = 5
+
+
+@pytest.fixture(scope="module", autouse=True)
+def running(
+    cluster: ControlPlane,
+    installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    relief_cluster.configure(cluster, staleSeconds=STALE_SECONDS)
+    folder: pathlib.Path = tmp_path_factory.mktemp("controller")
+    with controller(relief_cluster.controllers_kubeconfig(cluster), folder):
+        yield
+
+
+def node_of(cluster: ControlPlane, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(cluster.kubectl("get", "node", name, "-o", "json"))
+    return found
+
+
+def keys(cluster: ControlPlane, name: str) -> list[str]:
+    """Of its taints, without those that Kubernetes sets on a node without a kubelet."""
+    taints = node_of(cluster, name)["spec"].get("taints", [])
+    return [each["key"] for each in taints if not each["key"].startswith("node.kubernetes.io/")]
+
+
+def condition(cluster: ControlPlane, name: str) -> tuple[str, str]:
+    known = {each["type"]: each for each in node_of(cluster, name)["status"]["conditions"]}
+    mine = known.get("OvercommitPressure", {"status": "", "reason": ""})
+    return mine["status"], mine["reason"]
+
+
+def test_a_taint_goes_when_its_agent_is_silent_and_all_others_stay(cluster: ControlPlane) -> None:
+    before, after = ({"key": f"example.com/{word}", "effect": "NoSchedule"} for word in ("a", "z"))
+    make_node(cluster, "silent", before, OURS, after)
+    report(cluster, "silent", state="Critical")
+    wait_for(lambda: condition(cluster, "silent") == ("True", "Critical"), "the condition is true")
+    assert TAINT_KEY in keys(cluster, "silent")
+    wait_for(lambda: keys(cluster, "silent") == ["example.com/a", "example.com/z"], "the taint is gone")
+    wait_for(lambda: condition(cluster, "silent") == ("Unknown", "AgentSilent"), "the condition is unknown")
+    report(cluster, "silent", state="None")
+    wait_for(lambda: condition(cluster, "silent") == ("False", "NoPressure"), "the agent is heard again")
+
+
+def test_a_taint_goes_even_where_there_is_no_report_at_all(cluster: ControlPlane) -> None:
+    make_node(cluster, "without-report", OURS)
+    wait_for(lambda: keys(cluster, "without-report") == [], "the taint is gone")
+
+
+def test_a_silent_agents_request_is_not_obeyed(cluster: ControlPlane, namespace: str) -> None:
+    relief_cluster.configure(cluster, staleSeconds=STALE_SECONDS, perCluster=0)
+    make_node(cluster, "mute")
+    guest = make_pod(cluster, namespace, "wild", "mute")
+    report(cluster, "mute", guest)
+    wait_for(lambda: condition(cluster, "mute")[1] == "AgentSilent", "the agent counts as silent")
+    relief_cluster.configure(cluster, staleSeconds=STALE_SECONDS)
+    relief_cluster.wait_for_stage(cluster, "mute", None)
+    assert pod_exists(cluster, guest)
+
+
+def test_the_object_of_a_deleted_node_is_deleted(cluster: ControlPlane) -> None:
+    make_node(cluster, "short-lived")
+    report(cluster, "short-lived", state="None")
+    cluster.kubectl("delete", "node", "short-lived")
+
+    def gone() -> bool:
+        try:
+            ask(cluster, lambda client: client.get(OVERCOMMIT_NODES, "short-lived"))
+        except ApiError as error:
+            return error.status == 404
+        return False
+
+    wait_for(gone, "its OvercommitNode is deleted")
+
+
+def test_an_object_made_anew_does_not_forget_a_relief(cluster: ControlPlane, namespace: str) -> None:
+    relief_cluster.configure(cluster, staleSeconds=600, coolDownSeconds=600)
+    make_node(cluster, "renewed")
+    guests = [make_pod(cluster, namespace, name, "renewed") for name in ("wild", "other")]
+    report(cluster, "renewed", *guests)
+    relief_cluster.wait_for_stage(cluster, "renewed", "CoolingDown")
+    cluster.kubectl("delete", "overcommitnode", "renewed")
+    report(cluster, "renewed", guests[1], request_id="r2")
+    relief_cluster.wait_for_stage(cluster, "renewed", "CoolingDown")
+    assert pod_exists(cluster, guests[1])

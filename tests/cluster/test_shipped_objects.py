@@ -1,0 +1,101 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overbook.core.override.admission import ENABLED_LABEL
+from overbook.deploy.agent_workload import agent_workload
+from overbook.deploy.controller_workload import controller_workload
+from overbook.deploy.installation import Installation, Manifest
+from overbook.deploy.parts import PARTS, Part
+from overbook.deploy.webhook_workload import webhook_workload
+from overbook.deploy.yaml_text import yaml_text
+from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
+from tests.cluster.as_user import Asker
+from tests.cluster.installing import apply_manifests
+
+# Kinds of operators that a test cluster has not.
+FOREIGN = {"openshift", "monitoring"}
+APPLY = (
+    *("apply", "--server-side", "--force-conflicts", "--warnings-as-errors", "--dry-run=server"),
+    *("--field-manager=test-installation", "-f", "-"),
+)
+
+
+@pytest.mark.parametrize(
+    "part", [part for part in PARTS if part.group not in FOREIGN], ids=lambda part: part.name
+)
+def test_the_api_server_takes_it_without_a_warning(
+    cluster: ControlPlane, installed: Installation, part: Part
+) -> None:
+    cluster.kubectl(*APPLY, stdin=yaml_text(part.objects(installed)))
+
+
+def pod_of(objects: list[Manifest]) -> Manifest:
+    """A pod as a workload's controller would make it."""
+    workload = next(each for each in objects if "template" in each.get("spec", {}))
+    template = workload["spec"]["template"]
+    about = {**template["metadata"], "name": "probe"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": template["spec"]}
+
+
+@pytest.fixture(scope="module")
+def guarded(cluster: ControlPlane) -> Iterator[dict[str, str]]:
+    """A namespace for each level of Pod Security, with the accounts that the pods want."""
+    names = {level: f"guarded-{level}" for level in ("restricted", "baseline", "privileged")}
+    accounts = ("overbook-agent", "overbook-controller", "overbook-webhook")
+    for level, name in names.items():
+        labels = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "warn")}
+        about = {"name": name, "labels": labels}
+        apply_manifests(cluster, [{"apiVersion": "v1", "kind": "Namespace", "metadata": about}])
+        for account in accounts:
+            about = {"name": account, "namespace": name}
+            apply_manifests(cluster, [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": about}])
+    yield names
+    cluster.kubectl("delete", "namespace", *names.values(), "--wait=false")
+
+
+@pytest.mark.parametrize(
+    ("workload", "level"),
+    [(controller_workload, "restricted"), (webhook_workload, "restricted"), (agent_workload, "privileged")],
+    ids=["controller", "webhook", "agent"],
+)
+def test_pods_keep_to_the_strictest_level_they_can(
+    cluster: ControlPlane, guarded: dict[str, str], workload: Any, level: str
+) -> None:
+    probe = pod_of(workload(Installation()))
+    cluster.kubectl(*APPLY, "--namespace", guarded[level], stdin=yaml_text([probe]))
+
+
+def test_the_agent_needs_its_level(cluster: ControlPlane, guarded: dict[str, str]) -> None:
+    probe = pod_of(agent_workload(Installation()))
+    with pytest.raises(KubectlError) as refused:
+        cluster.kubectl(*APPLY, "--namespace", guarded["baseline"], stdin=yaml_text([probe]))
+    said = str(refused.value)
+    # All that it asks of its node, and nothing more.
+    for reason in ("host namespaces", "non-default capabilities", "hostPath volumes", "seLinuxOptions"):
+        assert reason in said
+    assert "privileged (container" not in said
+
+
+def test_pods_of_others_wait_for_no_webhook_of_ours(
+    cluster: ControlPlane, installed: Installation, namespace: str
+) -> None:
+    """The webhook's service has no endpoint here: what asks it notices, and goes on."""
+    parts = [part for part in PARTS if part.name == "webhook"]
+    configuration = next(
+        each for each in parts[0].objects(installed) if each["kind"] == "MutatingWebhookConfiguration"
+    )
+    apply_manifests(cluster, [configuration])
+    try:
+        cluster.kubectl("label", "namespace", namespace, f"{ENABLED_LABEL}=true")
+        admin = Asker(cluster.kubeconfig)
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "guest"},
+            "spec": {"containers": [{"name": "a", "image": "none"}]},
+        }
+        assert admin.ask("POST", f"/api/v1/namespaces/{namespace}/pods", pod)["metadata"]["uid"]
+    finally:
+        cluster.kubectl("delete", "mutatingwebhookconfiguration", configuration["metadata"]["name"])

@@ -1,0 +1,116 @@
+from typing import Any
+
+import pytest
+
+from overbook.core.kubernetes.pod import Pod as CorePod
+from overbook.core.kubernetes.pod import convert
+from overbook.core.kubevirt.vm import is_virtual_machine_pod
+from overbook.deploy.policies import vm_identity
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.as_user import MERGE, OPERATIONS, Asker
+from tests.cluster.conftest import make_namespace
+from tests.cluster.installing import apply_manifests
+from tests.waiting import wait_for
+
+REFUSED = "only KubeVirt (system:serviceaccount:kubevirt:kubevirt-controller, "
+KUBEVIRT = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "test-kubevirt-controller"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"kind": "ServiceAccount", "name": "kubevirt-controller", "namespace": "kubevirt"}],
+}
+
+
+def owner(api_version: str = "kubevirt.io/v1", *, controller: bool = True) -> dict[str, Any]:
+    return {
+        "apiVersion": api_version,
+        "kind": "VirtualMachineInstance",
+        "name": "database",
+        "uid": "5e9c0c1e-0000-4000-8000-000000000001",
+        "controller": controller,
+    }
+
+
+def pod(name: str, *owners: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "ownerReferences": list(owners)},
+        "spec": {
+            "containers": [{"name": "compute", "image": "none"}],
+            "schedulingGates": [{"name": "example.com/never"}],
+        },
+    }
+
+
+def is_vm(answer: dict[str, Any]) -> bool:
+    return is_virtual_machine_pod(convert(answer, CorePod, "Pod"))
+
+
+@pytest.fixture(scope="module")
+def kubevirt(breakable_cluster: ControlPlane) -> Asker:
+    """KubeVirt's controller, in a cluster of its own that wants the policy."""
+    cluster = breakable_cluster
+    cluster.kubectl("create", "namespace", "kubevirt")
+    cluster.kubectl("create", "serviceaccount", "kubevirt-controller", "--namespace=kubevirt")
+    apply_manifests(cluster, [KUBEVIRT, *vm_identity()])
+    admin = Asker(cluster.kubeconfig)
+    path = "/api/v1/namespaces/default/pods"
+    wait_for(
+        lambda: REFUSED in admin.refusal("POST", path, pod("probe", owner()), dryRun="All"),
+        "the policy is in force",
+    )
+    return Asker.with_token(cluster, cluster.token("kubevirt", "kubevirt-controller"), "kubevirt-controller")
+
+
+@pytest.fixture
+def admin(breakable_cluster: ControlPlane, kubevirt: Asker) -> Asker:
+    """Someone with every right in the cluster, for whom the policy holds, too."""
+    assert kubevirt
+    return Asker(breakable_cluster.kubeconfig)
+
+
+@pytest.fixture
+def pods(breakable_cluster: ControlPlane) -> str:
+    return f"/api/v1/namespaces/{make_namespace(breakable_cluster)}/pods"
+
+
+def test_kubevirt_makes_them(kubevirt: Asker, pods: str) -> None:
+    assert is_vm(kubevirt.ask("POST", pods, pod("guest", owner())))
+
+
+@pytest.mark.parametrize("version", ["kubevirt.io/v1", "kubevirt.io/v1alpha3"])
+def test_nobody_else_makes_them(admin: Asker, pods: str, version: str) -> None:
+    said = admin.refusal("POST", pods, pod("guest", owner(version)))
+    assert said.startswith("403 ")
+    assert REFUSED in said
+    assert said.endswith("makes pods of a VirtualMachineInstance, not kubernetes-admin")
+
+
+def test_a_pod_does_not_become_one(admin: Asker, pods: str) -> None:
+    admin.ask("POST", pods, pod("guest"))
+    change = {"metadata": {"ownerReferences": [owner()]}}
+    assert REFUSED in admin.refusal("PATCH", f"{pods}/guest", change, MERGE)
+    # The API server keeps owners out of what a status may change.
+    admin.ask("PATCH", f"{pods}/guest/status", change, MERGE)
+    assert not is_vm(admin.ask("GET", f"{pods}/guest"))
+
+
+def test_an_owner_does_not_become_the_controller(admin: Asker, kubevirt: Asker, pods: str) -> None:
+    kubevirt.ask("POST", pods, pod("guest", owner(controller=False)))
+    change = [{"op": "replace", "path": "/metadata/ownerReferences/0/controller", "value": True}]
+    assert REFUSED in admin.refusal("PATCH", f"{pods}/guest", change, OPERATIONS)
+
+
+def test_everything_else_of_a_virtual_machines_pod_is_free(admin: Asker, kubevirt: Asker, pods: str) -> None:
+    kubevirt.ask("POST", pods, pod("guest", owner()))
+    labelled = admin.ask("PATCH", f"{pods}/guest", {"metadata": {"labels": {"a": "b"}}}, MERGE)
+    assert is_vm(labelled)
+    orphan = admin.ask("PATCH", f"{pods}/guest", {"metadata": {"ownerReferences": None}}, MERGE)
+    assert not is_vm(orphan)
+
+
+def test_other_owners_are_free(admin: Asker, pods: str) -> None:
+    assert not is_vm(admin.ask("POST", pods, pod("other", owner("example.com/v1"))))
+    assert not is_vm(admin.ask("POST", pods, pod("another", {**owner(), "kind": "VirtualMachine"})))

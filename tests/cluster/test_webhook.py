@@ -1,0 +1,142 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.installing import apply_manifests
+from tests.cluster.webhooks import (
+    ACCOUNT,
+    define_openshift_kinds,
+    install_webhook,
+    open_namespace,
+    override_of_cluster,
+    point_to,
+    remove_openshift_kinds,
+    requests_of,
+    start_webhook,
+    try_pod,
+    wait_for_warning,
+)
+from tests.waiting import wait_for
+from tests.webhook.documented import PERCENTAGES, cases
+from tests.webhook.running import Webhook, limit_range
+
+POD = {
+    "metadata": {"name": "cart"},
+    "spec": {"containers": [{"name": "c0", "image": "cart", "resources": {"limits": {"memory": "1000Mi"}}}]},
+}
+
+
+@pytest.fixture(scope="module")
+def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
+    """Watching a cluster that has OpenShift's kinds."""
+    define_openshift_kinds(cluster)
+    apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
+    server = start_webhook(
+        install_webhook(cluster), "--discovery-seconds", "1", "--certificate-poll-seconds", "0.5"
+    )
+    point_to(cluster, server.port)
+    server.wait_ready()
+    yield server
+    server.stop()
+    cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
+    remove_openshift_kinds(cluster)
+
+
+def test_pods_come_out_as_the_table_in_the_docs_says(cluster: ControlPlane, webhook: Webhook) -> None:
+    spaces = [open_namespace(cluster) for _ in cases()]
+    for space, case in zip(spaces, cases(), strict=True):
+        if case.limit_range:
+            apply_manifests(cluster, [limit_range("sizes", space, case.limit_range)])
+    for space, case in zip(spaces, cases(), strict=True):
+        wait_for_warning(cluster, space, case.pod, f"Warning: {case.warning}" if case.warning else "")
+        pod, said = try_pod(cluster, space, case.pod)
+        assert pod is not None, said
+        assert requests_of(pod) == case.requests_afterwards
+        assert said.strip() == (f"Warning: {case.warning}" if case.warning else "")
+    _, metrics = webhook.get("/metrics")
+    for space in spaces:
+        assert f'namespace="{space}"' in metrics
+    for space in spaces:
+        cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+def test_what_the_override_prevents_is_forbidden(cluster: ControlPlane, namespace: str) -> None:
+    """The trap without its solution: half of a limit, below the minimum."""
+    apply_manifests(
+        cluster, [limit_range("sizes", namespace, {"type": "Container", "min": {"memory": "100Mi"}})]
+    )
+    pod = json.loads(json.dumps(POD))
+    pod["spec"]["containers"][0]["resources"] = {
+        "limits": {"memory": "110Mi"},
+        "requests": {"memory": "55Mi"},
+    }
+    said = wait_for(
+        lambda: try_pod(cluster, namespace, pod, "--dry-run=server")[1], "the LimitRange is enforced"
+    )
+    assert "minimum memory usage per Container is 100Mi, but request is 55Mi" in said
+
+
+@pytest.mark.usefixtures("webhook")
+def test_the_closest_override_wins_and_changes_are_followed(cluster: ControlPlane) -> None:
+    space = open_namespace(cluster)
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    closer: dict[str, Any] = {
+        "apiVersion": "autoscaling.openshift.io/v1",
+        "kind": "ResourceOverride",
+        "metadata": {"name": "batch", "namespace": space},
+        "spec": {"podResourceOverride": {"memoryRequestToLimitPercent": 10}},
+    }
+    apply_manifests(cluster, [closer])
+    wait_for_warning(cluster, space, POD, "1000Mi -> 100Mi: 10 % of limit, ResourceOverride/batch")
+    cluster.kubectl("annotate", "-n", space, f"{_RESOURCE_OVERRIDES}/batch", "overbook.dev/mode=Observe")
+    wait_for_warning(cluster, space, POD, "not applied (Observe): memory request 1000Mi -> 100Mi")
+    cluster.kubectl("delete", "-n", space, f"{_RESOURCE_OVERRIDES}/batch")
+    apply_manifests(cluster, [override_of_cluster(memoryRequestToLimitPercent=25)])
+    wait_for_warning(cluster, space, POD, "1000Mi -> 250Mi: 25 % of limit, ClusterResourceOverride/cluster")
+    cluster.kubectl(
+        "annotate", "namespace", space, "quota.openshift.io/cluster-resource-override-enabled=false"
+    )
+    wait_for(lambda: not try_pod(cluster, space, POD, "--dry-run=server")[1], "the project is switched off")
+    cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+@pytest.mark.usefixtures("webhook")
+def test_our_own_kinds_serve_where_openshifts_are_absent_and_give_way_when_they_come(
+    cluster: ControlPlane,
+) -> None:
+    space = open_namespace(cluster)
+    own = {
+        "apiVersion": "overbook.dev/v1alpha1",
+        "kind": "ResourceOverride",
+        "metadata": {"name": "all", "namespace": space},
+        "spec": {"podResourceOverride": {"memoryRequestToLimitPercent": 40}},
+    }
+    apply_manifests(cluster, [own])
+    remove_openshift_kinds(cluster)
+    wait_for_warning(cluster, space, POD, "1000Mi -> 400Mi: 40 % of limit, ResourceOverride/all")
+    cluster.kubectl("delete", "-n", space, "resourceoverrides.overbook.dev/all")
+    wait_for(lambda: not try_pod(cluster, space, POD, "--dry-run=server")[1], "there is no override")
+    define_openshift_kinds(cluster)
+    apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+def test_a_pod_whose_webhook_is_down_is_created_as_it_was_written(
+    cluster: ControlPlane, webhook: Webhook
+) -> None:
+    space = open_namespace(cluster)
+    wait_for_warning(cluster, space, POD, "ClusterResourceOverride/cluster")
+    status, log = webhook.stop()
+    assert status == 0, log
+    assert "Traceback" not in log
+    pod, said = try_pod(cluster, space, POD)
+    assert requests_of(pod) == {"memory": "1000Mi"}
+    assert not said
+    cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+_RESOURCE_OVERRIDES = "resourceoverrides.autoscaling.openshift.io"

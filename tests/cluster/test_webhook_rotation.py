@@ -1,0 +1,194 @@
+"""Two replicas behind a service, pods created all the time: each one is overridden, whatever happens."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from overbook.kube.api.client import Client
+from overbook.kube.api.find_cluster import load_config
+from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.installing import apply_manifests
+from tests.cluster.webhooks import (
+    ACCOUNT,
+    install_webhook,
+    open_namespace,
+    point_to,
+    start_webhook,
+    wait_for_warning,
+)
+from tests.waiting import wait_for
+from tests.webhook.running import Webhook, free_port
+
+CALLERS = 4
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "cart"},
+    "spec": {"containers": [{"name": "c0", "image": "cart", "resources": {"limits": {"memory": "1000Mi"}}}]},
+}
+
+
+class Service:
+    """A port that leads to a ready replica, as a Kubernetes service does; connections are not moved."""
+
+    def __init__(self) -> None:
+        self.replicas: list[Webhook] = []
+        self.port = free_port()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(30)
+
+    async def _serve(self) -> None:
+        async with await asyncio.start_server(self._connected, "127.0.0.1", self.port):
+            await asyncio.to_thread(self._stopped.wait)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for replica in list(self.replicas):
+            if await asyncio.to_thread(_is_ready, replica):
+                other_reader, other_writer = await asyncio.open_connection("127.0.0.1", replica.port)
+                try:
+                    await asyncio.gather(_copy(reader, other_writer), _copy(other_reader, writer))
+                finally:
+                    other_writer.close()
+                    writer.close()
+                return
+        writer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+def _is_ready(replica: Webhook) -> bool:
+    try:
+        return replica.get("/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+class Callers:
+    """Create pods (dry-run) until told to stop, and keep what was not overridden."""
+
+    def __init__(self, cluster: ControlPlane, namespace: str) -> None:
+        self.created = 0
+        self.missed: list[Any] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(cluster.kubeconfig, namespace))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join(60)
+
+    def wait_for_more(self, pods: int) -> None:
+        wanted = self.created + pods
+        wait_for(lambda: self.created >= wanted, f"{pods} more pods")
+
+    def _run(self, kubeconfig: str, namespace: str) -> None:
+        asyncio.run(self._call(kubeconfig, namespace))
+
+    async def _call(self, kubeconfig: str, namespace: str) -> None:
+        clients = [Client(load_config(kubeconfig)) for _ in range(CALLERS)]
+        async with asyncio.TaskGroup() as group:
+            for client in clients:
+                group.create_task(self._create(client, namespace))
+        for client in clients:
+            await client.close()
+
+    async def _create(self, client: Client, namespace: str) -> None:
+        while not self._stopped.is_set():
+            answer = await client.raw(
+                "POST",
+                f"/api/v1/namespaces/{namespace}/pods",
+                body=json.dumps(POD).encode(),
+                content_type="application/json",
+                query={"dryRun": "All"},
+            )
+            requests = json.loads(answer)["spec"]["containers"][0]["resources"]["requests"]
+            self.created += 1
+            if requests != {"memory": "500Mi"}:
+                self.missed.append(requests)
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    one = Service()
+    yield one
+    for replica in one.replicas:
+        replica.stop()
+    one.stop()
+
+
+def _replica(kubeconfig: str) -> Webhook:
+    """With a certificate that is renewed every few seconds."""
+    return start_webhook(
+        kubeconfig,
+        *("--drain-seconds", "5", "--certificate-seconds", "120"),
+        *("--certificate-poll-seconds", "0.5", "--certificate-settle-seconds", "306"),
+    )
+
+
+def test_neither_a_rolling_restart_nor_new_certificates_miss_a_pod(
+    cluster: ControlPlane, service: Service
+) -> None:
+    kubeconfig = install_webhook(cluster)
+    # A certificate of another test would be good for a year.
+    cluster.kubectl("delete", "secret", "overbook-webhook-tls", "-n", "overbook", "--ignore-not-found")
+    point_to(cluster, service.port)
+    space = open_namespace(cluster)
+    override = {
+        "apiVersion": "overbook.dev/v1alpha1",
+        "kind": "ResourceOverride",
+        "metadata": {"name": "all", "namespace": space},
+        "spec": {"podResourceOverride": {"memoryRequestToLimitPercent": 50}},
+    }
+    apply_manifests(cluster, [override])
+    service.replicas += [_replica(kubeconfig), _replica(kubeconfig)]
+    for replica in service.replicas:
+        replica.wait_ready()
+    wait_for_warning(cluster, space, POD, "50 % of limit, ResourceOverride/all")
+    callers = Callers(cluster, space)
+    try:
+        callers.wait_for_more(50)
+        first = _certificate(cluster)
+        wait_for(lambda: _certificate(cluster) != first, "the first rotation", 120)
+        callers.wait_for_more(50)
+        for _ in range(2):
+            old = service.replicas[0]
+            new = _replica(kubeconfig)
+            new.wait_ready()
+            service.replicas.append(new)
+            status, log = old.stop()
+            service.replicas.remove(old)
+            assert status == 0, log
+            assert "Traceback" not in log
+            callers.wait_for_more(50)
+        second = _certificate(cluster)
+        wait_for(lambda: _certificate(cluster) != second, "another rotation", 120)
+        callers.wait_for_more(50)
+    finally:
+        callers.stop()
+        cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
+        cluster.kubectl("delete", "namespace", space, "--wait=false")
+    assert callers.missed == []
+
+
+def _certificate(cluster: ControlPlane) -> str:
+    return cluster.kubectl(
+        "get", "secret", "overbook-webhook-tls", "-n", "overbook", "-o", "jsonpath={.data['tls\\.crt']}"
+    )

@@ -1,0 +1,44 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from overbook.controller.settings import Settings, load
+from overbook.core.errors import InvalidInput
+
+
+def test_flags_win_over_the_environment_and_that_over_the_defaults() -> None:
+    assert load({}, {}) == Settings()
+    environment = {"POD_NAMESPACE": "elsewhere", "POD_NAME": "one"}
+    assert load(environment, {}) == Settings(namespace="elsewhere", identity="one")
+    assert load(environment, {"namespace": "here"}).namespace == "here"
+
+
+def test_a_namespace_has_to_be_said() -> None:
+    with pytest.raises(InvalidInput, match="--namespace"):
+        load({}, {"namespace": ""})
+
+
+def overbook(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "overbook", "controller", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_check_config_shows_the_result_and_stops() -> None:
+    done = overbook("--check-config", "--mode", "observe", "--no-leader-elect", "-v")
+    assert done.returncode == 0
+    shown = json.loads(done.stdout)
+    assert (shown["mode"], shown["leaderElect"], shown["verbosity"]) == ("Observe", False, 2)
+
+
+def test_a_kubeconfig_that_is_none_is_one_line_and_status_2() -> None:
+    done = overbook("--kubeconfig", "/does/not/exist")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "/does/not/exist" in done.stderr

@@ -1,0 +1,134 @@
+from typing import Any
+
+import pytest
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.kubelet import KubeletConfiguration, kubelet_configuration
+
+MIB = 1 << 20
+
+
+def test_a_kubelet_that_was_told_nothing_refuses_swap() -> None:
+    assert kubelet_configuration([]).swap == "Refused"
+
+
+@pytest.mark.parametrize(
+    ("fields", "swap"),
+    [
+        ({"failSwapOn": False}, "NoSwap"),
+        ({"failSwapOn": False, "memorySwap": {"swapBehavior": "NoSwap"}}, "NoSwap"),
+        ({"failSwapOn": False, "memorySwap": {"swapBehavior": "LimitedSwap"}}, "LimitedSwap"),
+        ({"failSwapOn": True}, "Refused"),
+    ],
+)
+def test_what_it_does_about_swap(fields: dict[str, object], swap: str) -> None:
+    assert kubelet_configuration([fields]).swap == swap
+
+
+def test_drop_ins_are_merged_in_order_and_flags_win() -> None:
+    documents: list[dict[str, Any]] = [
+        {"failSwapOn": True, "evictionHard": {"memory.available": "5%", "nodefs.available": "10%"}},
+        {"failSwapOn": False, "memorySwap": {"swapBehavior": "LimitedSwap"}},
+        {"evictionHard": {"memory.available": "300Mi"}, "memorySwap": None},
+    ]
+
+    merged = kubelet_configuration(documents, {"protect-kernel-defaults": "true", "v": "2"})
+
+    assert merged == KubeletConfiguration(
+        fail_swap_on=False,
+        protect_kernel_defaults=True,
+        eviction_hard={"memory.available": "300Mi", "nodefs.available": "10%"},
+    )
+
+
+def test_the_flag_of_another_era_wins_over_the_file() -> None:
+    assert kubelet_configuration([{"failSwapOn": True}], {"fail-swap-on": "false"}).swap == "NoSwap"
+
+
+def test_reserves_come_from_the_file_or_from_flags() -> None:
+    file = {"systemReserved": {"memory": "1Gi", "cpu": "500m"}, "kubeReserved": {"memory": "512Mi"}}
+
+    told = kubelet_configuration([file])
+    flagged = kubelet_configuration([file], {"system-reserved": "memory=256Mi,cpu=100m"})
+
+    assert told.enforced_bytes(4096 * MIB) == 2560 * MIB
+    assert flagged.enforced_bytes(4096 * MIB) == 3328 * MIB
+
+
+@pytest.mark.parametrize(
+    ("fields", "flags", "percent"),
+    [
+        ({"qosReserved": {"memory": "50%"}}, {}, None),
+        ({"featureGates": {"QOSReserved": True}}, {}, None),
+        ({"qosReserved": {"memory": "50%"}, "featureGates": {"QOSReserved": True}}, {}, 50),
+        ({"qosReserved": {"memory": "50%"}}, {"feature-gates": "QOSReserved=true"}, 50),
+        ({"featureGates": {"QOSReserved": True}}, {"qos-reserved": "memory=100%"}, 100),
+        (
+            {"qosReserved": {"memory": "50%"}, "featureGates": {"QOSReserved": True}},
+            {"feature-gates": "QOSReserved=false"},
+            None,
+        ),
+    ],
+)
+def test_it_keeps_something_for_higher_classes_only_with_setting_and_gate(
+    fields: dict[str, Any], flags: dict[str, str], percent: int | None
+) -> None:
+    assert kubelet_configuration([fields], flags).qos_reserved_percent == percent
+
+
+def test_a_flag_that_is_no_list_of_pairs_is_named() -> None:
+    with pytest.raises(InvalidInput, match="--system-reserved"):
+        kubelet_configuration([], {"system-reserved": "1Gi"})
+
+
+def test_a_flag_that_is_neither_true_nor_false_is_named() -> None:
+    with pytest.raises(InvalidInput, match="--fail-swap-on"):
+        kubelet_configuration([], {"fail-swap-on": "perhaps"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "eviction_bytes"),
+    [
+        ({}, 100 * MIB),
+        ({"evictionHard": {"memory.available": "1%"}}, 10 * MIB),
+        ({"evictionHard": {"nodefs.available": "10%"}}, 0),
+        ({"evictionHard": {"nodefs.available": "10%"}, "mergeDefaultEvictionSettings": True}, 100 * MIB),
+        ({"evictionHard": {"memory.available": "0%"}}, 0),
+    ],
+)
+def test_the_eviction_threshold_of_memory(fields: dict[str, object], eviction_bytes: int) -> None:
+    assert kubelet_configuration([fields]).eviction_bytes(1000 * MIB) == eviction_bytes
+
+
+def test_cpu_quota_off_is_read_by_the_apis_own_name() -> None:
+    assert not kubelet_configuration([{"cpuCFSQuota": False}]).cpu_cfs_quota
+
+
+@pytest.mark.parametrize(
+    ("fields", "percent"),
+    [
+        ({}, 15),
+        ({"imageGCHighThresholdPercent": 70}, 30),
+        ({"evictionHard": {"memory.available": "100Mi"}}, 15),  # images are still collected
+        ({"evictionHard": {"imagefs.available": "12.5%", "nodefs.available": "20%"}}, 20),
+        ({"evictionHard": {"nodefs.available": "1Gi"}, "imageGCHighThresholdPercent": 100}, 0),
+        (
+            {
+                "evictionHard": {"nodefs.available": "5%"},
+                "imageGCHighThresholdPercent": 90,
+                "mergeDefaultEvictionSettings": True,
+            },
+            15,
+        ),
+        ({"evictionHard": {"imagefs.available": "100%"}, "imageGCHighThresholdPercent": 95}, 5),
+    ],
+)
+def test_of_the_disk_stays_free_what_keeps_images_and_pods_there(
+    fields: dict[str, object], percent: int
+) -> None:
+    assert kubelet_configuration([fields]).disk_percent_kept_free == percent
+
+
+def test_a_disk_threshold_that_is_no_percentage_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="eviction threshold"):
+        _ = kubelet_configuration([{"evictionHard": {"nodefs.available": "much%"}}]).disk_percent_kept_free

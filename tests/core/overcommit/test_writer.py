@@ -1,0 +1,92 @@
+import pytest
+
+from overbook.core.errors import InvalidInput
+from overbook.core.overcommit.allowance import Eligibility
+from overbook.core.overcommit.writer import (
+    WRITERS,
+    AskedWriter,
+    Writer,
+    WriterFacts,
+    check_asked,
+    choose_writer,
+    writer_in_force,
+)
+
+VMS: Eligibility = "BurstableVirtualMachines"
+ALL: Eligibility = "Burstable"
+NRI = WriterFacts(kubelet="NoSwap", nri_socket="/var/run/nri/nri.sock")
+HOOKS = WriterFacts(kubelet="NoSwap", hook_folder="/etc/containers/oci/hooks.d")
+NEITHER = WriterFacts(kubelet="NoSwap")
+LIMITED = WriterFacts(kubelet="LimitedSwap", kubelet_limits=True, nri_socket="/var/run/nri/nri.sock")
+BLIND = WriterFacts(kubelet="LimitedSwap", kubelet_limits=False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "writer"), [(NRI, "nri"), (HOOKS, "hook"), (NEITHER, "reconcile"), (BLIND, "reconcile")]
+)
+def test_auto_takes_the_earliest_writer_there_is(facts: WriterFacts, writer: Writer) -> None:
+    assert choose_writer("auto", facts, VMS, "proportional").writer == writer
+
+
+def test_auto_leaves_the_limits_to_a_kubelet_with_limited_swap() -> None:
+    assert choose_writer("auto", LIMITED, ALL, "proportional").writer == "kubelet"
+
+
+def test_limited_swap_goes_with_every_burstable_pod_only() -> None:
+    with pytest.raises(InvalidInput, match="swapBehavior: NoSwap"):
+        choose_writer("auto", LIMITED, VMS, "proportional")
+
+
+def test_limited_swap_goes_with_its_own_formula_only() -> None:
+    with pytest.raises(InvalidInput, match="formula"):
+        choose_writer("auto", LIMITED, ALL, "whole")
+
+
+@pytest.mark.parametrize("writer", [writer for writer in WRITERS if writer != "kubelet"])
+def test_nobody_writes_beside_a_kubelet_with_limited_swap(writer: Writer) -> None:
+    with pytest.raises(InvalidInput, match="swapBehavior: NoSwap"):
+        choose_writer(writer, LIMITED, ALL, "proportional")
+
+
+@pytest.mark.parametrize(
+    ("writer", "facts"), [("nri", HOOKS), ("hook", NRI), ("kubelet", NRI), ("kubelet", BLIND)]
+)
+def test_a_writer_that_is_not_there_is_refused_with_what_to_change(
+    writer: Writer, facts: WriterFacts
+) -> None:
+    with pytest.raises(InvalidInput, match="auto"):
+        choose_writer(writer, facts, VMS, "proportional")
+
+
+def test_a_kubelet_that_nothing_is_known_of_is_believed_to_write_where_it_is_asked_to() -> None:
+    assert choose_writer("kubelet", WriterFacts(), ALL, "proportional").writer == "kubelet"
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts", "writer"),
+    [
+        ("auto", LIMITED, "kubelet"),  # for VMs only: two would write
+        ("nri", LIMITED, "kubelet"),
+        ("nri", NEITHER, "reconcile"),
+        ("hook", NEITHER, "reconcile"),
+        ("kubelet", NEITHER, "kubelet"),  # nobody was asked to write instead
+    ],
+)
+def test_a_node_is_protected_whatever_its_settings_are(
+    asked: AskedWriter, facts: WriterFacts, writer: Writer
+) -> None:
+    choice = writer_in_force(asked, facts, VMS, "proportional")
+
+    assert choice.writer == writer
+    assert "expected" in choice.problem
+
+
+def test_what_fits_has_no_problem() -> None:
+    assert writer_in_force("auto", NRI, VMS, "proportional").problem == ""
+
+
+def test_settings_that_exclude_each_other_on_any_node_are_refused() -> None:
+    check_asked("kubelet", ALL, "proportional")
+    for eligibility, allowance in ((VMS, "proportional"), (ALL, "whole")):
+        with pytest.raises(InvalidInput, match="swapBehavior"):
+            check_asked("kubelet", eligibility, allowance)  # type: ignore[arg-type] # a plain text in the loop

@@ -1,0 +1,191 @@
+"""Pushing cold memory out, and patience: what memory pressure leaves to try before a guest goes."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from overbook.core.overcommit.facts import ContainerFacts
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.engine import ReclaimPolicy
+from tests.core.simulated_node import GI, MI, Telling, holding, vm
+
+STALL: dict[str, Any] = {"stall": 0.9}
+
+
+def starved(*pods: Any, **more: Any) -> Telling:
+    node = Telling(*pods, **more)
+    node.starve()
+    node.seconds(10)
+    return node
+
+
+def actions(decisions: list[Decision | None]) -> list[str]:
+    return [decision.action if decision else "-" for decision in decisions]
+
+
+def test_cold_memory_goes_first_and_a_guest_beyond_its_promise_two_seconds_later() -> None:
+    node = starved(vm("wild", request=100 * MI, allowed=100 * MI), vm("cold", request=400 * MI))
+    node.holds["wild"] = holding(300 * MI)
+    decisions = node.seconds(3, **STALL)
+    assert actions(decisions) == ["reclaim", "reclaim", "relieve"]
+    assert decisions[-1] is not None
+    assert decisions[-1].victim is not None
+    assert decisions[-1].victim.over_promise_bytes == 100 * MI
+
+
+def test_a_guest_within_its_promise_is_given_fifteen_seconds() -> None:
+    node = starved(vm("a", request=200 * MI, allowed=100 * MI))
+    node.holds["a"] = holding(300 * MI)
+    decided = actions(node.seconds(16, **STALL))
+    assert decided.index("relieve") == 15
+    assert set(decided[:15]) == {"reclaim"}
+
+
+def test_one_byte_beyond_the_promise_ends_the_patience() -> None:
+    for beyond, seconds in ((0, 15), (1, 2)):
+        node = starved(vm("a", request=200 * MI, allowed=100 * MI), reclaim=ReclaimPolicy())
+        node.holds["a"] = holding(300 * MI + beyond)
+        assert actions(node.seconds(20, **STALL)).index("relieve") == seconds
+
+
+def test_the_promise_is_the_allowance_whatever_limit_is_in_force() -> None:
+    for swap_max in (None, 0, 50 * MI):
+        node = starved(vm("a", request=200 * MI, allowed=100 * MI))
+        node.holds["a"] = holding(300 * MI, swap_max=swap_max)
+        assert actions(node.seconds(20, **STALL)).index("relieve") == 15
+
+
+def test_patience_that_was_used_up_by_one_stall_is_whole_again_at_the_next() -> None:
+    node = starved(vm("a", request=200 * MI, allowed=100 * MI))
+    node.holds["a"] = holding(300 * MI)
+    node.seconds(12, **STALL)
+    node.seconds(10)
+    assert "relieve" not in actions(node.seconds(12, **STALL))
+
+
+def test_an_old_stall_behind_another_rule_does_not_hasten_the_next() -> None:
+    node = starved(vm("a", request=200 * MI, allowed=100 * MI, critical=True))
+    node.holds["a"] = holding(300 * MI)
+    node.seconds(3, **STALL)
+    node.set(memory_available_bytes=0, swap_free_bytes=0)
+    node.seconds(60)  # occupancy holds, nobody may go
+    node.set(memory_available_bytes=20 * MI, swap_free_bytes=512 * MI)
+    node.facts["a"] = vm("a", request=200 * MI, allowed=100 * MI)
+    assert actions(node.seconds(3, **STALL))[-1] != "relieve"
+
+
+def test_with_nothing_to_push_out_a_guest_beyond_its_promise_goes_at_once() -> None:
+    node = starved(vm("wild", request=100 * MI, allowed=0))
+    decisions = node.seconds(1, **STALL)
+    assert actions(decisions) == ["relieve"]
+
+
+def test_with_nothing_to_push_out_the_kernel_is_given_time_while_nobody_is_beyond_his_promise() -> None:
+    node = starved(vm("a", request=400 * MI, allowed=0))
+    decided = actions(node.seconds(16, **STALL))
+    assert decided == ["wait", *["-"] * 14, "relieve"]
+
+
+def test_while_memory_goes_out_and_stays_there_nobody_has_to_go() -> None:
+    node = starved(vm("a", request=400 * MI))
+    assert "relieve" not in actions(node.seconds(60, **STALL, swap_out=8000, swap_in=100))
+
+
+def test_memory_that_comes_back_as_it_goes_is_no_progress() -> None:
+    node = starved(vm("a", request=400 * MI))
+    assert "relieve" in actions(node.seconds(20, **STALL, swap_out=900, swap_in=800))
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        {"swap_in": 5000, "swap_out": 5000},  # pushing out more would feed the traffic
+        {"swap_free_bytes": 10 * MI, "memory_available_bytes": 0},  # and the occupancy
+    ],
+)
+def test_memory_is_pushed_out_for_pressure_only(trouble: dict[str, int]) -> None:
+    node = Telling(vm("a"))
+    pages = {
+        key: value for key, value in trouble.items() if key.startswith("swap_") and key[5:] != "free_bytes"
+    }
+    node.set(**{key: value for key, value in trouble.items() if key not in pages})
+    decided = actions(node.seconds(10, **pages))
+    assert "relieve" in decided
+    assert "reclaim" not in decided
+
+
+def test_a_stall_beside_swap_traffic_is_no_reason_to_push_out_more() -> None:
+    node = starved(vm("a"))
+    node.seconds(29, swap_in=2000, swap_out=2000)
+    node = starved(vm("a", request=400 * MI))
+    decided = [d for d in node.seconds(10, stall=0.9, swap_in=9000, swap_out=9000) if d]
+    both = [d for d in decided if len(d.findings) == 2]
+    assert both
+    assert both[0].action == "relieve"
+
+
+def test_nothing_is_pushed_out_without_room_on_the_node() -> None:
+    node = starved(vm("a", request=400 * MI))
+    node.set(swap_free_bytes=51 * MI)  # under 10 %
+    assert "reclaim" not in actions(node.seconds(10, **STALL))
+
+
+def test_nothing_is_pushed_out_of_pods_without_room() -> None:
+    node = starved(vm("full", request=400 * MI), vm("roomy", request=400 * MI))
+    node.holds["full"] = holding(200 * MI, swap=100 * MI)
+    decision = node.second(**STALL)
+    assert decision is not None
+    assert [step.uid for step in decision.reclaim] == ["roomy"]
+
+
+def test_pods_that_may_not_swap_are_not_pushed_out() -> None:
+    container = ContainerFacts("compute", 400 * MI, 400 * MI, "NotBurstable")
+    node = starved(vm("paid", request=400 * MI, allowed=0, containers=(container,)))
+    assert "reclaim" not in actions(node.seconds(20, **STALL))
+
+
+def test_the_coldest_goes_first_and_who_needs_his_memory_back_not_at_all() -> None:
+    node = Telling(*(vm(uid, request=400 * MI) for uid in ("hot", "warm", "cold", "still")))
+    node.starve()
+    for second in range(12):
+        node.holds = {
+            "hot": holding(300 * MI, refaults=1000 * second),
+            "warm": holding(20 * MI, refaults=10 * second),
+            "cold": holding(20 * MI, refaults=second),
+            "still": holding(15 * MI),
+        }
+        decision = node.second(stall=0.9 if second == 11 else 0.0)
+    assert decision is not None
+    assert decision.action == "reclaim"
+    assert [step.uid for step in decision.reclaim] == ["still", "cold"]
+    # Half of what a pod has at most, a hundredth of the node's RAM together.
+    assert [step.wanted_bytes for step in decision.reclaim] == [15 * MI // 2 // 4096 * 4096, 2_871_296]
+    assert sum(step.wanted_bytes for step in decision.reclaim) == GI // 100 // 4096 * 4096
+
+
+def test_reclaim_can_be_switched_off() -> None:
+    node = starved(vm("a", request=400 * MI), reclaim=ReclaimPolicy(enabled=False))
+    assert "reclaim" not in actions(node.seconds(30, **STALL))
+
+
+def test_the_record_of_a_reclaim_says_how_much_of_whom_and_why() -> None:
+    node = starved(vm("a", request=400 * MI))
+    decision = node.second(**STALL)
+    assert decision is not None
+    assert "pushing 10 MiB of demo/a out to swap (swap has 100 MiB of room for them)" in decision.sentence
+
+
+@pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        ({"node_percent": -1.0}, "reclaim.nodePercent"),
+        ({"node_percent": float("nan")}, "reclaim.nodePercent"),
+        ({"swap_room_percent": 101.0}, "reclaim.swapRoomPercent"),
+        ({"patience_seconds": -1.0}, "reclaim.patienceSeconds"),
+        ({"promise_patience_seconds": float("inf")}, "reclaim.promisePatienceSeconds"),
+    ],
+)
+def test_a_reclaim_setting_out_of_range_is_refused_by_its_name(policy: dict[str, float], field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        msgspec.structs.replace(ReclaimPolicy(), **policy).check()

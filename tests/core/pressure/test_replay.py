@@ -1,0 +1,130 @@
+from collections.abc import Iterable, Iterator
+
+import msgspec
+import pytest
+
+from overbook.core.errors import InvalidInput
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.recording import MOST_LINE_BYTES, Recording, Relieved, Tick
+from overbook.core.pressure.replay import MOST_ROWS, Comparison, Course, compare
+from overbook.core.pressure.ruleset import Group, Rule, Ruleset, SwapOccupancy
+from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
+
+MI = 1 << 20
+FULL = Ruleset(
+    rules=(Rule(any=(Group(all=(SwapOccupancy(threshold_factor=0.5),)),)),),
+    rank="original",
+    settle_seconds=2.0,
+)
+FACTS = {uid: PodFacts(uid, f"shop/{uid}", "Burstable", original_request_bytes=MI) for uid in ("a", "b")}
+
+
+def sample(at: float, *pods: str, used: int = 1500, wall: float | None = None) -> Sample:
+    """A node of 1,000 MiB of RAM and as much swap, of which ``used`` MiB are taken together."""
+    memory, swap = min(used, 1000), max(0, used - 1000)
+    return Sample(
+        at,
+        at if wall is None else wall,
+        NodeSample(1000 * MI, (1000 - memory) * MI, 1000 * MI, (1000 - swap) * MI),
+        tuple(PodSample(uid, (_container((300 if uid == "a" else 200) * MI),)) for uid in pods),
+    )
+
+
+def _container(held: int) -> ContainerSample:
+    return ContainerSample("c", held, 0, held, 0, 0, 0)
+
+
+def asked(ticks: Iterable[Tick], relief_seconds: float = 10.0) -> list[tuple[float, str]]:
+    found = compare(ticks, Course(FULL, relief_seconds=relief_seconds))
+    return [(row.seconds, row.right.victim) for row in found.rows if row.right and row.right.victim]
+
+
+def full_node(seconds: int, *pods: str) -> Iterator[Tick]:
+    for second in range(seconds):
+        yield Tick(sample(100.0 + second, *pods, used=1600), FACTS)
+
+
+def test_a_guest_that_the_recording_keeps_goes_after_a_bounded_time_and_settling() -> None:
+    assert asked(full_node(30, "a", "b")) == [(0.0, "shop/a"), (12.0, "shop/b")]
+    assert asked(full_node(30, "a", "b"), 3.0) == [(0.0, "shop/a"), (5.0, "shop/b")]
+
+
+def test_a_guest_that_vanishes_is_gone_at_once() -> None:
+    ticks = [
+        Tick(sample(at, *(("a", "b") if at < 3 else ("b",)), used=1600), FACTS)
+        for at in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    ]
+    assert asked(ticks) == [(0.0, "shop/a"), (5.0, "shop/b")]
+
+
+def test_a_guest_whose_relief_was_recorded_is_gone_too() -> None:
+    ticks = list(full_node(8, "a", "b"))
+    ticks[1] = msgspec.structs.replace(ticks[1], relieved=Relieved("shop/a", "ended"))
+    assert asked(ticks) == [(0.0, "shop/a"), (3.0, "shop/b")]
+
+
+def test_nobody_is_asked_twice() -> None:
+    assert [victim for _, victim in asked(full_node(200, "a", "b"))] == ["shop/a", "shop/b"]
+
+
+def test_a_reboot_does_not_stop_the_time() -> None:
+    ticks = [
+        Tick(sample(5000.0, "a", used=100, wall=1000.0), FACTS),
+        Tick(sample(3.0, "a", used=100, wall=1060.0), FACTS),
+        Tick(sample(4.0, "a", used=1600, wall=1061.0), FACTS),
+    ]
+    found = compare(ticks, Course(FULL))
+    assert found.seconds == 61.0
+    assert found.right.first_asked_seconds == 61.0
+
+
+def test_waiting_alone_is_no_difference() -> None:
+    found = Comparison()
+    found.take(1.0, None, Decision(1, 0.0, (), "wait", "nobody may go"))
+    assert found.differ_from_seconds is None
+    assert len(found.rows) == 1
+
+
+def test_rows_are_bounded_and_the_rest_is_counted() -> None:
+    found = Comparison()
+    for second in range(MOST_ROWS + 7):
+        action = "wait" if second % 2 else "reclaim"
+        found.take(float(second), None, Decision(1, 0.0, (), action, "x"))
+    assert len(found.rows) == MOST_ROWS
+    assert found.rows_left_out == 7
+    assert found.right.decisions == MOST_ROWS + 7
+
+
+def test_repetitions_are_one_row() -> None:
+    found = Comparison()
+    for second in range(5):
+        decision = Decision(1, 0.0, (), "reclaim", "x")
+        found.take(float(second), decision, decision)
+    assert [(row.times, row.until_seconds) for row in found.rows] == [(5, 4.0)]
+
+
+def test_what_follows_a_sample_belongs_to_it() -> None:
+    lines = [
+        msgspec.json.encode(entry) + b"\n"
+        for entry in (
+            {"decision": Decision(9, 0.0, (), "wait", "from a run before")},
+            {"pods": [FACTS["a"]]},
+            {"sample": sample(1.0, "a")},
+            {"decision": Decision(1, 0.0, (), "wait", "x")},
+            {"pods": [FACTS["b"]]},
+            {"sample": sample(2.0, "b")},
+            {"relief": Relieved("shop/a", "ended"), "wallSeconds": 2.0},
+        )
+    ]
+    first, second = Recording(lines, "r").ticks()
+    assert (list(first.facts), list(second.facts)) == (["a"], ["b"])
+    assert first.decision is not None
+    assert first.decision.number == 1
+    assert second.decision is None
+    assert second.relieved == Relieved("shop/a", "ended")
+
+
+def test_a_line_beyond_the_bound_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="line 1"):
+        list(Recording([b" " * (MOST_LINE_BYTES + 1)], "r").ticks())

@@ -1,0 +1,46 @@
+from overbook.core.pressure.stall import Stall
+from tests.core.simulated_node import MI, Telling, holding, vm
+
+
+def test_a_dip_of_two_seconds_does_not_end_a_stall() -> None:
+    stall = Stall()
+    stall.seen(True, 10.0)
+    stall.seen(False, 11.0)
+    stall.seen(False, 12.0)
+    stall.seen(True, 13.0)
+    assert stall.seconds(13.0) == 3.0
+
+
+def test_a_longer_calm_does() -> None:
+    stall = Stall()
+    stall.seen(True, 10.0)
+    stall.seen(False, 12.1)
+    stall.seen(True, 13.0)
+    assert stall.seconds(15.0) == 2.0
+
+
+def test_time_in_vain_begins_anew_whenever_memory_goes_out_for_good() -> None:
+    stall = Stall()
+    stall.seen(True, 10.0)
+    assert stall.seconds_in_vain(10.0, absorbing=False) == 0.0
+    assert stall.seconds_in_vain(14.0, absorbing=False) == 4.0
+    assert stall.seconds_in_vain(15.0, absorbing=True) == 0.0
+    assert stall.seconds_in_vain(20.0, absorbing=False) == 0.0
+    assert stall.seconds(20.0) == 10.0
+
+
+def test_a_guest_that_grows_beyond_its_promise_is_judged_by_the_whole_stall() -> None:
+    node = Telling(vm("wild"), vm("calm"))
+    node.holds["calm"] = holding(150 * MI, 50 * MI)
+    node.starve()
+    # Within its promise of 300 MiB while others' cold memory goes out: nobody has to go.
+    for size in range(240, 290, 5):
+        node.holds["wild"] = holding(size * MI)
+        decision = node.second(stall=0.6, swap_out=8000)
+        assert decision is None or decision.victim is None
+    # Beyond it the two seconds are long over.
+    node.holds["wild"] = holding(340 * MI)
+    decision = node.second(stall=0.6, swap_out=8000)
+    assert decision is not None
+    assert decision.victim is not None
+    assert decision.victim.uid == "wild"

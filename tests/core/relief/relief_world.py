@@ -1,0 +1,148 @@
+"""A cluster in a few lines, for the tests of relief: nodes, guests, KubeVirt, an API server that may fail.
+
+The world here is what the rules see of a real one. It keeps what the rules must not be trusted to keep: who
+was really asked to go, and when.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from overbook.core.api.overcommit import ReliefSpec
+from overbook.core.api.overcommit_node import ReliefCandidate, ReliefRecord, ReliefRequest
+from overbook.core.kubevirt.objects import Migration
+from overbook.core.relief.answer import ACCEPTED, Answer
+from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, MigrationLimits, NodeCase, Step, Write
+from overbook.core.relief.guest import Guest
+from overbook.core.relief.plan import plan
+from overbook.core.relief.record import IN_FLIGHT
+from overbook.core.timestamp import to_timestamp
+
+START = 1_800_000_000.0
+GI = 2**30
+
+
+def candidate(name: str, **changes: object) -> ReliefCandidate:
+    plain = ReliefCandidate(
+        uid=f"uid-{name}", namespace="shop", name=name, usage_bytes=GI, over_request_bytes=1
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def request(name: str, *candidates: ReliefCandidate, at: float = START) -> ReliefRequest:
+    return ReliefRequest(id=name, decided_at=to_timestamp(at), rule="stalls", candidates=candidates)
+
+
+def migration(instance: str, phase: str, at: float, **state: str) -> Migration:
+    return msgspec.convert(
+        {
+            "metadata": {
+                "name": f"kubevirt-evacuation-{instance}",
+                "namespace": "shop",
+                "creationTimestamp": to_timestamp(at),
+            },
+            "spec": {"vmiName": instance},
+            "status": {
+                "phase": phase,
+                "migrationState": state,
+                "phaseTransitionTimestamps": [{"phase": phase, "phaseTransitionTimestamp": to_timestamp(at)}],
+            },
+        },
+        Migration,
+    )
+
+
+class World:
+    """Nodes by name, driven step by step.
+
+    Args:
+        nodes: names; each is a destination for the others.
+        spec: budgets.
+    """
+
+    def __init__(self, *nodes: str, **spec: object) -> None:
+        self.now = START
+        self.cases = {name: NodeCase(name=name, critical=True) for name in nodes}
+        self.guests: dict[str, Guest] = {}
+        self.answers: dict[str, Answer] = {}
+        self.migrations: dict[str, Migration] = {}
+        self.held_back = ""
+        self.destinations = frozenset(nodes)
+        self.limits: MigrationLimits | None = MigrationLimits()
+        self.spec = msgspec.structs.replace(ReliefSpec(), **spec)
+        self.asked: list[tuple[str, str]] = []
+        self.deleted: list[str] = []
+        self.records: list[ReliefRecord] = []
+
+    def record(self, node: str) -> ReliefRecord:
+        return self.cases[node].record
+
+    def change(self, node: str, **changes: object) -> None:
+        self.cases[node] = msgspec.structs.replace(self.cases[node], **changes)
+
+    def guest(self, name: str, **changes: object) -> None:
+        self.guests[f"uid-{name}"] = msgspec.structs.replace(Guest("Here", self.now), **changes)
+
+    def cluster(self) -> ClusterCase:
+        return ClusterCase(
+            spec=self.spec,
+            held_back=self.held_back,
+            migrations=tuple(self.migrations.values()),
+            limits=self.limits,
+            destinations=self.destinations,
+        )
+
+    def plan(self) -> dict[str, Step]:
+        return plan(self.cases.values(), self.cluster(), self.now)
+
+    def perform(self, node: str, step: Step) -> None:
+        """What the controller would do."""
+        case = self.cases[node]
+        match step:
+            case Write(record=record):
+                self.records.append(record)
+                self.change(node, record=record, answer=None)
+            case Look(uid=uid):
+                seen = msgspec.structs.replace(self.guests.get(uid, Guest("Gone", 0.0)), seen_at=self.now)
+                self.change(node, guests={**case.guests, uid: seen})
+            case Evict(uid=uid):
+                self.asked.append((node, uid))
+                self.change(node, answer=self.answers.get(uid, ACCEPTED))
+            case Delete(uid=uid):
+                self.deleted.append(uid)
+                self.change(node, answer=ACCEPTED)
+            case _:
+                pass
+
+    def settle(self, seconds: float = 0.0, every: float = 1.0) -> None:
+        """Go on until nothing is left to do now; then the same each second for a while."""
+        end = self.now + seconds
+        while True:
+            for _ in range(400):
+                steps = {name: step for name, step in self.plan().items() if not _is_rest(step)}
+                if not steps:
+                    break
+                for name, step in steps.items():
+                    self.perform(name, step)
+            else:
+                raise AssertionError(f"never comes to rest: {steps}")
+            if self.now >= end:
+                return
+            self.now += every
+
+    def flying(self) -> list[str]:
+        return [name for name, case in self.cases.items() if case.record.stage in IN_FLIGHT]
+
+    def outcomes(self, node: str) -> list[tuple[str, str]]:
+        return [(known.victim, known.outcome) for known in self.record(node).outcomes]
+
+    def refusals(self, node: str) -> list[tuple[str, str]]:
+        return [(known.label, known.reason) for known in self.record(node).refusals]
+
+
+def _is_rest(step: Step) -> bool:
+    return not isinstance(step, Write | Look | Evict | Delete)
+
+
+def uids(names: Iterable[str]) -> list[str]:
+    return [f"uid-{name}" for name in names]

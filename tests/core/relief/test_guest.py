@@ -1,0 +1,102 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubevirt.objects import Instance
+from overbook.core.relief.guest import House, guest
+
+HOUSE = House(namespace="overbook", eviction_strategy="LiveMigrate")
+OWNER = {
+    "apiVersion": "kubevirt.io/v1",
+    "kind": "VirtualMachineInstance",
+    "name": "db",
+    "uid": "vmi-1",
+    "controller": True,
+}
+
+
+def pod(**metadata: Any) -> Pod:
+    spec = metadata.pop("spec", {})
+    status = metadata.pop("status", {"phase": "Running"})
+    obj = {
+        "metadata": {"name": "p", "namespace": "shop", "uid": "u", **metadata},
+        "spec": {"nodeName": "n", **spec},
+        "status": status,
+    }
+    return msgspec.convert(obj, Pod)
+
+
+def vm(strategy: str | None = None, *, migratable: bool = True, **status: Any) -> Instance:
+    conditions = [{"type": "LiveMigratable", "status": "True" if migratable else "False"}]
+    obj = {
+        "metadata": {"name": "db", "namespace": "shop", "uid": "vmi-1"},
+        "spec": {"evictionStrategy": strategy},
+        "status": {"nodeName": "n", "conditions": conditions, "activePods": {"u": "n"}, **status},
+    }
+    return msgspec.convert(obj, Instance)
+
+
+def seen(found: Pod | None, instance: Instance | None = None, house: House = HOUSE) -> Any:
+    return guest("n", "u", found, instance, house, 1000.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (pod(spec={"nodeName": "n", "priority": 2_000_000_000}), "critical"),
+        (pod(annotations={"kubernetes.io/config.mirror": "x"}), "mirror"),
+        (pod(annotations={"kubernetes.io/config.source": "file"}), "static"),
+        (pod(namespace="overbook", labels={"app.kubernetes.io/part-of": "overbook"}), "Overbook's own"),
+        (pod(spec={"nodeName": "m"}), "runs on m, not on n"),
+        (pod(spec={"nodeName": None}), "runs on no node yet"),
+    ],
+)
+def test_who_must_not_go_has_a_reason(found: Pod, why: str) -> None:
+    assert why in seen(found).obstacle
+
+
+def test_the_label_alone_does_not_make_a_pod_ours() -> None:
+    assert seen(pod(labels={"app.kubernetes.io/part-of": "overbook"})).obstacle == ""
+
+
+def test_a_pod_is_gone_when_there_is_none_or_another_or_one_that_has_ended() -> None:
+    assert seen(None).presence == "Gone"
+    assert seen(pod(uid="another")).presence == "Gone"
+    assert seen(pod(status={"phase": "Succeeded"})).presence == "Gone"
+    assert seen(pod(deletionTimestamp="2026-11-22T10:00:00Z")).presence == "Leaving"
+    assert seen(pod()).presence == "Here"
+
+
+@pytest.mark.parametrize(
+    ("strategy", "migratable", "default", "how"),
+    [
+        ("LiveMigrate", True, "None", "Migrated"),
+        ("LiveMigrate", False, "None", "Migrated"),  # refused by the webhook; never restarted
+        ("LiveMigrateIfPossible", True, "None", "Migrated"),
+        ("LiveMigrateIfPossible", False, "None", "Restarted"),
+        ("External", True, "None", "Migrated"),
+        ("None", True, "LiveMigrate", "Restarted"),
+        (None, True, "LiveMigrate", "Migrated"),
+        (None, True, "None", "Restarted"),
+    ],
+)
+def test_a_vm_goes_as_its_strategy_says_else_the_clusters(
+    strategy: str | None, migratable: bool, default: str, how: str
+) -> None:
+    instance = vm(strategy, migratable=migratable)
+    assert seen(pod(ownerReferences=[OWNER]), instance, House("overbook", default)).how == how
+
+
+def test_a_pod_that_only_says_it_is_a_vms_is_none() -> None:
+    mine = pod(ownerReferences=[OWNER])
+    assert seen(mine, None).how == "Evicted"
+    assert seen(mine, vm(activePods={"other": "n"})).how == "Evicted"
+    assert seen(pod(), vm()).how == "Evicted"
+    assert seen(mine, vm(activePods=None)).how == "Migrated"
+
+
+def test_a_guest_that_has_moved_tells_where_it_runs() -> None:
+    moved = vm(nodeName="m")
+    assert seen(pod(ownerReferences=[OWNER]), moved).instance_node == "m"

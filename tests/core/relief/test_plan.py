@@ -1,0 +1,392 @@
+"""One node: who is asked, how each answer is taken, and when it is over."""
+
+import msgspec
+import pytest
+
+from overbook.core.api.overcommit_node import ReliefRequest
+from overbook.core.relief.answer import Answer
+from overbook.core.relief.case import Evict, Look, MigrationLimits, Write
+from overbook.core.relief.guest import Guest
+from tests.core.relief.relief_world import World, candidate, migration, request
+
+BUDGET = Answer("Refused", "DisruptionBudget", "needs 2 healthy pods and has 2 currently")
+EVACUATING = Answer("Evacuating", "Evacuation", 'Eviction triggered evacuation of VMI "shop/a"')
+
+
+def asking(*names: str, **spec: object) -> World:
+    """A node ``n`` beside ``m`` and asking to be relieved of one of these."""
+    world = World("n", "m", **spec)
+    for name in names:
+        world.guest(name)
+    world.change("n", request=request("r1", *map(candidate, names)))
+    return world
+
+
+def migrating(**spec: object) -> World:
+    """The VM ``a`` was asked, and KubeVirt set off a migration."""
+    world = asking("a", "b", **spec)
+    world.guest("a", how="Migrated", instance="shop/a", instance_node="n")
+    world.answers["uid-a"] = EVACUATING
+    world.settle()
+    assert world.record("n").stage == "Migrating"
+    return world
+
+
+def test_the_victim_is_written_down_before_it_is_asked() -> None:
+    world = asking("a")
+    steps = []
+    while not isinstance(step := world.plan()["n"], Evict):
+        steps.append(type(step))
+        world.perform("n", step)
+    assert steps == [Look, Write]
+    assert world.record("n").stage == "Asking"
+    assert world.record("n").victim_uid == step.uid == "uid-a"
+    assert world.asked == []
+
+
+def test_a_pod_is_evicted_followed_to_its_end_and_its_effect_awaited() -> None:
+    world = asking("a", "b")
+    world.settle(30)
+    assert world.asked == [("n", "uid-a")]
+    assert world.record("n").stage == "Ending"
+    del world.guests["uid-a"]
+    world.settle(3)
+    assert world.record("n").stage == "CoolingDown"
+    assert world.outcomes("n") == [("shop/a", "Evicted")]
+    world.settle(120)
+    assert world.record("n").stage is None
+    assert world.asked == [("n", "uid-a")], "the same request gets no second guest"
+
+
+def test_another_decision_after_the_cool_down_gets_another_guest() -> None:
+    world = asking("a", "b")
+    world.settle()
+    del world.guests["uid-a"]
+    world.settle(3)
+    world.change("n", request=request("r2", candidate("b"), at=world.now))
+    world.settle(50)
+    assert len(world.asked) == 1
+    world.settle(15)
+    assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
+
+
+def test_an_agent_that_starts_anew_gets_no_second_guest_while_the_first_goes() -> None:
+    world = asking("a", "b")
+    world.settle(5)
+    world.change("n", request=request("r2", candidate("b"), candidate("a")))
+    world.settle(60)
+    assert world.asked == [("n", "uid-a")]
+
+
+def test_nothing_further_once_the_pressure_is_gone_but_what_began_is_followed() -> None:
+    world = asking("a", "b")
+    world.settle(5)
+    world.change("n", request=None)
+    world.settle(30)
+    assert world.record("n").stage == "Ending"
+    del world.guests["uid-a"]
+    world.settle(90)
+    assert world.outcomes("n") == [("shop/a", "Evicted")]
+    assert world.record("n").stage is None
+
+
+@pytest.mark.parametrize("reason", ["DisruptionBudget", "Denied", "MoreThanOneDisruptionBudget"])
+def test_after_a_refusal_the_next_is_asked_and_the_refusal_is_told(reason: str) -> None:
+    world = asking("a", "b")
+    world.answers["uid-a"] = Answer("Refused", reason, "no")
+    world.settle(5)
+    assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
+    assert world.refusals("n") == [("shop/a", reason)]
+
+
+def test_who_was_refused_may_be_asked_again_after_a_pause() -> None:
+    world = asking("a", "b")
+    world.answers = {"uid-a": BUDGET, "uid-b": BUDGET}
+    world.settle(5)
+    assert world.record("n").stage == "Refused"
+    assert world.record("n").message == "all 2 candidates refused"
+    world.answers = {}
+    world.settle(50)
+    assert len(world.asked) == 2
+    world.settle(15)
+    assert world.asked[2:] == [("n", "uid-a")]
+
+
+def test_a_new_candidate_does_not_wait_for_the_pause() -> None:
+    world = asking("a")
+    world.answers["uid-a"] = BUDGET
+    world.settle(5)
+    world.guest("c")
+    world.change("n", request=request("r1", candidate("a"), candidate("c")))
+    world.settle(1)
+    assert world.asked == [("n", "uid-a"), ("n", "uid-c")]
+    assert world.refusals("n") == [("shop/a", "DisruptionBudget")]
+
+
+def test_the_last_resort_is_taken_only_if_it_is_configured_and_pressure_stays_critical() -> None:
+    for last_resort, critical, deleted in (
+        ("None", True, []),
+        ("Delete", False, []),
+        ("Delete", True, ["uid-a"]),
+    ):
+        world = asking("a", "b", last_resort=last_resort)
+        world.change("n", critical=critical)
+        world.answers = {"uid-a": BUDGET, "uid-b": BUDGET}
+        world.settle(55)
+        assert world.deleted == []
+        world.settle(10)
+        assert world.deleted == deleted, last_resort
+
+
+def test_a_deleted_guest_is_said_to_be_deleted() -> None:
+    world = asking("a", last_resort="Delete")
+    world.answers["uid-a"] = BUDGET
+    world.settle(70)
+    del world.guests["uid-a"]
+    world.settle(5)
+    assert world.outcomes("n") == [("shop/a", "Deleted")]
+
+
+def test_a_server_that_says_later_is_obeyed_and_nobody_else_is_asked() -> None:
+    world = asking("a", "b")
+    world.answers["uid-a"] = Answer("Later", "TooManyRequests", "too many requests", 20.0)
+    world.settle(19)
+    assert world.asked == [("n", "uid-a")]
+    assert world.record("n").stage == "Waiting"
+    del world.answers["uid-a"]
+    world.settle(3)
+    assert world.asked == [("n", "uid-a")] * 2
+    assert world.refusals("n") == []
+
+
+def test_without_an_answer_the_same_guest_is_asked_again_and_no_other() -> None:
+    world = asking("a", "b")
+    world.answers["uid-a"] = Answer("Unknown", "NoAnswer", "connection reset")
+    world.settle(60)
+    assert set(world.asked) == {("n", "uid-a")}
+    assert 3 <= len(world.asked) <= 10
+    assert world.record("n").stage == "Asking"
+
+
+def test_a_guest_for_which_there_is_never_an_answer_is_passed_over_if_it_really_stays() -> None:
+    world = asking("a", "b", stall_seconds=30)
+    world.answers["uid-a"] = Answer("Unknown", "InternalError", "failed calling webhook")
+    world.settle(60)
+    assert world.refusals("n") == [("shop/a", "NoAnswer")]
+    assert world.asked[-1] == ("n", "uid-b")
+
+
+def test_a_guest_that_goes_though_there_was_no_answer_is_followed() -> None:
+    world = asking("a", "b", stall_seconds=30)
+    world.answers["uid-a"] = Answer("Unknown", "NoAnswer", "connection reset")
+    world.settle(20)
+    world.guest("a", presence="Leaving", leaves_at=world.now + 30)
+    world.settle(25)
+    assert world.record("n").stage == "Ending"
+    assert set(world.asked) == {("n", "uid-a")}
+
+
+def test_a_guest_that_has_gone_by_itself_is_relief_enough() -> None:
+    world = asking("a", "b")
+    del world.guests["uid-a"]
+    world.settle(5)
+    assert world.asked == []
+    assert world.outcomes("n") == [("shop/a", "Gone")]
+    assert world.record("n").stage == "CoolingDown"
+
+
+def test_a_guest_that_is_ending_already_is_awaited_unless_it_is_stuck() -> None:
+    world = asking("a", "b")
+    world.guest("a", presence="Leaving", leaves_at=world.now + 10)
+    world.settle(35)
+    assert world.asked == []
+    world.settle(10)
+    assert world.asked == [("n", "uid-b")]
+    assert world.refusals("n") == [("shop/a", "StillEnding")]
+
+
+def test_what_may_not_go_is_not_asked_whatever_the_agent_says() -> None:
+    world = asking("a", "b")
+    world.guest("a", obstacle="critical, static or mirror pod")
+    world.settle(5)
+    assert world.asked == [("n", "uid-b")]
+    assert world.refusals("n") == [("shop/a", "Excluded")]
+
+
+def test_a_vm_that_is_evicted_without_a_migration_is_restarted_not_migrated() -> None:
+    world = asking("a")
+    world.guest("a", how="Restarted", instance="shop/a", instance_node="n")
+    world.settle(5)
+    assert world.record("n").how == "Restarted"
+    assert "its VM is restarted" in world.record("n").message
+    del world.guests["uid-a"]
+    world.settle(5)
+    assert world.outcomes("n") == [("shop/a", "Restarted")]
+
+
+def test_a_live_migration_is_followed_to_its_end_and_not_repeated() -> None:
+    world = migrating()
+    world.settle(5)
+    world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a", sourceNode="n")
+    world.settle(5)
+    assert world.record("n").migration == "kubevirt-evacuation-a"
+    world.migrations["a"] = migration("a", "Succeeded", world.now, sourcePod="a", targetNode="m")
+    world.settle()
+    assert world.outcomes("n") == [("shop/a", "Migrated")]
+    assert "to m" in world.record("n").message
+    assert world.asked == [("n", "uid-a")]
+
+
+def test_a_failed_migration_is_told_and_the_next_is_asked() -> None:
+    world = migrating()
+    world.migrations["a"] = migration("a", "Failed", world.now, sourcePod="a", failureReason="no room")
+    world.settle(5)
+    assert world.outcomes("n") == [("shop/a", "Failed")]
+    assert world.refusals("n") == [("shop/a", "MigrationFailed")]
+    assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
+
+
+@pytest.mark.parametrize("critical", [True, False])
+def test_a_stalled_migration_frees_its_place_only_while_pressure_is_critical(critical: bool) -> None:
+    world = migrating()
+    world.change("n", critical=critical)
+    world.migrations["a"] = migration("a", "Scheduling", world.now)
+    world.settle(110)
+    assert world.record("n").stage == "Migrating"
+    world.settle(20)
+    if critical:
+        assert world.refusals("n") == [("shop/a", "MigrationStalled")]
+        assert world.asked[-1] == ("n", "uid-b")
+    else:
+        assert world.record("n").stage == "Migrating"
+
+
+def test_sending_memory_is_no_stall_for_as_long_as_that_has_to_take() -> None:
+    world = migrating()
+    expected = msgspec.structs.replace(world.record("n"), expected_seconds=300)
+    world.change("n", record=expected)
+    world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a")
+    world.settle(400)
+    assert world.record("n").stage == "Migrating"
+    world.settle(30)
+    assert world.refusals("n") == [("shop/a", "MigrationStalled")]
+
+
+def test_a_migration_is_given_up_after_the_limit() -> None:
+    world = migrating(follow_seconds=60)
+    world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a")
+    world.settle(65)
+    assert world.outcomes("n")[-1] == ("shop/a", "GivenUp")
+    assert world.refusals("n") == [("shop/a", "MigrationGivenUp")]
+
+
+def test_a_stalled_migration_that_ends_well_after_all_is_relief_enough() -> None:
+    world = migrating()
+    world.limits = MigrationLimits(per_node=1)
+    world.guest("b", how="Migrated", instance="shop/b", instance_node="n")
+    world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a", sourceNode="n")
+    world.settle(150)
+    assert world.asked == [("n", "uid-a")]  # no place for a second migration away from n
+    world.migrations["a"] = migration("a", "Succeeded", world.now, sourcePod="a", sourceNode="n")
+    world.settle(100)
+    assert world.asked == [("n", "uid-a")]
+    assert ("shop/a", "Migrated") in world.outcomes("n")
+
+
+def test_behind_a_stalled_migration_goes_who_needs_none() -> None:
+    world = migrating()
+    world.limits = MigrationLimits(per_node=1)
+    world.guest("b", how="Migrated", instance="shop/b", instance_node="n")
+    world.guest("c")
+    world.change("n", request=request("r1", *map(candidate, "abc")))
+    world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a", sourceNode="n")
+    world.settle(150)
+    assert world.asked == [("n", "uid-a"), ("n", "uid-c")]
+
+
+def test_a_vm_that_leaves_without_a_migration_to_be_seen_is_migrated_only_if_it_runs_elsewhere() -> None:
+    for elsewhere, outcome in (("m", "Migrated"), ("n", "Gone"), ("", "Gone")):
+        world = migrating()
+        world.guest("a", presence="Gone", instance="shop/a", instance_node=elsewhere)
+        world.settle(5)
+        assert world.outcomes("n") == [("shop/a", outcome)]
+
+
+def test_no_migration_is_set_off_when_no_other_node_could_take_the_guest() -> None:
+    world = asking("a")
+    world.guest("a", how="Migrated", instance="shop/a")
+    world.destinations = frozenset({"n"})
+    world.settle(5)
+    assert world.asked == []
+    assert world.refusals("n") == [("shop/a", "NoDestination")]
+
+
+@pytest.mark.parametrize("why", ["relief is paused", "the mode is Observe"])
+def test_nothing_is_started_while_it_is_held_back_and_it_says_who_would_go(why: str) -> None:
+    world = asking("a")
+    world.held_back = why
+    world.settle(30)
+    assert world.asked == []
+    assert world.record("n").stage == "Waiting"
+    assert world.record("n").message == f"{why}; shop/a would be asked to go"
+    assert len(world.records) == 1, "said once"
+    world.held_back = ""
+    world.settle()
+    assert world.asked == [("n", "uid-a")]
+
+
+def test_what_is_on_its_way_is_followed_while_relief_is_paused() -> None:
+    world = asking("a")
+    world.settle(5)
+    world.held_back = "relief is paused"
+    del world.guests["uid-a"]
+    world.settle(5)
+    assert world.outcomes("n") == [("shop/a", "Evicted")]
+
+
+def test_nothing_is_started_for_an_agent_that_has_stopped_or_only_observes() -> None:
+    for changes in ({"stale": True}, {"observes": True}):
+        world = asking("a")
+        world.change("n", **changes)
+        world.settle(30)
+        assert world.asked == []
+
+
+@pytest.mark.parametrize("presence", ["Here", "Leaving", "Gone"])
+def test_a_victim_written_down_when_the_pressure_went_is_asked_no_more(presence: str) -> None:
+    world = asking("a")
+    while not isinstance(world.plan()["n"], Evict):
+        world.perform("n", world.plan()["n"])
+    world.change("n", request=None, guests={})  # the leader died here
+    world.guests["uid-a"] = Guest(presence, world.now)  # type: ignore[arg-type]  # drawn from the literals
+    world.settle(5)
+    assert world.asked == []
+    assert world.record("n").stage == {"Here": None, "Leaving": "Ending", "Gone": "CoolingDown"}[presence]
+
+
+def test_a_record_of_a_clock_that_was_ahead_ends_all_the_same() -> None:
+    world = asking("a", "b")
+    world.now += 10 * 86_400
+    world.settle(5)
+    del world.guests["uid-a"]
+    world.settle(5)
+    assert world.record("n").stage == "CoolingDown"
+    world.now -= 10 * 86_400
+    world.settle(65)
+    assert world.record("n").stage is None
+
+
+def test_many_candidates_without_hope_come_to_rest() -> None:
+    world = asking(*(f"p{number}" for number in range(20)))
+    world.answers = dict.fromkeys(world.guests, BUDGET)
+    world.settle(5)
+    assert world.record("n").stage == "Refused"
+    assert len(world.record("n").refusals) == 20
+
+
+def test_a_request_without_candidates_says_so() -> None:
+    world = World("n", "m")
+    world.change("n", request=ReliefRequest(id="r", decided_at="2026-01-01T00:00:00Z"))
+    world.settle(5)
+    assert world.record("n").stage == "Refused"
+    assert world.record("n").message == "no candidate may be asked to go"

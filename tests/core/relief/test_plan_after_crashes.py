@@ -1,0 +1,225 @@
+"""Whatever the API server answers, and wherever the leader dies, the promises of relief hold."""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from overbook.core.relief.answer import ACCEPTED, Answer
+from overbook.core.relief.case import Evict, Rest, Write
+from overbook.core.relief.record import IN_FLIGHT, LEFT
+from tests.core.relief.relief_world import World, candidate, migration, request
+
+NODES = ("n0", "n1", "n2", "n3")
+PER_CLUSTER = 2
+NODE = st.sampled_from(NODES)
+MOSTLY = st.sampled_from([True, True, True, False])
+SELDOM = st.sampled_from([False, False, False, True])
+DONE_BUT_NOT_TOLD = "done, but the answer was lost"
+ANSWERS: dict[str, Answer] = {
+    "accepted": ACCEPTED,
+    "budget": Answer("Refused", "DisruptionBudget", "needs 2 and has 2"),
+    "denied": Answer("Refused", "Denied", "admission webhook"),
+    "later": Answer("Later", "TooManyRequests", "too many", 3.0),
+    "unknown": Answer("Unknown", "NoAnswer", "connection reset"),
+    DONE_BUT_NOT_TOLD: Answer("Unknown", "NoAnswer", "connection reset"),
+}
+
+
+class Relief(RuleBasedStateMachine):
+    """Four nodes, three guests on each (the first is a VM), and places for two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(*NODES, per_cluster=PER_CLUSTER, stall_seconds=20, follow_seconds=60)
+        self.going: dict[str, str] = {}
+        self.went: Counter[str] = Counter()
+        self.refused: set[tuple[str, str]] = set()
+        self.in_doubt: set[str] = set()
+        self.requests = 0
+
+    @initialize()
+    def guests(self) -> None:
+        for node in NODES:
+            self.world.guest(f"{node}-vm", how="Migrated", instance=f"shop/{node}-vm", instance_node=node)
+            self.world.guest(f"{node}-b")
+            self.world.guest(f"{node}-c")
+
+    @rule(node=NODE)
+    def pressure_begins_or_the_agent_starts_anew(self, node: str) -> None:
+        self.requests += 1
+        names = [f"{node}-{each}" for each in ("vm", "b", "c") if f"uid-{node}-{each}" in self.world.guests]
+        asked = request(f"r{self.requests}", *map(candidate, names), at=self.world.now)
+        self.world.change(node, request=asked)
+
+    @rule(node=NODE)
+    def pressure_ends(self, node: str) -> None:
+        self.world.change(node, request=None)
+
+    @rule(node=NODE, critical=MOSTLY, silent=SELDOM)
+    def the_agent_says(self, node: str, critical: bool, silent: bool) -> None:
+        self.world.change(node, critical=critical, stale=silent)
+
+    @rule(paused=SELDOM)
+    def the_owner_says(self, paused: bool) -> None:
+        self.world.held_back = "paused" if paused else ""
+
+    @rule(seconds=st.sampled_from([0.5, 3.0, 20.0, 70.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.now += seconds
+
+    @rule(node=NODE, answer=st.sampled_from(sorted(ANSWERS)))
+    def one_step(self, node: str, answer: str) -> None:
+        step = self.world.plan()[node]
+        if not isinstance(step, Evict):
+            self.world.perform(node, step)
+            return
+        self.ask(node, step, answer)
+
+    @rule(answers=st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=12))
+    def many_steps(self, answers: list[str]) -> None:
+        for answer in answers:
+            for node, step in self.world.plan().items():
+                if isinstance(step, Evict):
+                    self.ask(node, step, answer)
+                else:
+                    self.world.perform(node, step)
+            self.world.now += 0.5
+
+    @rule(node=NODE, answer=st.sampled_from(sorted(ANSWERS)))
+    def the_leader_dies_after_a_step_and_before_it_knows(self, node: str, answer: str) -> None:
+        step = self.world.plan()[node]
+        if isinstance(step, Evict):
+            self.ask(node, step, answer)
+        elif not isinstance(step, Write):
+            self.world.perform(node, step)
+        for name in NODES:
+            self.world.change(name, guests={}, answer=None)
+        self.refused -= {entry for entry in self.refused if entry not in self.written()}
+
+    def ask(self, node: str, step: Evict, answer: str) -> None:
+        """What a real API server and a real KubeVirt would do."""
+        uid = step.uid
+        known = self.world.guests.get(uid)
+        record = self.world.record(node)
+        assert record.stage == "Asking"
+        assert record.victim_uid == uid, "asked without having been written down"
+        if known is None:
+            said = Answer("Gone", "Gone", "not found")
+        elif known.presence == "Leaving":
+            said = ACCEPTED
+        else:
+            said = ANSWERS[answer]
+            if answer in ("accepted", DONE_BUT_NOT_TOLD):
+                self.going[uid] = record.request_id
+                if known.how == "Migrated":
+                    self.world.guests[uid] = msgspec.structs.replace(known, evacuating=True)
+                    if answer == "accepted":
+                        said = Answer("Evacuating", "Evacuation", "Eviction triggered evacuation")
+                else:
+                    self.world.guests[uid] = msgspec.structs.replace(
+                        known, presence="Leaving", leaves_at=1e12
+                    )
+            elif known.evacuating:
+                said = Answer("Evacuating", "Evacuation", "Evacuation in progress")
+        self.world.asked.append((node, uid))
+        if said.meaning == "Refused":
+            self.refused.add((uid, record.request_id))
+        self.world.change(node, answer=said)
+
+    @rule(node=NODE, phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]))
+    def kubevirt_works(self, node: str, phase: str) -> None:
+        uid = f"uid-{node}-vm"
+        known = self.world.guests.get(uid)
+        if known is None or not known.evacuating:
+            return
+        state: dict[str, Any] = {"sourcePod": f"{node}-vm", "sourceNode": node}
+        self.world.migrations[node] = migration(f"{node}-vm", phase, self.world.now, **state)
+        if phase == "Succeeded":
+            self.leave(uid)
+        elif phase == "Failed":
+            self.world.guests[uid] = msgspec.structs.replace(known, evacuating=False)
+            self.going.pop(uid, None)
+
+    @rule(node=NODE)
+    def the_evicted_end(self, node: str) -> None:
+        for uid in [uid for uid, known in self.world.guests.items() if known.presence == "Leaving"]:
+            if uid.startswith(f"uid-{node}-"):
+                self.leave(uid)
+
+    def leave(self, uid: str) -> None:
+        del self.world.guests[uid]
+        self.went[self.going.pop(uid, "by itself")] += 1
+
+    def written(self) -> set[tuple[str, str]]:
+        return {
+            (refusal.uid, record.request_id) for record in self.world.records for refusal in record.refusals
+        }
+
+    @invariant()
+    def the_cluster_keeps_its_limit(self) -> None:
+        assert len(self.world.flying()) <= PER_CLUSTER
+
+    @invariant()
+    def one_guest_of_a_node_is_on_its_way(self) -> None:
+        for node in NODES:
+            going = [uid for uid in self.going if uid.startswith(f"uid-{node}-")]
+            # One whose migration or end takes too long is given up, and goes on or not without us.
+            given_up = {
+                refusal.uid
+                for record in self.world.records
+                for refusal in record.refusals
+                if refusal.reason
+                in ("MigrationStalled", "MigrationGivenUp", "StillEnding", "MigrationFailed")
+            }
+            assert len(set(going) - given_up) <= 1, going
+
+    @invariant()
+    def a_request_has_one_guest_that_left(self) -> None:
+        for node in NODES:
+            left = Counter(
+                known.request_id for known in self.world.record(node).outcomes if known.outcome in LEFT
+            )
+            assert all(count == 1 for count in left.values()), left
+
+    @invariant()
+    def what_is_asked_is_on_the_record(self) -> None:
+        for node in NODES:
+            record = self.world.record(node)
+            assert (record.stage in IN_FLIGHT) == bool(record.victim_uid)
+
+    def teardown(self) -> None:
+        """When all is well again, everything comes to its end and every refusal is on the record."""
+        self.world.held_back = ""
+        self.world.answers = {}
+        for _ in range(40):
+            for _ in range(200):
+                steps = {n: step for n, step in self.world.plan().items() if not isinstance(step, Rest)}
+                if not steps:
+                    break
+                for node, step in steps.items():
+                    if isinstance(step, Evict):
+                        self.ask(node, step, "accepted")
+                    else:
+                        self.world.perform(node, step)
+            else:
+                raise AssertionError("never comes to rest")
+            for node in NODES:
+                self.kubevirt_works(node, "Succeeded")
+                self.the_evicted_end(node)
+            self.world.now += 10
+            self.the_cluster_keeps_its_limit()
+            self.a_request_has_one_guest_that_left()
+        assert self.refused <= self.written()
+        for node in NODES:
+            case = self.world.cases[node]
+            assert case.record.stage in (None, "Refused"), case
+            if case.request is not None and not case.stale and case.record.stage is None:
+                assert any(known.outcome in LEFT for known in case.record.outcomes), case
+
+
+TestRelief = Relief.TestCase
+TestRelief.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

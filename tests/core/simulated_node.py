@@ -1,0 +1,124 @@
+"""A node told second by second: what it and its pods do, and what the engine decides of it."""
+
+from typing import Any
+
+import msgspec
+
+from overbook.core.overcommit.facts import ContainerFacts, PodFacts
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.engine import Engine, ReclaimPolicy, ReliefState
+from overbook.core.pressure.ruleset import DEFAULT_RULESET, Ruleset
+from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
+
+MI = 1 << 20
+GI = 1 << 30
+
+
+def vm(uid: str, request: int = 200 * MI, allowed: int | None = 100 * MI, **facts: Any) -> PodFacts:
+    """A virtual machine's pod, called ``demo/UID``, that may swap."""
+    container = ContainerFacts("compute", memory_request_bytes=request, swap="Eligible")
+    return PodFacts(
+        uid=uid,
+        label=f"demo/{uid}",
+        qos_class="Burstable",
+        virtual_machine=True,
+        memory_request_bytes=request,
+        original_request_bytes=request,
+        swap_allowed_bytes=allowed,
+        **{"containers": (container,), **facts},
+    )
+
+
+def holding(
+    memory: int,
+    swap: int = 0,
+    *,
+    swap_max: int | None = 100 * MI,
+    refaults: int = 0,
+    name: str = "compute",
+) -> ContainerSample:
+    """A container with that much anonymous memory in RAM and that much in swap."""
+    return ContainerSample(name, memory, 0, memory, swap, swap_max, refaults)
+
+
+class Telling:
+    """A node of 1 GiB with 512 MiB of swap, half of its memory available, nothing in swap.
+
+    Args:
+        pods: facts of those that are known.
+        ruleset: as the engine's.
+        reclaim: as the engine's.
+        own_uids: as the engine's.
+    """
+
+    def __init__(
+        self,
+        *pods: PodFacts,
+        ruleset: Ruleset = DEFAULT_RULESET,
+        reclaim: ReclaimPolicy | None = None,
+        own_uids: frozenset[str] = frozenset(),
+    ) -> None:
+        self.engine = Engine(ruleset, reclaim, own_uids)
+        self.facts = {pod.uid: pod for pod in pods}
+        self.at = 5000.0
+        self.node = NodeSample(
+            memory_total_bytes=GI,
+            memory_available_bytes=GI // 2,
+            swap_total_bytes=512 * MI,
+            swap_free_bytes=512 * MI,
+            swap_in_pages=7_000,
+            swap_out_pages=9_000,
+            oom_kills=0,
+            stall_some_micros=500_000,
+            stall_full_micros=300_000,
+        )
+        self.holds = {pod.uid: holding(300 * MI) for pod in pods}
+        self.told: list[Sample] = []
+
+    def set(self, **node: int | None) -> None:
+        """Change the node's numbers."""
+        self.node = msgspec.structs.replace(self.node, **node)
+
+    def starve(self) -> None:
+        """Next to nothing is available from now on."""
+        self.set(memory_available_bytes=20 * MI)
+
+    def second(
+        self,
+        seconds: float = 1.0,
+        *,
+        swap_in: int = 0,
+        swap_out: int = 0,
+        stall: float = 0.0,
+        relief: ReliefState = "idle",
+    ) -> Decision | None:
+        """Some time passes with so many pages and such a share of it stalled; then a sample is decided."""
+        self.at += seconds
+        node = self.node
+        if node.swap_in_pages is not None and node.swap_out_pages is not None:
+            self.set(
+                swap_in_pages=node.swap_in_pages + round(swap_in * seconds),
+                swap_out_pages=node.swap_out_pages + round(swap_out * seconds),
+            )
+        if node.stall_full_micros is not None:
+            self.set(stall_full_micros=node.stall_full_micros + round(stall * seconds * 1e6))
+        pods = tuple(PodSample(uid, (container,)) for uid, container in self.holds.items())
+        sample = Sample(self.at, 1.7e9 + self.at, self.node, pods)
+        self.told.append(sample)
+        return self.engine.step(sample, self.facts, relief)
+
+    def seconds(self, count: int, **what: Any) -> list[Decision | None]:
+        """The same for many seconds."""
+        return [self.second(**what) for _ in range(count)]
+
+    def until(self, count: int, **what: Any) -> tuple[int, Decision]:
+        """The second in which something is decided, and what.
+
+        Raises:
+            AssertionError: nothing is.
+        """
+        for passed in range(1, count + 1):
+            decision = self.second(**what)
+            if decision is not None:
+                return passed, decision
+        raise AssertionError(f"nothing decided in {count} s")

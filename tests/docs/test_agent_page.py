@@ -1,0 +1,62 @@
+import re
+
+import msgspec
+
+from overbook.agent.metrics import Metrics, TickFacts
+from overbook.agent.settings import ENVIRONMENT, Settings
+from overbook.core.pressure.candidate import Candidate
+from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.sample import NodeSample, Sample
+from tests.docs.reading import ROOT, flags_of
+
+PAGE = (ROOT / "docs" / "agent.md").read_text(encoding="utf-8")
+NODE = NodeModel(1, 1, 1, 1, 1)
+
+
+def test_every_flag_is_in_the_table() -> None:
+    assert {flag for flag in flags_of("agent") if flag not in PAGE} == set()
+
+
+def test_every_variable_is_in_the_table() -> None:
+    assert {variable for variable in ENVIRONMENT if f"`{variable}`" not in PAGE} == set()
+
+
+def test_every_field_of_the_file_is_in_the_table_with_its_default() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("|")]
+    for field, default in leaves(msgspec.to_builtins(Settings())):
+        row = next((row for row in rows if re.search(rf"`{re.escape(field)}\b", row)), None)
+        assert row is not None, field
+        if isinstance(default, str) and default not in {"", "/"}:
+            assert default in row
+        elif isinstance(default, int | float) and not isinstance(default, bool):
+            assert re.search(rf"\| [^|]*\b{default:g}\b|\b{default}\b", row), (field, default, row)
+
+
+def test_every_metric_is_in_the_table() -> None:
+    metrics = Metrics()
+    metrics.latest = TickFacts(NODE, Sample(0.0, 0.0, NodeSample(1)), {}, {}, relief_active=False)
+    # Single values of agent and cluster; a metric is documented with the others or not at all.
+    names = re.findall(r"# TYPE overbook_(\w+)", metrics.render({}).decode())
+    for module in ("agent", "cluster", "limits/swap_writers"):
+        source = (ROOT / "src" / "overbook" / "agent" / f"{module}.py").read_text(encoding="utf-8")
+        values = source.partition("def values(")[2].partition("\n    def ")[0].partition("\nclass ")[0]
+        names += re.findall(r'"(\w+)": ', values)
+    assert {"swap_limits_written_total", "api_contact_age_seconds"} <= set(names)
+    assert {metric for metric in names if not re.search(rf"`{metric}[`{{]", PAGE)} == set()
+
+
+def test_every_field_of_a_decision_is_in_the_table() -> None:
+    fields = {field.encode_name for kind in (Decision, Candidate) for field in msgspec.structs.fields(kind)}
+    assert {field for field in fields if not re.search(rf"`{field}[`\[]", PAGE)} == set()
+
+
+def leaves(settings: dict[str, object], above: str = "") -> list[tuple[str, object]]:
+    """Each field's path and default; a rule's inside is on its own page."""
+    found: list[tuple[str, object]] = []
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            found += leaves(value, f"{above}{name}.")
+        else:
+            found.append((f"{above}{name}", None if name == "rules" else value))
+    return found

@@ -1,0 +1,50 @@
+import json
+import pathlib
+
+from overbook.node.swap import FOLDER, MAKE_UNIT, ON_UNIT
+from tests.emulated.systemd_node import SystemdNode, python_line
+
+KUBELET = """[Unit]
+Description=Stand-in for the kubelet, ordered as the real one
+
+[Service]
+ExecStart=/bin/sh -c 'cp /proc/swaps /root/seen/by-kubelet; exec sleep infinity'
+"""
+APPLY = python_line("overbook", "node", "swap", "apply", "--size", "24Mi")
+STATUS = python_line("overbook", "node", "swap", "status", "--output", "json")
+REMOVE = python_line("overbook", "node", "swap", "remove")
+SETTLED = f"""
+until [ "$(systemctl show -p ActiveState --value {MAKE_UNIT})" != active ]; do sleep 0.2; done
+systemctl is-active kubelet.service
+grep . /run/overbook/swap.state
+grep -c swapfile /proc/swaps
+"""
+
+
+def test_on_before_the_kubelet_at_every_boot_and_a_full_disk_does_not_keep_the_kubelet_down(
+    tmp_path: pathlib.Path,
+) -> None:
+    node = SystemdNode(tmp_path, units={"kubelet.service": KUBELET})
+
+    first = node.boot(f"{APPLY} --disk-floor 8Mi --disk-floor-percent 1; echo status $?; cat /proc/swaps")
+    assert "status 0" in first
+    assert f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is on again after every boot" in first
+    assert FOLDER in first[-1]
+
+    second = node.boot(
+        f"grep -c swapfile /root/seen/by-kubelet; {SETTLED} {STATUS} | tr -d '\\n '; echo"
+        # Then all is lost, and there is no room to make it again.
+        f"; swapoff -a; rm {FOLDER}/*; dd if=/dev/zero of=/disk/filler bs=1M 2>/dev/null; sync"
+    )
+    assert second[0] == "1", "the kubelet started before swap was on"
+    assert second[1:3] == ["active", "state=Ready"]
+    assert second[-2] == "1"
+    status = json.loads(second[-1])
+    assert status["state"] == "Ready"
+    assert [area["activeBytes"] for area in status["areas"]] == [24 << 20]
+
+    third = node.boot(f"{SETTLED} {REMOVE}; find /disk -name '*overbook-*' -o -name 'swap*'")
+    assert third[:2] == ["active", "state=DiskFull"]
+    assert "MiB free" in third[2]
+    assert third[3] == "0"
+    assert third[-1] == "no program, setting or unit of it is left on this node"

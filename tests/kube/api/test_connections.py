@@ -1,0 +1,287 @@
+import asyncio
+import time
+
+import pytest
+
+from overbook.kube.api.client import Client
+from overbook.kube.api.configuration import ClusterConfig
+from overbook.kube.api.connection import MOST_IDLE
+from overbook.kube.api.errors import ApiError, ApiUnavailable
+from overbook.kube.api.kinds import NODES
+from overbook.kube.api.transport import MOST_AT_ONCE
+from tests.kube.api.scripted_server import Served, answer, chunked, serving
+from tests.running import until
+
+NODE = b'{"metadata":{"name":"a"}}'
+
+
+async def answering(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        await served.asked(reader)
+        writer.write(answer(NODE))
+
+
+async def answering_once(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As a server does that closes a connection when it has been idle: without a word."""
+    await served.asked(reader)
+    writer.write(answer(NODE))
+    await writer.drain()
+    await served.asked(reader)
+
+
+def client_of(served: Served, timeout_seconds: float = 20.0) -> Client:
+    return Client(ClusterConfig(server=served.server), timeout_seconds=timeout_seconds)
+
+
+def test_one_connection_serves_many_requests() -> None:
+    async def story() -> None:
+        async with serving(answering) as served:
+            client = client_of(served)
+            for _ in range(5):
+                await client.get(NODES, "a")
+            assert served.connections == 1
+            assert "User-Agent: overbook\r\n" in served.heads[0]
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_requests_at_once_and_connections_kept_are_bounded() -> None:
+    async def story() -> None:
+        at_once = most = 0
+
+        async def slow(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal at_once, most
+            while True:
+                await served.asked(reader)
+                at_once += 1
+                most = max(most, at_once)
+                await asyncio.sleep(0.02)
+                at_once -= 1
+                writer.write(answer(NODE))
+
+        async with serving(slow) as served:
+            client = client_of(served)
+            await asyncio.gather(*(client.get(NODES, "a") for _ in range(30)))
+            assert most == MOST_AT_ONCE
+            assert len(client._transport._pool._idle) == MOST_IDLE
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_reading_on_a_connection_that_was_closed_meanwhile_is_tried_once_more() -> None:
+    async def story() -> None:
+        async with serving(answering_once) as served:
+            client = client_of(served)
+            for _ in range(4):
+                assert (await client.get(NODES, "a")).metadata.name == "a"
+            await client.close()
+            assert served.connections == 4
+
+    asyncio.run(story())
+
+
+def test_writing_on_such_a_connection_is_not() -> None:
+    async def story() -> None:
+        async with serving(answering_once) as served:
+            client = client_of(served)
+            await client.get(NODES, "a")
+            with pytest.raises(ApiUnavailable, match=r"POST /api/v1/nodes: 127.*without an answer"):
+                await client.create(NODES, {"metadata": {"name": "a"}})
+            assert len(served.heads) == 2
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+    async def silent(served: Served, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await served.asked(reader)
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        async with serving(silent) as served:
+            client = client_of(served, timeout_seconds=0.3)
+            began = time.monotonic()
+            with pytest.raises(ApiUnavailable, match=r"did not answer within 0\.3 s"):
+                await client.get(NODES, "a")
+            assert time.monotonic() - began < 10
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_after_a_silence_kept_connections_are_not_trusted() -> None:
+    async def falling_silent(
+        served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        number = served.connections
+        await served.asked(reader)
+        writer.write(answer(NODE))
+        if number > 2:
+            await answering(served, reader, writer)
+        await served.asked(reader)
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        async with serving(falling_silent) as served:
+            client = client_of(served, timeout_seconds=2.0)
+            await asyncio.gather(client.get(NODES, "a"), client.get(NODES, "a"))
+            with pytest.raises(ApiUnavailable, match="did not answer"):
+                await client.get(NODES, "a")
+            assert (await client.get(NODES, "a")).metadata.name == "a"
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_server_that_drips_is_given_up_in_time() -> None:
+    async def dripping(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await served.asked(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await asyncio.sleep(0.05)
+
+    async def story() -> None:
+        async with serving(dripping) as served:
+            client = client_of(served, timeout_seconds=0.3)
+            with pytest.raises(ApiUnavailable, match=r"did not answer within 0\.3 s"):
+                await client.get(NODES, "a")
+            await client.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        answer(NODE) + b"stray bytes",
+        answer(NODE, 200, "Connection: close"),
+        chunked(NODE).replace(b"HTTP/1.1", b"HTTP/1.0"),
+    ],
+)
+def test_a_connection_in_doubt_is_not_used_again(raw: bytes) -> None:
+    async def odd(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await served.asked(reader)
+        writer.write(raw)
+        await served.asked(reader)
+        writer.write(answer(b'{"metadata":{"name":"second"}}'))
+
+    async def story() -> None:
+        async with serving(odd) as served:
+            client = client_of(served)
+            for _ in range(2):
+                assert (await client.get(NODES, "a")).metadata.name == "a"
+            assert served.connections == 2
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_half_closed_connection_is_not_used_again() -> None:
+    async def half(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await served.asked(reader)
+        writer.write(answer(NODE))
+        writer.write_eof()
+        await served.asked(reader)
+
+    async def story() -> None:
+        async with serving(half) as served:
+            client = client_of(served)
+            await client.get(NODES, "a")
+            await asyncio.sleep(0.05)
+            await client.get(NODES, "a")
+            assert (served.connections, len(served.heads)) == (2, 2)
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_body_that_is_too_large_is_not_kept() -> None:
+    async def endless(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await served.asked(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        piece = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+        while True:
+            writer.write(piece)
+            await writer.drain()
+
+    async def story() -> None:
+        async with serving(endless) as served:
+            client = client_of(served)
+            with pytest.raises(ApiUnavailable, match="a body of more than 64 MiB"):
+                await client.get(NODES, "a")
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_what_the_server_says_about_coming_again() -> None:
+    async def shedding(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = b'{"kind":"Status","reason":"TooManyRequests","details":{"retryAfterSeconds":3}}'
+        for raw in (
+            answer(body, 429, "Retry-After: 7"),
+            answer(body, 429),
+            answer(b"<html>overloaded", 503, "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT"),
+        ):
+            await served.asked(reader)
+            writer.write(raw)
+
+    async def story() -> None:
+        async with serving(shedding) as served:
+            client = client_of(served)
+            said = []
+            for _ in range(3):
+                with pytest.raises(ApiError) as caught:
+                    await client.get(NODES, "a")
+                error = caught.value
+                said.append((error.status, error.reason, error.retry_after_seconds, error.message))
+            assert said == [
+                (429, "TooManyRequests", 7.0, ""),
+                (429, "TooManyRequests", 3.0, ""),
+                (503, "", None, "<html>overloaded"),
+            ]
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_cancelling_a_request_closes_its_connection() -> None:
+    async def story() -> None:
+        ended = asyncio.Event()
+
+        async def silent(served: Served, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            await served.asked(reader)
+            assert await reader.read() == b""
+            ended.set()
+
+        async with serving(silent) as served:
+            client = client_of(served)
+            asking = asyncio.create_task(client.get(NODES, "a"))
+            await until(lambda: served.heads, "it has asked")
+            asking.cancel()
+            await asyncio.wait((asking,))
+            async with asyncio.timeout(10):
+                await ended.wait()
+            await client.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("https://127.0.0.1:1", "127.0.0.1:1 cannot be reached: Connection refused"),
+        ("https://nobody.invalid:1", "nobody.invalid"),
+    ],
+)
+def test_nobody_there(server: str, said: str) -> None:
+    async def story() -> None:
+        client = Client(ClusterConfig(server=server))
+        with pytest.raises(ApiUnavailable, match=said):
+            await client.get(NODES, "a")
+        await client.close()
+
+    asyncio.run(story())

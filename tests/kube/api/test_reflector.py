@@ -1,0 +1,193 @@
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from overbook.kube.api.backoff import Backoff
+from overbook.kube.api.client import Client
+from overbook.kube.api.configuration import ClusterConfig
+from overbook.kube.api.kinds import NODES
+from overbook.kube.api.objects import Node
+from overbook.kube.api.reflector import MOST_STALE_ANSWERS, Reflector
+from tests.kube.api.scripted_server import Served, answer, chunked, serving
+from tests.running import running, until
+
+
+def node(name: str, version: int, uid: str = "") -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": uid or f"uid-{name}", "resourceVersion": str(version)}}
+
+
+def event(kind: str, obj: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"
+
+
+def bookmark(version: int, *, end: bool = False) -> bytes:
+    annotations = {"k8s.io/initial-events-end": "true"} if end else {}
+    return event("BOOKMARK", {"metadata": {"resourceVersion": str(version), "annotations": annotations}})
+
+
+def listed(version: int, *items: dict[str, Any]) -> bytes:
+    return answer(json.dumps({"metadata": {"resourceVersion": str(version)}, "items": items}).encode())
+
+
+def refused(code: int, reason: str = "") -> bytes:
+    return answer(json.dumps({"code": code, "reason": reason, "message": "no"}).encode(), code)
+
+
+class Scene:
+    """A server that gives one prepared answer after the other, and a reflector that gets them."""
+
+    def __init__(self, *answers: bytes) -> None:
+        self.answers = list(answers)
+        self.heads: list[str] = []
+        self.told: list[tuple[str, str | None, str | None]] = []
+
+    async def script(
+        self, served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.heads = served.heads
+        while True:
+            await served.asked(reader)
+            if not self.answers:
+                await asyncio.Event().wait()
+            raw = self.answers.pop(0)
+            writer.write(raw)
+            if not raw.endswith(b"0\r\n\r\n") and b"chunked" in raw:
+                await until(lambda: self.answers, "the next answer is asked for", 3600)
+                return
+
+    def on_change(self, key: str, old: Node | None, new: Node | None) -> None:
+        before, after = (None if each is None else each.metadata.uid for each in (old, new))
+        self.told.append((key, before, after))
+
+    def plays(self, condition: Callable[["Reflector[Node]"], bool]) -> "Reflector[Node]":
+        async def whole() -> Reflector[Node]:
+            async with serving(self.script) as served:
+                client = Client(ClusterConfig(server=served.server), timeout_seconds=20)
+                reflector = Reflector(client, NODES, on_change=self.on_change, backoff=Backoff(0.01, 0.05))
+                async with running(reflector.run()):
+                    await until(lambda: condition(reflector), f"the end of the story: {reflector.objects}")
+                await client.close()
+                return reflector
+
+        return asyncio.run(whole())
+
+
+def stream(*lines: bytes, end: bool = False) -> bytes:
+    return chunked(*lines, end=end)
+
+
+def versions(reflector: "Reflector[Node]") -> dict[str, str | None]:
+    return {key: each.metadata.resource_version for key, each in reflector.objects.items()}
+
+
+def test_a_lagging_server_does_not_turn_time_back() -> None:
+    behind = stream(
+        event("ADDED", node("a", 5)), event("ADDED", node("gone", 6)), bookmark(7, end=True), end=True
+    )
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
+        refused(410, "Expired"),
+        behind,
+        behind,
+        stream(event("ADDED", node("a", 15)), bookmark(16, end=True)),
+    )
+    reflector = scene.plays(lambda it: versions(it) == {"a": "15"})
+    assert scene.told == [("a", None, "uid-a"), ("a", "uid-a", "uid-a")]
+    assert reflector.synced
+
+
+def test_a_server_that_insists_on_the_past_is_believed(caplog: pytest.LogCaptureFixture) -> None:
+    restored = stream(event("ADDED", node("b", 5)), bookmark(7, end=True), end=True)
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
+        stream(bookmark(7)),  # a watch that goes on from a version that never was
+        *[restored] * (MOST_STALE_ANSWERS - 1),
+        stream(event("ADDED", node("b", 5)), bookmark(7, end=True)),
+    )
+    with caplog.at_level(logging.WARNING):
+        scene.plays(lambda it: versions(it) == {"b": "5"})
+    assert "nodes: the API server has gone back to version 7" in caplog.text
+
+
+def test_history_that_is_told_again_changes_nothing() -> None:
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
+        stream(
+            event("MODIFIED", node("a", 9)),
+            event("ADDED", node("gone", 8)),
+            event("DELETED", node("a", 11)),
+            event("ADDED", node("b", 13)),
+        ),
+    )
+    scene.plays(lambda it: "b" in it.objects)
+    assert scene.told == [("a", None, "uid-a"), ("b", None, "uid-b")]
+    assert "resourceVersion=12" in scene.heads[1]
+
+
+def test_versions_that_are_no_numbers_are_only_compared() -> None:
+    opaque = {"metadata": {"name": "a", "uid": "u", "resourceVersion": "zz"}}
+    newer = {"metadata": {"name": "a", "uid": "u", "resourceVersion": "aa"}}
+    end = event(
+        "BOOKMARK",
+        {"metadata": {"resourceVersion": "zz", "annotations": {"k8s.io/initial-events-end": "true"}}},
+    )
+    scene = Scene(stream(event("ADDED", opaque), end, event("MODIFIED", opaque), event("MODIFIED", newer)))
+    scene.plays(lambda it: versions(it) == {"a": "aa"})
+    assert len(scene.told) == 2
+
+
+def test_one_that_was_made_again_is_first_gone() -> None:
+    scene = Scene(
+        stream(
+            event("ADDED", node("a", 10, "one")),
+            bookmark(12, end=True),
+            event("MODIFIED", node("a", 14, "two")),
+        )
+    )
+    scene.plays(lambda it: versions(it) == {"a": "14"})
+    assert scene.told == [("a", None, "one"), ("a", "one", None), ("a", None, "two")]
+
+
+def test_an_old_server_that_does_not_know_watchlist() -> None:
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12)),
+        listed(12, node("a", 10), node("b", 11)),
+        stream(event("DELETED", node("b", 13))),
+    )
+    scene.plays(lambda it: it.synced and set(it.objects) == {"a"})
+    assert "sendInitialEvents" in scene.heads[0]
+    assert "sendInitialEvents" not in "".join(scene.heads[1:])
+
+
+def test_a_version_that_is_refused_time_and_again_is_given_up() -> None:
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
+        *[refused(504, "Timeout")] * 3,
+        stream(event("ADDED", node("a", 10)), event("ADDED", node("b", 20)), bookmark(21, end=True)),
+    )
+    scene.plays(lambda it: versions(it) == {"a": "10", "b": "20"})
+    assert scene.told == [("a", None, "uid-a"), ("b", None, "uid-b")]
+
+
+def test_what_is_no_event_ends_the_watch_and_not_the_reflector() -> None:
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True), b"no event\n"),
+        stream(event("DREAMT", node("b", 13))),
+        answer(b"<html>", 200),
+        stream(event("ADDED", node("b", 14))),
+    )
+    scene.plays(lambda it: set(it.objects) == {"a", "b"})
+
+
+def test_without_rights_it_waits_and_keeps_what_it_has() -> None:
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
+        *[refused(403, "Forbidden")] * 5,
+        stream(event("ADDED", node("b", 13))),
+    )
+    scene.plays(lambda it: set(it.objects) == {"a", "b"})
+    assert all("resourceVersion=12" in head for head in scene.heads[1:])

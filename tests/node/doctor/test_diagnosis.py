@@ -1,0 +1,169 @@
+import msgspec
+import pytest
+
+from overbook.cli.parser import parser_of
+from overbook.cli.registry import find
+from overbook.core.kubernetes.kubelet import KubeletConfiguration, MemorySwap
+from overbook.node.doctor.diagnosis import CHECKS, diagnose
+from overbook.node.doctor.facts import HostFacts, Medium, SwapDevice
+from overbook.node.tune.watermark import Watermarks, scale_factor
+
+MIB = 1 << 20
+GIB = 1 << 30
+DISK = SwapDevice("/dev/nvme0n1p3", 8 * GIB, "flash", "/dev/nvme0n1p3")
+NO_SWAP_KUBELET = KubeletConfiguration(fail_swap_on=False)
+LIMITED_KUBELET = KubeletConfiguration(fail_swap_on=False, memory_swap=MemorySwap("LimitedSwap"))
+HEALTHY = HostFacts(
+    memory_bytes=16 * GIB,
+    cgroup_version=2,
+    pressure=True,
+    swap=(DISK,),
+    percent=150,
+    demanded_bytes=8 * GIB,
+    kubelet=NO_SWAP_KUBELET,
+    swappiness=60,
+    overcommit_memory=1,
+    panic_on_oom=0,
+    watermarks=Watermarks(64 * MIB, 512 * MIB, 16 * GIB),
+    system_swap_max="0",
+)
+
+
+def test_a_healthy_node_has_nothing_to_mend() -> None:
+    diagnosis = diagnose(HEALTHY)
+
+    assert diagnosis.findings == ()
+    assert not diagnosis.broken
+    assert {fine.subject for fine in diagnosis.fine} >= {"cgroup", "swap", "kubelet", "writer", "watermarks"}
+
+
+STRICT_KUBELET = KubeletConfiguration(fail_swap_on=False, protect_kernel_defaults=True)
+
+
+def swap_on(medium: Medium) -> dict[str, object]:
+    return {"swap": (SwapDevice("/dev/sda3", 8 * GIB, medium, "/dev/sda3"),)}
+
+
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"cgroup_version": 1}, "CgroupV1"),
+    ({"pressure": False}, "NoPressure"),
+    ({"swap": ()}, "NoSwap"),
+    ({"swap": (), "provisioning": ("DiskFull", "the disk is full")}, "SwapNotProvisioned"),
+    ({"provisioning": ("Making", "8192 MiB of swap are being made")}, "SwapUnderWay"),
+    ({"demanded_bytes": 9 * GIB}, "SwapTooSmall"),
+    (swap_on("heads"), "SlowSwap"),
+    (swap_on("network"), "SwapOverNetwork"),
+    (swap_on("loop"), "LoopSwap"),
+    (swap_on("zram"), "CompressedSwap"),
+    ({"kubelet": None}, "NoKubelet"),
+    ({"kubelet": KubeletConfiguration()}, "KubeletRefusesSwap"),
+    ({"kubelet": msgspec.structs.replace(LIMITED_KUBELET, fail_swap_on=True)}, "KubeletRefusesSwap"),
+    ({"kubelet": KubeletConfiguration(False, eviction_hard={"memory.available": "x"})}, "EvictionUnreadable"),
+    ({"kubelet": LIMITED_KUBELET, "kubelet_limits": False}, "KubeletLimitsNothing"),
+    ({"kubelet": LIMITED_KUBELET, "kubelet_limits": True}, "KubeletGivesSwapToAll"),
+    ({"writer_asked": "hook"}, "SettingsExclude"),
+    ({"kubelet": LIMITED_KUBELET, "eligibility": "Burstable", "allowance": "whole"}, "SettingsExclude"),
+    ({"system_swap_max": "max"}, "SystemSwaps"),
+    ({"swappiness": 0}, "Swappiness"),
+    ({"watermarks": Watermarks(64 * MIB, 80 * MIB, 16 * GIB)}, "WatermarkBelowEviction"),
+    ({"overcommit_memory": 2}, "StrictOvercommit"),
+    ({"panic_on_oom": 1}, "PanicOnOom"),
+    ({"overcommit_memory": 0, "kubelet": STRICT_KUBELET}, "KubeletRefusesKernel"),
+    ({"hook_folder": "/etc/containers/oci/hooks.d"}, "HookNotRead"),
+    ({"hook_folders_read": ("/etc/containers/oci/hooks.d",)}, "HookNotInstalled"),
+    ({"leftovers": ("opt/oci-hook-swap.sh",)}, "OriginalAgentLeftovers"),
+    ({"owners": ("wasp-agent",)}, "OtherOwner"),
+    ({"provisioning": ("Ready", ""), "boot_swap": ("/etc/fstab (/dev/sda3)",)}, "OtherSwapAtBoot"),
+    ({"nri_plugins": ("10-tuner",)}, "OtherNriPlugin"),
+    ({"nri_connections": 2}, "OtherNriPlugin"),
+    ({"unread": {"swap": "/proc/swaps: cannot open: Permission denied"}}, "NotLooked"),
+]
+
+
+@pytest.mark.parametrize(("changed", "word"), WRONG)
+def test_each_thing_that_is_wrong_is_named_with_its_mend(changed: dict[str, object], word: str) -> None:
+    found = diagnose(msgspec.structs.replace(HEALTHY, **changed)).findings
+
+    assert word in [finding.word for finding in found]
+    assert all(finding.sentence and finding.mend for finding in found)
+
+
+def test_a_mend_that_is_a_command_is_one_that_exists() -> None:
+    found = [
+        f for changed, _ in WRONG for f in diagnose(msgspec.structs.replace(HEALTHY, **changed)).findings
+    ]
+    ours = {finding.mend for finding in found if finding.mend.startswith("overbook")}
+    node = find("node")
+
+    assert node is not None
+    assert ours
+    for mend in ours:
+        parser_of((node,)).parse_args(mend.split()[1:])
+
+
+def test_overcommit_that_is_off_is_nothing_wrong_where_the_kubelet_bears_it() -> None:
+    assert diagnose(msgspec.structs.replace(HEALTHY, overcommit_memory=0)).findings == ()
+
+
+def test_the_worst_comes_first() -> None:
+    broken = msgspec.structs.replace(HEALTHY, pressure=False, cgroup_version=1, kubelet=None)
+
+    diagnosis = diagnose(broken)
+
+    assert [finding.severity for finding in diagnosis.findings] == ["Broken", "Risky", "Note"]
+    assert diagnosis.broken
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({}, "reconcile writes the swap limits: the runtime has neither NRI nor hooks"),
+        (
+            {"nri_socket": "/run/nri/nri.sock"},
+            "nri writes the swap limits: the runtime asks on /run/nri/nri.sock",
+        ),
+        (
+            {"hook_folders_read": ("/etc/hooks.d",), "hook_folder": "/etc/hooks.d"},
+            "hook writes the swap limits: the runtime reads OCI hooks in /etc/hooks.d",
+        ),
+        (
+            {"kubelet": LIMITED_KUBELET, "kubelet_limits": True, "eligibility": "Burstable"},
+            "kubelet writes the swap limits: the kubelet runs with LimitedSwap",
+        ),
+    ],
+)
+def test_the_writer_that_auto_picks_is_told_with_the_reason(
+    changed: dict[str, object], sentence: str
+) -> None:
+    fine = {one.subject: one.sentence for one in diagnose(msgspec.structs.replace(HEALTHY, **changed)).fine}
+
+    assert fine["writer"].startswith(sentence)
+
+
+def test_a_node_that_is_to_have_no_swap_needs_none_of_it() -> None:
+    plain = HostFacts(cgroup_version=2, pressure=True, kubelet=KubeletConfiguration(), swappiness=0)
+
+    assert diagnose(plain).findings == ()
+
+
+def test_what_could_not_be_looked_at_is_never_called_right() -> None:
+    blind = HostFacts(unread={check.subject: "permission denied" for check in CHECKS})
+
+    diagnosis = diagnose(blind)
+
+    assert diagnosis.fine == ()
+    assert len(diagnosis.findings) == len(CHECKS)
+    assert {finding.word for finding in diagnosis.findings} == {"NotLooked"}
+
+
+def test_a_factor_puts_the_low_watermark_above_the_eviction_threshold() -> None:
+    marks = Watermarks(min_bytes=64 * MIB, low_bytes=80 * MIB, managed_bytes=16 * GIB)
+
+    factor = scale_factor(marks, 100 * MIB)
+
+    assert factor is not None
+    assert marks.min_bytes + marks.managed_bytes * factor // 10_000 >= 100 * MIB + 256 * MIB
+
+
+def test_watermarks_that_are_high_enough_are_left_alone() -> None:
+    assert scale_factor(Watermarks(64 * MIB, 600 * MIB, 16 * GIB), 100 * MIB) is None

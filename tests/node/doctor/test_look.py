@@ -1,0 +1,239 @@
+"""The doctor's facts, from trees of files; the kernel's own part is in tests/emulated."""
+
+import json
+import os
+import pathlib
+import socket
+
+import pytest
+
+from overbook.core.overcommit.allowance import SwapPolicy
+from overbook.node.doctor.diagnosis import CHECKS, diagnose
+from overbook.node.doctor.facts import HostFacts, SwapDevice
+from overbook.node.doctor.look import host_facts
+from overbook_sandbox.fakes.kernel_files import build_tree, make_cgroup, make_node
+
+GIB = 1 << 30
+MIB = 1 << 20
+ZONE = """\
+Node 0, zone   Normal
+  pages free     23146
+        min      10000
+        low      {low}
+        high     200000
+        managed  4000000
+"""
+KUBELET = {"kind": "KubeletConfiguration", "failSwapOn": False}
+
+
+class Host:
+    """A healthy node of files."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root
+        make_node(root, mem_total_bytes=16 * GIB, swap_total_bytes=8 * GIB)
+        build_tree(
+            root,
+            {
+                "etc": {"fstab": "# nothing\n/dev/vda1 / ext4 defaults 0 1\n"},
+                "run": {},
+                "opt": {},
+                "usr": {},
+                "proc/zoneinfo": ZONE.format(low=150000),
+                "proc/1": {"cmdline": "/sbin/init\0", "mountinfo": "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n"},
+                "proc/1/net/unix": "Num\n",
+                "sys/devices/virtio/block/vda": {"queue/rotational": "1\n", "vda2/partition": "2\n"},
+                "sys/dev/block": {},
+            },
+        )
+        disk = root / "sys/devices/virtio/block/vda"
+        (root / "sys/dev/block/254:0").symlink_to(os.path.relpath(disk, root / "sys/dev/block"))
+        (root / "sys/dev/block/254:2").symlink_to(os.path.relpath(disk / "vda2", root / "sys/dev/block"))
+        make_cgroup(root, "system.slice", {"memory.swap.max": "0\n"})
+        make_cgroup(root, "system.slice/kubelet.service", {"memory.swap.max": "max\n"})
+        self.kubelet(KUBELET)
+
+    def kubelet(self, fields: dict[str, object]) -> None:
+        self.process(
+            700, "/usr/bin/kubelet", "--config=/etc/kubelet.yaml", cgroup="/system.slice/kubelet.service"
+        )
+        self.write(
+            "etc/kubelet.yaml", "\n".join(f"{key}: {json.dumps(value)}" for key, value in fields.items())
+        )
+
+    def process(self, pid: int, *words: str, cgroup: str = "/") -> None:
+        folder = {"cmdline": "".join(f"{word}\0" for word in words), "cgroup": f"0::{cgroup}\n"}
+        build_tree(self.root / "proc" / str(pid), folder)
+
+    def write(self, path: str, text: str = "") -> None:
+        build_tree(self.root, {path: text})
+
+    def facts(self, percent: int = 150) -> HostFacts:
+        return host_facts(str(self.root), SwapPolicy(percent=percent))
+
+    def words(self) -> set[str]:
+        return {finding.word for finding in diagnose(self.facts()).findings}
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_a_healthy_node(host: Host) -> None:
+    facts = host.facts()
+
+    assert diagnose(facts).findings == ()
+    assert facts.unread == {}
+    assert facts.swap == (SwapDevice("/dev/vda2", 8 * GIB, "virtual", "/dev/vda2"),)
+    assert facts.memory_bytes == 16 * GIB
+    assert facts.demanded_bytes == 8 * GIB
+    assert facts.kubelet is not None
+    assert facts.kubelet_limits is True
+    assert facts.system_swap_max == "0"
+    assert facts.watermarks is not None
+    assert facts.watermarks.low_bytes == 150000 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_an_empty_root_is_unknown_in_every_respect_and_healthy_in_none(tmp_path: pathlib.Path) -> None:
+    diagnosis = diagnose(host_facts(str(tmp_path), SwapPolicy()))
+
+    assert diagnosis.fine == ()
+    assert {finding.word for finding in diagnosis.findings} == {"NotLooked"}
+    assert len(diagnosis.findings) == len(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("path", "subject"),
+    [
+        ("proc/swaps", "swap"),
+        ("proc/zoneinfo", "watermarks"),
+        ("proc/sys/vm/swappiness", "swappiness"),
+        ("proc/pressure/memory", "pressure"),
+        ("sys/fs/cgroup/system.slice/memory.swap.max", "system"),
+        ("etc/kubelet.yaml", "kubelet"),
+        ("proc/1/net/unix", "owners"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_and_its_subject_not_called_right(
+    host: Host, path: str, subject: str
+) -> None:
+    (host.root / path).unlink()
+    (host.root / path).mkdir()
+
+    diagnosis = diagnose(host.facts())
+
+    assert "NotLooked" in {finding.word for finding in diagnosis.findings}
+    assert subject not in {fine.subject for fine in diagnosis.fine}
+    assert any(path in finding.sentence for finding in diagnosis.findings)
+
+
+def test_cgroup_version_1_and_a_hybrid(host: Host) -> None:
+    (host.root / "sys/fs/cgroup/cgroup.controllers").unlink()
+    (host.root / "sys/fs/cgroup/memory").mkdir()
+    assert "CgroupV1" in host.words()
+
+    host.write("sys/fs/cgroup/unified/cgroup.controllers")
+    assert "CgroupV1" in host.words()
+
+
+def test_what_provisioning_left_is_told(host: Host) -> None:
+    host.write("run/overbook/swap.state", "state=DiskFull\nsentence=/var/lib has 1 MiB free\n")
+
+    finding = diagnose(host.facts()).findings[0]
+
+    assert (finding.word, finding.severity) == ("SwapNotProvisioned", "Broken")
+    assert "(DiskFull): /var/lib has 1 MiB free" in finding.sentence
+
+
+def test_the_kubelets_threshold_is_compared_with_the_watermark(host: Host) -> None:
+    host.kubelet({**KUBELET, "evictionHard": {"memory.available": "2Gi"}})
+
+    finding = diagnose(host.facts()).findings[0]
+
+    assert finding.word == "WatermarkBelowEviction"
+    assert "2Gi" in finding.sentence
+
+
+def test_without_a_memory_controller_nothing_limits_the_system(host: Host) -> None:
+    (host.root / "sys/fs/cgroup/system.slice/memory.swap.max").unlink()
+
+    assert host.facts().system_swap_max == "max"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "word", "said"),
+    [
+        ("opt/oci-hook-swap.sh", "", "OriginalAgentLeftovers", "rm /opt/oci-hook-swap.sh"),
+        (
+            "run/containers/oci/hooks.d/swap-for-burstable.json",
+            "{}",
+            "OriginalAgentLeftovers",
+            "rm /run/containers/oci/hooks.d/swap-for-burstable.json",
+        ),
+        ("etc/systemd/system/swap-provision.service", "", "OtherOwner", "swap-provision.service"),
+        ("etc/systemd/system/swap-disk-enable.service", "", "OtherOwner", "virt-platform-autopilot"),
+        ("etc/openshift/kubelet.conf.d/90-swap.conf", "", "OtherOwner", "virt-platform-autopilot"),
+        ("proc/900/cmdline", "/usr/bin/wasp\0-v=1\0", "OtherOwner", "process 900"),
+        ("opt/nri/plugins/10-tuner", "", "OtherNriPlugin", "10-tuner"),
+        (
+            "proc/1/net/unix",
+            "Num\n" + "0: 00000003 00000000 00000000 0001 03 9 /run/nri/nri.sock\n" * 2,
+            "OtherNriPlugin",
+            "2 programs speak NRI",
+        ),
+    ],
+)
+def test_others_that_own_swap_here(host: Host, path: str, text: str, word: str, said: str) -> None:
+    host.write(path, text)
+
+    found = {finding.word: finding for finding in diagnose(host.facts()).findings}
+
+    assert said in f"{found[word].sentence} {found[word].mend}"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("etc/fstab", "/swapfile none swap sw 0 0 # old\n", "/etc/fstab (/swapfile)"),
+        ("etc/systemd/system/var-swapfile.swap", "", "/etc/systemd/system/var-swapfile.swap"),
+        ("run/systemd/generator/dev-vda2.swap", "", "/run/systemd/generator/dev-vda2.swap"),
+        ("etc/systemd/zram-generator.conf", "", "/etc/systemd/zram-generator.conf"),
+    ],
+)
+def test_other_swap_at_boot_matters_only_beside_ours(host: Host, path: str, text: str, said: str) -> None:
+    host.write(path, text)
+    assert diagnose(host.facts()).findings == ()
+    assert host.facts().boot_swap == (said,)
+
+    host.write("run/overbook/swap.state", "state=Ready\nsentence=swap is on\n")
+    assert host.words() == {"OtherSwapAtBoot"}
+
+
+def test_an_entry_of_fstab_that_is_not_for_boot_does_not_count(host: Host) -> None:
+    host.write("etc/fstab", "/swapfile none swap sw,noauto 0 0\nLABEL=x /x ext4 noauto 0 0\n")
+
+    assert host.facts().boot_swap == ()
+
+
+def test_a_runtime_with_nri_is_seen_by_its_socket(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host.root / "run/nri").mkdir()
+    monkeypatch.chdir(host.root / "run/nri")  # a socket's path has to be short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("nri.sock")
+
+        fine = {one.subject: one.sentence for one in diagnose(host.facts()).fine}
+
+    assert fine["writer"].startswith("nri writes the swap limits")
+
+
+def test_swap_of_several_kinds(host: Host) -> None:
+    host.write(
+        "proc/swaps",
+        "Filename Type Size Used Priority\n/dev/vda2 partition 1024 0 1\n/dev/gone partition 1024 0 1\n",
+    )
+
+    facts = host.facts(percent=100)
+
+    assert [area.medium for area in facts.swap] == ["virtual", "unknown"]
+    assert "/dev/gone" in facts.unread["swap"]

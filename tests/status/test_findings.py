@@ -1,0 +1,246 @@
+import re
+
+import pytest
+from msgspec import structs
+
+from overbook.core.api.overcommit import Overcommit, OvercommitSpec
+from overbook.core.api.overcommit_node import (
+    MemoryStatus,
+    OvercommitNodeStatus,
+    PressureStatus,
+    Problem,
+    Refusal,
+    ReliefCandidate,
+    ReliefOutcome,
+    ReliefRecord,
+    ReliefRequest,
+    Stage,
+    SwapStatus,
+)
+from overbook.core.kubernetes.resources import Amounts
+from overbook.status.cluster_findings import findings
+from overbook.status.findings import Gathered
+from overbook.status.sums import PodSums
+from overbook.status.view import Clusterwide, Guest, Leader, NodeView, Unread
+from tests.core.pod_manifests import GI
+
+LEADER = Leader("controller-a", 2.0)
+CLUSTER = Clusterwide(
+    overcommit=Overcommit(spec=OvercommitSpec(percentage=150)), kubevirt_percent=150, leader=LEADER
+)
+STATUS = OvercommitNodeStatus(
+    observed_at="2026-09-01T10:00:00.000000Z",
+    agent_version="1.2.0",
+    memory=MemoryStatus(16 * GI, 8 * GI),
+    swap=SwapStatus(8 * GI, GI, 6 * GI),
+)
+SIZE = Amounts.of(8000, 16 * GI)
+NODE = NodeView(
+    name="worker-1",
+    ready=True,
+    capacity=SIZE,
+    allocatable=SIZE,
+    sums=PodSums(pods=10, virtual_machines=5, guest_bytes=20 * GI),
+    status=STATUS,
+    age_seconds=1.0,
+)
+DB = ReliefCandidate(uid="u-db", namespace="shop", name="virt-launcher-db", virtual_machine=True)
+
+
+def node(name: str = "worker-1", **changed: object) -> NodeView:
+    """A node where all is well but for what is changed, of the agent's status too."""
+    fields = set(OvercommitNodeStatus.__struct_fields__)
+    status = structs.replace(STATUS, **{key: value for key, value in changed.items() if key in fields})
+    own = {key: value for key, value in changed.items() if key not in fields}
+    return structs.replace(NODE, name=name, **{"status": status, **own})
+
+
+def pressed(stage: Stage | None = None, **relief: object) -> NodeView:
+    return node(
+        pressure=PressureStatus("Critical", rule="stall", sentence="all wait 12 % of the time"),
+        request=ReliefRequest("r1", "2026-09-01T10:00:00Z", candidates=(DB,)),
+        relief=ReliefRecord(stage=stage, **relief),  # type: ignore[arg-type]
+        tainted=True,
+    )
+
+
+def only(*nodes: NodeView, cluster: Clusterwide = CLUSTER) -> Gathered:
+    (found,) = findings(cluster, nodes)
+    return found
+
+
+def words(*nodes: NodeView, cluster: Clusterwide = CLUSTER) -> list[str]:
+    return [finding.word for finding in findings(cluster, nodes)]
+
+
+def test_where_all_is_well_nothing_is_said() -> None:
+    assert findings(CLUSTER, [NODE]) == ()
+
+
+def test_a_node_without_an_agent_and_one_whose_agent_fell_silent() -> None:
+    found = only(node(status=None, age_seconds=None))
+    assert (found.word, found.severity) == ("NoAgent", "Critical")
+    assert found.mend.endswith("--field-selector spec.nodeName=worker-1")
+    found = only(node(age_seconds=91.0, ready=False))
+    assert found.severity == "Critical"
+    assert "silent since 2026-09-01T10:00:00" in found.sentence
+    assert "the node is not Ready" in found.sentence
+    assert words(node(age_seconds=89.0)) == []
+
+
+def test_swap_that_is_smaller_than_the_formula_demands() -> None:
+    short = only(node(swap=SwapStatus(5 * GI)))
+    assert (short.word, short.severity) == ("SwapTooSmall", "Warning")
+    assert "its swap is smaller than 150 % demands: 5Gi of 8Gi" in short.sentence
+    assert short.mend == "overbook swap-size --ram 16Gi --overcommit 150"
+    # Its guests do not fit into RAM and swap together.
+    assert only(node(swap=SwapStatus(3 * GI))).severity == "Critical"
+
+
+def test_a_swap_header_is_no_shortage_and_a_control_plane_needs_no_swap() -> None:
+    assert words(node(swap=SwapStatus(8 * GI - 4096))) == []
+    idle = PodSums(pods=10)
+    assert words(node(swap=SwapStatus(), control_plane=True, sums=idle)) == []
+    assert words(node(swap=SwapStatus(), sums=idle)) == ["SwapTooSmall"]
+
+
+def test_without_an_agent_the_kubelets_word_on_swap_counts() -> None:
+    lonely = node(status=None, age_seconds=None, kubelet_swap_bytes=0)
+    assert words(lonely) == ["NoAgent", "SwapTooSmall"]
+    assert words(structs.replace(lonely, kubelet_swap_bytes=None)) == ["NoAgent"]
+
+
+def test_more_promised_than_the_percentage() -> None:
+    found = only(node(sums=PodSums(pods=9, virtual_machines=9, guest_bytes=26 * GI)))
+    assert (found.word, found.mend) == ("PromisedTooMuch", "kubectl cordon worker-1")
+    assert "26Gi, 162 %" in found.sentence
+
+
+def test_pressure_is_critical_until_somebody_is_on_the_way() -> None:
+    alone = only(pressed())
+    assert (alone.word, alone.severity) == ("PressureCritical", "Critical")
+    assert "all wait 12 % of the time" in alone.sentence
+    assert alone.mend == "overbook status pod shop/virt-launcher-db"
+    helped = only(
+        pressed("Migrating", victim="shop/virt-launcher-db", message="migrating shop/db to worker-2")
+    )
+    assert helped.severity == "Warning"
+    assert "migrating shop/db to worker-2" in helped.sentence
+
+
+def test_a_refusal_names_the_budget_that_refuses() -> None:
+    refusal = Refusal(
+        "u-db",
+        "shop/virt-launcher-db",
+        "DisruptionBudget",
+        "The disruption budget db-budget needs 1 healthy pods and has 1 currently",
+        "2026-09-01T10:00:00Z",
+    )
+    first, second = findings(CLUSTER, [pressed("Refused", refusals=(refusal,))])
+    assert (first.word, first.severity) == ("EveryoneRefused", "Critical")
+    assert first.mend == "kubectl -n shop get pdb db-budget"
+    assert second.word == "PressureCritical"
+    other = structs.replace(refusal, message="not live-migratable")
+    assert findings(CLUSTER, [pressed("Refused", refusals=(other,))])[0].mend.startswith(
+        "overbook status pod"
+    )
+
+
+def test_relief_that_waits_or_failed_is_told() -> None:
+    waits = findings(CLUSTER, [pressed("Waiting", message="5 of 5 guests are on their way")])
+    assert "5 of 5 guests are on their way" in next(w.sentence for w in waits if w.word == "ReliefWaits")
+    failed = ReliefOutcome("r0", "shop/x", "GivenUp", "no progress for 120 s", "", "")
+    assert "shop/x: no progress" in only(node(relief=ReliefRecord(outcomes=(failed,)))).sentence
+
+
+def test_a_taint_that_nobody_answers_for() -> None:
+    abandoned = findings(CLUSTER, [node(tainted=True, age_seconds=900.0)])
+    assert [finding.word for finding in abandoned] == ["AgentSilent", "TaintLeft"]
+    assert abandoned[1].mend == "kubectl taint node worker-1 overbook.dev/memory-pressure:NoSchedule-"
+    assert "TaintLeft" not in words(pressed())
+
+
+def test_a_guest_that_would_be_restarted_is_told_before_it_is_its_turn() -> None:
+    cluster = structs.replace(CLUSTER, guests={"u-db": Guest("db", "None")})
+    found = next(one for one in findings(cluster, [pressed()]) if one.word == "WouldRestart")
+    assert found.sentence.startswith("virtual machine shop/virt-launcher-db: ")
+    assert "kubectl -n shop patch vm db " in found.mend
+    migratable = structs.replace(CLUSTER, guests={"u-db": Guest("db", "LiveMigrate")})
+    assert "WouldRestart" not in words(pressed(), cluster=migratable)
+
+
+def test_an_agents_own_problems_are_passed_on_but_not_what_is_judged_here() -> None:
+    problems = (Problem("TwoAgents", "another agent writes, too", "stop one"), Problem("NoSwap", "no swap"))
+    found = only(node(problems=problems))
+    assert (found.word, found.mend) == ("TwoAgents", "stop one")
+    assert "another agent writes, too" in found.sentence
+
+
+def test_what_many_nodes_have_is_said_once_with_the_worst_first() -> None:
+    many = [node(f"worker-{n}", swap=SwapStatus((n % 40) * GI // 8)) for n in range(1, 38)]
+    found = only(*many)
+    assert found.sentence == (
+        "37 nodes: its swap is smaller than 150 % demands; first worker-1: 128Mi of 8Gi; "
+        "also worker-2, worker-3, worker-4, worker-5 and 32 more"
+    )
+    assert found.severity == "Critical"
+    assert len(found.subjects) == 37
+
+
+def test_the_worst_comes_first() -> None:
+    nodes = [
+        node("a", problems=(Problem("NoReclaim", "old kernel"),)),
+        node("b", status=None, age_seconds=None),
+        structs.replace(pressed(), name="c"),
+    ]
+    cluster = structs.replace(CLUSTER, overcommit=None)
+    severities = [finding.severity for finding in findings(cluster, nodes)]
+    assert severities == ["Critical", "Critical", "Warning", "Note"]
+
+
+def test_what_concerns_the_cluster() -> None:
+    def settings(**spec: object) -> Clusterwide:
+        written = OvercommitSpec(percentage=150, **spec)  # type: ignore[arg-type]
+        return structs.replace(CLUSTER, overcommit=Overcommit(spec=written))
+
+    paused = only(NODE, cluster=settings(paused=True))
+    assert paused.mend == """kubectl patch overcommit cluster --type merge -p '{"spec":{"paused":false}}'"""
+    assert words(NODE, cluster=settings(mode="Observe")) == ["Observes"]
+    assert words(NODE, cluster=structs.replace(CLUSTER, overcommit=None)) == ["NoOvercommit"]
+    differ = only(NODE, cluster=structs.replace(CLUSTER, kubevirt_percent=200))
+    assert "KubeVirt has 200, Overcommit cluster has 150" in differ.sentence
+    assert '{"spec":{"percentage":200}}' in differ.mend
+    assert words(NODE, node("b", agent_version="1.1.0")) == ["AgentVersionsDiffer"]
+
+
+def test_no_controller_is_critical_only_while_a_node_waits_for_it() -> None:
+    gone = structs.replace(CLUSTER, leader=Leader("controller-a", 300.0))
+    found = only(NODE, cluster=gone)
+    assert (found.word, found.severity) == ("NoController", "Warning")
+    assert findings(gone, [pressed()])[0].severity == "Critical"
+    assert "the last one was controller-a" in found.sentence
+
+
+def test_where_it_is_not_installed_that_is_all_that_is_said_of_agents() -> None:
+    absent = Clusterwide(
+        unread=(
+            Unread("overcommits", "NotInstalled", ""),
+            Unread("overcommitnodes", "NotInstalled", ""),
+        )
+    )
+    found = only(node(status=None, age_seconds=None), cluster=absent)
+    assert (found.word, found.severity) == ("NotInstalled", "Critical")
+
+
+@pytest.mark.parametrize(
+    ("resource", "severity"), [("pods", "Warning"), ("overcommitnodes", "Warning"), ("leases", "Note")]
+)
+def test_a_missing_right_is_a_sentence_with_the_command_that_grants_it(resource: str, severity: str) -> None:
+    message = f'{resource} is forbidden: User "alice" cannot list resource "{resource}" in API group ""'
+    cluster = structs.replace(CLUSTER, unread=(Unread(resource, "Forbidden", message),))
+    found = only(
+        node(status=None, age_seconds=None) if resource == "overcommitnodes" else NODE, cluster=cluster
+    )
+    assert found.severity == severity
+    assert re.match(rf"{resource} cannot be read: .*: you have no right to it", found.sentence)
+    assert found.mend.endswith("--clusterrole=overbook-status --user=alice")

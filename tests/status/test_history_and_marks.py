@@ -1,0 +1,80 @@
+from typing import Any
+
+from msgspec import structs
+
+from overbook.core.api.overcommit_node import (
+    DecisionRecord,
+    OvercommitNodeStatus,
+    Refusal,
+    ReliefCandidate,
+    ReliefOutcome,
+    ReliefRecord,
+    ReliefRequest,
+)
+from overbook.core.kubernetes.pod import Pod
+from overbook.status.history import history_of, place_of
+from overbook.status.marks import marks
+from overbook.status.view import NodeView
+from tests.core.pod_manifests import pod_of
+
+
+def candidate(uid: str, excluded: str = "") -> ReliefCandidate:
+    return ReliefCandidate(uid, "shop", uid, sentence=f"{uid} holds much", excluded=excluded)
+
+
+def asked(*candidates: ReliefCandidate) -> NodeView:
+    request = ReliefRequest("r", "2026-09-01T10:00:00Z", candidates=candidates)
+    return NodeView(name="worker-1", status=OvercommitNodeStatus(request=request))
+
+
+def pod(uid: str, **spec: Any) -> Pod:
+    made = pod_of({}, **spec)
+    return structs.replace(made, metadata=structs.replace(made.metadata, uid=uid))
+
+
+def test_a_pods_place_is_its_agents_order() -> None:
+    node = asked(candidate("first"), candidate("second", excluded="it holds too little"))
+    assert place_of(pod("first"), node).place == 1
+    second = place_of(pod("second"), node)
+    assert (second.place, second.candidates, second.excluded) == (2, 2, "it holds too little")
+    assert place_of(pod("third"), node).sentence == "it is not among those that its agent would ask"
+
+
+def test_while_nobody_has_to_go_nobody_has_a_place() -> None:
+    calm = NodeView(name="worker-1")
+    assert place_of(pod("first"), calm).place is None
+    assert "nobody has to go now" in place_of(pod("first"), calm).sentence
+    assert "never go" in place_of(pod("first", priority=2_000_000_000), calm).excluded
+
+
+def test_what_happened_is_told_newest_first_and_of_this_pod_only() -> None:
+    relief = ReliefRecord(
+        stage="Asking",
+        victim="shop/db",
+        victim_uid="u2",
+        stage_since="2026-09-01T12:00:00Z",
+        refusals=(Refusal("u2", "shop/db", "DisruptionBudget", "a budget", "2026-09-01T11:00:00Z"),),
+        outcomes=(ReliefOutcome("r0", "shop/db", "Migrated", "", "", "2026-09-01T09:00:00Z"),),
+    )
+    status = OvercommitNodeStatus(
+        relief=relief, decisions=(DecisionRecord("d", "2026-09-01T08:00:00Z", "relieve", "", "shop/web"),)
+    )
+    told = list(history_of("shop/db", "u2", [("worker-1", status)]))
+    assert [one.what for one in told] == ["relief: Asking", "refused: DisruptionBudget", "migrated live"]
+    # Another pod of the same name: only what is remembered by name.
+    assert [one.what for one in history_of("shop/db", "u9", [("worker-1", status)])] == ["migrated live"]
+    assert [one.what for one in history_of("shop/web", None, [("worker-1", status)])] == ["decided: relieve"]
+
+
+def test_a_namespaces_marks_say_what_they_do() -> None:
+    label = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
+    switch = "quota.openshift.io/cluster-resource-override-enabled"
+    told = marks({label: "true", "team": "a"}, {switch: "false", "overbook.dev/swap": "disabled"})
+    assert [(one.value, one.sentence) for one in told] == [
+        ("disabled", "none of its pods swaps"),
+        ("true", "requests are overridden at admission"),
+        ("false", "requests are not overridden, whatever else says so"),
+    ]
+    vain = marks({label: "yes"}, {switch: "true", "overbook.dev/swap": "?"})
+    assert {one.sentence for one in vain} == {"this value has no effect"}
+    assert marks(None, None) == ()

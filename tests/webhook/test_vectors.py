@@ -1,0 +1,73 @@
+"""The real component's answers, met by the running server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from overbook.core.kubernetes.admissibility import complaint, constraints
+from overbook.core.kubernetes.limit_range import LimitRange
+from overbook.core.kubernetes.pod import Pod, convert
+from tests.conformance.test_vectors import questions
+from tests.webhook.running import (
+    Webhook,
+    namespace,
+    patched,
+    response_of,
+    review,
+    running,
+    write_manifests,
+)
+
+
+def test_every_pod_comes_out_as_the_component_made_it(tmp_path: Path) -> None:
+    """But for those that the API server would then refuse: they come out as they were, with a warning."""
+    lines = questions("override")
+    objects: list[dict[str, Any]] = []
+    for number, line in enumerate(lines):
+        objects.append(namespace(f"space-{number}"))
+        objects += [_moved(one, f"space-{number}") for one in line["limitRanges"] or ()]
+        objects.append(_override(line["override"], f"space-{number}"))
+    left_alone = 0
+    with running(write_manifests(tmp_path / "manifests", *objects)) as webhook:
+        for number, line, response in _answers(webhook, lines):
+            result = patched(line["pod"], response)
+            if result == line["expect"]:
+                continue
+            where = f"line {number + 1}"
+            assert response["auditAnnotations"]["override"].startswith("Inadmissible"), where
+            assert response["warnings"][0].startswith("not overridden: "), where
+            assert result == line["pod"], where
+            assert _refused(line["expect"], line), where
+            assert not _refused(line["pod"], line), where
+            left_alone += 1
+    assert left_alone < len(lines) / 10
+
+
+def _answers(webhook: Webhook, lines: list[dict[str, Any]]) -> Any:
+    connection = webhook.connection()
+    for number, line in enumerate(lines):
+        body = json.dumps(review(line["pod"], f"space-{number}")).encode()
+        connection.request("POST", "/override", body, {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        data = answer.read()
+        assert answer.status == 200, data
+        yield number, line, response_of(data)
+    connection.close()
+
+
+def _refused(pod: dict[str, Any], line: dict[str, Any]) -> str:
+    ranges = [convert(one, LimitRange, "") for one in line["limitRanges"] or ()]
+    return complaint(convert(pod, Pod, ""), constraints(ranges))
+
+
+def _moved(limit_range: dict[str, Any], space: str) -> dict[str, Any]:
+    return {**limit_range, "metadata": {**limit_range["metadata"], "namespace": space}}
+
+
+def _override(percentages: dict[str, Any], space: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "autoscaling.openshift.io/v1",
+        "kind": "ResourceOverride",
+        "metadata": {"name": "percentages", "namespace": space},
+        "spec": {"podResourceOverride": percentages},
+    }
