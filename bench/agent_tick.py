@@ -9,7 +9,7 @@ import msgspec
 from bench.fake_node import CONTAINERS_PER_POD, FakeNode, fake_node
 from bench.figure import Benchmark, Figure, cpu_seconds, low, say
 from overbook.agent.agent import Agent
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.agent.source import ManifestDirectory
 from overbook.kernel.own_process import raise_descriptor_limit
 
@@ -100,7 +100,7 @@ def make_agent(
     node: FakeNode, mode: str = "Enforce", record: str | None = None, settle_seconds: float | None = None
 ) -> Agent:
     """The real agent on the fake node, its clock one second a tick."""
-    settings = Settings(
+    settings = AgentSettings(
         mode="Observe" if mode == "Observe" else "Enforce",
         fsroot=node.root,
         manifests=node.manifests,

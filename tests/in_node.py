@@ -23,8 +23,8 @@ from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import NodeStoppedError, SandboxError, SandboxUnavailableError
 from overbook_sandbox.machine.image import prepare
 from overbook_sandbox.machine.job import Job
-from overbook_sandbox.machine.node import Node
-from overbook_sandbox.machine.spec import NodeSpec
+from overbook_sandbox.machine.node import Machine
+from overbook_sandbox.machine.spec import MachineSpec
 from tests import guest_reporter
 
 _OUTPUT_TAIL_LINES = 60
@@ -32,7 +32,7 @@ _OUTPUT_TAIL_LINES = 60
 _CGROUP_VERSIONS = {"v1": 1, "v2": 2}
 
 
-def spec_of(marker: pytest.Mark) -> NodeSpec:
+def spec_of(marker: pytest.Mark) -> MachineSpec:
     """Read `@pytest.mark.node(memory="1Gi", swap="1Gi", cpus=1, psi=True, cgroup="v2")`.
 
     Raises:
@@ -45,7 +45,7 @@ def spec_of(marker: pytest.Mark) -> NodeSpec:
     chosen: dict[str, Any] = {**arguments, **marker.kwargs}
     if chosen["cgroup"] not in _CGROUP_VERSIONS:
         raise InvalidInput("mark.node: cgroup", chosen["cgroup"], 'one of "v1" and "v2"')
-    return NodeSpec(
+    return MachineSpec(
         memory_bytes=_size("memory", chosen["memory"]),
         swap_bytes=_size("swap", chosen["swap"]),
         cpus=chosen["cpus"],
@@ -61,7 +61,7 @@ def _size(argument: str, text: str) -> int:
         raise error.inside(f"mark.node: {argument}") from error
 
 
-def describe(spec: NodeSpec) -> str:
+def describe(spec: MachineSpec) -> str:
     """The node in a few words."""
     words = [f"{quantity.binary(spec.memory_bytes)} memory", f"{quantity.binary(spec.swap_bytes)} swap"]
     words += [f"{spec.cpus} CPUs"] if spec.cpus > 1 else []
@@ -85,7 +85,7 @@ class Ending(NamedTuple):
 class Batch:
     """The tests of one kind of node, and the reports that have come back so far."""
 
-    def __init__(self, spec: NodeSpec) -> None:
+    def __init__(self, spec: MachineSpec) -> None:
         self.spec = spec
         self.items: list[pytest.Item] = []
         self._changed = threading.Condition()
@@ -153,10 +153,10 @@ class NodeTests:
     def __init__(self, config: pytest.Config, add_time: Callable[[str, float], None]) -> None:
         self._config = config
         self._add_time = add_time
-        self._batches: dict[NodeSpec, Batch] = {}
+        self._batches: dict[MachineSpec, Batch] = {}
         self._batch_of: dict[str, Batch] = {}
         self._worker: threading.Thread | None = None
-        self._node: Node | None = None
+        self._node: Machine | None = None
         self._stopping = threading.Event()
 
     @pytest.hookimpl(trylast=True)
@@ -233,7 +233,7 @@ class NodeTests:
                 environment={**guest_reporter.ENVIRONMENT, "OVERBOOK_CACHE": cache_folder(os.environ)},
                 directory=str(self._config.rootpath),
             )
-            self._node = Node(image, spec, job)
+            self._node = Machine(image, spec, job)
             self._node.run(
                 batch.take_line,
                 lambda seconds: self._add_time(f"booting a node ({describe(spec)})", seconds),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from overbook.agent.agent import Agent
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.agent.source import ManifestDirectory
 from overbook.core.overcommit.swap import SWAP_ANNOTATION
 from overbook.core.pressure.decision import Decision
@@ -124,7 +124,7 @@ class FakeNode:
 
     def agent(self, **settings: Any) -> Agent:
         """An agent on this node."""
-        chosen = Settings(fsroot=str(self.root), manifests=str(self.manifests), listen="")
+        chosen = AgentSettings(fsroot=str(self.root), manifests=str(self.manifests), listen="")
         source = ManifestDirectory(str(self.manifests))
         return Agent(msgspec.structs.replace(chosen, **settings), source, self.clock, self.clock)
 

@@ -7,7 +7,7 @@ import time
 
 from overbook.agent.doctor import LOOK_SECONDS, Doctor
 from overbook.core.overcommit.allowance import SwapPolicy
-from overbook.node.doctor.check import Finding
+from overbook.node.doctor.check import HostFinding
 from overbook_sandbox.fakes.kernel_files import build_tree, make_node
 from tests.waiting import wait_for
 
@@ -17,7 +17,7 @@ MOST_CPU_MILLISECONDS = 100
 """Measured: 9 ms a minute with 200 processes. Emulation is ten times slower."""
 
 
-def words(found: tuple[Finding, ...]) -> set[str]:
+def words(found: tuple[HostFinding, ...]) -> set[str]:
     return {finding.word for finding in found if finding.severity != "Note"}
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from overbook.agent.duplicate import SILENCE_SECONDS, YIELDING_ANNOTATION, Rival, new_instance
+from overbook.agent.duplicate import SILENCE_SECONDS, YIELDING_ANNOTATION, DuplicateAgent, new_instance
 from overbook.core.api.overcommit_node import OvercommitNodeStatus
 
 EARLY, LATE = "000000000001-aaaaaa", "000000000002-bbbbbb"
@@ -17,13 +17,13 @@ def test_later_agents_compare_greater() -> None:
 
 def test_what_stood_there_before_is_no_sign_of_life() -> None:
     """Most likely it is our own, from before we were killed; the clock may have been wrong then."""
-    rival = Rival(EARLY)
+    rival = DuplicateAgent(EARLY)
     for now in range(5):
         assert rival.seen(wrote(LATE, 1), {}, float(now)) == ("", "")
 
 
 def test_the_earlier_one_yields_to_a_later_one_that_lives_and_comes_back_when_it_is_silent() -> None:
-    rival = Rival(EARLY)
+    rival = DuplicateAgent(EARLY)
     rival.seen(wrote(EARLY, 1), {}, 0.0)
     assert rival.seen(wrote(LATE, 2), {}, 1.0) == (LATE, "")
     assert rival.seen(wrote(LATE, 2), {}, 1.0 + SILENCE_SECONDS) == (LATE, "")
@@ -31,14 +31,14 @@ def test_the_earlier_one_yields_to_a_later_one_that_lives_and_comes_back_when_it
 
 
 def test_a_late_write_of_its_own_does_not_end_the_yielding() -> None:
-    rival = Rival(EARLY)
+    rival = DuplicateAgent(EARLY)
     rival.seen(wrote(EARLY, 1), {}, 0.0)
     assert rival.seen(wrote(LATE, 2), {}, 1.0) == (LATE, "")
     assert rival.seen(wrote(EARLY, 3), {}, 2.0) == (LATE, "")
 
 
 def test_the_later_one_does_not_yield_to_an_earlier_one_and_learns_of_it() -> None:
-    rival = Rival(LATE)
+    rival = DuplicateAgent(LATE)
     rival.seen(wrote(LATE, 1), {}, 0.0)
     assert rival.seen(wrote(EARLY, 2), {}, 1.0) == ("", "")
     said = {YIELDING_ANNOTATION: f"{EARLY} then"}
@@ -48,6 +48,6 @@ def test_the_later_one_does_not_yield_to_an_earlier_one_and_learns_of_it() -> No
 
 @pytest.mark.parametrize("own", [None, OvercommitNodeStatus()])
 def test_an_object_without_an_agent_is_nobodys(own: OvercommitNodeStatus | None) -> None:
-    rival = Rival(EARLY)
+    rival = DuplicateAgent(EARLY)
     rival.seen(wrote(EARLY, 1), {}, 0.0)
     assert rival.seen(own, {}, 1.0) == ("", "")

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 import yaml
 
-from overbook.agent.settings import Settings, load, load_ruleset
+from overbook.agent.settings import AgentSettings, load, load_ruleset
 from overbook.core.errors import InvalidInput
 from overbook.core.pressure.engine import ReclaimPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET
@@ -24,7 +24,7 @@ def fields_of(value: Any, path: str = "") -> set[str]:
 
 
 def test_the_agents_example_is_what_the_agent_does_without_it() -> None:
-    assert load(AGENT, {}, {}) == Settings()
+    assert load(AGENT, {}, {}) == AgentSettings()
 
 
 def test_the_rulesets_example_is_the_shipped_ruleset() -> None:
@@ -39,7 +39,7 @@ def test_the_example_names_every_field() -> None:
     without_default = {".manifests", ".record", ".kubeconfig", ".context"}
     named = fields_of(read_configuration(AGENT, ("AgentConfiguration",))[1])
     named |= {".ruleset.rules.name"}  # shown in words: by default the conditions are the name
-    assert named == fields_of(msgspec.to_builtins(Settings())) - without_default
+    assert named == fields_of(msgspec.to_builtins(AgentSettings())) - without_default
     text = Path(AGENT).read_text("utf-8")
     assert all(f"# {field.lstrip('.')}: " in text for field in without_default)
 

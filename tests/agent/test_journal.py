@@ -1,17 +1,17 @@
-from overbook.agent.journal import KEPT_DECISIONS, KEPT_PODS, KEPT_WHOLE, Journal
+from overbook.agent.journal import KEPT_DECISIONS, KEPT_PODS, KEPT_WHOLE, DecisionJournal
 from overbook.core.pressure.candidate import Candidate
-from overbook.core.pressure.decision import Decision, Finding, ReclaimStep
+from overbook.core.pressure.decision import Decision, FiredRule, ReclaimStep
 
 
 def decided(number: int, pods: int) -> Decision:
     candidates = tuple(Candidate(f"uid-{each}", f"shop/vm-{each}", each, each, 0, 0) for each in range(pods))
     steps = tuple(ReclaimStep(each.uid, each.label, 4096) for each in candidates)
-    finding = Finding("swap-full", "97 % of swap is in use", {"percent": 97.0})
+    finding = FiredRule("swap-full", "97 % of swap is in use", {"percent": 97.0})
     return Decision(number, 1e9, (finding,), "relieve", "first", steps, candidates[0], candidates)
 
 
 def test_the_latest_decisions_are_whole_and_older_ones_have_those_who_came_first() -> None:
-    journal = Journal()
+    journal = DecisionJournal()
     for number in range(1, 21):
         journal.decided(decided(number, 250))
 
@@ -27,7 +27,7 @@ def test_the_latest_decisions_are_whole_and_older_ones_have_those_who_came_first
 
 
 def test_a_night_full_of_decisions_is_told_in_less_than_two_megabytes() -> None:
-    journal = Journal()
+    journal = DecisionJournal()
     for number in range(2 * KEPT_DECISIONS):
         journal.decided(decided(number, 250))
 

@@ -1,11 +1,10 @@
 from overbook.agent.agent import Agent
 from overbook.agent.bridge import MOST_NOTICES, Bridge, Notice, Report
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.agent.source import KubePods
 from overbook.core.api.overcommit import OvercommitSpec
 from overbook.core.api.overcommit_node import OvercommitNodeStatus, ReliefCandidate, ReliefRequest
-from overbook.core.kubernetes.pod import Pod as CorePod
-from overbook.core.kubernetes.pod import convert
+from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.overcommit.allowance import SwapPolicy
 from tests.agent.fake_node import MI, FakeNode, manifest, uid_of
 
@@ -23,11 +22,11 @@ def agent_of(node: FakeNode, **settings: object) -> tuple[Agent, Bridge]:
     }
     bridge = Bridge(node.clock)
     source = KubePods(bridge)
-    return Agent(Settings(**chosen), source, node.clock, node.clock, bridge), bridge  # type: ignore[arg-type]  # by field name
+    return Agent(AgentSettings(**chosen), source, node.clock, node.clock, bridge), bridge  # type: ignore[arg-type]  # by field name
 
 
-def told(name: str) -> dict[str, CorePod]:
-    return {uid_of(name): convert(manifest(name), CorePod, "Pod")}
+def told(name: str) -> dict[str, Pod]:
+    return {uid_of(name): convert(manifest(name), Pod, "Pod")}
 
 
 def reported(bridge: Bridge) -> Report | None:

@@ -9,19 +9,18 @@ from overbook.core.api.overcommit_node import (
     ReliefRecord,
     Stage,
 )
-from overbook.core.kubernetes.pod import HASH_ANNOTATION, MIRROR_ANNOTATION, convert
-from overbook.core.kubernetes.pod import Pod as CorePod
+from overbook.core.kubernetes.pod import HASH_ANNOTATION, MIRROR_ANNOTATION, Pod, convert
 from overbook.core.overcommit.promise import promise_bytes
 from overbook.core.overcommit.writer import Choice
 from overbook.core.pressure.candidate import Candidate
-from overbook.core.pressure.decision import Decision, Finding
+from overbook.core.pressure.decision import Decision, FiredRule
 from overbook.core.pressure.state import HOLD_SECONDS, PressureTrend
 from overbook.core.relief.record import in_flight, outcome_of
 from overbook.core.relief.request import LONGEST_SENTENCE, relief_request, shortened
-from overbook.node.doctor.check import Finding as HostFinding
+from overbook.node.doctor.check import HostFinding
 
 MI, GI = 1 << 20, 1 << 30
-STALL = Finding("stall", "all work stalled", {})
+STALL = FiredRule("stall", "all work stalled", {})
 HASH = "0123456789abcdef0123456789abcdef"
 
 
@@ -31,7 +30,7 @@ def pod(
     *,
     virtual: bool = False,
     annotations: dict[str, str] | None = None,
-) -> CorePod:
+) -> Pod:
     owner = {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachineInstance",
@@ -49,7 +48,7 @@ def pod(
             },
             "spec": {"containers": [{"name": "compute", "resources": resources}]},
         },
-        CorePod,
+        Pod,
         "Pod",
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from overbook.agent.settings import ENVIRONMENT, Settings, load
+from overbook.agent.settings import ENVIRONMENT, AgentSettings, load
 from overbook.core.errors import InvalidInput
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, SwapOccupancy, SwapTraffic
 
@@ -38,12 +38,12 @@ def file(tmp_path: pathlib.Path) -> str:
     return str(path)
 
 
-def detector(settings: Settings, kind: type) -> Any:
+def detector(settings: AgentSettings, kind: type) -> Any:
     found = [d for rule in settings.ruleset.rules for group in rule.any for d in group.all]
     return next(d for d in found if isinstance(d, kind))
 
 
-def shown(settings: Settings, variable: str) -> Any:
+def shown(settings: AgentSettings, variable: str) -> Any:
     """The setting that one of the original agent's variables stands for."""
     match variable:
         case "MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND":

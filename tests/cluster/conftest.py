@@ -12,7 +12,7 @@ from overbook_sandbox.cluster.background import Background
 from overbook_sandbox.cluster.control_plane import COMPONENTS, ControlPlane
 from overbook_sandbox.cluster.hollow_nodes import HollowNodes
 from overbook_sandbox.cluster.hollow_status import HollowNode
-from overbook_sandbox.kubevirt.stand_in import KubeVirt
+from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
 from tests.cluster.installing import install
 from tests.part_times import PartTimes
 from tests.sandbox_parts import made
@@ -74,9 +74,9 @@ def hollow_nodes(cluster: ControlPlane) -> Iterator[HollowNodes]:
 def kubevirt(
     cluster: ControlPlane,
     hollow_nodes: HollowNodes,  # noqa: ARG001 - guests need nodes to run on
-) -> Iterator[KubeVirt]:
+) -> Iterator[KubeVirtStandIn]:
     """KubeVirt's stand-in, with the settings of an installation that migrates on eviction."""
-    stand_in = KubeVirt(cluster, {"evictionStrategy": "LiveMigrate"})
+    stand_in = KubeVirtStandIn(cluster, {"evictionStrategy": "LiveMigrate"})
     stand_in.install()
     with Background(stand_in.run, "kubevirt"):
         yield stand_in

@@ -14,7 +14,7 @@ import pytest
 from overbook.agent.api.thread import ApiThread
 from overbook.agent.api.worker import Worker
 from overbook.agent.bridge import Bridge, Notice, Report
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNodeStatus
 from overbook.deploy.rights import AGENT_RIGHTS, Right
 from overbook.deploy.yaml_text import yaml_text
@@ -88,7 +88,9 @@ class Agent:
 
     def __init__(self, world: World) -> None:
         self.bridge = Bridge()
-        settings = Settings(kube=True, kubeconfig=world.kubeconfig, node_name=NODE, heartbeat_seconds=1.0)
+        settings = AgentSettings(
+            kube=True, kubeconfig=world.kubeconfig, node_name=NODE, heartbeat_seconds=1.0
+        )
         self._thread = ApiThread(self.bridge, Worker(settings, self.bridge, "instance").run)
         self._number = 0
 

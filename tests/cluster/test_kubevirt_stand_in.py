@@ -6,7 +6,7 @@ import pytest
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.kubevirt.documents import INSTANCES, MIGRATIONS
-from overbook_sandbox.kubevirt.stand_in import KubeVirt
+from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
 from tests.cluster.guests import machine, pods_of, start
 from tests.cluster.sync_client import create, eviction_of, get, get_list
 from tests.waiting import wait_for
@@ -18,7 +18,7 @@ IN_PROGRESS = "descheduler.alpha.kubernetes.io/eviction-in-progress"
 
 
 @pytest.fixture
-def one_at_a_time(kubevirt: KubeVirt) -> Iterator[None]:
+def one_at_a_time(kubevirt: KubeVirtStandIn) -> Iterator[None]:
     limits = {"parallelMigrationsPerCluster": 1, "parallelOutboundMigrationsPerNode": 1}
     kubevirt.configure({"evictionStrategy": "LiveMigrate", "migrations": limits})
     yield

@@ -9,7 +9,7 @@ from overbook.core.api.overcommit_node import ReliefCandidate
 from overbook.deploy.installation import Installation
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.kubevirt.documents import INSTANCES
-from overbook_sandbox.kubevirt.stand_in import KubeVirt
+from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
 from tests.cluster import relief_cluster
 from tests.cluster.guests import machine, start
 from tests.cluster.relief_cluster import ControllerProcess, controller, make_pod, pod_exists, report
@@ -32,7 +32,7 @@ def running(
 
 
 @pytest.fixture
-def kubevirt_after_it(running: ControllerProcess, kubevirt: KubeVirt) -> KubeVirt:
+def kubevirt_after_it(running: ControllerProcess, kubevirt: KubeVirtStandIn) -> KubeVirtStandIn:
     """KubeVirt, once the controller knows of it."""
     wait_for(lambda: "KubeVirt is here" in running.log.read_text(), "the controller notices KubeVirt")
     return kubevirt

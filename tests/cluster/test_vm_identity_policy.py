@@ -2,8 +2,7 @@ from typing import Any
 
 import pytest
 
-from overbook.core.kubernetes.pod import Pod as CorePod
-from overbook.core.kubernetes.pod import convert
+from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.deploy.policies import vm_identity
 from overbook_sandbox.cluster.control_plane import ControlPlane
@@ -45,7 +44,7 @@ def pod(name: str, *owners: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_vm(answer: dict[str, Any]) -> bool:
-    return is_virtual_machine_pod(convert(answer, CorePod, "Pod"))
+    return is_virtual_machine_pod(convert(answer, Pod, "Pod"))
 
 
 @pytest.fixture(scope="module")

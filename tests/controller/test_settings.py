@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from overbook.controller.settings import Settings, load
+from overbook.controller.settings import ControllerSettings, load
 from overbook.core.errors import InvalidInput
 
 
 def test_flags_win_over_the_environment_and_that_over_the_defaults() -> None:
-    assert load({}, {}) == Settings()
+    assert load({}, {}) == ControllerSettings()
     environment = {"POD_NAMESPACE": "elsewhere", "POD_NAME": "one"}
-    assert load(environment, {}) == Settings(namespace="elsewhere", identity="one")
+    assert load(environment, {}) == ControllerSettings(namespace="elsewhere", identity="one")
     assert load(environment, {"namespace": "here"}).namespace == "here"
 
 

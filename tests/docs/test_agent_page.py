@@ -2,8 +2,8 @@ import re
 
 import msgspec
 
-from overbook.agent.metrics import Metrics, TickFacts
-from overbook.agent.settings import ENVIRONMENT, Settings
+from overbook.agent.metrics import AgentMetrics, TickFacts
+from overbook.agent.settings import ENVIRONMENT, AgentSettings
 from overbook.core.pressure.candidate import Candidate
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.model import NodeModel
@@ -24,7 +24,7 @@ def test_every_variable_is_in_the_table() -> None:
 
 def test_every_field_of_the_file_is_in_the_table_with_its_default() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("|")]
-    for field, default in leaves(msgspec.to_builtins(Settings())):
+    for field, default in leaves(msgspec.to_builtins(AgentSettings())):
         row = next((row for row in rows if re.search(rf"`{re.escape(field)}\b", row)), None)
         assert row is not None, field
         if isinstance(default, str) and default not in {"", "/"}:
@@ -34,7 +34,7 @@ def test_every_field_of_the_file_is_in_the_table_with_its_default() -> None:
 
 
 def test_every_metric_is_in_the_table() -> None:
-    metrics = Metrics()
+    metrics = AgentMetrics()
     metrics.latest = TickFacts(NODE, Sample(0.0, 0.0, NodeSample(1)), {}, {}, relief_active=False)
     # Single values of agent and cluster; a metric is documented with the others or not at all.
     names = re.findall(r"# TYPE overbook_(\w+)", metrics.render({}).decode())

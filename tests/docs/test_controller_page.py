@@ -4,7 +4,7 @@ from typing import get_args
 
 import msgspec
 
-from overbook.controller.metrics import Metrics
+from overbook.controller.metrics import ControllerMetrics
 from overbook.core.api.overcommit import ReliefSpec
 from overbook.core.api.overcommit_node import Outcome, Stage
 from overbook.core.relief.events import OUTCOME_REASONS
@@ -25,7 +25,7 @@ def test_every_budget_is_in_the_table_with_its_default() -> None:
 def test_every_stage_outcome_and_event_is_on_the_page() -> None:
     words = {*get_args(Stage), *get_args(Outcome), *OUTCOME_REASONS.values()}
     source = (ROOT / "src" / "overbook" / "core" / "relief" / "events.py").read_text(encoding="utf-8")
-    words |= set(re.findall(r'Told\(\s*"(\w+)"', source))
+    words |= set(re.findall(r'ReliefEvent\(\s*"(\w+)"', source))
     assert "NobodyMayGo" in words
     assert {word for word in words if f"`{word}`" not in PAGE} == set()
 
@@ -33,7 +33,9 @@ def test_every_stage_outcome_and_event_is_on_the_page() -> None:
 def test_every_metric_is_in_the_table() -> None:
     source = (ROOT / "src" / "overbook" / "controller" / "controller.py").read_text(encoding="utf-8")
     values = source.partition("values = {")[2].partition("}\n")[0]
-    names = re.findall(r"# TYPE overbook_controller_(\w+)", Metrics().render({}, Counter()).decode())
+    names = re.findall(
+        r"# TYPE overbook_controller_(\w+)", ControllerMetrics().render({}, Counter()).decode()
+    )
     names += re.findall(r'"(\w+)": ', values)
     assert "nodes_asking" in names
     assert {name for name in names if not re.search(rf"`{name}[`{{]", PAGE)} == set()

@@ -5,11 +5,11 @@ import pytest
 from overbook.cli.commands.node.doctor import render
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.node.doctor.diagnosis import diagnose
-from overbook.node.doctor.facts import HostFacts, SwapDevice
+from overbook.node.doctor.facts import HostState, SwapDevice
 from overbook.node.tune.watermark import Watermarks
 from tests.docs.reading import ROOT
 
-BROKEN = HostFacts(
+BROKEN = HostState(
     memory_bytes=2142425088,
     cgroup_version=2,
     pressure=True,
@@ -33,7 +33,7 @@ BROKEN = HostFacts(
     leftovers=("run/containers/oci/hooks.d/swap-for-burstable.json", "opt/oci-hook-swap.sh"),
 )
 SWAPFILE = "/var/lib/overbook/swap/swapfile-535613440"
-HEALTHY = HostFacts(
+HEALTHY = HostState(
     memory_bytes=2142425088,
     cgroup_version=2,
     pressure=True,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.cli import main
 from overbook.core.kubernetes.pod import convert
 from overbook.kube.files.yaml_documents import yaml_documents
@@ -53,4 +53,4 @@ def test_settings_shown_are_accepted() -> None:
     assert shown
     for text in shown:
         for _, _, manifest in yaml_documents(text, "pressure.md"):
-            convert(manifest, Settings, "pressure.md").check()
+            convert(manifest, AgentSettings, "pressure.md").check()

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from overbook.agent.agent import Agent
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.agent.source import ManifestDirectory
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.kernel.meminfo import read_meminfo
@@ -67,7 +67,7 @@ class RealPods:
 
     def agent(self, **settings: Any) -> Agent:
         """An agent in this process."""
-        chosen = Settings(manifests=str(self.manifests), listen="", **settings)
+        chosen = AgentSettings(manifests=str(self.manifests), listen="", **settings)
         return Agent(chosen, ManifestDirectory(str(self.manifests)))
 
     def remove(self) -> None:

@@ -15,8 +15,8 @@ from overbook_sandbox.machine.errors import NodeStoppedError
 from overbook_sandbox.machine.image import prepare
 from overbook_sandbox.machine.job import ENDED, OUTPUT, Job
 from overbook_sandbox.machine.kernel_image import later_modules
-from overbook_sandbox.machine.node import Node
-from overbook_sandbox.machine.spec import MEBIBYTE, NodeSpec
+from overbook_sandbox.machine.node import Machine
+from overbook_sandbox.machine.spec import MEBIBYTE, MachineSpec
 from tests.sandbox_parts import made
 
 KEPT = (
@@ -106,10 +106,10 @@ class SystemdNode:
             directory=str(self.share),
             first_process=systemd,
         )
-        spec = NodeSpec(
+        spec = MachineSpec(
             memory_bytes=384 * MEBIBYTE, swap_on=False, kept_disk=str(self._disk), timeout_seconds=120
         )
-        node = Node(self._image, spec, job)
+        node = Machine(self._image, spec, job)
         lines: list[str] = []
 
         def take(line: str) -> None:

@@ -15,8 +15,8 @@ from overbook.nri.plugin import (
     PLUGIN_SERVICE,
     SWAP_KEY,
     ContainerKey,
-    Memory,
     NriPlugin,
+    PluginMemory,
 )
 from overbook.nri.protobuf import (
     WireError,
@@ -123,7 +123,7 @@ def test_it_remembers_what_a_container_would_have_had() -> None:
 
 
 def test_containers_that_are_gone_are_forgotten_once_there_are_many() -> None:
-    memory = Memory()
+    memory = PluginMemory()
     memory.before = {str(number): 0 for number in range(MOST_REMEMBERED)}
     assert memory.full
 

@@ -5,10 +5,9 @@ import msgspec
 from overbook.core.api.overcommit_node import DecisionRecord, OvercommitNodeStatus, ReliefRecord
 from overbook.kube.api.objects import Node, NodeCondition, NodeSpec, NodeStatus, Taint
 from overbook_sandbox.demo.cluster_events import Sampler, Seen, SeenPod, events, left, node_signs, seen_pod
-from overbook_sandbox.demo.story import AnyEvent, Decision, Gone, Step
-from overbook_sandbox.kubevirt.documents import Document
-from overbook_sandbox.node.kubernetes_messages import ContainerSample, Work
-from overbook_sandbox.node.kubernetes_messages import Sample as NodeSample
+from overbook_sandbox.demo.story import AnyEvent, DecisionEvent, Gone, StepEvent
+from overbook_sandbox.kubevirt.documents import KubeVirtDocument
+from overbook_sandbox.node.kubernetes_messages import ContainerReading, NodeReading, Work
 
 GUEST = SeenPod("vm-c", "virt-launcher-vm-c-x7kqp", node="worker-1", phase="Running")
 TARGET = SeenPod("vm-c", "virt-launcher-vm-c-9d2ff", node="worker-2", phase="Running", is_target=True)
@@ -20,11 +19,11 @@ def told(before: Seen, now: Seen) -> list[AnyEvent]:
 
 
 def sentences(before: Seen, now: Seen) -> list[str]:
-    return [event.sentence for event in told(before, now) if isinstance(event, Step)]
+    return [event.sentence for event in told(before, now) if isinstance(event, StepEvent)]
 
 
-def document(**fields: Any) -> Document:
-    return msgspec.convert(fields, Document)
+def document(**fields: Any) -> KubeVirtDocument:
+    return msgspec.convert(fields, KubeVirtDocument)
 
 
 def test_nothing_is_told_of_what_stays() -> None:
@@ -44,8 +43,8 @@ def test_decisions_come_in_their_order_and_name_the_guest_not_its_pod() -> None:
     before = Seen(pods={"1": GUEST})
     now = before._replace(status=OvercommitNodeStatus(decisions=(second, first)))
     assert told(before, now) == [
-        Decision(at=10.0, action="reclaim", sentence="pushing memory out"),
-        Decision(at=10.0, action="relieve", sentence="vm-c goes", victim="demo/vm-c"),
+        DecisionEvent(at=10.0, action="reclaim", sentence="pushing memory out"),
+        DecisionEvent(at=10.0, action="relieve", sentence="vm-c goes", victim="demo/vm-c"),
     ]
 
 
@@ -150,7 +149,7 @@ def test_a_nodes_signs() -> None:
     assert node_signs(Node()) == (False, None)
 
 
-def sample(at: float, **fields: Any) -> NodeSample:
+def sample(at: float, **fields: Any) -> NodeReading:
     known: dict[str, Any] = {
         "mem_total_bytes": 1 << 30,
         "mem_available_bytes": 1 << 29,
@@ -161,11 +160,11 @@ def sample(at: float, **fields: Any) -> NodeSample:
         "full_stall_micros": 0,
         "pods": {},
     }
-    return NodeSample(at=at, **{**known, **fields})
+    return NodeReading(at=at, **{**known, **fields})
 
 
-def container(**fields: Any) -> ContainerSample:
-    return ContainerSample(**{"memory_current_bytes": 10, "memory_swap_current_bytes": 5, **fields})
+def container(**fields: Any) -> ContainerReading:
+    return ContainerReading(**{"memory_current_bytes": 10, "memory_swap_current_bytes": 5, **fields})
 
 
 def test_rates_are_means_between_two_samples() -> None:

@@ -10,7 +10,7 @@ from overbook.core.kubevirt.memory import told_guest_bytes
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook_sandbox.demo.cluster_load import HOT_AND_COLD_MIB, announced, late_pod, manifest
 from overbook_sandbox.demo.cluster_stage import MEMORY_BYTES, PERCENT
-from overbook_sandbox.kubevirt.documents import INSTANCES, Document
+from overbook_sandbox.kubevirt.documents import INSTANCES, KubeVirtDocument
 from overbook_sandbox.kubevirt.launcher import launcher_pod
 
 
@@ -18,7 +18,7 @@ def made(name: str) -> Pod:
     """The pod that comes of what the demo creates."""
     created: dict[str, Any] = manifest(name)
     if created["kind"] == INSTANCES.kind:
-        instance = msgspec.convert({**created, "status": {}}, Document)
+        instance = msgspec.convert({**created, "status": {}}, KubeVirtDocument)
         created = launcher_pod(instance, PERCENT)
     return convert(created, Pod, name)
 

@@ -6,21 +6,21 @@ import msgspec
 import pytest
 
 from overbook_sandbox.machine.errors import NodeError
-from overbook_sandbox.machine.node import Node, NodeResult
+from overbook_sandbox.machine.node import Machine, NodeResult
 from overbook_sandbox.node.guest_link import GuestLink
 from overbook_sandbox.node.kubernetes_messages import (
     COMMANDS,
-    Answer,
     AnyCommand,
     AnyMessage,
+    CommandAnswer,
     Ended,
+    NodeReading,
     Read,
-    Sample,
     Stop,
     Up,
 )
 
-SAMPLE = Sample(
+SAMPLE = NodeReading(
     at=1.0,
     mem_total_bytes=1,
     mem_available_bytes=1,
@@ -61,12 +61,12 @@ class Inside:
 
 
 @pytest.fixture
-def linked() -> Iterator[Callable[[Inside], tuple[GuestLink, list[Sample]]]]:
+def linked() -> Iterator[Callable[[Inside], tuple[GuestLink, list[NodeReading]]]]:
     links: list[GuestLink] = []
 
-    def make(inside: Inside) -> tuple[GuestLink, list[Sample]]:
-        samples: list[Sample] = []
-        links.append(GuestLink(cast("Node", inside), samples.append))
+    def make(inside: Inside) -> tuple[GuestLink, list[NodeReading]]:
+        samples: list[NodeReading] = []
+        links.append(GuestLink(cast("Machine", inside), samples.append))
         return links[-1], samples
 
     yield make
@@ -77,7 +77,7 @@ def linked() -> Iterator[Callable[[Inside], tuple[GuestLink, list[Sample]]]]:
 def test_a_command_gets_its_own_answer(linked: Any) -> None:
     def answer(command: AnyCommand) -> AnyMessage:
         assert isinstance(command, Read)
-        return Answer(at=2.0, number=command.number, contents={command.paths[0]: "text"})
+        return CommandAnswer(at=2.0, number=command.number, contents={command.paths[0]: "text"})
 
     inside = Inside(answer)
     link, samples = linked(inside)
@@ -90,7 +90,7 @@ def test_a_command_gets_its_own_answer(linked: Any) -> None:
 
 
 def test_what_could_not_be_done_is_an_error(linked: Any) -> None:
-    inside = Inside(lambda command: Answer(at=1.0, number=command.number, error="no such cgroup"))
+    inside = Inside(lambda command: CommandAnswer(at=1.0, number=command.number, error="no such cgroup"))
     link, _ = linked(inside)
     inside.say(Up(at=1.0))
     link.open(30)

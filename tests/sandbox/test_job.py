@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.job import Job, job_archive
-from overbook_sandbox.machine.spec import NodeSpec
+from overbook_sandbox.machine.spec import MachineSpec
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
@@ -19,8 +19,8 @@ def job(tmp_path: pathlib.Path) -> Job:
     return Job(argv=("true",), share=str(tmp_path), environment={}, directory="/")
 
 
-def script_of(job: Job, spec: NodeSpec | None = None) -> str:
-    archive = job_archive(job, spec or NodeSpec(), "marker")
+def script_of(job: Job, spec: MachineSpec | None = None) -> str:
+    archive = job_archive(job, spec or MachineSpec(), "marker")
     found = re.search(rb"job\.sh\0\0*(marker=.*\n}\n)", archive, re.DOTALL)
     assert found is not None
     return found[1].decode()
@@ -39,10 +39,10 @@ def test_words_and_variables_arrive_unchanged(job: Job, words: list[str], variab
 
 
 def test_the_start_is_told_about_the_node(job: Job) -> None:
-    assert "cgroup_version=1\n" in script_of(job, NodeSpec(cgroup_version=1))
+    assert "cgroup_version=1\n" in script_of(job, MachineSpec(cgroup_version=1))
     assert "swap=on\n" in script_of(job)
-    assert "swap=off\n" in script_of(job, NodeSpec(swap_on=False))
-    assert "swap=off\n" in script_of(job, NodeSpec(swap_bytes=0))
+    assert "swap=off\n" in script_of(job, MachineSpec(swap_on=False))
+    assert "swap=off\n" in script_of(job, MachineSpec(swap_bytes=0))
 
 
 def test_the_start_is_told_what_the_job_needs(job: Job) -> None:
@@ -51,7 +51,7 @@ def test_the_start_is_told_what_the_job_needs(job: Job) -> None:
     assert "first_process=no\n" in script_of(job)
     assert "first_process=yes\n" in script_of(msgspec.structs.replace(job, first_process=True))
     assert "address=''\n" in script_of(job)
-    assert "address=10.0.2.15\n" in script_of(job, NodeSpec(network=True))
+    assert "address=10.0.2.15\n" in script_of(job, MachineSpec(network=True))
 
 
 def test_the_job_can_tell_that_it_is_in_a_node(job: Job) -> None:

@@ -2,50 +2,52 @@ from typing import Any
 
 import pytest
 
-from overbook_sandbox.kubevirt.documents import Document, Metadata
-from overbook_sandbox.kubevirt.eviction import ALLOWED, Answer, about_hotplug, about_launcher
+from overbook_sandbox.kubevirt.documents import KubeVirtDocument, KubeVirtMetadata
+from overbook_sandbox.kubevirt.eviction import ALLOWED, ReviewAnswer, about_hotplug, about_launcher
 
 TRIGGERED = 'Eviction triggered evacuation of VMI "shop/database"'
 NOT_MIGRATABLE = "VMI database is configured with an eviction strategy but is not live-migratable"
 
 
-def machine(strategy: str | None, *, migratable: bool = True, **status: Any) -> Document:
+def machine(strategy: str | None, *, migratable: bool = True, **status: Any) -> KubeVirtDocument:
     conditions = [{"type": "LiveMigratable", "status": str(migratable)}]
-    return Document(
-        metadata=Metadata(name="database", namespace="shop"),
+    return KubeVirtDocument(
+        metadata=KubeVirtMetadata(name="database", namespace="shop"),
         spec={} if strategy is None else {"evictionStrategy": strategy},
         status={"nodeName": "one", "conditions": conditions, **status},
     )
 
 
-def launcher(node: str = "one") -> Document:
-    return Document(
-        metadata=Metadata(name="virt-launcher-database-x", namespace="shop"), spec={"nodeName": node}
+def launcher(node: str = "one") -> KubeVirtDocument:
+    return KubeVirtDocument(
+        metadata=KubeVirtMetadata(name="virt-launcher-database-x", namespace="shop"), spec={"nodeName": node}
     )
 
 
 @pytest.mark.parametrize("strategy", ["LiveMigrate", "LiveMigrateIfPossible", "External"])
 def test_the_first_eviction_marks_the_machine(strategy: str) -> None:
-    assert about_launcher(launcher(), machine(strategy), None) == Answer(TRIGGERED, mark_node="one")
+    assert about_launcher(launcher(), machine(strategy), None) == ReviewAnswer(TRIGGERED, mark_node="one")
 
 
 @pytest.mark.parametrize("strategy", ["LiveMigrate", "LiveMigrateIfPossible", "External"])
 @pytest.mark.parametrize("node", ["one", "two"])
 def test_a_marked_machine_is_on_its_way(strategy: str, node: str) -> None:
     instance = machine(strategy, evacuationNodeName="one")
-    assert about_launcher(launcher(node), instance, None) == Answer(f"Evacuation in progress: {TRIGGERED}")
+    assert about_launcher(launcher(node), instance, None) == ReviewAnswer(
+        f"Evacuation in progress: {TRIGGERED}"
+    )
 
 
 @pytest.mark.parametrize(
     ("strategy", "answer"),
     [
-        ("LiveMigrate", Answer(NOT_MIGRATABLE)),
+        ("LiveMigrate", ReviewAnswer(NOT_MIGRATABLE)),
         ("LiveMigrateIfPossible", ALLOWED),
-        ("External", Answer(TRIGGERED, mark_node="one")),
+        ("External", ReviewAnswer(TRIGGERED, mark_node="one")),
         ("None", ALLOWED),
     ],
 )
-def test_a_machine_that_cannot_migrate(strategy: str, answer: Answer) -> None:
+def test_a_machine_that_cannot_migrate(strategy: str, answer: ReviewAnswer) -> None:
     assert about_launcher(launcher(), machine(strategy, migratable=False), None) == answer
 
 
@@ -60,13 +62,13 @@ def test_the_cluster_decides_for_machines_that_set_nothing_and_for_no_other() ->
 
 
 def test_the_target_of_a_migration_is_not_evicted() -> None:
-    assert about_launcher(launcher("two"), machine("LiveMigrate"), None) == Answer(
+    assert about_launcher(launcher("two"), machine("LiveMigrate"), None) == ReviewAnswer(
         "Eviction request for target Pod"
     )
 
 
 def test_a_plugged_disk_stays_with_its_machine() -> None:
-    pod = Document(metadata=Metadata(name="hp-volume-x", namespace="shop"))
+    pod = KubeVirtDocument(metadata=KubeVirtMetadata(name="hp-volume-x", namespace="shop"))
     assert about_hotplug(pod, None) == ALLOWED
     assert about_hotplug(pod, machine(None)).denial == (
         "cannot evict hotplug pod: hp-volume-x associated with running vmi: database in namespace shop"

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from overbook_sandbox.demo.live_view import LiveView, PlainView, bar, panel_lines, sparkline, view_for
-from overbook_sandbox.demo.story import Step, Story, read_event
+from overbook_sandbox.demo.story import StepEvent, Story, read_event
 from tests.sandbox.test_story_synthetic import (
     bare_run,
     crashed_run,
@@ -110,7 +110,7 @@ def test_rich_is_not_loaded_for_plain_lines() -> None:
 
 def test_what_the_cluster_did_is_shown_in_its_words() -> None:
     story, stream = Story(overbook=True), io.StringIO()
-    step = Step(at=3.0, sentence="the scheduler holds late back: 1 node(s) had untolerated taint(s)")
+    step = StepEvent(at=3.0, sentence="the scheduler holds late back: 1 node(s) had untolerated taint(s)")
     PlainView(stream).show(story, story.add(step))
     assert stream.getvalue() == f"[with       3.0 s] {step.sentence}\n"
     assert f"3 s: {step.sentence}" in "\n".join(panel_lines(story, 100))

@@ -6,11 +6,11 @@ import pytest
 from overbook_sandbox.machine.errors import NodeError, NodeStoppedError
 from overbook_sandbox.machine.image import Image
 from overbook_sandbox.machine.job import Job
-from overbook_sandbox.machine.node import Node
-from overbook_sandbox.machine.spec import NodeSpec
+from overbook_sandbox.machine.node import Machine
+from overbook_sandbox.machine.spec import MachineSpec
 
 
-def node(folder: pathlib.Path, emulator: str, spec: NodeSpec | None = None) -> Node:
+def node(folder: pathlib.Path, emulator: str, spec: MachineSpec | None = None) -> Machine:
     """A node whose emulator is a shell script."""
     program = folder / "emulator"
     program.write_text(f"#!/bin/sh\n{emulator}\n")
@@ -18,7 +18,7 @@ def node(folder: pathlib.Path, emulator: str, spec: NodeSpec | None = None) -> N
     (folder / "initramfs").write_bytes(b"")
     image = Image(str(program), "/kernel", str(folder / "initramfs"), "a kernel")
     job = Job(argv=("true",), share=str(folder), environment={}, directory="/")
-    return Node(image, spec or NodeSpec(), job)
+    return Machine(image, spec or MachineSpec(), job)
 
 
 def test_a_boot_that_fails_shows_the_consoles_last_lines(tmp_path: pathlib.Path) -> None:
@@ -31,7 +31,7 @@ def test_a_boot_that_fails_shows_the_consoles_last_lines(tmp_path: pathlib.Path)
 
 def test_a_boot_that_hangs_is_ended(tmp_path: pathlib.Path) -> None:
     with pytest.raises(NodeError, match=r"did not boot within 0\.2 s"):
-        node(tmp_path, "exec sleep 60", NodeSpec(boot_timeout_seconds=0.2)).run(print)
+        node(tmp_path, "exec sleep 60", MachineSpec(boot_timeout_seconds=0.2)).run(print)
 
 
 def test_a_node_can_be_stopped_from_another_thread(tmp_path: pathlib.Path) -> None:

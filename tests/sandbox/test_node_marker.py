@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from overbook.core.errors import InvalidInput
-from overbook_sandbox.machine.spec import GIBIBYTE, MEBIBYTE, NodeSpec
+from overbook_sandbox.machine.spec import GIBIBYTE, MEBIBYTE, MachineSpec
 from tests.in_node import Batch, describe, spec_of
 
 
@@ -13,12 +13,12 @@ def marker(**arguments: Any) -> pytest.Mark:
 
 
 def test_the_node_that_tests_get_unless_they_ask() -> None:
-    assert spec_of(pytest.mark.node.mark) == NodeSpec(memory_bytes=GIBIBYTE, swap_bytes=GIBIBYTE)
+    assert spec_of(pytest.mark.node.mark) == MachineSpec(memory_bytes=GIBIBYTE, swap_bytes=GIBIBYTE)
 
 
 def test_a_particular_node() -> None:
     spec = spec_of(marker(memory="512Mi", swap="0", psi=False, cgroup="v1", cpus=2))
-    assert spec == NodeSpec(memory_bytes=512 * MEBIBYTE, swap_bytes=0, psi=False, cgroup_version=1, cpus=2)
+    assert spec == MachineSpec(memory_bytes=512 * MEBIBYTE, swap_bytes=0, psi=False, cgroup_version=1, cpus=2)
     assert describe(spec) == "512Mi memory, 0 swap, 2 CPUs, no PSI, cgroup v1"
 
 
@@ -29,7 +29,7 @@ def test_a_wrong_argument_is_named(wrong: dict[str, Any]) -> None:
 
 
 def test_a_test_that_a_dead_node_still_owed_is_told_why() -> None:
-    batch = Batch(NodeSpec())
+    batch = Batch(MachineSpec())
     batch.take_line("\x1e{'kind': 'start', 'nodeid': 'a'}")
     batch.take_line(".\x1e{'kind': 'report', 'nodeid': 'a', 'report': {'when': 'setup'}}")
     batch.take_line("\x1e{'kind': 'finish', 'nodeid': 'a'}")

@@ -1,14 +1,14 @@
 from overbook_sandbox.machine.spec import (
     GIBIBYTE,
     MEBIBYTE,
-    NodeSpec,
+    MachineSpec,
     kernel_command_line,
     machine_memory_mebibytes,
     qemu_argv,
 )
 
 
-def argv(spec: NodeSpec, *, swap_disk: str | None = "/swap", output_fd: int | None = 7) -> list[str]:
+def argv(spec: MachineSpec, *, swap_disk: str | None = "/swap", output_fd: int | None = 7) -> list[str]:
     return qemu_argv(
         spec,
         qemu="/usr/bin/qemu",
@@ -25,42 +25,42 @@ def value(arguments: list[str], option: str) -> str:
 
 
 def test_memory_is_what_the_node_will_report_so_the_machine_has_more() -> None:
-    assert value(argv(NodeSpec(memory_bytes=GIBIBYTE)), "-m") == "1089M"
+    assert value(argv(MachineSpec(memory_bytes=GIBIBYTE)), "-m") == "1089M"
     assert machine_memory_mebibytes(512 * MEBIBYTE) > 512
 
 
 def test_cpus() -> None:
-    assert value(argv(NodeSpec(cpus=2)), "-smp") == "2"
+    assert value(argv(MachineSpec(cpus=2)), "-smp") == "2"
 
 
 def test_a_comma_in_a_path_does_not_end_the_option() -> None:
-    assert any("path=/tmp/a,,b," in argument for argument in argv(NodeSpec()))
+    assert any("path=/tmp/a,,b," in argument for argument in argv(MachineSpec()))
 
 
 def test_the_hosts_files_are_read_only_and_the_share_is_not() -> None:
-    host, share = (word for word in argv(NodeSpec()) if word.startswith("local,"))
+    host, share = (word for word in argv(MachineSpec()) if word.startswith("local,"))
     assert "path=/," in host
     assert "readonly=on" in host
     assert "readonly" not in share
 
 
 def test_without_swap_there_is_no_disk() -> None:
-    assert "-drive" not in argv(NodeSpec(swap_bytes=0), swap_disk=None)
-    assert "file=/swap,format=raw" in value(argv(NodeSpec()), "-drive")
+    assert "-drive" not in argv(MachineSpec(swap_bytes=0), swap_disk=None)
+    assert "file=/swap,format=raw" in value(argv(MachineSpec()), "-drive")
 
 
 def test_a_person_gets_the_console_and_a_program_a_channel_of_its_own() -> None:
-    assert value(argv(NodeSpec(), output_fd=None), "-serial") == "mon:stdio"
-    assert "socket,id=output,fd=7" in argv(NodeSpec())
+    assert value(argv(MachineSpec(), output_fd=None), "-serial") == "mon:stdio"
+    assert "socket,id=output,fd=7" in argv(MachineSpec())
 
 
 def test_kernel_arguments() -> None:
-    assert "psi=1" in kernel_command_line(NodeSpec()).split()
-    line = kernel_command_line(NodeSpec(psi=False, kernel_arguments=("zswap.enabled=1",))).split()
+    assert "psi=1" in kernel_command_line(MachineSpec()).split()
+    line = kernel_command_line(MachineSpec(psi=False, kernel_arguments=("zswap.enabled=1",))).split()
     assert "psi=0" in line
     assert line[-1] == "zswap.enabled=1"
 
 
 def test_a_network_only_where_it_is_wanted() -> None:
-    assert "-netdev" not in argv(NodeSpec())
-    assert value(argv(NodeSpec(network=True)), "-netdev").startswith("user,")
+    assert "-netdev" not in argv(MachineSpec())
+    assert value(argv(MachineSpec(network=True)), "-netdev").startswith("user,")

@@ -3,7 +3,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overbook_sandbox.machine.output import LineSplitter, OutputReader
+from overbook_sandbox.machine.output import OutputReader, OutputSplitter
 
 STREAM = b"\nM started\none\r\ntwo \xff M\n\nlastM exit 137\n"
 
@@ -27,6 +27,6 @@ def test_nothing_is_reported_before_it_happens() -> None:
 
 
 def test_an_unfinished_line_is_kept() -> None:
-    lines = LineSplitter()
+    lines = OutputSplitter()
     assert list(lines.feed(b"a\nb")) == ["a"]
     assert lines.rest() == "b"

@@ -11,7 +11,7 @@ from overbook_sandbox.demo import picture_parts as parts
 from overbook_sandbox.demo.picture import svg
 from overbook_sandbox.demo.picture_notes import MOST_NOTES, notes_of
 from overbook_sandbox.demo.picture_rows import rows, stretches
-from overbook_sandbox.demo.story import Decision, Sample, Story
+from overbook_sandbox.demo.story import DecisionEvent, SampleEvent, Story
 from tests.sandbox.test_story_synthetic import (
     bare_run,
     crashed_run,
@@ -86,7 +86,7 @@ def test_both_nodes_have_the_same_scales() -> None:
 def test_words_from_a_node_cannot_break_the_document() -> None:
     story = told(good_run())
     story.decisions.append(
-        Decision(at=70.0, action="relieve", sentence='<b> & "q" \x00\x1b[31m \ud800 \uffff')
+        DecisionEvent(at=70.0, action="relieve", sentence='<b> & "q" \x00\x1b[31m \ud800 \uffff')
     )
     assert any("<b> &" in line for line in words(drawn(story)))
 
@@ -94,7 +94,7 @@ def test_words_from_a_node_cannot_break_the_document() -> None:
 def test_many_decisions_keep_to_the_ones_worth_a_number() -> None:
     story = told(good_run())
     story.decisions += [
-        Decision(at=70 + i, action="reclaim", rule=f"r{i}", sentence="again") for i in range(20)
+        DecisionEvent(at=70 + i, action="reclaim", rule=f"r{i}", sentence="again") for i in range(20)
     ]
     notes = notes_of(story)
     assert len(notes) == MOST_NOTES
@@ -105,7 +105,7 @@ def test_many_decisions_keep_to_the_ones_worth_a_number() -> None:
 def test_decisions_that_repeat_share_a_number() -> None:
     story = Story(overbook=True)
     for at in (1.0, 2.0, 3.0):
-        story.add(Decision(at=at, action="wait", rule="r", sentence="vm-c is leaving"))
+        story.add(DecisionEvent(at=at, action="wait", rule="r", sentence="vm-c is leaving"))
     (note,) = notes_of(story)
     assert note.sentence == "vm-c is leaving (and 2 more until 3.0 s)"
 
@@ -117,8 +117,8 @@ def test_decisions_that_repeat_share_a_number() -> None:
 )
 def test_absurd_numbers_are_drawn_somewhere(at: float, traffic: float, stall: float) -> None:
     story = Story(overbook=True)
-    story.add(Sample(at=1.0, pace=1.0))
-    story.add(Sample(at=at, swap_in_pages_per_second=traffic, stall_full_percent=stall, pace=stall))
+    story.add(SampleEvent(at=1.0, pace=1.0))
+    story.add(SampleEvent(at=at, swap_in_pages_per_second=traffic, stall_full_percent=stall, pace=stall))
     drawn(story)
 
 

@@ -7,8 +7,8 @@ import pytest
 from overbook_sandbox.machine.errors import NodeError
 from overbook_sandbox.machine.image import Image, prepare
 from overbook_sandbox.machine.job import Job
-from overbook_sandbox.machine.node import Node, run_in_node
-from overbook_sandbox.machine.spec import HOST_ADDRESS, MEBIBYTE, NodeSpec
+from overbook_sandbox.machine.node import Machine, run_in_node
+from overbook_sandbox.machine.spec import HOST_ADDRESS, MEBIBYTE, MachineSpec
 from tests.sandbox_parts import made
 
 
@@ -21,7 +21,7 @@ def test_output_exit_status_and_shared_files_come_back(tmp_path: pathlib.Path, i
     lines: list[str] = []
     script = 'echo "$GREETING"; echo error >&2; pwd; echo kept >kept; printf unfinished; exit 3'
     result = run_in_node(
-        NodeSpec(memory_bytes=256 * MEBIBYTE, swap_bytes=0),
+        MachineSpec(memory_bytes=256 * MEBIBYTE, swap_bytes=0),
         ["sh", "-c", script],
         share=str(tmp_path),
         environment={"GREETING": "it's a node"},
@@ -53,7 +53,7 @@ def test_a_job_gets_lines_and_reaches_the_host(tmp_path: pathlib.Path, image: Im
             directory="/",
             takes_input=True,
         )
-        node = Node(image, NodeSpec(memory_bytes=256 * MEBIBYTE, swap_bytes=0, network=True), job)
+        node = Machine(image, MachineSpec(memory_bytes=256 * MEBIBYTE, swap_bytes=0, network=True), job)
         with pytest.raises(NodeError, match="takes no input"):
             node.send("too early")
         lines: list[str] = []

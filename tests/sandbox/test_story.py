@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overbook_sandbox.demo.story import Hello, Sample, Span, Story, read_event
+from overbook_sandbox.demo.story import Hello, SampleEvent, Span, Story, read_event
 from tests.sandbox.test_story_synthetic import bare_run, crashed_run, good_run, told, without_pace
 
 
@@ -31,7 +31,7 @@ def test_no_text_makes_reading_fail(line: str) -> None:
 
 def test_fields_of_a_later_version_are_ignored_and_missing_ones_unknown() -> None:
     event = read_event('{"event":"sample","at":3,"colour":"red","pods":{"web":{"mood":1}}}')
-    assert isinstance(event, Sample)
+    assert isinstance(event, SampleEvent)
     assert event.pace is None
     assert event.pods["web"].memory_bytes is None
 
@@ -47,7 +47,7 @@ def test_a_hello_may_say_nothing() -> None:
 def test_samples_that_go_back_in_time_or_follow_at_once_are_dropped() -> None:
     story = Story(overbook=True)
     for at in (1.0, 2.0, 1.5, 2.0, 2.003, 3.0):
-        story.add(Sample(at=at))
+        story.add(SampleEvent(at=at))
     assert [sample.at for sample in story.samples] == [1.0, 2.0, 3.0]
 
 
@@ -75,7 +75,7 @@ def test_the_pace_alone_leaves_out_the_first_two_seconds() -> None:
 def test_a_pace_counts_for_as_long_as_it_was_measured_over() -> None:
     story = Story(overbook=True)
     for at, pace in ((1.0, 40.0), (2.0, 40.0), (20.0, 0.0)):
-        story.add(Sample(at=at, pace=pace))
+        story.add(SampleEvent(at=at, pace=pace))
     assert story.pace(Span(0, 20)) == 4
     assert story.pace(Span(0, 2)) == 40
     assert story.pace(None) is None
@@ -113,8 +113,8 @@ def test_a_silence_counts_as_standstill_as_far_as_the_work_shows_it(
     pace: float | None, gap: float | None, least: float
 ) -> None:
     story = Story(overbook=False)
-    story.add(Sample(at=10.0, pace=40.0, gap_seconds=0.1))
-    story.add(Sample(at=30.0, pace=pace, gap_seconds=gap))
+    story.add(SampleEvent(at=10.0, pace=40.0, gap_seconds=0.1))
+    story.add(SampleEvent(at=30.0, pace=pace, gap_seconds=gap))
     assert story.longest_standstill(10.0) == pytest.approx(least, rel=0.01)
 
 

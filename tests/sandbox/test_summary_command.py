@@ -16,8 +16,8 @@ from overbook_sandbox.demo.live_view import PlainView
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.image import Image
 from overbook_sandbox.machine.job import Job
-from overbook_sandbox.machine.node import Node
-from overbook_sandbox.machine.spec import NodeSpec
+from overbook_sandbox.machine.node import Machine
+from overbook_sandbox.machine.spec import MachineSpec
 from tests.sandbox.test_story_synthetic import bare_run, crashed_run, good_run, jsonl, wrong_pod_run
 
 EMULATOR = """\
@@ -52,7 +52,9 @@ def replayed(tmp_path: pathlib.Path, *options: str, **runs: list[dict[str, Any]]
     return demo.run(args)
 
 
-def node(tmp_path: pathlib.Path, name: str, events: bytes, *, seconds: float = 0.0, status: int = 0) -> Node:
+def node(
+    tmp_path: pathlib.Path, name: str, events: bytes, *, seconds: float = 0.0, status: int = 0
+) -> Machine:
     (tmp_path / f"{name}.events").write_bytes(events)
     program = tmp_path / f"{name}.py"
     program.write_text(
@@ -63,7 +65,9 @@ def node(tmp_path: pathlib.Path, name: str, events: bytes, *, seconds: float = 0
     program.chmod(0o755)
     (tmp_path / "initramfs").write_bytes(b"")
     image = Image(str(program), "/kernel", str(tmp_path / "initramfs"), "a kernel")
-    return Node(image, NodeSpec(), Job(argv=("true",), share=str(tmp_path), environment={}, directory="/"))
+    return Machine(
+        image, MachineSpec(), Job(argv=("true",), share=str(tmp_path), environment={}, directory="/")
+    )
 
 
 def test_a_good_run_ends_well_and_leaves_its_files(
@@ -125,7 +129,7 @@ def test_sizes_that_cannot_be_are_refused_before_anything_is_fetched(
 def test_two_nodes_are_told_at_the_same_time_and_recorded(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    nodes: dict[demo.Side, Node] = {
+    nodes: dict[demo.Side, Machine] = {
         "with": node(tmp_path, "ours", b'noise\n{"event":"later","at":1}\n' + jsonl(good_run())),
         "without": node(tmp_path, "theirs", jsonl(bare_run())),
     }
@@ -139,7 +143,7 @@ def test_two_nodes_are_told_at_the_same_time_and_recorded(
 
 def test_a_guest_that_crashes_ends_the_demo_and_its_last_words_are_shown(tmp_path: pathlib.Path) -> None:
     events = jsonl(crashed_run()) + b"Traceback (most recent call last):\nMemoryError\n"
-    nodes: dict[demo.Side, Node] = {
+    nodes: dict[demo.Side, Machine] = {
         "with": node(tmp_path, "ours", events, status=1),
         "without": node(tmp_path, "theirs", jsonl(bare_run()), seconds=60),
     }
@@ -160,7 +164,7 @@ def test_a_node_that_does_not_boot_ends_the_demo(tmp_path: pathlib.Path) -> None
 
 
 def test_an_interrupt_stops_both_nodes(tmp_path: pathlib.Path) -> None:
-    nodes: dict[demo.Side, Node] = {
+    nodes: dict[demo.Side, Machine] = {
         "with": node(tmp_path, "ours", jsonl(good_run()), seconds=60),
         "without": node(tmp_path, "theirs", jsonl(bare_run()), seconds=60),
     }

@@ -21,10 +21,10 @@ from overbook.core.kubernetes.resources import Amounts
 from overbook.status.cluster_findings import findings
 from overbook.status.findings import Gathered
 from overbook.status.sums import PodSums
-from overbook.status.view import Clusterwide, Guest, Leader, NodeView, Unread
+from overbook.status.view import Clusterwide, EvictableMachine, LeadingController, NodeView, Unread
 from tests.core.pod_manifests import GI
 
-LEADER = Leader("controller-a", 2.0)
+LEADER = LeadingController("controller-a", 2.0)
 CLUSTER = Clusterwide(
     overcommit=Overcommit(spec=OvercommitSpec(percentage=150)), kubevirt_percent=150, leader=LEADER
 )
@@ -161,11 +161,11 @@ def test_a_taint_that_nobody_answers_for() -> None:
 
 
 def test_a_guest_that_would_be_restarted_is_told_before_it_is_its_turn() -> None:
-    cluster = structs.replace(CLUSTER, guests={"u-db": Guest("db", "None")})
+    cluster = structs.replace(CLUSTER, guests={"u-db": EvictableMachine("db", "None")})
     found = next(one for one in findings(cluster, [pressed()]) if one.word == "WouldRestart")
     assert found.sentence.startswith("virtual machine shop/virt-launcher-db: ")
     assert "kubectl -n shop patch vm db " in found.mend
-    migratable = structs.replace(CLUSTER, guests={"u-db": Guest("db", "LiveMigrate")})
+    migratable = structs.replace(CLUSTER, guests={"u-db": EvictableMachine("db", "LiveMigrate")})
     assert "WouldRestart" not in words(pressed(), cluster=migratable)
 
 
@@ -214,7 +214,7 @@ def test_what_concerns_the_cluster() -> None:
 
 
 def test_no_controller_is_critical_only_while_a_node_waits_for_it() -> None:
-    gone = structs.replace(CLUSTER, leader=Leader("controller-a", 300.0))
+    gone = structs.replace(CLUSTER, leader=LeadingController("controller-a", 300.0))
     found = only(NODE, cluster=gone)
     assert (found.word, found.severity) == ("NoController", "Warning")
     assert findings(gone, [pressed()])[0].severity == "Critical"

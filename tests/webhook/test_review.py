@@ -14,8 +14,8 @@ from overbook.core.kubernetes.pod import ObjectMeta, Pod, convert
 from overbook.core.override.admission import admit
 from overbook.core.override.override import apply
 from overbook.webhook.endpoints import review_handler
-from overbook.webhook.http_protocol import Request
-from overbook.webhook.metrics import Metrics
+from overbook.webhook.http_protocol import HttpRequest
+from overbook.webhook.metrics import WebhookMetrics
 from overbook.webhook.policies import NamespaceLabels, NamespaceMetadata, NamespaceSwitches, Policies
 from overbook.webhook.review import NotAReview, Reviewer
 from tests.webhook.running import limit_range, patched, response_of, review
@@ -88,7 +88,7 @@ def reviewer_of(settings: PodResourceOverride, items: list[dict[str, Any]]) -> t
     known.set_limit_range("shop", "sizes", convert(limit_range("sizes", "shop", *items), LimitRange, ""))
     spec = ResourceOverrideSpec(pod_resource_override=settings)
     known.set_override("Own", "shop", "all", ResourceOverride(metadata=ObjectMeta(name="all"), spec=spec))
-    return Reviewer(known, Metrics()), known
+    return Reviewer(known, WebhookMetrics()), known
 
 
 @given(pods, policies, st.lists(bounds, max_size=3))
@@ -148,7 +148,7 @@ def test_a_review_with_some_bytes_changed_is_an_answer_or_a_refusal(data: st.Dat
         changed[place : place + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     reviewer, _ = reviewer_of(PodResourceOverride(memory_request_to_limit_percent=50), [])
     answer = review_handler(reviewer)(
-        Request(b"POST", b"/override", b"application/json", bytes(changed), 0.0)
+        HttpRequest(b"POST", b"/override", b"application/json", bytes(changed), 0.0)
     )
     assert answer.status in (200, 400)
     if answer.status == 200:

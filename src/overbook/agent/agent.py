@@ -9,13 +9,13 @@ from overbook.agent.bridge import Bridge
 from overbook.agent.cluster import Cluster
 from overbook.agent.collector import Collector
 from overbook.agent.guests import Guests
-from overbook.agent.journal import Journal, Recorder
+from overbook.agent.journal import DecisionJournal, Recorder
 from overbook.agent.limits.reserves import Reserves
 from overbook.agent.limits.swap_writers import SwapWriters
-from overbook.agent.metrics import Metrics, TickFacts
+from overbook.agent.metrics import AgentMetrics, TickFacts
 from overbook.agent.ports import Ports
 from overbook.agent.relief.local import LocalRelief, Relief, ReliefReport
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import Engine
@@ -44,7 +44,7 @@ class Agent:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AgentSettings,
         source: PodSource,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -56,8 +56,8 @@ class Agent:
         self.collector = Collector(settings.fsroot)
         self.guests = Guests(source, settings.swap)
         self.engine = Engine(settings.ruleset, settings.reclaim)
-        self.journal = Journal()
-        self.metrics = Metrics()
+        self.journal = DecisionJournal()
+        self.metrics = AgentMetrics()
         self.cluster: Cluster | None = None
         relief: Relief = LocalRelief(self.collector, settings.fsroot)
         if bridge is not None:

@@ -12,14 +12,14 @@ import msgspec
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.collector import Collector
 from overbook.agent.doctor import Doctor
-from overbook.agent.duplicate import Rival, new_instance
+from overbook.agent.duplicate import DuplicateAgent, new_instance
 from overbook.agent.guests import Guests
 from overbook.agent.metrics import TickFacts
 from overbook.agent.ports import Ports
 from overbook.agent.problems import NodeFindings, node_problems
 from overbook.agent.relief.local import LocalRelief, ReliefReport
-from overbook.agent.relief.requested import ApiRelief, Situation
-from overbook.agent.settings import Settings
+from overbook.agent.relief.requested import AgentSituation, ApiRelief
+from overbook.agent.settings import AgentSettings
 from overbook.agent.status import Moment, StatusWriter
 from overbook.core.api.overcommit import OvercommitSpec
 from overbook.core.pressure.decision import Decision
@@ -71,7 +71,7 @@ class Cluster:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AgentSettings,
         bridge: Bridge,
         collector: Collector,
         engine: Engine,
@@ -85,7 +85,7 @@ class Cluster:
         self._clock = clock
         self._wall_clock = wall_clock
         self.instance = new_instance(wall_clock())
-        self._rival = Rival(self.instance)
+        self._rival = DuplicateAgent(self.instance)
         self._doctor = Doctor(settings.fsroot)
         self._trend = PressureTrend(clock())
         self._started_at = clock()
@@ -127,7 +127,7 @@ class Cluster:
     def look(self) -> None:
         """Tell relief how things are, once this tick's cgroups are known."""
         news = self.bridge.news
-        self.relief.situation = Situation(
+        self.relief.situation = AgentSituation(
             own=news.own,
             own_known=news.own_known,
             present=self._collector.pod_cgroups.keys(),

@@ -9,7 +9,7 @@ from typing import Final
 
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import SwapPolicy
-from overbook.node.doctor.check import Finding
+from overbook.node.doctor.check import HostFinding
 
 log = logging.getLogger(__name__)
 
@@ -28,11 +28,11 @@ class Doctor:
         self._root = root
         self._next_look = float("-inf")
         self._thread: threading.Thread | None = None
-        self._found: tuple[Finding, ...] = ()
+        self._found: tuple[HostFinding, ...] = ()
 
     def findings(
         self, now: float, policy: SwapPolicy, told: KubeletConfiguration | None
-    ) -> tuple[Finding, ...]:
+    ) -> tuple[HostFinding, ...]:
         """Those of the last look; where that is long ago, another one begins.
 
         Args:
@@ -66,7 +66,7 @@ class Doctor:
         self._found = found
 
 
-def _level(finding: Finding) -> int:
+def _level(finding: HostFinding) -> int:
     if finding.word == "NotLooked":
         return logging.DEBUG  # a pod is shown what it needs: there is nothing to mend
     return logging.INFO if finding.severity == "Note" else logging.WARNING

@@ -23,7 +23,7 @@ def new_instance(wall_seconds: float) -> str:
     return f"{int(wall_seconds * 1000):012x}-{os.urandom(3).hex()}"
 
 
-class Rival:
+class DuplicateAgent:
     """Watches for another agent of the same node.
 
     Args:
@@ -32,8 +32,8 @@ class Rival:
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
-        self._written = _Sign()
-        self._said = _Sign()
+        self._written = _Heartbeat()
+        self._said = _Heartbeat()
         self._later = self._yielded = ""
         self._later_at = self._yielded_at = 0.0
 
@@ -64,7 +64,7 @@ class Rival:
         )
 
 
-class _Sign:
+class _Heartbeat:
     """A text that somebody alive changes. What stood there first is no sign of life."""
 
     def __init__(self) -> None:

@@ -25,7 +25,7 @@ KEPT_WHOLE: Final = 8
 KEPT_PODS: Final = 8
 
 
-class Journal:
+class DecisionJournal:
     """The last decisions, oldest first. All but the latest have only the first of those considered."""
 
     def __init__(self) -> None:

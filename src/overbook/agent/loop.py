@@ -12,7 +12,7 @@ from typing import Final
 
 from overbook.agent.agent import Agent
 from overbook.agent.http_server import Answer, HttpServer
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.pressure_trigger import PressureTrigger
 
@@ -37,7 +37,7 @@ class Loop:
         settings: interval, listening address, root.
     """
 
-    def __init__(self, agent: Agent, settings: Settings) -> None:
+    def __init__(self, agent: Agent, settings: AgentSettings) -> None:
         self._agent = agent
         self._settings = settings
         self._epoll = select.epoll()

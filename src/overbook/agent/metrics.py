@@ -38,7 +38,7 @@ class TickFacts(msgspec.Struct, frozen=True, gc=False):
         return sum(decision.swap_max_bytes for decision in self.allowances.values())
 
 
-class Metrics:
+class AgentMetrics:
     """Counts over the agent's life, and the last tick."""
 
     def __init__(self) -> None:

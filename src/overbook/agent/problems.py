@@ -10,7 +10,7 @@ from overbook.core.api.overcommit_node import MOST_PROBLEMS, Problem
 from overbook.core.overcommit.swap import SWAP_SLACK_BYTES, node_swap_bytes
 from overbook.core.overcommit.writer import Choice
 from overbook.core.relief.request import shortened
-from overbook.node.doctor.check import Finding, Severity
+from overbook.node.doctor.check import HostFinding, HostSeverity
 
 MIB: Final = 2**20
 _TOLD_HERE: Final = frozenset(
@@ -54,7 +54,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     nobody_may_go: bool = False
     other_agent: str = ""
     refused: str = ""
-    doctor: tuple[Finding, ...] = ()
+    doctor: tuple[HostFinding, ...] = ()
 
 
 def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
@@ -163,7 +163,7 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
         )
 
 
-def _doctor(found: NodeFindings, severity: Severity) -> Iterator[Problem]:
+def _doctor(found: NodeFindings, severity: HostSeverity) -> Iterator[Problem]:
     for finding in found.doctor:
         if finding.severity == severity and finding.word not in _TOLD_HERE:
             yield Problem(word=finding.word, sentence=shortened(finding.sentence), mend=finding.mend)

@@ -16,7 +16,7 @@ from overbook.kube.files.one_document import read_configuration
 
 Mode = Literal["Observe", "Enforce"]
 OnExit = Literal["Leave", "Restore"]
-LastResort = Literal["None", "Kill"]
+LocalLastResort = Literal["None", "Kill"]
 
 
 class KubeletAccess(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -54,7 +54,7 @@ class ReservesSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
             raise InvalidInput("reserves.qosReservedMemoryPercent", percent, "a number from 0 to 100")
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Everything that can be set.
 
     Attributes:
@@ -97,7 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid
     kubeconfig: str | None = None
     context: str | None = None
     kubelet: KubeletAccess = KubeletAccess()
-    last_resort: LastResort = "None"
+    last_resort: LocalLastResort = "None"
     last_resort_after_seconds: float = 10.0
     calm_seconds: float = 30.0
     heartbeat_seconds: float = 20.0
@@ -171,12 +171,12 @@ _IN_DETECTORS: Final[Mapping[str, tuple[type[SwapTraffic | SwapOccupancy], str]]
 }
 
 
-def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> AgentSettings:
     """All settings from their three sources.
 
     Args:
-        path: a YAML or JSON file with the fields of :class:`Settings`, or ``None``. It may say that it is of
-            kind ``AgentConfiguration`` and of which ``apiVersion``.
+        path: a YAML or JSON file with the fields of :class:`AgentSettings`, or ``None``. It may say that it
+            is of kind ``AgentConfiguration`` and of which ``apiVersion``.
         environment: the process's.
         flags: what was given on the command line, by field name; absent where it was not given.
 
@@ -184,7 +184,7 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
         InvalidInput: a value that cannot be, or a field that does not exist.
         OSError: the file cannot be read.
     """
-    settings = _from_file(path) if path else Settings()
+    settings = _from_file(path) if path else AgentSettings()
     for variable, (field, kind) in ENVIRONMENT.items():
         text = environment.get(variable)
         if text:
@@ -197,11 +197,11 @@ def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, A
     return settings
 
 
-def _from_file(path: str) -> Settings:
+def _from_file(path: str) -> AgentSettings:
     return from_fields(read_configuration(path, ("AgentConfiguration",))[1], path)
 
 
-def from_fields(fields: dict[str, Any], label: str) -> Settings:
+def from_fields(fields: dict[str, Any], label: str) -> AgentSettings:
     """Settings from the fields of a file; a ruleset without rules has the shipped ones.
 
     Raises:
@@ -210,7 +210,7 @@ def from_fields(fields: dict[str, Any], label: str) -> Settings:
     ruleset = fields.get("ruleset")
     if isinstance(ruleset, dict) and "rules" not in ruleset:
         fields = {**fields, "ruleset": {**ruleset, "rules": msgspec.to_builtins(DEFAULT_RULESET.rules)}}
-    return convert(fields, Settings, label)
+    return convert(fields, AgentSettings, label)
 
 
 def _converted(variable: str, text: str, kind: type) -> Any:
@@ -220,7 +220,7 @@ def _converted(variable: str, text: str, kind: type) -> Any:
         raise InvalidInput(f"environment variable {variable}", text, "a number") from error
 
 
-def with_setting(settings: Settings, field: str, value: Any) -> Settings:
+def with_setting(settings: AgentSettings, field: str, value: Any) -> AgentSettings:
     """The settings with one changed, by its field name, wherever it lives."""
     replace = msgspec.structs.replace
     if field in _IN_SWAP:
@@ -267,7 +267,7 @@ def load_ruleset(path: str | None, flags: Mapping[str, Any]) -> tuple[Ruleset, R
         InvalidInput: the file or a value makes no sense.
         OSError: the file cannot be read.
     """
-    settings = Settings()
+    settings = AgentSettings()
     if path is not None and path != DEFAULT:
         kind, fields = read_configuration(path, ("Ruleset", "AgentConfiguration"))
         if kind == "Ruleset" or (kind is None and fields.keys() <= RULE_FIELDS):

@@ -12,7 +12,7 @@ from overbook.core.kubevirt.overhead import release
 from overbook.core.overcommit.allowance import Allowance, Eligibility, SwapPolicy
 from overbook.core.overcommit.swap import node_swap_bytes, percent_for_swap
 from overbook.core.overcommit.writer import AskedWriter
-from overbook.explain.node import Node
+from overbook.explain.node import ExplainedNode
 from overbook.kernel.files import KernelFileError
 
 
@@ -80,7 +80,7 @@ def percentage(text: str, option: str) -> int:
     raise InvalidInput(option, text, f"a whole number from 10 to 10000, such as 150{hint}")
 
 
-def node_of(arguments: argparse.Namespace) -> Node:
+def node_of(arguments: argparse.Namespace) -> ExplainedNode:
     """The node that the options describe.
 
     Raises:
@@ -106,7 +106,7 @@ def node_of(arguments: argparse.Namespace) -> Node:
     )
     policy.check()
     quota, quota_from = _cpu_quota(arguments)
-    return Node(
+    return ExplainedNode(
         memory_bytes=memory,
         swap_bytes=swap,
         cpu_milli=_cpu(arguments),

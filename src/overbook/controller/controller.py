@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from overbook.controller.http_server import Answer, HttpServer
-from overbook.controller.journal import Journal
-from overbook.controller.leader import Leader
-from overbook.controller.metrics import Metrics
-from overbook.controller.settings import LEASE_NAME, Settings
+from overbook.controller.journal import ReliefJournal
+from overbook.controller.leader import Leadership
+from overbook.controller.metrics import ControllerMetrics
+from overbook.controller.settings import LEASE_NAME, ControllerSettings
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.lease import LeaderElection
@@ -38,12 +38,12 @@ class Controller:
         config: where the API server is, and who we are.
     """
 
-    def __init__(self, settings: Settings, config: ClusterConfig) -> None:
+    def __init__(self, settings: ControllerSettings, config: ClusterConfig) -> None:
         self._settings = settings
         self._config = config
-        self._metrics = Metrics()
-        self._journal = Journal()
-        self._leader: Leader | None = None
+        self._metrics = ControllerMetrics()
+        self._journal = ReliefJournal()
+        self._leader: Leadership | None = None
         self._clients: list[Client] = []
         self._ready_since: float | None = None
 
@@ -88,7 +88,7 @@ class Controller:
     async def _lead(self, leads: Callable[[], bool]) -> None:
         client = self._client()
         urgent = self._client(timeout_seconds=URGENT_SECONDS)
-        leader = Leader(
+        leader = Leadership(
             client, urgent, self._settings, leads=leads, journal=self._journal, metrics=self._metrics
         )
         self._leader = leader

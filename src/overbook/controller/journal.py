@@ -10,7 +10,7 @@ from overbook.core.timestamp import to_timestamp
 KEPT: Final = 256
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class JournalEntry(msgspec.Struct, frozen=True, gc=False):
     """One thing that happened.
 
     Attributes:
@@ -26,15 +26,15 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-class Journal:
+class ReliefJournal:
     """Oldest first, at most :data:`KEPT`."""
 
     def __init__(self) -> None:
-        self.entries: deque[Entry] = deque(maxlen=KEPT)
+        self.entries: deque[JournalEntry] = deque(maxlen=KEPT)
 
     def add(self, node: str, reason: str, message: str, wall_seconds: float) -> None:
         """Something happened."""
-        self.entries.append(Entry(to_timestamp(wall_seconds), node, reason, message))
+        self.entries.append(JournalEntry(to_timestamp(wall_seconds), node, reason, message))
 
     def as_json(self) -> bytes:
         """All of it."""

@@ -5,7 +5,7 @@ from typing import Final
 from overbook.core.api.group import GROUP, VERSION
 from overbook.core.api.overcommit_node import PressureStatus, ReliefRecord, ReliefRequest
 from overbook.core.kubernetes.pod import KubeStruct
-from overbook.core.kubevirt.objects import Instance, KubeVirt, Migration
+from overbook.core.kubevirt.objects import KubeVirt, Migration, MovableInstance
 from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
 from overbook.core.relief.node import KeptNode, NodeMeta
 from overbook.kube.api.kinds import Kind
@@ -29,7 +29,7 @@ class AskingNode(KubeStruct, frozen=True):
 ASKING_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNode", False, AskingNode)
 KEPT_NODES: Final = Kind("", "v1", "nodes", "Node", False, KeptNode)
 INSTANCES: Final = Kind(
-    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", "VirtualMachineInstance", True, Instance
+    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", "VirtualMachineInstance", True, MovableInstance
 )
 MIGRATIONS: Final = Kind(
     KUBEVIRT_GROUP,

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from overbook.controller.journal import Journal
-from overbook.controller.metrics import Metrics
+from overbook.controller.journal import ReliefJournal
+from overbook.controller.metrics import ControllerMetrics
 from overbook.controller.node_keeper import NodeKeeper
 from overbook.controller.performer import Performer
-from overbook.controller.settings import Settings
-from overbook.controller.situation import Situation
+from overbook.controller.settings import ControllerSettings
+from overbook.controller.situation import ClusterSituation
 from overbook.core.relief.case import Rest, Step, Write
 from overbook.core.relief.plan import plan
 from overbook.kube.api.backoff import Backoff
@@ -29,7 +29,7 @@ MOST_NOTES_AT_ONCE: Final = 4
 COMPONENT: Final = "overbook-controller"
 
 
-class Leader:
+class Leadership:
     """The work of the replica that leads. Made anew for each leadership: nothing of an old one counts.
 
     Args:
@@ -47,18 +47,18 @@ class Leader:
         self,
         client: Client,
         urgent: Client,
-        settings: Settings,
+        settings: ControllerSettings,
         *,
         leads: Callable[[], bool],
-        journal: Journal,
-        metrics: Metrics,
+        journal: ReliefJournal,
+        metrics: ControllerMetrics,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
         self._wall_clock = wall_clock
         self._metrics = metrics
-        self.situation = Situation(client, settings, clock)
+        self.situation = ClusterSituation(client, settings, clock)
         self._events = EventRecorder(client, component=COMPONENT)
         self._keeper = NodeKeeper(client, self.situation, leads, metrics, wall_clock)
         self._performer = Performer(

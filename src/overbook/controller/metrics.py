@@ -7,7 +7,7 @@ from typing import Final
 PREFIX: Final = "overbook_controller_"
 
 
-class Metrics:
+class ControllerMetrics:
     """Counts over the process's life; they go on when the lead is lost and won again."""
 
     def __init__(self) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from overbook.controller.kinds import ASKING_NODES, KEPT_NODES
-from overbook.controller.metrics import Metrics
-from overbook.controller.situation import Situation
+from overbook.controller.metrics import ControllerMetrics
+from overbook.controller.situation import ClusterSituation
 from overbook.core.relief.node import condition_patch, taint_removal, wanted_condition
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError, is_status
@@ -35,9 +35,9 @@ class NodeKeeper:
     def __init__(
         self,
         client: Client,
-        situation: Situation,
+        situation: ClusterSituation,
         leads: Callable[[], bool],
-        metrics: Metrics,
+        metrics: ControllerMetrics,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client

@@ -5,15 +5,14 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from overbook.controller.journal import Journal
+from overbook.controller.journal import ReliefJournal
 from overbook.controller.kinds import INSTANCES
-from overbook.controller.metrics import Metrics
-from overbook.controller.situation import Situation
+from overbook.controller.metrics import ControllerMetrics
+from overbook.controller.situation import ClusterSituation
 from overbook.core.api.overcommit_node import ReliefRecord
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubevirt.objects import Instance
-from overbook.core.relief.answer import ACCEPTED, Answer, no_answer, understood
-from overbook.core.relief.answer import Cause as CoreCause
+from overbook.core.kubevirt.objects import MovableInstance
+from overbook.core.relief.answer import ACCEPTED, EvictionAnswer, EvictionCause, no_answer, understood
 from overbook.core.relief.case import Delete, Evict, Look, Step, Write
 from overbook.core.relief.events import told
 from overbook.core.relief.guest import guest, instance_name
@@ -47,12 +46,12 @@ class Performer:
         self,
         client: Client,
         notes: Client,
-        situation: Situation,
+        situation: ClusterSituation,
         *,
         leads: Callable[[], bool],
         events: EventRecorder,
-        journal: Journal,
-        metrics: Metrics,
+        journal: ReliefJournal,
+        metrics: ControllerMetrics,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
@@ -85,7 +84,7 @@ class Performer:
         situation = self._situation
         namespace, _, name = label.partition("/")
         pod = await _found(self._client, namespace, name)
-        instance: Instance | None = None
+        instance: MovableInstance | None = None
         owner = instance_name(pod) if pod is not None else ""
         known = situation.guests.get(node, {}).get(uid)
         if not owner and known is not None:
@@ -109,7 +108,7 @@ class Performer:
             situation.guests.pop(node, None)
         self._tell(node, before, record)
 
-    async def _ask(self, node: str, step: Evict | Delete) -> Answer:
+    async def _ask(self, node: str, step: Evict | Delete) -> EvictionAnswer:
         record = self._situation.records.of(node)
         namespace, _, name = step.label.partition("/")
         try:
@@ -119,10 +118,10 @@ class Performer:
                 annotations = {REASON_ANNOTATION: record.message, REQUEST_ANNOTATION: record.request_id}
                 await self._client.evict(namespace, name, uid=step.uid, annotations=annotations)
         except ApiError as error:
-            causes = [CoreCause(cause.reason, cause.message) for cause in error.causes]
+            causes = [EvictionCause(cause.reason, cause.message) for cause in error.causes]
             return understood(error.status, error.reason, error.message, causes, error.retry_after_seconds)
         except AccessError as error:
-            return Answer("Later", "NoAccess", str(error))
+            return EvictionAnswer("Later", "NoAccess", str(error))
         except (ApiUnavailable, KubeError) as error:
             return no_answer(str(error))
         return ACCEPTED
@@ -157,7 +156,7 @@ async def _found(client: Client, namespace: str, name: str) -> Pod | None:
         raise
 
 
-async def _instance(client: Client, namespace: str, name: str) -> Instance | None:
+async def _instance(client: Client, namespace: str, name: str) -> MovableInstance | None:
     try:
         return await client.get(INSTANCES, name, namespace)
     except ApiError as error:

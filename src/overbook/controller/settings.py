@@ -13,7 +13,7 @@ NAMESPACE_VARIABLE: Final = "POD_NAMESPACE"
 IDENTITY_VARIABLE: Final = "POD_NAME"
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Everything that can be set.
 
     Attributes:
@@ -37,7 +37,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     verbosity: int = 1
 
 
-def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> ControllerSettings:
     """Settings from the environment and the command line, which wins.
 
     Raises:
@@ -47,7 +47,7 @@ def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
     for variable, field in ((NAMESPACE_VARIABLE, "namespace"), (IDENTITY_VARIABLE, "identity")):
         if environment.get(variable):
             known[field] = environment[variable]
-    settings = Settings(**{**known, **flags})
+    settings = ControllerSettings(**{**known, **flags})
     if not settings.namespace:
         raise InvalidInput("--namespace", settings.namespace, "the namespace in which Overbook is installed")
     return settings

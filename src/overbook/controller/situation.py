@@ -9,11 +9,11 @@ from overbook.controller.kinds import ASKING_NODES, KEPT_NODES, AskingNode
 from overbook.controller.kubevirt import KubeVirtWatch
 from overbook.controller.records import Records
 from overbook.controller.reports import Reports
-from overbook.controller.settings import Settings
+from overbook.controller.settings import ControllerSettings
 from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit, OvercommitSpec
-from overbook.core.relief.answer import Answer
+from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.case import ClusterCase, NodeCase
-from overbook.core.relief.guest import Guest, House
+from overbook.core.relief.guest import ClusterDefaults, Guest
 from overbook.core.relief.node import KeptNode, could_take_a_guest
 from overbook.kube.api.client import Client
 from overbook.kube.api.kinds import OVERCOMMITS
@@ -22,7 +22,7 @@ from overbook.kube.api.reflector import Reflector
 NOBODY: Final[Mapping[str, Guest]] = {}
 
 
-class Situation:
+class ClusterSituation:
     """What one leader knows.
 
     Args:
@@ -32,7 +32,7 @@ class Situation:
     """
 
     def __init__(
-        self, client: Client, settings: Settings, clock: Callable[[], float] = time.monotonic
+        self, client: Client, settings: ControllerSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._client = client
         self._settings = settings
@@ -43,7 +43,7 @@ class Situation:
         self.records = Records()
         self.reports = Reports(clock)
         self.guests: dict[str, dict[str, Guest]] = {}
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, EvictionAnswer] = {}
         self.destinations: set[str] = set()
         self.unkept: set[str] = set()
         """Nodes whose condition or taint may have to be written."""
@@ -77,9 +77,9 @@ class Situation:
         return written.spec if written is not None else OvercommitSpec()
 
     @property
-    def house(self) -> House:
+    def house(self) -> ClusterDefaults:
         """What applies to every guest."""
-        return House(self._settings.namespace, self.kubevirt.eviction_strategy)
+        return ClusterDefaults(self._settings.namespace, self.kubevirt.eviction_strategy)
 
     def is_stale(self, node: str) -> bool:
         """Whether the node's agent has stopped reporting."""

@@ -17,8 +17,8 @@ from overbook.core.overcommit.level import Levels, node_levels, promised_percent
 from overbook.core.overcommit.swap import SWAP_ANNOTATION, SwapDecision, node_swap_bytes
 from overbook.core.text import shown
 from overbook.explain.inventory import Found, Inventory
-from overbook.explain.node import Node
-from overbook.explain.pod import Prepared, describe, described_as, level, prepare, shown_amounts
+from overbook.explain.node import ExplainedNode
+from overbook.explain.pod import PreparedNode, describe, described_as, level, prepare, shown_amounts
 from overbook.explain.report import (
     Explanation,
     KillOrder,
@@ -30,7 +30,7 @@ from overbook.explain.report import (
 )
 
 
-def build_report(inventory: Inventory, node: Node) -> Explanation:
+def build_report(inventory: Inventory, node: ExplainedNode) -> Explanation:
     """Explain the pods of an inventory on a node.
 
     Raises:
@@ -57,10 +57,10 @@ def build_report(inventory: Inventory, node: Node) -> Explanation:
     )
 
 
-def _described(inventory: Inventory, node: Node) -> tuple[list[Prepared], tuple[PodReport, ...]]:
+def _described(inventory: Inventory, node: ExplainedNode) -> tuple[list[PreparedNode], tuple[PodReport, ...]]:
     """Each pod prepared and described; those of one shape share the work."""
     shapes: list[Shape] = []
-    first: dict[Shape, Prepared] = {}
+    first: dict[Shape, PreparedNode] = {}
     for found in inventory.found:
         annotations = inventory.namespaces.get(found.namespace)
         shape = shape_of(found, annotations)
@@ -82,14 +82,14 @@ def _described(inventory: Inventory, node: Node) -> tuple[list[Prepared], tuple[
     return prepared, tuple(pods)
 
 
-def _swap(prepared: Sequence[Prepared], node: Node) -> list[list[SwapDecision]]:
+def _swap(prepared: Sequence[PreparedNode], node: ExplainedNode) -> list[list[SwapDecision]]:
     """Each pod's decisions: the allowances share one node's swap, so all are decided together."""
     containers = [container for one in prepared for container in one.facts.containers]
     decided = iter(allowances(containers, node.memory_bytes, node.swap_bytes, node.policy))
     return [[next(decided) for _ in one.facts.containers] for one in prepared]
 
 
-def _node(node: Node) -> NodeReport:
+def _node(node: ExplainedNode) -> NodeReport:
     return NodeReport(
         memory_bytes=node.memory_bytes,
         swap_bytes=node.swap_bytes,
@@ -107,7 +107,7 @@ def _node(node: Node) -> NodeReport:
     )
 
 
-def _totals(inventory: Inventory, pods: Sequence[PodReport], node: Node) -> Totals:
+def _totals(inventory: Inventory, pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
     capacity = Amounts.of(node.cpu_milli, node.memory_bytes)
     levels = node_levels([found.pod for found in inventory.found], capacity, allocatable(capacity).reported)
     # Without a CPU count nothing can be said to exceed it.
@@ -134,7 +134,7 @@ def _totals(inventory: Inventory, pods: Sequence[PodReport], node: Node) -> Tota
     )
 
 
-def _namespaces(inventory: Inventory, prepared: Sequence[Prepared]) -> tuple[NamespaceReport, ...]:
+def _namespaces(inventory: Inventory, prepared: Sequence[PreparedNode]) -> tuple[NamespaceReport, ...]:
     levels: dict[str, Levels] = {}
     pods: Counter[str] = Counter()
     for found, one in zip(inventory.found, prepared, strict=True):
@@ -144,7 +144,7 @@ def _namespaces(inventory: Inventory, prepared: Sequence[Prepared]) -> tuple[Nam
     return tuple(NamespaceReport(name, pods[name], level(levels[name])) for name in sorted(levels))
 
 
-def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: Node) -> list[Warned]:
+def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNode) -> list[Warned]:
     """What concerns the node as a whole."""
     warnings = []
     needed = node_swap_bytes(node.memory_bytes, node.policy.percent)

@@ -6,7 +6,7 @@ from overbook.core.kubevirt.overhead import Release
 from overbook.core.overcommit.allowance import SwapPolicy
 
 
-class Node(msgspec.Struct, frozen=True):
+class ExplainedNode(msgspec.Struct, frozen=True):
     """A node and the cluster's settings.
 
     Attributes:

@@ -24,7 +24,7 @@ from overbook.core.overcommit.level import Levels, container_levels, pod_levels
 from overbook.core.overcommit.swap import SwapDecision
 from overbook.core.text import shown
 from overbook.explain.inventory import Found
-from overbook.explain.node import Node
+from overbook.explain.node import ExplainedNode
 from overbook.explain.quota import quota_change
 from overbook.explain.report import ContainerReport, CpuAndMemory, OvercommitLevel, PodReport, Swap
 from overbook.explain.warnings import pod_warnings
@@ -32,7 +32,7 @@ from overbook.explain.warnings import pod_warnings
 _NO_UID: Final = "not created yet"
 
 
-class Prepared(msgspec.Struct, frozen=True, gc=False):
+class PreparedNode(msgspec.Struct, frozen=True, gc=False):
     """A pod with what is needed of it before any can be described: swap and CPU are shared among all.
 
     Attributes:
@@ -50,7 +50,9 @@ class Prepared(msgspec.Struct, frozen=True, gc=False):
     levels: Levels
 
 
-def prepare(found: Found, node: Node, namespace_annotations: Mapping[str, str] | None) -> Prepared:
+def prepare(
+    found: Found, node: ExplainedNode, namespace_annotations: Mapping[str, str] | None
+) -> PreparedNode:
     """Compute what the whole node's view needs of the pod.
 
     Raises:
@@ -63,12 +65,14 @@ def prepare(found: Found, node: Node, namespace_annotations: Mapping[str, str] |
             pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=_NO_UID))
         facts = pod_facts(pod, node.memory_bytes, node.policy, namespace_annotations)
         values = pod_values(pod, quota=node.cpu_quota)
-        return Prepared(found, facts, values, pod_requests(pod), pod_levels(pod))
+        return PreparedNode(found, facts, values, pod_requests(pod), pod_levels(pod))
     except InvalidInput as error:
         raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
 
 
-def describe(one: Prepared, node: Node, decisions: list[SwapDecision], node_share: float) -> PodReport:
+def describe(
+    one: PreparedNode, node: ExplainedNode, decisions: list[SwapDecision], node_share: float
+) -> PodReport:
     """The pod's report.
 
     Args:
@@ -130,7 +134,7 @@ def described_as(report: PodReport, found: Found) -> PodReport:
 
 
 def guest_of(
-    found: Found, node: Node, facts: PodFacts
+    found: Found, node: ExplainedNode, facts: PodFacts
 ) -> tuple[int | None, int | None, Literal["Manifest", "Request"] | None]:
     """What a VM's guest sees, KubeVirt's overhead, and where the guest's size is from."""
     if not facts.virtual_machine:
@@ -174,7 +178,9 @@ def check_names(found: Found) -> None:
         names.add(container.name)
 
 
-def _containers(pod: Pod, node: Node, decisions: Iterable[SwapDecision]) -> Iterator[ContainerReport]:
+def _containers(
+    pod: Pod, node: ExplainedNode, decisions: Iterable[SwapDecision]
+) -> Iterator[ContainerReport]:
     values = {
         container.name: container_values(pod, container, quota=node.cpu_quota)
         for container in pod.all_containers()

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Severity = Literal["Refused", "Danger", "Note"]
+WarningSeverity = Literal["Refused", "Danger", "Note"]
 
 
 class ReportStruct(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -40,7 +40,7 @@ class Warned(ReportStruct, frozen=True):
     """Something to know: ``Refused`` by the API server, ``Danger``, or a ``Note``."""
 
     word: str
-    severity: Severity
+    severity: WarningSeverity
     sentence: str
 
 

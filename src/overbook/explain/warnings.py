@@ -8,12 +8,12 @@ from overbook.core.kubevirt.obstacles import overcommit_findings
 from overbook.core.overcommit.swap import SwapDecision, proportional_bytes
 from overbook.core.text import cores, shown
 from overbook.explain.inventory import Found
-from overbook.explain.node import Node
-from overbook.explain.report import Severity, Warned
+from overbook.explain.node import ExplainedNode
+from overbook.explain.report import Warned, WarningSeverity
 
 
 def pod_warnings(
-    found: Found, node: Node, request_bytes: int, decisions: list[SwapDecision]
+    found: Found, node: ExplainedNode, request_bytes: int, decisions: list[SwapDecision]
 ) -> Iterator[Warned]:
     """Everything about one pod.
 
@@ -28,7 +28,7 @@ def pod_warnings(
         yield from _above_limit(container)
     if found.vmi is not None:
         for finding in overcommit_findings(found.vmi, running=node.running):
-            severity: Severity = "Danger" if finding.severity == "MustNotApply" else "Note"
+            severity: WarningSeverity = "Danger" if finding.severity == "MustNotApply" else "Note"
             if finding.word == "NoGuestMemory" and found.instancetype:
                 continue
             if finding.severity == "MustNotApply" and node.policy.percent <= 100:
@@ -87,7 +87,7 @@ def _initialisation(pod: Pod) -> Iterator[Warned]:
         )
 
 
-def _native_swap(pod: Pod, node: Node, decisions: list[SwapDecision]) -> Iterator[Warned]:
+def _native_swap(pod: Pod, node: ExplainedNode, decisions: list[SwapDecision]) -> Iterator[Warned]:
     """Where the kubelet's own LimitedSwap would give swap and the eligibility does not."""
     native = 0
     for container, decision in zip(pod.all_containers(), decisions, strict=True):

@@ -8,7 +8,7 @@ import socket
 import stat
 from typing import Final
 
-from overbook.nri.plugin import Allowance, Memory, NriPlugin
+from overbook.nri.plugin import Allowance, NriPlugin, PluginMemory
 from overbook.nri.protobuf import WireError
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class NriSocket:
         self._next_try = 0.0
         self._complaint = ""
         self._waiting: dict[str, int] = {}
-        self.memory = Memory()
+        self.memory = PluginMemory()
         self.plugin: NriPlugin | None = None
         """Of the present connection."""
         self.connections = 0

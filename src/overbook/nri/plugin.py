@@ -62,7 +62,7 @@ class Created(NamedTuple):
     swap_max: str | None
 
 
-class Memory:
+class PluginMemory:
     """What is remembered from one connection to the next."""
 
     def __init__(self) -> None:
@@ -99,9 +99,9 @@ class NriPlugin:
         memory: of the connections before this one; ``None``: there was none.
     """
 
-    def __init__(self, allowance: Allowance, memory: Memory | None = None) -> None:
+    def __init__(self, allowance: Allowance, memory: PluginMemory | None = None) -> None:
         self._allowance = allowance
-        self.memory = memory or Memory()
+        self.memory = memory or PluginMemory()
         self._chunks = multiplex.ChunkReader()
         self._calls = ttrpc.FrameReader()
         self._answers = ttrpc.FrameReader()
@@ -162,7 +162,7 @@ class NriPlugin:
         called = ttrpc.parse_request(frame.payload)
         handler = _HANDLERS.get(called.method) if called.service == PLUGIN_SERVICE else None
         if handler is None:
-            status = ttrpc.Status(ttrpc.UNIMPLEMENTED, f"{called.service}/{called.method} is not there")
+            status = ttrpc.RpcStatus(ttrpc.UNIMPLEMENTED, f"{called.service}/{called.method} is not there")
             return ttrpc.response(frame.stream, b"", status)
         try:
             payload = handler(self, called.payload)

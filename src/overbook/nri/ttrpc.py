@@ -28,7 +28,7 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-class Request(NamedTuple):
+class RpcRequest(NamedTuple):
     """A call."""
 
     service: str
@@ -36,7 +36,7 @@ class Request(NamedTuple):
     payload: bytes
 
 
-class Status(NamedTuple):
+class RpcStatus(NamedTuple):
     """How a call ended; code 0 is success."""
 
     code: int
@@ -78,26 +78,26 @@ def request(stream: int, service: str, method: str, payload: bytes) -> bytes:
     return frame(stream, REQUEST, put_text(1, service) + put_text(2, method) + put_bytes(3, payload))
 
 
-def response(stream: int, payload: bytes, status: Status | None = None) -> bytes:
+def response(stream: int, payload: bytes, status: RpcStatus | None = None) -> bytes:
     """An answer's frame; with a status, a refusal."""
     refused = put_bytes(1, put_integer(1, status.code) + put_text(2, status.text)) if status else b""
     return frame(stream, RESPONSE, refused + put_bytes(2, payload))
 
 
-def parse_request(payload: bytes) -> Request:
+def parse_request(payload: bytes) -> RpcRequest:
     """What is called.
 
     Raises:
         WireError: it is no request.
     """
-    return Request(text(payload, 1), text(payload, 2), message(payload, 3))
+    return RpcRequest(text(payload, 1), text(payload, 2), message(payload, 3))
 
 
-def parse_response(payload: bytes) -> tuple[Status, bytes]:
+def parse_response(payload: bytes) -> tuple[RpcStatus, bytes]:
     """How a call ended, and its result.
 
     Raises:
         WireError: it is no response.
     """
     status = message(payload, 1)
-    return Status(integer(status, 1), text(status, 2)), message(payload, 2)
+    return RpcStatus(integer(status, 1), text(status, 2)), message(payload, 2)

@@ -8,7 +8,14 @@ from overbook.core.kubernetes.resources import Amounts
 from overbook.explain.pod import level, shown_amounts
 from overbook.status.cluster_findings import findings
 from overbook.status.node_findings import is_silent
-from overbook.status.report import AgentReport, ClusterReport, NodeReport, Settings, Sums, SwapReport
+from overbook.status.report import (
+    AgentReport,
+    ClusterReport,
+    ClusterSettings,
+    NodeStatusReport,
+    Sums,
+    SwapReport,
+)
 from overbook.status.sums import NO_PODS, PodSums
 from overbook.status.view import Clusterwide, NodeView
 
@@ -36,12 +43,12 @@ def build_cluster(
     )
 
 
-def build_settings(cluster: Clusterwide) -> Settings:
+def build_settings(cluster: Clusterwide) -> ClusterSettings:
     """What counts for every node."""
     source = "Overcommit cluster"
     if cluster.overcommit is None:
         source = "default" if cluster.kubevirt_percent is None else "KubeVirt"
-    return Settings(
+    return ClusterSettings(
         percentage=cluster.percent,
         percentage_from=source,
         mode=cluster.spec.mode,
@@ -51,7 +58,7 @@ def build_settings(cluster: Clusterwide) -> Settings:
     )
 
 
-def build_node(node: NodeView, cluster: Clusterwide) -> NodeReport:
+def build_node(node: NodeView, cluster: Clusterwide) -> NodeStatusReport:
     """One node."""
     status = node.status
     agent = None
@@ -65,7 +72,7 @@ def build_node(node: NodeView, cluster: Clusterwide) -> NodeReport:
             silent=is_silent(node, cluster),
         )
     known = node.sums is not None and bool(node.capacity.memory_bytes)
-    return NodeReport(
+    return NodeStatusReport(
         name=node.name,
         ready=node.ready,
         ram_bytes=node.ram_bytes,

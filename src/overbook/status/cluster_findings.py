@@ -7,7 +7,7 @@ from typing import Final
 
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
 from overbook.core.text import counted
-from overbook.status.findings import Finding, Gathered, gather
+from overbook.status.findings import ClusterFinding, Gathered, gather
 from overbook.status.node_findings import node_findings
 from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView
 
@@ -45,9 +45,9 @@ def findings(cluster: Clusterwide, nodes: Iterable[NodeView]) -> tuple[Gathered,
     )
 
 
-def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Finding]:
+def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[ClusterFinding]:
     if cluster.why_unread("overcommitnodes") == "NotInstalled":
-        yield Finding(
+        yield ClusterFinding(
             word="NotInstalled",
             severity="Critical",
             sentence="its custom resources are not installed: no agent reports, nothing is relieved",
@@ -59,7 +59,7 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
     waiting = sum(bool(node.candidates) for node in nodes)
     last = f"the last one was {cluster.leader.holder}" if cluster.leader and cluster.leader.holder else ""
     asking = f"{counted(waiting, 'node')} waiting for relief" if waiting else ""
-    yield Finding(
+    yield ClusterFinding(
         word="NoController",
         severity="Critical" if waiting else "Warning",
         sentence="no controller leads: guests are not moved away from nodes in trouble",
@@ -68,10 +68,10 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
     )
 
 
-def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Finding]:
+def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[ClusterFinding]:
     spec = cluster.spec
     if spec.paused:
-        yield Finding(
+        yield ClusterFinding(
             word="Paused",
             severity="Warning",
             sentence="Overbook is paused: no relief is started, whatever happens",
@@ -79,7 +79,7 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Fin
         )
     ours, theirs = cluster.overcommit, cluster.kubevirt_percent
     if ours is not None and theirs is not None and theirs != spec.percentage:
-        yield Finding(
+        yield ClusterFinding(
             word="PercentagesDiffer",
             severity="Warning",
             sentence="KubeVirt promises guests another percentage than swap and sums are reckoned by",
@@ -87,14 +87,14 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Fin
             mend=_patch_overcommit(f'{{"spec":{{"percentage":{theirs}}}}}'),
         )
     if spec.mode == "Observe":
-        yield Finding(
+        yield ClusterFinding(
             word="Observes",
             severity="Note",
             sentence="mode is Observe: everything is decided and reported, nothing is done",
             mend=_patch_overcommit('{"spec":{"mode":"Enforce"}}'),
         )
     if ours is None and not cluster.why_unread("overcommits"):
-        yield Finding(
+        yield ClusterFinding(
             word="NoOvercommit",
             severity="Note",
             sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: defaults are in force",
@@ -102,7 +102,7 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Fin
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:
-        yield Finding(
+        yield ClusterFinding(
             word="AgentVersionsDiffer",
             severity="Note",
             sentence="agents of several versions run",
@@ -111,7 +111,7 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Fin
         )
 
 
-def _unread(cluster: Clusterwide) -> Iterator[Finding]:
+def _unread(cluster: Clusterwide) -> Iterator[ClusterFinding]:
     for one in cluster.unread:
         if one.why == "NotInstalled":
             continue
@@ -122,7 +122,7 @@ def _unread(cluster: Clusterwide) -> Iterator[Finding]:
             f"--user={user[1] if user else 'YOU'}"
         )
         forbidden = one.why == "Forbidden"
-        yield Finding(
+        yield ClusterFinding(
             word=f"CannotRead{one.resource.capitalize()}",
             severity="Warning" if one.resource in _MATTERS_MOST else "Note",
             sentence=f"{one.resource} cannot be read: {missing}",

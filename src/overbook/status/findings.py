@@ -14,7 +14,7 @@ MOST_NAMED: Final = 5
 """Objects named in a finding that many have."""
 
 
-class Finding(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class ClusterFinding(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One thing that is wrong with one object.
 
     Attributes:
@@ -56,23 +56,23 @@ class Gathered(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="came
     subjects: tuple[str, ...] = ()
 
 
-def gather(findings: Iterable[Finding]) -> tuple[Gathered, ...]:
+def gather(findings: Iterable[ClusterFinding]) -> tuple[Gathered, ...]:
     """Findings of one word together, worst first: by severity, then in the order in which they came.
 
     Rules are asked worst first, so of two words that are equally bad the one that came first is worse.
     """
-    alike: dict[str, list[Finding]] = {}
+    alike: dict[str, list[ClusterFinding]] = {}
     for finding in findings:
         alike.setdefault(finding.word, []).append(finding)
     gathered = [_together(sorted(group, key=_badness)) for group in alike.values()]
     return tuple(sorted(gathered, key=lambda one: SEVERITIES.index(one.severity)))
 
 
-def _badness(finding: Finding) -> tuple[int, float, str]:
+def _badness(finding: ClusterFinding) -> tuple[int, float, str]:
     return SEVERITIES.index(finding.severity), -finding.weight, finding.subject
 
 
-def _together(group: list[Finding]) -> Gathered:
+def _together(group: list[ClusterFinding]) -> Gathered:
     worst = group[0]
     subjects = tuple(finding.subject for finding in group if finding.subject)
     return Gathered(
@@ -84,7 +84,7 @@ def _together(group: list[Finding]) -> Gathered:
     )
 
 
-def _sentence(worst: Finding, subjects: tuple[str, ...]) -> str:
+def _sentence(worst: ClusterFinding, subjects: tuple[str, ...]) -> str:
     if len(subjects) <= 1:
         who = f"{worst.noun} {worst.subject}: " if worst.subject else ""
         return f"{who}{worst.sentence}{_after(': ', worst.detail)}"

@@ -15,7 +15,7 @@ from overbook.kube.api.errors import ApiError, KubeError
 from overbook.kube.api.kinds import NODES, OVERCOMMIT_NODES, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.status.build import build_cluster
-from overbook.status.read import BRIEF_PODS, BriefPod, Reading, percent_of, pod_selectors, views_of
+from overbook.status.read import BRIEF_PODS, BriefPod, ClusterReader, percent_of, pod_selectors, views_of
 from overbook.status.report import ClusterReport
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import Clusterwide, NodeView, Unread
@@ -129,7 +129,7 @@ class LiveCluster:
                 await self._read_facts()
 
     async def _read_facts(self) -> None:
-        reading = Reading(self._client)
+        reading = ClusterReader(self._client)
         overcommit, kubevirt = await reading.overcommit(), await reading.kubevirt()
         leader = await reading.or_unread("leases", lambda: reading.leader(self._clock()))
         guests = await reading.or_unread(
@@ -150,7 +150,7 @@ class LiveCluster:
 
     async def _may(self, kind: Kind[Any]) -> bool:
         """Whether a collection may be read; a watch that may not would try for ever."""
-        reading = Reading(self._client)
+        reading = ClusterReader(self._client)
 
         async def first() -> bool:
             async with aclosing(self._client.pages(kind, limit=1)) as pages:

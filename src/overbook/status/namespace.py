@@ -12,13 +12,13 @@ from overbook.kube.api.kinds import NAMESPACES, PODS
 from overbook.kube.api.objects import Namespace
 from overbook.status.build import build_sums
 from overbook.status.marks import marks
-from overbook.status.read import PAGE, RUNNING, Reading, percent_of
+from overbook.status.read import PAGE, RUNNING, ClusterReader, percent_of
 from overbook.status.report import NamespacePod, NamespaceStatusReport
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import Clusterwide
 
 
-async def namespace_status(reading: Reading, name: str) -> NamespaceStatusReport:
+async def namespace_status(reading: ClusterReader, name: str) -> NamespaceStatusReport:
     """Everything about one namespace.
 
     Raises:
@@ -46,7 +46,7 @@ async def namespace_status(reading: Reading, name: str) -> NamespaceStatusReport
     )
 
 
-async def _namespace(reading: Reading, name: str) -> Namespace:
+async def _namespace(reading: ClusterReader, name: str) -> Namespace:
     try:
         return await reading.client.get(NAMESPACES, name)
     except ApiError as error:
@@ -55,7 +55,7 @@ async def _namespace(reading: Reading, name: str) -> Namespace:
         raise
 
 
-def _pods(reading: Reading, namespace: str) -> AsyncIterator[Pod]:
+def _pods(reading: ClusterReader, namespace: str) -> AsyncIterator[Pod]:
     return reading.client.list(PODS, namespace, field_selector=RUNNING, limit=PAGE)
 
 

@@ -8,7 +8,7 @@ from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, Refusal, 
 from overbook.core.kubernetes.quantity import binary
 from overbook.core.overcommit.swap import SWAP_SLACK_BYTES
 from overbook.core.text import shown
-from overbook.status.findings import Finding, Severity
+from overbook.status.findings import ClusterFinding, Severity
 from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView
 
 _UNDER_WAY: Final[tuple[Stage, ...]] = ("Asking", "Migrating", "Ending", "CoolingDown")
@@ -17,7 +17,7 @@ _JUDGED_HERE: Final = ("SwapTooSmall", "NoSwap")
 _BUDGET: Final = re.compile(r"disruption budget (\S+)")
 
 
-def node_findings(nodes: Iterable[NodeView], cluster: Clusterwide) -> Iterator[Finding]:
+def node_findings(nodes: Iterable[NodeView], cluster: Clusterwide) -> Iterator[ClusterFinding]:
     """The findings of all nodes, by the worst rule first."""
     nodes = tuple(nodes)
     for rule in _WORST_FIRST:
@@ -30,11 +30,11 @@ def is_silent(node: NodeView, cluster: Clusterwide) -> bool:
     return node.age_seconds is None or node.age_seconds > cluster.spec.relief.stale_seconds
 
 
-def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
+def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
     relief = node.relief
     if relief.stage == "Refused":
         refusal = relief.refusals[0] if relief.refusals else None
-        yield Finding(
+        yield ClusterFinding(
             word="EveryoneRefused",
             severity="Critical",
             noun="node",
@@ -45,7 +45,7 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
             weight=len(relief.refusals),
         )
     elif relief.stage == "Waiting":
-        yield Finding(
+        yield ClusterFinding(
             word="ReliefWaits",
             severity="Warning",
             noun="node",
@@ -56,7 +56,7 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
         )
     last = relief.outcomes[0] if relief.outcomes else None
     if last is not None and last.outcome in ("GivenUp", "Failed"):
-        yield Finding(
+        yield ClusterFinding(
             word="ReliefFailed",
             severity="Warning",
             noun="node",
@@ -75,7 +75,7 @@ def _mend_refusal(refusal: Refusal) -> str:
     return f"overbook status pod {refusal.label}"
 
 
-def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
+def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
     if node.status is None or node.pressure == "None":
         return
     pressure, relief = node.status.pressure, node.relief
@@ -85,7 +85,7 @@ def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
     seen = pressure.sentence or pressure.rule
     if helped:
         seen = f"{seen}; {relief.message or f'{relief.stage} {relief.victim}'}"
-    yield Finding(
+    yield ClusterFinding(
         word="PressureCritical" if node.pressure == "Critical" else "Pressure",
         severity=severity,
         noun="node",
@@ -99,13 +99,13 @@ def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
     )
 
 
-def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
+def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     if cluster.why_unread("overcommitnodes"):
         return
     mend = f"kubectl -n {AGENT_NAMESPACE} get pods -o wide --field-selector spec.nodeName={node.name}"
     down = "the node is not Ready" if node.ready is False else ""
     if node.status is None or (node.status.observed_at is None and node.age_seconds is None):
-        yield Finding(
+        yield ClusterFinding(
             word="NoAgent",
             severity="Critical",
             noun="node",
@@ -117,7 +117,7 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
         )
     elif is_silent(node, cluster):
         since = f"silent since {node.status.observed_at}"
-        yield Finding(
+        yield ClusterFinding(
             word="AgentSilent",
             severity="Critical",
             noun="node",
@@ -129,7 +129,7 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
         )
 
 
-def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
+def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     if not cluster.percent_known:
         return
     ram, swap = node.ram_bytes, node.swap_bytes
@@ -141,7 +141,7 @@ def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
         return
     # Not only less than it should be: its guests could not be held even if all else were empty.
     exposed = node.sums is not None and node.sums.guest_bytes > ram + swap
-    yield Finding(
+    yield ClusterFinding(
         word="SwapTooSmall",
         severity="Critical" if exposed else "Warning",
         noun="node",
@@ -153,11 +153,11 @@ def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
     )
 
 
-def _promise(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
+def _promise(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     promised = node.promised_percent
     if promised is None or promised <= cluster.percent or not cluster.percent_known:
         return
-    yield Finding(
+    yield ClusterFinding(
         word="PromisedTooMuch",
         severity="Warning",
         noun="node",
@@ -169,12 +169,12 @@ def _promise(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
     )
 
 
-def _taint(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
+def _taint(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     if not node.tainted or cluster.why_unread("overcommitnodes"):
         return
     abandoned = node.status is None or is_silent(node, cluster)
     if abandoned or (node.pressure == "None" and not node.candidates and not node.relief.stage):
-        yield Finding(
+        yield ClusterFinding(
             word="TaintLeft",
             severity="Warning",
             noun="node",
@@ -184,12 +184,12 @@ def _taint(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
         )
 
 
-def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
+def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     for candidate in node.candidates:
         guest = cluster.guests.get(candidate.uid)
         if candidate.excluded or guest is None or guest.strategy != "None":
             continue
-        yield Finding(
+        yield ClusterFinding(
             word="WouldRestart",
             severity="Warning",
             noun="virtual machine",
@@ -201,11 +201,11 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[Finding]:
         )
 
 
-def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
+def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
     for problem in node.status.problems if node.status else ():
         if problem.word in _JUDGED_HERE:
             continue
-        yield Finding(
+        yield ClusterFinding(
             word=problem.word,
             severity="Warning",
             noun="node",
@@ -216,7 +216,7 @@ def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[Finding]:
         )
 
 
-_WORST_FIRST: Final[tuple[Callable[[NodeView, Clusterwide], Iterator[Finding]], ...]] = (
+_WORST_FIRST: Final[tuple[Callable[[NodeView, Clusterwide], Iterator[ClusterFinding]], ...]] = (
     _relief,
     _pressure,
     _agent,

@@ -7,7 +7,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubevirt.overhead import MAIN
 from overbook.core.overcommit.allowance import SwapPolicy, allowances
 from overbook.explain.inventory import Found
-from overbook.explain.node import Node
+from overbook.explain.node import ExplainedNode
 from overbook.explain.pod import describe, prepare
 from overbook.explain.report import PodReport
 from overbook.kube.api.errors import ApiError
@@ -16,14 +16,14 @@ from overbook.kube.api.objects import CoreEvent
 from overbook.status.build import build_node
 from overbook.status.cluster_findings import findings
 from overbook.status.history import Happening, history_of, place_of
-from overbook.status.read import Reading
+from overbook.status.read import ClusterReader
 from overbook.status.report import PodStatusReport
 from overbook.status.view import Clusterwide, NodeView
 
 _OURS = "overbook"
 
 
-async def pod_status(reading: Reading, name: str, namespace: str | None, now: float) -> PodStatusReport:
+async def pod_status(reading: ClusterReader, name: str, namespace: str | None, now: float) -> PodStatusReport:
     """Everything about one pod.
 
     Raises:
@@ -64,7 +64,7 @@ def _named(text: str, namespace: str) -> tuple[str, str]:
     return named
 
 
-async def _pod(reading: Reading, namespace: str, name: str) -> Pod | None:
+async def _pod(reading: ClusterReader, namespace: str, name: str) -> Pod | None:
     try:
         return await reading.client.get(PODS, name, namespace)
     except ApiError as error:
@@ -73,7 +73,9 @@ async def _pod(reading: Reading, namespace: str, name: str) -> Pod | None:
         raise
 
 
-async def _node(reading: Reading, name: str | None, now: float) -> tuple[Clusterwide, tuple[NodeView, ...]]:
+async def _node(
+    reading: ClusterReader, name: str | None, now: float
+) -> tuple[Clusterwide, tuple[NodeView, ...]]:
     """The node, if the pod has one and it is there."""
     if name is not None:
         with contextlib.suppress(InvalidInput):
@@ -81,12 +83,12 @@ async def _node(reading: Reading, name: str | None, now: float) -> tuple[Cluster
     return Clusterwide(unread=tuple(reading.unread)), ()
 
 
-async def _annotations(reading: Reading, namespace: str) -> dict[str, str]:
+async def _annotations(reading: ClusterReader, namespace: str) -> dict[str, str]:
     found = await reading.or_unread("namespaces", lambda: reading.client.get(NAMESPACES, namespace))
     return (found.metadata.annotations if found else None) or {}
 
 
-async def _events(reading: Reading, namespace: str, name: str) -> tuple[Happening, ...]:
+async def _events(reading: ClusterReader, namespace: str, name: str) -> tuple[Happening, ...]:
     async def listed() -> list[CoreEvent]:
         about = f"involvedObject.kind=Pod,involvedObject.name={name}"
         return [event async for event in reading.client.list(EVENTS, namespace, field_selector=about)]
@@ -105,7 +107,7 @@ def _when(event: CoreEvent) -> str | None:
 
 def _described(pod: Pod, view: NodeView, cluster: Clusterwide, annotations: dict[str, str]) -> PodReport:
     """The pod as ``explain`` describes it, on its node; before it has one, on a node of no size."""
-    node = Node(
+    node = ExplainedNode(
         memory_bytes=view.ram_bytes or 0,
         swap_bytes=view.swap_bytes or 0,
         cpu_milli=view.capacity.cpu_milli,

@@ -20,9 +20,16 @@ from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
 from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
-from overbook.kube.api.objects import KubeVirt, Node
+from overbook.kube.api.objects import KubeVirtInstallation, Node
 from overbook.status.sums import NO_PODS, PodSums, Summing
-from overbook.status.view import AGENT_NAMESPACE, Clusterwide, Guest, Leader, NodeView, Unread
+from overbook.status.view import (
+    AGENT_NAMESPACE,
+    Clusterwide,
+    EvictableMachine,
+    LeadingController,
+    NodeView,
+    Unread,
+)
 
 RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 """Pods that hold memory."""
@@ -55,7 +62,7 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
         await client.close()
 
 
-class Reading:
+class ClusterReader:
     """One look at the cluster.
 
     Args:
@@ -109,7 +116,7 @@ class Reading:
         """The cluster's settings; ``None``: there are none, or they may not be read."""
         return await self.or_unread("overcommits", self._overcommit)
 
-    async def kubevirt(self) -> KubeVirt | None:
+    async def kubevirt(self) -> KubeVirtInstallation | None:
         """KubeVirt's settings; ``None``: it is not there, or they may not be read."""
         found = await self.or_unread("kubevirts", lambda: _collected(self.client.list(KUBEVIRTS, limit=10)))
         return found[0] if found else None
@@ -158,7 +165,7 @@ class Reading:
             if wanted is None or report.metadata.name in wanted
         }
 
-    async def leader(self, now: float) -> Leader | None:
+    async def leader(self, now: float) -> LeadingController | None:
         """The controller that leads; ``None``: there is no lease."""
         try:
             lease = await self.client.get(LEASES, CONTROLLER_LEASE, AGENT_NAMESPACE)
@@ -167,13 +174,15 @@ class Reading:
                 return None
             raise
         renewed = from_timestamp(lease.spec.renew_time)
-        return Leader(
+        return LeadingController(
             holder=lease.spec.holder_identity or "",
             age_seconds=None if renewed is None else max(0.0, now - renewed),
             lease_seconds=lease.spec.lease_duration_seconds or 15,
         )
 
-    async def guests(self, nodes: Iterable[NodeView], kubevirt: KubeVirt | None) -> dict[str, Guest]:
+    async def guests(
+        self, nodes: Iterable[NodeView], kubevirt: KubeVirtInstallation | None
+    ) -> dict[str, EvictableMachine]:
         """The virtual machines on nodes where one may have to go, by their pod's UID."""
         troubled = [node.name for node in nodes if any(one.virtual_machine for one in node.candidates)]
         if not troubled:
@@ -181,7 +190,7 @@ class Reading:
         default = (kubevirt.spec.configuration.eviction_strategy if kubevirt else None) or "None"
         selector = f"kubevirt.io/nodeName in ({','.join(troubled[:MOST_IN_TROUBLE])})"
         return {
-            uid: Guest(instance.metadata.name, instance.spec.eviction_strategy or default)
+            uid: EvictableMachine(instance.metadata.name, instance.spec.eviction_strategy or default)
             async for instance in self.client.list(INSTANCES, label_selector=selector, limit=PAGE)
             for uid in instance.status.active_pods or ()
         }
@@ -238,7 +247,7 @@ class _InstanceStatus(KubeStruct, frozen=True):
     active_pods: dict[str, str] | None = None
 
 
-class Instance(KubeStruct, frozen=True):
+class MachineInstance(KubeStruct, frozen=True):
     """A virtual machine, as far as moving it away goes."""
 
     metadata: ObjectMeta = ObjectMeta()
@@ -273,7 +282,7 @@ class BriefPod(KubeStruct, frozen=True):
 
 BRIEF_PODS: Final = Kind("", "v1", "pods", "Pod", namespaced=True, type=BriefPod)
 INSTANCES: Final = Kind(
-    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, namespaced=True, type=Instance
+    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, namespaced=True, type=MachineInstance
 )
 
 
@@ -334,7 +343,7 @@ def _sums_of(sums: Mapping[str, PodSums] | None, name: str) -> PodSums | None:
     return None if sums is None else sums.get(name, NO_PODS)
 
 
-def percent_of(kubevirt: KubeVirt | None) -> int | None:
+def percent_of(kubevirt: KubeVirtInstallation | None) -> int | None:
     """``memoryOvercommit`` of KubeVirt; 100 where it says nothing, ``None`` where it is not there."""
     if kubevirt is None:
         return None

@@ -6,10 +6,10 @@ from overbook.explain.report import CpuAndMemory, OvercommitLevel, PodReport, Re
 from overbook.status.findings import Gathered
 from overbook.status.history import Happening, Place
 from overbook.status.marks import Mark
-from overbook.status.view import Leader, Unread
+from overbook.status.view import LeadingController, Unread
 
 
-class Settings(ReportStruct, frozen=True):
+class ClusterSettings(ReportStruct, frozen=True):
     """What counts for every node; ``percentage_from`` says whose word the percentage is."""
 
     percentage: int
@@ -17,7 +17,7 @@ class Settings(ReportStruct, frozen=True):
     mode: str
     paused: bool
     kubevirt_percentage: int | None
-    controller: Leader | None
+    controller: LeadingController | None
 
 
 class Sums(ReportStruct, frozen=True):
@@ -56,7 +56,7 @@ class AgentReport(ReportStruct, frozen=True):
     silent: bool
 
 
-class NodeReport(ReportStruct, frozen=True):
+class NodeStatusReport(ReportStruct, frozen=True):
     """One node. ``sums`` is ``null`` where pods could not be read, ``agent`` where none has reported.
 
     ``agent_known`` is false where reports could not be read.
@@ -83,9 +83,9 @@ class NodeReport(ReportStruct, frozen=True):
 class ClusterReport(ReportStruct, frozen=True):
     """``overbook status``."""
 
-    settings: Settings
+    settings: ClusterSettings
     totals: Sums | None
-    nodes: tuple[NodeReport, ...]
+    nodes: tuple[NodeStatusReport, ...]
     findings: tuple[Gathered, ...]
     unread: tuple[Unread, ...]
     seconds_old: float = 0.0
@@ -99,7 +99,7 @@ class PodStatusReport(ReportStruct, frozen=True):
 
     name: str
     pod: PodReport | None
-    node: NodeReport | None
+    node: NodeStatusReport | None
     place: Place | None
     history: tuple[Happening, ...]
     events: tuple[Happening, ...]

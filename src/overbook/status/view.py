@@ -110,7 +110,7 @@ class Unread(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     message: str
 
 
-class Leader(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class LeadingController(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The controller that leads.
 
     Attributes:
@@ -131,7 +131,7 @@ class Leader(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         )
 
 
-class Guest(msgspec.Struct, frozen=True, gc=False):
+class EvictableMachine(msgspec.Struct, frozen=True, gc=False):
     """A virtual machine that may have to go.
 
     Attributes:
@@ -156,8 +156,8 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     overcommit: Overcommit | None = None
     kubevirt_percent: int | None = None
-    leader: Leader | None = None
-    guests: Mapping[str, Guest] = {}
+    leader: LeadingController | None = None
+    guests: Mapping[str, EvictableMachine] = {}
     unread: tuple[Unread, ...] = ()
 
     @property

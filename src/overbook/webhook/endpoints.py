@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from overbook.webhook.http_protocol import TEXT, Answer, Handler, Request
+from overbook.webhook.http_protocol import TEXT, Handler, HttpAnswer, HttpRequest
 from overbook.webhook.review import NotAReview, Reviewer
 
 OVERRIDE_PATH: Final = "/override"
@@ -15,7 +15,7 @@ _METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 def review_handler(reviewer: Reviewer) -> Handler:
     """``POST /override``."""
 
-    def handle(request: Request) -> Answer:
+    def handle(request: HttpRequest) -> HttpAnswer:
         # The API server adds ?timeout=10s.
         if request.target != _OVERRIDE and request.target.split(b"?", 1)[0] != _OVERRIDE:
             return _refused(404, f"only {OVERRIDE_PATH} is answered here")
@@ -25,7 +25,7 @@ def review_handler(reviewer: Reviewer) -> Handler:
         if content_type != _JSON and not _is_json(content_type):
             return _refused(415, "an AdmissionReview is sent as application/json")
         try:
-            return Answer(reviewer.answer(request.body, request.started), _JSON)
+            return HttpAnswer(reviewer.answer(request.body, request.started), _JSON)
         except NotAReview as error:
             return _refused(400, str(error)[:500])
 
@@ -40,17 +40,17 @@ def status_handler(not_ready: Callable[[], str], metrics: Callable[[], bytes]) -
         metrics: the exposition.
     """
 
-    def ready() -> Answer:
+    def ready() -> HttpAnswer:
         why = not_ready()
-        return _refused(503, why) if why else Answer(b"ok\n")
+        return _refused(503, why) if why else HttpAnswer(b"ok\n")
 
-    paths: dict[bytes, Callable[[], Answer]] = {
-        b"/healthz": lambda: Answer(b"ok\n"),
+    paths: dict[bytes, Callable[[], HttpAnswer]] = {
+        b"/healthz": lambda: HttpAnswer(b"ok\n"),
         b"/readyz": ready,
-        b"/metrics": lambda: Answer(metrics(), _METRICS_TYPE),
+        b"/metrics": lambda: HttpAnswer(metrics(), _METRICS_TYPE),
     }
 
-    def handle(request: Request) -> Answer:
+    def handle(request: HttpRequest) -> HttpAnswer:
         answer = paths.get(request.target.split(b"?", 1)[0])
         if answer is None:
             return _refused(404, "known paths: /healthz /readyz /metrics")
@@ -65,5 +65,5 @@ def _is_json(content_type: bytes) -> bool:
     return content_type.split(b";", 1)[0].strip().lower() == _JSON
 
 
-def _refused(status: int, why: str) -> Answer:
-    return Answer(f"{why}\n".encode(), TEXT, status)
+def _refused(status: int, why: str) -> HttpAnswer:
+    return HttpAnswer(f"{why}\n".encode(), TEXT, status)

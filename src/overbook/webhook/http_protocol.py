@@ -39,7 +39,7 @@ _ANSWER: Final = b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%
 TEXT: Final = b"text/plain; charset=utf-8"
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
     """What goes back."""
 
     body: bytes
@@ -47,7 +47,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     status: int = 200
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """A complete request.
 
     Attributes:
@@ -65,7 +65,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     started: float
 
 
-Handler = Callable[[Request], Answer]
+Handler = Callable[[HttpRequest], HttpAnswer]
 
 
 class Connections(Protocol):
@@ -221,10 +221,12 @@ class HttpProtocol(asyncio.Protocol):
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._forget_body()
         try:
-            answer = self._server.handler(Request(method, self._target, self._content_type, body, self.since))
+            answer = self._server.handler(
+                HttpRequest(method, self._target, self._content_type, body, self.since)
+            )
         except Exception:
             log.exception("answering %.100r failed", self._target)
-            answer = Answer(b"this is a defect of the server, see its log\n", status=500)
+            answer = HttpAnswer(b"this is a defect of the server, see its log\n", status=500)
         last = (
             self._server.draining
             or not self._parser.should_keep_alive()
@@ -247,7 +249,7 @@ class HttpProtocol(asyncio.Protocol):
         self._forget_body()
         self.state = "Refused"
         self.since = self._clock()
-        self._write(Answer(f"{why}\n".encode(), status=status), last=True)
+        self._write(HttpAnswer(f"{why}\n".encode(), status=status), last=True)
 
     def close(self) -> None:
         """End the connection when what was written has gone out."""
@@ -259,7 +261,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _write(self, answer: Answer, *, last: bool, head: bool = False) -> None:
+    def _write(self, answer: HttpAnswer, *, last: bool, head: bool = False) -> None:
         self._server.answered(answer.status)
         if self._transport is None:
             return

@@ -16,7 +16,7 @@ BUCKETS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.
 """Seconds."""
 
 
-class Metrics:
+class WebhookMetrics:
     """Counts over the server's life."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from overbook.core.override.admission import Admission, ClusterPolicy, Namespace
 from overbook.core.override.patch import patch_operations
 from overbook.core.override.source import OverrideSource
 from overbook.core.override.texts import audit, warnings
-from overbook.webhook.metrics import Metrics
+from overbook.webhook.metrics import WebhookMetrics
 from overbook.webhook.policies import Policies
 
 API_VERSION: Final = "admission.k8s.io/v1"
@@ -84,7 +84,7 @@ class AdmissionResponse(KubeStruct, frozen=True, omit_defaults=True):
     audit_annotations: dict[str, str] | None = None
 
 
-class Prepared(msgspec.Struct, frozen=True, gc=False):
+class PreparedReview(msgspec.Struct, frozen=True, gc=False):
     """A decision and its answer, kept for the next pod of the same make.
 
     Attributes:
@@ -127,13 +127,13 @@ class Reviewer:
     def __init__(
         self,
         policies: Policies,
-        metrics: Metrics,
+        metrics: WebhookMetrics,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._policies = policies
         self._metrics = metrics
         self._clock = clock
-        self._prepared: dict[tuple[str, bytes], Prepared] = {}
+        self._prepared: dict[tuple[str, bytes], PreparedReview] = {}
 
     def answer(self, body: bytes, started: float) -> bytes:
         """The answer to a review.
@@ -161,12 +161,12 @@ class Reviewer:
         self._metrics.admitted(prepared.admission, request.namespace, self._clock() - started)
         return _BEFORE_UID + _ENCODER.encode(request.uid) + prepared.answer
 
-    def _decide(self, request: AdmissionRequest, pod: Pod) -> Prepared:
+    def _decide(self, request: AdmissionRequest, pod: Pod) -> PreparedReview:
         policies = self._policies
         cluster, namespace = policies.cluster, policies.of(request.namespace)
         chosen = choose(pod, namespace, cluster, request.user_info.username)
         if isinstance(chosen, Admission):
-            return Prepared(namespace, cluster, chosen.source, chosen, _after_uid(respond(pod, chosen)))
+            return PreparedReview(namespace, cluster, chosen.source, chosen, _after_uid(respond(pod, chosen)))
         make = _ENCODER.encode(pod.spec)
         if chosen.settings.cpu_request_to_request_percent:
             make += _ENCODER.encode(pod.metadata.annotations)
@@ -180,7 +180,7 @@ class Reviewer:
         ):
             return known
         admission = decide(pod, namespace, cluster, chosen)
-        prepared = Prepared(namespace, cluster, chosen, admission, _after_uid(respond(pod, admission)))
+        prepared = PreparedReview(namespace, cluster, chosen, admission, _after_uid(respond(pod, admission)))
         if len(make) <= _LONGEST_MAKE:
             if len(self._prepared) >= _MOST_PREPARED:
                 self._prepared.clear()

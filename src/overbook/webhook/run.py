@@ -13,11 +13,11 @@ from overbook.core.errors import InvalidInput
 from overbook.webhook import make_certificate, tls
 from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler, status_handler
 from overbook.webhook.manifests import read_documents, take
-from overbook.webhook.metrics import Metrics
+from overbook.webhook.metrics import WebhookMetrics
 from overbook.webhook.policies import Policies
 from overbook.webhook.review import Reviewer
 from overbook.webhook.server import Server
-from overbook.webhook.settings import Settings
+from overbook.webhook.settings import WebhookSettings
 
 if TYPE_CHECKING:
     from overbook.kube.api.client import Client
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> None:
+def run(settings: WebhookSettings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
@@ -40,16 +40,16 @@ def run(settings: Settings) -> None:
             settings.certificate_folder,
             "one of them: a folder with tls.crt and tls.key, or certificates of our own",
         )
-    uvloop.run(Webhook(settings).serve())
+    uvloop.run(WebhookServer(settings).serve())
 
 
-class Webhook:
+class WebhookServer:
     """One server process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: WebhookSettings) -> None:
         self._settings = settings
         self._policies = Policies(settings.mode, settings.virtual_machine_makers)
-        self._metrics = Metrics()
+        self._metrics = WebhookMetrics()
         self._reviews = Server(review_handler(Reviewer(self._policies, self._metrics)))
         self._status = Server(status_handler(self._not_ready, self._exposition))
         self._context = tls.server_context()

@@ -12,7 +12,7 @@ DEFAULT_STATUS_PORT: Final = 9715
 DEFAULT_CONFIGURATION: Final = "overbook-webhook"
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings, from flags and the pod's environment.
 
     Attributes:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from overbook_sandbox.demo.live_view import View
     from overbook_sandbox.demo.story import AnyEvent, Story
     from overbook_sandbox.machine.image import Image
-    from overbook_sandbox.machine.node import Node, NodeResult
-    from overbook_sandbox.machine.spec import NodeSpec
+    from overbook_sandbox.machine.node import Machine, NodeResult
+    from overbook_sandbox.machine.spec import MachineSpec
 
     ViewOf = Callable[[Sequence[Story]], View]
 
@@ -125,7 +125,7 @@ def _boot(args: argparse.Namespace, sides: Sequence[Side]) -> "list[Story]":
     from overbook.core.kubernetes.quantity import parse
     from overbook.core.overcommit.swap import node_swap_bytes
     from overbook_sandbox.machine.image import prepare
-    from overbook_sandbox.machine.spec import MEBIBYTE, NodeSpec
+    from overbook_sandbox.machine.spec import MEBIBYTE, MachineSpec
 
     try:
         memory_bytes = parse(args.memory).value()
@@ -133,7 +133,7 @@ def _boot(args: argparse.Namespace, sides: Sequence[Side]) -> "list[Story]":
         raise error.inside("--memory") from error
     if memory_bytes < 256 * MEBIBYTE:
         raise InvalidInput("--memory", args.memory, "at least 256Mi, or the load does not fit at all")
-    spec = NodeSpec(
+    spec = MachineSpec(
         memory_bytes=memory_bytes,
         swap_bytes=node_swap_bytes(memory_bytes, args.overcommit),
         swap_operations_per_second=_SWAP_OPERATIONS_PER_SECOND,
@@ -146,15 +146,15 @@ def _boot(args: argparse.Namespace, sides: Sequence[Side]) -> "list[Story]":
         return watch(nodes, args.output_dir, _view_of(args))
 
 
-def _node(side: Side, image: "Image", spec: "NodeSpec", shared: str, percent: int) -> "Node":
+def _node(side: Side, image: "Image", spec: "MachineSpec", shared: str, percent: int) -> "Machine":
     from overbook_sandbox.machine.job import Job
-    from overbook_sandbox.machine.node import Node
+    from overbook_sandbox.machine.node import Machine
 
     share = os.path.join(shared, side)
     os.mkdir(share)
     switch = "--overbook" if side == "with" else "--no-overbook"
     argv = (sys.executable, "-m", "overbook_sandbox.demo.guest", switch, "--percent", str(percent))
-    return Node(image, spec, Job(argv=argv, share=share, environment={}, directory=share))
+    return Machine(image, spec, Job(argv=argv, share=share, environment={}, directory=share))
 
 
 class Said(NamedTuple):
@@ -165,11 +165,11 @@ class Said(NamedTuple):
 
 
 @contextmanager
-def _running(nodes: "Mapping[Side, Node]") -> "Iterator[queue.SimpleQueue[Said]]":
+def _running(nodes: "Mapping[Side, Machine]") -> "Iterator[queue.SimpleQueue[Said]]":
     """Run each node in a thread of its own; at the end of the block none runs any more."""
     said: queue.SimpleQueue[Said] = queue.SimpleQueue()
 
-    def follow(side: Side, node: "Node") -> None:
+    def follow(side: Side, node: "Machine") -> None:
         try:
             said.put(Said(side, node.run(lambda line: said.put(Said(side, line)))))
         except Exception as error:  # noqa: BLE001 - whatever it is, the main thread tells it
@@ -188,7 +188,7 @@ def _running(nodes: "Mapping[Side, Node]") -> "Iterator[queue.SimpleQueue[Said]]
                 thread.join()
 
 
-def watch(nodes: "Mapping[Side, Node]", folder: str, view_of: "ViewOf") -> "list[Story]":
+def watch(nodes: "Mapping[Side, Machine]", folder: str, view_of: "ViewOf") -> "list[Story]":
     """Run the nodes at the same time, record and show what they say.
 
     Args:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from overbook_sandbox.machine.image import Image
     from overbook_sandbox.machine.job import Job
-    from overbook_sandbox.machine.spec import NodeSpec
+    from overbook_sandbox.machine.spec import MachineSpec
 
 _EXAMPLES = """\
 examples:
@@ -110,16 +110,16 @@ def _prepare_kubernetes(args: argparse.Namespace) -> None:
         print(f"test clusters are ready: {programs.folder}")
 
 
-def _spec(args: argparse.Namespace) -> "NodeSpec":
+def _spec(args: argparse.Namespace) -> "MachineSpec":
     from overbook.core.errors import InvalidInput
-    from overbook_sandbox.machine.spec import MEBIBYTE, NodeSpec
+    from overbook_sandbox.machine.spec import MEBIBYTE, MachineSpec
 
     memory_bytes = _size("--memory", args.memory)
     if memory_bytes < 128 * MEBIBYTE:
         raise InvalidInput("--memory", args.memory, "at least 128Mi, or the kernel does not boot")
     if args.cpus < 1:
         raise InvalidInput("--cpus", args.cpus, "a whole number of at least 1")
-    return NodeSpec(
+    return MachineSpec(
         memory_bytes=memory_bytes,
         swap_bytes=0 if args.no_swap else _size("--swap", args.swap),
         cpus=args.cpus,
@@ -140,10 +140,10 @@ def _size(option: str, text: str) -> int:
     return size
 
 
-def _run(image: "Image", spec: "NodeSpec", share: str, args: argparse.Namespace) -> int:
-    from overbook_sandbox.machine.node import Node
+def _run(image: "Image", spec: "MachineSpec", share: str, args: argparse.Namespace) -> int:
+    from overbook_sandbox.machine.node import Machine
 
-    node = Node(image, spec, _job(tuple(args.argv), share))
+    node = Machine(image, spec, _job(tuple(args.argv), share))
     # Without a handler SIGTERM would leave the shared folder behind.
     previous = signal.signal(signal.SIGTERM, lambda *_: node.stop())
     try:
@@ -156,7 +156,7 @@ def _run(image: "Image", spec: "NodeSpec", share: str, args: argparse.Namespace)
     return result.exit_status
 
 
-def _shell(image: "Image", spec: "NodeSpec", share: str) -> int:
+def _shell(image: "Image", spec: "MachineSpec", share: str) -> int:
     from overbook_sandbox.machine.emulator import run_on_console
 
     _say("booting; leave with `exit`, or end the node with Ctrl-A X")

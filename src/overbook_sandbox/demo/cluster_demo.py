@@ -43,7 +43,7 @@ from overbook_sandbox.demo.story import (
     NodeSize,
     Phase,
     PhaseName,
-    Step,
+    StepEvent,
 )
 from overbook_sandbox.kubevirt.documents import INSTANCES, MIGRATIONS, PODS
 from overbook_sandbox.machine.errors import SandboxError
@@ -120,7 +120,7 @@ class ClusterDemo:
         neighbour = HollowNodes(self._stage.cluster.kubeconfig, [HollowNode(OTHER_NODE, memory="8Gi")])
         self._helpers.append(asyncio.create_task(neighbour.run()))
         self._put(
-            Step(
+            StepEvent(
                 at=self._now, sentence=f"{OTHER_NODE} joins the cluster (hollow: its pods only say they run)"
             )
         )

@@ -8,10 +8,17 @@ from typing import Final, NamedTuple
 
 from overbook.core.api.overcommit_node import PRESSURE_CONDITION, TAINT_KEY, OvercommitNodeStatus
 from overbook.kube.api.objects import Node
-from overbook_sandbox.demo.story import PAID_POD, AnyEvent, Decision, Gone, PodSample, Sample, Step
-from overbook_sandbox.kubevirt.documents import DOMAIN_ANNOTATION, MIGRATION_LABEL, Document
-from overbook_sandbox.node.kubernetes_messages import ContainerSample
-from overbook_sandbox.node.kubernetes_messages import Sample as NodeSample
+from overbook_sandbox.demo.story import (
+    PAID_POD,
+    AnyEvent,
+    DecisionEvent,
+    Gone,
+    SampleEvent,
+    StepEvent,
+    StoryPodSample,
+)
+from overbook_sandbox.kubevirt.documents import DOMAIN_ANNOTATION, MIGRATION_LABEL, KubeVirtDocument
+from overbook_sandbox.node.kubernetes_messages import ContainerReading, NodeReading
 
 _SHOWN_PHASES: Final = ("Running", "Succeeded", "Failed")
 _STAGES: Final = {
@@ -69,7 +76,7 @@ class Seen(NamedTuple):
     migrations: Mapping[str, str] = {}
 
 
-def seen_pod(pod: Document) -> SeenPod:
+def seen_pod(pod: KubeVirtDocument) -> SeenPod:
     """A pod as the API has it."""
     waits = next(
         (
@@ -113,11 +120,11 @@ def events(before: Seen, now: Seen, at: float, node: str) -> Iterator[AnyEvent]:
     for each in reversed(now.status.decisions):
         if each.id not in known:
             victim = _guest_label(each.victim, now) or None
-            yield Decision(at=at, action=each.action, sentence=each.sentence, victim=victim)
-    yield from (Step(at=at, sentence=sentence) for sentence in _signs(before, now, node))
+            yield DecisionEvent(at=at, action=each.action, sentence=each.sentence, victim=victim)
+    yield from (StepEvent(at=at, sentence=sentence) for sentence in _signs(before, now, node))
     for uid, pod in now.pods.items():
         earlier = before.pods.get(uid, SeenPod(pod.guest, pod.name))
-        yield from (Step(at=at, sentence=sentence) for sentence in _progress(earlier, pod))
+        yield from (StepEvent(at=at, sentence=sentence) for sentence in _progress(earlier, pod))
     for uid, pod in before.pods.items():
         later = now.pods.get(uid)
         if pod.node == node and pod.lives and (later is None or not later.lives):
@@ -152,7 +159,7 @@ def _progress(before: SeenPod, now: SeenPod) -> Iterator[str]:
         yield f"{now.guest}{' has a place to move to' if now.is_target else ' runs'} on {now.node}"
 
 
-def left(found: NodeSample, pods: Mapping[str, SeenPod]) -> Iterator[SeenPod]:
+def left(found: NodeReading, pods: Mapping[str, SeenPod]) -> Iterator[SeenPod]:
     """The pods that were told to end and whose memory the node has back; the API hears of it later.
 
     Args:
@@ -195,9 +202,9 @@ class Sampler:
     """Makes samples of the story from those of the node."""
 
     def __init__(self) -> None:
-        self._last: NodeSample | None = None
+        self._last: NodeReading | None = None
 
-    def sample(self, found: NodeSample, at: float, pods: Mapping[str, SeenPod]) -> Sample:
+    def sample(self, found: NodeReading, at: float, pods: Mapping[str, SeenPod]) -> SampleEvent:
         """One sample.
 
         Args:
@@ -219,7 +226,7 @@ class Sampler:
             if found.full_stall_micros is not None and last.full_stall_micros is not None:
                 stalled = (found.full_stall_micros - last.full_stall_micros) / elapsed / 10_000
                 rates["stall_full_percent"] = min(100.0, stalled)
-        return Sample(
+        return SampleEvent(
             at=at,
             memory_available_bytes=found.mem_available_bytes,
             swap_used_bytes=found.swap_total_bytes - found.swap_free_bytes,
@@ -229,7 +236,7 @@ class Sampler:
         )
 
 
-def _units(found: NodeSample, pods: Mapping[str, SeenPod]) -> tuple[int, float] | None:
+def _units(found: NodeReading, pods: Mapping[str, SeenPod]) -> tuple[int, float] | None:
     """The paced work of the paid pod."""
     for uid, containers in found.pods.items():
         if uid in pods and pods[uid].guest == PAID_POD:
@@ -239,7 +246,7 @@ def _units(found: NodeSample, pods: Mapping[str, SeenPod]) -> tuple[int, float] 
     return None
 
 
-def _pod(containers: Mapping[str, ContainerSample]) -> PodSample:
+def _pod(containers: Mapping[str, ContainerReading]) -> StoryPodSample:
     """All containers together, but for the limit and the swap of the pod's sandbox: nobody limits that."""
     sandbox_swap_bytes = min(
         (
@@ -251,7 +258,7 @@ def _pod(containers: Mapping[str, ContainerSample]) -> PodSample:
     )
     limits = [each.memory_swap_max_bytes for each in containers.values()]
     known = [limit for limit in limits if limit is not None]
-    return PodSample(
+    return StoryPodSample(
         memory_bytes=sum(each.memory_current_bytes for each in containers.values()),
         swap_bytes=sum(each.memory_swap_current_bytes for each in containers.values()) - sandbox_swap_bytes,
         swap_max_bytes=sum(known) if known else None,

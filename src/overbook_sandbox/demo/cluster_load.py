@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from overbook_sandbox.demo.story import PAID_POD, WILD_POD, Pod
+from overbook_sandbox.demo.story import PAID_POD, WILD_POD, StoryPod
 from overbook_sandbox.kubevirt.documents import INSTANCES
 from overbook_sandbox.kubevirt.launcher import OVERHEAD_BYTES_ANNOTATION, POD_SPEC_ANNOTATION
 from overbook_sandbox.kubevirt.migrations import SECONDS_ANNOTATION
@@ -35,7 +35,7 @@ _COPY_SECONDS: Final = 8
 _WEB: Final = {"requests": {"cpu": "50m", "memory": "40Mi"}, "limits": {"memory": "80Mi"}}
 
 
-def announced(percent: int) -> tuple[Pod, ...]:
+def announced(percent: int) -> tuple[StoryPod, ...]:
     """The pods as the story introduces them.
 
     Args:
@@ -45,7 +45,7 @@ def announced(percent: int) -> tuple[Pod, ...]:
     kinds = {PAID_POD: ("Guaranteed", _PAID_MIB * MEBIBYTE), "web": ("Burstable", 40 * MEBIBYTE)}
     kinds["batch"] = ("BestEffort", 0)
     return tuple(
-        Pod(
+        StoryPod(
             name=name,
             qos_class=kinds.get(name, ("Burstable", guest))[0],
             virtual_machine=name.startswith("vm-"),

@@ -14,8 +14,8 @@ from overbook_sandbox.cluster.background import Background
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.cluster.service import Service
 from overbook_sandbox.demo.cluster_load import NAMESPACE
-from overbook_sandbox.kubevirt.stand_in import KubeVirt
-from overbook_sandbox.machine.spec import GIBIBYTE, HOST_ADDRESS, NodeSpec
+from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
+from overbook_sandbox.machine.spec import GIBIBYTE, HOST_ADDRESS, MachineSpec
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode, Parts
 from overbook_sandbox.node.node_configuration import KubernetesNodeSpec
@@ -74,7 +74,7 @@ def stage(folder: str, parts: Parts, say: Say) -> Iterator[Stage]:
         say("installing Overbook: custom resources, accounts, rights and policies, as they are shipped")
         overbook_in_cluster.install(cluster, _OWNERS_WISH)
         say("starting a stand-in for KubeVirt, and `overbook controller`")
-        kubevirt = KubeVirt(cluster, _VIRTUALIZATION)
+        kubevirt = KubeVirtStandIn(cluster, _VIRTUALIZATION)
         kubevirt.install()
         stack.enter_context(Background(kubevirt.run, "KubeVirt's stand-in"))
         controller = overbook_in_cluster.controller(cluster)
@@ -93,7 +93,7 @@ def stage(folder: str, parts: Parts, say: Say) -> Iterator[Stage]:
 
 
 def _node_spec() -> KubernetesNodeSpec:
-    machine = NodeSpec(
+    machine = MachineSpec(
         memory_bytes=MEMORY_BYTES,
         swap_bytes=node_swap_bytes(MEMORY_BYTES, PERCENT),
         timeout_seconds=3600,

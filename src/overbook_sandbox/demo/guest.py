@@ -84,7 +84,7 @@ class Paid:
         return pace, max(0.0, now - last) if last else None
 
 
-class Story:
+class StoryTeller:
     """Runs the phases.
 
     Args:
@@ -278,7 +278,7 @@ def main() -> int:
     lock_memory()
     lower_oom_score()
     use_generations()
-    Story(Teller(time.monotonic()), overbook=args.overbook, percent=args.percent).run()
+    StoryTeller(Teller(time.monotonic()), overbook=args.overbook, percent=args.percent).run()
     return 0
 
 

@@ -13,15 +13,15 @@ from overbook_sandbox.demo.story import (
     PAID_POD,
     SILENCE_SECONDS,
     AnyEvent,
-    Decision,
+    DecisionEvent,
     Gone,
     Hello,
     Log,
     Phase,
-    PodSample,
-    Sample,
-    Step,
+    SampleEvent,
+    StepEvent,
     Story,
+    StoryPodSample,
 )
 
 if TYPE_CHECKING:
@@ -111,19 +111,19 @@ class PlainView:
                 return [f"{_mebibytes(story.node.memory_bytes)} of RAM, {len(story.pods)} pods"]
             case Phase():
                 return [f"phase: {event.name}"]
-            case Decision():
+            case DecisionEvent():
                 return [f"{event.action}: {event.sentence}"]
-            case Step():
+            case StepEvent():
                 return [event.sentence]
             case Gone():
                 return [f"gone: {event.pod}, {event.how or 'nobody knows how'}"]
             case Log() if self._verbose:
                 return [f"log: {event.text}"]
-            case Sample():
+            case SampleEvent():
                 return self._status(story, event)
         return []
 
-    def _status(self, story: Story, sample: Sample) -> list[str]:
+    def _status(self, story: Story, sample: SampleEvent) -> list[str]:
         words = []
         silent = sample.at - self._last_sample.get(story.name, 0.0)
         self._last_sample[story.name] = sample.at
@@ -182,7 +182,7 @@ class LiveView:
 
     def show(self, story: Story, event: AnyEvent) -> None:
         """Remember when the node was heard; drawing waits for its turn."""
-        if isinstance(event, Sample | Hello):
+        if isinstance(event, SampleEvent | Hello):
             self._heard[story.name] = self._clock()
         self.tick()
 
@@ -223,7 +223,7 @@ class LiveView:
 
 def panel_lines(story: Story, room: int, silent_seconds: float = 0.0, *, verbose: bool = False) -> list[str]:
     """What a panel says, in lines of at most `room` characters."""
-    sample = story.samples[-1] if story.samples else Sample(at=0.0)
+    sample = story.samples[-1] if story.samples else SampleEvent(at=0.0)
     lines = [_phase_line(story, silent_seconds), *_bars(story, sample, room), *_sparklines(story)]
     lines += ["", f"{'pod':10}{'memory':>9}{'swap':>9} {'allowance':>10}  state"]
     gone: Mapping[str, str] = {
@@ -292,7 +292,7 @@ def _phase_line(story: Story, silent_seconds: float) -> str:
     return f"{phase}, {story.end:.0f} s{'   done' if story.complete else silence}"
 
 
-def _bars(story: Story, sample: Sample, room: int) -> list[str]:
+def _bars(story: Story, sample: SampleEvent, room: int) -> list[str]:
     width = max(4, min(30, room - 32))
     rows = (
         ("memory", _used(story, sample), story.node.memory_bytes),
@@ -319,7 +319,7 @@ def _sparklines(story: Story) -> list[str]:
     return lines
 
 
-def _pod_line(name: str, pod: PodSample | None, gone: str | None) -> str:
+def _pod_line(name: str, pod: StoryPodSample | None, gone: str | None) -> str:
     if pod is None:
         return f"{name:10}{_UNKNOWN:>9}{_UNKNOWN:>9} {_UNKNOWN:>10}  {gone or 'not started'}"
     state = gone or ("runs" if pod.alive else "does not run")
@@ -327,7 +327,7 @@ def _pod_line(name: str, pod: PodSample | None, gone: str | None) -> str:
     return f"{name:10}{_short(pod.memory_bytes):>9}{_short(pod.swap_bytes):>9} {allowance:>10}  {state}"
 
 
-def _used(story: Story, sample: Sample) -> int | None:
+def _used(story: Story, sample: SampleEvent) -> int | None:
     if story.node.memory_bytes is None or sample.memory_available_bytes is None:
         return None
     return story.node.memory_bytes - sample.memory_available_bytes

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from overbook_sandbox.demo import picture_parts as parts
 from overbook_sandbox.demo.picture_notes import Note, explained, notes_of
 from overbook_sandbox.demo.picture_parts import Point, Scale
-from overbook_sandbox.demo.picture_rows import MEBIBYTE, Label, Row, rows
+from overbook_sandbox.demo.picture_rows import MEBIBYTE, Label, PictureRow, rows
 from overbook_sandbox.demo.story import WILD_POD, Story
 from overbook_sandbox.demo.summary import facts_of, headline
 
@@ -136,7 +136,7 @@ def _bands(column: Column, strip: float, bottom: float) -> Iterator[str]:
                 break
 
 
-def _row(row: Row, top: float, columns: Sequence[Column]) -> tuple[list[str], list[str]]:
+def _row(row: PictureRow, top: float, columns: Sequence[Column]) -> tuple[list[str], list[str]]:
     """A row of plots, and the words that go on top of everything."""
     y = row.scale(top)
     pieces: list[str] = []

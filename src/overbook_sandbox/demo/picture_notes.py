@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from overbook_sandbox.demo import picture_parts as parts
 from overbook_sandbox.demo.picture_parts import Point
-from overbook_sandbox.demo.story import Decision, Gone, Story
+from overbook_sandbox.demo.story import DecisionEvent, Gone, Story
 
 MOST_NOTES: Final = 6
 _DECIDED: Final = "#005a8f"
@@ -54,7 +54,7 @@ def _decisions(story: Story) -> list[Note]:
     """Decisions of one kind in a row share a number: the agent repeats itself until the node is well."""
     phases = [phase.at for phase in story.phases]
 
-    def kind(step: Decision) -> tuple[int, str, str, str | None]:
+    def kind(step: DecisionEvent) -> tuple[int, str, str, str | None]:
         return sum(at <= step.at for at in phases), step.action, step.rule, step.victim
 
     notes = []

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from overbook_sandbox.demo import picture_parts as parts
 from overbook_sandbox.demo.picture_parts import Point, Scale
-from overbook_sandbox.demo.story import PAID_POD, SILENCE_SECONDS, Sample, Span, Story
+from overbook_sandbox.demo.story import PAID_POD, SILENCE_SECONDS, SampleEvent, Span, Story
 
 MEBIBYTE: Final = 1 << 20
 _COLOURS: Final = {
@@ -43,7 +43,7 @@ class Drawing(NamedTuple):
     labels: list[Label]
 
 
-class Row(NamedTuple):
+class PictureRow(NamedTuple):
     """One row: its scale in the row's unit, and how a story is drawn on it."""
 
     title: str
@@ -63,10 +63,10 @@ class Layer(NamedTuple):
 
     name: str
     colour: str
-    value: Callable[[Sample], float]
+    value: Callable[[SampleEvent], float]
 
 
-def rows(stories: Sequence[Story]) -> list[Row]:
+def rows(stories: Sequence[Story]) -> list[PictureRow]:
     """All rows, each on one scale for every story."""
     ram = max((story.node.memory_bytes or 0 for story in stories), default=0) / MEBIBYTE
     swap = max((story.node.swap_bytes or 0 for story in stories), default=0) / MEBIBYTE
@@ -79,9 +79,9 @@ def rows(stories: Sequence[Story]) -> list[Row]:
     ]
 
 
-def stretches(story: Story) -> Iterator[list[Sample]]:
+def stretches(story: Story) -> Iterator[list[SampleEvent]]:
     """The samples between silences."""
-    current: list[Sample] = []
+    current: list[SampleEvent] = []
     for sample in story.samples:
         if current and sample.at - current[-1].at > SILENCE_SECONDS:
             yield current
@@ -97,7 +97,7 @@ def _stack_row(
     stories: Sequence[Story],
     layers_of: Callable[[Story], list[Layer]],
     limit: tuple[str, float],
-) -> Row:
+) -> PictureRow:
     name, size = limit
     tallest = max(
         (
@@ -120,7 +120,7 @@ def _stack_row(
             )
         return drawing
 
-    return Row(title, height, 0, high, parts.ticks(high, 4), draw)
+    return PictureRow(title, height, 0, high, parts.ticks(high, 4), draw)
 
 
 def _stacked(story: Story, layers: Sequence[Layer], x: Scale, y: Scale) -> Drawing:
@@ -144,7 +144,7 @@ def _stacked(story: Story, layers: Sequence[Layer], x: Scale, y: Scale) -> Drawi
 
 
 def _band(
-    samples: Sequence[Sample], below: Sequence[Layer], layer: Layer, x: Scale, y: Scale
+    samples: Sequence[SampleEvent], below: Sequence[Layer], layer: Layer, x: Scale, y: Scale
 ) -> list[tuple[Point, Point]]:
     """The upper and the lower edge of a layer."""
     edges = []
@@ -169,7 +169,7 @@ def _length(points: Sequence[Point]) -> float:
     return points[-1].x - points[0].x
 
 
-def _pod_layers(story: Story, size: Callable[[Sample, str], int]) -> list[Layer]:
+def _pod_layers(story: Story, size: Callable[[SampleEvent, str], int]) -> list[Layer]:
     order = {name: index for index, name in enumerate(_STACK)}
     names = sorted(story.pod_names, key=lambda name: order.get(name, -1))
 
@@ -180,11 +180,11 @@ def _pod_layers(story: Story, size: Callable[[Sample, str], int]) -> list[Layer]
 
 
 def _memory_layers(story: Story) -> list[Layer]:
-    def size(sample: Sample, name: str) -> int:
+    def size(sample: SampleEvent, name: str) -> int:
         pod = sample.pods.get(name)
         return (pod.memory_bytes or 0) if pod else 0
 
-    def rest(sample: Sample) -> float:
+    def rest(sample: SampleEvent) -> float:
         if story.node.memory_bytes is None or sample.memory_available_bytes is None:
             return 0.0
         used = story.node.memory_bytes - sample.memory_available_bytes
@@ -194,14 +194,14 @@ def _memory_layers(story: Story) -> list[Layer]:
 
 
 def _swap_layers(story: Story) -> list[Layer]:
-    def size(sample: Sample, name: str) -> int:
+    def size(sample: SampleEvent, name: str) -> int:
         pod = sample.pods.get(name)
         return (pod.swap_bytes or 0) if pod else 0
 
     return _pod_layers(story, size)
 
 
-def _traffic_row(stories: Sequence[Story]) -> Row:
+def _traffic_row(stories: Sequence[Story]) -> PictureRow:
     samples = [sample for story in stories for sample in story.samples]
     inward = max((one.swap_in_pages_per_second or 0 for one in samples), default=0.0)
     outward = max((one.swap_out_pages_per_second or 0 for one in samples), default=0.0)
@@ -223,10 +223,10 @@ def _traffic_row(stories: Sequence[Story]) -> Row:
         return Drawing(pieces, [], labels)
 
     marks = [-value for value in reversed(positive[1:])] + positive
-    return Row("Swap traffic (pages/s), in upwards, out downwards", 110, -peak, peak, marks, draw)
+    return PictureRow("Swap traffic (pages/s), in upwards, out downwards", 110, -peak, peak, marks, draw)
 
 
-def _stall_row(stories: Sequence[Story]) -> Row:
+def _stall_row(stories: Sequence[Story]) -> PictureRow:
     peaks = [_known(one.stall_full_percent for one in story.samples) for story in stories]
     high = min(108.0, max(10.0, *(max(peak, default=0.0) for peak in peaks)) * 1.15) if peaks else 10.0
 
@@ -239,7 +239,7 @@ def _stall_row(stories: Sequence[Story]) -> Row:
         labels = [Label(y(high / 2), f"peak {peak:.0f} %", parts.VERMILLION)] if peak is not None else []
         return Drawing(pieces, [], labels)
 
-    return Row(
+    return PictureRow(
         "Memory stall: share of time in which nothing ran for want of memory (%)",
         80,
         0,
@@ -249,7 +249,7 @@ def _stall_row(stories: Sequence[Story]) -> Row:
     )
 
 
-def _pace_row() -> Row:
+def _pace_row() -> PictureRow:
     def draw(story: Story, x: Scale, y: Scale) -> Drawing:
         alone = story.pace_alone()
         if not alone:
@@ -265,7 +265,7 @@ def _pace_row() -> Row:
         return Drawing(pieces, _standstill(story, x, y), [Label(y(100) + 4, "pace alone", parts.FAINT)])
 
     title = f"Pace of {PAID_POD}, the Guaranteed VM (% of its pace alone, mean over 1 s)"
-    return Row(title, 100, 0, 125, (0, 50, 100), draw)
+    return PictureRow(title, 100, 0, 125, (0, 50, 100), draw)
 
 
 def _standstill(story: Story, x: Scale, y: Scale) -> list[str]:

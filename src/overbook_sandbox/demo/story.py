@@ -30,7 +30,7 @@ CALM_STALL_PERCENT: Final = 1.0
 CALM_PACE_RATIO: Final = 0.9
 
 
-class Pod(msgspec.Struct, frozen=True, rename="camel"):
+class StoryPod(msgspec.Struct, frozen=True, rename="camel"):
     """A pod of the load. Sizes are None where they are not known."""
 
     name: str
@@ -52,7 +52,7 @@ class NodeSize(msgspec.Struct, frozen=True, rename="camel"):
     swap_bytes: int | None = None
 
 
-class PodSample(msgspec.Struct, frozen=True, rename="camel"):
+class StoryPodSample(msgspec.Struct, frozen=True, rename="camel"):
     """A pod at one moment; `swap_max_bytes` is None where it is unlimited or not known."""
 
     memory_bytes: int | None = None
@@ -61,27 +61,27 @@ class PodSample(msgspec.Struct, frozen=True, rename="camel"):
     alive: bool = True
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="event"):
+class StoryEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="event"):
     """One line of the guest program; `at` is in seconds since it started, by a clock that never jumps."""
 
     at: float
 
 
-class Hello(Event, frozen=True, kw_only=True, tag="hello"):
+class Hello(StoryEvent, frozen=True, kw_only=True, tag="hello"):
     """The guest program has started."""
 
     overbook: bool | None = None
     node: NodeSize = NodeSize()
-    pods: tuple[Pod, ...] = ()
+    pods: tuple[StoryPod, ...] = ()
 
 
-class Phase(Event, frozen=True, kw_only=True, tag="phase"):
+class Phase(StoryEvent, frozen=True, kw_only=True, tag="phase"):
     """A phase begins."""
 
     name: str
 
 
-class Sample(Event, frozen=True, kw_only=True, tag="sample"):
+class SampleEvent(StoryEvent, frozen=True, kw_only=True, tag="sample"):
     """The node at one moment; rates and pace are means since the sample before."""
 
     memory_available_bytes: int | None = None
@@ -89,12 +89,12 @@ class Sample(Event, frozen=True, kw_only=True, tag="sample"):
     swap_in_pages_per_second: float | None = None
     swap_out_pages_per_second: float | None = None
     stall_full_percent: float | None = None
-    pods: dict[str, PodSample] = {}
+    pods: dict[str, StoryPodSample] = {}
     pace: float | None = None
     gap_seconds: float | None = None
 
 
-class Decision(Event, frozen=True, kw_only=True, tag="decision"):
+class DecisionEvent(StoryEvent, frozen=True, kw_only=True, tag="decision"):
     """The agent decided something."""
 
     action: str
@@ -108,19 +108,19 @@ class Decision(Event, frozen=True, kw_only=True, tag="decision"):
         return self.victim.rpartition("/")[2] if self.victim else None
 
 
-class Step(Event, frozen=True, kw_only=True, tag="step"):
+class StepEvent(StoryEvent, frozen=True, kw_only=True, tag="step"):
     """Something that the cluster did: the scheduler, the controller, KubeVirt."""
 
     sentence: str
 
 
-class Log(Event, frozen=True, kw_only=True, tag="log"):
+class Log(StoryEvent, frozen=True, kw_only=True, tag="log"):
     """A line of the agent's log."""
 
     text: str
 
 
-class Gone(Event, frozen=True, kw_only=True, tag="gone"):
+class Gone(StoryEvent, frozen=True, kw_only=True, tag="gone"):
     """A pod is no more."""
 
     pod: str
@@ -132,13 +132,13 @@ class Gone(Event, frozen=True, kw_only=True, tag="gone"):
         return "kernel" in self.how.lower()
 
 
-class Bye(Event, frozen=True, kw_only=True, tag="bye"):
+class Bye(StoryEvent, frozen=True, kw_only=True, tag="bye"):
     """The guest program is done."""
 
 
-AnyEvent = Hello | Phase | Sample | Decision | Step | Log | Gone | Bye
+AnyEvent = Hello | Phase | SampleEvent | DecisionEvent | StepEvent | Log | Gone | Bye
 
-_AnEvent = TypeVar("_AnEvent", bound=Event)
+_AnEvent = TypeVar("_AnEvent", bound=StoryEvent)
 
 _DECODER: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 
@@ -155,7 +155,7 @@ def _moved(event: _AnEvent, origin: float) -> _AnEvent:
     return msgspec.structs.replace(event, at=max(0.0, event.at - origin)) if origin else event
 
 
-def _time(event: Event) -> float:
+def _time(event: StoryEvent) -> float:
     return event.at
 
 
@@ -189,11 +189,11 @@ class Story:
     def __init__(self, *, overbook: bool) -> None:
         self.overbook = overbook
         self.node = NodeSize()
-        self.pods: tuple[Pod, ...] = ()
+        self.pods: tuple[StoryPod, ...] = ()
         self.phases: list[Phase] = []
-        self.samples: list[Sample] = []
-        self.decisions: list[Decision] = []
-        self.steps: list[Step] = []
+        self.samples: list[SampleEvent] = []
+        self.decisions: list[DecisionEvent] = []
+        self.steps: list[StepEvent] = []
         self.gone: list[Gone] = []
         self.logs: list[Log] = []
         self.complete = False
@@ -221,11 +221,11 @@ class Story:
                 self.node, self.pods = event.node, event.pods
             case Phase():
                 self.phases.append(event)
-            case Sample() if not self.samples or event.at - self.samples[-1].at >= SHORTEST_SECONDS:
+            case SampleEvent() if not self.samples or event.at - self.samples[-1].at >= SHORTEST_SECONDS:
                 self.samples.append(event)
-            case Decision():
+            case DecisionEvent():
                 self.decisions.append(event)
-            case Step():
+            case StepEvent():
                 self.steps.append(event)
             case Gone():
                 self.gone.append(event)
@@ -353,7 +353,7 @@ class Story:
         worst, at = max(stalls, default=(0.0, 0.0))
         return at if worst >= CALM_STALL_PERCENT else None
 
-    def _covered(self) -> Iterator[tuple[Sample, Span]]:
+    def _covered(self) -> Iterator[tuple[SampleEvent, Span]]:
         """Each sample and the stretch of time that its means are over."""
         before = 0.0
         for sample in self.samples:

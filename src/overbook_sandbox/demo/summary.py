@@ -36,7 +36,7 @@ class Departure(msgspec.Struct, frozen=True, rename="camel"):
         )
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class RunFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What one node's events say. None: they do not say it.
 
     Attributes:
@@ -93,14 +93,14 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return tuple(one.pod for one in self.departures if one.seconds_into_wild is not None)
 
 
-def facts_of(story: Story) -> Facts:
+def facts_of(story: Story) -> RunFacts:
     """Everything that the summary needs, from a story."""
     wild = story.span("wild")
     since = wild.start if wild else None
     recovered = story.recovered_at(since) if since is not None else None
     silences = story.silences()
     guests = tuple(pod.name for pod in story.pods if pod.virtual_machine)
-    return Facts(
+    return RunFacts(
         overbook=story.overbook,
         complete=story.complete,
         memory_bytes=story.node.memory_bytes,
@@ -140,7 +140,7 @@ class Promise(msgspec.Struct, frozen=True, rename="camel"):
     seen: str
 
 
-def promises(facts: Facts) -> tuple[Promise, ...]:
+def promises(facts: RunFacts) -> tuple[Promise, ...]:
     """Whether the node did what Overbook promises."""
     return (
         Promise("the VMs fit", facts.guests_fit is True, fit_text(facts)),
@@ -150,13 +150,13 @@ def promises(facts: Facts) -> tuple[Promise, ...]:
     )
 
 
-def migrated(facts: Facts) -> Promise:
+def migrated(facts: RunFacts) -> Promise:
     """What the demo on a cluster is to show beside that: a guest that went was not ended."""
     moved = any(one.pod == WILD_POD and one.how.startswith("migrated") for one in facts.departures)
     return Promise(f"{WILD_POD} was moved by live migration", moved, went_text(facts))
 
 
-def fit_text(facts: Facts) -> str:
+def fit_text(facts: RunFacts) -> str:
     """Whether the VMs fitted, and what they had to fit into."""
     if facts.guests_fit is None:
         return "not known: the phase `wild` was not reached"
@@ -168,7 +168,7 @@ def fit_text(facts: Facts) -> str:
     return f"yes: all {len(facts.guests)} ran{held}{ram}"
 
 
-def swapped_text(facts: Facts) -> str:
+def swapped_text(facts: RunFacts) -> str:
     """Who swapped, and whether that was only who may."""
     if not facts.swapped:
         return "nobody"
@@ -178,12 +178,12 @@ def swapped_text(facts: Facts) -> str:
     return names(facts.swapped) + (f"; {names(others)} should not have" if facts.overbook else "")
 
 
-def went_text(facts: Facts) -> str:
+def went_text(facts: RunFacts) -> str:
     """Who went, by whom, when."""
     return "; ".join(one.sentence for one in facts.departures) or "nobody"
 
 
-def recovery_text(facts: Facts) -> str:
+def recovery_text(facts: RunFacts) -> str:
     """How long the recovery took."""
     if facts.recovery_seconds is not None:
         return f"{facts.recovery_seconds:.1f} s after `wild` began"
@@ -192,13 +192,13 @@ def recovery_text(facts: Facts) -> str:
     return "not seen" if facts.in_trouble else "was not in trouble"
 
 
-def _silence(facts: Facts) -> str:
+def _silence(facts: RunFacts) -> str:
     if not facts.silent_seconds:
         return "never"
     return f"{facts.silent_seconds:.0f} s in all, {facts.longest_silence_seconds:.0f} s at once"
 
 
-_ROWS: Final[tuple[tuple[str, Callable[[Facts], str]], ...]] = (
+_ROWS: Final[tuple[tuple[str, Callable[[RunFacts], str]], ...]] = (
     ("the VMs fit", fit_text),
     ("who swapped", swapped_text),
     ("most swap in use", lambda facts: _mebibytes(facts.peak_swap_bytes)),
@@ -219,7 +219,7 @@ _ROWS: Final[tuple[tuple[str, Callable[[Facts], str]], ...]] = (
 )
 
 
-def table(columns: Sequence[Facts]) -> str:
+def table(columns: Sequence[RunFacts]) -> str:
     """A table of text: a row for each fact, a column for each node."""
     heads = ["with Overbook" if one.overbook else "without" for one in columns]
     width = max(len(title) for title, _ in _ROWS)
@@ -235,7 +235,7 @@ def table(columns: Sequence[Facts]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def sentences(columns: Sequence[Facts]) -> list[str]:
+def sentences(columns: Sequence[RunFacts]) -> list[str]:
     """What a reader should take away, in three to five sentences; each says only what was measured."""
     told = [sentence for one in columns for sentence in _told(one)]
     stood = {one.overbook: one.standstill_seconds for one in columns}
@@ -248,7 +248,7 @@ def sentences(columns: Sequence[Facts]) -> list[str]:
     return told
 
 
-def headline(facts: Facts) -> str:
+def headline(facts: RunFacts) -> str:
     """The node's story in a dozen words."""
     went = [one for one in facts.departures if one.seconds_into_wild is not None]
     if facts.guests_fit is False:
@@ -282,7 +282,7 @@ def as_json(stories: Sequence[Story]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _told(facts: Facts) -> Iterable[str]:
+def _told(facts: RunFacts) -> Iterable[str]:
     where = "with Overbook" if facts.overbook else "without Overbook"
     if facts.guests_fit:
         fits = "all VMs ran"
@@ -337,7 +337,7 @@ def _swapped(story: Story) -> tuple[str, ...]:
     return tuple(name for name in story.pod_names if name in seen)
 
 
-def _only_guests_swapped(facts: Facts) -> bool:
+def _only_guests_swapped(facts: RunFacts) -> bool:
     return bool(facts.swapped) and set(facts.swapped) <= set(facts.may_swap)
 
 
@@ -369,6 +369,6 @@ def _number(value: float | None, form: str, missing: str = "not known") -> str:
     return missing if value is None else form.format(value)
 
 
-def _pace(facts: Facts, pace: float | None) -> str:
+def _pace(facts: RunFacts, pace: float | None) -> str:
     share = facts.share_of_alone(pace)
     return _number(pace, "{:.1f} units/s") + (f" ({share:.0f} % of alone)" if share is not None else "")

@@ -27,16 +27,16 @@ FINISHED: Final = ("Succeeded", "Failed")
 """Phases in which a pod, a virtual machine or a migration is over."""
 
 
-class Metadata(ObjectMeta, frozen=True):
+class KubeVirtMetadata(ObjectMeta, frozen=True):
     """Metadata with what keeps an object from going."""
 
     finalizers: tuple[str, ...] = ()
 
 
-class Document(KubeStruct, frozen=True):
+class KubeVirtDocument(KubeStruct, frozen=True):
     """An object."""
 
-    metadata: Metadata = Metadata()
+    metadata: KubeVirtMetadata = KubeVirtMetadata()
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
     status: dict[str, Any] = msgspec.field(default_factory=dict)
 
@@ -77,9 +77,16 @@ class Document(KubeStruct, frozen=True):
         return any(each.get("type") == condition and each.get("status") == "True" for each in conditions)
 
 
-PODS: Final = Kind("", "v1", "pods", "Pod", True, Document)
-INSTANCES: Final = Kind(KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, True, Document)
-MIGRATIONS: Final = Kind(
-    KUBEVIRT_GROUP, "v1", "virtualmachineinstancemigrations", f"{INSTANCE_KIND}Migration", True, Document
+PODS: Final = Kind("", "v1", "pods", "Pod", True, KubeVirtDocument)
+INSTANCES: Final = Kind(
+    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, True, KubeVirtDocument
 )
-KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, Document)
+MIGRATIONS: Final = Kind(
+    KUBEVIRT_GROUP,
+    "v1",
+    "virtualmachineinstancemigrations",
+    f"{INSTANCE_KIND}Migration",
+    True,
+    KubeVirtDocument,
+)
+KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, KubeVirtDocument)

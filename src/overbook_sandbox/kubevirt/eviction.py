@@ -2,13 +2,13 @@
 
 from typing import Final, NamedTuple
 
-from overbook_sandbox.kubevirt.documents import Document
+from overbook_sandbox.kubevirt.documents import KubeVirtDocument
 
 TRIGGERED: Final = "Eviction triggered evacuation of VMI"
 """By these words a client knows that the guest is about to move."""
 
 
-class Answer(NamedTuple):
+class ReviewAnswer(NamedTuple):
     """What the webhook says.
 
     Attributes:
@@ -20,10 +20,12 @@ class Answer(NamedTuple):
     mark_node: str | None = None
 
 
-ALLOWED: Final = Answer()
+ALLOWED: Final = ReviewAnswer()
 
 
-def about_launcher(pod: Document, instance: Document, cluster_strategy: str | None) -> Answer:
+def about_launcher(
+    pod: KubeVirtDocument, instance: KubeVirtDocument, cluster_strategy: str | None
+) -> ReviewAnswer:
     """The answer about a launcher pod that is not completed.
 
     Args:
@@ -35,7 +37,9 @@ def about_launcher(pod: Document, instance: Document, cluster_strategy: str | No
     migratable = instance.holds("LiveMigratable")
     match instance.spec.get("evictionStrategy") or cluster_strategy:
         case "LiveMigrate" if not migratable:
-            return Answer(f"VMI {name} is configured with an eviction strategy but is not live-migratable")
+            return ReviewAnswer(
+                f"VMI {name} is configured with an eviction strategy but is not live-migratable"
+            )
         case "LiveMigrate" | "External":
             pass
         case "LiveMigrateIfPossible" if migratable:
@@ -44,14 +48,14 @@ def about_launcher(pod: Document, instance: Document, cluster_strategy: str | No
             return ALLOWED
     triggered = f'{TRIGGERED} "{namespace}/{name}"'
     if instance.status.get("evacuationNodeName"):
-        return Answer(f"Evacuation in progress: {triggered}")
+        return ReviewAnswer(f"Evacuation in progress: {triggered}")
     node = pod.spec.get("nodeName")
     if instance.status.get("nodeName") != node:
-        return Answer("Eviction request for target Pod")
-    return Answer(triggered, mark_node=node)
+        return ReviewAnswer("Eviction request for target Pod")
+    return ReviewAnswer(triggered, mark_node=node)
 
 
-def about_hotplug(pod: Document, instance: Document | None) -> Answer:
+def about_hotplug(pod: KubeVirtDocument, instance: KubeVirtDocument | None) -> ReviewAnswer:
     """The answer about a pod that holds a disk plugged into a machine.
 
     Args:
@@ -60,7 +64,7 @@ def about_hotplug(pod: Document, instance: Document | None) -> Answer:
     """
     if instance is None:
         return ALLOWED
-    return Answer(
+    return ReviewAnswer(
         f"cannot evict hotplug pod: {pod.metadata.name} associated with running vmi: "
         f"{instance.metadata.name} in namespace {pod.namespace}"
     )

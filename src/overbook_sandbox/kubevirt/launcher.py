@@ -20,7 +20,7 @@ from overbook_sandbox.kubevirt.documents import (
     INSTANCES,
     LAUNCHER,
     MIGRATION_LABEL,
-    Document,
+    KubeVirtDocument,
 )
 
 POD_SPEC_ANNOTATION: Final = "sandbox.overbook.dev/pod-spec"
@@ -31,7 +31,7 @@ READINESS_GATE: Final = "kubevirt.io/virtual-machine-unpaused"
 _HOST_TOPOLOGY: Final = "kubernetes.io/hostname"
 
 
-def launcher_pod(instance: Document, percent: int) -> dict[str, Any]:
+def launcher_pod(instance: KubeVirtDocument, percent: int) -> dict[str, Any]:
     """The first pod of a machine.
 
     Args:
@@ -68,7 +68,9 @@ def launcher_pod(instance: Document, percent: int) -> dict[str, Any]:
     return _pod(instance, spec, memory.overhead_bytes, {})
 
 
-def target_pod(instance: Document, source: Document, migration: Document) -> dict[str, Any]:
+def target_pod(
+    instance: KubeVirtDocument, source: KubeVirtDocument, migration: KubeVirtDocument
+) -> dict[str, Any]:
     """The pod that a machine migrates into: as its present one, on another node.
 
     Args:
@@ -89,7 +91,7 @@ def target_pod(instance: Document, source: Document, migration: Document) -> dic
 
 
 def _pod(
-    instance: Document, spec: dict[str, Any], overhead_bytes: int, labels: dict[str, str]
+    instance: KubeVirtDocument, spec: dict[str, Any], overhead_bytes: int, labels: dict[str, str]
 ) -> dict[str, Any]:
     name = instance.metadata.name
     owner = {

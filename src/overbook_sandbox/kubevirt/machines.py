@@ -10,7 +10,7 @@ from overbook_sandbox.kubevirt.documents import (
     MIGRATIONS,
     NODE_LABEL,
     PODS,
-    Document,
+    KubeVirtDocument,
 )
 from overbook_sandbox.kubevirt.launcher import READINESS_GATE, launcher_pod
 from overbook_sandbox.kubevirt.store import Store, instance_key
@@ -55,7 +55,7 @@ class Machines:
             await self._show(pod, is_evacuated=marked)
         return await self._evacuate(key) if marked else None
 
-    async def _bring_up(self, instance: Document, pods: list[Document]) -> None:
+    async def _bring_up(self, instance: KubeVirtDocument, pods: list[KubeVirtDocument]) -> None:
         if not pods:
             developer = (await self._store.configuration()).get("developerConfiguration", {})
             percent = int(developer.get("memoryOvercommit", 100))
@@ -79,12 +79,12 @@ class Machines:
             }
             await self._store.patch_instance(instance, status, {NODE_LABEL: node})
 
-    async def _unpause(self, pod: Document) -> None:
+    async def _unpause(self, pod: KubeVirtDocument) -> None:
         if pod.phase == "Running" and not pod.holds(READINESS_GATE):
             condition = {"type": READINESS_GATE, "status": "True", "reason": "NotPaused"}
             await self._store.patch_pod(pod, status={"conditions": [condition]})
 
-    async def _show(self, pod: Document, *, is_evacuated: bool) -> None:
+    async def _show(self, pod: KubeVirtDocument, *, is_evacuated: bool) -> None:
         if is_evacuated != (IN_PROGRESS_ANNOTATION in pod.annotations):
             value = "true" if is_evacuated else None
             await self._store.patch_pod(pod, {"annotations": {IN_PROGRESS_ANNOTATION: value}})

@@ -10,7 +10,7 @@ from overbook_sandbox.kubevirt.documents import (
     KUBEVIRTS,
     MIGRATIONS,
     NAMESPACE,
-    Document,
+    KubeVirtDocument,
 )
 
 WEBHOOK: Final = "virt-launcher-eviction-interceptor.kubevirt.io"
@@ -87,7 +87,7 @@ def webhook(url: str, authority_pem: bytes) -> dict[str, Any]:
     }
 
 
-def _definition(kind: Kind[Document]) -> dict[str, Any]:
+def _definition(kind: Kind[KubeVirtDocument]) -> dict[str, Any]:
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version: dict[str, Any] = {
         "name": kind.version,

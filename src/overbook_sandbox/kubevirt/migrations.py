@@ -12,7 +12,7 @@ from overbook_sandbox.kubevirt.documents import (
     MIGRATIONS,
     NODE_LABEL,
     PODS,
-    Document,
+    KubeVirtDocument,
 )
 from overbook_sandbox.kubevirt.launcher import target_pod
 from overbook_sandbox.kubevirt.store import Store, instance_key
@@ -53,7 +53,7 @@ class Migrations:
             return await self._advance(migration, instance)
         return None
 
-    async def _advance(self, migration: Document, instance: Document) -> float | None:
+    async def _advance(self, migration: KubeVirtDocument, instance: KubeVirtDocument) -> float | None:
         pods = await self._store.pods_of(instance)
         target = next((pod for pod in pods if pod.labels.get(MIGRATION_LABEL) == migration.uid), None)
         if migration.metadata.deletion_timestamp is not None:
@@ -72,7 +72,9 @@ class Migrations:
             return await self._copy(migration, instance, pods, target)
         return None
 
-    async def _begin(self, migration: Document, instance: Document, pods: list[Document]) -> None:
+    async def _begin(
+        self, migration: KubeVirtDocument, instance: KubeVirtDocument, pods: list[KubeVirtDocument]
+    ) -> None:
         source = _source(instance, pods)
         if migration.phase != "Pending" or source is None:
             await self._fail(migration, instance, None, "the source pod or the target pod is gone")
@@ -81,7 +83,7 @@ class Migrations:
         await self._set(migration, "Scheduling")
 
     async def _wait_for_target(
-        self, migration: Document, instance: Document, target: Document
+        self, migration: KubeVirtDocument, instance: KubeVirtDocument, target: KubeVirtDocument
     ) -> float | None:
         if migration.phase == "Pending":
             await self._set(migration, "Scheduling")
@@ -93,7 +95,11 @@ class Migrations:
         return left
 
     async def _approach(
-        self, migration: Document, instance: Document, pods: list[Document], target: Document
+        self,
+        migration: KubeVirtDocument,
+        instance: KubeVirtDocument,
+        pods: list[KubeVirtDocument],
+        target: KubeVirtDocument,
     ) -> None:
         """The next of the phases before memory is copied."""
         done = _STEPS.index(migration.phase) + 1 if migration.phase in _STEPS else 0
@@ -116,7 +122,11 @@ class Migrations:
         await self._set(migration, "Running", state)
 
     async def _copy(
-        self, migration: Document, instance: Document, pods: list[Document], target: Document
+        self,
+        migration: KubeVirtDocument,
+        instance: KubeVirtDocument,
+        pods: list[KubeVirtDocument],
+        target: KubeVirtDocument,
     ) -> float | None:
         state = instance.status.get("migrationState") or {}
         node = target.spec["nodeName"]
@@ -147,7 +157,9 @@ class Migrations:
         await self._end_source(migration, instance, pods)
         return None
 
-    async def _end_source(self, migration: Document, instance: Document, pods: list[Document]) -> None:
+    async def _end_source(
+        self, migration: KubeVirtDocument, instance: KubeVirtDocument, pods: list[KubeVirtDocument]
+    ) -> None:
         state = instance.status.get("migrationState") or {}
         for pod in pods:
             if pod.metadata.name == state.get("sourcePod"):
@@ -157,7 +169,11 @@ class Migrations:
         )
 
     async def _fail(
-        self, migration: Document, instance: Document, target: Document | None, reason: str
+        self,
+        migration: KubeVirtDocument,
+        instance: KubeVirtDocument,
+        target: KubeVirtDocument | None,
+        reason: str,
     ) -> None:
         """End a migration; the machine stays where it is and may be evacuated again."""
         if target is not None:
@@ -171,7 +187,9 @@ class Migrations:
         await self._store.patch_instance(instance, {"evacuationNodeName": None, "migrationState": ended})
         await self._set(migration, "Failed", {**(instance.status.get("migrationState") or {}), **ended})
 
-    async def _set(self, migration: Document, phase: str, state: dict[str, Any] | None = None) -> None:
+    async def _set(
+        self, migration: KubeVirtDocument, phase: str, state: dict[str, Any] | None = None
+    ) -> None:
         reached = {"phase": phase, "phaseTransitionTimestamp": self._timestamp()}
         before = migration.status.get("phaseTransitionTimestamps") or []
         status: dict[str, Any] = {"phase": phase, "phaseTransitionTimestamps": [*before, reached]}
@@ -182,7 +200,7 @@ class Migrations:
             MIGRATIONS, meta.name, {"status": status}, meta.namespace, "status"
         )
 
-    async def _release(self, migration: Document) -> None:
+    async def _release(self, migration: KubeVirtDocument) -> None:
         """Let go of a migration that is over, so that it can be deleted."""
         if FINALIZER not in migration.metadata.finalizers:
             return
@@ -200,7 +218,7 @@ class Migrations:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _source(instance: Document, pods: list[Document]) -> Document | None:
+def _source(instance: KubeVirtDocument, pods: list[KubeVirtDocument]) -> KubeVirtDocument | None:
     """The pod in which a machine runs now, unless it is ending."""
     node = instance.status.get("nodeName")
     for pod in pods:

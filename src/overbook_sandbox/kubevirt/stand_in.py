@@ -16,13 +16,13 @@ from overbook_sandbox.kubevirt.documents import CONTROLLER, NAMESPACE
 from overbook_sandbox.kubevirt.machines import Machines
 from overbook_sandbox.kubevirt.migrations import Migrations
 from overbook_sandbox.kubevirt.store import Store
-from overbook_sandbox.kubevirt.webhook import PATH, Webhook
+from overbook_sandbox.kubevirt.webhook import PATH, EvictionWebhook
 
 _HOST: Final = "127.0.0.1"
 _TOKEN_SECONDS: Final = 24 * 3600
 
 
-class KubeVirt:
+class KubeVirtStandIn:
     """KubeVirt, as far as eviction and migration go.
 
     Args:
@@ -63,7 +63,10 @@ class KubeVirt:
         migrations = WorkQueue()
         store = Store(client, machines.add, migrations.add)
         try:
-            async with Webhook(client).serving(self._tls(), _HOST) as port, asyncio.TaskGroup() as group:
+            async with (
+                EvictionWebhook(client).serving(self._tls(), _HOST) as port,
+                asyncio.TaskGroup() as group,
+            ):
                 group.create_task(machines.run(Machines(store).look))
                 group.create_task(migrations.run(Migrations(store).look))
                 for reflector in store.reflectors:

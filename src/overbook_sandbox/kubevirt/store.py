@@ -16,7 +16,7 @@ from overbook_sandbox.kubevirt.documents import (
     MIGRATIONS,
     NAMESPACE,
     PODS,
-    Document,
+    KubeVirtDocument,
 )
 
 
@@ -42,7 +42,7 @@ class Store:
         self._migrations = Reflector(client, MIGRATIONS, on_change=self._one_migration_changed)
         self.reflectors = (self._pods, self._instances, self._migrations)
 
-    async def find(self, kind: Kind[Document], key: str) -> Document | None:
+    async def find(self, kind: Kind[KubeVirtDocument], key: str) -> KubeVirtDocument | None:
         """An object as it is now."""
         namespace, _, name = key.partition("/")
         try:
@@ -52,12 +52,12 @@ class Store:
                 raise
             return None
 
-    async def pods_of(self, instance: Document) -> list[Document]:
+    async def pods_of(self, instance: KubeVirtDocument) -> list[KubeVirtDocument]:
         """The launcher pods of a machine as they are now, the finished ones included."""
         selector = f"{CREATED_BY_LABEL}={instance.uid}"
         return [pod async for pod in self.client.list(PODS, instance.namespace, label_selector=selector)]
 
-    async def migrations(self) -> list[Document]:
+    async def migrations(self) -> list[KubeVirtDocument]:
         """All migrations of the cluster that are not over, as they are now."""
         return [each async for each in self.client.list(MIGRATIONS) if not each.is_finished]
 
@@ -68,14 +68,17 @@ class Store:
         return configuration
 
     async def patch_instance(
-        self, instance: Document, status: dict[str, Any], labels: dict[str, str] | None = None
+        self, instance: KubeVirtDocument, status: dict[str, Any], labels: dict[str, str] | None = None
     ) -> None:
         """Change fields of a machine's status, and labels."""
         patch: dict[str, Any] = {"metadata": {"uid": instance.uid, "labels": labels or {}}, "status": status}
         await self.client.merge_patch(INSTANCES, instance.metadata.name, patch, instance.namespace)
 
     async def patch_pod(
-        self, pod: Document, metadata: dict[str, Any] | None = None, status: dict[str, Any] | None = None
+        self,
+        pod: KubeVirtDocument,
+        metadata: dict[str, Any] | None = None,
+        status: dict[str, Any] | None = None,
     ) -> None:
         """Change a pod's metadata or its status."""
         name, own = pod.metadata.name, {"uid": pod.uid, **(metadata or {})}
@@ -85,7 +88,7 @@ class Store:
             patch = {"metadata": own, "status": status}
             await self.client.strategic_patch(PODS, name, patch, pod.namespace, "status")
 
-    async def delete_pod(self, pod: Document) -> None:
+    async def delete_pod(self, pod: KubeVirtDocument) -> None:
         """Have a pod end; one that is gone is gone."""
         try:
             await self.client.delete(PODS, pod.metadata.name, pod.namespace, uid=pod.uid)
@@ -93,16 +96,20 @@ class Store:
             if error.status not in (404, 409):
                 raise
 
-    def _pod_changed(self, _key: str, old: Document | None, new: Document | None) -> None:
+    def _pod_changed(self, _key: str, old: KubeVirtDocument | None, new: KubeVirtDocument | None) -> None:
         pod = new or old
         for owner in (pod and pod.metadata.owner_references) or ():
             if pod is not None and owner.kind == INSTANCES.kind:
                 self._about(f"{pod.namespace}/{owner.name}")
 
-    def _instance_changed(self, key: str, _old: Document | None, _new: Document | None) -> None:
+    def _instance_changed(
+        self, key: str, _old: KubeVirtDocument | None, _new: KubeVirtDocument | None
+    ) -> None:
         self._about(key)
 
-    def _one_migration_changed(self, key: str, old: Document | None, new: Document | None) -> None:
+    def _one_migration_changed(
+        self, key: str, old: KubeVirtDocument | None, new: KubeVirtDocument | None
+    ) -> None:
         self._migration_changed(key)
         if (migration := new or old) is not None:
             self._changed(instance_key(migration))
@@ -118,6 +125,6 @@ class Store:
                 self._migration_changed(other)
 
 
-def instance_key(migration: Document) -> str:
+def instance_key(migration: KubeVirtDocument) -> str:
     """The key of the machine that a migration is about."""
     return f"{migration.namespace}/{migration.spec.get('vmiName', '')}"

@@ -21,9 +21,9 @@ from overbook_sandbox.kubevirt.documents import (
     LAUNCHER,
     NAMESPACE,
     PODS,
-    Document,
+    KubeVirtDocument,
 )
-from overbook_sandbox.kubevirt.eviction import ALLOWED, Answer
+from overbook_sandbox.kubevirt.eviction import ALLOWED, ReviewAnswer
 
 PATH: Final = "/launcher-eviction-validate"
 
@@ -31,7 +31,7 @@ _MOST_BODY_BYTES: Final = 3 << 20  # what the API server takes of an object
 _MOST_HEAD_BYTES: Final = 64 << 10
 
 
-class Webhook:
+class EvictionWebhook:
     """Answers about evictions.
 
     Args:
@@ -88,7 +88,7 @@ class Webhook:
         try:
             answer = await self._answer(request)
         except KubeError as error:
-            answer = Answer(f"kubevirt failed getting the vmi: {error}")
+            answer = ReviewAnswer(f"kubevirt failed getting the vmi: {error}")
         response: dict[str, Any] = {"uid": request["uid"], "allowed": answer.denial is None}
         if answer.denial is not None:
             response["status"] = {"code": 429, "message": answer.denial}
@@ -96,7 +96,7 @@ class Webhook:
             {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}
         )
 
-    async def _answer(self, request: dict[str, Any]) -> Answer:
+    async def _answer(self, request: dict[str, Any]) -> ReviewAnswer:
         pod = await self._found(PODS, request["name"], request["namespace"])
         if pod is None:
             return ALLOWED
@@ -114,7 +114,7 @@ class Webhook:
             await self._mark(instance, answer.mark_node, is_dry_run=_is_dry_run(request))
         return answer
 
-    async def _mark(self, instance: Document, node: str, *, is_dry_run: bool) -> None:
+    async def _mark(self, instance: KubeVirtDocument, node: str, *, is_dry_run: bool) -> None:
         patch = [{"op": "add", "path": "/status/evacuationNodeName", "value": node}]
         await self._client.raw(
             "PATCH",
@@ -124,11 +124,13 @@ class Webhook:
             query={"dryRun": "All"} if is_dry_run else None,
         )
 
-    async def _instance(self, launcher: Document) -> Document | None:
+    async def _instance(self, launcher: KubeVirtDocument) -> KubeVirtDocument | None:
         name = launcher.annotations.get(DOMAIN_ANNOTATION)
         return await self._found(INSTANCES, name, launcher.namespace) if name else None
 
-    async def _found(self, kind: Kind[Document], name: str, namespace: str) -> Document | None:
+    async def _found(
+        self, kind: Kind[KubeVirtDocument], name: str, namespace: str
+    ) -> KubeVirtDocument | None:
         try:
             return await self._client.get(kind, name, namespace)
         except ApiError as error:

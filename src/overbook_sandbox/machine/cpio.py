@@ -7,7 +7,7 @@ from typing import NamedTuple
 _TRAILER = "TRAILER!!!"
 
 
-class Entry(NamedTuple):
+class ArchiveEntry(NamedTuple):
     """One member of the archive.
 
     Attributes:
@@ -23,22 +23,22 @@ class Entry(NamedTuple):
     device: tuple[int, int] = (0, 0)
 
 
-def directory(name: str) -> Entry:
+def directory(name: str) -> ArchiveEntry:
     """A directory anyone may read."""
-    return Entry(name, stat.S_IFDIR | 0o755)
+    return ArchiveEntry(name, stat.S_IFDIR | 0o755)
 
 
-def regular_file(name: str, data: bytes, *, executable: bool = False) -> Entry:
+def regular_file(name: str, data: bytes, *, executable: bool = False) -> ArchiveEntry:
     """A file anyone may read."""
-    return Entry(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
+    return ArchiveEntry(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
 
 
-def character_device(name: str, major: int, minor: int) -> Entry:
+def character_device(name: str, major: int, minor: int) -> ArchiveEntry:
     """A character device that only root may use."""
-    return Entry(name, stat.S_IFCHR | 0o600, device=(major, minor))
+    return ArchiveEntry(name, stat.S_IFCHR | 0o600, device=(major, minor))
 
 
-def archive(entries: Iterable[Entry]) -> bytes:
+def archive(entries: Iterable[ArchiveEntry]) -> bytes:
     """Pack entries, in their order, into one archive.
 
     All times are zero and all owners root, so equal entries give equal bytes. Archives may be
@@ -50,11 +50,11 @@ def archive(entries: Iterable[Entry]) -> bytes:
     Returns:
         The archive, a multiple of four bytes long.
     """
-    members = [*entries, Entry(_TRAILER, 0)]
+    members = [*entries, ArchiveEntry(_TRAILER, 0)]
     return b"".join(_member(inode, entry) for inode, entry in enumerate(members, start=1))
 
 
-def _member(inode: int, entry: Entry) -> bytes:
+def _member(inode: int, entry: ArchiveEntry) -> bytes:
     name = entry.name.encode() + b"\0"
     links = 2 if stat.S_ISDIR(entry.mode) else 1
     major, minor = entry.device

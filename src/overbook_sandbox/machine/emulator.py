@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from overbook_sandbox.machine.image import Image
 from overbook_sandbox.machine.job import Job, job_archive
-from overbook_sandbox.machine.spec import NodeSpec, qemu_argv
+from overbook_sandbox.machine.spec import MachineSpec, qemu_argv
 
 
 class Emulator(NamedTuple):
@@ -39,7 +39,7 @@ class _Files(NamedTuple):
 
 
 @contextmanager
-def emulator(image: Image, spec: NodeSpec, job: Job, marker: str) -> Iterator[Emulator]:
+def emulator(image: Image, spec: MachineSpec, job: Job, marker: str) -> Iterator[Emulator]:
     """Boot a node; it is gone at the end of the block.
 
     Args:
@@ -68,7 +68,7 @@ def emulator(image: Image, spec: NodeSpec, job: Job, marker: str) -> Iterator[Em
         yield Emulator(process, ours)
 
 
-def run_on_console(image: Image, spec: NodeSpec, job: Job) -> int:
+def run_on_console(image: Image, spec: MachineSpec, job: Job) -> int:
     """Boot a node whose console is this terminal; Ctrl-A X ends it.
 
     Args:
@@ -88,7 +88,7 @@ def run_on_console(image: Image, spec: NodeSpec, job: Job) -> int:
 
 
 @contextmanager
-def _files(image: Image, spec: NodeSpec, job: Job, marker: str) -> Iterator[_Files]:
+def _files(image: Image, spec: MachineSpec, job: Job, marker: str) -> Iterator[_Files]:
     archive = job_archive(job, spec, marker)
     with ExitStack() as stack:
         initramfs = stack.enter_context(open(os.memfd_create("initramfs"), "wb", buffering=0))
@@ -106,7 +106,7 @@ def _files(image: Image, spec: NodeSpec, job: Job, marker: str) -> Iterator[_Fil
         yield _Files(initramfs.fileno(), disk.fileno())
 
 
-def _argv(image: Image, spec: NodeSpec, job: Job, files: _Files, output_fd: int | None) -> list[str]:
+def _argv(image: Image, spec: MachineSpec, job: Job, files: _Files, output_fd: int | None) -> list[str]:
     argv = qemu_argv(
         spec,
         qemu=image.qemu,

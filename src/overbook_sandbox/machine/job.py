@@ -9,7 +9,7 @@ import msgspec
 
 from overbook_sandbox.machine import cpio
 from overbook_sandbox.machine.errors import SandboxError
-from overbook_sandbox.machine.spec import HOST_ADDRESS, NODE_ADDRESS, NodeSpec
+from overbook_sandbox.machine.spec import HOST_ADDRESS, NODE_ADDRESS, MachineSpec
 
 IN_NODE_VARIABLE = "OVERBOOK_IN_NODE"
 OUTPUT = "/run/overbook/output"
@@ -47,7 +47,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     first_process: bool = False
 
 
-def job_archive(job: Job, spec: NodeSpec, marker: str) -> bytes:
+def job_archive(job: Job, spec: MachineSpec, marker: str) -> bytes:
     """A cpio archive with the job's script, to follow the initramfs.
 
     Args:
@@ -61,7 +61,7 @@ def job_archive(job: Job, spec: NodeSpec, marker: str) -> bytes:
     return cpio.archive([cpio.regular_file("job.sh", _script(job, spec, marker).encode())])
 
 
-def _script(job: Job, spec: NodeSpec, marker: str) -> str:
+def _script(job: Job, spec: MachineSpec, marker: str) -> str:
     if not job.argv:
         raise SandboxError("there is no command to run in the node")
     if not os.path.isdir(job.share):

@@ -15,8 +15,8 @@ from overbook_sandbox.machine.emulator import Emulator, emulator
 from overbook_sandbox.machine.errors import NodeError, NodeStoppedError
 from overbook_sandbox.machine.image import Image, prepare
 from overbook_sandbox.machine.job import Job
-from overbook_sandbox.machine.output import LineSplitter, OutputReader
-from overbook_sandbox.machine.spec import NodeSpec
+from overbook_sandbox.machine.output import OutputReader, OutputSplitter
+from overbook_sandbox.machine.spec import MachineSpec
 
 OnLine = Callable[[str], None]
 OnStart = Callable[[float], None]
@@ -40,7 +40,7 @@ class NodeResult(msgspec.Struct, frozen=True):
     run_seconds: float
 
 
-class Node:
+class Machine:
     """A node for one job. Several can run at the same time, each in a thread of its own.
 
     Args:
@@ -49,13 +49,13 @@ class Node:
         job: The command.
     """
 
-    def __init__(self, image: Image, spec: NodeSpec, job: Job) -> None:
+    def __init__(self, image: Image, spec: MachineSpec, job: Job) -> None:
         self._image = image
         self._spec = spec
         self._job = job
         self._marker = f"overbook-{secrets.token_hex(8)}"
         self._output = OutputReader(self._marker)
-        self._console = LineSplitter()
+        self._console = OutputSplitter()
         self._console_tail: deque[str] = deque(maxlen=_CONSOLE_TAIL_LINES)
         self._running: Emulator | None = None
         self._stop_requested = threading.Event()
@@ -168,7 +168,7 @@ class Node:
 
 
 def run_in_node(
-    spec: NodeSpec,
+    spec: MachineSpec,
     argv: Sequence[str],
     *,
     share: str,
@@ -196,4 +196,4 @@ def run_in_node(
         SandboxError: The node or its command cannot be started.
     """
     job = Job(argv=tuple(argv), share=share, environment=environment, directory=directory or share)
-    return Node(image or prepare(), spec, job).run(on_line)
+    return Machine(image or prepare(), spec, job).run(on_line)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 
-class LineSplitter:
+class OutputSplitter:
     """Cuts bytes into lines as they come in; undecodable bytes become U+FFFD."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class OutputReader:
     def __init__(self, marker: str) -> None:
         self.started = False
         self.exit_status: int | None = None
-        self._lines = LineSplitter()
+        self._lines = OutputSplitter()
         self._report = re.compile(rf"(.*){re.escape(marker)} (?:(started)|exit (\d+))$")
 
     def feed(self, data: bytes) -> Iterator[str]:

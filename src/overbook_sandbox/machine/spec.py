@@ -24,7 +24,7 @@ HOST_TAG = "host"
 SHARE_TAG = "share"
 
 
-class NodeSpec(msgspec.Struct, frozen=True, kw_only=True):
+class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An emulated node.
 
     Attributes:
@@ -66,7 +66,7 @@ def machine_memory_mebibytes(memory_bytes: int) -> int:
     return round(machine / MEBIBYTE)
 
 
-def kernel_command_line(spec: NodeSpec) -> str:
+def kernel_command_line(spec: MachineSpec) -> str:
     """The kernel's arguments: say little, end on a panic, and no mitigations, which cost time here."""
     words = (
         "console=ttyS0",
@@ -80,7 +80,7 @@ def kernel_command_line(spec: NodeSpec) -> str:
 
 
 def qemu_argv(
-    spec: NodeSpec,
+    spec: MachineSpec,
     *,
     qemu: str,
     kernel: str,

@@ -9,19 +9,19 @@ from typing import Final
 import msgspec
 
 from overbook_sandbox.machine.errors import NodeError
-from overbook_sandbox.machine.node import Node
+from overbook_sandbox.machine.node import Machine
 from overbook_sandbox.node.kubernetes_messages import (
     MESSAGES,
-    Answer,
     AnyMessage,
-    Command,
+    CommandAnswer,
     Ended,
-    Sample,
+    GuestCommand,
+    NodeReading,
     Stop,
     Up,
 )
 
-OnSample = Callable[[Sample], None]
+OnSample = Callable[[NodeReading], None]
 
 ANSWER_SECONDS: Final = 120.0
 """How long a command may take beside its own time: a node that thrashes answers late."""
@@ -38,13 +38,13 @@ class GuestLink:
         on_sample: Receives each sample, in the node's thread.
     """
 
-    def __init__(self, node: Node, on_sample: OnSample) -> None:
+    def __init__(self, node: Machine, on_sample: OnSample) -> None:
         self._node = node
         self._on_sample = on_sample
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._up = False
-        self._answers: dict[int, Answer] = {}
+        self._answers: dict[int, CommandAnswer] = {}
         self._ended: dict[str, int] = {}
         self._end: str | None = None
         self._strange: deque[str] = deque(maxlen=_STRANGE_LINES)
@@ -59,7 +59,7 @@ class GuestLink:
         self._thread.start()
         self._wait(lambda: self._up, seconds, "its programs to run")
 
-    def ask(self, command: Command, seconds: float = 0.0) -> Answer:
+    def ask(self, command: GuestCommand, seconds: float = 0.0) -> CommandAnswer:
         """Send a command and wait for the answer.
 
         Args:
@@ -123,14 +123,14 @@ class GuestLink:
         except msgspec.DecodeError:  # a traceback, say
             self._strange.append(line)
             return
-        if isinstance(message, Sample):
+        if isinstance(message, NodeReading):
             self._on_sample(message)
             return
         with self._changed:
             match message:
                 case Up():
                     self._up = True
-                case Answer():
+                case CommandAnswer():
                     self._answers[message.number] = message
                 case Ended():
                     self._ended[message.name] = message.status

@@ -26,10 +26,10 @@ from overbook_sandbox.machine.pod_runner import make_cgroup, start_in
 from overbook_sandbox.node.kubernetes_messages import (
     COMMANDS,
     RUNTIME_SCORE,
-    Answer,
     AnyMessage,
-    Command,
+    CommandAnswer,
     Ended,
+    GuestCommand,
     GuestPlan,
     Read,
     Run,
@@ -44,7 +44,7 @@ _IN_MEMORY: Final = ("/var/lib/containerd", "/var/lib/kubelet")
 _READ_LIMIT: Final = 1 << 20
 
 
-class Guest:
+class KubernetesGuest:
     """The node's inside.
 
     Args:
@@ -75,8 +75,8 @@ class Guest:
             # Each on its own: one that takes long must not hold back a SIGKILL.
             threading.Thread(target=self._obey, args=(command,), daemon=True).start()
 
-    def _obey(self, command: Command) -> None:
-        answer = Answer(at=0.0, number=command.number)
+    def _obey(self, command: GuestCommand) -> None:
+        answer = CommandAnswer(at=0.0, number=command.number)
         try:
             match command:
                 case Run():
@@ -180,7 +180,7 @@ def main() -> None:
     lock_memory()
     lower_oom_score()
     use_generations()
-    Guest(os.path.dirname(path), plan).run()
+    KubernetesGuest(os.path.dirname(path), plan).run()
 
 
 if __name__ == "__main__":

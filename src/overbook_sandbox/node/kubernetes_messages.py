@@ -10,13 +10,13 @@ PACE_FILE: Final = "/pace"
 """Where a load program counts its work, in the root of its container."""
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
+class GuestCommand(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
     """Something to do in the node; `number` comes back in the answer."""
 
     number: int
 
 
-class Run(Command, frozen=True, kw_only=True, tag="run"):
+class Run(GuestCommand, frozen=True, kw_only=True, tag="run"):
     """Run a program to its end.
 
     Attributes:
@@ -30,7 +30,7 @@ class Run(Command, frozen=True, kw_only=True, tag="run"):
     seconds: float = 60.0
 
 
-class Start(Command, frozen=True, kw_only=True, tag="start"):
+class Start(GuestCommand, frozen=True, kw_only=True, tag="start"):
     """Start a service: a program in a cgroup of its own, `system.slice/NAME.service`, its log in the share.
 
     Attributes:
@@ -46,7 +46,7 @@ class Start(Command, frozen=True, kw_only=True, tag="start"):
     oom_score_adj: int = 0
 
 
-class Signal(Command, frozen=True, kw_only=True, tag="signal"):
+class Signal(GuestCommand, frozen=True, kw_only=True, tag="signal"):
     """Send a signal to every process below a cgroup.
 
     Attributes:
@@ -58,7 +58,7 @@ class Signal(Command, frozen=True, kw_only=True, tag="signal"):
     signal: int
 
 
-class Read(Command, frozen=True, kw_only=True, tag="read"):
+class Read(GuestCommand, frozen=True, kw_only=True, tag="read"):
     """Read files, such as those of a cgroup.
 
     Attributes:
@@ -68,7 +68,7 @@ class Read(Command, frozen=True, kw_only=True, tag="read"):
     paths: tuple[str, ...]
 
 
-class Stop(Command, frozen=True, kw_only=True, tag="stop"):
+class Stop(GuestCommand, frozen=True, kw_only=True, tag="stop"):
     """End everything, which powers the machine off."""
 
 
@@ -85,7 +85,7 @@ class Up(Message, frozen=True, kw_only=True, tag="up"):
     """containerd and the kubelet run and the image is there; the kubelet has yet to register the node."""
 
 
-class Answer(Message, frozen=True, kw_only=True, tag="answer"):
+class CommandAnswer(Message, frozen=True, kw_only=True, tag="answer"):
     """How a command ended.
 
     Attributes:
@@ -117,7 +117,7 @@ class Work(msgspec.Struct, frozen=True):
     last_at: float
 
 
-class ContainerSample(msgspec.Struct, frozen=True, kw_only=True):
+class ContainerReading(msgspec.Struct, frozen=True, kw_only=True):
     """A container at one moment; `memory_swap_max` is None where it is unlimited."""
 
     memory_current_bytes: int
@@ -127,7 +127,7 @@ class ContainerSample(msgspec.Struct, frozen=True, kw_only=True):
     work: Work | None = None
 
 
-class Sample(Message, frozen=True, kw_only=True, tag="sample"):
+class NodeReading(Message, frozen=True, kw_only=True, tag="sample"):
     """What the kernel counts.
 
     Attributes:
@@ -148,10 +148,10 @@ class Sample(Message, frozen=True, kw_only=True, tag="sample"):
     swapped_in_pages: int
     swapped_out_pages: int
     full_stall_micros: int | None
-    pods: dict[str, dict[str, ContainerSample]]
+    pods: dict[str, dict[str, ContainerReading]]
 
 
-AnyMessage = Up | Answer | Ended | Sample
+AnyMessage = Up | CommandAnswer | Ended | NodeReading
 
 COMMANDS: Final[msgspec.json.Decoder[AnyCommand]] = msgspec.json.Decoder(AnyCommand)
 MESSAGES: Final[msgspec.json.Decoder[AnyMessage]] = msgspec.json.Decoder(AnyMessage)

@@ -24,18 +24,18 @@ from overbook_sandbox.machine.errors import NodeError
 from overbook_sandbox.machine.image import Image
 from overbook_sandbox.machine.image import prepare as prepare_machine
 from overbook_sandbox.machine.job import Job
-from overbook_sandbox.machine.node import Node
+from overbook_sandbox.machine.node import Machine
 from overbook_sandbox.machine.packages import Host, Say
 from overbook_sandbox.machine.spec import HOST_ADDRESS, NODE_ADDRESS
 from overbook_sandbox.node.container_runtime import ContainerRuntime, container_runtime
 from overbook_sandbox.node.guest_link import GuestLink
 from overbook_sandbox.node.kubernetes_messages import (
     RUNTIME_SCORE,
-    Answer,
+    CommandAnswer,
     GuestPlan,
+    NodeReading,
     Read,
     Run,
-    Sample,
     Signal,
     Start,
 )
@@ -125,7 +125,7 @@ class KubernetesNode:
     def __init__(self, cluster: ControlPlane, spec: KubernetesNodeSpec, parts: Parts, folder: str) -> None:
         self.spec = spec
         self.folder = os.path.abspath(folder)
-        self.samples: deque[Sample] = deque(maxlen=_KEPT_SAMPLES)
+        self.samples: deque[NodeReading] = deque(maxlen=_KEPT_SAMPLES)
         self.boot_seconds = self.ready_seconds = 0.0
         self._cluster = cluster
         self._parts = parts
@@ -159,7 +159,9 @@ class KubernetesNode:
         """End it as a power cut would; its Node object stays."""
         self._link.close()
 
-    def run(self, *argv: str, environment: Mapping[str, str] | None = None, seconds: float = 60.0) -> Answer:
+    def run(
+        self, *argv: str, environment: Mapping[str, str] | None = None, seconds: float = 60.0
+    ) -> CommandAnswer:
         """Run a program in the node, as root and outside any pod, to its end.
 
         Raises:
@@ -328,7 +330,7 @@ class KubernetesNode:
             takes_input=True,
         )
         machine = msgspec.structs.replace(self.spec.machine, network=True)
-        return GuestLink(Node(self._parts.machine, machine, job), self.samples.append)
+        return GuestLink(Machine(self._parts.machine, machine, job), self.samples.append)
 
     def _write_json(self, name: str, content: Any) -> str:
         return self._write(name, msgspec.json.encode(content))

@@ -10,7 +10,7 @@ from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.vmstat import read_vmstat
 from overbook_sandbox.demo.load import COUNTER
-from overbook_sandbox.node.kubernetes_messages import PACE_FILE, ContainerSample, Sample, Work
+from overbook_sandbox.node.kubernetes_messages import PACE_FILE, ContainerReading, NodeReading, Work
 
 
 class KubernetesSampler:
@@ -19,20 +19,20 @@ class KubernetesSampler:
     def __init__(self) -> None:
         self._scanner = PodScanner()
 
-    def sample(self) -> Sample:
+    def sample(self) -> NodeReading:
         """One sample; containers that end meanwhile are left out.
 
         Raises:
             KernelFileError: The node's own files cannot be read.
         """
-        pods: dict[str, dict[str, ContainerSample]] = {}
+        pods: dict[str, dict[str, ContainerReading]] = {}
         for pod in self._scanner.scan():
             containers = pods.setdefault(pod.uid, {})
             for container in pod.containers:
                 if (found := _container(container)) is not None:
                     containers[container.id] = found
         memory, events, full = read_meminfo(), read_vmstat(), read_pressure("memory").full
-        return Sample(
+        return NodeReading(
             at=time.monotonic(),
             mem_total_bytes=memory.mem_total_bytes,
             mem_available_bytes=memory.mem_available_bytes,
@@ -45,10 +45,10 @@ class KubernetesSampler:
         )
 
 
-def _container(container: ContainerCgroup) -> ContainerSample | None:
+def _container(container: ContainerCgroup) -> ContainerReading | None:
     try:
         with Cgroup(container.path) as cgroup:
-            return ContainerSample(
+            return ContainerReading(
                 memory_current_bytes=cgroup.read_memory_current(),
                 memory_swap_current_bytes=cgroup.read_memory_swap_current(),
                 memory_swap_max_bytes=cgroup.read_memory_swap_max(),

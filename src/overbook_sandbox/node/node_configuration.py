@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from overbook_sandbox.cluster.pki import CertificateFiles
-from overbook_sandbox.machine.spec import GIBIBYTE, NODE_ADDRESS, NodeSpec
+from overbook_sandbox.machine.spec import GIBIBYTE, NODE_ADDRESS, MachineSpec
 from overbook_sandbox.node.container_runtime import ContainerRuntime
 from overbook_sandbox.node.load_image import IMAGE
 
@@ -35,7 +35,9 @@ class KubernetesNodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    machine: NodeSpec = NodeSpec(memory_bytes=GIBIBYTE * 3 // 2, swap_bytes=GIBIBYTE, timeout_seconds=3600)
+    machine: MachineSpec = MachineSpec(
+        memory_bytes=GIBIBYTE * 3 // 2, swap_bytes=GIBIBYTE, timeout_seconds=3600
+    )
     swap_behavior: SwapBehavior = "LimitedSwap"
     eviction_hard: Mapping[str, str] = msgspec.field(default_factory=lambda: {"memory.available": "32Mi"})
     labels: Mapping[str, str] = msgspec.field(default_factory=dict)

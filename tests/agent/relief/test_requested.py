@@ -4,7 +4,7 @@ import pytest
 
 from overbook.agent.collector import Collector
 from overbook.agent.relief.local import LocalRelief
-from overbook.agent.relief.requested import REFRESH_SECONDS, ApiRelief, Situation
+from overbook.agent.relief.requested import REFRESH_SECONDS, AgentSituation, ApiRelief
 from overbook.core.api.overcommit_node import (
     Outcome,
     OvercommitNodeStatus,
@@ -15,12 +15,12 @@ from overbook.core.api.overcommit_node import (
     Stage,
 )
 from overbook.core.pressure.candidate import Candidate
-from overbook.core.pressure.decision import Decision, Finding
+from overbook.core.pressure.decision import Decision, FiredRule
 from tests.agent.fake_node import FakeNode
 
 BIG, SMALL = Candidate("big", "ns/big", 9, 9, 9, 0), Candidate("small", "ns/small", 5, 5, 5, 0)
 DECISION = Decision(
-    7, 0.0, (Finding("rule", "seen", {}),), "relieve", "", victim=BIG, candidates=(BIG, SMALL)
+    7, 0.0, (FiredRule("rule", "seen", {}),), "relieve", "", victim=BIG, candidates=(BIG, SMALL)
 )
 LEFT = ReliefRequest(
     id="before-1",
@@ -47,7 +47,7 @@ def situation(
     calm: float = 0.0,
     away: float = 0.0,
     critical: bool = True,
-) -> Situation:
+) -> AgentSituation:
     outcomes = (
         (
             ReliefOutcome(
@@ -64,7 +64,7 @@ def situation(
     )
     record = ReliefRecord(stage=stage, victim_uid=victim, victim=victim and f"ns/{victim}", outcomes=outcomes)
     own = OvercommitNodeStatus(agent_instance=instance, request=request, relief=record)
-    return Situation(
+    return AgentSituation(
         own=own,
         own_known=True,
         present=present,

@@ -14,9 +14,9 @@ from overbook_sandbox.cluster.hollow_nodes import HollowNodes
 from overbook_sandbox.cluster.hollow_status import HollowNode
 from overbook_sandbox.kubevirt.launcher import OVERHEAD_BYTES_ANNOTATION, POD_SPEC_ANNOTATION
 from overbook_sandbox.kubevirt.migrations import SECONDS_ANNOTATION
-from overbook_sandbox.kubevirt.stand_in import KubeVirt
+from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
-from overbook_sandbox.node.kubernetes_messages import Sample
+from overbook_sandbox.node.kubernetes_messages import NodeReading
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 from tests.cluster.as_user import MERGE, Asker
 from tests.cluster.conftest import make_namespace
@@ -101,7 +101,7 @@ class Guests(NamedTuple):
 @pytest.fixture(scope="module")
 def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
     """Three cold guests that have taken all they want."""
-    kubevirt = KubeVirt(
+    kubevirt = KubeVirtStandIn(
         cluster,
         {"evictionStrategy": "LiveMigrate", "developerConfiguration": {"memoryOvercommit": PERCENT}},
     )
@@ -123,7 +123,7 @@ def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
         cluster.kubectl("delete", "namespace", namespace, "--wait=false")
 
 
-def stalled_percent(samples: list[Sample], seconds: float) -> float:
+def stalled_percent(samples: list[NodeReading], seconds: float) -> float:
     """The share of the last seconds in which all work stalled on memory."""
     last = samples[-1]
     first = next(each for each in reversed(samples) if each.at <= last.at - seconds)
@@ -132,10 +132,10 @@ def stalled_percent(samples: list[Sample], seconds: float) -> float:
     return (last.full_stall_micros - first.full_stall_micros) / (last.at - first.at) / 10_000
 
 
-def wait_samples(node: KubernetesNode, holds: Callable[[list[Sample]], bool], what: str) -> Sample:
+def wait_samples(node: KubernetesNode, holds: Callable[[list[NodeReading]], bool], what: str) -> NodeReading:
     """Wait until the node's samples show something; the sample with which they do."""
 
-    def found() -> Sample | None:
+    def found() -> NodeReading | None:
         samples = list(node.samples)
         return samples[-1] if holds(samples) else None
 

@@ -6,7 +6,7 @@ from overbook.core.overcommit.writer import (
     WRITERS,
     AskedWriter,
     Writer,
-    WriterFacts,
+    WriterInputs,
     check_asked,
     choose_writer,
     writer_in_force,
@@ -14,17 +14,17 @@ from overbook.core.overcommit.writer import (
 
 VMS: Eligibility = "BurstableVirtualMachines"
 ALL: Eligibility = "Burstable"
-NRI = WriterFacts(kubelet="NoSwap", nri_socket="/var/run/nri/nri.sock")
-HOOKS = WriterFacts(kubelet="NoSwap", hook_folder="/etc/containers/oci/hooks.d")
-NEITHER = WriterFacts(kubelet="NoSwap")
-LIMITED = WriterFacts(kubelet="LimitedSwap", kubelet_limits=True, nri_socket="/var/run/nri/nri.sock")
-BLIND = WriterFacts(kubelet="LimitedSwap", kubelet_limits=False)
+NRI = WriterInputs(kubelet="NoSwap", nri_socket="/var/run/nri/nri.sock")
+HOOKS = WriterInputs(kubelet="NoSwap", hook_folder="/etc/containers/oci/hooks.d")
+NEITHER = WriterInputs(kubelet="NoSwap")
+LIMITED = WriterInputs(kubelet="LimitedSwap", kubelet_limits=True, nri_socket="/var/run/nri/nri.sock")
+BLIND = WriterInputs(kubelet="LimitedSwap", kubelet_limits=False)
 
 
 @pytest.mark.parametrize(
     ("facts", "writer"), [(NRI, "nri"), (HOOKS, "hook"), (NEITHER, "reconcile"), (BLIND, "reconcile")]
 )
-def test_auto_takes_the_earliest_writer_there_is(facts: WriterFacts, writer: Writer) -> None:
+def test_auto_takes_the_earliest_writer_there_is(facts: WriterInputs, writer: Writer) -> None:
     assert choose_writer("auto", facts, VMS, "proportional").writer == writer
 
 
@@ -52,14 +52,14 @@ def test_nobody_writes_beside_a_kubelet_with_limited_swap(writer: Writer) -> Non
     ("writer", "facts"), [("nri", HOOKS), ("hook", NRI), ("kubelet", NRI), ("kubelet", BLIND)]
 )
 def test_a_writer_that_is_not_there_is_refused_with_what_to_change(
-    writer: Writer, facts: WriterFacts
+    writer: Writer, facts: WriterInputs
 ) -> None:
     with pytest.raises(InvalidInput, match="auto"):
         choose_writer(writer, facts, VMS, "proportional")
 
 
 def test_a_kubelet_that_nothing_is_known_of_is_believed_to_write_where_it_is_asked_to() -> None:
-    assert choose_writer("kubelet", WriterFacts(), ALL, "proportional").writer == "kubelet"
+    assert choose_writer("kubelet", WriterInputs(), ALL, "proportional").writer == "kubelet"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_kubelet_that_nothing_is_known_of_is_believed_to_write_where_it_is_ask
     ],
 )
 def test_a_node_is_protected_whatever_its_settings_are(
-    asked: AskedWriter, facts: WriterFacts, writer: Writer
+    asked: AskedWriter, facts: WriterInputs, writer: Writer
 ) -> None:
     choice = writer_in_force(asked, facts, VMS, "proportional")
 

@@ -1,9 +1,9 @@
-from overbook.core.pressure.stall import Stall
+from overbook.core.pressure.stall import StallClock
 from tests.core.simulated_node import MI, Telling, holding, vm
 
 
 def test_a_dip_of_two_seconds_does_not_end_a_stall() -> None:
-    stall = Stall()
+    stall = StallClock()
     stall.seen(True, 10.0)
     stall.seen(False, 11.0)
     stall.seen(False, 12.0)
@@ -12,7 +12,7 @@ def test_a_dip_of_two_seconds_does_not_end_a_stall() -> None:
 
 
 def test_a_longer_calm_does() -> None:
-    stall = Stall()
+    stall = StallClock()
     stall.seen(True, 10.0)
     stall.seen(False, 12.1)
     stall.seen(True, 13.0)
@@ -20,7 +20,7 @@ def test_a_longer_calm_does() -> None:
 
 
 def test_time_in_vain_begins_anew_whenever_memory_goes_out_for_good() -> None:
-    stall = Stall()
+    stall = StallClock()
     stall.seen(True, 10.0)
     assert stall.seconds_in_vain(10.0, absorbing=False) == 0.0
     assert stall.seconds_in_vain(14.0, absorbing=False) == 4.0

@@ -11,7 +11,7 @@ import msgspec
 from overbook.core.api.overcommit import ReliefSpec
 from overbook.core.api.overcommit_node import ReliefCandidate, ReliefRecord, ReliefRequest
 from overbook.core.kubevirt.objects import Migration
-from overbook.core.relief.answer import ACCEPTED, Answer
+from overbook.core.relief.answer import ACCEPTED, EvictionAnswer
 from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, MigrationLimits, NodeCase, Step, Write
 from overbook.core.relief.guest import Guest
 from overbook.core.relief.plan import plan
@@ -64,7 +64,7 @@ class World:
         self.now = START
         self.cases = {name: NodeCase(name=name, critical=True) for name in nodes}
         self.guests: dict[str, Guest] = {}
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, EvictionAnswer] = {}
         self.migrations: dict[str, Migration] = {}
         self.held_back = ""
         self.destinations = frozenset(nodes)

@@ -1,6 +1,6 @@
 import pytest
 
-from overbook.core.relief.answer import Cause, no_answer, understood
+from overbook.core.relief.answer import EvictionCause, no_answer, understood
 
 WEBHOOK = 'admission webhook "virt-launcher-eviction-interceptor.kubevirt.io" denied the request: '
 BUDGET = "Cannot evict pod as it would violate the pod's disruption budget."
@@ -31,7 +31,7 @@ def test_2xx_is_accepted(status: int) -> None:
             429,
             "TooManyRequests",
             BUDGET,
-            [Cause("DisruptionBudget", "needs 2 and has 2")],
+            [EvictionCause("DisruptionBudget", "needs 2 and has 2")],
             "DisruptionBudget",
         ),
         (
@@ -48,7 +48,7 @@ def test_2xx_is_accepted(status: int) -> None:
     ],
 )
 def test_refusals_have_a_word_and_what_was_said(
-    status: int, reason: str, message: str, causes: list[Cause], word: str
+    status: int, reason: str, message: str, causes: list[EvictionCause], word: str
 ) -> None:
     answer = understood(status, reason, message, causes)
     assert (answer.meaning, answer.reason) == ("Refused", word)
@@ -56,7 +56,11 @@ def test_refusals_have_a_word_and_what_was_said(
 
 
 def test_a_refusal_by_a_budget_names_the_budget() -> None:
-    causes = [Cause("DisruptionBudget", "The disruption budget web needs 2 healthy pods and has 2 currently")]
+    causes = [
+        EvictionCause(
+            "DisruptionBudget", "The disruption budget web needs 2 healthy pods and has 2 currently"
+        )
+    ]
     assert "budget web needs 2" in understood(429, "TooManyRequests", BUDGET, causes).message
 
 
@@ -67,7 +71,11 @@ def test_a_refusal_by_a_budget_names_the_budget() -> None:
             429,
             "TooManyRequests",
             BUDGET,
-            [Cause("DisruptionBudget", "The disruption budget web is still being processed by the server.")],
+            [
+                EvictionCause(
+                    "DisruptionBudget", "The disruption budget web is still being processed by the server."
+                )
+            ],
         ),
         (429, "TooManyRequests", "Too many requests, please try again later.", []),
         (429, "", "", []),
@@ -77,7 +85,7 @@ def test_a_refusal_by_a_budget_names_the_budget() -> None:
     ],
 )
 def test_what_is_no_refusal_is_asked_again_when_the_server_says(
-    status: int, reason: str, message: str, causes: list[Cause]
+    status: int, reason: str, message: str, causes: list[EvictionCause]
 ) -> None:
     answer = understood(status, reason, message, causes, 10.0)
     assert (answer.meaning, answer.retry_seconds) == ("Later", 10.0)

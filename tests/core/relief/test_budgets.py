@@ -4,7 +4,7 @@ import random
 
 import msgspec
 
-from overbook.core.relief.answer import Answer
+from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.case import MigrationLimits
 from overbook.core.relief.plan import plan
 from tests.core.relief.relief_world import START, World, candidate, migration, request
@@ -83,7 +83,9 @@ def vms(count: int, limits: MigrationLimits | None) -> World:
     world = crowd(count, per_cluster=100)
     for name in world.cases:
         world.guest(f"p-{name}", how="Migrated", instance=f"shop/vm-{name}", instance_node=name)
-        world.answers[f"uid-p-{name}"] = Answer("Evacuating", "Evacuation", "Eviction triggered evacuation")
+        world.answers[f"uid-p-{name}"] = EvictionAnswer(
+            "Evacuating", "Evacuation", "Eviction triggered evacuation"
+        )
     world.limits = limits
     return world
 

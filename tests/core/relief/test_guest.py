@@ -4,10 +4,10 @@ import msgspec
 import pytest
 
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubevirt.objects import Instance
-from overbook.core.relief.guest import House, guest
+from overbook.core.kubevirt.objects import MovableInstance
+from overbook.core.relief.guest import ClusterDefaults, guest
 
-HOUSE = House(namespace="overbook", eviction_strategy="LiveMigrate")
+HOUSE = ClusterDefaults(namespace="overbook", eviction_strategy="LiveMigrate")
 OWNER = {
     "apiVersion": "kubevirt.io/v1",
     "kind": "VirtualMachineInstance",
@@ -28,17 +28,17 @@ def pod(**metadata: Any) -> Pod:
     return msgspec.convert(obj, Pod)
 
 
-def vm(strategy: str | None = None, *, migratable: bool = True, **status: Any) -> Instance:
+def vm(strategy: str | None = None, *, migratable: bool = True, **status: Any) -> MovableInstance:
     conditions = [{"type": "LiveMigratable", "status": "True" if migratable else "False"}]
     obj = {
         "metadata": {"name": "db", "namespace": "shop", "uid": "vmi-1"},
         "spec": {"evictionStrategy": strategy},
         "status": {"nodeName": "n", "conditions": conditions, "activePods": {"u": "n"}, **status},
     }
-    return msgspec.convert(obj, Instance)
+    return msgspec.convert(obj, MovableInstance)
 
 
-def seen(found: Pod | None, instance: Instance | None = None, house: House = HOUSE) -> Any:
+def seen(found: Pod | None, instance: MovableInstance | None = None, house: ClusterDefaults = HOUSE) -> Any:
     return guest("n", "u", found, instance, house, 1000.0)
 
 
@@ -86,7 +86,7 @@ def test_a_vm_goes_as_its_strategy_says_else_the_clusters(
     strategy: str | None, migratable: bool, default: str, how: str
 ) -> None:
     instance = vm(strategy, migratable=migratable)
-    assert seen(pod(ownerReferences=[OWNER]), instance, House("overbook", default)).how == how
+    assert seen(pod(ownerReferences=[OWNER]), instance, ClusterDefaults("overbook", default)).how == how
 
 
 def test_a_pod_that_only_says_it_is_a_vms_is_none() -> None:

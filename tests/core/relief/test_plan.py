@@ -4,13 +4,13 @@ import msgspec
 import pytest
 
 from overbook.core.api.overcommit_node import ReliefRequest
-from overbook.core.relief.answer import Answer
+from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.case import Evict, Look, MigrationLimits, Write
 from overbook.core.relief.guest import Guest
 from tests.core.relief.relief_world import World, candidate, migration, request
 
-BUDGET = Answer("Refused", "DisruptionBudget", "needs 2 healthy pods and has 2 currently")
-EVACUATING = Answer("Evacuating", "Evacuation", 'Eviction triggered evacuation of VMI "shop/a"')
+BUDGET = EvictionAnswer("Refused", "DisruptionBudget", "needs 2 healthy pods and has 2 currently")
+EVACUATING = EvictionAnswer("Evacuating", "Evacuation", 'Eviction triggered evacuation of VMI "shop/a"')
 
 
 def asking(*names: str, **spec: object) -> World:
@@ -93,7 +93,7 @@ def test_nothing_further_once_the_pressure_is_gone_but_what_began_is_followed() 
 @pytest.mark.parametrize("reason", ["DisruptionBudget", "Denied", "MoreThanOneDisruptionBudget"])
 def test_after_a_refusal_the_next_is_asked_and_the_refusal_is_told(reason: str) -> None:
     world = asking("a", "b")
-    world.answers["uid-a"] = Answer("Refused", reason, "no")
+    world.answers["uid-a"] = EvictionAnswer("Refused", reason, "no")
     world.settle(5)
     assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
     assert world.refusals("n") == [("shop/a", reason)]
@@ -149,7 +149,7 @@ def test_a_deleted_guest_is_said_to_be_deleted() -> None:
 
 def test_a_server_that_says_later_is_obeyed_and_nobody_else_is_asked() -> None:
     world = asking("a", "b")
-    world.answers["uid-a"] = Answer("Later", "TooManyRequests", "too many requests", 20.0)
+    world.answers["uid-a"] = EvictionAnswer("Later", "TooManyRequests", "too many requests", 20.0)
     world.settle(19)
     assert world.asked == [("n", "uid-a")]
     assert world.record("n").stage == "Waiting"
@@ -161,7 +161,7 @@ def test_a_server_that_says_later_is_obeyed_and_nobody_else_is_asked() -> None:
 
 def test_without_an_answer_the_same_guest_is_asked_again_and_no_other() -> None:
     world = asking("a", "b")
-    world.answers["uid-a"] = Answer("Unknown", "NoAnswer", "connection reset")
+    world.answers["uid-a"] = EvictionAnswer("Unknown", "NoAnswer", "connection reset")
     world.settle(60)
     assert set(world.asked) == {("n", "uid-a")}
     assert 3 <= len(world.asked) <= 10
@@ -170,7 +170,7 @@ def test_without_an_answer_the_same_guest_is_asked_again_and_no_other() -> None:
 
 def test_a_guest_for_which_there_is_never_an_answer_is_passed_over_if_it_really_stays() -> None:
     world = asking("a", "b", stall_seconds=30)
-    world.answers["uid-a"] = Answer("Unknown", "InternalError", "failed calling webhook")
+    world.answers["uid-a"] = EvictionAnswer("Unknown", "InternalError", "failed calling webhook")
     world.settle(60)
     assert world.refusals("n") == [("shop/a", "NoAnswer")]
     assert world.asked[-1] == ("n", "uid-b")
@@ -178,7 +178,7 @@ def test_a_guest_for_which_there_is_never_an_answer_is_passed_over_if_it_really_
 
 def test_a_guest_that_goes_though_there_was_no_answer_is_followed() -> None:
     world = asking("a", "b", stall_seconds=30)
-    world.answers["uid-a"] = Answer("Unknown", "NoAnswer", "connection reset")
+    world.answers["uid-a"] = EvictionAnswer("Unknown", "NoAnswer", "connection reset")
     world.settle(20)
     world.guest("a", presence="Leaving", leaves_at=world.now + 30)
     world.settle(25)

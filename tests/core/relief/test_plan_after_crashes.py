@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from overbook.core.relief.answer import ACCEPTED, Answer
+from overbook.core.relief.answer import ACCEPTED, EvictionAnswer
 from overbook.core.relief.case import Evict, Rest, Write
 from overbook.core.relief.record import IN_FLIGHT, LEFT
 from tests.core.relief.relief_world import World, candidate, migration, request
@@ -19,13 +19,13 @@ NODE = st.sampled_from(NODES)
 MOSTLY = st.sampled_from([True, True, True, False])
 SELDOM = st.sampled_from([False, False, False, True])
 DONE_BUT_NOT_TOLD = "done, but the answer was lost"
-ANSWERS: dict[str, Answer] = {
+ANSWERS: dict[str, EvictionAnswer] = {
     "accepted": ACCEPTED,
-    "budget": Answer("Refused", "DisruptionBudget", "needs 2 and has 2"),
-    "denied": Answer("Refused", "Denied", "admission webhook"),
-    "later": Answer("Later", "TooManyRequests", "too many", 3.0),
-    "unknown": Answer("Unknown", "NoAnswer", "connection reset"),
-    DONE_BUT_NOT_TOLD: Answer("Unknown", "NoAnswer", "connection reset"),
+    "budget": EvictionAnswer("Refused", "DisruptionBudget", "needs 2 and has 2"),
+    "denied": EvictionAnswer("Refused", "Denied", "admission webhook"),
+    "later": EvictionAnswer("Later", "TooManyRequests", "too many", 3.0),
+    "unknown": EvictionAnswer("Unknown", "NoAnswer", "connection reset"),
+    DONE_BUT_NOT_TOLD: EvictionAnswer("Unknown", "NoAnswer", "connection reset"),
 }
 
 
@@ -108,7 +108,7 @@ class Relief(RuleBasedStateMachine):
         assert record.stage == "Asking"
         assert record.victim_uid == uid, "asked without having been written down"
         if known is None:
-            said = Answer("Gone", "Gone", "not found")
+            said = EvictionAnswer("Gone", "Gone", "not found")
         elif known.presence == "Leaving":
             said = ACCEPTED
         else:
@@ -118,13 +118,13 @@ class Relief(RuleBasedStateMachine):
                 if known.how == "Migrated":
                     self.world.guests[uid] = msgspec.structs.replace(known, evacuating=True)
                     if answer == "accepted":
-                        said = Answer("Evacuating", "Evacuation", "Eviction triggered evacuation")
+                        said = EvictionAnswer("Evacuating", "Evacuation", "Eviction triggered evacuation")
                 else:
                     self.world.guests[uid] = msgspec.structs.replace(
                         known, presence="Leaving", leaves_at=1e12
                     )
             elif known.evacuating:
-                said = Answer("Evacuating", "Evacuation", "Evacuation in progress")
+                said = EvictionAnswer("Evacuating", "Evacuation", "Evacuation in progress")
         self.world.asked.append((node, uid))
         if said.meaning == "Refused":
             self.refused.add((uid, record.request_id))

@@ -10,7 +10,7 @@ from overbook.kube.api.errors import ApiError, KubeError, UnexpectedAnswer
 from overbook.kube.api.http import Body, HttpError, NothingCame, percent_encoded, read_head, request_bytes
 from overbook.kube.api.kinds import PODS
 from overbook.kube.api.listing import decode_page
-from overbook.kube.api.transport import Request
+from overbook.kube.api.transport import ApiRequest
 from overbook.kube.api.watching import LineSplitter, decode_event
 from tests.kube.api.scripted_server import answer, chunked
 
@@ -37,7 +37,7 @@ PIECES = st.sampled_from(
         b"\0\xff",
     ]
 )
-TARGET = Request("GET", "/api/v1/pods")
+TARGET = ApiRequest("GET", "/api/v1/pods")
 
 
 async def read(raw: bytes, cuts: list[int]) -> tuple[int, bytes]:

@@ -5,7 +5,7 @@ from overbook.cli.parser import parser_of
 from overbook.cli.registry import find
 from overbook.core.kubernetes.kubelet import KubeletConfiguration, MemorySwap
 from overbook.node.doctor.diagnosis import CHECKS, diagnose
-from overbook.node.doctor.facts import HostFacts, Medium, SwapDevice
+from overbook.node.doctor.facts import HostState, Medium, SwapDevice
 from overbook.node.tune.watermark import Watermarks, scale_factor
 
 MIB = 1 << 20
@@ -13,7 +13,7 @@ GIB = 1 << 30
 DISK = SwapDevice("/dev/nvme0n1p3", 8 * GIB, "flash", "/dev/nvme0n1p3")
 NO_SWAP_KUBELET = KubeletConfiguration(fail_swap_on=False)
 LIMITED_KUBELET = KubeletConfiguration(fail_swap_on=False, memory_swap=MemorySwap("LimitedSwap"))
-HEALTHY = HostFacts(
+HEALTHY = HostState(
     memory_bytes=16 * GIB,
     cgroup_version=2,
     pressure=True,
@@ -141,13 +141,13 @@ def test_the_writer_that_auto_picks_is_told_with_the_reason(
 
 
 def test_a_node_that_is_to_have_no_swap_needs_none_of_it() -> None:
-    plain = HostFacts(cgroup_version=2, pressure=True, kubelet=KubeletConfiguration(), swappiness=0)
+    plain = HostState(cgroup_version=2, pressure=True, kubelet=KubeletConfiguration(), swappiness=0)
 
     assert diagnose(plain).findings == ()
 
 
 def test_what_could_not_be_looked_at_is_never_called_right() -> None:
-    blind = HostFacts(unread={check.subject: "permission denied" for check in CHECKS})
+    blind = HostState(unread={check.subject: "permission denied" for check in CHECKS})
 
     diagnosis = diagnose(blind)
 

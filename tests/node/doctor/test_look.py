@@ -9,7 +9,7 @@ import pytest
 
 from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.node.doctor.diagnosis import CHECKS, diagnose
-from overbook.node.doctor.facts import HostFacts, SwapDevice
+from overbook.node.doctor.facts import HostState, SwapDevice
 from overbook.node.doctor.look import host_facts
 from overbook_sandbox.fakes.kernel_files import build_tree, make_cgroup, make_node
 
@@ -68,7 +68,7 @@ class Host:
     def write(self, path: str, text: str = "") -> None:
         build_tree(self.root, {path: text})
 
-    def facts(self, percent: int = 150) -> HostFacts:
+    def facts(self, percent: int = 150) -> HostState:
         return host_facts(str(self.root), SwapPolicy(percent=percent))
 
     def words(self) -> set[str]:

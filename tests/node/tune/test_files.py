@@ -6,7 +6,7 @@ import time
 import pytest
 
 from overbook.node.tune.files import OVERCOMMIT_PROGRAM, OVERCOMMIT_UNIT_FILE, SYSCTL_FILE, host_files
-from overbook.node.tune.rules import Wish
+from overbook.node.tune.rules import WantedSetting
 
 OFF = host_files((), overcommit_off=True)
 UNIT = OFF[OVERCOMMIT_UNIT_FILE][0].decode()
@@ -27,7 +27,7 @@ def test_the_kubelet_waits_for_nothing_and_needs_nothing() -> None:
 
 
 def test_only_what_the_kernel_has_is_set_at_boot() -> None:
-    wishes = (Wish("vm.swappiness", "0", "60", "why"), Wish("vm.unknown", None, "1", "why"))
+    wishes = (WantedSetting("vm.swappiness", "0", "60", "why"), WantedSetting("vm.unknown", None, "1", "why"))
     assert b"vm.unknown" not in host_files(wishes)[SYSCTL_FILE][0]
     assert b"vm.swappiness = 60\n" in host_files(wishes)[SYSCTL_FILE][0]
 

@@ -14,7 +14,7 @@ from overbook.agent.api.publisher import Publisher
 from overbook.agent.api.tainter import Tainter
 from overbook.agent.api.thread import Stopping
 from overbook.agent.bridge import Bridge
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.core.api.overcommit_node import AGENT_MANAGER
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
@@ -37,7 +37,7 @@ class Worker:
         InvalidInput: nothing says where the API server is.
     """
 
-    def __init__(self, settings: Settings, bridge: Bridge, instance: str) -> None:
+    def __init__(self, settings: AgentSettings, bridge: Bridge, instance: str) -> None:
         self._config: ClusterConfig = load_config(settings.kubeconfig, settings.context)
         self._settings = settings
         self._bridge = bridge

@@ -19,11 +19,11 @@ from overbook.agent.limits.swap_limits import (
     ReportingSwapWriter,
     SwapWriter,
 )
-from overbook.agent.limits.writer_facts import NodeFacts
-from overbook.agent.settings import Settings
+from overbook.agent.limits.writer_facts import WriterInputsReader
+from overbook.agent.settings import AgentSettings
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.swap import SwapDecision
-from overbook.core.overcommit.writer import Choice, WriterFacts, writer_in_force
+from overbook.core.overcommit.writer import Choice, WriterInputs, writer_in_force
 from overbook.kernel.machine import page_size_bytes
 from overbook.nri.connection import NriSocket
 from overbook.nri.plugin import Allowance
@@ -81,12 +81,12 @@ class SwapWriters:
         now: monotonic seconds.
     """
 
-    def __init__(self, settings: Settings, collector: Collector, allowed: Allowance, now: float) -> None:
+    def __init__(self, settings: AgentSettings, collector: Collector, allowed: Allowance, now: float) -> None:
         self._settings = settings
         self._collector = collector
         self._allowed = allowed
         self._started_at = now
-        self._facts = NodeFacts(settings.fsroot, settings.swap_writer)
+        self._facts = WriterInputsReader(settings.fsroot, settings.swap_writer)
         self._file = AllowanceFile(settings.fsroot)
         self._file_is_ours = False
         self._decisions: Mapping[tuple[str, str], SwapDecision] = {}
@@ -97,7 +97,7 @@ class SwapWriters:
         self._epoll: select.epoll | None = None
         self.connection: NriSocket | None = None
         """To the runtime, where NRI is in force."""
-        self._last_facts: WriterFacts | None = None
+        self._last_facts: WriterInputs | None = None
         self._acting = False
         self.choice: Choice | None = None
         """Who writes; ``None``: not known yet, so nobody does."""
@@ -197,7 +197,7 @@ class SwapWriters:
             log.error("%s", choice.problem)
         log.info("swap limits are written by %s: %s", choice.writer, choice.sentence)
 
-    def _use(self, choice: Choice, facts: WriterFacts) -> None:
+    def _use(self, choice: Choice, facts: WriterInputs) -> None:
         self._disconnect()
         self.connection = None
         self._cleared = False

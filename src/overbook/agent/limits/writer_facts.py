@@ -6,7 +6,7 @@ from typing import Final
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
-from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter, WriterFacts
+from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter, WriterInputs
 from overbook.node import kubelet
 from overbook.node.hook_folders import ADMINISTRATORS, hook_folders
 from overbook.nri.connection import nri_socket
@@ -21,7 +21,7 @@ GONE_SECONDS: Final = 60.0
 MOST_COMPLAINTS: Final = 64
 
 
-class NodeFacts:
+class WriterInputsReader:
     """Looks when it is time, and remembers.
 
     Args:
@@ -43,7 +43,7 @@ class NodeFacts:
         self._next_look = self._next_socket = float("-inf")
         self._complaints: set[str] = set()
 
-    def look(self, now: float, told: KubeletConfiguration | None) -> WriterFacts:
+    def look(self, now: float, told: KubeletConfiguration | None) -> WriterInputs:
         """How things are.
 
         Args:
@@ -63,7 +63,7 @@ class NodeFacts:
             if found or now - self._socket_seen >= GONE_SECONDS:
                 self._socket = found
         configuration = self.kubelet = told or self._configuration
-        return WriterFacts(
+        return WriterInputs(
             kubelet=None if configuration is None else configuration.swap,
             kubelet_limits=self._limits,
             nri_socket=self._socket,

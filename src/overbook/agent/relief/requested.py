@@ -24,7 +24,7 @@ REFRESH_SECONDS: Final = 5.0
 """How often a standing request takes over the newest ranks, at most."""
 
 
-class Situation(msgspec.Struct, frozen=True, kw_only=True):
+class AgentSituation(msgspec.Struct, frozen=True, kw_only=True):
     """What relief has to know of the rest of the agent.
 
     Attributes:
@@ -82,7 +82,7 @@ class ApiRelief:
         self._looked_back = False
         self._withdrawn = self._withdrawing = False
         self._said = ""
-        self.situation = Situation()
+        self.situation = AgentSituation()
         """As of now; whoever drives the agent sets it before each tick."""
         self.request: ReliefRequest | None = None
         """What is to stand in the node's object."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from overbook.agent.agent import Agent
     from overbook.agent.api.thread import ApiThread
-    from overbook.agent.settings import Settings
+    from overbook.agent.settings import AgentSettings
 
 EXAMPLES = """examples:
   overbook agent --kube --node-name worker-1 --mode observe
@@ -174,7 +174,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _agent(settings: "Settings") -> "tuple[Agent, ApiThread | None]":
+def _agent(settings: "AgentSettings") -> "tuple[Agent, ApiThread | None]":
     """The agent, and the thread that speaks to the API server where there is one."""
     from overbook.agent.agent import Agent
 

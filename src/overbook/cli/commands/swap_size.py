@@ -95,7 +95,7 @@ def _guest(arguments: argparse.Namespace, ram: int, swap: int, percent: int) -> 
     from overbook.core.errors import InvalidInput
     from overbook.core.kubevirt.memory import request_bytes
     from overbook.core.kubevirt.overhead import overhead_bytes
-    from overbook.core.kubevirt.vm import Cpu, Domain, InstanceSpec, Memory, VirtualMachineInstance
+    from overbook.core.kubevirt.vm import Cpu, Domain, GuestMemory, InstanceSpec, VirtualMachineInstance
     from overbook.core.overcommit.swap import covered_bytes, proportional_bytes
 
     guest = size_bytes(arguments.guest, "--guest")
@@ -104,7 +104,7 @@ def _guest(arguments: argparse.Namespace, ram: int, swap: int, percent: int) -> 
     if arguments.overhead is not None:
         overhead = size_bytes(arguments.overhead, "--overhead")
     else:
-        domain = Domain(memory=Memory(guest=guest), cpu=Cpu(cores=arguments.vcpus))
+        domain = Domain(memory=GuestMemory(guest=guest), cpu=Cpu(cores=arguments.vcpus))
         overhead = overhead_bytes(VirtualMachineInstance(spec=InstanceSpec(domain=domain)))
     request = request_bytes(guest, overhead, percent)
     if request > ram:

@@ -92,12 +92,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         from overbook.webhook.run import run as serve
-        from overbook.webhook.settings import Settings
+        from overbook.webhook.settings import WebhookSettings
     except ModuleNotFoundError as error:
         print(f"overbook: webhook needs {error.name}: pip install 'overbook[webhook]'", file=sys.stderr)
         return 2
     given = {name: value for name, value in vars(arguments).items() if name not in ("command", "run")}
     given.setdefault("namespace", os.environ.get("POD_NAMESPACE") or "overbook")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    serve(msgspec.convert(given, Settings))
+    serve(msgspec.convert(given, WebhookSettings))
     return 0

@@ -22,8 +22,8 @@ from overbook.core.kubernetes.resources import (
     pod_level_resources,
 )
 
-Rule = Literal["min", "max", "maxLimitRequestRatio"]
-_RULES: Final[tuple[Rule, ...]] = ("min", "max", "maxLimitRequestRatio")
+LimitRangeRule = Literal["min", "max", "maxLimitRequestRatio"]
+_RULES: Final[tuple[LimitRangeRule, ...]] = ("min", "max", "maxLimitRequestRatio")
 
 
 class Constraint(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +39,7 @@ class Constraint(msgspec.Struct, frozen=True, gc=False):
     """
 
     scope: Scope
-    rule: Rule
+    rule: LimitRangeRule
     resource: str
     thousandths: int
     text: str

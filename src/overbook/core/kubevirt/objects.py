@@ -108,7 +108,7 @@ class _InstanceSpec(KubeStruct, frozen=True):
     eviction_strategy: str | None = None
 
 
-class Instance(KubeStruct, frozen=True):
+class MovableInstance(KubeStruct, frozen=True):
     """A VirtualMachineInstance, as far as moving it goes."""
 
     metadata: ObjectMeta = ObjectMeta()

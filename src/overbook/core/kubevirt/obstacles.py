@@ -25,9 +25,9 @@ Word = Literal[
     "Realtime",
     "LockedMemory",
 ]
-Severity = Literal["DoesNotApply", "MustNotApply"]
+ObstacleEffect = Literal["DoesNotApply", "MustNotApply"]
 
-FINDINGS: Final[Mapping[Word, tuple[Severity, str]]] = {
+FINDINGS: Final[Mapping[Word, tuple[ObstacleEffect, str]]] = {
     "RequestByHand": (
         "DoesNotApply",
         "resources.requests.memory is set by hand and switches the percentage off; set memory.guest instead",
@@ -86,7 +86,7 @@ FINDINGS: Final[Mapping[Word, tuple[Severity, str]]] = {
 }
 
 
-class Finding(msgspec.Struct, frozen=True, gc=False):
+class Obstacle(msgspec.Struct, frozen=True, gc=False):
     """One reason.
 
     Attributes:
@@ -97,11 +97,11 @@ class Finding(msgspec.Struct, frozen=True, gc=False):
     """
 
     word: Word
-    severity: Severity
+    severity: ObstacleEffect
     sentence: str
 
 
-def overcommit_findings(vmi: VirtualMachineInstance, *, running: Release = MAIN) -> list[Finding]:
+def overcommit_findings(vmi: VirtualMachineInstance, *, running: Release = MAIN) -> list[Obstacle]:
     """Every reason why the percentage does not apply to this VM, or must not; none: it applies safely.
 
     What must not be overcommitted is found only where the percentage would apply: with a memory request set
@@ -124,10 +124,10 @@ def overcommit_findings(vmi: VirtualMachineInstance, *, running: Release = MAIN)
         words.append("Hugepages")
     elif not words or (request or 0) < guest:
         words += _endangered(vmi, by_hand=bool(words))
-    return [Finding(word, *FINDINGS[word]) for word in words]
+    return [Obstacle(word, *FINDINGS[word]) for word in words]
 
 
-def percentage_applies(findings: list[Finding]) -> bool:
+def percentage_applies(findings: list[Obstacle]) -> bool:
     """Whether KubeVirt will divide this VM's memory by the percentage, however unwise that is."""
     return not any(finding.severity == "DoesNotApply" for finding in findings)
 

@@ -61,7 +61,7 @@ class ReservedOverhead(KubeStruct, frozen=True):
     mem_lock: str | None = None
 
 
-class Memory(KubeStruct, frozen=True):
+class GuestMemory(KubeStruct, frozen=True):
     """How much memory the guest sees."""
 
     guest: RawQuantity = None
@@ -119,7 +119,7 @@ class Domain(KubeStruct, frozen=True):
     """The guest's hardware."""
 
     cpu: Cpu | None = None
-    memory: Memory | None = None
+    memory: GuestMemory | None = None
     resources: VmResources = VmResources()
     devices: Devices = Devices()
     launch_security: LaunchSecurity | None = None

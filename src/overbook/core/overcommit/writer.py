@@ -16,7 +16,7 @@ AskedWriter = Literal["auto", "reconcile", "nri", "hook", "kubelet"]
 """What a node's owner may ask for."""
 
 
-class WriterFacts(msgspec.Struct, frozen=True, gc=False):
+class WriterInputs(msgspec.Struct, frozen=True, gc=False):
     """What is there on a node.
 
     Attributes:
@@ -58,7 +58,7 @@ def check_asked(asked: AskedWriter, eligibility: Eligibility, allowance: Allowan
 
 
 def writer_in_force(
-    asked: AskedWriter, facts: WriterFacts, eligibility: Eligibility, allowance: Allowance
+    asked: AskedWriter, facts: WriterInputs, eligibility: Eligibility, allowance: Allowance
 ) -> Choice:
     """As :func:`choose_writer`, but a node is protected whatever its settings are.
 
@@ -76,7 +76,7 @@ def writer_in_force(
 
 
 def choose_writer(
-    asked: AskedWriter, facts: WriterFacts, eligibility: Eligibility, allowance: Allowance
+    asked: AskedWriter, facts: WriterInputs, eligibility: Eligibility, allowance: Allowance
 ) -> Choice:
     """The writer for a node.
 
@@ -111,7 +111,7 @@ def choose_writer(
     return Choice("reconcile", "the runtime has neither NRI nor hooks: limits come a tick after the start")
 
 
-def _kubelet_writes(facts: WriterFacts) -> bool:
+def _kubelet_writes(facts: WriterInputs) -> bool:
     return facts.kubelet == "LimitedSwap" and facts.kubelet_limits is not False
 
 

@@ -26,7 +26,7 @@ SWITCH_ANNOTATION: Final = "quota.openshift.io/cluster-resource-override-enabled
 _SYSTEM: Final = ("openshift", "kubernetes", "kube")
 _SYSTEM_PREFIXES: Final = tuple(f"{name}-" for name in _SYSTEM)
 
-Outcome = Literal[
+AdmissionOutcome = Literal[
     "Overridden",
     "Observed",
     "AsItShouldBe",
@@ -57,7 +57,7 @@ class NamespacePolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         problem: why its LimitRanges cannot be read; empty: they can.
     """
 
-    left_alone: Outcome | None = None
+    left_alone: AdmissionOutcome | None = None
     overrides: tuple[OverrideSource, ...] = ()
     bounds: Bounds = NO_BOUNDS
     pod_bounds: Bounds = NO_BOUNDS
@@ -93,7 +93,7 @@ class Admission(msgspec.Struct, frozen=True, gc=False):
         detail: the reason, where there is one in words.
     """
 
-    outcome: Outcome
+    outcome: AdmissionOutcome
     source: OverrideSource = NO_SOURCE
     override: Override = UNCHANGED
     detail: str = ""
@@ -134,7 +134,7 @@ def namespace_policy(
         return NamespacePolicy(overrides=overrides, problem=str(error))
 
 
-def _left_alone(pod: Pod, cluster: ClusterPolicy, creator: str) -> Outcome | None:
+def _left_alone(pod: Pod, cluster: ClusterPolicy, creator: str) -> AdmissionOutcome | None:
     makers = cluster.virtual_machine_makers
     if is_virtual_machine_pod(pod) and (makers is None or creator in makers):
         return "VirtualMachine"

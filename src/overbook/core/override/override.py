@@ -21,9 +21,9 @@ from overbook.core.override.rules import (
     REQUESTS_CPU,
     REQUESTS_MEMORY,
     Decided,
-    Outcome,
+    OverrideRule,
     Part,
-    Rule,
+    RuleOutcome,
     Slot,
     quantity_text,
 )
@@ -65,7 +65,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     part: Part
     old: str | None
     new: str
-    rule: Rule
+    rule: OverrideRule
     percent: int
     basis: str
     decided: Decided = "Percentage"
@@ -91,7 +91,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         return share
 
 
-_BASES: Final[dict[Rule, str]] = {
+_BASES: Final[dict[OverrideRule, str]] = {
     "MemoryRequestToLimit": "the memory limit",
     "LimitCpuToMemory": "1 core for each GiB of the memory limit",
     "CpuRequestToLimit": "the CPU limit",
@@ -156,7 +156,7 @@ def override(
 
 
 def _changes(
-    place: Place, index: int, name: str, written: ResourceRequirements, outcomes: Mapping[Slot, Outcome]
+    place: Place, index: int, name: str, written: ResourceRequirements, outcomes: Mapping[Slot, RuleOutcome]
 ) -> list[Change]:
     changes = []
     for (part, resource), outcome in outcomes.items():

@@ -22,7 +22,7 @@ from overbook.core.kubernetes.resources import CPU, MEMORY
 
 Part = Literal["requests", "limits"]
 Slot = tuple[Part, str]
-Rule = Literal[
+OverrideRule = Literal[
     "MemoryRequestToLimit",
     "LimitCpuToMemory",
     "CpuRequestToLimit",
@@ -40,11 +40,11 @@ _GIB: Final = 1 << 30
 NO_QUANTITIES: Final[ResourceList] = {}
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
+class RuleOutcome(msgspec.Struct, frozen=True, gc=False):
     """What a rule makes of one quantity; the fields are those of ``Change``."""
 
     new: str
-    rule: Rule
+    rule: OverrideRule
     percent: int
     basis: str
     decided: Decided
@@ -58,7 +58,7 @@ def outcomes(
     key: str,
     noted: Mapping[str, str],
     annotations: dict[str, str],
-) -> Mapping[Slot, Outcome]:
+) -> Mapping[Slot, RuleOutcome]:
     """The rules, in order, on one container or on pod-level resources.
 
     Args:
@@ -86,9 +86,9 @@ def _decided(
     original: Quantity | None,
     policy: OverridePolicy,
     bounds: Bounds,
-) -> Mapping[Slot, Outcome]:
+) -> Mapping[Slot, RuleOutcome]:
     """The outcomes for two limits and a request; a cluster asks for the same few hundred again and again."""
-    found: dict[Slot, Outcome] = {}
+    found: dict[Slot, RuleOutcome] = {}
     memory_limit = _quantity(memory, MEMORY, "limits.")
     cpu_limit = _quantity(cpu, CPU, "limits.")
     percent = policy.memory_request_to_limit_percent
@@ -154,9 +154,9 @@ def _bounded(
     basis: Quantity,
     floor: Bound,
     ceiling: Bound | None,
-    rule: Rule,
+    rule: OverrideRule,
     percent: int,
-) -> Outcome:
+) -> RuleOutcome:
     decided: Decided = "Percentage"
     source = ""
     if amount < floor.amount:
@@ -167,7 +167,7 @@ def _bounded(
         new = quantity_text(amount, scale, form)
     if ceiling is not None and amount > ceiling.amount:
         new, decided, source = ceiling.text, "Maximum", ceiling.source
-    return Outcome(new, rule, percent, basis.canonical(), decided, source)
+    return RuleOutcome(new, rule, percent, basis.canonical(), decided, source)
 
 
 def _quantity(raw: RawQuantity | UnsetType, resource: str, where: str) -> Quantity | None:

@@ -5,7 +5,7 @@ import msgspec
 from overbook.core.pressure.candidate import Candidate
 
 
-class Finding(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class FiredRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """A rule that holds.
 
     Attributes:
@@ -49,7 +49,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     number: int
     wall_seconds: float
-    findings: tuple[Finding, ...]
+    findings: tuple[FiredRule, ...]
     action: str
     reason: str
     reclaim: tuple[ReclaimStep, ...] = ()

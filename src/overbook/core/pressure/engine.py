@@ -13,13 +13,13 @@ import msgspec
 from overbook.core.errors import InvalidInput
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.pressure.candidate import Candidate, candidates, swap_room_bytes
-from overbook.core.pressure.decision import Decision, Finding, ReclaimStep
+from overbook.core.pressure.decision import Decision, FiredRule, ReclaimStep
 from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel, PodModel, node_model, pod_models
 from overbook.core.pressure.rank import MemoryUsage, RankInput, rank_culprit, rank_original
 from overbook.core.pressure.ruleset import Rule, Ruleset
 from overbook.core.pressure.sample import Sample
-from overbook.core.pressure.stall import Stall
+from overbook.core.pressure.stall import StallClock
 
 ReliefState = Literal["idle", "active", "withdrawn"]
 """``active``: a guest was asked to go, by whomever. ``withdrawn``: the asking was taken back before anybody
@@ -98,12 +98,12 @@ class Engine:
         self.own_uids = own_uids
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
-        self._stall = Stall()
+        self._stall = StallClock()
         self._asked_at: float | None = None
         self._asked_uid = ""
         self._settled_at: float | None = None
         self._quiet_reason = ""
-        self.findings: tuple[Finding, ...] = ()
+        self.findings: tuple[FiredRule, ...] = ()
         """The rules that hold in the newest sample."""
         self.wanting = False
         """Whether they have held so long that a guest has to go."""
@@ -151,7 +151,7 @@ class Engine:
     def _gentler(
         self,
         sample: Sample,
-        fired: list[Finding],
+        fired: list[FiredRule],
         node: NodeModel,
         models: Mapping[str, PodModel],
         facts: Mapping[str, PodFacts],
@@ -185,7 +185,7 @@ class Engine:
         )
 
     def _meanwhile(
-        self, sample: Sample, fired: list[Finding], node: NodeModel, facts: Mapping[str, PodFacts]
+        self, sample: Sample, fired: list[FiredRule], node: NodeModel, facts: Mapping[str, PodFacts]
     ) -> Decision | None:
         """What can be done while a guest that was asked to go takes its time."""
         if self._asked_at is None or sample.at_seconds - self._asked_at < RECLAIM_AGAIN_SECONDS:
@@ -200,13 +200,13 @@ class Engine:
         return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
 
     def _relieve(
-        self, sample: Sample, fired: list[Finding], ranked: tuple[Candidate, ...]
+        self, sample: Sample, fired: list[FiredRule], ranked: tuple[Candidate, ...]
     ) -> Decision | None:
         self.wanting = True
         eligible = [candidate for candidate in ranked if not candidate.excluded]
         if not eligible:
             return self._wait(sample, fired, "no pod may be asked to go", ranked)
-        self._stall = Stall()
+        self._stall = StallClock()
         self._asked_at, self._asked_uid = sample.at_seconds, eligible[0].uid
         following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
@@ -239,17 +239,17 @@ class Engine:
 
     def _forget_times(self, now: float) -> None:
         """After a jump of the clock no moment of the past means anything; a settling begins anew at most."""
-        self._stall = Stall()
+        self._stall = StallClock()
         self._asked_at = None if self._asked_at is None else now
         if self._settled_at is not None:
             self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)
 
-    def _finding(self, rule: Rule, node: NodeModel) -> Finding | None:
+    def _finding(self, rule: Rule, node: NodeModel) -> FiredRule | None:
         for group in rule.any:
             readings = [detector.read(node, self.history) for detector in group.all]
             if all(reading.holds for reading in readings):
                 numbers = {key: value for reading in readings for key, value in reading.numbers.items()}
-                return Finding(rule.title, ", ".join(reading.sentence for reading in readings), numbers)
+                return FiredRule(rule.title, ", ".join(reading.sentence for reading in readings), numbers)
         return None
 
     def _waiting(self, now: float) -> str:
@@ -262,7 +262,7 @@ class Engine:
     def _wait(
         self,
         sample: Sample,
-        fired: list[Finding],
+        fired: list[FiredRule],
         reason: str,
         candidates: tuple[Candidate, ...] = (),
     ) -> Decision | None:
@@ -275,7 +275,7 @@ class Engine:
     def _decision(
         self,
         sample: Sample,
-        fired: list[Finding],
+        fired: list[FiredRule],
         action: str,
         reason: str,
         reclaim: tuple[ReclaimStep, ...] = (),

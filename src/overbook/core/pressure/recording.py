@@ -33,7 +33,7 @@ class Relieved(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     seconds: float = 0.0
 
 
-class Entry(msgspec.Struct, frozen=True, gc=False):
+class RecordingLine(msgspec.Struct, frozen=True, gc=False):
     """One line; only one of its fields is set."""
 
     pods: tuple[PodFacts, ...] | None = None
@@ -103,7 +103,7 @@ class Recording:
             raise InvalidInput(self._name, "no sample", "a recording written by `overbook agent --record`")
         yield tick
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[RecordingLine]:
         for number, line in enumerate(self._lines, 1):
             if len(line) > MOST_LINE_BYTES:
                 raise InvalidInput(
@@ -133,5 +133,5 @@ class Recording:
         )
 
 
-_DECODER: Final = msgspec.json.Decoder(Entry)
-_NOTHING: Final = Entry()
+_DECODER: Final = msgspec.json.Decoder(RecordingLine)
+_NOTHING: Final = RecordingLine()

@@ -25,7 +25,7 @@ RELIEF_SECONDS: Final = 10.0
 """How long a guest that the recording keeps is on its way: the agent's own grace period."""
 
 
-class Step(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class ReplayStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One decision, without its candidates.
 
     Attributes:
@@ -46,7 +46,7 @@ class Step(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         return (self.action, self.victim, self.rule)
 
 
-class Row(msgspec.Struct, gc=False, rename="camel"):
+class ReplayRow(msgspec.Struct, gc=False, rename="camel"):
     """A moment at which at least one side decided something.
 
     Attributes:
@@ -58,8 +58,8 @@ class Row(msgspec.Struct, gc=False, rename="camel"):
     """
 
     seconds: float
-    left: Step | None
-    right: Step | None
+    left: ReplayStep | None
+    right: ReplayStep | None
     times: int = 1
     until_seconds: float = 0.0
 
@@ -121,7 +121,7 @@ class Comparison(msgspec.Struct, gc=False, rename="camel"):
     memory_bytes: int = 0
     swap_bytes: int = 0
     differ_from_seconds: float | None = None
-    rows: list[Row] = []
+    rows: list[ReplayRow] = []
     rows_left_out: int = 0
     left: Side = msgspec.field(default_factory=Side)
     right: Side = msgspec.field(default_factory=Side)
@@ -138,7 +138,7 @@ class Comparison(msgspec.Struct, gc=False, rename="camel"):
             self.differ_from_seconds = seconds
         if left is None and right is None:
             return
-        row = Row(seconds, _step(left), _step(right), until_seconds=seconds)
+        row = ReplayRow(seconds, _step(left), _step(right), until_seconds=seconds)
         repeats = bool(self.rows) and _kinds(self.rows[-1]) == _kinds(row)
         if repeats and not parts_here and not self.rows_left_out:
             self.rows[-1].times += 1
@@ -245,14 +245,14 @@ def _consequence(decision: Decision | None) -> object:
     return (decision.action, decision.victim and decision.victim.uid, decision.reclaim)
 
 
-def _step(decision: Decision | None) -> Step | None:
+def _step(decision: Decision | None) -> ReplayStep | None:
     if decision is None:
         return None
     victim = decision.victim.label if decision.victim else None
     rule = decision.findings[0].rule if decision.findings else ""
     sentence = decision.sentence if decision.findings else decision.reason
-    return Step(decision.action, victim, rule, sentence)
+    return ReplayStep(decision.action, victim, rule, sentence)
 
 
-def _kinds(row: Row) -> tuple[object, object]:
+def _kinds(row: ReplayRow) -> tuple[object, object]:
     return (row.left and row.left.kind, row.right and row.right.kind)

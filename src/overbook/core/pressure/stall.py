@@ -6,7 +6,7 @@ CALM_SECONDS: Final = 2.0
 """A dip shorter than this does not end a stall: its average of 2 s only passed the threshold for a moment."""
 
 
-class Stall:
+class StallClock:
     """One stall, from the first sample in which the pressure rule held."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from overbook.core.api.overcommit_node import PressureState
-from overbook.core.pressure.decision import Finding
+from overbook.core.pressure.decision import FiredRule
 
 HOLD_SECONDS: Final = 5.0
 """A rule's average dips for a moment in every real stall; what everybody reads is not to flicker with it."""
@@ -20,13 +20,13 @@ class PressureTrend:
 
     def __init__(self, now: float) -> None:
         self.state: PressureState = "None"
-        self.finding: Finding | None = None
+        self.finding: FiredRule | None = None
         """The first rule that held last; ``None`` in state ``None``."""
         self._reached_at = now
         self._held_at: float | None = None
         self._started_at = now
 
-    def seen(self, findings: Sequence[Finding], *, critical: bool, now: float) -> bool:
+    def seen(self, findings: Sequence[FiredRule], *, critical: bool, now: float) -> bool:
         """Take in what holds now; whether the state changed.
 
         Args:

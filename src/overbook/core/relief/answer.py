@@ -29,14 +29,14 @@ _NOT_ALLOWED_TO_ASK: Final = "cannot create resource"
 _MOST_MESSAGE: Final = 300
 
 
-class Cause(msgspec.Struct, frozen=True, gc=False):
+class EvictionCause(msgspec.Struct, frozen=True, gc=False):
     """One of a Status' ``details.causes``."""
 
     reason: str = ""
     message: str = ""
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
+class EvictionAnswer(msgspec.Struct, frozen=True, gc=False):
     """An answer, understood.
 
     Attributes:
@@ -52,21 +52,21 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     retry_seconds: float | None = None
 
 
-ACCEPTED: Final = Answer("Accepted")
+ACCEPTED: Final = EvictionAnswer("Accepted")
 
 
-def no_answer(message: str) -> Answer:
+def no_answer(message: str) -> EvictionAnswer:
     """The connection failed before there was an answer: the request may have been obeyed."""
-    return Answer("Unknown", "NoAnswer", _short(message))
+    return EvictionAnswer("Unknown", "NoAnswer", _short(message))
 
 
 def understood(
     status: int,
     reason: str = "",
     message: str = "",
-    causes: Iterable[Cause] = (),
+    causes: Iterable[EvictionCause] = (),
     retry_seconds: float | None = None,
-) -> Answer:
+) -> EvictionAnswer:
     """What an answer means.
 
     Args:
@@ -80,33 +80,35 @@ def understood(
     if status < 300:
         return ACCEPTED
     if status == 404 or (status == 409 and "UID in precondition" in message):
-        return Answer("Gone", "Gone", said)
+        return EvictionAnswer("Gone", "Gone", said)
     if status == 429:
         return _too_many(message, said, tuple(causes), retry_seconds)
     if MORE_THAN_ONE_BUDGET in message:
-        return Answer("Refused", "MoreThanOneDisruptionBudget", said)
+        return EvictionAnswer("Refused", "MoreThanOneDisruptionBudget", said)
     if _is_denied(message):
-        return Answer("Refused", "Denied", said)
+        return EvictionAnswer("Refused", "Denied", said)
     if status >= 500:
-        return Answer("Unknown", reason or f"Status{status}", said, retry_seconds)
+        return EvictionAnswer("Unknown", reason or f"Status{status}", said, retry_seconds)
     if status in (401, 409) or (status == 403 and _NOT_ALLOWED_TO_ASK in message):
         # Our credentials, or somebody else's write at the same moment: not this pod's doing.
-        return Answer("Later", reason or f"Status{status}", said, retry_seconds)
-    return Answer("Refused", reason or f"Status{status}", said)
+        return EvictionAnswer("Later", reason or f"Status{status}", said, retry_seconds)
+    return EvictionAnswer("Refused", reason or f"Status{status}", said)
 
 
-def _too_many(message: str, said: str, causes: tuple[Cause, ...], retry_seconds: float | None) -> Answer:
+def _too_many(
+    message: str, said: str, causes: tuple[EvictionCause, ...], retry_seconds: float | None
+) -> EvictionAnswer:
     if EVACUATION in message:
-        return Answer("Evacuating", "Evacuation", said)
+        return EvictionAnswer("Evacuating", "Evacuation", said)
     budget = next((cause for cause in causes if cause.reason == DISRUPTION_BUDGET), None)
     if budget is not None:
         said = _short(f"{message} {budget.message}".strip())
         if STILL_PROCESSED in budget.message:
-            return Answer("Later", "DisruptionBudgetNotReady", said, retry_seconds)
-        return Answer("Refused", DISRUPTION_BUDGET, said)
+            return EvictionAnswer("Later", "DisruptionBudgetNotReady", said, retry_seconds)
+        return EvictionAnswer("Refused", DISRUPTION_BUDGET, said)
     if _is_denied(message):
-        return Answer("Refused", "Denied", said)
-    return Answer("Later", "TooManyRequests", said, retry_seconds)
+        return EvictionAnswer("Refused", "Denied", said)
+    return EvictionAnswer("Later", "TooManyRequests", said, retry_seconds)
 
 
 def _is_denied(message: str) -> bool:

@@ -12,7 +12,7 @@ from overbook.core.relief.record import in_flight
 from overbook.core.timestamp import from_timestamp
 
 
-class Places:
+class Budgets:
     """What is left of the budgets; whoever takes a place takes it here.
 
     Args:

@@ -7,7 +7,7 @@ import msgspec
 from overbook.core.api.overcommit import ReliefSpec
 from overbook.core.api.overcommit_node import ReliefRecord, ReliefRequest
 from overbook.core.kubevirt.objects import Migration
-from overbook.core.relief.answer import Answer
+from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.guest import Guest
 
 
@@ -32,7 +32,7 @@ class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
     observes: bool = False
     record: ReliefRecord = ReliefRecord()
     guests: Mapping[str, Guest] = msgspec.field(default_factory=dict)
-    answer: Answer | None = None
+    answer: EvictionAnswer | None = None
 
 
 class MigrationLimits(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from overbook.core.api.overcommit_node import ReliefCandidate, ReliefRecord, ReliefRequest
-from overbook.core.relief.budgets import Places
+from overbook.core.relief.budgets import Budgets
 from overbook.core.relief.case import ClusterCase, Look, NodeCase, Rest, Step, Write
 from overbook.core.relief.guest import Guest
 from overbook.core.relief.order import in_order, seconds_to_move
@@ -32,7 +32,7 @@ NOT_REFUSED: Final = frozenset({"Excluded", "StillEnding"})
 """Reasons in a refusal that are not the candidate's refusing: the last resort never touches these."""
 
 
-def choose(case: NodeCase, cluster: ClusterCase, places: Places, now: float) -> Step:
+def choose(case: NodeCase, cluster: ClusterCase, places: Budgets, now: float) -> Step:
     """The next step for a node of which nobody is on the way."""
     record, request = case.record, case.request
     if request is None or case.stale:
@@ -72,7 +72,7 @@ def _first_that_may_go(
     request: ReliefRequest,
     base: ReliefRecord,
     cluster: ClusterCase,
-    places: Places,
+    places: Budgets,
     now: float,
 ) -> Step:
     done = {refusal.uid for refusal in base.refusals}
@@ -132,7 +132,7 @@ def _nobody_left(base: ReliefRecord, request: ReliefRequest, cluster: ClusterCas
 
 
 def _last_resort(
-    case: NodeCase, request: ReliefRequest, cluster: ClusterCase, places: Places, now: float
+    case: NodeCase, request: ReliefRequest, cluster: ClusterCase, places: Budgets, now: float
 ) -> Step:
     """Everybody refused, and the node is still critical: the first that refused is deleted."""
     refusals = {refusal.uid: refusal.reason for refusal in case.record.refusals}

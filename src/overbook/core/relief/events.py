@@ -23,7 +23,7 @@ _HOW: Final = {
 }
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class ReliefEvent(msgspec.Struct, frozen=True, gc=False):
     """Something worth an event.
 
     Attributes:
@@ -41,10 +41,10 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     label: str = ""
 
 
-def told(node: str, before: ReliefRecord, after: ReliefRecord) -> list[Told]:
+def told(node: str, before: ReliefRecord, after: ReliefRecord) -> list[ReliefEvent]:
     """What has happened between two records of a node."""
     said = [
-        Told(
+        ReliefEvent(
             "ReliefRefused",
             f"{refusal.label} does not leave {node}: {refusal.reason}: {refusal.message}",
             warning=True,
@@ -60,18 +60,20 @@ def told(node: str, before: ReliefRecord, after: ReliefRecord) -> list[Told]:
         failed = latest.outcome in ("GivenUp", "Failed")
         uid = before.victim_uid if before.victim == latest.victim else ""
         reason = OUTCOME_REASONS[latest.outcome]
-        said.append(Told(reason, f"{node}: {latest.message}", failed, uid, latest.victim))
+        said.append(ReliefEvent(reason, f"{node}: {latest.message}", failed, uid, latest.victim))
     if after.stage == before.stage and after.victim_uid == before.victim_uid:
         return said
     if after.stage == "Asking":
         how = _HOW[after.how or "Evicted"]
         message = f"{after.victim} is {how}, because of memory pressure on {node}: {after.message}"
-        said.append(Told("ReliefStarted", message, after.how == "Deleted", after.victim_uid, after.victim))
+        said.append(
+            ReliefEvent("ReliefStarted", message, after.how == "Deleted", after.victim_uid, after.victim)
+        )
     elif after.stage == "Migrating":
         message = f"{after.victim} is being migrated live away from {node}: {after.message}"
-        said.append(Told("LiveMigrating", message, uid=after.victim_uid, label=after.victim))
+        said.append(ReliefEvent("LiveMigrating", message, uid=after.victim_uid, label=after.victim))
     elif after.stage == "Ending" and after.how == "Restarted":
-        said.append(Told("Restarting", after.message, True, after.victim_uid, after.victim))
+        said.append(ReliefEvent("Restarting", after.message, True, after.victim_uid, after.victim))
     elif after.stage == "Refused":
-        said.append(Told("NobodyMayGo", f"{node} is not relieved: {after.message}", warning=True))
+        said.append(ReliefEvent("NobodyMayGo", f"{node} is not relieved: {after.message}", warning=True))
     return said

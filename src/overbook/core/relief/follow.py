@@ -5,7 +5,7 @@ from typing import Final
 
 from overbook.core.api.overcommit_node import How, Outcome, ReliefRecord
 from overbook.core.kubevirt.objects import Migration
-from overbook.core.relief.answer import LATER_SECONDS, Answer
+from overbook.core.relief.answer import LATER_SECONDS, EvictionAnswer
 from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, NodeCase, Rest, Step, Write
 from overbook.core.relief.guest import Guest
 from overbook.core.relief.record import asking_again, following, idle, on_its_way, over, refused, waiting
@@ -70,7 +70,7 @@ def _why_not(case: NodeCase, cluster: ClusterCase) -> str:
     return "the agent has stopped reporting" if case.stale else "the pressure is gone"
 
 
-def _answered(case: NodeCase, answer: Answer, cluster: ClusterCase, now: float) -> Step:
+def _answered(case: NodeCase, answer: EvictionAnswer, cluster: ClusterCase, now: float) -> Step:
     record = case.record
     match answer.meaning:
         case "Accepted":

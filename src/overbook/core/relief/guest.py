@@ -10,7 +10,7 @@ import msgspec
 from overbook.core.api.overcommit_node import How
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_critical
-from overbook.core.kubevirt.objects import Instance
+from overbook.core.kubevirt.objects import MovableInstance
 from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.timestamp import from_timestamp
 
@@ -45,7 +45,7 @@ class Guest(msgspec.Struct, frozen=True, gc=False):
     leaves_at: float | None = None
 
 
-class House(msgspec.Struct, frozen=True, gc=False):
+class ClusterDefaults(msgspec.Struct, frozen=True, gc=False):
     """What applies to all guests of the cluster.
 
     Attributes:
@@ -63,7 +63,9 @@ def is_own(pod: Pod, namespace: str) -> bool:
     return pod.metadata.namespace == namespace and labels.get(PART_OF_LABEL) == PART_OF
 
 
-def guest(node: str, uid: str, pod: Pod | None, instance: Instance | None, house: House, now: float) -> Guest:
+def guest(
+    node: str, uid: str, pod: Pod | None, instance: MovableInstance | None, house: ClusterDefaults, now: float
+) -> Guest:
     """What is known of a pod.
 
     Args:
@@ -97,7 +99,7 @@ def guest(node: str, uid: str, pod: Pod | None, instance: Instance | None, house
     return msgspec.structs.replace(known, **about)
 
 
-def obstacle(pod: Pod, node: str, house: House) -> str:
+def obstacle(pod: Pod, node: str, house: ClusterDefaults) -> str:
     """Why a pod must never be asked to go; empty where it may."""
     if is_critical(pod):
         return "critical, static or mirror pod"
@@ -114,7 +116,7 @@ def instance_name(pod: Pod) -> str:
     return owner.name if owner is not None else ""
 
 
-def _runs_in(instance: Instance | None, pod: Pod) -> bool:
+def _runs_in(instance: MovableInstance | None, pod: Pod) -> bool:
     owner = owning_instance(pod)
     return (
         instance is not None

@@ -34,7 +34,7 @@ class NodeTaint(KubeStruct, frozen=True):
     effect: str = ""
 
 
-class NodeCondition(KubeStruct, frozen=True):
+class PressureCondition(KubeStruct, frozen=True):
     """One of a node's conditions."""
 
     type: str = ""
@@ -49,7 +49,7 @@ class _NodeSpec(KubeStruct, frozen=True):
 
 
 class _NodeStatus(KubeStruct, frozen=True):
-    conditions: tuple[NodeCondition, ...] | None = None
+    conditions: tuple[PressureCondition, ...] | None = None
 
 
 class KeptNode(KubeStruct, frozen=True):
@@ -59,7 +59,7 @@ class KeptNode(KubeStruct, frozen=True):
     spec: _NodeSpec = _NodeSpec()
     status: _NodeStatus = _NodeStatus()
 
-    def condition(self, kind: str) -> NodeCondition | None:
+    def condition(self, kind: str) -> PressureCondition | None:
         """A condition, if the node has it."""
         return next((known for known in self.status.conditions or () if known.type == kind), None)
 

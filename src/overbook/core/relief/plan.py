@@ -14,7 +14,7 @@ the budgets count (:mod:`overbook.core.relief.budgets`).
 from collections.abc import Iterable
 from typing import Final
 
-from overbook.core.relief.budgets import Places, turn
+from overbook.core.relief.budgets import Budgets, turn
 from overbook.core.relief.case import ClusterCase, NodeCase, Rest, Step, Write
 from overbook.core.relief.choose import choose
 from overbook.core.relief.follow import follow
@@ -36,11 +36,11 @@ def plan(cases: Iterable[NodeCase], cluster: ClusterCase, now: float) -> dict[st
         now: seconds since the epoch.
     """
     known = sorted(cases, key=lambda case: turn(case, now))
-    places = Places(known, cluster)
+    places = Budgets(known, cluster)
     return {case.name: _next_step(case, cluster, places, now) for case in known}
 
 
-def _next_step(case: NodeCase, cluster: ClusterCase, places: Places, now: float) -> Step:
+def _next_step(case: NodeCase, cluster: ClusterCase, places: Budgets, now: float) -> Step:
     record = case.record
     since = from_timestamp(record.stage_since)
     if since is not None and since > now + CLOCK_AHEAD_SECONDS:

@@ -18,8 +18,8 @@ from overbook.kube.api.errors import UnexpectedAnswer
 from overbook.kube.api.http import query_string
 from overbook.kube.api.kinds import PODS, Kind, T
 from overbook.kube.api.listing import Page
-from overbook.kube.api.transport import Request, Transport
-from overbook.kube.api.watching import INACTIVITY_SECONDS, Event, watch_events
+from overbook.kube.api.transport import ApiRequest, Transport
+from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent, watch_events
 
 _JSON = "application/json"
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
@@ -62,7 +62,7 @@ class Client:
 
     async def get(self, kind: Kind[T], name: str, namespace: str | None = None) -> T:
         """One object."""
-        request = Request("GET", self._prefix + kind.path(name, namespace), repeatable=True)
+        request = ApiRequest("GET", self._prefix + kind.path(name, namespace), repeatable=True)
         return await self._object(kind, request)
 
     def list(
@@ -115,7 +115,7 @@ class Client:
         send_initial_events: bool = False,
         inactivity_seconds: float = INACTIVITY_SECONDS,
         on_contact: Callable[[], None] | None = None,
-    ) -> AsyncGenerator[Event[T], None]:
+    ) -> AsyncGenerator[WatchEvent[T], None]:
         """One watch request, until the API server ends it (after 5 to 10 minutes). See :class:`Reflector`.
 
         Args:
@@ -153,7 +153,7 @@ class Client:
         target = self._prefix + kind.path(None, namespace or own)
         if kind.namespaced and not (namespace or own):
             raise InvalidInput(f"{kind.kind}: namespace", "", "the namespace to create it in")
-        return await self._object(kind, Request("POST", target, as_json(plain), _JSON))
+        return await self._object(kind, ApiRequest("POST", target, as_json(plain), _JSON))
 
     async def apply(
         self, kind: Kind[T], obj: Obj, *, manager: str, subresource: str = "", force: bool = True
@@ -170,7 +170,7 @@ class Client:
         plain, name, namespace = _identified(kind, obj)
         query = query_string((("fieldManager", manager), ("force", "true" if force else "")))
         target = self._prefix + kind.path(name, namespace, subresource) + query
-        return await self._object(kind, Request("PATCH", target, as_json(plain), _APPLY, repeatable=True))
+        return await self._object(kind, ApiRequest("PATCH", target, as_json(plain), _APPLY, repeatable=True))
 
     async def merge_patch(
         self,
@@ -212,7 +212,7 @@ class Client:
         """
         plain, name, namespace = _identified(kind, obj)
         target = self._prefix + kind.path(name, namespace, subresource)
-        return await self._object(kind, Request("PUT", target, as_json(plain), _JSON))
+        return await self._object(kind, ApiRequest("PUT", target, as_json(plain), _JSON))
 
     async def delete(
         self,
@@ -238,7 +238,7 @@ class Client:
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
         target = self._prefix + kind.path(name, namespace)
-        await self._transport.call(Request("DELETE", target, as_json(options), _JSON))
+        await self._transport.call(ApiRequest("DELETE", target, as_json(options), _JSON))
 
     async def evict(
         self,
@@ -266,7 +266,7 @@ class Client:
         }
         query = query_string((("dryRun", "All" if dry_run else ""),))
         target = self._prefix + PODS.path(name, namespace, "eviction") + query
-        await self._transport.call(Request("POST", target, as_json(eviction), _JSON))
+        await self._transport.call(ApiRequest("POST", target, as_json(eviction), _JSON))
 
     async def raw(
         self,
@@ -279,7 +279,7 @@ class Client:
     ) -> bytes:
         """Any request: ``path`` is percent-encoded already, ``query`` is not."""
         target = self._prefix + path + query_string((query or {}).items())
-        request = Request(method, target, body or b"", content_type or "", repeatable=method == "GET")
+        request = ApiRequest(method, target, body or b"", content_type or "", repeatable=method == "GET")
         return await self._transport.call(request)
 
     def _collection(
@@ -298,9 +298,9 @@ class Client:
         content_type: str,
     ) -> T:
         target = self._prefix + kind.path(name, namespace, subresource)
-        return await self._object(kind, Request("PATCH", target, as_json(patch), content_type))
+        return await self._object(kind, ApiRequest("PATCH", target, as_json(patch), content_type))
 
-    async def _object(self, kind: Kind[T], request: Request) -> T:
+    async def _object(self, kind: Kind[T], request: ApiRequest) -> T:
         data = await self._transport.call(request)
         try:
             return kind.decode(data)

@@ -16,7 +16,7 @@ from overbook.kube.api import objects
 from overbook.kube.api.http import percent_encoded
 
 
-class Metadata(Protocol):
+class HasMetadata(Protocol):
     """What a struct for ``metadata`` has to have; :class:`overbook.core.kubernetes.pod.ObjectMeta` is one."""
 
     @property
@@ -33,7 +33,7 @@ class ApiObject(Protocol):
     """What a struct has to have to be listed and watched."""
 
     @property
-    def metadata(self) -> Metadata: ...  # noqa: D102
+    def metadata(self) -> HasMetadata: ...  # noqa: D102
 
 
 T = TypeVar("T", bound=ApiObject)
@@ -126,4 +126,4 @@ OVERCOMMIT_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNod
 VIRTUAL_MACHINE_INSTANCES: Final = Kind(
     KUBEVIRT_GROUP, "v1", "virtualmachineinstances", "VirtualMachineInstance", True, VirtualMachineInstance
 )
-KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, objects.KubeVirt)
+KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, objects.KubeVirtInstallation)

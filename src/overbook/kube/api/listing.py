@@ -12,7 +12,7 @@ from overbook.kube.api.errors import UnexpectedAnswer, is_status
 from overbook.kube.api.http import query_string
 from overbook.kube.api.kinds import Kind, T, decoder, key_of
 from overbook.kube.api.objects import ListMetadata
-from overbook.kube.api.transport import Request, Transport
+from overbook.kube.api.transport import ApiRequest, Transport
 
 MOST_RESTARTS = 3
 _HEAD_BYTES: Final = 4 << 10
@@ -82,7 +82,7 @@ async def pages(
     def page_of(token: str) -> "asyncio.Task[bytes]":
         values = (*query, ("limit", str(limit)), ("continue", token))
         return asyncio.create_task(
-            transport.call(Request("GET", path + query_string(values), repeatable=True))
+            transport.call(ApiRequest("GET", path + query_string(values), repeatable=True))
         )
 
     ahead: asyncio.Task[bytes] | None = page_of("")

@@ -129,7 +129,7 @@ class Lease(KubeStruct, frozen=True):
     spec: LeaseSpec = LeaseSpec()
 
 
-class MigrationLimits(KubeStruct, frozen=True):
+class MigrationConfiguration(KubeStruct, frozen=True):
     """KubeVirt's own limits; absent: 5 in the cluster, 2 out of a node."""
 
     parallel_migrations_per_cluster: int | None = None
@@ -139,7 +139,7 @@ class MigrationLimits(KubeStruct, frozen=True):
 class KubeVirtConfiguration(KubeStruct, frozen=True):
     """The part of KubeVirt's settings that relief has to respect."""
 
-    migrations: MigrationLimits | None = None
+    migrations: MigrationConfiguration | None = None
     eviction_strategy: str | None = None
     developer_configuration: dict[str, Any] | None = None
 
@@ -150,7 +150,7 @@ class KubeVirtSpec(KubeStruct, frozen=True):
     configuration: KubeVirtConfiguration = KubeVirtConfiguration()
 
 
-class KubeVirt(KubeStruct, frozen=True):
+class KubeVirtInstallation(KubeStruct, frozen=True):
     """An installation of KubeVirt."""
 
     api_version: str | None = None

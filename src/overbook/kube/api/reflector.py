@@ -20,7 +20,7 @@ from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError, is_status
 from overbook.kube.api.kinds import Kind, T, key_of
 from overbook.kube.api.listing import Undecodable
-from overbook.kube.api.watching import INACTIVITY_SECONDS, Event
+from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent
 
 log = logging.getLogger(__name__)
 
@@ -174,7 +174,7 @@ class Reflector(Generic[T]):
             await self._fill()
             await self._follow()
 
-    async def _collect_all(self, events: AsyncGenerator[Event[T], None]) -> None:
+    async def _collect_all(self, events: AsyncGenerator[WatchEvent[T], None]) -> None:
         """What there is, up to the bookmark that says that this is all."""
         filling: dict[str, T] = {}
         try:
@@ -201,7 +201,7 @@ class Reflector(Generic[T]):
             async for event in events:
                 self._apply(event)
 
-    def _events(self, **how: Any) -> AsyncGenerator[Event[T], None]:
+    def _events(self, **how: Any) -> AsyncGenerator[WatchEvent[T], None]:
         return self._client.watch(
             self._kind,
             **self._where,
@@ -213,7 +213,7 @@ class Reflector(Generic[T]):
     def _touch(self) -> None:
         self.last_contact = self._clock()
 
-    def _collect(self, filling: dict[str, T], event: Event[T]) -> None:
+    def _collect(self, filling: dict[str, T], event: WatchEvent[T]) -> None:
         if event.undecodable is not None:
             self._complain(event.undecodable)
         if event.object is None or event.type == "DELETED":
@@ -236,7 +236,7 @@ class Reflector(Generic[T]):
             self._put(key, one)
         self._synced.set()
 
-    def _apply(self, event: Event[T]) -> None:
+    def _apply(self, event: WatchEvent[T]) -> None:
         """One change."""
         version = event.resource_version
         if _is_older(version, self._version):

@@ -20,7 +20,7 @@ MOST_AT_ONCE: Final = 8
 """Requests under way, watches aside: more wait their turn."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class ApiRequest(msgspec.Struct, frozen=True):
     """What is asked.
 
     Attributes:
@@ -41,7 +41,7 @@ class Request(msgspec.Struct, frozen=True):
         return f"{self.method} {self.target.partition('?')[0]}"
 
 
-class Answer:
+class ApiAnswer:
     """A good answer whose body is still coming.
 
     Args:
@@ -51,7 +51,7 @@ class Answer:
         body: the rest of it.
     """
 
-    def __init__(self, request: Request, place: str, head: Head, body: Body) -> None:
+    def __init__(self, request: ApiRequest, place: str, head: Head, body: Body) -> None:
         self.head = head
         self._prefix = f"{request}: {place}"
         self._body = body
@@ -119,7 +119,7 @@ class Transport:
                 self._fields.append(("Impersonate-Uid", config.impersonate_uid))
             self._fields += [("Impersonate-Group", group) for group in config.impersonate_groups]
 
-    async def call(self, request: Request) -> bytes:
+    async def call(self, request: ApiRequest) -> bytes:
         """Ask, and wait for the whole answer.
 
         Raises:
@@ -136,7 +136,7 @@ class Transport:
             ) from error
 
     @asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[Answer]:
+    async def stream(self, request: ApiRequest) -> AsyncIterator[ApiAnswer]:
         """Ask, and have an answer whose body comes bit by bit. Only its head has a time limit.
 
         Raises:
@@ -162,14 +162,14 @@ class Transport:
         await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def _asked(self, request: Request) -> AsyncIterator[Answer]:
+    async def _asked(self, request: ApiRequest) -> AsyncIterator[ApiAnswer]:
         """The answer to a request, if it is a good one; with another identity if ours is refused."""
         for last in (False, True):
             identity = await self._credentials.current()
             connection, head = await self._exchange(request, identity)
             self.last_contact = self.clock()
             try:
-                answer = Answer(request, self.address.authority, head, connection.body(head))
+                answer = ApiAnswer(request, self.address.authority, head, connection.body(head))
                 if head.status < 300:
                     yield answer
                     return
@@ -181,7 +181,7 @@ class Transport:
             if last or head.status != 401 or not self._credentials.refused(identity):
                 raise refusal
 
-    async def _exchange(self, request: Request, identity: Identity) -> tuple[Connection, Head]:
+    async def _exchange(self, request: ApiRequest, identity: Identity) -> tuple[Connection, Head]:
         fields = list(self._fields)
         if identity.token:
             fields.append(("Authorization", f"Bearer {identity.token}"))
@@ -204,7 +204,7 @@ class Transport:
                 self._pool.give_back(connection)
                 raise
 
-    def _unavailable(self, request: Request, error: Exception) -> ApiUnavailable:
+    def _unavailable(self, request: ApiRequest, error: Exception) -> ApiUnavailable:
         return ApiUnavailable(f"{request}: {self.address.authority}: {describe(error)}")
 
     async def _connection(self, identity: Identity) -> Connection:

@@ -9,7 +9,7 @@ import msgspec
 from overbook.kube.api.errors import ApiUnavailable, Status, UnexpectedAnswer, error_of_status
 from overbook.kube.api.kinds import Kind, T, decoder, key_of
 from overbook.kube.api.listing import SeenMetadata, SeenObject, Undecodable, undecodable
-from overbook.kube.api.transport import Request, Transport
+from overbook.kube.api.transport import ApiRequest, Transport
 
 INACTIVITY_SECONDS: Final = 100.0
 """The API server sends a bookmark about once a minute; after a silence of this the connection is dead."""
@@ -19,7 +19,7 @@ _INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
 
-class Event(msgspec.Struct, Generic[T], frozen=True):
+class WatchEvent(msgspec.Struct, Generic[T], frozen=True):
     """What happened to an object, or (``BOOKMARK``) that nothing more has up to a version.
 
     Attributes:
@@ -81,7 +81,7 @@ async def watch_events(
     *,
     inactivity_seconds: float,
     on_contact: Callable[[], None] | None = None,
-) -> AsyncGenerator[Event[T], None]:
+) -> AsyncGenerator[WatchEvent[T], None]:
     """The events of one watch request, until the API server ends it.
 
     Args:
@@ -96,7 +96,7 @@ async def watch_events(
         ApiUnavailable: there was no answer, it was cut off, or silent for too long.
         UnexpectedAnswer: what came is no event.
     """
-    request = Request("GET", target, repeatable=True)
+    request = ApiRequest("GET", target, repeatable=True)
     lines = LineSplitter()
     async with transport.stream(request) as answer:
         while True:
@@ -117,7 +117,7 @@ async def watch_events(
         raise ApiUnavailable(f"{request}: the answer ended within an event")
 
 
-def decode_event(kind: Kind[T], line: bytes, request: Request) -> Event[T]:
+def decode_event(kind: Kind[T], line: bytes, request: ApiRequest) -> WatchEvent[T]:
     """One line of a watch.
 
     Raises:
@@ -131,7 +131,7 @@ def decode_event(kind: Kind[T], line: bytes, request: Request) -> Event[T]:
             raise error_of_status(str(request), status.code or 500, status)
         if event.type == "BOOKMARK":
             seen = _seen(event.object)
-            return Event(
+            return WatchEvent(
                 "BOOKMARK",
                 "",
                 seen.resource_version or "",
@@ -144,8 +144,8 @@ def decode_event(kind: Kind[T], line: bytes, request: Request) -> Event[T]:
         one = kind.decode(event.object)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         bad = undecodable(event.object, error)
-        return Event(type_, bad.key, _version_of(event.object), undecodable=bad)
-    return Event(type_, key_of(one), one.metadata.resource_version or "", object=one)
+        return WatchEvent(type_, bad.key, _version_of(event.object), undecodable=bad)
+    return WatchEvent(type_, key_of(one), one.metadata.resource_version or "", object=one)
 
 
 def _seen(data: msgspec.Raw) -> SeenMetadata:

@@ -5,16 +5,16 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
-from overbook.node.doctor.facts import HostFacts, Subject
+from overbook.node.doctor.facts import HostState, Subject
 
-Severity = Literal["Broken", "Risky", "Note"]
+HostSeverity = Literal["Broken", "Risky", "Note"]
 """``Broken``: overcommit does not work here. ``Risky``: it works until the node is short of memory."""
 
-SEVERITIES: Final[tuple[Severity, ...]] = ("Broken", "Risky", "Note")
+SEVERITIES: Final[tuple[HostSeverity, ...]] = ("Broken", "Risky", "Note")
 _PROGRAMS: Final = frozenset({"overbook", "rm", "swapoff"})
 
 
-class Finding(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class HostFinding(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One thing that is wrong.
 
     Attributes:
@@ -24,7 +24,7 @@ class Finding(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         mend: the command that mends it, or where there is none, what to do.
     """
 
-    severity: Severity
+    severity: HostSeverity
     word: str
     sentence: str
     mend: str
@@ -45,5 +45,5 @@ class Check(NamedTuple):
     """
 
     subject: Subject
-    look: Callable[[HostFacts], Iterator[Finding]]
-    fine: Callable[[HostFacts], str]
+    look: Callable[[HostState], Iterator[HostFinding]]
+    fine: Callable[[HostState], str]

@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from overbook.node.doctor.check import SEVERITIES, Check, Finding
-from overbook.node.doctor.facts import HostFacts, Subject
+from overbook.node.doctor.check import SEVERITIES, Check, HostFinding
+from overbook.node.doctor.facts import HostState, Subject
 from overbook.node.doctor.swap_checks import SWAP_CHECKS
 from overbook.node.doctor.system_checks import SYSTEM_CHECKS
 
@@ -38,7 +38,7 @@ class Diagnosis(msgspec.Struct, frozen=True, gc=False):
         fine: what is right.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[HostFinding, ...]
     fine: tuple[Fine, ...]
 
     @property
@@ -47,9 +47,9 @@ class Diagnosis(msgspec.Struct, frozen=True, gc=False):
         return any(finding.severity == "Broken" for finding in self.findings)
 
 
-def diagnose(facts: HostFacts) -> Diagnosis:
+def diagnose(facts: HostState) -> Diagnosis:
     """Everything that is wrong, worst first, and what is right."""
-    found: list[Finding] = []
+    found: list[HostFinding] = []
     fine: list[Fine] = []
     for check in CHECKS:
         wrong = [*_unread(check, facts), *check.look(facts)]
@@ -60,9 +60,9 @@ def diagnose(facts: HostFacts) -> Diagnosis:
     return Diagnosis(tuple(found), tuple(fine))
 
 
-def _unread(check: Check, facts: HostFacts) -> Iterator[Finding]:
+def _unread(check: Check, facts: HostState) -> Iterator[HostFinding]:
     if why := facts.unread.get(check.subject):
-        yield Finding(
+        yield HostFinding(
             "Note",
             "NotLooked",
             f"{check.subject} could not be looked at: {why}",

@@ -47,7 +47,7 @@ class SwapDevice(msgspec.Struct, frozen=True, gc=False):
     lies_on: str = ""
 
 
-class HostFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A node as it was found; ``None``: it is not there, or could not be told.
 
     Attributes:

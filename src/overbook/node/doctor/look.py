@@ -20,7 +20,7 @@ from overbook.kernel.swaps import SwapArea, read_swaps
 from overbook.kernel.sysctl import VM_OVERCOMMIT_MEMORY, VM_PANIC_ON_OOM, VM_SWAPPINESS, IntegerSysctl
 from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.node.doctor import owners as swap_owners
-from overbook.node.doctor.facts import HostFacts, Subject, SwapDevice
+from overbook.node.doctor.facts import HostState, Subject, SwapDevice
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
 from overbook.node.kubelet import Process, described, find_process, limits_swap
 from overbook.node.swap import STATE, read_state
@@ -35,7 +35,7 @@ def host_facts(
     policy: SwapPolicy,
     writer: AskedWriter = "auto",
     told: KubeletConfiguration | None = None,
-) -> HostFacts:
+) -> HostState:
     """The facts as they are now; it never fails.
 
     Args:
@@ -57,7 +57,7 @@ def host_facts(
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
-    return HostFacts(
+    return HostState(
         memory_bytes=memory_bytes,
         cgroup_version=version,
         pressure=look.at("pressure", lambda: _pressure(root), None),

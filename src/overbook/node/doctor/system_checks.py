@@ -5,8 +5,8 @@ from typing import Final
 
 from overbook.core.errors import InvalidInput
 from overbook.core.text import shown
-from overbook.node.doctor.check import Check, Finding
-from overbook.node.doctor.facts import HostFacts
+from overbook.node.doctor.check import Check, HostFinding
+from overbook.node.doctor.facts import HostState
 from overbook.node.tune.rules import (
     KUBELET_DEMANDS,
     OVERCOMMIT_MEMORY,
@@ -19,9 +19,9 @@ from overbook.node.tune.watermark import scale_factor, wanted_low_bytes
 TUNE: Final = "overbook node tune apply"
 
 
-def _cgroup(facts: HostFacts) -> Iterator[Finding]:
+def _cgroup(facts: HostState) -> Iterator[HostFinding]:
     if facts.cgroup_version == 1:
-        yield Finding(
+        yield HostFinding(
             "Broken",
             "CgroupV1",
             "the node runs cgroup version 1, which cannot limit swap for each container",
@@ -29,9 +29,9 @@ def _cgroup(facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _pressure(facts: HostFacts) -> Iterator[Finding]:
+def _pressure(facts: HostState) -> Iterator[HostFinding]:
     if facts.pressure is False:
-        yield Finding(
+        yield HostFinding(
             "Risky",
             "NoPressure",
             "the kernel reports no pressure (PSI): the rule for stalls stays silent",
@@ -39,10 +39,10 @@ def _pressure(facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _kubelet(facts: HostFacts) -> Iterator[Finding]:
+def _kubelet(facts: HostState) -> Iterator[HostFinding]:
     if facts.kubelet is None:
         if "kubelet" not in facts.unread:
-            yield Finding(
+            yield HostFinding(
                 "Note",
                 "NoKubelet",
                 "no kubelet runs here",
@@ -50,14 +50,14 @@ def _kubelet(facts: HostFacts) -> Iterator[Finding]:
             )
         return
     if facts.kubelet.fail_swap_on and (facts.swap or facts.demanded_bytes):
-        yield Finding(
+        yield HostFinding(
             "Broken",
             "KubeletRefusesSwap",
             "the kubelet has failSwapOn: true: with swap on it does not start again",
             "set failSwapOn: false in its configuration, or in a drop-in file on OpenShift 4.21 and later",
         )
     if facts.kubelet.swap == "LimitedSwap" and facts.kubelet_limits is False:
-        yield Finding(
+        yield HostFinding(
             "Broken",
             "KubeletLimitsNothing",
             "the kubelet runs with LimitedSwap but finds no memory.swap.max in its own cgroup: it writes "
@@ -67,7 +67,7 @@ def _kubelet(facts: HostFacts) -> Iterator[Finding]:
     try:
         facts.kubelet.eviction_bytes(facts.memory_bytes)
     except InvalidInput as error:
-        yield Finding(
+        yield HostFinding(
             "Risky",
             "EvictionUnreadable",
             f"the kubelet's evictionHard cannot be read: {error}",
@@ -75,7 +75,7 @@ def _kubelet(facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _kubelet_fine(facts: HostFacts) -> str:
+def _kubelet_fine(facts: HostState) -> str:
     behaviours = {
         "Refused": "refuses swap, and there is none",
         "NoSwap": "tolerates swap and gives pods none",
@@ -84,9 +84,9 @@ def _kubelet_fine(facts: HostFacts) -> str:
     return behaviours[facts.kubelet.swap] if facts.kubelet else ""
 
 
-def _system(facts: HostFacts) -> Iterator[Finding]:
+def _system(facts: HostState) -> Iterator[HostFinding]:
     if facts.system_swap_max not in {None, "0"} and facts.swap:
-        yield Finding(
+        yield HostFinding(
             "Risky",
             "SystemSwaps",
             f"system.slice may be swapped out (memory.swap.max {facts.system_swap_max}): kubelet and runtime "
@@ -95,14 +95,14 @@ def _system(facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _system_fine(facts: HostFacts) -> str:
+def _system_fine(facts: HostState) -> str:
     return "system.slice is never swapped out" if facts.system_swap_max == "0" else ""
 
 
-def _swappiness(facts: HostFacts) -> Iterator[Finding]:
+def _swappiness(facts: HostState) -> Iterator[HostFinding]:
     least, most = SWAPPINESS_RANGE
     if facts.swappiness is not None and facts.swap and not swappiness_is_sound(facts.swappiness):
-        yield Finding(
+        yield HostFinding(
             "Risky",
             "Swappiness",
             f"vm.swappiness is {facts.swappiness}; from {least} to {most} it weighs swap against files",
@@ -110,18 +110,18 @@ def _swappiness(facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _swappiness_fine(facts: HostFacts) -> str:
+def _swappiness_fine(facts: HostState) -> str:
     return f"vm.swappiness is {facts.swappiness}" if facts.swappiness is not None and facts.swap else ""
 
 
-def _watermarks(facts: HostFacts) -> Iterator[Finding]:
+def _watermarks(facts: HostState) -> Iterator[HostFinding]:
     eviction = _eviction_bytes(facts)
     if facts.watermarks is None or not facts.swap or not eviction:
         return
     factor = scale_factor(facts.watermarks, eviction)
     if factor is not None:
         wanted = wanted_low_bytes(eviction, facts.watermarks.managed_bytes)
-        yield Finding(
+        yield HostFinding(
             "Risky",
             "WatermarkBelowEviction",
             f"the kernel begins to swap below {shown(facts.watermarks.low_bytes)} free; the kubelet evicts "
@@ -130,7 +130,7 @@ def _watermarks(facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _watermarks_fine(facts: HostFacts) -> str:
+def _watermarks_fine(facts: HostState) -> str:
     eviction = _eviction_bytes(facts)
     if facts.watermarks is None or not facts.swap or not eviction:
         return ""
@@ -138,14 +138,14 @@ def _watermarks_fine(facts: HostFacts) -> str:
     return f"the kernel begins to swap below {low} free, the kubelet evicts below {shown(eviction)}"
 
 
-def _eviction_bytes(facts: HostFacts) -> int:
+def _eviction_bytes(facts: HostState) -> int:
     try:
         return facts.kubelet.eviction_bytes(facts.memory_bytes) if facts.kubelet else 0
     except InvalidInput:
         return 0
 
 
-def _promises(facts: HostFacts) -> Iterator[Finding]:
+def _promises(facts: HostState) -> Iterator[HostFinding]:
     settings = {OVERCOMMIT_MEMORY: facts.overcommit_memory, PANIC_ON_OOM: facts.panic_on_oom}
     refused = [
         f"{name} is {value}"
@@ -153,21 +153,21 @@ def _promises(facts: HostFacts) -> Iterator[Finding]:
         if value is not None and str(value) != KUBELET_DEMANDS[name]
     ]
     if refused and facts.kubelet is not None and facts.kubelet.protect_kernel_defaults:
-        yield Finding(
+        yield HostFinding(
             "Broken",
             "KubeletRefusesKernel",
             f"{' and '.join(refused)}: the kubelet has protectKernelDefaults: true and does not start again",
             f"{TUNE} --overcommit on",
         )
     if facts.overcommit_memory == 2:
-        yield Finding(
+        yield HostFinding(
             "Risky",
             "StrictOvercommit",
             "vm.overcommit_memory is 2: guests cannot promise themselves more than RAM and swap",
             TUNE,
         )
     if facts.panic_on_oom:
-        yield Finding(
+        yield HostFinding(
             "Risky",
             "PanicOnOom",
             f"vm.panic_on_oom is {facts.panic_on_oom}: running out of memory restarts the whole node",
@@ -175,7 +175,7 @@ def _promises(facts: HostFacts) -> Iterator[Finding]:
         )
 
 
-def _promises_fine(facts: HostFacts) -> str:
+def _promises_fine(facts: HostState) -> str:
     if facts.overcommit_memory is None or facts.panic_on_oom is None:
         return ""
     return f"vm.overcommit_memory is {facts.overcommit_memory}, vm.panic_on_oom is {facts.panic_on_oom}"

@@ -5,7 +5,7 @@ from importlib.resources import files
 from typing import Final
 
 from overbook.node.files import HostFile
-from overbook.node.tune.rules import IO_LATENCY_MILLISECONDS, Wish
+from overbook.node.tune.rules import IO_LATENCY_MILLISECONDS, WantedSetting
 
 SYSCTL_FILE: Final = "etc/sysctl.d/99-zz-overbook.conf"
 """Read after the distribution's and the administrator's usual files: the last one wins."""
@@ -21,7 +21,7 @@ USUAL_KUBELET_UNIT: Final = "kubelet.service"
 _HEAD: Final = "# Written by `overbook node tune apply`; `overbook node tune remove` takes it away.\n"
 
 
-def sysctl_file(wishes: Iterable[Wish]) -> str:
+def sysctl_file(wishes: Iterable[WantedSetting]) -> str:
     """The sysctls among them. Their reasons hold numbers that change: they are not for a file."""
     lines = (
         f"{wish.name} = {wish.wanted}\n"
@@ -44,7 +44,7 @@ def slice_file(latency_devices: Sequence[str]) -> str:
 
 
 def host_files(
-    wishes: Iterable[Wish],
+    wishes: Iterable[WantedSetting],
     *,
     latency_devices: Sequence[str] = (),
     overcommit_off: bool = False,

@@ -21,7 +21,7 @@ from overbook.node.kubelet import running_kubelet
 from overbook.node.tune import rules as tuning
 from overbook.node.tune.files import OVERCOMMIT_UNIT_FILE, USUAL_KUBELET_UNIT, host_files
 from overbook.node.tune.remembered import read_remembered
-from overbook.node.tune.rules import Overcommit, Remembered, TuningFacts, Wish
+from overbook.node.tune.rules import Overcommit, Remembered, TuningFacts, WantedSetting
 from overbook.node.tune.watermark import Watermarks
 
 SYSTEM_SLICE: Final = "system.slice"
@@ -55,7 +55,7 @@ class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
     swapped_bytes: int = 0
 
     @property
-    def wishes(self) -> tuple[Wish, ...]:
+    def wishes(self) -> tuple[WantedSetting, ...]:
         """What the settings should be."""
         return tuning.wishes(self.facts, self.overcommit, self.remembered)
 

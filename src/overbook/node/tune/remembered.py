@@ -13,7 +13,7 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.node.files import write_whole
-from overbook.node.tune.rules import Remembered, Wish
+from overbook.node.tune.rules import Remembered, WantedSetting
 
 BEFORE: Final = "var/lib/overbook/before.json"
 MODE: Final = 0o600
@@ -46,7 +46,7 @@ def read_remembered(root: str = "/") -> dict[str, Remembered]:
         raise InvalidInput(path, found, expected) from error
 
 
-def remember(wanted: tuple[Wish, ...], root: str = "/") -> dict[str, Remembered]:
+def remember(wanted: tuple[WantedSetting, ...], root: str = "/") -> dict[str, Remembered]:
     """Write down what is about to change: on the disk when this returns.
 
     Returns:
@@ -94,7 +94,7 @@ def sync_folder(folder: str) -> None:
         os.close(handle)
 
 
-def _with(known: Mapping[str, Remembered], wish: Wish) -> Remembered:
+def _with(known: Mapping[str, Remembered], wish: WantedSetting) -> Remembered:
     entry = known.get(wish.name) or Remembered(before=wish.present or "", ours=())
     earlier = (value for value in entry.ours if value != wish.wanted)
     return Remembered(entry.before, (*earlier, wish.wanted))

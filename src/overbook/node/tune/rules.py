@@ -55,7 +55,7 @@ class TuningFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"] = "Absent"
 
 
-class Wish(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class WantedSetting(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What a setting should be.
 
     Attributes:
@@ -88,7 +88,7 @@ class Remembered(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     ours: tuple[str, ...]
 
 
-class Return(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class RestoredSetting(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """What becomes of a setting when tuning is removed.
 
     Attributes:
@@ -119,7 +119,7 @@ def overcommit_refusal(kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"
 
 def wishes(
     facts: TuningFacts, overcommit: Overcommit, remembered: Mapping[str, Remembered]
-) -> tuple[Wish, ...]:
+) -> tuple[WantedSetting, ...]:
     """What the settings should be; one that is right as somebody else left it is not among them.
 
     Args:
@@ -130,27 +130,27 @@ def wishes(
     return (*_promises(facts, overcommit), *_swapping(facts, remembered), *_system(facts))
 
 
-def _promises(facts: TuningFacts, overcommit: Overcommit) -> Iterator[Wish]:
+def _promises(facts: TuningFacts, overcommit: Overcommit) -> Iterator[WantedSetting]:
     present = facts.values.get(OVERCOMMIT_MEMORY)
     if overcommit == "off":
         why = "overcommit is off here: the kernel refuses what is plainly too much"
-        yield Wish(OVERCOMMIT_MEMORY, present, "0", why)
+        yield WantedSetting(OVERCOMMIT_MEMORY, present, "0", why)
     else:
         why = "the kernel promises memory without counting, as guests larger than RAM need"
-        yield Wish(OVERCOMMIT_MEMORY, present, KUBELET_DEMANDS[OVERCOMMIT_MEMORY], why)
+        yield WantedSetting(OVERCOMMIT_MEMORY, present, KUBELET_DEMANDS[OVERCOMMIT_MEMORY], why)
     why = "out of memory the kernel ends a process, not the node"
-    yield Wish(PANIC_ON_OOM, facts.values.get(PANIC_ON_OOM), KUBELET_DEMANDS[PANIC_ON_OOM], why)
+    yield WantedSetting(PANIC_ON_OOM, facts.values.get(PANIC_ON_OOM), KUBELET_DEMANDS[PANIC_ON_OOM], why)
 
 
-def _swapping(facts: TuningFacts, remembered: Mapping[str, Remembered]) -> Iterator[Wish]:
+def _swapping(facts: TuningFacts, remembered: Mapping[str, Remembered]) -> Iterator[WantedSetting]:
     swappiness = facts.values.get(SWAPPINESS)
     if swappiness is not None:
         least, most = SWAPPINESS_RANGE
         if not swappiness_is_sound(int(swappiness)):
             why = f"from {least} to {most} it weighs swap against files"
-            yield Wish(SWAPPINESS, swappiness, str(USUAL_SWAPPINESS), why)
+            yield WantedSetting(SWAPPINESS, swappiness, str(USUAL_SWAPPINESS), why)
         elif _is_ours(SWAPPINESS, swappiness, remembered):
-            yield Wish(SWAPPINESS, swappiness, swappiness, "as it was set here")
+            yield WantedSetting(SWAPPINESS, swappiness, swappiness, "as it was set here")
     factor = facts.values.get(WATERMARK_SCALE_FACTOR)
     if factor is None or facts.watermarks is None:
         return
@@ -161,21 +161,21 @@ def _swapping(facts: TuningFacts, remembered: Mapping[str, Remembered]) -> Itera
             f"the kernel begins to swap below {shown(low)} free, the kubelet evicts below "
             f"{shown(facts.eviction_bytes)}: swapping should begin at {shown(wanted)}"
         )
-        yield Wish(WATERMARK_SCALE_FACTOR, factor, str(max(needed, int(factor))), why)
+        yield WantedSetting(WATERMARK_SCALE_FACTOR, factor, str(max(needed, int(factor))), why)
     elif _is_ours(WATERMARK_SCALE_FACTOR, factor, remembered):
         low = facts.watermarks.low_bytes
         why = f"the kernel begins to swap below {shown(low)} free, before the kubelet evicts"
-        yield Wish(WATERMARK_SCALE_FACTOR, factor, factor, why)
+        yield WantedSetting(WATERMARK_SCALE_FACTOR, factor, factor, why)
 
 
-def _system(facts: TuningFacts) -> Iterator[Wish]:
+def _system(facts: TuningFacts) -> Iterator[WantedSetting]:
     why = "kubelet and runtime must not stand still with the guests"
-    yield Wish(SYSTEM_SWAP_MAX, facts.values.get(SYSTEM_SWAP_MAX), "0", why)
+    yield WantedSetting(SYSTEM_SWAP_MAX, facts.values.get(SYSTEM_SWAP_MAX), "0", why)
     why = f"the system waits at most {IO_LATENCY_MILLISECONDS} ms for a disk that the guests swap on"
     target = str(IO_LATENCY_MILLISECONDS * 1000)
     for disk in facts.io_latency_disks:
         name = f"{SYSTEM_IO_LATENCY}/{disk}"
-        yield Wish(name, facts.values.get(name), target, why)
+        yield WantedSetting(name, facts.values.get(name), target, why)
 
 
 def swappiness_is_sound(swappiness: int) -> bool:
@@ -201,7 +201,7 @@ def shortcomings(facts: TuningFacts) -> tuple[str, ...]:
     return tuple(found)
 
 
-def put_back(name: str, entry: Remembered, present: str | None, *, strict_kubelet: bool) -> Return:
+def put_back(name: str, entry: Remembered, present: str | None, *, strict_kubelet: bool) -> RestoredSetting:
     """What becomes of a setting that was changed.
 
     It goes back only where its value is still one of ours: what somebody else set since is theirs. Where the
@@ -214,19 +214,19 @@ def put_back(name: str, entry: Remembered, present: str | None, *, strict_kubele
         strict_kubelet: whether the kubelet runs with ``protectKernelDefaults``.
     """
     if present is None:
-        return Return(name, None, f"{name} is not there any more")
+        return RestoredSetting(name, None, f"{name} is not there any more")
     if present == entry.before:
-        return Return(name, None, f"{name} is {present}, as before")
+        return RestoredSetting(name, None, f"{name} is {present}, as before")
     if present in entry.ours:
         demanded = KUBELET_DEMANDS.get(name) if strict_kubelet else None
         if demanded is None or demanded == entry.before:
-            return Return(name, entry.before, f"{name} goes back from {present} to {entry.before}")
+            return RestoredSetting(name, entry.before, f"{name} goes back from {present} to {entry.before}")
         sentence = (
             f"{name} is {demanded} now, not {entry.before} as before: with that the kubelet, which has "
             "protectKernelDefaults: true, would not start again"
         )
-        return Return(name, demanded if present != demanded else None, sentence)
-    return Return(
+        return RestoredSetting(name, demanded if present != demanded else None, sentence)
+    return RestoredSetting(
         name,
         None,
         f"{name} stays {present}: somebody else set it since; it was {entry.before} at first, and was given "

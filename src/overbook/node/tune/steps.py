@@ -20,7 +20,7 @@ from overbook.node.tune.files import (
 )
 from overbook.node.tune.node import TunedNode
 from overbook.node.tune.remembered import BEFORE, forget, remember
-from overbook.node.tune.rules import Return, put_back
+from overbook.node.tune.rules import RestoredSetting, put_back
 
 
 @contextmanager
@@ -103,7 +103,7 @@ def take_away(node: TunedNode) -> Iterator[str]:
         yield f"removed /{BEFORE}"
 
 
-def _returns(node: TunedNode) -> Iterator[Return]:
+def _returns(node: TunedNode) -> Iterator[RestoredSetting]:
     """By each setting's value at the moment when it is its turn."""
     strict = node.facts.kubelet == "Strict"
     for name, entry in node.remembered.items():

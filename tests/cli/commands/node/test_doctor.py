@@ -7,18 +7,18 @@ import pytest
 
 from overbook.cli import main
 from overbook.cli.commands.node.doctor import render
-from overbook.node.doctor.check import Finding
+from overbook.node.doctor.check import HostFinding
 from overbook.node.doctor.diagnosis import Diagnosis, Fine
 from overbook_sandbox.fakes.kernel_files import build_tree, make_node
 
 GIB = 1 << 30
-BROKEN = Finding("Broken", "NoSwap", "swap is off", "overbook node swap apply --percent 150")
-RISKY = Finding("Risky", "SlowSwap", "a disk with heads", "use an NVMe disk")
-UNSEEN = Finding("Note", "NotLooked", "swap could not be looked at", "look as root")
-NOTE = Finding("Note", "CompressedSwap", "swap is zram", "count that as used")
+BROKEN = HostFinding("Broken", "NoSwap", "swap is off", "overbook node swap apply --percent 150")
+RISKY = HostFinding("Risky", "SlowSwap", "a disk with heads", "use an NVMe disk")
+UNSEEN = HostFinding("Note", "NotLooked", "swap could not be looked at", "look as root")
+NOTE = HostFinding("Note", "CompressedSwap", "swap is zram", "count that as used")
 
 
-def rendered(*findings: Finding) -> list[str]:
+def rendered(*findings: HostFinding) -> list[str]:
     return list(render(Diagnosis(findings, (Fine("cgroup", "version 2"),))))
 
 
@@ -44,7 +44,9 @@ def test_worst_first_with_commands_marked_as_such_and_then_what_is_right() -> No
         ((RISKY, UNSEEN), "what is wrong, worst first"),
     ],
 )
-def test_the_headline_promises_no_more_than_was_seen(findings: tuple[Finding, ...], headline: str) -> None:
+def test_the_headline_promises_no_more_than_was_seen(
+    findings: tuple[HostFinding, ...], headline: str
+) -> None:
     assert rendered(*findings)[0] == headline
 
 

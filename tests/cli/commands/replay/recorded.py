@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from overbook.agent.agent import Agent
-from overbook.agent.settings import Settings
+from overbook.agent.settings import AgentSettings
 from overbook.agent.source import ManifestDirectory
 from overbook_sandbox.fakes.kernel_files import (
     container_files,
@@ -51,7 +51,9 @@ class RecordedNode:
         for uid, name in ((WILD, "wild"), (CALM, "calm")):
             (manifests / f"{name}.json").write_bytes(msgspec.json.encode(_pod(uid, name)))
             self.guest(uid, 200)
-        settings = Settings(fsroot=str(self.root), manifests=str(manifests), record=str(self.file), listen="")
+        settings = AgentSettings(
+            fsroot=str(self.root), manifests=str(manifests), record=str(self.file), listen=""
+        )
         self.agent = Agent(settings, ManifestDirectory(str(manifests)), self._clock, self._wall)
 
     def now(self, available: int, swap_free: int = 512, pages_per_second: int = 0) -> None:

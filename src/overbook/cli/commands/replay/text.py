@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from overbook.core.pressure.figures import Peak
-from overbook.core.pressure.replay import Comparison, Row, Side, Step
+from overbook.core.pressure.replay import Comparison, ReplayRow, ReplayStep, Side
 
 _TIME: Final = 20
 _NARROWEST, _WIDEST, _NOT_A_TERMINAL = 70, 160, 110
@@ -96,13 +96,13 @@ def _courses(found: Comparison) -> Iterator[str]:
         yield f"… and {found.rows_left_out} more decisions"
 
 
-def _times(row: Row) -> list[str]:
+def _times(row: ReplayRow) -> list[str]:
     if row.times == 1:
         return [_at(row.seconds)]
     return [_at(row.seconds), f"to {_at(row.until_seconds)}, {row.times}×"]
 
 
-def _cell(step: Step | None, width: int) -> list[str]:
+def _cell(step: ReplayStep | None, width: int) -> list[str]:
     if step is None:
         return []
     head = step.action if step.victim is None else f"{step.action} {step.victim}"

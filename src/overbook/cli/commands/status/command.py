@@ -118,12 +118,12 @@ async def _nodes(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
 
     from overbook.cli.commands.status.table import render
     from overbook.status.build import build_cluster
-    from overbook.status.read import Reading, connect
+    from overbook.status.read import ClusterReader, connect
 
     # One pass over immutable data, then the process ends: collecting would only walk it again and again.
     gc.disable()
     async with connect(arguments.kubeconfig, arguments.context) as client:
-        cluster, nodes = await Reading(client).cluster(names, arguments.selector, time.time())
+        cluster, nodes = await ClusterReader(client).cluster(names, arguments.selector, time.time())
     report = build_cluster(cluster, nodes)
     wide = arguments.output == "wide"
     _show(report, arguments.output, render(report, wide=wide, details=arguments.details))
@@ -135,10 +135,10 @@ async def _pod(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
 
     from overbook.cli.commands.status.pod import render_pod_status
     from overbook.status.pod import pod_status
-    from overbook.status.read import Reading, connect
+    from overbook.status.read import ClusterReader, connect
 
     async with connect(arguments.kubeconfig, arguments.context) as client:
-        report = await pod_status(Reading(client), names[0], arguments.namespace, time.time())
+        report = await pod_status(ClusterReader(client), names[0], arguments.namespace, time.time())
     _show(report, arguments.output, render_pod_status(report, wide=arguments.output == "wide"))
     return _verdict(report.findings)
 
@@ -146,10 +146,10 @@ async def _pod(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
 async def _namespace(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
     from overbook.cli.commands.status.namespace import render_namespace_status
     from overbook.status.namespace import namespace_status
-    from overbook.status.read import Reading, connect
+    from overbook.status.read import ClusterReader, connect
 
     async with connect(arguments.kubeconfig, arguments.context) as client:
-        report = await namespace_status(Reading(client), names[0])
+        report = await namespace_status(ClusterReader(client), names[0])
     _show(report, arguments.output, render_namespace_status(report, details=arguments.details))
     return 0
 

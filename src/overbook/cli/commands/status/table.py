@@ -8,7 +8,7 @@ from overbook.cli.output import BOLD, RED, YELLOW, columns, painted
 from overbook.core.api.overcommit_node import ReliefRecord
 from overbook.core.text import cores, counted, percent_of, shown
 from overbook.status.findings import Gathered
-from overbook.status.report import ClusterReport, NodeReport, Settings, Sums
+from overbook.status.report import ClusterReport, ClusterSettings, NodeStatusReport, Sums
 
 MANY: Final = 40
 """Up to here every node has its line."""
@@ -97,7 +97,7 @@ def picture(report: ClusterReport, size: tuple[int, int] | None, *, wide: bool =
     return [*head, *node_lines(nodes, wide=wide), "", *wrong]
 
 
-def settings_lines(settings: Settings) -> Iterator[str]:
+def settings_lines(settings: ClusterSettings) -> Iterator[str]:
     """The cluster's settings, and who leads."""
     paused = painted(", paused", YELLOW) if settings.paused else ""
     yield f"cluster  {settings.percentage} % ({settings.percentage_from}), mode {settings.mode}{paused}"
@@ -106,7 +106,7 @@ def settings_lines(settings: Settings) -> Iterator[str]:
         yield f"leader   {leader.holder}, seen {_age(leader.age_seconds)} ago"
 
 
-def node_lines(nodes: Sequence[NodeReport], *, wide: bool = False) -> Iterator[str]:
+def node_lines(nodes: Sequence[NodeStatusReport], *, wide: bool = False) -> Iterator[str]:
     """The table: sizes in GiB, traffic in pages a second."""
     if not nodes:
         return
@@ -139,7 +139,7 @@ def finding_lines(findings: Sequence[Gathered]) -> Iterator[str]:
             yield f"            $ {finding.mend}"
 
 
-def badness(node: NodeReport) -> tuple[object, ...]:
+def badness(node: NodeStatusReport) -> tuple[object, ...]:
     """Sorts the nodes that need somebody first."""
     pressure = node.pressure.state if node.pressure else "None"
     agent = node.agent
@@ -155,7 +155,7 @@ def badness(node: NodeReport) -> tuple[object, ...]:
     )
 
 
-def state(node: NodeReport) -> tuple[str, str]:
+def state(node: NodeStatusReport) -> tuple[str, str]:
     """How a node is, in words, and their colour."""
     words, code = [], ""
     pressure = node.pressure.state if node.pressure else "None"
@@ -187,7 +187,7 @@ def gibibytes(number_bytes: int | None) -> str:
     return _UNKNOWN if number_bytes is None else f"{number_bytes / (1 << 30):.1f}"
 
 
-def _total_lines(nodes: Sequence[NodeReport], total: Sums) -> Iterator[str]:
+def _total_lines(nodes: Sequence[NodeStatusReport], total: Sums) -> Iterator[str]:
     ram = sum(node.ram_bytes or 0 for node in nodes)
     swap = sum(node.swap.size_bytes or 0 for node in nodes)
     pods = f"{counted(total.pods, 'pod')}, {counted(total.virtual_machines, 'virtual machine')}"
@@ -199,7 +199,7 @@ def _total_lines(nodes: Sequence[NodeReport], total: Sums) -> Iterator[str]:
     )
 
 
-def _row(node: NodeReport) -> tuple[str, ...]:
+def _row(node: NodeStatusReport) -> tuple[str, ...]:
     sums, swap = node.sums, node.swap
     name = node.name if len(node.name) <= _NAME_WIDTH else f"{node.name[: _NAME_WIDTH - 1]}…"
     return (
@@ -217,7 +217,7 @@ def _row(node: NodeReport) -> tuple[str, ...]:
     )
 
 
-def _wide(node: NodeReport) -> tuple[str, ...]:
+def _wide(node: NodeStatusReport) -> tuple[str, ...]:
     sums, pressure, agent = node.sums, node.pressure, node.agent
     stall = pressure.stall_full_percent if pressure else None
     return (
@@ -252,7 +252,7 @@ def _at_least(text: str, without: int) -> str:
     return f"{text}+" if without else text
 
 
-def _over(node: NodeReport) -> str:
+def _over(node: NodeStatusReport) -> str:
     if node.overcommitted is None:
         return _UNKNOWN
     words = {cause.word for cause in node.causes}

@@ -4,7 +4,7 @@ from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.kubevirt.memory import request_bytes
 from overbook.core.kubevirt.obstacles import FINDINGS
 from overbook.core.kubevirt.overhead import overhead_bytes
-from overbook.core.kubevirt.vm import Cpu, Domain, InstanceSpec, Memory, VirtualMachineInstance
+from overbook.core.kubevirt.vm import Cpu, Domain, GuestMemory, InstanceSpec, VirtualMachineInstance
 from overbook.core.overcommit.swap import covered_bytes, node_swap_bytes
 from overbook.core.text import shown
 
@@ -15,7 +15,7 @@ _EXAMPLE_GUEST = 4 << 30
 def page(here: Here) -> str:
     """The page."""
     percent = here.percent if here.percent is not None and here.percent > 100 else 150
-    domain = Domain(memory=Memory(guest="4Gi"), cpu=Cpu(cores=2))
+    domain = Domain(memory=GuestMemory(guest="4Gi"), cpu=Cpu(cores=2))
     overhead = overhead_bytes(VirtualMachineInstance(spec=InstanceSpec(domain=domain)))
     request = request_bytes(_EXAMPLE_GUEST, overhead, percent)
     memory = here.memory_bytes or 16 << 30
