@@ -3,20 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOCK := requirements-dev.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Four processes share out the tests: tests/lanes.py. A few tests are run by one, which starts at once.
+LANES := --numprocesses=4
+TEST_ARGS := $(LANES) --durations=15 --durations-min=1
 
-.PHONY: help setup demo test lint fmt deploy bench clean
+.PHONY: help setup demo test lint fmt deploy bench lock clean
 
 help:  ## What can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 setup: $(STAMP)  ## Make .venv with the package and its development tools in it
 
-$(STAMP): pyproject.toml scripts/ensure-python
+$(STAMP): pyproject.toml $(LOCK) scripts/ensure-python
 	@sh scripts/ensure-python $(PYTHON)
 	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "==> installing overbook and its development tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(PIP) --require-hashes --requirement $(LOCK)
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: setup  ## Overcommit a node to 150 % and save it when a guest runs wild; CLUSTER=1: on a real cluster
@@ -35,6 +41,14 @@ lint: setup  ## ruff, mypy --strict, import-linter
 fmt: setup  ## Format the code and mend what ruff can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+lock:  ## Pin the newest versions of all dependencies in requirements-dev.txt
+	@sh scripts/ensure-python $(PYTHON)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" && \
+	"$$folder/bin/python" -m pip install --quiet --disable-pip-version-check uv && \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" "$$folder/bin/uv" pip compile --quiet --upgrade --universal \
+		--python-version 3.11 --extra dev --generate-hashes --no-annotate --no-emit-index-url \
+		--output-file $(LOCK) pyproject.toml
 
 deploy: setup  ## Write the files of deploy/ anew from the code
 	@$(BIN)/python scripts/render-deploy

@@ -1,8 +1,8 @@
 """Tests marked `node` run inside an emulated node, and the host's session reports them as its own.
 
 The tests of one kind of node are handed to one pytest in one boot of it. That pytest sends its reports back
-among its output; here each waits until its test's turn in the host's session. The node runs in a thread from
-the start of the session, so that it boots while other tests run.
+among its output; here each waits until its test's turn in the host's session. The node boots when the first
+of its tests is to run.
 """
 
 import ast
@@ -142,6 +142,49 @@ class Batch:
                 self._current = None
 
 
+class Running:
+    """A batch in its node, in a thread.
+
+    Args:
+        batch: The tests.
+        run_batch: Boots the node and runs them in it.
+    """
+
+    def __init__(self, batch: Batch, run_batch: "Callable[[Batch, Running], None]") -> None:
+        self.batch = batch
+        self._run_batch = run_batch
+        self._node: Machine | None = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="node")
+        self._thread.start()
+
+    def run(self, node: Machine, on_start: Callable[[float], None]) -> None:
+        """Boot the node, and give what it prints to the batch, to its end."""
+        self._node = node
+        if not self._stopping.is_set():
+            node.run(self.batch.take_line, on_start)
+
+    def stop(self) -> None:
+        """End the node if it runs still, and wait for that."""
+        self._stopping.set()
+        if self._node is not None:
+            self._node.stop()
+        self._thread.join()
+
+    def _work(self) -> None:
+        reason, unavailable = "the node's pytest ended without a report of this test", False
+        try:
+            self._run_batch(self.batch, self)
+        except SandboxUnavailableError as error:
+            reason, unavailable = str(error), True
+        except NodeStoppedError:
+            reason = "the session ended first"
+        except SandboxError as error:
+            reason = str(error)
+        finally:  # a test must never wait for ever, whatever went wrong
+            self.batch.end(reason, unavailable=unavailable)
+
+
 class NodeTests:
     """The host's part: starts the nodes and reports their tests.
 
@@ -153,14 +196,12 @@ class NodeTests:
     def __init__(self, config: pytest.Config, add_time: Callable[[str, float], None]) -> None:
         self._config = config
         self._add_time = add_time
-        self._batches: dict[MachineSpec, Batch] = {}
         self._batch_of: dict[str, Batch] = {}
-        self._worker: threading.Thread | None = None
-        self._node: Machine | None = None
-        self._stopping = threading.Event()
+        self._running: Running | None = None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        batches: dict[MachineSpec, Batch] = {}
         for item in items:
             marker = item.get_closest_marker("node")
             if marker is None:
@@ -169,23 +210,18 @@ class NodeTests:
                 spec = spec_of(marker)
             except InvalidInput as error:
                 raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-            batch = self._batches.setdefault(spec, Batch(spec))
+            batch = batches.setdefault(spec, Batch(spec))
             batch.items.append(item)
             self._batch_of[item.nodeid] = batch
         rest = [item for item in items if item.nodeid not in self._batch_of]
-        items[:] = [*rest, *(item for batch in self._batches.values() for item in batch.items)]
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
-        if self._batches and not session.testsfailed and not self._config.option.collectonly:
-            self._worker = threading.Thread(target=self._run_batches, name="nodes")
-            self._worker.start()
+        items[:] = [*rest, *(item for batch in batches.values() for item in batch.items)]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         batch = self._batch_of.get(item.nodeid)
         if batch is None:
             return None
+        self._boot(batch)
         hook = item.ihook
         hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         reports, ending = batch.wait(item.nodeid)
@@ -201,28 +237,18 @@ class NodeTests:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
-        self._stopping.set()
-        if (node := self._node) is not None:
-            node.stop()
-        if self._worker is not None:
-            self._worker.join()
+        if self._running is not None:
+            self._running.stop()
 
-    def _run_batches(self) -> None:
-        for batch in self._batches.values():
-            reason, unavailable = "the node's pytest ended without a report of this test", False
-            try:
-                if not self._stopping.is_set():
-                    self._run_batch(batch)
-            except SandboxUnavailableError as error:
-                reason, unavailable = str(error), True
-            except NodeStoppedError:
-                reason = "the session ended first"
-            except SandboxError as error:
-                reason = str(error)
-            finally:  # a test must never wait for ever, whatever went wrong
-                batch.end(reason, unavailable=unavailable)
+    def _boot(self, batch: Batch) -> None:
+        """Start the batch's node, unless it runs already. The one before has given all its reports."""
+        if self._running is not None and self._running.batch is batch:
+            return
+        if self._running is not None:
+            self._running.stop()
+        self._running = Running(batch, self._run_batch)
 
-    def _run_batch(self, batch: Batch) -> None:
+    def _run_batch(self, batch: Batch, running: "Running") -> None:
         image = prepare()
         timeout_seconds = guest_reporter.TEST_TIMEOUT_SECONDS * (1 + len(batch.items))
         spec = msgspec.structs.replace(batch.spec, timeout_seconds=timeout_seconds)
@@ -233,9 +259,8 @@ class NodeTests:
                 environment={**guest_reporter.ENVIRONMENT, "OVERBOOK_CACHE": cache_folder(os.environ)},
                 directory=str(self._config.rootpath),
             )
-            self._node = Machine(image, spec, job)
-            self._node.run(
-                batch.take_line,
+            running.run(
+                Machine(image, spec, job),
                 lambda seconds: self._add_time(f"booting a node ({describe(spec)})", seconds),
             )
 

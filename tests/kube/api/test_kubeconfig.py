@@ -149,7 +149,7 @@ def test_in_a_pod(tmp_path: Path) -> None:
         ),
         (cluster(**{"certificate-authority-data": SECRET}), "certificate-authority-data: .*base64"),
         (cluster(**{"certificate-authority-data": encoded(SECRET)}), "this holds no -----BEGIN"),
-        (cluster(**{"certificate-authority": "gone.pem"}), "certificate-authority: .*gone.pem.*exists"),
+        (cluster(**{"certificate-authority": "gone.pem"}), "certificate-authority: .*exists"),
         (user(username="u", password=SECRET), "username: .*Kubernetes has no passwords"),
         (user(**{"auth-provider": {"name": SECRET}}), "auth-provider: .*exec"),
         (user(token=12345678), "users\\[0\\]|users.*token"),
