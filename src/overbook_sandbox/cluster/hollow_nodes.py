@@ -6,10 +6,10 @@ running, and finish their deletion. Nothing runs. A thousand of them cost little
 
 import asyncio
 import itertools
-import random
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from overbook.kube.api.backoff import SPREAD
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError
 from overbook.kube.api.find_cluster import load_config
@@ -91,7 +91,7 @@ class HollowNodes:
             group.create_task(self._leases.run(self._renew))
             loop = asyncio.get_running_loop()
             for name in self._nodes:
-                loop.call_later(random.uniform(0, self._renew_seconds), self._leases.add, name)  # noqa: S311 - a spread
+                loop.call_later(SPREAD.uniform(0, self._renew_seconds), self._leases.add, name)
             await self._objects.wait_synced()
             await self._pods.wait_synced()
             ready()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn
@@ -12,7 +11,7 @@ from overbook.agent.duplicate import YIELDING_ANNOTATION
 from overbook.core.api.overcommit_node import AGENT_MANAGER, OvercommitNode, OvercommitNodeStatus
 from overbook.core.kubernetes.pod import ObjectMeta
 from overbook.core.timestamp import to_timestamp
-from overbook.kube.api.backoff import Backoff
+from overbook.kube.api.backoff import SPREAD, Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError
 from overbook.kube.api.kinds import OVERCOMMIT_NODES
@@ -133,7 +132,7 @@ class Publisher:
                 log.info("the node's status is written again")
             self._backoff.reset()
             self._refused_backoff.reset()
-            spread = 1 + JITTER * (random.random() - 0.5)  # noqa: S311 - a spread, no secret
+            spread = 1 + JITTER * (SPREAD.random() - 0.5)
             self._next_heartbeat = time.monotonic() + self._heartbeat_seconds * spread
             if report is not None:
                 contact.publishes += 1

@@ -2,8 +2,12 @@
 
 import random
 from collections.abc import Callable
+from typing import Final
 
 from overbook.kube.api.errors import ApiError
+
+SPREAD: Final = random.Random()  # noqa: S311 - spreads requests in time, no secret
+"""A generator apart from the global one: a program that seeds that for itself would seed all agents alike."""
 
 MOST_RETRY_AFTER_SECONDS = 60.0
 """A server that says more is asked again all the same."""
@@ -24,7 +28,7 @@ class Backoff:
         self,
         first_seconds: float = 0.25,
         most_seconds: float = 5.0,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = SPREAD.random,
     ) -> None:
         self._first_seconds = first_seconds
         self._most_seconds = most_seconds

@@ -5,7 +5,6 @@ credentials after 401. Whoever asks knows whether and when it makes sense to ask
 :mod:`overbook.kube.api.backoff`.
 """
 
-import random
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.kube.api import listing
+from overbook.kube.api.backoff import SPREAD
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.errors import UnexpectedAnswer
 from overbook.kube.api.http import query_string
@@ -137,7 +137,7 @@ class Client:
             ("sendInitialEvents", "true" if send_initial_events else ""),
             ("resourceVersionMatch", "NotOlderThan" if send_initial_events else ""),
             # Not all watchers come back in the same moment.
-            ("timeoutSeconds", str(random.randint(300, 600))),  # noqa: S311 - a spread, no secret
+            ("timeoutSeconds", str(SPREAD.randint(300, 600))),
         )
         return watch_events(
             self._transport,

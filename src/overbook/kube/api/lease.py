@@ -9,13 +9,13 @@ has seen a lease unchanged; the leader counts from before its last renewal was *
 import asyncio
 import contextlib
 import logging
-import random
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
 from overbook.core.kubernetes.pod import ObjectMeta
 from overbook.core.timestamp import to_timestamp
+from overbook.kube.api.backoff import SPREAD
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError, is_status
 from overbook.kube.api.kinds import LEASES
@@ -199,7 +199,7 @@ class LeaderElection:
         return max(0.0, (self._valid_until or 0.0) - self._clock())
 
     def _jittered(self) -> float:
-        return self._retry_seconds * random.uniform(1, 1.2)  # noqa: S311 - a spread, no secret
+        return self._retry_seconds * SPREAD.uniform(1, 1.2)
 
 
 def _version(lease: Lease) -> str | None:
