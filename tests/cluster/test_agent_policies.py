@@ -95,14 +95,14 @@ def event(called: str, host: str = OWN, component: str = "overbook-agent", **abo
     }
 
 
-def test_its_own_object_and_its_status(agent: Asker) -> None:
+def test_agent_writes_its_own_object_and_status(agent: Asker) -> None:
     agent.apply(f"{OBJECTS}/{OWN}", own_object(), "overbook-agent")
     path = f"{OBJECTS}/{OWN}/status"
     answer = agent.apply(path, own_object(agentVersion="1", pressure={"state": "Critical"}), "overbook-agent")
     assert answer["status"]["pressure"]["state"] == "Critical"
 
 
-def test_its_status_while_the_controller_has_its_own_part_of_it(agent: Asker, admin: Asker) -> None:
+def test_agent_writes_its_status_beside_the_controllers_part(agent: Asker, admin: Asker) -> None:
     agent.apply(f"{OBJECTS}/{OWN}", own_object(), "overbook-agent")
     admin.apply(f"{OBJECTS}/{OWN}/status", own_object(relief={"stage": "Asking"}), "overbook-controller")
     path = f"{OBJECTS}/{OWN}/status"
@@ -121,7 +121,7 @@ def test_its_status_while_the_controller_has_its_own_part_of_it(agent: Asker, ad
     )
 
 
-def test_its_taint_set_and_taken_away_beside_others(agent: Asker, admin: Asker) -> None:
+def test_agent_sets_and_removes_its_taint_beside_others(agent: Asker, admin: Asker) -> None:
     path = f"{NODES}/{OWN}"
     agent.ask("PATCH", path, [{"op": "add", "path": "/spec/taints/-", "value": TAINT}], OPERATIONS)
     keys = [each["key"] for each in admin.ask("GET", path)["spec"]["taints"]]
@@ -137,7 +137,7 @@ def test_its_taint_set_and_taken_away_beside_others(agent: Asker, admin: Asker) 
     ]
 
 
-def test_events_about_its_node_and_pods(agent: Asker) -> None:
+def test_agent_writes_events_about_its_node_and_pods(agent: Asker) -> None:
     agent.ask("POST", EVENTS, event("own-node"))
     agent.ask("POST", EVENTS, event("a-pod", kind="Pod", name="guest", namespace="default"))
     agent.ask("PATCH", f"{EVENTS}/own-node", {"count": 2}, MERGE)
@@ -222,7 +222,7 @@ REFUSED: dict[str, tuple[str, str, Any, str, str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_it_may_not_write(agent: Asker, admin: Asker, what: str) -> None:
+def test_agent_is_refused_all_other_writes(agent: Asker, admin: Asker, what: str) -> None:
     method, path, body, content_type, message = REFUSED[what]
     before = copy.deepcopy(admin.ask("GET", f"{NODES}/{OWN}")["spec"])
     query = {"fieldManager": "overbook-agent", "force": "true"} if content_type == APPLY else {}
@@ -232,7 +232,7 @@ def test_it_may_not_write(agent: Asker, admin: Asker, what: str) -> None:
     assert admin.ask("GET", f"{NODES}/{OWN}")["spec"] == before
 
 
-def test_it_may_not_change_an_event_of_another(agent: Asker, admin: Asker) -> None:
+def test_agent_may_not_change_an_event_of_another(agent: Asker, admin: Asker) -> None:
     admin.ask("POST", EVENTS, event("of-the-kubelet", component="kubelet"))
     taken = {"source": {"component": "overbook-agent", "host": OWN}, "message": "all is well"}
     said = agent.refusal("PATCH", f"{EVENTS}/of-the-kubelet", taken, MERGE)
@@ -266,7 +266,9 @@ def test_a_token_of_a_pod_without_a_node_writes_nothing(
     assert "this one names no node" in said
 
 
-def test_others_write_nodes_and_events_as_ever(cluster: ControlPlane, admin: Asker, agent: Asker) -> None:
+def test_other_users_write_nodes_and_events_as_before(
+    cluster: ControlPlane, admin: Asker, agent: Asker
+) -> None:
     assert agent
     admin.ask("PATCH", f"{NODES}/{OTHER}", {"metadata": {"labels": {"zone": "c"}}}, MERGE)
     admin.ask("POST", EVENTS, event("admins", host="", component="someone", kind="Secret"))

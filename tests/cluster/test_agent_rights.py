@@ -244,7 +244,7 @@ def change(world: World) -> None:
         admin.ask("PATCH", f"{OBJECT}/status", {"status": {"relief": {"stage": "Waiting"}}}, MERGE)
 
 
-def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
+def test_agent_works_with_all_its_rights(world: World) -> None:
     reset(world)
     with Agent(world) as agent:
         agent.tell(tainted=True)
@@ -263,14 +263,14 @@ EVERY = [
 ]
 
 
-def test_every_right_has_something_that_needs_it() -> None:
+def test_every_right_of_the_agent_is_needed_by_a_check() -> None:
     assert {(right.resources[0], verb) for right, verb in EVERY} == NEEDS.keys()
 
 
 @pytest.mark.parametrize(
     ("right", "verb"), EVERY, ids=[f"{verb} {' '.join(right.resources)}" for right, verb in EVERY]
 )
-def test_one_right_less_and_something_fails(
+def test_agent_fails_without_any_one_of_its_rights(
     world: World, caplog: pytest.LogCaptureFixture, right: Right, verb: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -304,7 +304,7 @@ def said_once(refused: str) -> bool:
 @pytest.mark.parametrize(
     ("resource", "allowed"), [("pods", True), ("configz", True), ("proxy", False), ("log", False)]
 )
-def test_a_kubelet_lets_it_read_pods_and_configuration_and_nothing_else(
+def test_kubelet_lets_the_agent_read_pods_and_configuration_only(
     world: World, resource: str, allowed: bool
 ) -> None:
     """As a kubelet asks (KEP-2862): `nodes/pods` for `/pods` and so on; `nodes/proxy` would be everything."""

@@ -9,7 +9,7 @@ CROWDED_SECONDS = 30.0
 
 
 @pytest.mark.beside("-m", "bench", "outage", "--output", "json")
-def test_limits_hold_nothing_grows_and_every_decision_is_told_afterwards(beside: Beside) -> None:
+def test_limits_hold_through_an_outage_and_decisions_follow(beside: Beside) -> None:
     figures = msgspec.json.decode(beside.output(), type=list[Figure])
     if not figures:
         pytest.skip("there can be no control plane here")

@@ -173,11 +173,11 @@ RARE: set[Needed] = {("overcommitnodes", "get"), ("leases", "update")}
 EVERY = each_verb(CONTROLLER_RIGHTS)
 
 
-def test_every_right_has_something_that_needs_it() -> None:
+def test_every_right_of_the_controller_is_needed_by_a_check() -> None:
     assert {(right.resources[0], verb) for right, verb in EVERY} == NEEDS.keys() | RARE
 
 
-def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
+def test_controller_works_with_all_its_rights(world: World) -> None:
     for _ in range(2):  # an event is counted when it comes again
         reset(world)
         with relief_cluster.controller(world.kubeconfig, world.folder) as process:
@@ -192,7 +192,7 @@ def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
     [(right, verb) for right, verb in EVERY if (right.resources[0], verb) not in RARE],
     ids=[f"{verb} {right.resources[0]}" for right, verb in EVERY if (right.resources[0], verb) not in RARE],
 )
-def test_one_right_less_and_something_fails(world: World, right: Right, verb: str) -> None:
+def test_controller_fails_without_any_one_of_its_rights(world: World, right: Right, verb: str) -> None:
     (resource,) = right.resources
     check = NEEDS[resource, verb]
     refused = f'cannot {verb} resource "{resource}"'

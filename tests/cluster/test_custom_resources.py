@@ -46,7 +46,7 @@ def wished(admin: Asker, name: str = "cluster", **spec: Any) -> str:
     )
 
 
-def test_what_is_not_said_is_what_the_struct_has(admin: Asker) -> None:
+def test_defaults_of_the_definition_are_the_structs(admin: Asker) -> None:
     admin.ask("DELETE", f"{OVERCOMMITS}/cluster")
     specs: tuple[dict[str, Any], ...] = ({}, {"spec": {}}, {"spec": {"relief": {}}})
     for spec in specs:
@@ -59,7 +59,7 @@ def test_what_is_not_said_is_what_the_struct_has(admin: Asker) -> None:
     admin.ask("POST", OVERCOMMITS, obj | {"spec": {"mode": "Observe"}})
 
 
-def test_there_is_one_overcommit(admin: Asker) -> None:
+def test_only_one_overcommit_is_accepted(admin: Asker) -> None:
     assert wished(admin) == ""
     said = wished(admin, "another")
     assert "there is one Overcommit in a cluster, and its name is cluster" in said
@@ -77,7 +77,7 @@ def test_there_is_one_overcommit(admin: Asker) -> None:
         ({"percentag": 120}, "field not declared in schema"),
     ],
 )
-def test_a_wish_that_cannot_be_is_refused(admin: Asker, spec: dict[str, Any], message: str) -> None:
+def test_an_invalid_spec_is_refused(admin: Asker, spec: dict[str, Any], message: str) -> None:
     assert message in wished(admin, **spec)
 
 
@@ -95,7 +95,7 @@ def test_percentages_of_an_override_end_where_the_rule_ends(
         assert (said == "") is allowed, (percent, said)
 
 
-def test_a_full_status_comes_back_as_it_was(admin: Asker, node: str) -> None:
+def test_a_full_status_comes_back_unchanged(admin: Asker, node: str) -> None:
     status = full_status()
     answer = admin.ask("PATCH", f"{node}/status", {"status": status}, MERGE)
     assert answer["status"] == status
@@ -136,9 +136,7 @@ def older(definition: Manifest) -> Manifest:
     return found
 
 
-def test_a_newer_agent_and_controller_write_into_an_older_definition(
-    cluster: ControlPlane, admin: Asker
-) -> None:
+def test_newer_writers_work_with_an_older_definition(cluster: ControlPlane, admin: Asker) -> None:
     definition = older(overcommit_nodes())
     apply_manifests(cluster, [definition])
     path = "/apis/older.overbook.dev/v1alpha1/oldernodes/one"

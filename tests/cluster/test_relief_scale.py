@@ -99,7 +99,7 @@ def crowd(cluster: ControlPlane) -> list[OvercommitNode]:
     return ask(cluster, listed)
 
 
-def test_all_are_served_in_order_within_the_budget(
+def test_all_nodes_are_served_in_order_within_the_budget(
     cluster: ControlPlane,
     installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
     namespace: str,

@@ -25,7 +25,7 @@ APPLY = (
 @pytest.mark.parametrize(
     "part", [part for part in PARTS if part.group not in FOREIGN], ids=lambda part: part.name
 )
-def test_the_api_server_takes_it_without_a_warning(
+def test_the_api_server_takes_every_object_without_a_warning(
     cluster: ControlPlane, installed: Installation, part: Part
 ) -> None:
     cluster.kubectl(*APPLY, stdin=yaml_text(part.objects(installed)))
@@ -67,7 +67,7 @@ def test_pods_keep_to_the_strictest_level_they_can(
     cluster.kubectl(*APPLY, "--namespace", guarded[level], stdin=yaml_text([probe]))
 
 
-def test_the_agent_needs_its_level(cluster: ControlPlane, guarded: dict[str, str]) -> None:
+def test_the_agent_needs_its_pod_security_level(cluster: ControlPlane, guarded: dict[str, str]) -> None:
     probe = pod_of(agent_workload(Installation()))
     with pytest.raises(KubectlError) as refused:
         cluster.kubectl(*APPLY, "--namespace", guarded["baseline"], stdin=yaml_text([probe]))
@@ -78,7 +78,7 @@ def test_the_agent_needs_its_level(cluster: ControlPlane, guarded: dict[str, str
     assert "privileged (container" not in said
 
 
-def test_pods_of_others_wait_for_no_webhook_of_ours(
+def test_foreign_pods_wait_for_no_webhook_of_overbook(
     cluster: ControlPlane, installed: Installation, namespace: str
 ) -> None:
     """The webhook's service has no endpoint here: what asks it notices, and goes on."""

@@ -87,7 +87,7 @@ def terminal(watched: ControlPlane, request: pytest.FixtureRequest) -> Iterator[
     found.close()
 
 
-def test_what_changes_is_shown_and_q_ends_it(watched: ControlPlane, terminal: Terminal) -> None:
+def test_watch_shows_changes_and_q_ends_it(watched: ControlPlane, terminal: Terminal) -> None:
     assert "worker-1" in terminal.until("calm")
     critical = {**status_world.calm(), "pressure": {"state": "Critical", "sentence": "all wait 12 %"}}
     status_world.report(watched, "worker-1", critical)
@@ -98,7 +98,7 @@ def test_what_changes_is_shown_and_q_ends_it(watched: ControlPlane, terminal: Te
     status_world.report(watched, "worker-1", status_world.calm())
 
 
-def test_while_the_api_server_is_gone_the_last_picture_says_how_old_it_is(watched: ControlPlane) -> None:
+def test_watch_shows_the_last_pictures_age_in_an_outage(watched: ControlPlane) -> None:
     terminal = Terminal("--kubeconfig", watched.kubeconfig)
     try:
         terminal.until("calm")
@@ -113,7 +113,7 @@ def test_while_the_api_server_is_gone_the_last_picture_says_how_old_it_is(watche
         terminal.close()
 
 
-def test_into_a_pipe_it_goes_as_text_without_colour(watched: ControlPlane) -> None:
+def test_watch_prints_plain_text_into_a_pipe(watched: ControlPlane) -> None:
     command = [sys.executable, "-m", "overbook", "status", "--watch", "--interval", "0.2"]
     command += ["--kubeconfig", watched.kubeconfig]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours

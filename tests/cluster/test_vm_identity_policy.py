@@ -75,19 +75,19 @@ def pods(breakable_cluster: ControlPlane) -> str:
     return f"/api/v1/namespaces/{make_namespace(breakable_cluster)}/pods"
 
 
-def test_kubevirt_makes_them(kubevirt: Asker, pods: str) -> None:
+def test_kubevirt_may_create_vm_pods(kubevirt: Asker, pods: str) -> None:
     assert is_vm(kubevirt.ask("POST", pods, pod("guest", owner())))
 
 
 @pytest.mark.parametrize("version", ["kubevirt.io/v1", "kubevirt.io/v1alpha3"])
-def test_nobody_else_makes_them(admin: Asker, pods: str, version: str) -> None:
+def test_other_users_may_not_create_vm_pods(admin: Asker, pods: str, version: str) -> None:
     said = admin.refusal("POST", pods, pod("guest", owner(version)))
     assert said.startswith("403 ")
     assert REFUSED in said
     assert said.endswith("makes pods of a VirtualMachineInstance, not kubernetes-admin")
 
 
-def test_a_pod_does_not_become_one(admin: Asker, pods: str) -> None:
+def test_a_pod_cannot_become_a_vm_pod(admin: Asker, pods: str) -> None:
     admin.ask("POST", pods, pod("guest"))
     change = {"metadata": {"ownerReferences": [owner()]}}
     assert REFUSED in admin.refusal("PATCH", f"{pods}/guest", change, MERGE)
@@ -96,13 +96,13 @@ def test_a_pod_does_not_become_one(admin: Asker, pods: str) -> None:
     assert not is_vm(admin.ask("GET", f"{pods}/guest"))
 
 
-def test_an_owner_does_not_become_the_controller(admin: Asker, kubevirt: Asker, pods: str) -> None:
+def test_an_owner_cannot_become_the_controller(admin: Asker, kubevirt: Asker, pods: str) -> None:
     kubevirt.ask("POST", pods, pod("guest", owner(controller=False)))
     change = [{"op": "replace", "path": "/metadata/ownerReferences/0/controller", "value": True}]
     assert REFUSED in admin.refusal("PATCH", f"{pods}/guest", change, OPERATIONS)
 
 
-def test_everything_else_of_a_virtual_machines_pod_is_free(admin: Asker, kubevirt: Asker, pods: str) -> None:
+def test_all_else_of_a_vm_pod_may_be_changed(admin: Asker, kubevirt: Asker, pods: str) -> None:
     kubevirt.ask("POST", pods, pod("guest", owner()))
     labelled = admin.ask("PATCH", f"{pods}/guest", {"metadata": {"labels": {"a": "b"}}}, MERGE)
     assert is_vm(labelled)
@@ -110,6 +110,6 @@ def test_everything_else_of_a_virtual_machines_pod_is_free(admin: Asker, kubevir
     assert not is_vm(orphan)
 
 
-def test_other_owners_are_free(admin: Asker, pods: str) -> None:
+def test_pods_of_other_owners_may_be_created(admin: Asker, pods: str) -> None:
     assert not is_vm(admin.ask("POST", pods, pod("other", owner("example.com/v1"))))
     assert not is_vm(admin.ask("POST", pods, pod("another", {**owner(), "kind": "VirtualMachine"})))

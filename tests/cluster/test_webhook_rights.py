@@ -104,11 +104,11 @@ def webhook(world: World) -> Iterator[pathlib.Path]:
         print(log.read_text())
 
 
-def test_every_right_has_something_that_needs_it() -> None:
+def test_every_right_of_the_webhook_is_needed_by_a_check() -> None:
     assert {(right.resources[0], verb) for right, verb in EVERY} == NEEDS.keys()
 
 
-def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
+def test_webhook_works_with_all_its_rights(world: World) -> None:
     with webhook(world) as log:
         for said in (SERVING, PUBLISHED, READY, STAGED):
             wait_for(lambda said=said: said in log.read_text(), said)  # type: ignore[misc]
@@ -117,7 +117,7 @@ def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
 @pytest.mark.parametrize(
     ("right", "verb"), EVERY, ids=[f"{verb} {right.resources[0]}.{right.group}" for right, verb in EVERY]
 )
-def test_one_right_less_and_something_fails(world: World, right: Right, verb: str) -> None:
+def test_webhook_fails_without_any_one_of_its_rights(world: World, right: Right, verb: str) -> None:
     (resource,) = right.resources
     refused = f'cannot {verb} resource "{resource}" in API group "{right.group}"'
     with with_rights_of(world.admin, ACCOUNT, WEBHOOK_RIGHTS, right, verb), webhook(world) as log:

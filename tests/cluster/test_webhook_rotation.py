@@ -143,9 +143,7 @@ def _replica(kubeconfig: str) -> Webhook:
     )
 
 
-def test_neither_a_rolling_restart_nor_new_certificates_miss_a_pod(
-    cluster: ControlPlane, service: Service
-) -> None:
+def test_restarts_and_new_certificates_miss_no_pod(cluster: ControlPlane, service: Service) -> None:
     kubeconfig = install_webhook(cluster)
     # A certificate of another test would be good for a year.
     cluster.kubectl("delete", "secret", "overbook-webhook-tls", "-n", "overbook", "--ignore-not-found")

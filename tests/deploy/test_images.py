@@ -29,7 +29,7 @@ TOO_MUCH: Final = {"rich", "pygments", "pytest", "hypothesis", "pip", "setuptool
 UNCHECKED_HASH: Final = 0b01
 
 
-def test_what_is_copied_exists_and_is_not_ignored() -> None:
+def test_every_copied_file_exists_and_is_not_ignored() -> None:
     ignored = (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines()
     for step in steps():
         if step.word == "COPY" and not step.rest.startswith("--from="):
@@ -92,14 +92,14 @@ def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     return Installed(name, folder)
 
 
-def test_it_starts(installed: Installed) -> None:
+def test_an_installed_image_starts(installed: Installed) -> None:
     assert installed.run("-m", "overbook", "--version").stdout == f"overbook {__version__}\n"
     done = installed.run("-m", "overbook", installed.name, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: overbook {installed.name}")
 
 
-def test_it_holds_its_own_application_and_no_other(installed: Installed) -> None:
+def test_an_image_holds_its_own_application_and_no_other(installed: Installed) -> None:
     folders = {each.name for each in (installed.folder / "overbook").iterdir() if each.is_dir()}
     assert folders - {"__pycache__"} == ALWAYS | {APPLICATIONS[installed.name]} | BESIDE.get(
         installed.name, set()
@@ -110,7 +110,7 @@ def test_it_holds_its_own_application_and_no_other(installed: Installed) -> None
     assert not (installed.folder / "bin").exists()
 
 
-def test_all_its_own_modules_can_be_imported(installed: Installed) -> None:
+def test_all_modules_of_an_image_can_be_imported(installed: Installed) -> None:
     package = f"overbook.{APPLICATIONS[installed.name]}"
     program = (
         "import importlib, pkgutil, sys\n"
@@ -141,7 +141,7 @@ def compiled(source: Path) -> Path:
     return source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
 
 
-def test_a_command_of_another_part_says_so(installed: Installed) -> None:
+def test_a_command_of_another_image_is_refused(installed: Installed) -> None:
     done = installed.run("-m", "overbook", "demo")
     assert done.returncode == 2
     assert done.stderr == "overbook: overbook_sandbox is not part of this installation\n"

@@ -36,7 +36,7 @@ def places(value: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("record", RECORDED, ids=lambda path: path.stem)
-def test_what_released_versions_wrote_is_read_without_loss(record: Path) -> None:
+def test_objects_of_released_versions_are_read_without_loss(record: Path) -> None:
     written = json.loads(record.read_text(encoding="utf-8"))
     now = msgspec.to_builtins(read(written))
     for path, value in leaves(written):
@@ -51,7 +51,7 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
     assert read(newer) == read(plain)
 
 
-def test_a_field_that_an_older_version_does_not_write_is_its_default() -> None:
+def test_a_field_that_an_older_version_lacks_is_its_default() -> None:
     needed = {
         "uid",
         "namespace",

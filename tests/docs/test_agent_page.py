@@ -22,7 +22,7 @@ def test_every_variable_is_in_the_table() -> None:
     assert {variable for variable in ENVIRONMENT if f"`{variable}`" not in PAGE} == set()
 
 
-def test_every_field_of_the_file_is_in_the_table_with_its_default() -> None:
+def test_every_field_of_the_file_is_in_the_table_with_default() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("|")]
     for field, default in leaves(msgspec.to_builtins(AgentSettings())):
         row = next((row for row in rows if re.search(rf"`{re.escape(field)}\b", row)), None)

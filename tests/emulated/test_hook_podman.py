@@ -141,7 +141,7 @@ def test_a_pod_from_a_manifest_is_held_to_its_allowance(podman: Podman) -> None:
     assert events(cgroup, "memory.swap.events")["max"] > 0
 
 
-def test_for_others_the_hook_is_not_started(podman: Podman) -> None:
+def test_the_hook_is_not_started_for_other_containers(podman: Podman) -> None:
     podman.play("shop", {name: text for name, text in LAUNCHER.items() if "kubevirt" not in name})
 
     assert "hooks" in podman.configuration("vm-compute")
@@ -149,7 +149,7 @@ def test_for_others_the_hook_is_not_started(podman: Podman) -> None:
     assert swap_max(podman.cgroup("shop-compute")) != str(8 * MIB)
 
 
-def test_what_was_not_configured_is_read_by_default(podman: Podman) -> None:
+def test_the_default_hook_folder_is_read_unconfigured(podman: Podman) -> None:
     hook("remove")
     CONFIGURATION.write_text(ENGINE)
     annotations = [word for name, text in LAUNCHER.items() for word in ("--annotation", f"{name}={text}")]

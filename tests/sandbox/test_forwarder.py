@@ -28,7 +28,7 @@ async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def test_what_is_said_is_passed_on_both_ways_and_so_is_the_end() -> None:
+def test_data_and_end_are_forwarded_both_ways() -> None:
     async def ask() -> bytes:
         server = await asyncio.start_server(shout, HERE, 0)
         port = free_port()
@@ -44,7 +44,7 @@ def test_what_is_said_is_passed_on_both_ways_and_so_is_the_end() -> None:
     assert asyncio.run(ask()) == b"HELLO\n"
 
 
-def test_where_nobody_listens_the_connection_ends() -> None:
+def test_a_connection_ends_where_no_server_listens() -> None:
     async def ask() -> bytes:
         port = free_port()
         forwarding = asyncio.create_task(forward(HERE, port, HERE, free_port()))

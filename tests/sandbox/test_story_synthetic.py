@@ -207,7 +207,7 @@ class _Node:
 
 
 @pytest.mark.parametrize("run", [good_run, bare_run, wrong_pod_run, crashed_run])
-def test_every_made_up_line_is_an_event_and_the_story_holds_them_in_order(
+def test_a_synthetic_story_holds_all_its_events_in_order(
     run: Callable[[], list[Line]],
 ) -> None:
     story = told(run())

@@ -19,7 +19,7 @@ from tests.webhook.running import (
 )
 
 
-def test_every_pod_comes_out_as_the_component_made_it(tmp_path: Path) -> None:
+def test_every_pod_is_overridden_as_by_the_component(tmp_path: Path) -> None:
     """But for those that the API server would then refuse: they come out as they were, with a warning."""
     lines = questions("override")
     objects: list[dict[str, Any]] = []

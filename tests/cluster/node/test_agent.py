@@ -67,7 +67,7 @@ def status_of(cluster: ControlPlane) -> dict[str, Any]:
     return status
 
 
-def test_the_kubelet_tells_its_pods_and_settings_to_the_agents_account_and_nothing_else(
+def test_kubelet_gives_the_agent_its_pods_and_settings_only(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent
 ) -> None:
     def answer(path: str, token_file: str) -> str:
@@ -80,7 +80,7 @@ def test_the_kubelet_tells_its_pods_and_settings_to_the_agents_account_and_nothi
     assert answer("/pods", "") == "401"
 
 
-def test_its_object_shows_the_nodes_memory_and_swap(
+def test_the_agents_object_shows_the_nodes_memory_and_swap(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     sample = node.samples[-1]
@@ -97,7 +97,7 @@ def test_its_object_shows_the_nodes_memory_and_swap(
     assert status["mode"] == "Enforce"
 
 
-def test_its_limits_and_the_kubelets_are_the_same(
+def test_the_agents_limits_equal_the_kubelets(
     node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     assert agent.said()
@@ -107,7 +107,7 @@ def test_its_limits_and_the_kubelets_are_the_same(
     assert found.memory_swap_max_bytes == decision.swap_max_bytes // PAGE * PAGE
 
 
-def test_it_leaves_the_limits_to_the_kubelet_and_says_where_one_differs(
+def test_limits_are_left_to_the_kubelet_and_mismatches_reported(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     def swap() -> dict[str, Any]:
@@ -132,7 +132,7 @@ def test_it_leaves_the_limits_to_the_kubelet_and_says_where_one_differs(
     assert "-> " not in "".join(line for line in agent.said().splitlines() if "guest/main" in line)
 
 
-def test_settings_that_exclude_its_kubelets_stop_the_writing_and_are_reported(
+def test_settings_in_conflict_with_the_kubelet_are_reported(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     path = f"/sys/fs/cgroup/kubepods/burstable/pod{guest.metadata.uid}/{container_ids(guest)['main']}"
@@ -154,7 +154,7 @@ def test_settings_that_exclude_its_kubelets_stop_the_writing_and_are_reported(
         agent.start({"swap": {"eligibility": "Burstable"}})
 
 
-def test_without_the_api_server_the_kubelet_tells_it_the_pods(
+def test_the_kubelet_lists_the_pods_without_the_api_server(
     cluster: ControlPlane, agent: KubernetesAgent, guest: Pod
 ) -> None:
     assert guest.metadata.uid

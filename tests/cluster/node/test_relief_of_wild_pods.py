@@ -142,9 +142,7 @@ def wait_samples(node: KubernetesNode, holds: Callable[[list[NodeReading]], bool
     return wait_for(found, what, SLOW_SECONDS, 0.25)
 
 
-def test_without_overbook_the_node_thrashes_for_as_long_as_the_guest_runs(
-    node: KubernetesNode, guests: Guests
-) -> None:
+def test_a_node_without_overbook_thrashes_while_the_pod_runs(node: KubernetesNode, guests: Guests) -> None:
     cold = guests.identities()
     guests.make("alone", hot_mib=HOT_MIB)
     began = wait_samples(node, lambda samples: stalled_percent(samples, 5) > 20, "the node stalls")
@@ -178,7 +176,7 @@ def overbook(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Kubernetes
     controller.stop()
 
 
-def test_with_overbook_the_right_guest_goes_within_seconds_and_the_node_is_calm(
+def test_overbook_relieves_the_node_of_the_right_pod_in_seconds(
     cluster: ControlPlane, node: KubernetesNode, guests: Guests, overbook: KubernetesAgent
 ) -> None:
     def status() -> dict[str, Any]:

@@ -101,7 +101,7 @@ def gated(world: World) -> Iterator[World]:
         world.node.run("sh", "-c", 'echo max > "$1"', "sh", path)
 
 
-def test_the_agent_writes_cores_limits_and_puts_back_what_was_there(world: World) -> None:
+def test_agent_writes_cores_limits_and_restores_the_old_ones(world: World) -> None:
     assert world.limits() == ["max", "max"]
     world.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 50}})
     try:
@@ -116,7 +116,7 @@ def test_a_kubelet_with_its_gate_on_writes_cores_limits(gated: World) -> None:
     gated.wait_limits(50)
 
 
-def test_the_agent_leaves_such_a_kubelet_to_it(gated: World) -> None:
+def test_the_agent_leaves_qos_reserved_to_such_a_kubelet(gated: World) -> None:
     gated.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 100}})
     try:
         said = "left alone: the kubelet keeps 50 % for higher QoS classes itself"

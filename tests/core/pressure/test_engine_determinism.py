@@ -93,7 +93,7 @@ def named(facts: dict[str, PodFacts]) -> dict[str, PodFacts]:
     st.dictionaries(st.sampled_from(UIDS), FACTS, max_size=4).map(named),
     st.sampled_from(["culprit", "original"]),
 )
-def test_the_same_samples_give_the_same_decisions_and_each_is_one_that_may_be(
+def test_decisions_are_deterministic_and_valid(
     rounds: list[Round], facts: dict[str, PodFacts], rank: Rank
 ) -> None:
     first = decided(rounds, facts, rank)

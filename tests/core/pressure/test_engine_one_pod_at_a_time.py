@@ -22,7 +22,7 @@ def victim_of(decision: Decision | None) -> str:
     return decision.victim.uid
 
 
-def test_nobody_else_goes_before_the_first_is_gone_and_its_effect_had_time_to_show() -> None:
+def test_no_second_pod_leaves_before_the_first_takes_effect() -> None:
     node = Telling(vm("a"), vm("b"))
     assert victim_of(node.until(30, **TRAFFIC)[1]) == "a"
 
@@ -40,7 +40,7 @@ def test_nobody_else_goes_before_the_first_is_gone_and_its_effect_had_time_to_sh
     assert victim_of(node.second(**TRAFFIC)) == "b"
 
 
-def test_what_the_first_did_is_not_held_against_the_second() -> None:
+def test_the_first_pods_traffic_does_not_count_after_it_left() -> None:
     node = Telling(vm("a"), vm("b"))
     node.until(30, swap_in=50_000, swap_out=50_000)
     node.second(relief="active")
@@ -49,7 +49,7 @@ def test_what_the_first_did_is_not_held_against_the_second() -> None:
     assert node.seconds(60) == [None] * 60
 
 
-def test_asking_that_came_to_nothing_is_over_too() -> None:
+def test_a_failed_relief_is_over_too() -> None:
     node = Telling(vm("a"))
     node.until(30, **TRAFFIC)
     assert node.second(**TRAFFIC, relief="idle") is None  # windows restart: nothing is known yet
@@ -57,7 +57,7 @@ def test_asking_that_came_to_nothing_is_over_too() -> None:
     assert [decision.action for decision in decisions] == ["wait", "relieve"]
 
 
-def test_waiting_for_one_reason_is_told_once_until_the_trouble_is_over() -> None:
+def test_a_reason_to_wait_is_recorded_once_per_trouble() -> None:
     node = Telling()  # nobody may be asked
     decisions = [decision for decision in node.seconds(60, **TRAFFIC) if decision]
     assert [decision.reason for decision in decisions] == ["no pod may be asked to go"]
@@ -66,7 +66,7 @@ def test_waiting_for_one_reason_is_told_once_until_the_trouble_is_over() -> None
     assert [decision.reason for decision in again] == ["no pod may be asked to go"]
 
 
-def test_pods_that_nobody_described_are_never_judged() -> None:
+def test_undescribed_pods_are_never_candidates() -> None:
     node = Telling()
     node.holds["stranger"] = holding(800 * MI)
     node.starve()
@@ -75,7 +75,7 @@ def test_pods_that_nobody_described_are_never_judged() -> None:
     assert all(d.victim is None and not d.reclaim and not d.candidates for d in decisions)
 
 
-def test_critical_own_and_tiny_pods_are_never_chosen_and_the_record_says_why() -> None:
+def test_critical_own_and_tiny_pods_are_excluded_with_a_reason() -> None:
     node = Telling(
         vm("critical", critical=True), vm("own"), vm("tiny", request=0), own_uids=frozenset({"own"})
     )
@@ -92,7 +92,7 @@ def test_critical_own_and_tiny_pods_are_never_chosen_and_the_record_says_why() -
     assert victim_of(node.until(3, **TRAFFIC)[1]) == "guest"
 
 
-def test_the_record_names_the_next_and_why_others_were_not_chosen() -> None:
+def test_the_record_names_the_next_pod_and_why_not_the_others() -> None:
     node = Telling(vm("a"), vm("b"), vm("c", critical=True))
     _, decision = node.until(30, **TRAFFIC)
     assert decision.reason == "next would be demo/b"
@@ -101,9 +101,7 @@ def test_the_record_names_the_next_and_why_others_were_not_chosen() -> None:
 
 
 @pytest.mark.parametrize(("rank", "first"), [("culprit", "growing"), ("original", "large")])
-def test_the_culprit_goes_first_or_by_the_original_rank_the_one_furthest_over_its_request(
-    rank: Rank, first: str
-) -> None:
+def test_victim_by_culprit_rank_or_by_original_rank(rank: Rank, first: str) -> None:
     node = Telling(vm("large", request=50 * MI), vm("growing"), ruleset=ranked_by(rank))
     node.holds["large"] = holding(400 * MI)
     for size in range(201, 201 + 8):
@@ -113,7 +111,7 @@ def test_the_culprit_goes_first_or_by_the_original_rank_the_one_furthest_over_it
 
 
 @pytest.mark.parametrize("rank", ["culprit", "original"])
-def test_lower_priority_goes_before_higher_and_over_the_request_before_within_it(rank: Rank) -> None:
+def test_lower_priority_ranks_first_then_usage_over_request(rank: Rank) -> None:
     node = Telling(
         vm("within", request=400 * MI, priority=-10),
         vm("important", request=10 * MI, priority=100),
@@ -124,7 +122,7 @@ def test_lower_priority_goes_before_higher_and_over_the_request_before_within_it
     assert [candidate.uid for candidate in decision.candidates] == ["plain", "important", "within"]
 
 
-def test_by_the_original_rank_a_container_over_its_limit_goes_first() -> None:
+def test_a_container_over_its_limit_is_first_by_original_rank() -> None:
     limited = vm("limited", priority=100)
     container = msgspec.structs.replace(limited.containers[0], memory_limit_bytes=250 * MI)
     limited = msgspec.structs.replace(limited, containers=(container,))
@@ -144,7 +142,7 @@ def test_a_clock_that_jumps_back_does_not_leave_the_node_waiting() -> None:
 
 
 @pytest.mark.parametrize("rank", ["culprit", "original"])
-def test_pods_that_differ_in_nothing_go_by_their_name(rank: Rank) -> None:
+def test_equal_pods_are_ordered_by_their_name(rank: Rank) -> None:
     for uids in ("abc", "cab", "bca"):
         node = Telling(*map(vm, uids), ruleset=ranked_by(rank))
         assert victim_of(node.until(30, **TRAFFIC)[1]) == "a"
