@@ -28,4 +28,4 @@ def pytest_configure(config: pytest.Config) -> None:
     from tests import guest_reporter  # noqa: PLC0415 - slow to import in a node
 
     if guest_reporter.VARIABLE in os.environ:  # otherwise a person runs pytest in the node
-        config.pluginmanager.register(guest_reporter.Messenger(config), "overbook-messenger")
+        config.pluginmanager.register(guest_reporter.GuestReporter(config), "overbook-guest-reporter")

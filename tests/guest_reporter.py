@@ -14,7 +14,7 @@ ENVIRONMENT = {VARIABLE: str(DESCRIPTOR), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 TEST_TIMEOUT_SECONDS = 180.0
 
 
-class Messenger:
+class GuestReporter:
     """The node's part: sends each report to the host, and ends a test that takes too long."""
 
     def __init__(self, config: pytest.Config) -> None:

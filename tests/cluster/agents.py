@@ -21,7 +21,7 @@ from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.cluster.kubeconfig import write_kubeconfig
 from overbook_sandbox.fakes.kernel_files import container_files, container_path, make_cgroup
 from tests.agent.fake_node import GI, MI, FakeNode
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.waiting import wait_for
 
 NODES: Final = "/api/v1/nodes"
@@ -43,7 +43,7 @@ class Cluster:
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        self.admin = Asker(plane.kubeconfig)
+        self.admin = UserClient(plane.kubeconfig)
 
     def get(self, path: str) -> dict[str, Any] | None:
         """An object; None: there is none."""

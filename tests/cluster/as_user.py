@@ -17,14 +17,14 @@ STRATEGIC: Final = "application/strategic-merge-patch+json"
 OPERATIONS: Final = "application/json-patch+json"
 
 
-class Asker:
+class UserClient:
     """Whoever a kubeconfig is of."""
 
     def __init__(self, kubeconfig: str) -> None:
         self._config = load_config(kubeconfig)
 
     @classmethod
-    def with_token(cls, cluster: ControlPlane, token: str, name: str) -> "Asker":
+    def with_token(cls, cluster: ControlPlane, token: str, name: str) -> "UserClient":
         return cls(cluster.kubeconfig_for(token, name=name))
 
     def ask(

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from overbook.deploy.rights import Right
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 
 Needed = tuple[str, str]
 """A resource and a verb."""
@@ -27,7 +27,7 @@ def each_verb(rights: Sequence[Right]) -> list[tuple[Right, str]]:
 
 @contextmanager
 def with_rights_of(
-    admin: Asker, account: str, rights: Sequence[Right], less: Right, verb: str
+    admin: UserClient, account: str, rights: Sequence[Right], less: Right, verb: str
 ) -> Iterator[None]:
     """Grant an account its rights but one verb on one resource, for as long as the block lasts."""
     split = [
@@ -46,7 +46,7 @@ def with_rights_of(
         _grant(admin, account, rights)
 
 
-def _grant(admin: Asker, account: str, rights: Sequence[Right]) -> None:
+def _grant(admin: UserClient, account: str, rights: Sequence[Right]) -> None:
     for where, path in (
         ("Cluster", f"{_API}/clusterroles/{account}"),
         ("Installation", f"{_API}/namespaces/overbook/roles/{account}"),

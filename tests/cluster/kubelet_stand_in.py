@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 
 
 class KubeletStandIn:
@@ -23,7 +23,7 @@ class KubeletStandIn:
     """
 
     def __init__(self, cluster: ControlPlane, node_name: str) -> None:
-        admin = Asker(cluster.kubeconfig)
+        admin = UserClient(cluster.kubeconfig)
         stand_in = self
         self.asked = 0
 

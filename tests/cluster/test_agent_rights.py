@@ -18,7 +18,7 @@ from overbook.agent.settings import AgentSettings
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNodeStatus
 from overbook.deploy.rights import AGENT_RIGHTS, Right
 from overbook.deploy.yaml_text import yaml_text
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.conftest import started
 from tests.cluster.fewer_rights import Needed, each_verb, with_rights_of
 from tests.cluster.installing import install
@@ -55,7 +55,7 @@ class World(NamedTuple):
         kubeconfig: the agent's, with a token that is bound to its pod.
     """
 
-    admin: Asker
+    admin: UserClient
     kubeconfig: str
 
 
@@ -80,7 +80,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             wait_for(partial(cluster.kubectl, *made), f"account {account}")
             cluster.kubectl("create", "-f", "-", stdin=yaml_text([pod("there", namespace, account)]))
         token = cluster.token("overbook", "overbook-agent", bound_pod="there")
-        yield World(Asker(cluster.kubeconfig), cluster.kubeconfig_for(token, name="agent"))
+        yield World(UserClient(cluster.kubeconfig), cluster.kubeconfig_for(token, name="agent"))
 
 
 class Agent:
@@ -228,7 +228,7 @@ def reset(world: World) -> None:
     annotate(admin, "enabled")
 
 
-def annotate(admin: Asker, word: str) -> None:
+def annotate(admin: UserClient, word: str) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}"
     admin.ask("PATCH", path, {"metadata": {"annotations": {"overbook.dev/swap": word}}}, MERGE)
 

@@ -21,7 +21,7 @@ from overbook_sandbox.cluster.hollow_nodes import HollowNodes
 from overbook_sandbox.cluster.hollow_status import HollowNode
 from overbook_sandbox.kubevirt.manifests import installation as kubevirt
 from tests.cluster import relief_cluster
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.conftest import started
 from tests.cluster.fewer_rights import Needed, each_verb, with_rights_of
 from tests.cluster.installing import apply_manifests, install
@@ -56,7 +56,7 @@ class World(NamedTuple):
     """
 
     cluster: ControlPlane
-    admin: Asker
+    admin: UserClient
     kubeconfig: str
     folder: pathlib.Path
 
@@ -67,7 +67,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for cluster in started(request, folder, api_server_arguments=["--feature-gates=WatchList=false"]):
         install(cluster)
         apply_manifests(cluster, [each for each in kubevirt() if each["kind"] == "CustomResourceDefinition"])
-        admin = Asker(cluster.kubeconfig)
+        admin = UserClient(cluster.kubeconfig)
         wait_for(partial(is_served, admin), "KubeVirt's kinds")
         admin.ask("POST", INSTANCES, INSTANCE)
         admin.refusal("PATCH", f"{INSTANCES}/guest/status", {"status": MIGRATABLE}, MERGE)
@@ -81,7 +81,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield World(cluster, admin, cluster.kubeconfig_for(token, name="controller"), folder)
 
 
-def is_served(admin: Asker) -> bool:
+def is_served(admin: UserClient) -> bool:
     return not admin.refusal("GET", INSTANCES)
 
 

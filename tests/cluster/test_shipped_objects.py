@@ -11,7 +11,7 @@ from overbook.deploy.parts import PARTS, Part
 from overbook.deploy.webhook_workload import webhook_workload
 from overbook.deploy.yaml_text import yaml_text
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.installing import apply_manifests
 
 # Kinds of operators that a test cluster has not.
@@ -89,7 +89,7 @@ def test_foreign_pods_wait_for_no_webhook_of_overbook(
     apply_manifests(cluster, [configuration])
     try:
         cluster.kubectl("label", "namespace", namespace, f"{ENABLED_LABEL}=true")
-        admin = Asker(cluster.kubeconfig)
+        admin = UserClient(cluster.kubeconfig)
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from overbook.deploy.rights import WEBHOOK_RIGHTS, Right
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.conftest import started
 from tests.cluster.fewer_rights import each_verb, with_rights_of
 from tests.cluster.installing import apply_manifests, install
@@ -64,7 +64,7 @@ def definition(group: str, plural: str, kind: str, scope: str) -> dict[str, Any]
 class World(NamedTuple):
     """A cluster with every kind that the webhook follows."""
 
-    admin: Asker
+    admin: UserClient
     kubeconfig: str
     folder: pathlib.Path
 
@@ -83,7 +83,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         kinds = [definition(*override, "Cluster"), definition(*namespaced, "Namespaced")]
         apply_manifests(cluster, kinds)
         token = cluster.token("overbook", ACCOUNT)
-        yield World(Asker(cluster.kubeconfig), cluster.kubeconfig_for(token, name="webhook"), folder)
+        yield World(UserClient(cluster.kubeconfig), cluster.kubeconfig_for(token, name="webhook"), folder)
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def holding(
     return ContainerSample(name, memory, 0, memory, swap, swap_max, refaults)
 
 
-class Telling:
+class SimulatedNode:
     """A node of 1 GiB with 512 MiB of swap, half of its memory available, nothing in swap.
 
     Args:

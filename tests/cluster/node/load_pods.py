@@ -9,7 +9,7 @@ from overbook.core.overcommit.swap import limited_swap
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 from overbook_sandbox.node.load_image import container
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.waiting import wait_for
 
 PAGE = 4096
@@ -54,7 +54,7 @@ class LoadPods:
 
     def __init__(self, cluster: ControlPlane, node: KubernetesNode, namespace: str) -> None:
         self.node = node
-        self._admin = Asker(cluster.kubeconfig)
+        self._admin = UserClient(cluster.kubeconfig)
         self._path = f"/api/v1/namespaces/{namespace}/pods"
 
     def start(self, *manifests: dict[str, Any]) -> dict[str, Pod]:

@@ -9,7 +9,7 @@ from overbook.core.overcommit.swap import limited_swap
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import LoadPods, container, container_ids, manifest, resources
@@ -48,7 +48,7 @@ def agent(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAge
     """An agent that acts, with an account that has the agent's rights and no other."""
     install(cluster)
     spec = {"spec": {"mode": "Enforce"}}
-    Asker(cluster.kubeconfig).ask(
+    UserClient(cluster.kubeconfig).ask(
         "PATCH", "/apis/overbook.dev/v1alpha1/overcommits/cluster", spec, "application/merge-patch+json"
     )
     agent = KubernetesAgent(cluster, node)
@@ -60,7 +60,7 @@ def agent(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAge
 
 
 def status_of(cluster: ControlPlane) -> dict[str, Any]:
-    admin = Asker(cluster.kubeconfig)
+    admin = UserClient(cluster.kubeconfig)
     if admin.refusal("GET", OBJECT):
         return {}
     status: dict[str, Any] = admin.ask("GET", OBJECT).get("status", {})

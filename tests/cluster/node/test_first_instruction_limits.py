@@ -13,7 +13,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import MERGE, STRATEGIC, Asker
+from tests.cluster.as_user import MERGE, STRATEGIC, UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import LoadPods, container, container_ids, manifest, resources
@@ -39,7 +39,7 @@ class World:
     ) -> None:
         self.node, self.agent = node, agent
         self.pods = LoadPods(cluster, node, namespace)
-        self.admin = Asker(cluster.kubeconfig)
+        self.admin = UserClient(cluster.kubeconfig)
         self.path = f"/api/v1/namespaces/{namespace}/pods"
         self._numbers = itertools.count(1)
         self._earlier = len(agent.said()) if os.path.exists(agent.log) else 0
@@ -99,7 +99,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
     install(cluster)
-    Asker(cluster.kubeconfig).ask("PATCH", OWNERS_WISH, {"spec": {"mode": "Enforce"}}, MERGE)
+    UserClient(cluster.kubeconfig).ask("PATCH", OWNERS_WISH, {"spec": {"mode": "Enforce"}}, MERGE)
     node.restart_kubelet(memorySwap={"swapBehavior": "NoSwap"})
     agent = KubernetesAgent(cluster, node)
     agent.register()

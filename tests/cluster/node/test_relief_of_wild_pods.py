@@ -18,7 +18,7 @@ from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_messages import NodeReading
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import container
@@ -37,7 +37,7 @@ OBJECT = "/apis/overbook.dev/v1alpha1/overcommitnodes/real"
 class Guests(NamedTuple):
     """The guests of one namespace."""
 
-    admin: Asker
+    admin: UserClient
     node: KubernetesNode
     namespace: str
 
@@ -108,7 +108,7 @@ def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
     kubevirt.install()
     namespace = make_namespace(cluster)
     with Background(kubevirt.run, "KubeVirt's stand-in"):
-        made = Guests(Asker(cluster.kubeconfig), node, namespace)
+        made = Guests(UserClient(cluster.kubeconfig), node, namespace)
         for name in COLD:
             made.make(name, cold_mib=COLD_MIB)
         wait_for(lambda: set(COLD) <= set(made.pods()), "the cold guests are scheduled", SLOW_SECONDS, 0.5)
@@ -160,7 +160,7 @@ def test_a_node_without_overbook_thrashes_while_the_pod_runs(node: KubernetesNod
 @pytest.fixture
 def overbook(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAgent]:
     """Agent and controller, with the rights that they are installed with."""
-    admin = Asker(cluster.kubeconfig)
+    admin = UserClient(cluster.kubeconfig)
     if admin.refusal("GET", OWNERS_WISH):
         install(cluster)
     spec = {"percentage": PERCENT, "mode": "Enforce", "relief": {"coolDownSeconds": 10}}

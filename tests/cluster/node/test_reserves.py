@@ -10,7 +10,7 @@ from overbook.core.kubernetes.reserve import class_requests, qos_reserve
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import LoadPods, container, manifest, resources
@@ -42,7 +42,7 @@ class World:
         self.node = node
         self.agent = KubernetesAgent(cluster, node)
         self.system_bytes = 0
-        self._admin = Asker(cluster.kubeconfig)
+        self._admin = UserClient(cluster.kubeconfig)
 
     def limits(self) -> list[str]:
         """``memory.max`` of Burstable and of BestEffort pods."""
@@ -75,7 +75,7 @@ class World:
 def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
     install(cluster)
     path = "/apis/overbook.dev/v1alpha1/overcommits/cluster"
-    Asker(cluster.kubeconfig).ask(
+    UserClient(cluster.kubeconfig).ask(
         "PATCH", path, {"spec": {"mode": "Enforce"}}, "application/merge-patch+json"
     )
     namespace = make_namespace(cluster)

@@ -15,7 +15,7 @@ import yaml
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node import api_service
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.installing import apply_manifests, install
 from tests.docs.reading import ROOT
 from tests.images import write_image
@@ -43,7 +43,7 @@ class Shipped:
         self.cluster = cluster
         self.node = node
         self.component = component
-        self.admin = Asker(cluster.kubeconfig)
+        self.admin = UserClient(cluster.kubeconfig)
         text = (ROOT / (path or f"deploy/base/{component}.yaml")).read_text(encoding="utf-8")
         self._objects = list(yaml.safe_load_all(text))
         self._workload = next(each for each in self._objects if each["kind"] in _WORKLOADS)

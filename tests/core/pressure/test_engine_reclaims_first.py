@@ -8,13 +8,13 @@ import pytest
 from overbook.core.overcommit.facts import ContainerFacts
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import ReclaimPolicy
-from tests.core.simulated_node import GI, MI, Telling, holding, vm
+from tests.core.simulated_node import GI, MI, SimulatedNode, holding, vm
 
 STALL: dict[str, Any] = {"stall": 0.9}
 
 
-def starved(*pods: Any, **more: Any) -> Telling:
-    node = Telling(*pods, **more)
+def starved(*pods: Any, **more: Any) -> SimulatedNode:
+    node = SimulatedNode(*pods, **more)
     node.starve()
     node.seconds(10)
     return node
@@ -105,7 +105,7 @@ def test_memory_that_returns_from_swap_is_no_progress() -> None:
     ],
 )
 def test_memory_is_reclaimed_for_the_pressure_rule_only(trouble: dict[str, int]) -> None:
-    node = Telling(vm("a"))
+    node = SimulatedNode(vm("a"))
     pages = {
         key: value for key, value in trouble.items() if key.startswith("swap_") and key[5:] != "free_bytes"
     }
@@ -146,7 +146,7 @@ def test_pods_that_may_not_swap_are_not_reclaimed() -> None:
 
 
 def test_the_coldest_pod_is_reclaimed_first_and_a_hot_one_never() -> None:
-    node = Telling(*(vm(uid, request=400 * MI) for uid in ("hot", "warm", "cold", "still")))
+    node = SimulatedNode(*(vm(uid, request=400 * MI) for uid in ("hot", "warm", "cold", "still")))
     node.starve()
     for second in range(12):
         node.holds = {

@@ -6,7 +6,7 @@ from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.history import MOST_POINTS, Counter, History
 from overbook.core.pressure.ruleset import DEFAULT_RULESET
 from overbook.core.pressure.sample import NodeSample, Sample
-from tests.core.simulated_node import Telling, vm
+from tests.core.simulated_node import SimulatedNode, vm
 
 TRAFFIC: dict[str, Any] = {"swap_in": 5000, "swap_out": 5000}
 
@@ -29,7 +29,7 @@ def rate(history: History, window: float = 10, least: float = 0) -> float | None
     ],
 )
 def test_a_counter_that_goes_backwards_restarts_its_averages(counter: Counter, value: int, said: str) -> None:
-    node = Telling(vm("a"), ruleset=DEFAULT_RULESET)
+    node = SimulatedNode(vm("a"), ruleset=DEFAULT_RULESET)
     node.facts.clear()
     node.seconds(8, **TRAFFIC)
     node.set(**{counter: value})
@@ -41,7 +41,7 @@ def test_a_counter_that_goes_backwards_restarts_its_averages(counter: Counter, v
 
 
 def test_a_clock_that_goes_backwards_restarts_averages() -> None:
-    node = Telling(vm("a"))
+    node = SimulatedNode(vm("a"))
     node.seconds(4, **TRAFFIC)
     assert node.second(-3000, swap_in=0, swap_out=0) is None
     assert node.engine.history.forgotten == "the clock went backwards"
@@ -49,7 +49,7 @@ def test_a_clock_that_goes_backwards_restarts_averages() -> None:
 
 
 def test_a_long_silence_restarts_averages() -> None:
-    node = Telling(vm("a"))
+    node = SimulatedNode(vm("a"))
     node.seconds(4, **TRAFFIC)
     assert node.second(61, **TRAFFIC) is None
     assert node.engine.history.forgotten == "no sample for 61 s"
@@ -57,7 +57,7 @@ def test_a_long_silence_restarts_averages() -> None:
 
 
 def test_a_short_silence_keeps_averages() -> None:
-    node = Telling(vm("a"))
+    node = SimulatedNode(vm("a"))
     node.second()
     assert node.second(59, **TRAFFIC) is not None
     assert node.engine.history.forgotten is None

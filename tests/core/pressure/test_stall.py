@@ -1,5 +1,5 @@
 from overbook.core.pressure.stall import StallClock
-from tests.core.simulated_node import MI, Telling, holding, vm
+from tests.core.simulated_node import MI, SimulatedNode, holding, vm
 
 
 def test_a_dip_of_two_seconds_does_not_end_a_stall() -> None:
@@ -30,7 +30,7 @@ def test_time_without_absorbing_restarts_when_the_node_absorbs() -> None:
 
 
 def test_a_pod_that_grows_beyond_is_judged_by_the_whole_stall() -> None:
-    node = Telling(vm("wild"), vm("calm"))
+    node = SimulatedNode(vm("wild"), vm("calm"))
     node.holds["calm"] = holding(150 * MI, 50 * MI)
     node.starve()
     # Within its promise of 300 MiB while others' cold memory goes out: nobody has to go.
