@@ -1,4 +1,4 @@
-"""The agent's doctor: in a thread of its own, once a minute."""
+"""The agent runs its doctor in a thread of its own, once a minute."""
 
 import os
 import pathlib

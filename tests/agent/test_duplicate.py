@@ -16,7 +16,7 @@ def test_later_agents_compare_greater() -> None:
 
 
 def test_an_old_write_is_no_sign_of_a_live_agent() -> None:
-    """Most likely it is our own, from before we were killed; the clock may have been wrong then."""
+    """The old write is most likely the agent's own, from before it was killed with a wrong clock."""
     rival = DuplicateAgent(EARLY)
     for now in range(5):
         assert rival.seen(wrote(LATE, 1), {}, float(now)) == ("", "")

@@ -9,7 +9,7 @@ from tests.agent.fake_node import GI, MI, FakeNode
 
 
 def in_trouble(node: FakeNode, agent: Any) -> list[Decision]:
-    """Half a minute of stalls with next to no memory available."""
+    """Run half a minute of stalls with next to no memory available."""
     decisions = []
     for second in range(30):
         stalled = pressure_file(second * 900_000, second * 900_000)

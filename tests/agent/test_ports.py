@@ -10,7 +10,7 @@ from tests.agent.fake_node import MI, FakeNode, manifest, uid_of
 
 
 def agent_of(node: FakeNode, **settings: object) -> tuple[Agent, Bridge]:
-    """An agent whose API's thread is the test."""
+    """Make an agent whose API thread is played by the test."""
     chosen = {
         "fsroot": str(node.root),
         "kube": True,
@@ -34,7 +34,7 @@ def reported(bridge: Bridge) -> Report | None:
 
 
 def hear(bridge: Bridge, **spec: object) -> None:
-    """What the API's thread hears of the cluster's wishes."""
+    """Give the bridge the cluster's settings, as the API thread would."""
     bridge.hear(overcommit=OvercommitSpec(**spec), overcommit_known=True, own_known=True)  # type: ignore[arg-type]  # by field name
 
 
@@ -53,7 +53,7 @@ def test_limits_are_unchanged_until_the_mode_is_known(node: FakeNode) -> None:
 
 
 def test_an_earlier_request_stays_until_the_mode_is_known(node: FakeNode) -> None:
-    """Of the two answers that the start waits for either may come first."""
+    """Either of the two answers that the start waits for may come first."""
     node.run("vm", memory_current=400 * MI)
     agent, bridge = agent_of(node)
     left = ReliefRequest(

@@ -1,4 +1,4 @@
-"""``overbook agent`` as its user meets it: started, told wrong things, stopped."""
+"""A user starts ``overbook agent``, gives it wrong arguments, and stops it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def refused(*arguments: str, **environment: str) -> str:
-    """The one line with which it refuses."""
+    """Return the one line with which the agent refuses to start."""
     done = subprocess.run(  # noqa: S603 - our own argv
         command(*arguments),
         capture_output=True,
@@ -45,7 +45,7 @@ def refused(*arguments: str, **environment: str) -> str:
 
 
 class Running:
-    """The agent on a fake node."""
+    """The agent's process on a fake node."""
 
     def __init__(self, node: FakeNode, *arguments: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -69,7 +69,7 @@ class Running:
                 time.sleep(0.05)
 
     def stop(self, number: int = signal.SIGTERM) -> str:
-        """End it; what it said."""
+        """End the agent and return its log."""
         self.process.send_signal(number)
         said = self.process.communicate(timeout=30)[1]
         return str(said)

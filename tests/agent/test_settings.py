@@ -44,7 +44,7 @@ def detector(settings: AgentSettings, kind: type) -> Any:
 
 
 def shown(settings: AgentSettings, variable: str) -> Any:
-    """The setting that one of the original agent's variables stands for."""
+    """Return the setting that one of the original agent's variables stands for."""
     match variable:
         case "MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND":
             return detector(settings, SwapTraffic).in_pages_per_second

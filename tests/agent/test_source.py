@@ -105,7 +105,7 @@ def test_of_two_pods_with_one_uid_the_first_file_counts(
 
 
 def test_pods_of_one_name_and_two_uids_are_two_pods(node: FakeNode) -> None:
-    """A pod deleted and made anew, while the old one still ends."""
+    """A pod was deleted and created again while the old one still ends."""
     (node.manifests / "1.json").write_text(json.dumps(manifest("vm", uid=uid_of("old"))))
     (node.manifests / "2.json").write_text(json.dumps(manifest("vm", uid=uid_of("new"))))
     paths = [node.run("old", memory_swap_max=None), node.run("new", memory_swap_max=None)]

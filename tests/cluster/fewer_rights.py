@@ -1,4 +1,4 @@
-"""A component's rights as they are granted, with one verb of one rule taken away."""
+"""A component has its shipped rights but one verb of one rule."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ _API: Final = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def each_verb(rights: Sequence[Right]) -> list[tuple[Right, str]]:
-    """Every rule with each of its verbs, one resource at a time."""
+    """Return every rule with each of its verbs, one resource at a time."""
     return [
         (msgspec.structs.replace(right, resources=(resource,)), verb)
         for right in rights

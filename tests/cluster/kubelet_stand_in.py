@@ -1,4 +1,4 @@
-"""What a kubelet answers to `GET /pods`, by TLS, for nodes of files: the pods as the API server has them."""
+"""The stand-in answers `GET /pods` by TLS as a kubelet, with the pods that the API server has."""
 
 import json
 import ssl
@@ -11,7 +11,7 @@ from tests.cluster.as_user import UserClient
 
 
 class KubeletStandIn:
-    """Answers for one node.
+    """A stand-in for the kubelet of one node.
 
     Args:
         cluster: knows the pods, and signs the certificate as the cluster's authority does for kubelets.

@@ -1,4 +1,4 @@
-"""Faults between a real agent and a real API server: nothing is lost, left behind or asked twice."""
+"""A real agent meets faults of a real API server: nothing is lost, left behind or requested twice."""
 
 import itertools
 import os
@@ -41,13 +41,13 @@ def worker(admin: Cluster, tmp_path: pathlib.Path) -> Iterator[Worker]:
 
 @pytest.fixture
 def proxy(cluster: ControlPlane) -> Iterator[FaultyProxy]:
-    """Asked for before the worker, so that the agents are gone when it ends."""
+    """This fixture comes before the worker, so that the agents are gone when the proxy ends."""
     with FaultyProxy(cluster) as proxy:
         yield proxy
 
 
 def reasons(worker: Worker) -> set[str]:
-    """Of the events about the node."""
+    """Return the reasons of the events about the node."""
     return {event["reason"] for event in worker.events()}
 
 
@@ -175,7 +175,7 @@ def test_allowances_hold_without_the_api_and_decisions_follow(
 def test_a_silent_connection_is_replaced_by_a_new_one(
     proxy: FaultyProxy, worker: Worker, namespace: str
 ) -> None:
-    """Everything that was open keeps silent for ever; the next connection would work."""
+    """Every open connection is silent for ever; the next connection would work."""
     agent = worker.start(proxy.server, {**QUICK, "heartbeatSeconds": 1.0}).ready()
     wait_for(lambda: worker.status, "a status")
     proxy.silence("", 6)

@@ -59,7 +59,7 @@ def admin(cluster: ControlPlane, installed: Installation) -> Iterator[UserClient
 
 
 def bound(cluster: ControlPlane, admin: UserClient, name: str, on: str | None) -> UserClient:
-    """An agent whose token is bound to its pod."""
+    """The agent's token is bound to its pod."""
     admin.ask("POST", "/api/v1/namespaces/overbook/pods", pod(name, on))
     token = cluster.token("overbook", "overbook-agent", bound_pod=name)
     return UserClient.with_token(cluster, token, name)
@@ -67,7 +67,7 @@ def bound(cluster: ControlPlane, admin: UserClient, name: str, on: str | None) -
 
 @pytest.fixture(scope="module")
 def agent(cluster: ControlPlane, admin: UserClient) -> UserClient:
-    """The agent of the node OWN, once the policies are in force."""
+    """The agent of the node OWN is ready, and the policies are in force."""
     agent = bound(cluster, admin, "agent-own", OWN)
     change = {"metadata": {"labels": {"policy": "in-force"}}}
     wait_for(

@@ -1,4 +1,4 @@
-"""The agent on a node of files, with the rights that it is installed with, and a real API server."""
+"""The agent runs on a fake node, with the rights of its installation and a real API server."""
 
 import itertools
 import pathlib
@@ -195,7 +195,7 @@ def test_the_agents_deleted_object_is_created_again(worker: Worker) -> None:
 
 
 def test_a_foreign_taint_is_never_dropped(worker: Worker, admin: Cluster, namespace: str) -> None:
-    """Somebody else writes the same list all the time, while ours comes and goes."""
+    """Another writer changes the same list all the time, while the agent's taint comes and goes."""
     worker.pod(namespace, "big", memory_current=400 * MI)
     worker.start(settings={**QUICK, "calmSeconds": 1.0}).ready()
     path = f"/api/v1/nodes/{worker.name}"

@@ -1,4 +1,4 @@
-"""The agent's side of the API with its real rights; then with each of them taken away in turn.
+"""The agent's API thread runs with its real rights; then with each of them taken away in turn.
 
 The API server of this module has no WatchList, as older ones: there a list comes before the watch, so that
 each of the two rights is missed when it is not there.
@@ -48,7 +48,7 @@ def pod(name: str, namespace: str, account: str = "default") -> dict[str, Any]:
 
 
 class World(NamedTuple):
-    """A cluster in which the agent has its rights.
+    """In this cluster the agent has its rights.
 
     Attributes:
         admin: who changes things.
@@ -84,7 +84,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 class Agent:
-    """The agent's API thread, fed with what a tick would leave in the bridge."""
+    """The agent's API thread gets from the test what a tick would leave in the bridge."""
 
     def __init__(self, world: World) -> None:
         self.bridge = Bridge()
@@ -217,7 +217,7 @@ LATER: tuple[Check, ...] = (
 
 
 def reset(world: World) -> None:
-    """The cluster as a new agent finds it."""
+    """Bring the cluster into the state that a new agent finds."""
     admin = world.admin
     admin.refusal("DELETE", OBJECT)
     admin.refusal("DELETE", f"{PODS}/new", {"gracePeriodSeconds": 0})
@@ -234,7 +234,7 @@ def annotate(admin: UserClient, word: str) -> None:
 
 
 def change(world: World) -> None:
-    """What a watch has to bring."""
+    """Change what a watch has to report."""
     admin = world.admin
     admin.refusal("POST", PODS, pod("new", NAMESPACE))
     admin.ask("PATCH", NODES, {"spec": {"taints": None}}, MERGE)
@@ -290,14 +290,14 @@ def test_agent_fails_without_any_one_of_its_rights(
 
 
 def heard(world: World, agent: Agent, caplog: pytest.LogCaptureFixture, refused: str) -> bool:
-    """Whether the refusal was met. An event is only patched when it comes again."""
+    """Return whether the refusal occurred. An event is only patched when it comes again."""
     if "patch" in refused and "events" in refused and tells_an_event(world, agent):
         agent.note()
     return refused in caplog.text
 
 
 def said_once(refused: str) -> bool:
-    """Whether a refusal is told once and not each time; then nothing more is waited for."""
+    """Return whether a refusal is logged once and not each time; then the test waits no longer."""
     return "watch" not in refused and "list" not in refused
 
 
@@ -307,7 +307,7 @@ def said_once(refused: str) -> bool:
 def test_kubelet_lets_the_agent_read_pods_and_configuration_only(
     world: World, resource: str, allowed: bool
 ) -> None:
-    """As a kubelet asks (KEP-2862): `nodes/pods` for `/pods` and so on; `nodes/proxy` would be everything."""
+    """A kubelet checks `nodes/pods` for `/pods` and so on (KEP-2862); `nodes/proxy` would be everything."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",

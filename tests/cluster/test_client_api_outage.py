@@ -48,7 +48,7 @@ def test_a_reflector_continues_where_it_was(breakable_cluster: ControlPlane) -> 
 
 
 def test_client_survives_kills_in_the_middle_of_calls(breakable_cluster: ControlPlane) -> None:
-    """Every call ends, with an answer or with ApiUnavailable; afterwards all goes on with the same client."""
+    """Every call ends with an answer or ApiUnavailable; afterwards the same client works again."""
     namespace = make_namespace(breakable_cluster)
 
     async def story() -> None:

@@ -1,4 +1,4 @@
-"""The controller with its real rights; then with each of them taken away in turn.
+"""The controller runs with its real rights; then with each of them taken away in turn.
 
 The API server of this module has no WatchList, as older ones: there a list comes before the watch, so that
 each of the two rights is missed when it is not there.
@@ -46,7 +46,7 @@ MIGRATABLE = {"nodeName": NODE, "conditions": [{"type": "LiveMigratable", "statu
 
 
 class World(NamedTuple):
-    """A cluster with nodes in every state that the controller acts on.
+    """This cluster has nodes in every state that the controller acts on.
 
     Attributes:
         cluster: the control plane.
@@ -86,7 +86,7 @@ def is_served(admin: UserClient) -> bool:
 
 
 def reset(world: World) -> None:
-    """A guest that has to go, a tainted node whose agent is silent, and an object without its node."""
+    """Create a pod that must leave, a tainted node whose agent is silent, and an object without its node."""
     cluster, admin = world.cluster, world.admin
     for path in (LEASE, f"{OBJECTS}/{NODE}", f"{PODS}/guest"):
         admin.refusal("DELETE", path, {"gracePeriodSeconds": 0})
@@ -208,5 +208,5 @@ def test_controller_fails_without_any_one_of_its_rights(world: World, right: Rig
 
 
 def told(world: World, process: relief_cluster.ControllerProcess) -> str:
-    """What the controller says: its log, and the refusals of a guest in its node's record."""
+    """Return the controller's log, and the refusals of a pod in its node's record."""
     return process.log.read_text() + str(world.admin.ask("GET", f"{OBJECTS}/{NODE}"))

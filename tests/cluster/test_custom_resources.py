@@ -31,14 +31,14 @@ def admin(cluster: ControlPlane, installed: Installation) -> UserClient:
 
 @pytest.fixture
 def node(admin: UserClient) -> Iterator[str]:
-    """The path of an OvercommitNode that nothing has been written into."""
+    """Return the path of an OvercommitNode without any content."""
     admin.ask("POST", NODES, {**full_node("of-structs"), "status": {}})
     yield f"{NODES}/of-structs"
     admin.ask("DELETE", f"{NODES}/of-structs")
 
 
 def wished(admin: UserClient, name: str = "cluster", **spec: Any) -> str:
-    """What the API server has against a spec; empty: nothing. Nothing is stored."""
+    """Return the API server's objection to a spec; empty if it has none. Nothing is stored."""
     obj = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": name}, "spec": spec}
     path = f"{OVERCOMMITS}/{name}"
     return admin.refusal(
@@ -123,7 +123,7 @@ def test_words_and_fields_of_a_newer_version_lose_nothing_else(admin: UserClient
 
 
 def older(definition: Manifest) -> Manifest:
-    """The definition as a version before might have had it, beside the present one."""
+    """Return the definition as an earlier version might have had it, beside the present one."""
     group = "older.overbook.dev"
     found = copy.deepcopy(definition)
     found["metadata"]["name"] = f"oldernodes.{group}"

@@ -25,7 +25,7 @@ def election(client: Client, namespace: str, identity: str, **how: Any) -> Leade
 
 
 class Work:
-    """What a leader does: it notes who leads, and never may two do so."""
+    """A leader's work records who leads, and fails if two replicas do."""
 
     def __init__(self) -> None:
         self.at_once: list[LeaderElection] = []

@@ -1,4 +1,4 @@
-"""What stands on Node objects: no taint outlives its agent, and the condition says only what is known."""
+"""Node objects stay right: no taint outlives its agent, and the condition states only what is known."""
 
 import json
 import pathlib
@@ -38,7 +38,7 @@ def node_of(cluster: ControlPlane, name: str) -> dict[str, Any]:
 
 
 def keys(cluster: ControlPlane, name: str) -> list[str]:
-    """Of its taints, without those that Kubernetes sets on a node without a kubelet."""
+    """Return the keys of a node's taints, without those that Kubernetes sets on a node without a kubelet."""
     taints = node_of(cluster, name)["spec"].get("taints", [])
     return [each["key"] for each in taints if not each["key"].startswith("node.kubernetes.io/")]
 

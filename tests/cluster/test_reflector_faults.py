@@ -25,7 +25,7 @@ LIST = "^GET [^?]*/configmaps[?](?!.*watch=1)"
 
 
 class Ledger:
-    """What the listener was told, checked as it is told."""
+    """A ledger checks each change as the listener gets it."""
 
     def __init__(self) -> None:
         self.view: dict[str, Note] = {}
@@ -44,7 +44,7 @@ class Ledger:
 
 
 class Following:
-    """A reflector behind a faulty proxy, and a client that goes past it."""
+    """A reflector runs behind a faulty proxy, and a client goes past the proxy."""
 
     def __init__(
         self, proxy: FaultyProxy, direct: Client, client: Client, namespace: str, **how: Any
@@ -307,7 +307,7 @@ def test_a_listener_that_fails_misses_nothing(
 
 
 class Numbered(KubeStruct, frozen=True):
-    """Whose ``data`` must be absent."""
+    """An object whose ``data`` must be absent."""
 
     metadata: ObjectMeta = ObjectMeta()
     data: None = None

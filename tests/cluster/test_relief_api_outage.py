@@ -1,4 +1,4 @@
-"""The API server dies in the middle of an eviction and comes back: the same guest goes, once."""
+"""The API server dies in the middle of an eviction and comes back: the same pod leaves, once."""
 
 import pathlib
 

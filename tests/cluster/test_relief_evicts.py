@@ -1,4 +1,4 @@
-"""The controller against a real API server: real evictions, real disruption budgets."""
+"""The controller makes real evictions under real disruption budgets of a real API server."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def running(
     installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ControllerProcess]:
-    """One controller for all tests of this module; each has nodes of its own."""
+    """All tests of this module share a controller; each has nodes of its own."""
     relief_cluster.configure(cluster, coolDownSeconds=2)
     kubeconfig = relief_cluster.controllers_kubeconfig(cluster)
     with controller(kubeconfig, tmp_path_factory.mktemp("controller")) as process:
@@ -41,7 +41,7 @@ def node(cluster: ControlPlane, namespace: str) -> Iterator[str]:
 
 
 def budget(cluster: ControlPlane, namespace: str, name: str) -> None:
-    """A disruption budget that allows nothing for pods labelled ``kept``."""
+    """Create a disruption budget that allows no eviction of pods labelled ``kept``."""
     manifest = {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",

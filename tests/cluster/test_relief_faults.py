@@ -1,4 +1,4 @@
-"""Killed at any step, and with an API server that fails: one guest goes, and never two."""
+"""The controller is killed at any step, and its API server fails: one pod leaves, and never two."""
 
 import pathlib
 import time
@@ -40,7 +40,7 @@ def guests(cluster: ControlPlane, namespace: str, node: str) -> tuple[ReliefCand
 
 
 def steps(proxy: FaultyProxy, node: str) -> int:
-    """Requests of a relief so far: looking, writing the record, asking."""
+    """Count the requests of a relief so far: reading, writing the record, evicting."""
     mine = (f"/overcommitnodes/{node}/status", "/pods/")
     return sum(any(each in line for each in mine) and "watch=" not in line for line in proxy.requests)
 

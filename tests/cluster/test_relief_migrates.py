@@ -1,4 +1,4 @@
-"""The controller, KubeVirt's eviction webhook and its migrations: what is migrated, what is restarted."""
+"""The controller works with KubeVirt's eviction webhook: some VMs are migrated, some restarted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ def running(
     installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ControllerProcess]:
-    """It starts before KubeVirt is there, and has to notice that it comes."""
+    """The controller starts before KubeVirt is there, and has to notice KubeVirt."""
     relief_cluster.configure(cluster, coolDownSeconds=1, stallSeconds=15, perCluster=50)
     kubeconfig = relief_cluster.controllers_kubeconfig(cluster)
     with controller(kubeconfig, tmp_path_factory.mktemp("controller")) as process:
@@ -33,7 +33,7 @@ def running(
 
 @pytest.fixture
 def kubevirt_after_it(running: ControllerProcess, kubevirt: KubeVirtStandIn) -> KubeVirtStandIn:
-    """KubeVirt, once the controller knows of it."""
+    """KubeVirt is installed, and the controller knows it."""
     wait_for(lambda: "KubeVirt is here" in running.log.read_text(), "the controller notices KubeVirt")
     return kubevirt
 
@@ -51,7 +51,7 @@ def candidate_of(pod: dict[str, Any]) -> ReliefCandidate:
 
 
 def calm(cluster: ControlPlane, node: str) -> None:
-    """The node's agent has nothing more to ask for, and what was begun is over."""
+    """Report a calm node, and wait until the begun relief is over."""
     report(cluster, node, state="None")
     relief_cluster.wait_for_stage(cluster, node, None)
 

@@ -32,7 +32,7 @@ def test_the_api_server_takes_every_object_without_a_warning(
 
 
 def pod_of(objects: list[Manifest]) -> Manifest:
-    """A pod as a workload's controller would make it."""
+    """Return a pod as a workload's controller would create it."""
     workload = next(each for each in objects if "template" in each.get("spec", {}))
     template = workload["spec"]["template"]
     about = {**template["metadata"], "name": "probe"}
@@ -41,7 +41,7 @@ def pod_of(objects: list[Manifest]) -> Manifest:
 
 @pytest.fixture(scope="module")
 def guarded(cluster: ControlPlane) -> Iterator[dict[str, str]]:
-    """A namespace for each level of Pod Security, with the accounts that the pods want."""
+    """Create a namespace for each level of Pod Security, with the accounts that the pods need."""
     names = {level: f"guarded-{level}" for level in ("restricted", "baseline", "privileged")}
     accounts = ("overbook-agent", "overbook-controller", "overbook-webhook")
     for level, name in names.items():
@@ -81,7 +81,7 @@ def test_the_agent_needs_its_pod_security_level(cluster: ControlPlane, guarded: 
 def test_foreign_pods_wait_for_no_webhook_of_overbook(
     cluster: ControlPlane, installed: Installation, namespace: str
 ) -> None:
-    """The webhook's service has no endpoint here: what asks it notices, and goes on."""
+    """The webhook's service has no endpoint here: a pod that calls it is admitted after a failure."""
     parts = [part for part in PARTS if part.name == "webhook"]
     configuration = next(
         each for each in parts[0].objects(installed) if each["kind"] == "MutatingWebhookConfiguration"

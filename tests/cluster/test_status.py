@@ -21,7 +21,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(bare_cluster: ControlPlane, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`overbook status`: exit status, standard output, standard error."""
+    """Run `overbook status` and return its exit status, standard output and standard error."""
 
     def status(*words: str, kubeconfig: str = bare_cluster.kubeconfig) -> tuple[int, str, str]:
         code = main(["status", *words, "--kubeconfig", kubeconfig])
@@ -44,7 +44,7 @@ def structured(run: Run, *words: str, **how: str) -> Any:
 
 
 def words(line: str, columns: int) -> str:
-    """A line of the table with single spaces, the state set apart."""
+    """Return a line of the table with single spaces and the state set apart."""
     parts = line.split()
     return f"{' '.join(parts[:columns])} | {' '.join(parts[columns:])}"
 
@@ -174,7 +174,7 @@ def test_the_page_shows_what_a_run_prints(run: Run, words: str) -> None:
 
 
 def granted(plane: ControlPlane, user: str, *rules: str) -> str:
-    """A user's kubeconfig, with rights such as `list nodes`."""
+    """Return a user's kubeconfig, with rights such as `list nodes`."""
     for number, rule in enumerate(rules):
         verbs, resources = rule.split()
         name = f"{user}-{number}"

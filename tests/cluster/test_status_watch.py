@@ -22,7 +22,7 @@ SECONDS = 60.0
 
 
 class Terminal:
-    """`overbook status --watch` on a terminal of 130 columns and 30 lines."""
+    """`overbook status --watch` runs on a terminal of 130 columns and 30 lines."""
 
     def __init__(self, *arguments: str, without_rich: bool = False) -> None:
         self.shown = ""
@@ -37,7 +37,7 @@ class Terminal:
         os.close(theirs)
 
     def until(self, text: str) -> str:
-        """Wait until something is shown that was not before."""
+        """Wait until the terminal shows a text that it did not show before."""
         before, deadline = len(self.shown), time.monotonic() + SECONDS
         while text not in _ESCAPES.sub("", self.shown[before:]):
             assert time.monotonic() < deadline, f"{text!r} is not in {self.shown[before:][-3000:]!r}"
@@ -45,7 +45,7 @@ class Terminal:
         return _ESCAPES.sub("", self.shown[before:])
 
     def press(self, key: str) -> int:
-        """Press a key that ends it; the exit status."""
+        """Press a key that ends the command, and return its exit status."""
         os.write(self._own, key.encode())
         return self.ended()
 
@@ -72,7 +72,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def watched(breakable_cluster: ControlPlane) -> ControlPlane:
-    """A node in a cluster whose API server may be killed."""
+    """A node in a cluster whose API server a test may kill."""
     install(breakable_cluster)
     node = "apiVersion: v1\nkind: Node\nmetadata: {name: worker-1}"
     breakable_cluster.kubectl("apply", "-f", "-", stdin=node)

@@ -49,7 +49,7 @@ def is_vm(answer: dict[str, Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def kubevirt(breakable_cluster: ControlPlane) -> UserClient:
-    """KubeVirt's controller, in a cluster of its own that wants the policy."""
+    """KubeVirt's controller acts in a cluster of its own that has the policy."""
     cluster = breakable_cluster
     cluster.kubectl("create", "namespace", "kubevirt")
     cluster.kubectl("create", "serviceaccount", "kubevirt-controller", "--namespace=kubevirt")
@@ -67,7 +67,7 @@ def kubevirt(breakable_cluster: ControlPlane) -> UserClient:
 
 @pytest.fixture
 def admin(breakable_cluster: ControlPlane, kubevirt: UserClient) -> UserClient:
-    """Someone with every right in the cluster, for whom the policy holds, too."""
+    """An administrator has every right in the cluster, and the policy holds for administrators, too."""
     assert kubevirt
     return UserClient(breakable_cluster.kubeconfig)
 

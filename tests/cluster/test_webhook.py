@@ -31,7 +31,7 @@ POD = {
 
 @pytest.fixture(scope="module")
 def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
-    """Watching a cluster that has OpenShift's kinds."""
+    """The webhook watches a cluster that has OpenShift's kinds."""
     define_openshift_kinds(cluster)
     apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
     server = start_webhook(
@@ -64,7 +64,7 @@ def test_pods_are_overridden_as_in_the_documents_table(cluster: ControlPlane, we
 
 
 def test_an_override_below_the_limit_range_is_forbidden(cluster: ControlPlane, namespace: str) -> None:
-    """The trap without its solution: half of a limit, below the minimum."""
+    """The documents' trap without its solution: half of a limit is below the minimum."""
     apply_manifests(
         cluster, [limit_range("sizes", namespace, {"type": "Container", "min": {"memory": "100Mi"}})]
     )

@@ -1,4 +1,4 @@
-"""The webhook with its real rights; then with each of them taken away in turn.
+"""The webhook runs with its real rights; then with each of them taken away in turn.
 
 The API server of this module has no WatchList, as older ones: there a list comes before the watch, so that
 each of the two rights is missed when it is not there.
@@ -49,7 +49,7 @@ EVERY = each_verb(WEBHOOK_RIGHTS)
 
 
 def definition(group: str, plural: str, kind: str, scope: str) -> dict[str, Any]:
-    """One of OpenShift's kinds, whatever is in it."""
+    """Return the definition of one of OpenShift's kinds, with any content."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
     names = {"kind": kind, "plural": plural}
@@ -62,7 +62,7 @@ def definition(group: str, plural: str, kind: str, scope: str) -> dict[str, Any]
 
 
 class World(NamedTuple):
-    """A cluster with every kind that the webhook follows."""
+    """This cluster has every kind that the webhook follows."""
 
     admin: UserClient
     kubeconfig: str
@@ -88,7 +88,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @contextlib.contextmanager
 def webhook(world: World) -> Iterator[pathlib.Path]:
-    """The webhook's log, while it runs with a certificate that is soon to be renewed."""
+    """Run the webhook with a certificate that is soon to be renewed, and return its log."""
     world.admin.refusal("DELETE", SECRET)
     log = world.folder / f"webhook-{time.monotonic_ns()}.log"
     soon = ("--certificate-seconds=20", "--certificate-poll-seconds=0.5", "--certificate-settle-seconds=1")

@@ -9,7 +9,7 @@ class Time:
 
 
 def heard(seconds: float, time: Time, reports: Reports) -> None:
-    """The API server answers all the time."""
+    """Let the API server answer all the time."""
     for _ in range(int(seconds)):
         time.now += 1
         reports.contact(time.now)

@@ -1,4 +1,4 @@
-"""Without a container engine no image is built: the Containerfile is read, and its steps are done."""
+"""The Containerfile is read and its steps are done, since no container engine is there to build an image."""
 
 import json
 import os
@@ -69,13 +69,13 @@ def test_an_image_starts_what_the_workload_expects(component: str) -> None:
 
 
 class Installed(NamedTuple):
-    """A component as its image has it."""
+    """A component is installed as in its image."""
 
     name: str
     folder: Path
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run it with this folder and the standard library alone, as its image does."""
+        """Run Python with this folder and the standard library alone, as the image does."""
         command: Sequence[str] = (getattr(sys, "_base_executable", sys.executable), "-S", *arguments)
         environment = {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
         return subprocess.run(  # noqa: S603 - our own argv
@@ -85,7 +85,7 @@ class Installed(NamedTuple):
 
 @pytest.fixture(scope="module", params=COMPONENTS)
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The files of a component, made by the step that its stage runs."""
+    """Install the files of a component by the step that its stage runs."""
     name = request.param
     folder = tmp_path_factory.mktemp(name) / "overbook"
     install_component(name, str(folder))
@@ -137,7 +137,7 @@ def test_the_standard_library_is_compiled_as_well(tmp_path: Path) -> None:
 
 
 def compiled(source: Path) -> Path:
-    """Where the bytecode of a module lies."""
+    """Return the path of a module's bytecode."""
     return source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
 
 

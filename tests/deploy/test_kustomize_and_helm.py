@@ -26,7 +26,7 @@ Key = tuple[str, str, str]
 
 
 def objects(text: str) -> dict[Key, Any]:
-    """Objects by kind, namespace and name."""
+    """Return objects by kind, namespace and name."""
     found: dict[Key, Any] = {}
     for each in yaml.safe_load_all(text):
         if each is not None:

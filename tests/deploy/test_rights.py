@@ -18,7 +18,7 @@ ALL = {
 
 @pytest.mark.parametrize("given", ALL.values(), ids=ALL)
 def test_no_right_is_given_twice(given: tuple[Right, ...]) -> None:
-    """Otherwise one less would not be missed."""
+    """A right given twice would not be missed when one of the two is taken away."""
     counted = Counter(
         (right.group, resource, verb)
         for right in given

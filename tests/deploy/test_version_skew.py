@@ -1,4 +1,4 @@
-"""What one version writes, the version before and the one after read.
+"""The version before and the version after read what a version writes.
 
 `recorded` holds an object as each released version wrote it, with everything in it. It is added to, never
 changed.
@@ -20,12 +20,12 @@ RECORDED = sorted((Path(__file__).parent / "recorded").glob("overcommit-node-*.j
 
 
 def read(node: dict[str, Any]) -> OvercommitNode:
-    """As both sides read it from the API."""
+    """Decode an object as both sides read it from the API."""
     return msgspec.json.decode(json.dumps(node).encode(), type=OvercommitNode)
 
 
 def places(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object inside an object."""
+    """Return every object inside an object."""
     if isinstance(value, dict):
         yield value
         for inner in value.values():

@@ -52,7 +52,7 @@ def test_every_field_of_a_decision_is_in_the_table() -> None:
 
 
 def leaves(settings: dict[str, object], above: str = "") -> list[tuple[str, object]]:
-    """Each field's path and default; a rule's inside is on its own page."""
+    """Return each field's path and default; a rule's fields are on a page of their own."""
     found: list[tuple[str, object]] = []
     for name, value in settings.items():
         if isinstance(value, dict):

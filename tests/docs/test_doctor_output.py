@@ -1,4 +1,4 @@
-"""The READMEs show one node twice; these are the facts that were collected there each time."""
+"""The READMEs show one node twice; the facts collected there are given here each time."""
 
 import pytest
 

@@ -8,7 +8,7 @@ SOURCES = ("swap_checks", "system_checks", "diagnosis")
 
 
 def found() -> dict[str, str]:
-    """The severity of each word that a check can say."""
+    """Return the severity of each word that a check can report."""
     texts = [
         (ROOT / "src/overbook/node/doctor" / f"{name}.py").read_text(encoding="utf-8") for name in SOURCES
     ]

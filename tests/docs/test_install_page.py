@@ -24,7 +24,7 @@ WHO = {
 
 
 def rows() -> Iterator[str]:
-    """The table as the code has it."""
+    """Return the table as the code has it."""
     for who, rights in WHO.items():
         for right in rights:
             yield f"| {who} | {', '.join(right.verbs)} | {of(right)} | {right.why} |"

@@ -1,4 +1,4 @@
-"""For each allowance and each rule: what the agent says is what the kernel counts, and the right pod goes."""
+"""For each allowance and rule, the agent reports what the kernel counts, and the right pod is killed."""
 
 import json
 import pathlib
@@ -45,7 +45,7 @@ def stalled_micros(kind: str) -> int:
 
 
 class Watched:
-    """An agent, and some counters read before and after each of its ticks: what it saw lies between.
+    """An agent's rates are checked against counters that are read before and after each of its ticks.
 
     Args:
         agent: what is ticked.
@@ -64,7 +64,7 @@ class Watched:
         return decision
 
     def check(self, seconds: float, *per_second: float) -> None:
-        """Each rate must be possible by the readings around the two samples that it is of."""
+        """Assert that each rate is possible by the readings around its two samples."""
         now, *newest = self.rounds[-1]
         old_enough = (known for known in reversed(self.rounds) if now - known[0] >= seconds)
         at, *oldest = next(old_enough, self.rounds[0])
@@ -76,7 +76,7 @@ class Watched:
 
 
 def allowed(agent: Agent, name: str) -> int:
-    """What the agent says that a pod may swap."""
+    """Return what the agent reports that a pod may swap."""
     return sum(
         decision.swap_max_bytes
         for (uid, _), decision in agent.guests.allowances.items()
@@ -85,7 +85,7 @@ def allowed(agent: Agent, name: str) -> int:
 
 
 def full_of_swap(pod: RunningPod) -> bool:
-    """Push a little out; whether the kernel has refused to swap more of it."""
+    """Reclaim a little, and return whether the kernel has refused to swap more of the pod."""
     pod.cgroup.reclaim(8 * MI)
     return (pod.cgroup.read_memory_swap_events().max or 0) > 0
 
@@ -260,7 +260,7 @@ def test_pressure_reclaims_then_kills(
 
 
 def samples(recording: pathlib.Path) -> list[float]:
-    """When the agent looked, in monotonic seconds."""
+    """Return the moments of the agent's samples, in monotonic seconds."""
     if not recording.exists():
         return []
     lines = [line for line in recording.read_text().splitlines() if line.startswith('{"sample"')]

@@ -38,12 +38,12 @@ def overbook(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def type_in(mend: str) -> None:
-    """Do what the doctor says, as it stands there."""
+    """Run the doctor's fix as it is printed."""
     run("/bin/sh", "-ec", mend.replace("overbook", f"{shlex.quote(sys.executable)} -m overbook", 1))
 
 
 class Doctor:
-    """Looks at this node as the command does, without starting a program each time."""
+    """A doctor looks at this node as the command does, without starting a program each time."""
 
     def __init__(self) -> None:
         self.broken, self.mends = False, dict[str, str]()
@@ -57,7 +57,7 @@ class Doctor:
 
 
 class Kubelet:
-    """A process of that name with a configuration. The doctor looks at no more of it."""
+    """A process is named like a kubelet and has a configuration; the doctor looks at no more of a kubelet."""
 
     def __init__(self, cgroup: pathlib.Path, *, fail_swap_on: bool) -> None:
         KUBELET.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Kubelet:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A disk for swap files, and a slice for the system."""
+    """The machine has a disk for swap files, and a slice for the system."""
     load_modules(tmp_path_factory.mktemp("modules"))
     run("swapoff", "-a")
     pathlib.Path("/etc/fstab").write_text("")  # the machine's own

@@ -55,7 +55,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture
 def make(tmp_path: pathlib.Path, files: pathlib.Path) -> Iterator[MakeBundle]:
-    """Makes containers; the hook is installed, and its program is whole again at the end."""
+    """Make containers while the hook is installed; its program is whole again at the end."""
     install(hook_files(FOLDER))
     made: list[Bundle] = []
 

@@ -1,4 +1,4 @@
-"""What a command says on a node is what that node's kubelet was told."""
+"""On a node, a command uses the settings of that node's kubelet."""
 
 import json
 import os
@@ -24,7 +24,7 @@ WAIT = "import sys; sys.stdin.read()"
 
 @pytest.fixture
 def kubelet(tmp_path: pathlib.Path) -> Iterator[None]:
-    """A process of that name and with that configuration; all that the commands look at."""
+    """A process is named like a kubelet and has its configuration; the commands look at no more."""
     path = tmp_path / "kubelet.json"
     path.write_text(json.dumps(CONFIGURATION))
     argv = ["kubelet", "-c", WAIT, f"--config={path}"]

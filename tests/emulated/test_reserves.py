@@ -1,4 +1,4 @@
-"""What the kernel makes of the limits: memory is really taken, and who goes beyond is held or ends."""
+"""The kernel enforces the limits: memory is really taken, and a pod beyond its class's limit ends."""
 
 import contextlib
 import pathlib
@@ -26,7 +26,7 @@ ALLOCATABLE = 256 * MI
 
 @pytest.fixture
 def classes() -> Iterator[dict[str, Cgroup]]:
-    """The classes' cgroups, below a limit as the kubelet writes it for all pods."""
+    """The classes' cgroups lie below a limit as the kubelet writes it for all pods."""
     for path in (BURSTABLE, BEST_EFFORT):
         make_cgroup(path)
     with contextlib.ExitStack() as opened:
@@ -54,7 +54,7 @@ def limits(classes: dict[str, Cgroup]) -> list[int | None]:
 
 
 def oom_kills(classes: dict[str, Cgroup], path: str = BURSTABLE) -> int:
-    """Processes of a class's pods that the kernel has ended since the boot."""
+    """Count the processes of a class's pods that the kernel has killed since the boot."""
     return classes[path].read_memory_events().oom_kill or 0
 
 

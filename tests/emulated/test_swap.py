@@ -178,7 +178,7 @@ def test_a_file_system_that_cannot_hold_swap_is_named(swap: SwapProgram) -> None
 
 
 def proc_with(folder: pathlib.Path, **meminfo: int) -> str:
-    """The node's swap areas beside other figures of its RAM."""
+    """Make a /proc with the node's swap areas and other figures of its RAM."""
     proc = folder / "proc"
     proc.mkdir()
     (proc / "swaps").symlink_to("/proc/swaps")

@@ -34,7 +34,7 @@ def swap(tmp_path: pathlib.Path) -> Iterator[SwapProgram]:
 
 
 class Killer:
-    """A folder of programs of which the Nth that has run ends the whole process group."""
+    """A folder's programs count their runs, and the Nth run kills the whole process group."""
 
     def __init__(self, folder: pathlib.Path, path: str, programs: Sequence[str]) -> None:
         self._counter = folder / "counter"

@@ -1,4 +1,4 @@
-"""Devices, zram, and keys that nobody keeps."""
+"""Swap lies on devices, on zram, and behind encryption whose key is never kept."""
 
 import os
 import pathlib
@@ -43,7 +43,7 @@ def beginning(path: pathlib.Path | str) -> bytes:
 
 
 def partition_table(disk_sectors: int, label: str, sectors: int) -> bytes:
-    """A GPT with one partition: protective MBR, header, entries (UEFI specification, chapter 5)."""
+    """Return a GPT with one partition: protective MBR, header, entries (UEFI specification, chapter 5)."""
     mbr = bytes(446) + struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff" * 3, 1, disk_sectors - 1)
     name = label.encode("utf-16-le")
     entry = struct.pack(

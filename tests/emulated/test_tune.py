@@ -27,7 +27,7 @@ def sysctls() -> dict[str, str]:
 
 
 def remove_cgroup(cgroup: pathlib.Path) -> None:
-    """Remove it, once its processes are gone."""
+    """Remove a cgroup, once its processes are gone."""
     deadline = time.monotonic() + 30
     while cgroup.exists():
         with contextlib.suppress(OSError):
@@ -57,7 +57,7 @@ def before(slices: None) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def kubelet(folder: pathlib.Path, configuration: str) -> Iterator[None]:
-    """A process with a kubelet's command line."""
+    """A process has a kubelet's command line."""
     config = folder / "kubelet.yaml"
     config.write_text("kind: KubeletConfiguration\n" + configuration)
     argv = ["kubelet", "-c", "import time; time.sleep(600)", f"--config={config}"]
@@ -121,7 +121,7 @@ HOLD = (
 
 @contextlib.contextmanager
 def holding(cgroup: pathlib.Path) -> Iterator[None]:
-    """A process in the cgroup with memory that nobody touches."""
+    """Start a process in the cgroup with memory that it never touches again."""
     argv = [sys.executable, "-c", HOLD, str(cgroup)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - no shell; the argv is ours
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""One cgroup: typed reads and writes of its files."""
+"""The files of one cgroup have typed reads and writes."""
 
 import errno
 from collections.abc import Callable

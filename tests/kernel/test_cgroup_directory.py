@@ -1,4 +1,4 @@
-"""Descriptors are bounded, and running out of them makes reading slower, not wrong."""
+"""Open descriptors are bounded, and running out of them makes reading slower, not wrong."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""meminfo, vmstat, memory.stat, memory.events, cpu.stat: known keys are read, others ignored."""
+"""Known keys of meminfo, vmstat, memory.stat, memory.events and cpu.stat are read, others ignored."""
 
 from collections.abc import Callable
 from pathlib import Path

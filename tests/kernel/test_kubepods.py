@@ -1,4 +1,4 @@
-"""Finding pods and containers in a cgroup tree that changes all the time."""
+"""Pods and containers are found in a cgroup tree that changes all the time."""
 
 import os
 import shutil
@@ -183,7 +183,7 @@ def test_hundreds_of_dead_pods_stay_listed_without_containers(tmp_path: Path) ->
 
 
 class Vanishing(PodScanner):
-    """A scanner whose node removes a directory just after it was listed."""
+    """A scanner's node removes a directory just after it was listed."""
 
     def __init__(self, root: Path, victim: str) -> None:
         super().__init__(root)

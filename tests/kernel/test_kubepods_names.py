@@ -1,4 +1,4 @@
-"""Names of pod and container cgroups, both drivers and several runtimes."""
+"""Names of pod and container cgroups are parsed, for both drivers and several runtimes."""
 
 import pytest
 

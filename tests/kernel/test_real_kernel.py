@@ -1,4 +1,4 @@
-"""What only a kernel can say. Runs as root in the emulated node: cgroup2, controllers enabled, swap on."""
+"""Only a kernel can answer these: they run as root in the emulated node, with cgroup2 and swap."""
 
 import os
 import select
@@ -47,7 +47,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 class Guest:
-    """A cgroup of its own, and the processes started in it."""
+    """A guest is a cgroup of its own, and the processes started in it."""
 
     def __init__(self, name: str) -> None:
         self.directory = MOUNT / name

@@ -1,4 +1,4 @@
-"""The disk under a swap area, found through /sys/dev/block and the host's mounts."""
+"""The disk under a swap area is found through /sys/dev/block and the host's mounts."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ MOUNTS = """\
 
 
 class Machine:
-    """A tree of /sys and /proc."""
+    """A machine is a tree of /sys and /proc."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root

@@ -1,4 +1,4 @@
-"""/proc/swaps and pressure files."""
+"""The files /proc/swaps and /proc/pressure are parsed, and triggers are set."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""cgroup version, sysctls, boot id."""
+"""The machine's cgroup version, sysctls and boot id are read."""
 
 from pathlib import Path
 

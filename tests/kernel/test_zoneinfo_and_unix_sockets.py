@@ -1,4 +1,4 @@
-"""/proc/zoneinfo and /proc/1/net/unix."""
+"""The files /proc/zoneinfo and /proc/1/net/unix are parsed."""
 
 import pathlib
 

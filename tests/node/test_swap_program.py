@@ -1,4 +1,4 @@
-"""The swap program's arithmetic and its reading of the kubelet's configuration, against core's."""
+"""The swap program computes, and reads the kubelet's configuration, as core does."""
 
 import pathlib
 import random
@@ -18,7 +18,7 @@ PAGE = 4096
 
 
 def status(folder: pathlib.Path, settings: SwapSettings, memory_bytes: int = 1 << 30) -> dict[str, str]:
-    """What the program says of a node with so much RAM."""
+    """Return what the program prints about a node with so much RAM."""
     (folder / "program").write_bytes(program_file())
     (folder / "conf").write_text(settings_file(settings))
     (folder / "meminfo").write_text(f"MemTotal:  {memory_bytes // 1024} kB\nMemFree: 1 kB\n")

@@ -15,7 +15,7 @@ from overbook_sandbox.kubevirt.launcher import launcher_pod
 
 
 def made(name: str) -> Pod:
-    """The pod that comes of what the demo creates."""
+    """Return the pod that results from what the demo creates."""
     created: dict[str, Any] = manifest(name)
     if created["kind"] == INSTANCES.kind:
         instance = msgspec.convert({**created, "status": {}}, KubeVirtDocument)

@@ -19,7 +19,7 @@ MIRROR = "http://mirror.example/debian/"
 
 
 class Debian(FakeHost):
-    """A host on which apt gives small packages.
+    """On this host apt gives small packages.
 
     Args:
         broken: A program that does not run here.

@@ -13,7 +13,7 @@ def free_port() -> int:
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Try until somebody listens."""
+    """Try to connect until a server listens."""
     async with asyncio.timeout(30):
         while True:
             try:
@@ -23,7 +23,7 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with what came, until its end, in capitals."""
+    """Answer with the received text in capitals, until its end."""
     writer.write((await reader.readline()).upper())
     writer.close()
 

@@ -34,7 +34,7 @@ SAMPLE = NodeReading(
 
 
 class Inside:
-    """A node whose program is the test."""
+    """A node whose program is played by the test."""
 
     def __init__(self, answer: Callable[[AnyCommand], AnyMessage | None] = lambda _command: None) -> None:
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()

@@ -25,7 +25,7 @@ def bz_image(payload: bytes) -> bytes:
 
 
 class Debian(FakeHost):
-    """A host on which apt gives a small kernel package."""
+    """On this host apt gives a small kernel package."""
 
     def __init__(self, listings: Sequence[str] = (DEPENDS,)) -> None:
         super().__init__(dict(APT), self.reply)

@@ -32,7 +32,7 @@ def test_a_container_never_queries_a_registry() -> None:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The real load program, out of its image."""
+    """Return the real load program, out of its image."""
     folder = tmp_path_factory.mktemp("load")
     archive = made(lambda: load_image(Host(install=False, say=print), str(folder)))
     path = folder / "load"

@@ -12,7 +12,7 @@ APT = {"apt-get": "apt-get", "apt-cache": "apt-cache", "dpkg-deb": "dpkg-deb"}
 
 
 class Debian(FakeHost):
-    """A host on which apt gives packages of one file each."""
+    """On this host apt gives packages of one file each."""
 
     def __init__(self, programs: dict[str, str]) -> None:
         super().__init__(programs, self.reply)

@@ -1,4 +1,4 @@
-"""`overbook demo` itself: recordings told again, and nodes whose emulator is a script."""
+"""`overbook demo` replays recordings, and runs nodes whose emulator is a script."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Fuzz: the patch applies, the result is what the rules say, and nothing else of the pod changes."""
+"""A fuzzed patch applies, the result is what the rules say, and nothing else of the pod changes."""
 
 import json
 from contextlib import suppress

@@ -39,7 +39,7 @@ def test_a_certificate_is_shown_once_known_and_renewed_in_time(
 def test_clients_trust_whatever_a_server_may_show_at_every_step(
     pair: tuple[Certificate, Certificate],
 ) -> None:
-    """Servers are one step behind or not; whoever publishes last, nobody's CA is missing."""
+    """Servers may be one step behind; whichever publishes last, no server's CA is missing."""
     first, second = pair
     now = time.time()
     course = [Held(first), Held(first, second), Held(second)]

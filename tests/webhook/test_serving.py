@@ -44,7 +44,7 @@ def certificate() -> Certificate:
 
 
 def write(folder: Path, made: Certificate) -> None:
-    """As a Secret is mounted: both files change at once, by a link."""
+    """Write both files at once by a link, as a mounted Secret changes."""
     folder.mkdir(exist_ok=True)
     generation = folder / f"..{time.monotonic_ns()}"
     generation.mkdir()

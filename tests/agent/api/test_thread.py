@@ -12,7 +12,7 @@ from tests.waiting import wait_for
 
 
 class Work:
-    """Fails as often as told, then works until stopped."""
+    """Work that fails a given number of times, then runs until it is stopped."""
 
     def __init__(self, bridge: Bridge, failures: int) -> None:
         self.bridge = bridge

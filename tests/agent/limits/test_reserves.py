@@ -25,7 +25,7 @@ TOP, BURSTABLE, BEST_EFFORT = DRIVERS["systemd"]
 
 
 def classes(node: FakeNode, driver: str = "systemd", top_max: int | None = None, **files: Any) -> None:
-    """The cgroups that a kubelet makes before there are pods."""
+    """Make the cgroups that a kubelet makes before there are pods."""
     top, *below = DRIVERS[driver]
     make_cgroup(node.root, top, container_files(memory_max=top_max))
     for path in below:
@@ -55,7 +55,7 @@ def kubelet(node: FakeNode, **fields: Any) -> None:
 
 
 def pods(node: FakeNode) -> None:
-    """Guaranteed 200 MiB, Burstable 100 MiB."""
+    """Start a Guaranteed pod of 200 MiB and a Burstable one of 100 MiB."""
     node.describe("paid", request="200Mi", limit="200Mi", cpu="1")
     node.describe("web", request="100Mi")
 

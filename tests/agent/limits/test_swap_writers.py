@@ -26,7 +26,7 @@ FILE = "run/overbook/allowances"
 
 
 class Runtime(RuntimeStandIn):
-    """A runtime of the fake node; agents of this process are let work while it waits."""
+    """A runtime of the fake node; the agents of this process work while the runtime waits."""
 
     def __init__(self, node: FakeNode) -> None:
         self.node = node
@@ -35,7 +35,7 @@ class Runtime(RuntimeStandIn):
         super().__init__(str(node.root / NRI_SOCKETS[0]), self._work)
 
     def serve(self, agent: Agent) -> None:
-        """Take in an agent's plugin."""
+        """Accept an agent's plugin."""
         self.agent = agent
         agent.writers.attach(self.epoll)
         self.node.tick(agent)
@@ -43,11 +43,11 @@ class Runtime(RuntimeStandIn):
         self._work()
 
     def ask(self, name: str, number: int = 0, swap_max: str | None = "0") -> str | None:
-        """Ask about a pod's container that is to be made."""
+        """Call the plugin about a pod's container that is to be created."""
         return self.create(uid_of(name), "compute", f"{number:064x}", swap_max)
 
     def close(self) -> None:
-        """End; an agent that is not served any more hears of it."""
+        """Close the runtime's connections; a connected agent notices."""
         super().close()
         self._work()
 

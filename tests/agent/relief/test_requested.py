@@ -1,4 +1,4 @@
-"""Relief by request, as far as it needs no API: what stands, for how long, and what ends it."""
+"""A relief request without an API: whether it stands, for how long, and what ends it."""
 
 import pytest
 

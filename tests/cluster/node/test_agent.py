@@ -35,7 +35,7 @@ except urllib.error.HTTPError as error:
 
 @pytest.fixture(scope="module")
 def guest(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Pod]:
-    """A Burstable pod that waits."""
+    """A Burstable pod waits on the node."""
     namespace = make_namespace(cluster)
     pods = LoadPods(cluster, node, namespace)
     main = container("main", hot_mib=2, **resources(request_memory="64Mi", limit_memory="128Mi"))
@@ -45,7 +45,7 @@ def guest(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Pod]:
 
 @pytest.fixture(scope="module")
 def agent(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAgent]:
-    """An agent that acts, with an account that has the agent's rights and no other."""
+    """The agent enforces, with an account that has the agent's rights and no other."""
     install(cluster)
     spec = {"spec": {"mode": "Enforce"}}
     UserClient(cluster.kubeconfig).ask(
@@ -87,7 +87,7 @@ def test_the_agents_object_shows_the_nodes_memory_and_swap(
     decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
 
     def shown() -> dict[str, Any] | None:
-        """The status, once the guest is its node's only pod: another test's may still be leaving."""
+        """Return the status, once the pod is its node's only one: another test's may still be leaving."""
         found = status_of(cluster)
         return found if found.get("swap", {}).get("allowedBytes") == decision.swap_max_bytes else None
 

@@ -1,4 +1,4 @@
-"""A kubelet that gives no swap, and a runtime that asks the agent before it starts a container."""
+"""The kubelet gives no swap, and the runtime calls the agent before it starts a container."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ AT_ONCE_MIB = 76
 
 
 class World:
-    """A node whose kubelet gives no swap, its pods, and an agent on it."""
+    """A node whose kubelet gives no swap has pods and an agent."""
 
     def __init__(
         self, cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, namespace: str
@@ -45,35 +45,35 @@ class World:
         self._earlier = len(agent.said()) if os.path.exists(agent.log) else 0
 
     def said(self) -> str:
-        """The agent's log since these tests began."""
+        """Return the agent's log since these tests began."""
         return self.agent.said()[self._earlier :]
 
     def record(self, pod: Pod) -> str:
-        """What the runtime remembers of its limit."""
+        """Return the swap limit that the runtime has recorded."""
         found = self.node.ctr("containers", "info", container_ids(pod)["main"])
         unified = json.loads(found)["Spec"]["linux"]["resources"]["unified"]
         return str(unified["memory.swap.max"])
 
     def start(self, burst_mib: int = AT_ONCE_MIB) -> Pod:
-        """A Burstable pod that takes its memory at once, and runs."""
+        """Start a Burstable pod that takes its memory at once, and wait until it runs."""
         name = f"guest-{next(self._numbers)}"
         return self.pods.start(manifest(name, container("main", burst_mib=burst_mib, **REQUEST)))[name]
 
     def swap(self) -> dict[str, Any]:
-        """What the agent reports of the node's swap."""
+        """Return what the agent reports of the node's swap."""
         found = {} if self.admin.refusal("GET", OBJECT) else self.admin.ask("GET", OBJECT).get("status", {})
         swap: dict[str, Any] = found.get("swap", {})
         return swap
 
     def restart(self, pod: Pod) -> Pod:
-        """Kill its container, and wait until the kubelet has started another."""
+        """Kill a pod's container, and wait until the kubelet has started another."""
         before, name = self.pods.restarts(pod), pod.metadata.name or ""
         self.node.signal(self.pods.cgroup(pod), Signals.SIGKILL)
         wait_for(lambda: self.pods.restarts(pod) > before, f"{name} is started again", SLOW_SECONDS, 0.5)
         return self.pods.wait_running(name)
 
     def assert_had_its_limit_at_once(self, pod: Pod) -> None:
-        """It holds more than RAM for it, and was never killed for want of swap."""
+        """Assert that a pod holds more than its RAM, and was never killed for want of swap."""
         wait_for(
             lambda: int(self.pods.file(pod, "memory.swap.current") or 0) > 4 * MIB,
             "what it took is in swap",
@@ -87,7 +87,7 @@ class World:
         assert f"{pod.metadata.name}/main: " not in since, "the agent had to correct it"
 
     def wait_connected(self, times: int) -> None:
-        """Wait until the runtime has taken the agent in so often."""
+        """Wait until the runtime has accepted the agent's plugin so often."""
         wait_for(
             lambda: self.said().count("asks us about new containers") >= times,
             "the runtime asks the agent",
@@ -119,7 +119,7 @@ def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def guest(world: World) -> Pod:
-    """One that takes more at once than it may have in RAM."""
+    """A pod that takes more memory at once than it may have in RAM."""
     return world.start()
 
 

@@ -47,7 +47,7 @@ MANIFESTS = (
 
 
 class Running:
-    """The pods, their containers and where their cgroups are."""
+    """The running pods, their containers, and the paths of their cgroups."""
 
     def __init__(self, node: KubernetesNode, pods: dict[str, Pod]) -> None:
         self.node = node
@@ -59,7 +59,7 @@ class Running:
         }
 
     def values(self, *files: str) -> dict[str, list[str]]:
-        """Some files of each container's cgroup, by path."""
+        """Read some files of each container's cgroup, by path."""
         paths = [path for _, _, path in self.containers.values()]
         contents = self.node.read(*(f"{MOUNT}/{path}/{file}" for path in paths for file in files))
         return {
@@ -68,7 +68,7 @@ class Running:
 
 
 def pod_path(pod: Pod) -> str:
-    """Where the kubelet's cgroupfs driver puts a pod."""
+    """Return the cgroup path of a pod under the kubelet's cgroupfs driver."""
     quality = qos_class(pod).lower()
     middle = "" if quality == "guaranteed" else f"{quality}/"
     return f"kubepods/{middle}pod{pod.metadata.uid}"
@@ -136,7 +136,7 @@ def test_limits_of_containers_are_as_core_computes(running: Running) -> None:
 
 
 def test_weights_of_containers_are_cores_whatever_runcs_release(running: Running) -> None:
-    """Which conversion of shares it is, is the runtime's to say; both are in core."""
+    """The runtime decides which conversion of shares applies; both are in core."""
     found = [int(weight) for (weight,) in running.values("cpu.weight").values()]
     values = [container_values(pod, each) for pod, each, _ in running.containers.values()]
     assert found in (

@@ -1,4 +1,4 @@
-"""Three cold guests and one that starts hot, on a node with LimitedSwap: first alone, then with Overbook."""
+"""A node with LimitedSwap has three cold VMs and one that starts hot: first alone, then with Overbook."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -35,7 +35,7 @@ OBJECT = "/apis/overbook.dev/v1alpha1/overcommitnodes/real"
 
 
 class Guests(NamedTuple):
-    """The guests of one namespace."""
+    """The virtual machines of one namespace."""
 
     admin: UserClient
     node: KubernetesNode
@@ -46,7 +46,7 @@ class Guests(NamedTuple):
         return f"/apis/kubevirt.io/v1/namespaces/{self.namespace}/virtualmachineinstances"
 
     def make(self, name: str, *, hot_mib: int = 0, cold_mib: int = 0) -> None:
-        """A virtual machine that was promised as much as a cold one takes."""
+        """Create a virtual machine that is promised as much memory as a cold one takes."""
         plain = {"automountServiceAccountToken": False, "enableServiceLinks": False, "hostNetwork": True}
         load = container(name, hot_mib=hot_mib, cold_mib=cold_mib)
         spec = {**plain, "terminationGracePeriodSeconds": 1, "containers": [load]}
@@ -67,7 +67,7 @@ class Guests(NamedTuple):
         self.admin.ask("DELETE", f"{self._machines}/{name}")
 
     def pods(self) -> dict[str, dict[str, Any]]:
-        """Those on the node, by their guest's name."""
+        """Return the pods on the node, by their VM's name."""
         listed = self.admin.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
         return {
             pod["metadata"]["annotations"]["kubevirt.io/domain"]: pod
@@ -76,18 +76,18 @@ class Guests(NamedTuple):
         }
 
     def count(self, name: str) -> int:
-        """A guest's pods, wherever they are."""
+        """Count a VM's pods on all nodes."""
         listed = self.admin.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
         return sum(pod["metadata"]["annotations"]["kubevirt.io/domain"] == name for pod in listed)
 
     def held_bytes(self, name: str) -> int:
-        """Memory and swap together, as the node's kernel counts them."""
+        """Return a pod's memory and swap together, as the node's kernel counts them."""
         uid = self.pods()[name]["metadata"]["uid"]
         containers = self.node.samples[-1].pods.get(uid, {}).values()
         return sum(each.memory_current_bytes + each.memory_swap_current_bytes for each in containers)
 
     def identities(self) -> dict[str, tuple[str, int]]:
-        """Pod and restarts of each cold guest: they change when somebody touches it."""
+        """Return pod and restarts of each cold VM: both change when the VM is disturbed."""
         pods = self.pods()
         return {
             name: (
@@ -100,7 +100,7 @@ class Guests(NamedTuple):
 
 @pytest.fixture(scope="module")
 def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
-    """Three cold guests that have taken all they want."""
+    """Three cold VMs have taken all the memory they want."""
     kubevirt = KubeVirtStandIn(
         cluster,
         {"evictionStrategy": "LiveMigrate", "developerConfiguration": {"memoryOvercommit": PERCENT}},
@@ -124,7 +124,7 @@ def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
 
 
 def stalled_percent(samples: list[NodeReading], seconds: float) -> float:
-    """The share of the last seconds in which all work stalled on memory."""
+    """Return the share of the last seconds in which all work stalled on memory."""
     last = samples[-1]
     first = next(each for each in reversed(samples) if each.at <= last.at - seconds)
     assert last.full_stall_micros is not None
@@ -133,7 +133,7 @@ def stalled_percent(samples: list[NodeReading], seconds: float) -> float:
 
 
 def wait_samples(node: KubernetesNode, holds: Callable[[list[NodeReading]], bool], what: str) -> NodeReading:
-    """Wait until the node's samples show something; the sample with which they do."""
+    """Wait until the node's samples meet a condition, and return the first sample that does."""
 
     def found() -> NodeReading | None:
         samples = list(node.samples)
@@ -159,7 +159,7 @@ def test_a_node_without_overbook_thrashes_while_the_pod_runs(node: KubernetesNod
 
 @pytest.fixture
 def overbook(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAgent]:
-    """Agent and controller, with the rights that they are installed with."""
+    """Agent and controller run with the rights of their installation."""
     admin = UserClient(cluster.kubeconfig)
     if admin.refusal("GET", OWNERS_WISH):
         install(cluster)

@@ -1,4 +1,4 @@
-"""The agent's limits on QoS classes, beside those of a kubelet that has its own feature gate on."""
+"""The agent limits QoS classes as a kubelet does that has its own feature gate on."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +36,7 @@ MANIFESTS = (
 
 
 class World:
-    """A node with pods of all classes, and an agent for it."""
+    """A node has pods of all classes, and an agent."""
 
     def __init__(self, cluster: ControlPlane, node: KubernetesNode) -> None:
         self.node = node
@@ -45,12 +45,12 @@ class World:
         self._admin = UserClient(cluster.kubeconfig)
 
     def limits(self) -> list[str]:
-        """``memory.max`` of Burstable and of BestEffort pods."""
+        """Read ``memory.max`` of Burstable and of BestEffort pods."""
         found = self.node.read(*CLASSES)
         return [(found[path] or "").strip() for path in CLASSES]
 
     def expected(self, percent: int) -> list[str]:
-        """By core, for the pods that are there now."""
+        """Return core's limits for the pods that are there now."""
         path = f"/api/v1/pods?fieldSelector=spec.nodeName={self.node.spec.name}"
         pods: list[dict[str, Any]] = self._admin.ask("GET", path)["items"]
         asked = class_requests([convert(pod, Pod, "pod") for pod in pods])
@@ -61,7 +61,7 @@ class World:
         return [str(limit // PAGE * PAGE) for limit in (kept.burstable_max_bytes, kept.best_effort_max_bytes)]
 
     def wait_limits(self, percent: int) -> list[str]:
-        """Wait until they are what core says."""
+        """Wait until the limits are core's."""
 
         def reached() -> list[str] | None:
             found = self.limits()
@@ -88,7 +88,7 @@ def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def gated(world: World) -> Iterator[World]:
-    """The kubelet does it itself, and keeps something for the system as well."""
+    """The kubelet reserves for QoS classes itself, and reserves memory for the system as well."""
     world.node.restart_kubelet(
         systemReserved={"memory": str(SYSTEM_BYTES)},
         featureGates={"QOSReserved": True},

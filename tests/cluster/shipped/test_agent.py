@@ -1,4 +1,4 @@
-"""The agent's DaemonSet as it is shipped, beside a kubelet that gives no swap."""
+"""The agent's DaemonSet runs as it is shipped, beside a kubelet that gives no swap."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ EXPECTED: Final = "observing: nothing is done|Enforce from now on|WatermarkBelow
 
 @pytest.fixture(scope="module")
 def pods(cluster: ControlPlane, node: KubernetesNode) -> Iterator[LoadPods]:
-    """Of the guests' namespace."""
+    """The pods of the VMs' namespace."""
     namespace = make_namespace(cluster)
     yield LoadPods(cluster, node, namespace)
     cluster.kubectl("delete", "pods", "--all", "--namespace", namespace)  # others count what is there
@@ -47,7 +47,7 @@ def pods(cluster: ControlPlane, node: KubernetesNode) -> Iterator[LoadPods]:
 def agent(
     cluster: ControlPlane, node: KubernetesNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shipped]:
-    """It, when its pod is ready."""
+    """The agent is installed, and its pod is ready."""
     shipped = Shipped(cluster, node, "agent")
     node.restart_kubelet(memorySwap={"swapBehavior": "NoSwap"})
     try:
@@ -59,14 +59,14 @@ def agent(
 
 
 def status_of(agent: Shipped) -> dict[str, Any]:
-    """What it reports of its node."""
+    """Return what the agent reports of its node."""
     found = {} if agent.admin.refusal("GET", OBJECT) else agent.admin.ask("GET", OBJECT).get("status", {})
     return dict(found)
 
 
 @pytest.fixture(scope="module")
 def guest(agent: Shipped, pods: LoadPods) -> Pod:
-    """One that takes more at once than it may have in RAM."""
+    """A pod that takes more memory at once than it may have in RAM."""
     wait_for(lambda: "asks us about new containers" in agent.said(), "the runtime asks it", SLOW_SECONDS, 1.0)
     return pods.start(manifest("guest", container("main", burst_mib=AT_ONCE_MIB, **REQUEST)))["guest"]
 
@@ -77,7 +77,7 @@ def test_agent_is_ready_by_its_own_probes_without_a_restart(agent: Shipped) -> N
 
 def test_the_agents_node_has_its_status(agent: Shipped) -> None:
     def shown() -> dict[str, Any] | None:
-        """The status, once it has been told that it may act, and has seen who writes."""
+        """Return the status, once the agent enforces and knows the writer."""
         found = status_of(agent)
         return found if found.get("mode") == "Enforce" and found["swap"].get("writer") else None
 

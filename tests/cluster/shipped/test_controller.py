@@ -1,4 +1,4 @@
-"""The controller's Deployment as it is shipped; of its two replicas, which keep apart, one finds a node."""
+"""The controller's Deployment runs as shipped; its two replicas need two nodes, so one of them runs."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -18,7 +18,7 @@ MIB: Final = 1 << 20
 def controller(
     cluster: ControlPlane, node: KubernetesNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shipped]:
-    """It, when its pod is ready."""
+    """The controller is installed, and its pod is ready."""
     shipped = Shipped(cluster, node, "controller")
     with shipped.running(tmp_path_factory.mktemp("controller")):
         yield shipped

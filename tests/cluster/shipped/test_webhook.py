@@ -1,4 +1,4 @@
-"""The webhook's Deployment as it is shipped; of its two replicas, which keep apart, one finds a node."""
+"""The webhook's Deployment runs as shipped; its two replicas need two nodes, so one of them runs."""
 
 import base64
 import json
@@ -50,14 +50,14 @@ print(connection.getresponse().read().decode())
 def webhook(
     cluster: ControlPlane, node: KubernetesNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shipped]:
-    """It, when its pod is ready."""
+    """The webhook is installed, and its pod is ready."""
     shipped = Shipped(cluster, node, "webhook", "deploy/components/webhook/webhook.yaml")
     with shipped.running(tmp_path_factory.mktemp("webhook")):
         yield shipped
 
 
 def ask(webhook: Shipped, authority: bytes) -> dict[str, Any]:
-    """Its answer to a review."""
+    """Return the webhook's answer to a review."""
     folder = webhook.node.folder
     files = {"authority.pem": authority, "review.json": json.dumps(review(POD, NAMESPACE)).encode()}
     for name, content in files.items():

@@ -1,4 +1,4 @@
-"""Whatever the samples: the same ones give the same decisions, and none ends in an exception."""
+"""The same samples give the same decisions, and no samples end in an exception."""
 
 from typing import Any
 
@@ -126,6 +126,6 @@ def test_decisions_are_deterministic_and_valid(
 
 
 def _asked(decisions: list[Decision | None], last: Decision) -> bool:
-    """Whether somebody was asked to go in the decision before ``last``."""
+    """Return whether relief was requested in the decision before ``last``."""
     before = [decision for decision in decisions if decision and decision.number == last.number - 1]
     return bool(before) and before[0].victim is not None

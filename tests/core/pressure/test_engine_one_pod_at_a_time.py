@@ -1,4 +1,4 @@
-"""Who is asked to go, and when the next one is."""
+"""The engine chooses which pod has to leave, and when the next one does."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Pushing cold memory out, and patience: what memory pressure leaves to try before a guest goes."""
+"""Memory pressure leaves time to reclaim cold memory and to wait before a pod has to leave."""
 
 from typing import Any
 

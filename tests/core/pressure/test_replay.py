@@ -21,7 +21,7 @@ FACTS = {uid: PodFacts(uid, f"shop/{uid}", "Burstable", original_request_bytes=M
 
 
 def sample(at: float, *pods: str, used: int = 1500, wall: float | None = None) -> Sample:
-    """A node of 1,000 MiB of RAM and as much swap, of which ``used`` MiB are taken together."""
+    """Return a sample of a node of 1,000 MiB of RAM and as much swap, with ``used`` MiB of both in use."""
     memory, swap = min(used, 1000), max(0, used - 1000)
     return Sample(
         at,

@@ -1,4 +1,4 @@
-"""Many nodes at once: places, whose turn it is, and KubeVirt's limits."""
+"""Many nodes request relief at once: which get a place, in which order, and within KubeVirt's limits."""
 
 import random
 
@@ -11,7 +11,7 @@ from tests.core.relief.relief_world import START, World, candidate, migration, r
 
 
 def crowd(count: int, **spec: object) -> World:
-    """Nodes that all ask, the later the higher their number."""
+    """Return a world of nodes that all request relief, the later the higher their number."""
     world = World(*(f"n{number:03}" for number in range(count)), **spec)
     for number, name in enumerate(world.cases):
         world.guest(f"p-{name}")

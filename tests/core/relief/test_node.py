@@ -33,7 +33,7 @@ def node(*taints: dict[str, str], ready: str = "True", **spec: Any) -> KeptNode:
 
 
 def patched(taints: list[dict[str, str]], operations: list[dict[str, Any]]) -> list[dict[str, str]] | None:
-    """What the API server makes of it; ``None``: a test does not hold, and nothing is changed."""
+    """Return what the API server makes of a patch; ``None`` if one of its tests fails."""
     left = copy.deepcopy(taints)
     for operation in operations:
         index, _, field = operation["path"].removeprefix("/spec/taints/").partition("/")

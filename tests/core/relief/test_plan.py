@@ -1,4 +1,4 @@
-"""One node: who is asked, how each answer is taken, and when it is over."""
+"""One node is relieved: which pod is evicted, how each answer is taken, and when relief is over."""
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ EVACUATING = EvictionAnswer("Evacuating", "Evacuation", 'Eviction triggered evac
 
 
 def asking(*names: str, **spec: object) -> World:
-    """A node ``n`` beside ``m`` and asking to be relieved of one of these."""
+    """Return a world in which ``n``, beside ``m``, requests relief of one of these pods."""
     world = World("n", "m", **spec)
     for name in names:
         world.guest(name)
@@ -23,7 +23,7 @@ def asking(*names: str, **spec: object) -> World:
 
 
 def migrating(**spec: object) -> World:
-    """The VM ``a`` was asked, and KubeVirt set off a migration."""
+    """Return a world in which the VM ``a`` was evicted, and KubeVirt began a migration."""
     world = asking("a", "b", **spec)
     world.guest("a", how="Migrated", instance="shop/a", instance_node="n")
     world.answers["uid-a"] = EVACUATING

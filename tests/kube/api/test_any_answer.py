@@ -41,7 +41,7 @@ TARGET = ApiRequest("GET", "/api/v1/pods")
 
 
 async def read(raw: bytes, cuts: list[int]) -> tuple[int, bytes]:
-    """Status and body, from bytes that come in pieces; the time limit is what would show a hang."""
+    """Read status and body from bytes that come in pieces; the time limit would show a hang."""
     reader = asyncio.StreamReader(limit=1 << 16)
 
     async def feed() -> None:

@@ -22,7 +22,7 @@ async def answering(served: Served, reader: asyncio.StreamReader, writer: asynci
 
 
 async def answering_once(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """As a server does that closes a connection when it has been idle: without a word."""
+    """Answer once and then close the connection without a word, as a server with an idle limit does."""
     await served.asked(reader)
     writer.write(answer(NODE))
     await writer.drain()

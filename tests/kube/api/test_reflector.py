@@ -38,7 +38,7 @@ def refused(code: int, reason: str = "") -> bytes:
 
 
 class Scene:
-    """A server that gives one prepared answer after the other, and a reflector that gets them."""
+    """A scene is a server that gives one prepared answer after the other, and a reflector that gets them."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)

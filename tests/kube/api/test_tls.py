@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 class Town:
-    """An authority, a server's certificate, and two clients'."""
+    """The test's certificates: an authority's, a server's, and two clients'."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ def town(tmp_path: Path) -> Town:
 
 
 async def naming(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers with a node named like the client."""
+    """Answer with a node named like the client."""
     while True:
         await served.asked(reader)
         subject = (writer.get_extra_info("peercert") or {}).get("subject", ())

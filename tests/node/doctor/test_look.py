@@ -1,4 +1,4 @@
-"""The doctor's facts, from trees of files; the kernel's own part is in tests/emulated."""
+"""The doctor's facts are read from trees of files; the kernel's own part is in tests/emulated."""
 
 import json
 import os
@@ -27,7 +27,7 @@ KUBELET = {"kind": "KubeletConfiguration", "failSwapOn": False}
 
 
 class Host:
-    """A healthy node of files."""
+    """A host is a healthy node of files."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root

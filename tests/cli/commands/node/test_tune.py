@@ -221,7 +221,7 @@ Steps = Callable[[tuned_node.TunedNode], Iterator[str]]
 
 
 def killed(root: pathlib.Path, steps: Steps, overcommit: Overcommit, after: int) -> bool:
-    """Run that many steps in a process that is killed then; whether there were so many."""
+    """Run that many steps in a process that is then killed; return whether there were so many."""
     child = os.fork()
     if child == 0:
         for number, _ in enumerate(steps(tuned_node.look(str(root), overcommit)), start=1):
