@@ -30,4 +30,4 @@ def pytest_configure(config: pytest.Config) -> None:
     from tests import guest_reporter  # noqa: PLC0415 - only of use there
 
     if guest_reporter.VARIABLE in os.environ:  # otherwise a person runs pytest in the node
-        config.pluginmanager.register(guest_reporter.Messenger(config), "overbook-messenger")
+        config.pluginmanager.register(guest_reporter.GuestReporter(config), "overbook-guest-reporter")

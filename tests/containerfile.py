@@ -1,4 +1,4 @@
-"""The Containerfile, read: what each of its stages says."""
+"""The Containerfile is read: what each of its stages does."""
 
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ def steps() -> list[Step]:
 
 
 def one(stage: str, word: str) -> str:
-    """The instruction of a stage, or of the stage that it begins with."""
+    """Return the instruction of a stage, or of the stage that it begins with."""
     own = [step.rest for step in steps() if step.stage == stage and step.word == word]
     if own:
         return own[-1]

@@ -1,4 +1,4 @@
-"""The part of `in_node` that runs in the node: reports go to the host among pytest's output.
+"""The guest reporter is the part of `in_node` that runs in the node: it sends reports among pytest's output.
 
 It imports little, for the node is slow.
 """
@@ -14,8 +14,8 @@ ENVIRONMENT = {VARIABLE: str(DESCRIPTOR), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 TEST_TIMEOUT_SECONDS = 180.0
 
 
-class Messenger:
-    """The node's part: sends each report to the host, and ends a test that takes too long."""
+class GuestReporter:
+    """A plugin of the node's pytest sends each report to the host, and ends a test that takes too long."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

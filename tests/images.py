@@ -1,4 +1,4 @@
-"""Our images, made without a container engine: what the Containerfile says, done step by step.
+"""Images are made without a container engine, by doing the steps of the Containerfile one by one.
 
 Below lies Debian's Python, as the image that the Containerfile begins with has it; above, a part of Overbook.
 """
@@ -54,7 +54,7 @@ def copy_python(step: str, folder: str) -> None:
 
 @functools.cache
 def _python_layer(step: str) -> bytes:
-    """The lower layer, the same for all images."""
+    """Return the lower layer, the same for all images."""
     with tempfile.TemporaryDirectory() as folder:
         tree = os.path.join(folder, "python")
         copy_python(step, tree)

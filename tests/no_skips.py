@@ -1,4 +1,4 @@
-"""In CI a skipped test is a failed one: everything that a test needs is there, or CI is what is wrong."""
+"""In CI a skipped test is a failed one: everything that a test needs has to be there."""
 
 from collections.abc import Generator
 
@@ -6,7 +6,7 @@ import pytest
 
 
 class NoSkips:
-    """Turns skips into failures that keep their reason."""
+    """A plugin turns skips into failures that keep their reason."""
 
     # A wrapper, so that it comes before the session counts what failed.
     @pytest.hookimpl(wrapper=True)

@@ -1,4 +1,4 @@
-"""Running coroutines beside a test, and waiting in one for a condition with a deadline."""
+"""Coroutines run beside a test, and a test waits in one for a condition with a deadline."""
 
 import asyncio
 import time
@@ -11,7 +11,7 @@ from tests.waiting import DEADLINE_SECONDS
 
 @asynccontextmanager
 async def running(*coroutines: Coroutine[Any, Any, Any]) -> AsyncIterator[list["asyncio.Task[Any]"]]:
-    """Run them while the block does. What one of them raised by itself is raised at its end."""
+    """Run coroutines while the block does. What one of them raised by itself is raised at the block's end."""
     tasks = [asyncio.create_task(each) for each in coroutines]
     try:
         yield tasks

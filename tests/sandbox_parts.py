@@ -1,4 +1,4 @@
-"""Parts of the sandbox that a test cannot do without."""
+"""Tests get the parts of the sandbox that they need, or are skipped."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def made(make: Callable[[], T]) -> T:
-    """What a test needs of the sandbox; where that cannot be had, the test is skipped and says why."""
+    """Make a part of the sandbox; where that is impossible, the test is skipped with the reason."""
     try:
         return make()
     except SandboxUnavailableError as error:

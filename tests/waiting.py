@@ -1,4 +1,4 @@
-"""Waiting for a condition with a deadline, never for a time."""
+"""A test waits for a condition with a deadline, never for a time."""
 
 import time
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def wait_for(
     seconds: float = DEADLINE_SECONDS,
     every_seconds: float = 0.1,
 ) -> T:
-    """Ask until the answer is true, and return it.
+    """Call a condition until its answer is true, and return the answer.
 
     Args:
         condition: What to ask.

@@ -1,4 +1,4 @@
-"""A node of files: /proc, cgroups and manifests below a directory, and an agent with a clock of its own."""
+"""A fake node is a tree of files: /proc, cgroups and manifests, and an agent whose clock the test moves."""
 
 import json
 import os
@@ -26,7 +26,7 @@ GI = 1 << 30
 
 
 def uid_of(name: str) -> str:
-    """A UID for a name, always the same."""
+    """Return the UID of a name, always the same."""
     return str(uuid.uuid5(uuid.NAMESPACE_DNS, name))
 
 
@@ -42,7 +42,7 @@ def manifest(
     swap: str | None = None,
     **metadata: Any,
 ) -> dict[str, Any]:
-    """A pod of one container, by default a virtual machine's."""
+    """Return the manifest of a pod of one container, by default a virtual machine's."""
     owner = {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachineInstance",
@@ -104,13 +104,13 @@ class FakeNode:
         return path
 
     def run(self, name: str, number: int = 0, runtime: Any = "cri-containerd", **files: Any) -> str:
-        """Make the cgroup of a pod's container; its path."""
+        """Make the cgroup of a pod's container and return its path."""
         path = container_path(uid_of(name), f"{number:064x}", runtime=runtime)
         make_cgroup(self.root, path, container_files(**files))
         return path
 
     def start(self, name: str, **files: Any) -> str:
-        """Both, with the manifest's defaults."""
+        """Publish a pod's manifest and make its cgroup, with the manifest's defaults."""
         self.describe(name)
         return self.run(name, **files)
 
@@ -119,7 +119,7 @@ class FakeNode:
         return self.root / "sys/fs/cgroup" / path / name
 
     def limit(self, path: str) -> str:
-        """What ``memory.swap.max`` holds."""
+        """Read a cgroup's ``memory.swap.max``."""
         return self.file(path, "memory.swap.max").read_text().strip()
 
     def agent(self, **settings: Any) -> Agent:
@@ -133,7 +133,7 @@ class FakeNode:
         return self.now
 
     def tick(self, agent: Agent, seconds: float = 1.0) -> Decision | None:
-        """Let time pass and the agent look."""
+        """Let time pass and run the agent's tick."""
         self.now += seconds
         return agent.tick()
 
@@ -146,5 +146,5 @@ class FakeNode:
         }
 
     def build(self, tree: dict[str, object]) -> None:
-        """Add files."""
+        """Add files to the node."""
         build_tree(self.root, tree)

@@ -19,7 +19,7 @@ HOT = ("memory.current", "memory.stat", "memory.swap.current", "memory.swap.max"
     "content", ["", "max\n", "12", "lots\n", "-5\n", "anon\n", "\x00" * 40, "9" * 30 + "\n"]
 )
 @pytest.mark.parametrize("name", HOT)
-def test_a_file_of_a_container_that_lies_concerns_that_container_only(
+def test_a_malformed_file_affects_its_container_only(
     node: FakeNode, caplog: pytest.LogCaptureFixture, name: str, content: str
 ) -> None:
     odd, good = node.start("odd", memory_swap_max=None), node.start("good", memory_swap_max=None)
@@ -34,7 +34,7 @@ def test_a_file_of_a_container_that_lies_concerns_that_container_only(
 
 
 @pytest.mark.parametrize("name", HOT)
-def test_a_file_that_a_container_does_not_have_does_not_stop_the_tick(node: FakeNode, name: str) -> None:
+def test_a_missing_container_file_does_not_stop_the_tick(node: FakeNode, name: str) -> None:
     odd, good = node.start("odd", memory_swap_max=None), node.start("good", memory_swap_max=None)
     node.file(odd, name).unlink()
     agent = node.agent()
@@ -43,7 +43,7 @@ def test_a_file_that_a_container_does_not_have_does_not_stop_the_tick(node: Fake
     assert agent.metrics.failed_ticks == 0
 
 
-def test_a_kernel_that_does_not_account_for_swap_still_shows_memory(node: FakeNode) -> None:
+def test_a_kernel_without_swap_accounting_still_shows_memory(node: FakeNode) -> None:
     path = node.start("vm", memory_current=300 * MI)
     node.file(path, "memory.swap.current").unlink()
     node.file(path, "memory.swap.max").unlink()
@@ -52,7 +52,7 @@ def test_a_kernel_that_does_not_account_for_swap_still_shows_memory(node: FakeNo
     assert b'overbook_pod_working_set_bytes{pod="demo/vm"} 314572800' in agent.metrics.render({})
 
 
-def test_a_container_that_goes_between_listing_and_reading_is_left_out(node: FakeNode) -> None:
+def test_a_container_that_ends_before_its_reading_is_left_out(node: FakeNode) -> None:
     path, good = node.start("vm"), node.start("good", memory_swap_max=None)
     agent = node.agent()
     node.tick(agent)
@@ -71,7 +71,7 @@ def test_a_container_that_goes_between_listing_and_reading_is_left_out(node: Fak
 
 @pytest.mark.parametrize("name", ["vmstat", "pressure/memory", "swaps"])
 @pytest.mark.parametrize("content", [None, "", "nonsense\n"])
-def test_a_file_of_the_node_that_is_missing_or_lies_is_said_once(
+def test_a_missing_or_malformed_node_file_is_logged_once(
     node: FakeNode, caplog: pytest.LogCaptureFixture, name: str, content: str | None
 ) -> None:
     path = node.start("vm", memory_swap_max=None)
@@ -88,7 +88,7 @@ def test_a_file_of_the_node_that_is_missing_or_lies_is_said_once(
     assert len([message for message in caplog.messages if name in message]) <= 1
 
 
-def test_a_node_whose_memory_cannot_be_read_fails_its_ticks_says_so_once_and_comes_back(
+def test_unreadable_node_memory_fails_ticks_until_it_is_back(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     agent = node.agent()
@@ -106,7 +106,7 @@ def test_a_node_whose_memory_cannot_be_read_fails_its_ticks_says_so_once_and_com
     assert agent.healthy()
 
 
-def test_no_swap_and_no_psi_are_worked_with(node: FakeNode) -> None:
+def test_a_node_without_swap_and_psi_is_collected(node: FakeNode) -> None:
     node.set(swap_total_bytes=0, swap_free_bytes=0)
     (node.root / "proc/pressure/memory").unlink()
     path = node.start("vm", memory_swap_max=None)
@@ -127,7 +127,7 @@ def test_hundreds_of_dead_cgroups_are_passed_over(node: FakeNode) -> None:
     assert agent.values()["containers"] == 1
 
 
-def test_cgroup_version_1_is_refused_with_what_to_do(node: FakeNode) -> None:
+def test_cgroup_version_1_is_refused_with_the_fix(node: FakeNode) -> None:
     (node.root / "sys/fs/cgroup/cgroup.controllers").unlink()
     (node.root / "sys/fs/cgroup/memory").mkdir()
     with pytest.raises(KernelFileError, match=r"is cgroup version 1; .*systemd\.unified_cgroup_hierarchy=1"):

@@ -1,4 +1,4 @@
-"""The agent's doctor: in a thread of its own, once a minute."""
+"""The agent runs its doctor in a thread of its own, once a minute."""
 
 import os
 import pathlib
@@ -25,7 +25,7 @@ def settle() -> None:
     wait_for(lambda: not any(thread.name == "overbook-doctor" for thread in threading.enumerate()), "a look")
 
 
-def test_it_looks_again_after_a_minute_and_not_before(tmp_path: pathlib.Path) -> None:
+def test_doctor_looks_again_after_a_minute_and_not_before(tmp_path: pathlib.Path) -> None:
     make_node(tmp_path, mem_total_bytes=GIB, swap_total_bytes=0)
     build_tree(tmp_path, {"run": {}, "proc/1/cmdline": "init\0"})
     doctor = Doctor(str(tmp_path))
@@ -41,7 +41,7 @@ def test_it_looks_again_after_a_minute_and_not_before(tmp_path: pathlib.Path) ->
     assert words(doctor.findings(LOOK_SECONDS + 1, POLICY, None)) == {"SwapNotProvisioned"}
 
 
-def test_whoever_asks_does_not_wait_for_a_process_that_stalls(tmp_path: pathlib.Path) -> None:
+def test_findings_never_wait_for_a_process_that_stalls(tmp_path: pathlib.Path) -> None:
     make_node(tmp_path)
     (tmp_path / "proc/7").mkdir()
     stalling = tmp_path / "proc/7/cmdline"
@@ -59,7 +59,7 @@ def test_whoever_asks_does_not_wait_for_a_process_that_stalls(tmp_path: pathlib.
     settle()
 
 
-def test_a_look_at_this_machine_costs_little() -> None:
+def test_a_look_of_the_doctor_costs_little() -> None:
     doctor = Doctor("/")
     doctor.findings(0.0, POLICY, None)
     settle()

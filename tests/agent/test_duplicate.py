@@ -15,14 +15,14 @@ def test_later_agents_compare_greater() -> None:
     assert new_instance(1.0) != new_instance(1.0)
 
 
-def test_what_stood_there_before_is_no_sign_of_life() -> None:
-    """Most likely it is our own, from before we were killed; the clock may have been wrong then."""
+def test_an_old_write_is_no_sign_of_a_live_agent() -> None:
+    """The old write is most likely the agent's own, from before it was killed with a wrong clock."""
     rival = DuplicateAgent(EARLY)
     for now in range(5):
         assert rival.seen(wrote(LATE, 1), {}, float(now)) == ("", "")
 
 
-def test_the_earlier_one_yields_to_a_later_one_that_lives_and_comes_back_when_it_is_silent() -> None:
+def test_older_agent_yields_to_live_newer_one() -> None:
     rival = DuplicateAgent(EARLY)
     rival.seen(wrote(EARLY, 1), {}, 0.0)
     assert rival.seen(wrote(LATE, 2), {}, 1.0) == (LATE, "")
@@ -37,7 +37,7 @@ def test_a_late_write_of_its_own_does_not_end_the_yielding() -> None:
     assert rival.seen(wrote(EARLY, 3), {}, 2.0) == (LATE, "")
 
 
-def test_the_later_one_does_not_yield_to_an_earlier_one_and_learns_of_it() -> None:
+def test_newer_agent_does_not_yield_and_learns_of_the_older() -> None:
     rival = DuplicateAgent(LATE)
     rival.seen(wrote(LATE, 1), {}, 0.0)
     assert rival.seen(wrote(EARLY, 2), {}, 1.0) == ("", "")
@@ -47,7 +47,7 @@ def test_the_later_one_does_not_yield_to_an_earlier_one_and_learns_of_it() -> No
 
 
 @pytest.mark.parametrize("own", [None, OvercommitNodeStatus()])
-def test_an_object_without_an_agent_is_nobodys(own: OvercommitNodeStatus | None) -> None:
+def test_an_object_without_an_agent_belongs_to_none(own: OvercommitNodeStatus | None) -> None:
     rival = DuplicateAgent(EARLY)
     rival.seen(wrote(EARLY, 1), {}, 0.0)
     assert rival.seen(own, {}, 1.0) == ("", "")

@@ -55,7 +55,7 @@ def test_the_example_names_every_field() -> None:
         ({"intervalSeconds": 0}, "intervalSeconds: 0.0 is not valid"),
     ],
 )
-def test_what_is_wrong_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_wrong_settings_are_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
     path = tmp_path / "agent.yaml"
     path.write_text(yaml.safe_dump({"apiVersion": "overbook.dev/v1alpha1", **change}), "utf-8")
     with pytest.raises(InvalidInput, match="expected") as caught:

@@ -52,7 +52,7 @@ def test_json_manifests_need_no_yaml(tmp_path: Path) -> None:
     assert modules.isdisjoint(NEVER | {"yaml"})
 
 
-def test_yaml_comes_with_the_first_yaml_manifest_and_brings_nothing_else(tmp_path: Path) -> None:
+def test_the_first_yaml_manifest_imports_only_yaml(tmp_path: Path) -> None:
     (tmp_path / "pod.yaml").write_text(json.dumps(POD), "utf-8")
     (tmp_path / "pod2.yaml").write_text(
         "kind: Pod\napiVersion: v1\nmetadata: {uid: v, name: q}\nspec: {containers: []}\n", "utf-8"
@@ -63,7 +63,7 @@ def test_yaml_comes_with_the_first_yaml_manifest_and_brings_nothing_else(tmp_pat
     assert modules.isdisjoint(NEVER)
 
 
-def test_speaking_to_the_api_server_brings_an_event_loop_and_tls_and_nothing_heavy() -> None:
+def test_api_client_imports_event_loop_and_tls_but_nothing_heavy() -> None:
     ended = subprocess.run([sys.executable, "-c", API], capture_output=True, text=True, check=True)  # noqa: S603 - ours
     said = json.loads(ended.stdout)
     modules = set(said["modules"])

@@ -10,7 +10,7 @@ def decided(number: int, pods: int) -> Decision:
     return Decision(number, 1e9, (finding,), "relieve", "first", steps, candidates[0], candidates)
 
 
-def test_the_latest_decisions_are_whole_and_older_ones_have_those_who_came_first() -> None:
+def test_only_the_latest_decisions_keep_all_candidates() -> None:
     journal = DecisionJournal()
     for number in range(1, 21):
         journal.decided(decided(number, 250))
@@ -26,7 +26,7 @@ def test_the_latest_decisions_are_whole_and_older_ones_have_those_who_came_first
         assert decision.victim == first.victim
 
 
-def test_a_night_full_of_decisions_is_told_in_less_than_two_megabytes() -> None:
+def test_a_night_of_decisions_stays_below_two_megabytes() -> None:
     journal = DecisionJournal()
     for number in range(2 * KEPT_DECISIONS):
         journal.decided(decided(number, 250))

@@ -19,7 +19,7 @@ Exposition = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def parsed(text: str) -> Exposition:
-    """The text exposition format, strictly: each metric has HELP and TYPE before it and comes once."""
+    """Parse the text exposition format strictly: each metric has HELP and TYPE before it and comes once."""
     found: Exposition = {}
     declared: list[str] = []
     for line in text.removesuffix("\n").split("\n"):
@@ -111,12 +111,12 @@ def test_known_paths_are_answered_and_the_query_is_ignored(served: Served) -> No
     assert served.ask(b"GET /sick HTTP/1.0\r\n\r\n")[0] == "HTTP/1.1 503 Service Unavailable"
 
 
-def test_head_says_the_length_and_sends_nothing(served: Served) -> None:
+def test_head_gives_the_length_and_sends_no_body(served: Served) -> None:
     status, headers, body = served.ask(b"HEAD /hello HTTP/1.1\r\n\r\n")
     assert (status, headers["Content-Length"], body) == ("HTTP/1.1 200 OK", "6", b"")
 
 
-def test_unknown_paths_are_told_the_known_ones(served: Served) -> None:
+def test_unknown_paths_list_the_known_ones(served: Served) -> None:
     for path in (b"/", b"/hello/", b"/%00", b"/\xff\xfe", b"/../etc/passwd"):
         status, _, body = served.ask(b"GET " + path + b" HTTP/1.1\r\n\r\n")
         assert status == "HTTP/1.1 404 Not Found"
@@ -158,7 +158,7 @@ def test_a_request_may_come_byte_by_byte(served: Served) -> None:
         assert answer(client)[2] == b"hello\n"
 
 
-def test_a_reader_that_is_slow_gets_all_of_a_long_answer(served: Served) -> None:
+def test_a_slow_reader_gets_all_of_a_long_answer(served: Served) -> None:
     with served.client() as client:
         client.sendall(b"GET /big HTTP/1.1\r\n\r\n")
         served.work()
@@ -171,7 +171,7 @@ def test_a_reader_that_is_slow_gets_all_of_a_long_answer(served: Served) -> None
         assert got.endswith(b"x" * 100)
 
 
-def test_who_says_nothing_is_dropped_after_a_while_and_not_before(served: Served) -> None:
+def test_a_silent_client_is_dropped_in_time_and_not_before(served: Served) -> None:
     with served.client() as silent, served.client() as slow:
         slow.sendall(b"GET /hel")
         served.now = MOST_SECONDS - 0.1
@@ -184,7 +184,7 @@ def test_who_says_nothing_is_dropped_after_a_while_and_not_before(served: Served
         assert silent.recv(1) == b""
 
 
-def test_no_more_connections_are_held_than_allowed_and_others_come_in_when_those_are_gone(
+def test_connections_are_bounded_and_freed_places_are_reused(
     served: Served,
 ) -> None:
     clients = [served.client() for _ in range(MOST_CONNECTIONS)]
@@ -197,7 +197,7 @@ def test_no_more_connections_are_held_than_allowed_and_others_come_in_when_those
     assert not served.server._connections
 
 
-def test_who_leaves_in_the_middle_is_forgotten(served: Served) -> None:
+def test_a_client_that_leaves_midway_is_forgotten(served: Served) -> None:
     for sent in (b"", b"GET /he", b"GET /big HTTP/1.1\r\n\r\n"):
         with served.client() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # reset, not end
@@ -213,7 +213,7 @@ SETTING = ("listen address", "host:port, such as 127.0.0.1:9713")
 @pytest.mark.parametrize(
     "address", ["", "9713", "host:", "host:http", "host:70000", "host:-1", "h:²", "h:１"]
 )
-def test_an_address_that_is_none_is_refused(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(InvalidInput, match="host:port"):
         split_address(address, *SETTING)
 
@@ -224,7 +224,7 @@ def test_addresses_of_both_kinds_are_taken_apart() -> None:
     assert split_address(":0", *SETTING) == ("", 0)
 
 
-def test_every_value_can_be_read_by_prometheus_whatever_pods_are_called(node: FakeNode) -> None:
+def test_prometheus_reads_every_value_whatever_pods_are_called(node: FakeNode) -> None:
     odd = 'quo"te\\back\nline'
     node.describe("vm", name=odd)
     node.run("vm", memory_current=300 * MI, memory_swap_current=5 * MI)
@@ -243,7 +243,7 @@ def test_every_value_can_be_read_by_prometheus_whatever_pods_are_called(node: Fa
     assert decisions == ["relieve", "wait"]
 
 
-def test_before_the_first_tick_there_are_metrics_too(node: FakeNode) -> None:
+def test_metrics_exist_before_the_first_tick(node: FakeNode) -> None:
     agent = node.agent()
     assert parsed(agent.metrics.render(agent.values()).decode())["overbook_ticks_total", ()] == 0
     assert _labels(pod='a"b') == '{pod="a\\"b"}'

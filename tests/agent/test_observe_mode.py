@@ -9,7 +9,7 @@ from tests.agent.fake_node import GI, MI, FakeNode
 
 
 def in_trouble(node: FakeNode, agent: Any) -> list[Decision]:
-    """Half a minute of stalls with next to no memory available."""
+    """Run half a minute of stalls with next to no memory available."""
     decisions = []
     for second in range(30):
         stalled = pressure_file(second * 900_000, second * 900_000)
@@ -30,7 +30,7 @@ def trouble(node: FakeNode, **settings: Any) -> tuple[Any, list[Decision]]:
     return agent, decisions
 
 
-def test_no_file_of_the_node_changes_and_the_log_says_what_would(
+def test_observe_mode_changes_no_file_and_logs_what_it_would_do(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -58,7 +58,9 @@ def test_no_file_of_the_node_changes_and_the_log_says_what_would(
     assert "0 swap limits put back as they were found" in caplog.messages
 
 
-def test_it_decides_as_if_it_acted(node: FakeNode, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_observe_mode_decides_like_enforce_mode(
+    node: FakeNode, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     other = FakeNode(tmp_path_factory.mktemp("other"))
     observing, observed = trouble(node, mode="Observe")
     _, acted = trouble(other, mode="Enforce")
@@ -77,14 +79,14 @@ def acting_paths(node: FakeNode) -> list[str]:
     return [str(path.parent.relative_to(base)) for path in base.rglob("memory.reclaim")]
 
 
-def test_acting_writes_what_observing_only_tells(node: FakeNode) -> None:
+def test_enforce_mode_writes_what_observe_mode_only_logs(node: FakeNode) -> None:
     agent, _ = trouble(node, mode="Enforce")
     written = [node.file(path, "memory.reclaim").read_text() for path in acting_paths(node)]
     assert any(int(text or 0) > 0 for text in written)
     assert agent.metrics.reclaimed_bytes > 0
 
 
-def test_a_guest_within_its_allowance_is_not_taken_for_one_beyond_it(node: FakeNode) -> None:
+def test_a_pod_within_its_allowance_is_not_beyond(node: FakeNode) -> None:
     node.set(mem_available_bytes=30 * MI, swap_free_bytes=GI // 4)
     # It holds what it asked for and its 128 MiB of swap; the limit in the kernel is still "max".
     node.start("vm", memory_current=256 * MI, memory_swap_current=128 * MI, memory_swap_max=None)

@@ -10,7 +10,7 @@ from tests.agent.fake_node import MI, FakeNode, manifest, uid_of
 
 
 def agent_of(node: FakeNode, **settings: object) -> tuple[Agent, Bridge]:
-    """An agent whose API's thread is the test."""
+    """Make an agent whose API thread is played by the test."""
     chosen = {
         "fsroot": str(node.root),
         "kube": True,
@@ -34,11 +34,11 @@ def reported(bridge: Bridge) -> Report | None:
 
 
 def hear(bridge: Bridge, **spec: object) -> None:
-    """What the API's thread hears of the cluster's wishes."""
+    """Give the bridge the cluster's settings, as the API thread would."""
     bridge.hear(overcommit=OvercommitSpec(**spec), overcommit_known=True, own_known=True)  # type: ignore[arg-type]  # by field name
 
 
-def test_nothing_is_changed_before_it_is_known_whether_that_is_allowed(node: FakeNode) -> None:
+def test_limits_are_unchanged_until_the_mode_is_known(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=None)
     agent, bridge = agent_of(node)
     bridge.hear(pods=told("vm"))
@@ -52,8 +52,8 @@ def test_nothing_is_changed_before_it_is_known_whether_that_is_allowed(node: Fak
     agent.stop()
 
 
-def test_what_was_left_stays_until_it_is_known_whether_anything_may_be_done(node: FakeNode) -> None:
-    """Of the two answers that the start waits for either may come first."""
+def test_an_earlier_request_stays_until_the_mode_is_known(node: FakeNode) -> None:
+    """Either of the two answers that the start waits for may come first."""
     node.run("vm", memory_current=400 * MI)
     agent, bridge = agent_of(node)
     left = ReliefRequest(
@@ -77,7 +77,7 @@ def test_what_was_left_stays_until_it_is_known_whether_anything_may_be_done(node
     agent.stop()
 
 
-def test_where_nobody_can_be_asked_the_settings_hold_after_a_while(node: FakeNode) -> None:
+def test_settings_apply_where_the_api_stays_silent(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=None)
     agent, bridge = agent_of(node)
     bridge.hear(pods=told("vm"))
@@ -87,7 +87,7 @@ def test_where_nobody_can_be_asked_the_settings_hold_after_a_while(node: FakeNod
     agent.stop()
 
 
-def test_a_pause_keeps_limits_writes_none_and_its_end_goes_on(node: FakeNode) -> None:
+def test_a_pause_keeps_limits_and_writes_none_until_its_end(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=None)
     agent, bridge = agent_of(node, on_exit="Restore")
     bridge.hear(pods=told("vm"))
@@ -131,7 +131,7 @@ def test_a_pause_takes_request_and_taint_back_at_once(node: FakeNode) -> None:
     agent.stop()
 
 
-def test_the_clusters_percentage_tells_guests_sizes(node: FakeNode) -> None:
+def test_the_clusters_percentage_gives_the_guests_sizes(node: FakeNode) -> None:
     agent, bridge = agent_of(node, swap=SwapPolicy(percent=150, allowance="whole"))
     bridge.hear(pods=told("vm"))
     node.run("vm")
@@ -142,7 +142,7 @@ def test_the_clusters_percentage_tells_guests_sizes(node: FakeNode) -> None:
     agent.stop()
 
 
-def test_the_taint_stays_until_it_has_been_calm_for_a_while(node: FakeNode) -> None:
+def test_the_taint_stays_until_the_node_was_calm_for_a_while(node: FakeNode) -> None:
     node.run("vm", memory_current=400 * MI)
     agent, bridge = agent_of(node)
     bridge.hear(pods=told("vm"))
@@ -161,7 +161,7 @@ def test_the_taint_stays_until_it_has_been_calm_for_a_while(node: FakeNode) -> N
     agent.stop()
 
 
-def test_pods_are_kept_for_as_long_as_nobody_tells_others(node: FakeNode) -> None:
+def test_pods_are_kept_until_others_are_listed(node: FakeNode) -> None:
     bridge = Bridge(node.clock)
     source = KubePods(bridge)
     assert not source.refresh()
@@ -173,7 +173,7 @@ def test_pods_are_kept_for_as_long_as_nobody_tells_others(node: FakeNode) -> Non
     bridge.close()
 
 
-def test_notices_are_bounded_and_what_makes_room_is_counted(node: FakeNode) -> None:
+def test_notices_are_bounded_and_dropped_ones_are_counted(node: FakeNode) -> None:
     bridge = Bridge(node.clock)
     for number in range(MOST_NOTICES + 7):
         bridge.note(Notice(reason="R", message=str(number)))

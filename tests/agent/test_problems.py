@@ -60,7 +60,7 @@ def test_a_static_pods_cgroup_has_the_hash_that_its_mirror_shows() -> None:
 
 
 @pytest.mark.parametrize("written", ["0e3bd3b4-5b0c-4e0a-8f66-3a2a5d0d1e4f", "", "x" * 32, HASH[:31]])
-def test_what_is_no_hash_names_no_other_pod(written: str) -> None:
+def test_a_malformed_hash_names_no_other_pod(written: str) -> None:
     assert pod(annotations={MIRROR_ANNOTATION: "x", HASH_ANNOTATION: written}).cgroup_uid == "u"
 
 
@@ -68,7 +68,7 @@ def test_the_hash_of_a_pod_that_is_no_mirror_means_nothing() -> None:
     assert pod(annotations={HASH_ANNOTATION: HASH}).cgroup_uid == "u"
 
 
-def test_a_guest_was_promised_what_it_sees_and_others_their_limit_or_request() -> None:
+def test_promised_memory_is_guest_size_else_limit_or_request() -> None:
     overhead = {"kubevirt.io/memory-overhead-bytes": str(64 * MI)}
     assert promise_bytes(pod("1088Mi", virtual=True, annotations=overhead), 150) == 1536 * MI
     assert promise_bytes(pod("1Gi", virtual=True), 150) == 1536 * MI
@@ -77,7 +77,7 @@ def test_a_guest_was_promised_what_it_sees_and_others_their_limit_or_request() -
     assert promise_bytes(pod("1Gi"), 150) == GI
 
 
-def test_pressure_is_told_at_once_and_its_end_only_when_it_lasts() -> None:
+def test_pressure_is_reported_at_once_and_its_end_if_it_lasts() -> None:
     trend = PressureTrend(0.0)
     assert trend.seen([STALL], critical=False, now=1.0)
     assert trend.state == "Pressure"
@@ -97,7 +97,7 @@ def test_a_rule_that_flickers_is_one_pressure() -> None:
     assert changes == 1
 
 
-def test_what_is_asked_for_has_the_numbers_of_the_decision_and_is_bounded() -> None:
+def test_a_request_holds_the_decisions_numbers_and_is_bounded() -> None:
     ranked = tuple(
         Candidate(f"u{n}", f"ns/p{n}", 100 - n, 50, 10, 1, 0.5, 0.25, "" if n else "critical", 7, 3, True)
         for n in range(40)
@@ -131,7 +131,7 @@ def test_what_is_asked_for_has_the_numbers_of_the_decision_and_is_bounded() -> N
         (None, False),
     ],
 )
-def test_a_guest_is_on_its_way_in_some_stages(stage: Stage | None, moving: bool) -> None:
+def test_a_pod_is_leaving_in_some_stages(stage: Stage | None, moving: bool) -> None:
     assert in_flight(ReliefRecord(stage=stage)) is moving
 
 
@@ -147,7 +147,7 @@ def test_a_guest_is_on_its_way_in_some_stages(stage: Stage | None, moving: bool)
         ("Failed", False),
     ],
 )
-def test_a_request_is_answered_when_somebody_left_for_it(outcome: Outcome, over: bool) -> None:
+def test_a_request_is_answered_when_a_pod_left_for_it(outcome: Outcome, over: bool) -> None:
     told = ReliefOutcome(
         request_id="a", victim="v", outcome=outcome, message="", started_at="", finished_at=""
     )
@@ -166,13 +166,13 @@ def problems(**found: object) -> list[str]:
     return [problem.word for problem in told(**found)]
 
 
-def test_a_node_as_it_should_be_has_no_problem() -> None:
+def test_a_healthy_node_has_no_problem() -> None:
     assert problems() == []
     assert problems(percent=100, swap_total_bytes=0) == []
     assert problems(swap_total_bytes=GI // 2 - 4096) == []  # a swap area's own header
 
 
-def test_what_the_doctor_finds_is_reported_unless_the_agent_says_it_itself_or_it_does_no_harm() -> None:
+def test_doctor_findings_are_deduplicated() -> None:
     doctor = (
         HostFinding("Broken", "SwapNotProvisioned", "the disk is full", "overbook node swap apply"),
         HostFinding("Broken", "NoSwap", "swap is off", "overbook node swap apply"),
@@ -184,7 +184,7 @@ def test_what_the_doctor_finds_is_reported_unless_the_agent_says_it_itself_or_it
     assert all(len(problem.sentence) <= LONGEST_SENTENCE for problem in node_problems(found))
 
 
-def test_each_problem_has_its_word_worst_first() -> None:
+def test_problems_have_a_word_each_and_the_worst_is_first() -> None:
     assert problems(swap_total_bytes=0) == ["NoSwap"]
     assert problems(swap_total_bytes=GI // 4, pressure_known=False) == ["SwapTooSmall", "PressureUnknown"]
     assert problems(other_agent="x", refused="403", nobody_may_go=True) == [
@@ -200,7 +200,7 @@ def test_each_problem_has_its_word_worst_first() -> None:
     ]
 
 
-def test_a_writer_that_cannot_be_is_told_with_what_is_done_instead() -> None:
+def test_an_impossible_writer_is_reported_with_its_replacement() -> None:
     refused = Choice("kubelet", "", problem="eligibility: expected Burstable")
     (said,) = told(writer=refused, differing_limits=3)
     assert (said.word, said.mend) == ("SwapWriter", "overbook node doctor")
@@ -211,6 +211,6 @@ def test_a_writer_that_cannot_be_is_told_with_what_is_done_instead() -> None:
     assert told(writer=Choice("nri", ""), differing_limits=3) == ()
 
 
-def test_the_command_that_mends_it_is_one_that_runs() -> None:
+def test_a_problems_fix_is_a_command_that_runs() -> None:
     found = NodeFindings(node_name="n", percent=150, memory_total_bytes=GI, swap_total_bytes=0)
     assert node_problems(found)[0].mend == f"overbook swap-size --ram {GI} --swap 0 --overcommit 150"

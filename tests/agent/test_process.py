@@ -1,4 +1,4 @@
-"""``overbook agent`` as its user meets it: started, told wrong things, stopped."""
+"""A user starts ``overbook agent``, gives it wrong arguments, and stops it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def refused(*arguments: str, **environment: str) -> str:
-    """The one line with which it refuses."""
+    """Return the one line with which the agent refuses to start."""
     done = subprocess.run(  # noqa: S603 - our own argv
         command(*arguments),
         capture_output=True,
@@ -45,7 +45,7 @@ def refused(*arguments: str, **environment: str) -> str:
 
 
 class Running:
-    """The agent on a fake node."""
+    """The agent's process on a fake node."""
 
     def __init__(self, node: FakeNode, *arguments: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -69,7 +69,7 @@ class Running:
                 time.sleep(0.05)
 
     def stop(self, number: int = signal.SIGTERM) -> str:
-        """End it; what it said."""
+        """End the agent and return its log."""
         self.process.send_signal(number)
         said = self.process.communicate(timeout=30)[1]
         return str(said)
@@ -86,7 +86,7 @@ def started() -> Iterator[list[Running]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_limits_restored(
+def test_a_signal_ends_the_agent_with_limits_restored(
     node: FakeNode, started: list[Running], number: signal.Signals
 ) -> None:
     path = node.start("vm", memory_swap_max=None)
@@ -102,7 +102,7 @@ def test_a_signal_ends_it_with_limits_restored(
     assert "Traceback" not in said
 
 
-def test_by_default_limits_stay(node: FakeNode, started: list[Running]) -> None:
+def test_limits_stay_at_exit_by_default(node: FakeNode, started: list[Running]) -> None:
     path = node.start("vm", memory_swap_max=None)
     agent = Running(node, "--no-lock-memory")
     started.append(agent)
@@ -111,7 +111,7 @@ def test_by_default_limits_stay(node: FakeNode, started: list[Running]) -> None:
     assert node.limit(path) == str(128 * MI)
 
 
-def test_observing_changes_no_file_from_start_to_end(node: FakeNode, started: list[Running]) -> None:
+def test_observe_mode_changes_no_file_from_start_to_end(node: FakeNode, started: list[Running]) -> None:
     node.start("vm", memory_swap_max=None)
     before = node.everything()
     agent = Running(node, "--mode", "observe")
@@ -123,7 +123,7 @@ def test_observing_changes_no_file_from_start_to_end(node: FakeNode, started: li
     assert "the agent wakes by the clock only" in said  # the fake node's pressure file is no kernel's
 
 
-def test_it_goes_on_while_the_node_breaks_and_mends(node: FakeNode, started: list[Running]) -> None:
+def test_agent_survives_a_node_that_breaks_and_recovers(node: FakeNode, started: list[Running]) -> None:
     agent = Running(node, "--no-lock-memory")
     started.append(agent)
     agent.get("/readyz")
@@ -140,7 +140,7 @@ def test_it_goes_on_while_the_node_breaks_and_mends(node: FakeNode, started: lis
     assert said.count("this tick failed") == 1
 
 
-def test_without_manifests_it_says_which_flag_is_missing() -> None:
+def test_a_missing_manifests_flag_is_named() -> None:
     line = refused()
     assert "--manifests" in line
     assert "a directory with this node's pods as manifests" in line
@@ -170,7 +170,7 @@ def test_cgroup_version_1_is_refused_in_one_line(node: FakeNode) -> None:
     assert "cgroup version 1" in line
 
 
-def test_values_that_cannot_be_are_refused_in_one_line(tmp_path: pathlib.Path) -> None:
+def test_invalid_values_are_refused_in_one_line(tmp_path: pathlib.Path) -> None:
     assert "AVERAGE_WINDOW_SIZE_SECONDS" in refused("--check-config", AVERAGE_WINDOW_SIZE_SECONDS="soon")
     assert "invalid choice: 'Maybe'" in refused("--mode", "maybe")
     assert "invalid float value" in refused("--interval", "x")
@@ -180,7 +180,7 @@ def test_values_that_cannot_be_are_refused_in_one_line(tmp_path: pathlib.Path) -
     assert "intervall" in refused("--check-config", "--config", str(config))
 
 
-def test_the_configuration_can_be_seen_before_it_is_used(tmp_path: pathlib.Path) -> None:
+def test_configuration_can_be_checked_before_it_is_used(tmp_path: pathlib.Path) -> None:
     config = tmp_path / "agent.yaml"
     config.write_text("mode: Observe\nverbosity: 0\nnodeName: from-file\n")
     arguments = command("--config", str(config), "--check-config", "--verbosity", "2", "--allowance", "whole")
@@ -215,7 +215,7 @@ def test_a_recording_stops_at_its_limit_with_whole_lines(
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_recording_goes_on_where_it_was_and_a_full_disk_ends_it(
+def test_a_recording_is_continued_and_a_full_disk_ends_it(
     tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "recording.jsonl"

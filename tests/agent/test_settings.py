@@ -44,7 +44,7 @@ def detector(settings: AgentSettings, kind: type) -> Any:
 
 
 def shown(settings: AgentSettings, variable: str) -> Any:
-    """The setting that one of the original agent's variables stands for."""
+    """Return the setting that one of the original agent's variables stands for."""
     match variable:
         case "MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND":
             return detector(settings, SwapTraffic).in_pages_per_second
@@ -71,7 +71,7 @@ CASES = [  # variable, default, in the file, in the environment, by flag
 
 
 @pytest.mark.parametrize(("variable", "default", "in_file", "text", "by_flag"), CASES)
-def test_flags_win_over_the_originals_variables_over_the_file_over_defaults(
+def test_flags_win_over_variables_over_file_over_defaults(
     file: str, variable: str, default: Any, in_file: Any, text: str, by_flag: Any
 ) -> None:
     field, kind = ENVIRONMENT[variable]
@@ -87,7 +87,7 @@ def test_every_variable_of_the_original_is_tried_here() -> None:
     assert [case[0] for case in CASES] == list(ENVIRONMENT)
 
 
-def test_a_yaml_file_is_as_good(tmp_path: pathlib.Path, file: str) -> None:
+def test_a_yaml_file_is_read_like_a_json_file(tmp_path: pathlib.Path, file: str) -> None:
     path = tmp_path / "agent.yaml"
     path.write_text("---\nmode: Observe\nswap: {allowance: whole, percent: 140}\n")
     assert load(str(path), {}, {}).swap == load(file, {}, {}).swap
@@ -95,7 +95,7 @@ def test_a_yaml_file_is_as_good(tmp_path: pathlib.Path, file: str) -> None:
     assert load(str(path), {}, {}) == load(file, {}, {})
 
 
-def test_what_is_shown_can_be_read_again(tmp_path: pathlib.Path) -> None:
+def test_shown_settings_can_be_read_again(tmp_path: pathlib.Path) -> None:
     settings = load(None, {"VERBOSITY": "2"}, {"allowance": "pooled", "rank": "original"})
     path = tmp_path / "again.json"
     path.write_bytes(msgspec.json.encode(settings))
@@ -131,7 +131,7 @@ def test_flags_reach_swap_and_ruleset() -> None:
         ({"ruleset": {"rules": [{"any": []}]}}, "rule"),
     ],
 )
-def test_a_field_that_does_not_exist_or_cannot_be_is_named(
+def test_an_unknown_or_invalid_field_is_named(
     tmp_path: pathlib.Path, changed: dict[str, Any], named: str
 ) -> None:
     path = tmp_path / "agent.json"
@@ -162,7 +162,7 @@ def test_a_file_that_holds_no_settings_is_refused_by_its_name(tmp_path: pathlib.
         ("MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND", "inf"),
     ],
 )
-def test_a_variable_that_cannot_be_is_refused(variable: str, text: str) -> None:
+def test_an_invalid_variable_is_refused(variable: str, text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         load(None, {variable: text}, {})
     assert text in str(refused.value)

@@ -36,7 +36,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("content", WRONG.values(), ids=WRONG.keys())
-def test_a_file_that_is_wrong_is_named_once_and_the_others_count(
+def test_a_wrong_file_is_named_once_and_the_others_count(
     node: FakeNode, caplog: pytest.LogCaptureFixture, content: str | bytes
 ) -> None:
     path = node.start("good", memory_swap_max=None)
@@ -53,7 +53,7 @@ def test_a_file_that_is_wrong_is_named_once_and_the_others_count(
 
 
 @pytest.mark.parametrize("content", [text for text in WRONG.values() if isinstance(text, str)])
-def test_a_file_that_becomes_wrong_keeps_what_it_held(node: FakeNode, content: str) -> None:
+def test_a_file_that_becomes_wrong_keeps_its_last_pods(node: FakeNode, content: str) -> None:
     path = node.run("vm", memory_swap_max=None)
     file = node.manifests / "vm.yaml"
     file.write_text(json.dumps(manifest("vm")))
@@ -69,7 +69,7 @@ def test_a_file_that_becomes_wrong_keeps_what_it_held(node: FakeNode, content: s
 
 
 @pytest.mark.parametrize("memory", ["-1", "1e400", "lots", "99999999999999999999999999999999999999", "1Qi"])
-def test_a_pod_that_asks_for_nonsense_is_left_alone_and_named(
+def test_a_pod_with_invalid_requests_is_left_alone_and_named(
     node: FakeNode, caplog: pytest.LogCaptureFixture, memory: str
 ) -> None:
     node.describe("odd", request=memory)
@@ -105,7 +105,7 @@ def test_of_two_pods_with_one_uid_the_first_file_counts(
 
 
 def test_pods_of_one_name_and_two_uids_are_two_pods(node: FakeNode) -> None:
-    """A pod deleted and made anew, while the old one still ends."""
+    """A pod was deleted and created again while the old one still ends."""
     (node.manifests / "1.json").write_text(json.dumps(manifest("vm", uid=uid_of("old"))))
     (node.manifests / "2.json").write_text(json.dumps(manifest("vm", uid=uid_of("new"))))
     paths = [node.run("old", memory_swap_max=None), node.run("new", memory_swap_max=None)]
@@ -125,7 +125,7 @@ def test_containers_of_one_name_do_no_harm(node: FakeNode) -> None:
     assert agent.metrics.failed_ticks == 0
 
 
-def test_ten_mebibytes_of_yaml_are_refused_or_read_but_do_not_stop_the_others(
+def test_ten_mebibytes_of_yaml_do_not_stop_other_manifests(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = node.start("good", memory_swap_max=None)
@@ -147,7 +147,7 @@ def test_a_long_list_of_pods_is_read_like_a_short_one(node: FakeNode) -> None:
     assert node.limit(path) == str(128 * MI)
 
 
-def test_a_removed_file_takes_its_pods_along_and_their_limits_stay(node: FakeNode) -> None:
+def test_a_removed_file_removes_its_pods_and_keeps_their_limits(node: FakeNode) -> None:
     path = node.start("vm", memory_swap_max=None)
     agent = node.agent()
     node.tick(agent)
@@ -157,7 +157,7 @@ def test_a_removed_file_takes_its_pods_along_and_their_limits_stay(node: FakeNod
     assert node.limit(path) == str(128 * MI)
 
 
-def test_a_directory_that_vanishes_keeps_the_pods_and_is_followed_when_it_is_back(
+def test_a_vanished_directory_keeps_its_pods_until_it_is_back(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     node.start("vm")
@@ -185,7 +185,7 @@ def test_files_of_other_kinds_and_names_are_passed_over(node: FakeNode) -> None:
     assert set(ManifestDirectory(str(node.manifests)).pods) == {uid_of("vm")}
 
 
-def test_nothing_is_read_again_while_nothing_changes(node: FakeNode) -> None:
+def test_unchanged_manifests_are_not_read_again(node: FakeNode) -> None:
     node.describe("vm")
     source = ManifestDirectory(str(node.manifests))
     assert source.refresh() is False
@@ -195,7 +195,7 @@ def test_nothing_is_read_again_while_nothing_changes(node: FakeNode) -> None:
     assert source.pods[uid_of("vm")] is before
 
 
-def test_a_file_changed_within_its_size_and_dated_back_is_read_again(node: FakeNode) -> None:
+def test_a_file_changed_with_equal_size_and_date_is_read_again(node: FakeNode) -> None:
     path = node.describe("vm", request="256Mi")
     before = path.stat()
     source = ManifestDirectory(str(node.manifests))
@@ -205,7 +205,7 @@ def test_a_file_changed_within_its_size_and_dated_back_is_read_again(node: FakeN
     assert source.refresh() is True
 
 
-def test_complaints_about_files_that_are_gone_are_forgotten(node: FakeNode) -> None:
+def test_errors_of_removed_files_are_forgotten(node: FakeNode) -> None:
     source = ManifestDirectory(str(node.manifests))
     for number in range(20):
         file = node.manifests / f"{number}.yaml"
@@ -216,7 +216,7 @@ def test_complaints_about_files_that_are_gone_are_forgotten(node: FakeNode) -> N
     assert not source._complaints
 
 
-def test_what_is_no_directory_is_refused(node: FakeNode) -> None:
+def test_a_path_that_is_no_directory_is_refused(node: FakeNode) -> None:
     for path in (node.manifests / "none", node.describe("vm")):
         with pytest.raises(InvalidInput, match="a directory of pod manifests"):
             ManifestDirectory(str(path))

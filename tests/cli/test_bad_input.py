@@ -88,7 +88,7 @@ def test_two_containers_of_one_name_and_none_at_all_are_refused(
         (["swap-size", "--ram", "1Gi", "--overcommit", "150", "--guest", "9Gi"], ["--guest"]),
     ],
 )
-def test_the_line_names_what_is_wrong(
+def test_the_error_line_names_what_is_wrong(
     capsys: pytest.CaptureFixture[str], arguments: list[str], parts: list[str]
 ) -> None:
     message = complaint(capsys, *arguments)

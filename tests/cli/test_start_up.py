@@ -21,7 +21,7 @@ def modules_after(*arguments: str) -> set[str]:
     return set(json.loads(ended.stderr))
 
 
-def test_explaining_json_imports_no_yaml_no_terminal_library_and_no_event_loop(tmp_path: Path) -> None:
+def test_explain_of_json_imports_no_yaml_terminal_or_event_loop(tmp_path: Path) -> None:
     path = tmp_path / "pod.json"
     pod = {
         "apiVersion": "v1",
@@ -46,6 +46,6 @@ def test_yaml_is_imported_where_it_is_read() -> None:
     assert "yaml" in modules_after("explain", str(EXAMPLE), "--node-memory", "1Gi")
 
 
-def test_describing_status_imports_neither_client_nor_terminal_library() -> None:
+def test_status_help_imports_neither_client_nor_terminal_library() -> None:
     modules = modules_after("status", "--help")
     assert modules.isdisjoint({"asyncio", "ssl", "rich", "msgspec", "yaml"})

@@ -1,4 +1,4 @@
-"""The real agent on a node of files, with the rights that it is installed with, on a real API server."""
+"""The real agent runs on a fake node, with the rights of its installation, against a real API server."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.cluster.kubeconfig import write_kubeconfig
 from overbook_sandbox.fakes.kernel_files import container_files, container_path, make_cgroup
 from tests.agent.fake_node import GI, MI, FakeNode
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.waiting import wait_for
 
 NODES: Final = "/api/v1/nodes"
@@ -43,22 +43,22 @@ class Cluster:
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        self.admin = Asker(plane.kubeconfig)
+        self.admin = UserClient(plane.kubeconfig)
 
     def get(self, path: str) -> dict[str, Any] | None:
-        """An object; None: there is none."""
+        """Return an object; None if it does not exist."""
         if self.admin.refusal("GET", path):
             return None
         found: dict[str, Any] = self.admin.ask("GET", path)
         return found
 
     def spec(self, **spec: Any) -> None:
-        """Change what the owner wants."""
+        """Change the spec of the cluster's Overcommit."""
         self.admin.ask("PATCH", f"{OVERCOMMITS}/cluster", {"spec": spec}, MERGE)
 
 
 class Worker:
-    """A Node of the API, and the files of its kernel.
+    """A worker is a Node of the API and the fake files of its kernel.
 
     Args:
         cluster: where it is a node.
@@ -89,7 +89,7 @@ class Worker:
 
     @property
     def taints(self) -> set[str]:
-        """Keys of its taints."""
+        """Return the keys of the node's taints."""
         node = self.cluster.get(f"{NODES}/{self.name}") or {"spec": {}}
         return {taint["key"] for taint in node["spec"].get("taints", ())}
 
@@ -99,7 +99,7 @@ class Worker:
 
     @property
     def status(self) -> dict[str, Any]:
-        """What stands in its OvercommitNode; empty: nothing, or there is none."""
+        """Return the status of the node's OvercommitNode; empty if there is none."""
         found = self.cluster.get(f"{OBJECTS}/{self.name}") or {}
         status: dict[str, Any] = found.get("status", {})
         return status
@@ -110,11 +110,11 @@ class Worker:
         return request
 
     def asked(self) -> dict[str, Any]:
-        """The request, once there is one."""
+        """Return the relief request, once there is one."""
         return wait_for(lambda: self.request, f"a request of {self.name}")
 
     def relief(self, **record: Any) -> None:
-        """Write what the controller would."""
+        """Write the controller's part of the status."""
         obj = {
             "apiVersion": "overbook.dev/v1alpha1",
             "kind": "OvercommitNode",
@@ -124,7 +124,7 @@ class Worker:
         self.cluster.admin.apply(f"{OBJECTS}/{self.name}/status", obj, "overbook-controller")
 
     def events(self, kind: str = "Node", namespace: str = "default") -> list[dict[str, Any]]:
-        """Events about it, or about pods."""
+        """Return events about the node, or about pods."""
         found = self.cluster.admin.ask("GET", f"/api/v1/namespaces/{namespace}/events")["items"]
         return [
             event
@@ -135,13 +135,13 @@ class Worker:
     # Pods, in the API and in the kernel.
 
     def pod(self, namespace: str, name: str, *, request: str = "64Mi", **files: Any) -> str:
-        """A pod with a cgroup; its UID."""
+        """Create a pod with a cgroup and return its UID."""
         uid = self.describe(namespace, name, request=request)
         self.run(uid, **files)
         return uid
 
     def describe(self, namespace: str, name: str, *, request: str = "64Mi", **metadata: Any) -> str:
-        """A pod in the API, bound to this node; its UID."""
+        """Create a pod in the API, bound to this node, and return its UID."""
         container = {"name": "main", "image": "none", "resources": {"requests": {"memory": request}}}
         pod = {
             "apiVersion": "v1",
@@ -160,7 +160,7 @@ class Worker:
         return uid
 
     def run(self, uid: str, **files: Any) -> str:
-        """The cgroup of a pod's container, which the pod's status names; its path."""
+        """Make the cgroup of a container, name it in the pod's status, and return its path."""
         id_ = f"{int(uid[:8], 16):064x}"
         path = container_path(uid, id_)
         make_cgroup(self.files.root, path, container_files(**files))
@@ -172,7 +172,7 @@ class Worker:
         return path
 
     def end(self, uid: str) -> None:
-        """The cgroups of a pod go away."""
+        """Remove a pod's cgroups."""
         path = self.files.root / "sys/fs/cgroup/kubepods.slice/kubepods-burstable.slice"
         slice_ = path / f"kubepods-burstable-pod{uid.replace('-', '_')}.slice"
         for file in sorted(slice_.rglob("*"), reverse=True):
@@ -186,7 +186,7 @@ class Worker:
     # Pressure.
 
     def trouble(self) -> None:
-        """Memory and swap are full: a rule without a window holds."""
+        """Fill memory and swap: a rule without a window fires."""
         self.files.set(mem_available_bytes=10 * MI, swap_free_bytes=MI)
 
     def calm(self) -> None:
@@ -195,7 +195,7 @@ class Worker:
     # Its agent.
 
     def renew_token(self) -> None:
-        """A token of the agent's account that is bound to a new pod of it on this node, in the token file."""
+        """Write a token of the agent's account into the token file, bound to a new agent pod on this node."""
         self._tokens += 1
         name = f"agent-{self.name}-{self._tokens}"
         pod = {
@@ -217,7 +217,7 @@ class Worker:
         fresh.rename(self.token_file)
 
     def revoke_token(self) -> None:
-        """The API server does not know the token any more: the pod that it was bound to is gone."""
+        """Revoke the token by deleting the pod that it is bound to."""
         name = f"agent-{self.name}-{self._tokens}"
         path = f"/api/v1/namespaces/overbook/pods/{name}"
         self.cluster.admin.ask("DELETE", path, {"gracePeriodSeconds": 0})
@@ -270,7 +270,7 @@ class AgentProcess:
         return self.log.read_text()
 
     def get(self, path: str) -> str:
-        """An endpoint's body, good or bad."""
+        """Return an endpoint's body, whatever its status."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as response:
                 return str(response.read().decode())
@@ -278,7 +278,7 @@ class AgentProcess:
             return str(error.read().decode())
 
     def metric(self, name: str) -> float | None:
-        """A single value, once the agent listens."""
+        """Return a single metric, once the agent listens."""
         try:
             found = re.search(rf"^overbook_{name} (\S+)$", self.get("/metrics"), re.MULTILINE)
         except OSError:
@@ -287,7 +287,7 @@ class AgentProcess:
         return float(found[1]) if found else None
 
     def ready(self) -> "AgentProcess":
-        """Wait until it is."""
+        """Wait until the agent is ready."""
 
         def is_ready() -> bool:
             assert self.process.poll() is None, self.said
@@ -300,23 +300,23 @@ class AgentProcess:
         return self
 
     def says(self, text: str) -> None:
-        """Wait until it has said something."""
+        """Wait until the agent has logged something."""
         self._until(lambda: text in self.said, f"the agent says {text!r}")
 
     def stop(self) -> str:
-        """End it gently; what it said."""
+        """End the agent by SIGTERM and return its log."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0, self.said
         return self.said
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the agent."""
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
 
     def resident_mib(self) -> float:
-        """Its resident memory."""
+        """Return the agent's resident memory."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text("ascii")
         found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
         assert found
@@ -330,7 +330,7 @@ class AgentProcess:
 
 
 def lasts(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether something is so all the time."""
+    """Return whether a condition holds all the time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not condition():
@@ -340,5 +340,5 @@ def lasts(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def pretty(value: Any) -> str:
-    """For a failure's text."""
+    """Format an object for a failure's text."""
     return json.dumps(value, indent=1)

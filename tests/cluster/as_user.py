@@ -1,4 +1,4 @@
-"""One request at a time as somebody, for tests about who may do what."""
+"""A user's client makes one request at a time, for tests about who may do what."""
 
 import asyncio
 import json
@@ -17,14 +17,14 @@ STRATEGIC: Final = "application/strategic-merge-patch+json"
 OPERATIONS: Final = "application/json-patch+json"
 
 
-class Asker:
-    """Whoever a kubeconfig is of."""
+class UserClient:
+    """A client with the rights of one kubeconfig's user."""
 
     def __init__(self, kubeconfig: str) -> None:
         self._config = load_config(kubeconfig)
 
     @classmethod
-    def with_token(cls, cluster: ControlPlane, token: str, name: str) -> "Asker":
+    def with_token(cls, cluster: ControlPlane, token: str, name: str) -> "UserClient":
         return cls(cluster.kubeconfig_for(token, name=name))
 
     def ask(
@@ -35,7 +35,7 @@ class Asker:
         content_type: str = JSON,
         **query: str,
     ) -> Any:
-        """The answer's JSON, or an ApiError."""
+        """Make a request and return the answer's JSON, or raise an ApiError."""
 
         async def once() -> bytes:
             client = Client(self._config)
@@ -51,7 +51,7 @@ class Asker:
         return json.loads(answer) if answer else None
 
     def refusal(self, method: str, path: str, *args: Any, **query: str) -> str:
-        """What the API server says instead of doing it; empty where it does it."""
+        """Return the API server's refusal of a request; empty if the request succeeds."""
         try:
             self.ask(method, path, *args, **query)
         except ApiError as error:
@@ -61,6 +61,6 @@ class Asker:
     def apply(
         self, path: str, obj: Mapping[str, Any], manager: str = "test", *, dry_run: bool = False
     ) -> Any:
-        """Server-side apply, as agent and controller do it."""
+        """Apply an object server-side, as agent and controller do."""
         more = {"dryRun": "All"} if dry_run else {}
         return self.ask("PATCH", path, obj, APPLY, fieldManager=manager, force="true", **more)

@@ -1,4 +1,4 @@
-"""The cheapest objects there are, for tests that need many: ConfigMaps, as a narrow kind of a test's own."""
+"""ConfigMaps are the cheapest objects for tests that need many; here they are a kind of their own."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

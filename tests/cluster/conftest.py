@@ -1,4 +1,4 @@
-"""A real control plane for the tests of this folder, and a namespace of its own for each of them."""
+"""The tests of this folder share a real control plane, and each has a namespace of its own."""
 
 import itertools
 import pathlib
@@ -25,7 +25,7 @@ _numbers = itertools.count(1)
 def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """One for all tests; whoever ends a part of it asks for `breakable_cluster` instead."""
+    """All tests share this cluster; a test that ends a part of one uses `breakable_cluster` instead."""
     yield from started(request, tmp_path_factory.mktemp("cluster"))
 
 
@@ -33,7 +33,7 @@ def cluster(
 def breakable_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """One for the tests of a module, to kill and start again."""
+    """The tests of a module may kill and restart the parts of this cluster."""
     yield from started(request, tmp_path_factory.mktemp("breakable-cluster"))
 
 
@@ -41,13 +41,13 @@ def breakable_cluster(
 def bare_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """One without controllers: nodes and pods stay as they were written, however many they are."""
+    """This cluster has no controllers: nodes and pods stay as they were written, however many they are."""
     yield from started(request, tmp_path_factory.mktemp("bare-cluster"), components=())
 
 
 @pytest.fixture
 def namespace(cluster: ControlPlane) -> Iterator[str]:
-    """A namespace of the shared cluster in which pods can be made; it is deleted in the background."""
+    """Pods can be created in this namespace of the shared cluster; it is deleted in the background."""
     cluster.require_running()
     name = make_namespace(cluster)
     yield name
@@ -56,13 +56,13 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def installed(cluster: ControlPlane) -> Installation:
-    """Overbook's custom resources, namespace, accounts, rights and policies; its pods are not started."""
+    """Overbook is installed (custom resources, namespace, accounts, rights, policies), but without pods."""
     return install(cluster)
 
 
 @pytest.fixture(scope="session")
 def hollow_nodes(cluster: ControlPlane) -> Iterator[HollowNodes]:
-    """The nodes `hollow-1` to `hollow-3`, on which pods run by saying so."""
+    """The nodes `hollow-1` to `hollow-3` report pods as running without running them."""
     nodes = HollowNodes(
         cluster.kubeconfig, [HollowNode(f"hollow-{number}") for number in (1, 2, 3)], renew_seconds=4
     )
@@ -75,7 +75,7 @@ def kubevirt(
     cluster: ControlPlane,
     hollow_nodes: HollowNodes,  # noqa: ARG001 - guests need nodes to run on
 ) -> Iterator[KubeVirtStandIn]:
-    """KubeVirt's stand-in, with the settings of an installation that migrates on eviction."""
+    """KubeVirt's stand-in has the settings of an installation that migrates on eviction."""
     stand_in = KubeVirtStandIn(cluster, {"evictionStrategy": "LiveMigrate"})
     stand_in.install()
     with Background(stand_in.run, "kubevirt"):
@@ -107,7 +107,7 @@ def started(
     addresses: Sequence[str] = (),
     api_server_arguments: Sequence[str] = (),
 ) -> Iterator[ControlPlane]:
-    """A control plane of one's own, or the reason why there is none."""
+    """Start a control plane of a test's own, or skip the test with the reason."""
     plane = made(
         lambda: ControlPlane(
             str(folder),

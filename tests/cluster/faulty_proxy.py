@@ -1,4 +1,4 @@
-"""A proxy in front of a real API server that fails as networks and servers do, when a test says so.
+"""The proxy before a real API server fails as networks and servers do, when a test says so.
 
 It ends TLS on both sides, so that it knows where requests and answers begin. A client that sends no token has
 the rights of the kubeconfig that the proxy was made with. It runs in a thread of its own: tests may block.
@@ -32,7 +32,7 @@ Act = Literal["answer", "cut", "lose", "truncate", "delay", "silence"]
 
 
 class Fault(msgspec.Struct):
-    """What happens to the next requests that match."""
+    """A fault happens to the next requests that match."""
 
     act: Act
     matching: str
@@ -46,7 +46,7 @@ class _Cut(Exception):  # noqa: N818 - it is what the proxy does
 
 
 class FaultyProxy:
-    """The proxy.
+    """A proxy runs in a thread of its own and has faults injected by a test.
 
     Args:
         cluster: the control plane behind it.
@@ -82,7 +82,7 @@ class FaultyProxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="faulty-proxy")
 
     def config(self, token: str = "") -> ClusterConfig:
-        """How to reach the API server through here."""
+        """Return the configuration that reaches the API server through the proxy."""
         return ClusterConfig(server=self.server, ca_data=self._authority.decode(), token=token)
 
     def __enter__(self) -> Self:
@@ -161,7 +161,7 @@ class FaultyProxy:
         self._add(Fault("silence", matching, times))
 
     def forget_faults(self) -> None:
-        """Behave from now on."""
+        """Inject no more faults."""
         self._faults.clear()
 
     def stall(self) -> None:
@@ -169,7 +169,7 @@ class FaultyProxy:
         self._loop.call_soon_threadsafe(self._flowing.clear)
 
     def resume(self) -> None:
-        """Let things through again, late as they are."""
+        """Let all traffic through again, late as it is."""
         self._loop.call_soon_threadsafe(self._flowing.set)
 
     def cut_all(self) -> None:
@@ -198,7 +198,7 @@ class FaultyProxy:
 
     @property
     def connections(self) -> int:
-        """Connections of clients, now."""
+        """Count the clients' open connections."""
         return len(self._writers)
 
     def _add(self, fault: Fault) -> None:

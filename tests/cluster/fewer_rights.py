@@ -1,4 +1,4 @@
-"""A component's rights as they are granted, with one verb of one rule taken away."""
+"""A component has its shipped rights but one verb of one rule."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from overbook.deploy.rights import Right
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 
 Needed = tuple[str, str]
 """A resource and a verb."""
@@ -17,7 +17,7 @@ _API: Final = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def each_verb(rights: Sequence[Right]) -> list[tuple[Right, str]]:
-    """Every rule with each of its verbs, one resource at a time."""
+    """Return every rule with each of its verbs, one resource at a time."""
     return [
         (msgspec.structs.replace(right, resources=(resource,)), verb)
         for right in rights
@@ -27,7 +27,7 @@ def each_verb(rights: Sequence[Right]) -> list[tuple[Right, str]]:
 
 @contextmanager
 def with_rights_of(
-    admin: Asker, account: str, rights: Sequence[Right], less: Right, verb: str
+    admin: UserClient, account: str, rights: Sequence[Right], less: Right, verb: str
 ) -> Iterator[None]:
     """Grant an account its rights but one verb on one resource, for as long as the block lasts."""
     split = [
@@ -46,7 +46,7 @@ def with_rights_of(
         _grant(admin, account, rights)
 
 
-def _grant(admin: Asker, account: str, rights: Sequence[Right]) -> None:
+def _grant(admin: UserClient, account: str, rights: Sequence[Right]) -> None:
     for where, path in (
         ("Cluster", f"{_API}/clusterroles/{account}"),
         ("Installation", f"{_API}/namespaces/overbook/roles/{account}"),

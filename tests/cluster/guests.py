@@ -1,4 +1,4 @@
-"""Virtual machines of the KubeVirt stand-in, for tests."""
+"""Tests create virtual machines of the KubeVirt stand-in."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.waiting import wait_for
 def machine(
     name: str, *, strategy: str | None = None, memory: str = "1Gi", **annotations: str
 ) -> dict[str, Any]:
-    """A VirtualMachineInstance; annotations are those of `sandbox.overbook.dev`, with `_` for `-`."""
+    """Return a VirtualMachineInstance; annotations are those of `sandbox.overbook.dev`, with `_` for `-`."""
     prefixed = {f"sandbox.overbook.dev/{key.replace('_', '-')}": text for key, text in annotations.items()}
     spec: dict[str, Any] = {"domain": {"memory": {"guest": memory}}}
     return {
@@ -23,7 +23,7 @@ def machine(
 
 
 def start(cluster: ControlPlane, manifest: dict[str, Any], namespace: str) -> tuple[Any, Any]:
-    """Make a machine and wait until it runs; returns it and its pod."""
+    """Create a virtual machine, wait until it runs, and return it and its pod."""
     created = create(cluster, manifest, namespace)
     name = created["metadata"]["name"]
 
@@ -36,7 +36,7 @@ def start(cluster: ControlPlane, manifest: dict[str, Any], namespace: str) -> tu
 
 
 def pods_of(cluster: ControlPlane, instance: Any) -> list[Any]:
-    """The launcher pods of a machine, oldest first."""
+    """Return the launcher pods of a virtual machine, oldest first."""
     meta = instance["metadata"]
     selector = f"kubevirt.io/created-by={meta['uid']}"
     listed = get_list(cluster, PODS, meta["namespace"], selector)

@@ -1,4 +1,4 @@
-"""What is shipped, put into a test cluster."""
+"""Tests install the shipped objects into a cluster."""
 
 from overbook.deploy.installation import Installation, Manifest
 from overbook.deploy.parts import PARTS
@@ -12,7 +12,7 @@ _KINDS = ",".join(
 
 
 def install(cluster: ControlPlane, *groups: str) -> Installation:
-    """Custom resources, namespace, accounts, rights and policies; no pods are started.
+    """Install custom resources, namespace, accounts, rights and policies; no pods are started.
 
     Args:
         cluster: where.
@@ -34,7 +34,7 @@ def apply_manifests(cluster: ControlPlane, objects: list[Manifest]) -> None:
 
 
 def _served(cluster: ControlPlane) -> bool:
-    """Whether the API server knows our kinds; its discovery follows a definition within a second."""
+    """Return whether the API server serves Overbook's kinds; discovery follows within a second."""
     try:
         cluster.kubectl("get", _KINDS, "--output=name")
     except KubectlError:

@@ -1,4 +1,4 @@
-"""What a kubelet answers to `GET /pods`, by TLS, for nodes of files: the pods as the API server has them."""
+"""The stand-in answers `GET /pods` by TLS as a kubelet, with the pods that the API server has."""
 
 import json
 import ssl
@@ -7,11 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 
 
 class KubeletStandIn:
-    """Answers for one node.
+    """A stand-in for the kubelet of one node.
 
     Args:
         cluster: knows the pods, and signs the certificate as the cluster's authority does for kubelets.
@@ -23,7 +23,7 @@ class KubeletStandIn:
     """
 
     def __init__(self, cluster: ControlPlane, node_name: str) -> None:
-        admin = Asker(cluster.kubeconfig)
+        admin = UserClient(cluster.kubeconfig)
         stand_in = self
         self.asked = 0
 

@@ -1,4 +1,4 @@
-"""A cluster that asks for relief: resources, nodes, pods and requests, and the controller as a process."""
+"""A cluster requests relief: resources, nodes, pods and requests, and the controller as a process."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ READY = {"type": "Ready", "status": "True", "reason": "Test", "message": "", "la
 
 
 def ask(cluster: ControlPlane, question: Callable[[Client], Awaitable[T]]) -> T:
-    """One question to the API server, with a client of its own."""
+    """Make one request to the API server, with a client of its own."""
 
     async def with_client() -> T:
         client = Client(load_config(cluster.kubeconfig))
@@ -49,19 +49,19 @@ def ask(cluster: ControlPlane, question: Callable[[Client], Awaitable[T]]) -> T:
 
 
 def controllers_kubeconfig(cluster: ControlPlane) -> str:
-    """With the rights that the controller is installed with, and no others."""
+    """Return a kubeconfig with the rights of the installed controller, and no others."""
     return cluster.kubeconfig_for(cluster.token(NAMESPACE, CONTROLLER), name=CONTROLLER)
 
 
 def configure(cluster: ControlPlane, *, mode: str = "Enforce", paused: bool = False, **relief: Any) -> None:
-    """What the cluster's owner wants."""
+    """Write the spec of the cluster's Overcommit."""
     spec = {"mode": mode, "paused": paused, "relief": relief}
     obj = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": "cluster"}, "spec": spec}
     ask(cluster, lambda client: client.apply(OVERCOMMITS, obj, manager="test"))
 
 
 def make_node(cluster: ControlPlane, name: str, *taints: dict[str, str]) -> None:
-    """A node that is ready, and looked after by nobody."""
+    """Create a node that is ready and that no controller maintains."""
 
     async def make(client: Client) -> None:
         node: dict[str, Any] = {"metadata": {"name": name}, "spec": {"taints": list(taints)}}
@@ -72,7 +72,7 @@ def make_node(cluster: ControlPlane, name: str, *taints: dict[str, str]) -> None
 
 
 def make_pod(cluster: ControlPlane, namespace: str, name: str, node: str, **metadata: Any) -> ReliefCandidate:
-    """A pod bound to a node. Without grace it is gone as soon as it is deleted, kubelet or not."""
+    """Create a pod bound to a node. Without grace it is gone as soon as it is deleted, kubelet or not."""
     manifest = {
         "metadata": {"name": name, **metadata},
         "spec": {
@@ -110,7 +110,7 @@ def report(
     request_id: str = "r1",
     state: str = "Critical",
 ) -> None:
-    """What the node's agent would write: a request for relief, or (without candidates) that all is well."""
+    """Write the node's report: a request for relief or, without candidates, that the node is calm."""
     now = to_timestamp(time.time())
     status: dict[str, Any] = {"observedAt": now, "mode": "Enforce", "pressure": {"state": state}}
     if candidates:
@@ -172,13 +172,13 @@ class ControllerProcess:
         self.process.wait()
 
     def stop(self) -> int:
-        """SIGTERM, and its exit status."""
+        """End the controller by SIGTERM and return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30)
 
     @property
     def port(self) -> int:
-        """Where it listens; known once it does."""
+        """Return the controller's port, once it listens."""
 
         def found() -> int:
             for line in self.log.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""A small cluster with all that `overbook status` tells of: a node in trouble, and one without an agent."""
+"""A small cluster has all that `overbook status` shows: a node in trouble, and one without an agent."""
 
 import json
 import time
@@ -32,14 +32,14 @@ def build(plane: ControlPlane) -> None:
 
 
 def uid(plane: ControlPlane) -> str:
-    """The launcher's UID."""
+    """Return the launcher pod's UID."""
     pod = plane.kubectl("get", "pod", LAUNCHER, "--namespace=shop", "--output=json")
     found: str = json.loads(pod)["metadata"]["uid"]
     return found
 
 
 def report(plane: ControlPlane, node: str, status: dict[str, Any]) -> None:
-    """What a node's agent and the controller write."""
+    """Write what a node's agent and the controller report."""
     known = {"apiVersion": "overbook.dev/v1alpha1", "kind": "OvercommitNode", "metadata": {"name": node}}
     _apply(plane, known)
     plane.kubectl(
@@ -49,7 +49,7 @@ def report(plane: ControlPlane, node: str, status: dict[str, Any]) -> None:
 
 
 def calm() -> dict[str, Any]:
-    """A node's report where all is well, and will be for a day."""
+    """Return the report of a calm node, which stays calm for a day."""
     return {
         "observedAt": to_timestamp(time.time() + 86_400),
         "agentVersion": "1.0.0",

@@ -1,4 +1,4 @@
-"""Short ways to ask a cluster in tests that are no coroutines."""
+"""Tests that are no coroutines make requests to a cluster by these functions."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def ask(kubeconfig: str, question: Callable[[Client], Awaitable[T]]) -> T:
-    """One question, with a client of its own."""
+    """Make one request, with a client of its own."""
 
     async def with_client() -> T:
         client = Client(load_config(kubeconfig))
@@ -28,7 +28,7 @@ def ask(kubeconfig: str, question: Callable[[Client], Awaitable[T]]) -> T:
 
 
 def get(cluster: ControlPlane, kind: Kind[Any], name: str, namespace: str | None = None) -> Any:
-    """An object as plain values; None where there is none."""
+    """Return an object as plain values; None if it does not exist."""
     try:
         return json.loads(
             ask(cluster.kubeconfig, lambda client: client.raw("GET", kind.path(name, namespace)))
@@ -40,7 +40,7 @@ def get(cluster: ControlPlane, kind: Kind[Any], name: str, namespace: str | None
 
 
 def get_list(cluster: ControlPlane, kind: Kind[Any], namespace: str, selector: str = "") -> list[Any]:
-    """Objects as plain values."""
+    """Return a list's objects as plain values."""
     query, path = {"labelSelector": selector}, kind.path(None, namespace)
     text = ask(cluster.kubeconfig, lambda client: client.raw("GET", path, query=query))
     items: list[Any] = json.loads(text)["items"]
@@ -48,7 +48,7 @@ def get_list(cluster: ControlPlane, kind: Kind[Any], namespace: str, selector: s
 
 
 def create(cluster: ControlPlane, manifest: dict[str, Any], namespace: str) -> Any:
-    """Make an object; returns it as the API server has it."""
+    """Create an object and return it as the API server has it."""
     text = json.dumps(manifest)
     return json.loads(
         cluster.kubectl("create", f"--namespace={namespace}", "--output=json", "-f", "-", stdin=text)
@@ -56,7 +56,7 @@ def create(cluster: ControlPlane, manifest: dict[str, Any], namespace: str) -> A
 
 
 def eviction_of(cluster: ControlPlane, pod: Any, *, dry_run: bool = False) -> ApiError | None:
-    """Ask for a pod's eviction; returns the refusal, or None if it was granted."""
+    """Request a pod's eviction and return the refusal, or None if it was granted."""
     meta = pod["metadata"]
     try:
         ask(

@@ -1,4 +1,4 @@
-"""Faults between a real agent and a real API server: nothing is lost, left behind or asked twice."""
+"""A real agent meets faults of a real API server: nothing is lost, left behind or requested twice."""
 
 import itertools
 import os
@@ -41,13 +41,13 @@ def worker(admin: Cluster, tmp_path: pathlib.Path) -> Iterator[Worker]:
 
 @pytest.fixture
 def proxy(cluster: ControlPlane) -> Iterator[FaultyProxy]:
-    """Asked for before the worker, so that the agents are gone when it ends."""
+    """This fixture comes before the worker, so that the agents are gone when the proxy ends."""
     with FaultyProxy(cluster) as proxy:
         yield proxy
 
 
 def reasons(worker: Worker) -> set[str]:
-    """Of the events about the node."""
+    """Return the reasons of the events about the node."""
     return {event["reason"] for event in worker.events()}
 
 
@@ -56,7 +56,7 @@ def all_done(worker: Worker) -> bool:
 
 
 @pytest.mark.parametrize("step", ["taint without request", "request without taint", "both"])
-def test_killed_between_the_steps_it_leaves_nothing_and_asks_once(
+def test_agent_killed_between_steps_requests_relief_once(
     proxy: FaultyProxy, worker: Worker, namespace: str, step: str
 ) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
@@ -91,9 +91,7 @@ def test_killed_between_the_steps_it_leaves_nothing_and_asks_once(
     wait_for(lambda: all_done(worker), "nothing is left behind")
 
 
-def test_killed_while_pressed_and_started_on_a_calm_node_it_clears_what_it_left(
-    worker: Worker, namespace: str
-) -> None:
+def test_agent_killed_under_pressure_cleans_up_on_a_calm_node(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     agent = worker.start(settings=PRESSED).ready()
     worker.trouble()
@@ -105,7 +103,7 @@ def test_killed_while_pressed_and_started_on_a_calm_node_it_clears_what_it_left(
     wait_for(lambda: all_done(worker), "nothing is left behind")
 
 
-def test_a_taint_that_nobody_asked_for_goes_at_the_start(worker: Worker) -> None:
+def test_a_taint_without_a_request_is_removed_at_the_start(worker: Worker) -> None:
     worker.unregister()
     worker.register(
         taints=[
@@ -118,7 +116,7 @@ def test_a_taint_that_nobody_asked_for_goes_at_the_start(worker: Worker) -> None
     assert "example.com/kept" in worker.taints
 
 
-def test_a_guest_that_was_on_its_way_before_the_start_is_the_only_one(worker: Worker, namespace: str) -> None:
+def test_a_pod_leaving_before_the_start_stays_the_only_one(worker: Worker, namespace: str) -> None:
     big = worker.pod(namespace, "big", memory_current=400 * MI)
     worker.pod(namespace, "small", memory_current=100 * MI)
     agent = worker.start(settings=PRESSED).ready()
@@ -132,9 +130,7 @@ def test_a_guest_that_was_on_its_way_before_the_start_is_the_only_one(worker: Wo
     assert worker.tainted
 
 
-def test_the_request_is_written_within_half_a_second_of_the_decision(
-    worker: Worker, admin: Cluster, namespace: str
-) -> None:
+def test_a_request_is_written_within_half_a_second(worker: Worker, admin: Cluster, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     worker.start().ready()
     wait_for(lambda: worker.status, "a status")
@@ -151,7 +147,7 @@ def test_the_request_is_written_within_half_a_second_of_the_decision(
     assert min(taken) < 0.5, taken
 
 
-def test_without_the_api_allowances_hold_and_what_was_decided_is_told_later(
+def test_allowances_hold_without_the_api_and_decisions_follow(
     proxy: FaultyProxy, worker: Worker, namespace: str
 ) -> None:
     uid = worker.pod(namespace, "big", request="256Mi", memory_current=400 * MI, memory_swap_max=None)
@@ -176,10 +172,10 @@ def test_without_the_api_allowances_hold_and_what_was_decided_is_told_later(
     assert agent.metric("events_dropped_total") == 0
 
 
-def test_a_silent_connection_is_left_for_a_new_one(
+def test_a_silent_connection_is_replaced_by_a_new_one(
     proxy: FaultyProxy, worker: Worker, namespace: str
 ) -> None:
-    """Everything that was open keeps silent for ever; the next connection would work."""
+    """Every open connection is silent for ever; the next connection would work."""
     agent = worker.start(proxy.server, {**QUICK, "heartbeatSeconds": 1.0}).ready()
     wait_for(lambda: worker.status, "a status")
     proxy.silence("", 6)
@@ -190,7 +186,7 @@ def test_a_silent_connection_is_left_for_a_new_one(
     wait_for(lambda: agent.metric("pods_known") == 2, "it knows the new pod, beside its own")
 
 
-def test_out_of_reach_a_guest_is_ended_only_where_that_was_configured(
+def test_a_pod_is_killed_without_the_api_only_where_configured(
     proxy: FaultyProxy, worker: Worker, namespace: str
 ) -> None:
     uid = worker.pod(namespace, "big", memory_current=400 * MI)
@@ -214,7 +210,7 @@ def test_out_of_reach_a_guest_is_ended_only_where_that_was_configured(
     wait_for(lambda: {"EndedAsLastResort", "ReliefRequested"} <= reasons(worker), "events")
 
 
-def test_the_kubelet_tells_the_pods_while_the_api_server_is_out_of_reach(
+def test_kubelet_lists_the_pods_while_the_api_is_unreachable(
     proxy: FaultyProxy, worker: Worker, cluster: ControlPlane, namespace: str
 ) -> None:
     with KubeletStandIn(cluster, worker.name) as kubelet:
@@ -234,7 +230,7 @@ def test_the_kubelet_tells_the_pods_while_the_api_server_is_out_of_reach(
     assert asked >= 1
 
 
-def test_an_expired_token_is_read_anew(worker: Worker, namespace: str) -> None:
+def test_an_expired_token_is_read_again(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     agent = worker.start(settings={**QUICK, "heartbeatSeconds": 1.0}).ready()
     wait_for(lambda: worker.status, "a status")
@@ -245,7 +241,7 @@ def test_an_expired_token_is_read_anew(worker: Worker, namespace: str) -> None:
     wait_for(lambda: worker.status["observedAt"] != before, "it reports again")
 
 
-def test_of_two_agents_the_earlier_one_yields_and_says_so(worker: Worker, namespace: str) -> None:
+def test_the_older_of_two_agents_yields_and_reports_it(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     first = worker.start(settings={**QUICK, "heartbeatSeconds": 1.0}).ready()
     wait_for(lambda: worker.status, "a status")
@@ -264,7 +260,7 @@ def test_of_two_agents_the_earlier_one_yields_and_says_so(worker: Worker, namesp
     wait_for(lambda: "TwoAgents" in reasons(worker), "an event")
 
 
-def test_an_api_server_that_is_killed_and_started_finds_everything_within_ten_seconds(
+def test_a_restarted_api_server_has_everything_in_ten_seconds(
     breakable_cluster: ControlPlane, tmp_path: pathlib.Path
 ) -> None:
     install(breakable_cluster)

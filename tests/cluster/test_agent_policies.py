@@ -10,7 +10,7 @@ from overbook.core.api.group import API_VERSION
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
 from overbook.deploy.installation import Installation
 from overbook_sandbox.cluster.control_plane import ControlPlane
-from tests.cluster.as_user import APPLY, JSON, MERGE, OPERATIONS, STRATEGIC, Asker
+from tests.cluster.as_user import APPLY, JSON, MERGE, OPERATIONS, STRATEGIC, UserClient
 from tests.waiting import wait_for
 
 OWN, OTHER = "policy-own", "policy-other"
@@ -46,8 +46,8 @@ def pod(name: str, on: str | None) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def admin(cluster: ControlPlane, installed: Installation) -> Iterator[Asker]:
-    admin = Asker(cluster.kubeconfig)
+def admin(cluster: ControlPlane, installed: Installation) -> Iterator[UserClient]:
+    admin = UserClient(cluster.kubeconfig)
     for name in (OWN, OTHER):
         admin.ask("POST", NODES, node(name))
     yield admin
@@ -58,16 +58,16 @@ def admin(cluster: ControlPlane, installed: Installation) -> Iterator[Asker]:
     cluster.kubectl("delete", "overcommitnodes", OWN, OTHER, "--ignore-not-found")
 
 
-def bound(cluster: ControlPlane, admin: Asker, name: str, on: str | None) -> Asker:
-    """An agent whose token is bound to its pod."""
+def bound(cluster: ControlPlane, admin: UserClient, name: str, on: str | None) -> UserClient:
+    """The agent's token is bound to its pod."""
     admin.ask("POST", "/api/v1/namespaces/overbook/pods", pod(name, on))
     token = cluster.token("overbook", "overbook-agent", bound_pod=name)
-    return Asker.with_token(cluster, token, name)
+    return UserClient.with_token(cluster, token, name)
 
 
 @pytest.fixture(scope="module")
-def agent(cluster: ControlPlane, admin: Asker) -> Asker:
-    """The agent of the node OWN, once the policies are in force."""
+def agent(cluster: ControlPlane, admin: UserClient) -> UserClient:
+    """The agent of the node OWN is ready, and the policies are in force."""
     agent = bound(cluster, admin, "agent-own", OWN)
     change = {"metadata": {"labels": {"policy": "in-force"}}}
     wait_for(
@@ -95,14 +95,14 @@ def event(called: str, host: str = OWN, component: str = "overbook-agent", **abo
     }
 
 
-def test_its_own_object_and_its_status(agent: Asker) -> None:
+def test_agent_writes_its_own_object_and_status(agent: UserClient) -> None:
     agent.apply(f"{OBJECTS}/{OWN}", own_object(), "overbook-agent")
     path = f"{OBJECTS}/{OWN}/status"
     answer = agent.apply(path, own_object(agentVersion="1", pressure={"state": "Critical"}), "overbook-agent")
     assert answer["status"]["pressure"]["state"] == "Critical"
 
 
-def test_its_status_while_the_controller_has_its_own_part_of_it(agent: Asker, admin: Asker) -> None:
+def test_agent_writes_its_status_beside_the_controllers_part(agent: UserClient, admin: UserClient) -> None:
     agent.apply(f"{OBJECTS}/{OWN}", own_object(), "overbook-agent")
     admin.apply(f"{OBJECTS}/{OWN}/status", own_object(relief={"stage": "Asking"}), "overbook-controller")
     path = f"{OBJECTS}/{OWN}/status"
@@ -121,7 +121,7 @@ def test_its_status_while_the_controller_has_its_own_part_of_it(agent: Asker, ad
     )
 
 
-def test_its_taint_set_and_taken_away_beside_others(agent: Asker, admin: Asker) -> None:
+def test_agent_sets_and_removes_its_taint_beside_others(agent: UserClient, admin: UserClient) -> None:
     path = f"{NODES}/{OWN}"
     agent.ask("PATCH", path, [{"op": "add", "path": "/spec/taints/-", "value": TAINT}], OPERATIONS)
     keys = [each["key"] for each in admin.ask("GET", path)["spec"]["taints"]]
@@ -137,7 +137,7 @@ def test_its_taint_set_and_taken_away_beside_others(agent: Asker, admin: Asker) 
     ]
 
 
-def test_events_about_its_node_and_pods(agent: Asker) -> None:
+def test_agent_writes_events_about_its_node_and_pods(agent: UserClient) -> None:
     agent.ask("POST", EVENTS, event("own-node"))
     agent.ask("POST", EVENTS, event("a-pod", kind="Pod", name="guest", namespace="default"))
     agent.ask("PATCH", f"{EVENTS}/own-node", {"count": 2}, MERGE)
@@ -222,7 +222,7 @@ REFUSED: dict[str, tuple[str, str, Any, str, str]] = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_it_may_not_write(agent: Asker, admin: Asker, what: str) -> None:
+def test_agent_is_refused_all_other_writes(agent: UserClient, admin: UserClient, what: str) -> None:
     method, path, body, content_type, message = REFUSED[what]
     before = copy.deepcopy(admin.ask("GET", f"{NODES}/{OWN}")["spec"])
     query = {"fieldManager": "overbook-agent", "force": "true"} if content_type == APPLY else {}
@@ -232,7 +232,7 @@ def test_it_may_not_write(agent: Asker, admin: Asker, what: str) -> None:
     assert admin.ask("GET", f"{NODES}/{OWN}")["spec"] == before
 
 
-def test_it_may_not_change_an_event_of_another(agent: Asker, admin: Asker) -> None:
+def test_agent_may_not_change_an_event_of_another(agent: UserClient, admin: UserClient) -> None:
     admin.ask("POST", EVENTS, event("of-the-kubelet", component="kubelet"))
     taken = {"source": {"component": "overbook-agent", "host": OWN}, "message": "all is well"}
     said = agent.refusal("PATCH", f"{EVENTS}/of-the-kubelet", taken, MERGE)
@@ -248,17 +248,17 @@ def test_it_may_not_change_an_event_of_another(agent: Asker, admin: Asker) -> No
     ids=["object", "taint"],
 )
 def test_a_token_without_a_node_writes_nothing(
-    cluster: ControlPlane, agent: Asker, path: str, body: dict[str, Any]
+    cluster: ControlPlane, agent: UserClient, path: str, body: dict[str, Any]
 ) -> None:
     assert agent
-    unbound = Asker.with_token(cluster, cluster.token("overbook", "overbook-agent"), "unbound")
+    unbound = UserClient.with_token(cluster, cluster.token("overbook", "overbook-agent"), "unbound")
     kind = APPLY if path.startswith(OBJECTS) else STRATEGIC
     query = {"fieldManager": "overbook-agent", "force": "true"} if kind == APPLY else {}
     assert "this one names no node" in unbound.refusal("PATCH", path, body, kind, **query)
 
 
 def test_a_token_of_a_pod_without_a_node_writes_nothing(
-    cluster: ControlPlane, admin: Asker, agent: Asker
+    cluster: ControlPlane, admin: UserClient, agent: UserClient
 ) -> None:
     assert agent
     nowhere = bound(cluster, admin, "agent-nowhere", None)
@@ -266,11 +266,13 @@ def test_a_token_of_a_pod_without_a_node_writes_nothing(
     assert "this one names no node" in said
 
 
-def test_others_write_nodes_and_events_as_ever(cluster: ControlPlane, admin: Asker, agent: Asker) -> None:
+def test_other_users_write_nodes_and_events_as_before(
+    cluster: ControlPlane, admin: UserClient, agent: UserClient
+) -> None:
     assert agent
     admin.ask("PATCH", f"{NODES}/{OTHER}", {"metadata": {"labels": {"zone": "c"}}}, MERGE)
     admin.ask("POST", EVENTS, event("admins", host="", component="someone", kind="Secret"))
-    kubelet = Asker(cluster.user_kubeconfig(f"system:node:{OTHER}", ["system:nodes"]))
+    kubelet = UserClient(cluster.user_kubeconfig(f"system:node:{OTHER}", ["system:nodes"]))
     kubelet.ask("PATCH", f"{NODES}/{OTHER}", {"metadata": {"annotations": {"note": "c"}}}, MERGE)
 
 

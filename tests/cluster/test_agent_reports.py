@@ -1,4 +1,4 @@
-"""The agent on a node of files, with the rights that it is installed with, and a real API server."""
+"""The agent runs on a fake node, with the rights of its installation and a real API server."""
 
 import itertools
 import pathlib
@@ -29,7 +29,7 @@ def worker(admin: Cluster, tmp_path: pathlib.Path) -> Iterator[Worker]:
     worker.close()
 
 
-def test_a_calm_node_is_told_in_full(worker: Worker, namespace: str) -> None:
+def test_a_calm_node_is_reported_in_full(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "web", request="256Mi", memory_swap_max=None)
     agent = worker.start().ready()
     status = wait_for(lambda: worker.status, "a status")
@@ -48,7 +48,7 @@ def test_a_calm_node_is_told_in_full(worker: Worker, namespace: str) -> None:
     assert agent.metric("api_failures_total") == 0
 
 
-def test_provisioning_that_failed_on_the_host_is_told(worker: Worker) -> None:
+def test_failed_provisioning_of_the_host_is_reported(worker: Worker) -> None:
     state = worker.files.root / "run/overbook/swap.state"
     state.parent.mkdir(parents=True)
     state.write_text("state=DiskFull\nsentence=/var/lib has 1 MiB free\n")
@@ -59,9 +59,7 @@ def test_provisioning_that_failed_on_the_host_is_told(worker: Worker) -> None:
     assert problems[0]["mend"] == "overbook node swap apply"
 
 
-def test_trouble_becomes_a_request_a_taint_and_events_and_calm_ends_them(
-    worker: Worker, namespace: str
-) -> None:
+def test_pressure_gives_request_taint_and_events_until_calm(worker: Worker, namespace: str) -> None:
     big = worker.pod(namespace, "big", memory_current=400 * MI)
     small = worker.pod(namespace, "small", memory_current=100 * MI)
     agent = worker.start().ready()
@@ -87,9 +85,7 @@ def test_trouble_becomes_a_request_a_taint_and_events_and_calm_ends_them(
     assert "withdrawn" in agent.said
 
 
-def test_the_controllers_answer_ends_a_request_and_the_next_is_another(
-    worker: Worker, namespace: str
-) -> None:
+def test_an_answer_ends_a_request_and_the_next_is_another(worker: Worker, namespace: str) -> None:
     big = worker.pod(namespace, "big", memory_current=400 * MI)
     worker.pod(namespace, "small", memory_current=100 * MI)
     agent = worker.start(settings={**QUICK, "calmSeconds": 60.0}).ready()
@@ -165,7 +161,7 @@ def test_a_clean_stop_takes_request_and_taint_back(worker: Worker, namespace: st
     assert not worker.tainted
 
 
-def test_a_pod_replaced_by_one_of_its_name_is_another(worker: Worker, admin: Cluster, namespace: str) -> None:
+def test_a_recreated_pod_of_one_name_is_another(worker: Worker, admin: Cluster, namespace: str) -> None:
     before = worker.pod(namespace, "same", memory_current=400 * MI)
     worker.start().ready()
     worker.trouble()
@@ -180,7 +176,7 @@ def test_a_pod_replaced_by_one_of_its_name_is_another(worker: Worker, admin: Clu
     assert [candidate["uid"] for candidate in request["candidates"]] == [after]
 
 
-def test_a_node_that_is_deleted_and_made_again_is_tainted_again(worker: Worker, namespace: str) -> None:
+def test_a_recreated_node_is_tainted_again(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     worker.start(settings={**QUICK, "calmSeconds": 60.0}).ready()
     worker.trouble()
@@ -191,15 +187,15 @@ def test_a_node_that_is_deleted_and_made_again_is_tainted_again(worker: Worker, 
     assert "example.com/kept" in worker.taints
 
 
-def test_its_own_object_deleted_is_made_again(worker: Worker) -> None:
+def test_the_agents_deleted_object_is_created_again(worker: Worker) -> None:
     worker.start().ready()
     wait_for(lambda: worker.status, "a status")
     worker.cluster.plane.kubectl("delete", "overcommitnode", worker.name)
     wait_for(lambda: worker.status, "a status again")
 
 
-def test_a_taint_of_somebody_else_is_never_dropped(worker: Worker, admin: Cluster, namespace: str) -> None:
-    """Somebody else writes the same list all the time, while ours comes and goes."""
+def test_a_foreign_taint_is_never_dropped(worker: Worker, admin: Cluster, namespace: str) -> None:
+    """Another writer changes the same list all the time, while the agent's taint comes and goes."""
     worker.pod(namespace, "big", memory_current=400 * MI)
     worker.start(settings={**QUICK, "calmSeconds": 1.0}).ready()
     path = f"/api/v1/nodes/{worker.name}"

@@ -1,4 +1,4 @@
-"""The agent's side of the API with its real rights; then with each of them taken away in turn.
+"""The agent's API thread runs with its real rights; then with each of them taken away in turn.
 
 The API server of this module has no WatchList, as older ones: there a list comes before the watch, so that
 each of the two rights is missed when it is not there.
@@ -18,7 +18,7 @@ from overbook.agent.settings import AgentSettings
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNodeStatus
 from overbook.deploy.rights import AGENT_RIGHTS, Right
 from overbook.deploy.yaml_text import yaml_text
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.conftest import started
 from tests.cluster.fewer_rights import Needed, each_verb, with_rights_of
 from tests.cluster.installing import install
@@ -48,14 +48,14 @@ def pod(name: str, namespace: str, account: str = "default") -> dict[str, Any]:
 
 
 class World(NamedTuple):
-    """A cluster in which the agent has its rights.
+    """In this cluster the agent has its rights.
 
     Attributes:
         admin: who changes things.
         kubeconfig: the agent's, with a token that is bound to its pod.
     """
 
-    admin: Asker
+    admin: UserClient
     kubeconfig: str
 
 
@@ -80,11 +80,11 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             wait_for(partial(cluster.kubectl, *made), f"account {account}")
             cluster.kubectl("create", "-f", "-", stdin=yaml_text([pod("there", namespace, account)]))
         token = cluster.token("overbook", "overbook-agent", bound_pod="there")
-        yield World(Asker(cluster.kubeconfig), cluster.kubeconfig_for(token, name="agent"))
+        yield World(UserClient(cluster.kubeconfig), cluster.kubeconfig_for(token, name="agent"))
 
 
 class Agent:
-    """The agent's API thread, fed with what a tick would leave in the bridge."""
+    """The agent's API thread gets from the test what a tick would leave in the bridge."""
 
     def __init__(self, world: World) -> None:
         self.bridge = Bridge()
@@ -217,7 +217,7 @@ LATER: tuple[Check, ...] = (
 
 
 def reset(world: World) -> None:
-    """The cluster as a new agent finds it."""
+    """Bring the cluster into the state that a new agent finds."""
     admin = world.admin
     admin.refusal("DELETE", OBJECT)
     admin.refusal("DELETE", f"{PODS}/new", {"gracePeriodSeconds": 0})
@@ -228,13 +228,13 @@ def reset(world: World) -> None:
     annotate(admin, "enabled")
 
 
-def annotate(admin: Asker, word: str) -> None:
+def annotate(admin: UserClient, word: str) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}"
     admin.ask("PATCH", path, {"metadata": {"annotations": {"overbook.dev/swap": word}}}, MERGE)
 
 
 def change(world: World) -> None:
-    """What a watch has to bring."""
+    """Change what a watch has to report."""
     admin = world.admin
     admin.refusal("POST", PODS, pod("new", NAMESPACE))
     admin.ask("PATCH", NODES, {"spec": {"taints": None}}, MERGE)
@@ -244,7 +244,7 @@ def change(world: World) -> None:
         admin.ask("PATCH", f"{OBJECT}/status", {"status": {"relief": {"stage": "Waiting"}}}, MERGE)
 
 
-def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
+def test_agent_works_with_all_its_rights(world: World) -> None:
     reset(world)
     with Agent(world) as agent:
         agent.tell(tainted=True)
@@ -263,14 +263,14 @@ EVERY = [
 ]
 
 
-def test_every_right_has_something_that_needs_it() -> None:
+def test_every_right_of_the_agent_is_needed_by_a_check() -> None:
     assert {(right.resources[0], verb) for right, verb in EVERY} == NEEDS.keys()
 
 
 @pytest.mark.parametrize(
     ("right", "verb"), EVERY, ids=[f"{verb} {' '.join(right.resources)}" for right, verb in EVERY]
 )
-def test_one_right_less_and_something_fails(
+def test_agent_fails_without_any_one_of_its_rights(
     world: World, caplog: pytest.LogCaptureFixture, right: Right, verb: str
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -290,24 +290,24 @@ def test_one_right_less_and_something_fails(
 
 
 def heard(world: World, agent: Agent, caplog: pytest.LogCaptureFixture, refused: str) -> bool:
-    """Whether the refusal was met. An event is only patched when it comes again."""
+    """Return whether the refusal occurred. An event is only patched when it comes again."""
     if "patch" in refused and "events" in refused and tells_an_event(world, agent):
         agent.note()
     return refused in caplog.text
 
 
 def said_once(refused: str) -> bool:
-    """Whether a refusal is told once and not each time; then nothing more is waited for."""
+    """Return whether a refusal is logged once and not each time; then the test waits no longer."""
     return "watch" not in refused and "list" not in refused
 
 
 @pytest.mark.parametrize(
     ("resource", "allowed"), [("pods", True), ("configz", True), ("proxy", False), ("log", False)]
 )
-def test_a_kubelet_lets_it_read_pods_and_configuration_and_nothing_else(
+def test_kubelet_lets_the_agent_read_pods_and_configuration_only(
     world: World, resource: str, allowed: bool
 ) -> None:
-    """As a kubelet asks (KEP-2862): `nodes/pods` for `/pods` and so on; `nodes/proxy` would be everything."""
+    """A kubelet checks `nodes/pods` for `/pods` and so on (KEP-2862); `nodes/proxy` would be everything."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",

@@ -22,7 +22,7 @@ def worker(cluster: ControlPlane, installed: Installation, tmp_path: pathlib.Pat
     worker.close()
 
 
-def test_its_memory_with_everything_on_stays_within_its_bound(cluster: ControlPlane) -> None:
+def test_the_agents_memory_stays_within_its_bound(cluster: ControlPlane) -> None:
     assert cluster  # where there can be none this is skipped, and the benchmark would say nothing
     command = [sys.executable, "-m", "bench", "api", "--quick", "--output", "json"]
     ended = subprocess.run(command, capture_output=True, check=False, timeout=900)  # noqa: S603 - ours
@@ -31,7 +31,7 @@ def test_its_memory_with_everything_on_stays_within_its_bound(cluster: ControlPl
     assert {figure["verdict"] for figure in figures} <= {"met", "within noise"}, figures
 
 
-def test_it_never_asks_for_pods_of_other_nodes(worker: Worker, cluster: ControlPlane, namespace: str) -> None:
+def test_agent_never_lists_pods_of_other_nodes(worker: Worker, cluster: ControlPlane, namespace: str) -> None:
     with FaultyProxy(cluster) as proxy:
         agent = worker.start(proxy.server).ready()
         worker.pod(namespace, "own")

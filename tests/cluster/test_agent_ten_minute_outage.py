@@ -13,7 +13,7 @@ CROWDED_SECONDS = 30.0
 MOST_SECONDS = 1800.0
 
 
-def test_limits_hold_nothing_grows_and_every_decision_is_told_afterwards() -> None:
+def test_limits_hold_through_an_outage_and_decisions_follow() -> None:
     command = [sys.executable, "-m", "bench", "outage", "--output", "json"]
     done = subprocess.run(  # noqa: S603 - our own argv
         command, stdout=subprocess.PIPE, check=False, timeout=MOST_SECONDS

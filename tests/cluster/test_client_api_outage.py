@@ -24,7 +24,7 @@ async def restart(cluster: ControlPlane, while_down: Any = None) -> None:
     await asyncio.to_thread(cluster.start_api_server)
 
 
-def test_a_reflector_goes_on_where_it_was(breakable_cluster: ControlPlane) -> None:
+def test_a_reflector_continues_where_it_was(breakable_cluster: ControlPlane) -> None:
     namespace = make_namespace(breakable_cluster)
 
     async def story() -> None:
@@ -47,8 +47,8 @@ def test_a_reflector_goes_on_where_it_was(breakable_cluster: ControlPlane) -> No
     asyncio.run(story())
 
 
-def test_killed_in_the_middle_of_lists_and_patches(breakable_cluster: ControlPlane) -> None:
-    """Every call ends, with an answer or with ApiUnavailable; afterwards all goes on with the same client."""
+def test_client_survives_kills_in_the_middle_of_calls(breakable_cluster: ControlPlane) -> None:
+    """Every call ends with an answer or ApiUnavailable; afterwards the same client works again."""
     namespace = make_namespace(breakable_cluster)
 
     async def story() -> None:
@@ -83,7 +83,7 @@ def test_killed_in_the_middle_of_lists_and_patches(breakable_cluster: ControlPla
     asyncio.run(story())
 
 
-def test_events_wait_for_it_and_are_counted(breakable_cluster: ControlPlane) -> None:
+def test_events_wait_for_the_api_server_and_are_counted(breakable_cluster: ControlPlane) -> None:
     namespace = make_namespace(breakable_cluster)
     guest = ObjectReference(kind="Pod", namespace=namespace, name="guest", uid="u-1", api_version="v1")
 
@@ -121,7 +121,7 @@ def test_events_wait_for_it_and_are_counted(breakable_cluster: ControlPlane) -> 
 
 
 @pytest.mark.parametrize("watch_list", [True, False])
-def test_an_agent_that_starts_before_the_api_server(
+def test_a_reflector_may_start_before_the_api_server(
     breakable_cluster: ControlPlane, watch_list: bool
 ) -> None:
     namespace = make_namespace(breakable_cluster)

@@ -34,7 +34,7 @@ async def make(client: Client, namespace: str, names: str) -> None:
         await client.create(NOTES, note(name), namespace)
 
 
-def test_an_object_is_made_read_changed_and_deleted(cluster: ControlPlane, namespace: str) -> None:
+def test_an_object_is_created_read_changed_and_deleted(cluster: ControlPlane, namespace: str) -> None:
     async def story() -> None:
         async with client_of(cluster) as client:
             made = await client.create(NOTES, note("a", "one"), namespace)
@@ -116,7 +116,7 @@ def test_a_list_is_read_in_pages_and_selected(cluster: ControlPlane, namespace: 
     asyncio.run(story())
 
 
-def test_a_list_that_is_forgotten_in_the_middle_goes_on(cluster: ControlPlane, namespace: str) -> None:
+def test_a_list_that_expires_in_the_middle_is_continued(cluster: ControlPlane, namespace: str) -> None:
     async def story(proxy: FaultyProxy) -> None:
         async with client_of(proxy.config()) as client:
             await make(client, namespace, "abcdef")
@@ -209,7 +209,7 @@ def test_a_name_that_is_missing_never_means_all_of_them(cluster: ControlPlane) -
     asyncio.run(story())
 
 
-def test_an_object_of_another_shape_is_told_apart_from_a_refusal(cluster: ControlPlane) -> None:
+def test_a_malformed_object_differs_from_a_refusal(cluster: ControlPlane) -> None:
     class Wrong(KubeStruct, frozen=True):
         metadata: int = 0
 
@@ -224,7 +224,7 @@ def test_an_object_of_another_shape_is_told_apart_from_a_refusal(cluster: Contro
     asyncio.run(story())
 
 
-def test_who_is_asked_for_and_who_asks(cluster: ControlPlane) -> None:
+def test_client_reads_the_servers_version_and_its_own_user(cluster: ControlPlane) -> None:
     async def story() -> None:
         async with client_of(cluster) as client:
             version = json.loads(await client.raw("GET", "/version"))

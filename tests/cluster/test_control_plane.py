@@ -85,7 +85,7 @@ def test_a_node_may_change_itself_and_no_other(cluster: ControlPlane) -> None:
     cluster.kubectl("delete", "node", "one", "two")
 
 
-def test_a_killed_api_server_comes_back_with_what_it_knew(breakable_cluster: ControlPlane) -> None:
+def test_a_killed_api_server_comes_back_with_its_objects(breakable_cluster: ControlPlane) -> None:
     breakable_cluster.kubectl("create", "namespace", "kept")
     server = breakable_cluster.server
     breakable_cluster.kill_api_server()

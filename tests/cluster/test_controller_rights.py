@@ -1,4 +1,4 @@
-"""The controller with its real rights; then with each of them taken away in turn.
+"""The controller runs with its real rights; then with each of them taken away in turn.
 
 The API server of this module has no WatchList, as older ones: there a list comes before the watch, so that
 each of the two rights is missed when it is not there.
@@ -21,7 +21,7 @@ from overbook_sandbox.cluster.hollow_nodes import HollowNodes
 from overbook_sandbox.cluster.hollow_status import HollowNode
 from overbook_sandbox.kubevirt.manifests import installation as kubevirt
 from tests.cluster import relief_cluster
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.conftest import started
 from tests.cluster.fewer_rights import Needed, each_verb, with_rights_of
 from tests.cluster.installing import apply_manifests, install
@@ -46,7 +46,7 @@ MIGRATABLE = {"nodeName": NODE, "conditions": [{"type": "LiveMigratable", "statu
 
 
 class World(NamedTuple):
-    """A cluster with nodes in every state that the controller acts on.
+    """This cluster has nodes in every state that the controller acts on.
 
     Attributes:
         cluster: the control plane.
@@ -56,7 +56,7 @@ class World(NamedTuple):
     """
 
     cluster: ControlPlane
-    admin: Asker
+    admin: UserClient
     kubeconfig: str
     folder: pathlib.Path
 
@@ -67,7 +67,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     for cluster in started(request, folder, api_server_arguments=["--feature-gates=WatchList=false"]):
         install(cluster)
         apply_manifests(cluster, [each for each in kubevirt() if each["kind"] == "CustomResourceDefinition"])
-        admin = Asker(cluster.kubeconfig)
+        admin = UserClient(cluster.kubeconfig)
         wait_for(partial(is_served, admin), "KubeVirt's kinds")
         admin.ask("POST", INSTANCES, INSTANCE)
         admin.refusal("PATCH", f"{INSTANCES}/guest/status", {"status": MIGRATABLE}, MERGE)
@@ -81,12 +81,12 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             yield World(cluster, admin, cluster.kubeconfig_for(token, name="controller"), folder)
 
 
-def is_served(admin: Asker) -> bool:
+def is_served(admin: UserClient) -> bool:
     return not admin.refusal("GET", INSTANCES)
 
 
 def reset(world: World) -> None:
-    """A guest that has to go, a tainted node whose agent is silent, and an object without its node."""
+    """Create a pod that must leave, a tainted node whose agent is silent, and an object without its node."""
     cluster, admin = world.cluster, world.admin
     for path in (LEASE, f"{OBJECTS}/{NODE}", f"{PODS}/guest"):
         admin.refusal("DELETE", path, {"gracePeriodSeconds": 0})
@@ -173,11 +173,11 @@ RARE: set[Needed] = {("overcommitnodes", "get"), ("leases", "update")}
 EVERY = each_verb(CONTROLLER_RIGHTS)
 
 
-def test_every_right_has_something_that_needs_it() -> None:
+def test_every_right_of_the_controller_is_needed_by_a_check() -> None:
     assert {(right.resources[0], verb) for right, verb in EVERY} == NEEDS.keys() | RARE
 
 
-def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
+def test_controller_works_with_all_its_rights(world: World) -> None:
     for _ in range(2):  # an event is counted when it comes again
         reset(world)
         with relief_cluster.controller(world.kubeconfig, world.folder) as process:
@@ -192,7 +192,7 @@ def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
     [(right, verb) for right, verb in EVERY if (right.resources[0], verb) not in RARE],
     ids=[f"{verb} {right.resources[0]}" for right, verb in EVERY if (right.resources[0], verb) not in RARE],
 )
-def test_one_right_less_and_something_fails(world: World, right: Right, verb: str) -> None:
+def test_controller_fails_without_any_one_of_its_rights(world: World, right: Right, verb: str) -> None:
     (resource,) = right.resources
     check = NEEDS[resource, verb]
     refused = f'cannot {verb} resource "{resource}"'
@@ -208,5 +208,5 @@ def test_one_right_less_and_something_fails(world: World, right: Right, verb: st
 
 
 def told(world: World, process: relief_cluster.ControllerProcess) -> str:
-    """What the controller says: its log, and the refusals of a guest in its node's record."""
+    """Return the controller's log, and the refusals of a pod in its node's record."""
     return process.log.read_text() + str(world.admin.ask("GET", f"{OBJECTS}/{NODE}"))

@@ -14,7 +14,7 @@ from overbook.core.errors import InvalidInput
 from overbook.deploy.custom_resources import overcommit_nodes
 from overbook.deploy.installation import Installation, Manifest
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.installing import apply_manifests
 from tests.deploy.full_node import full_node, full_status
 from tests.waiting import wait_for
@@ -24,21 +24,21 @@ NODES = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 
 
 @pytest.fixture(scope="module")
-def admin(cluster: ControlPlane, installed: Installation) -> Asker:
+def admin(cluster: ControlPlane, installed: Installation) -> UserClient:
     assert installed
-    return Asker(cluster.kubeconfig)
+    return UserClient(cluster.kubeconfig)
 
 
 @pytest.fixture
-def node(admin: Asker) -> Iterator[str]:
-    """The path of an OvercommitNode that nothing has been written into."""
+def node(admin: UserClient) -> Iterator[str]:
+    """Return the path of an OvercommitNode without any content."""
     admin.ask("POST", NODES, {**full_node("of-structs"), "status": {}})
     yield f"{NODES}/of-structs"
     admin.ask("DELETE", f"{NODES}/of-structs")
 
 
-def wished(admin: Asker, name: str = "cluster", **spec: Any) -> str:
-    """What the API server has against a spec; empty: nothing. Nothing is stored."""
+def wished(admin: UserClient, name: str = "cluster", **spec: Any) -> str:
+    """Return the API server's objection to a spec; empty if it has none. Nothing is stored."""
     obj = {"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": {"name": name}, "spec": spec}
     path = f"{OVERCOMMITS}/{name}"
     return admin.refusal(
@@ -46,7 +46,7 @@ def wished(admin: Asker, name: str = "cluster", **spec: Any) -> str:
     )
 
 
-def test_what_is_not_said_is_what_the_struct_has(admin: Asker) -> None:
+def test_defaults_of_the_definition_are_the_structs(admin: UserClient) -> None:
     admin.ask("DELETE", f"{OVERCOMMITS}/cluster")
     specs: tuple[dict[str, Any], ...] = ({}, {"spec": {}}, {"spec": {"relief": {}}})
     for spec in specs:
@@ -59,7 +59,7 @@ def test_what_is_not_said_is_what_the_struct_has(admin: Asker) -> None:
     admin.ask("POST", OVERCOMMITS, obj | {"spec": {"mode": "Observe"}})
 
 
-def test_there_is_one_overcommit(admin: Asker) -> None:
+def test_only_one_overcommit_is_accepted(admin: UserClient) -> None:
     assert wished(admin) == ""
     said = wished(admin, "another")
     assert "there is one Overcommit in a cluster, and its name is cluster" in said
@@ -77,13 +77,13 @@ def test_there_is_one_overcommit(admin: Asker) -> None:
         ({"percentag": 120}, "field not declared in schema"),
     ],
 )
-def test_a_wish_that_cannot_be_is_refused(admin: Asker, spec: dict[str, Any], message: str) -> None:
+def test_an_invalid_spec_is_refused(admin: UserClient, spec: dict[str, Any], message: str) -> None:
     assert message in wished(admin, **spec)
 
 
 @pytest.mark.parametrize("field", msgspec.structs.fields(OverridePolicy), ids=lambda field: field.name)
 def test_percentages_of_an_override_end_where_the_rule_ends(
-    admin: Asker, field: msgspec.structs.FieldInfo
+    admin: UserClient, field: msgspec.structs.FieldInfo
 ) -> None:
     for percent in (-1, 0, 100, 101, 1_000_000, 1_000_001):
         try:
@@ -95,7 +95,7 @@ def test_percentages_of_an_override_end_where_the_rule_ends(
         assert (said == "") is allowed, (percent, said)
 
 
-def test_a_full_status_comes_back_as_it_was(admin: Asker, node: str) -> None:
+def test_a_full_status_comes_back_unchanged(admin: UserClient, node: str) -> None:
     status = full_status()
     answer = admin.ask("PATCH", f"{node}/status", {"status": status}, MERGE)
     assert answer["status"] == status
@@ -105,14 +105,14 @@ def test_a_full_status_comes_back_as_it_was(admin: Asker, node: str) -> None:
     )
 
 
-def test_lists_are_bounded(admin: Asker, node: str) -> None:
+def test_lists_are_bounded(admin: UserClient, node: str) -> None:
     candidates = [{"uid": str(i), "namespace": "a", "name": "b"} for i in range(MOST_CANDIDATES + 1)]
     request = {"id": "1", "decidedAt": "2026-01-02T03:04:05Z", "candidates": candidates}
     said = admin.refusal("PATCH", f"{node}/status", {"status": {"request": request}}, MERGE)
     assert f"must have at most {MOST_CANDIDATES} items" in said
 
 
-def test_words_and_fields_of_a_newer_version_lose_nothing_else(admin: Asker, node: str) -> None:
+def test_words_and_fields_of_a_newer_version_lose_nothing_else(admin: UserClient, node: str) -> None:
     newer = full_status()
     newer["pressure"]["state"] = "Desperate"
     newer["forecast"] = {"bytes": 1}
@@ -123,7 +123,7 @@ def test_words_and_fields_of_a_newer_version_lose_nothing_else(admin: Asker, nod
 
 
 def older(definition: Manifest) -> Manifest:
-    """The definition as a version before might have had it, beside the present one."""
+    """Return the definition as an earlier version might have had it, beside the present one."""
     group = "older.overbook.dev"
     found = copy.deepcopy(definition)
     found["metadata"]["name"] = f"oldernodes.{group}"
@@ -136,9 +136,7 @@ def older(definition: Manifest) -> Manifest:
     return found
 
 
-def test_a_newer_agent_and_controller_write_into_an_older_definition(
-    cluster: ControlPlane, admin: Asker
-) -> None:
+def test_newer_writers_work_with_an_older_definition(cluster: ControlPlane, admin: UserClient) -> None:
     definition = older(overcommit_nodes())
     apply_manifests(cluster, [definition])
     path = "/apis/older.overbook.dev/v1alpha1/oldernodes/one"
@@ -163,7 +161,7 @@ def test_a_newer_agent_and_controller_write_into_an_older_definition(
     cluster.kubectl("delete", "customresourcedefinition", definition["metadata"]["name"], "--wait=false")
 
 
-def test_kubectl_shows_what_matters(cluster: ControlPlane, admin: Asker, node: str) -> None:
+def test_kubectl_shows_what_matters(cluster: ControlPlane, admin: UserClient, node: str) -> None:
     admin.ask("PATCH", f"{node}/status", {"status": full_status()}, MERGE)
     lines = cluster.kubectl("get", "overcommitnode", "of-structs").splitlines()
     shown = dict(itertools.pairwise(lines))[lines[0]]
@@ -171,7 +169,7 @@ def test_kubectl_shows_what_matters(cluster: ControlPlane, admin: Asker, node: s
     assert shown.startswith("of-structs   Critical   Asking")
 
 
-def test_kubectl_explains_the_fields(cluster: ControlPlane, admin: Asker) -> None:
+def test_kubectl_explains_the_fields(cluster: ControlPlane, admin: UserClient) -> None:
     assert admin
     said = cluster.kubectl("explain", "overcommit.spec.relief.coolDownSeconds")
     assert "after a guest has gone, before another of the same node is asked" in " ".join(said.split())

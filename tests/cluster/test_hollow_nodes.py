@@ -94,7 +94,7 @@ def test_a_disruption_budget_refuses_with_429_and_two_with_500(cluster: ControlP
     assert "more than one PodDisruptionBudget" in refusal.message
 
 
-def test_a_node_made_again_becomes_ready_again(cluster: ControlPlane) -> None:
+def test_a_recreated_node_becomes_ready_again(cluster: ControlPlane) -> None:
     cluster.kubectl("delete", "node", "hollow-3")
     cluster.kubectl(
         "create", "-f", "-", stdin='{"apiVersion":"v1","kind":"Node","metadata":{"name":"hollow-3"}}'

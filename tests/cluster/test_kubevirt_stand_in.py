@@ -101,7 +101,7 @@ def test_a_dry_run_gives_the_answer_and_moves_nothing(cluster: ControlPlane, nam
     assert "evacuationNodeName" not in get(cluster, INSTANCES, "database", namespace)["status"]
 
 
-def test_a_machine_that_cannot_migrate_stays(cluster: ControlPlane, namespace: str) -> None:
+def test_a_vm_that_cannot_migrate_stays(cluster: ControlPlane, namespace: str) -> None:
     _, pod = start(cluster, machine("database", live_migratable="False"), namespace)
     refusal = eviction_of(cluster, pod)
     assert refusal is not None
@@ -111,7 +111,7 @@ def test_a_machine_that_cannot_migrate_stays(cluster: ControlPlane, namespace: s
     )
 
 
-def test_strategy_none_means_that_the_guest_ends(cluster: ControlPlane, namespace: str) -> None:
+def test_strategy_none_means_that_the_vm_ends(cluster: ControlPlane, namespace: str) -> None:
     _, pod = start(cluster, machine("database", strategy="None"), namespace)
     assert eviction_of(cluster, pod) is None
 
@@ -121,7 +121,7 @@ def test_strategy_none_means_that_the_guest_ends(cluster: ControlPlane, namespac
     wait_for(failed, "the machine has ended")
 
 
-def test_a_plugged_disk_is_not_evicted_from_under_its_machine(cluster: ControlPlane, namespace: str) -> None:
+def test_a_hotplugged_disk_is_not_evicted_from_under_its_vm(cluster: ControlPlane, namespace: str) -> None:
     _, pod = start(cluster, machine("database"), namespace)
     meta = pod["metadata"]
     owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
@@ -140,7 +140,7 @@ def test_a_plugged_disk_is_not_evicted_from_under_its_machine(cluster: ControlPl
     assert refusal.message.startswith(f"{DENIED}cannot evict hotplug pod: hp")
 
 
-def test_a_failed_migration_leaves_the_guest_where_it_was(cluster: ControlPlane, namespace: str) -> None:
+def test_a_failed_migration_leaves_the_vm_where_it_was(cluster: ControlPlane, namespace: str) -> None:
     instance, pod = start(cluster, machine("database", migration_outcome="Failed"), namespace)
     assert eviction_of(cluster, pod) is not None
     migration = ended_migration_of(cluster, namespace, "database")

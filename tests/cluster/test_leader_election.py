@@ -25,7 +25,7 @@ def election(client: Client, namespace: str, identity: str, **how: Any) -> Leade
 
 
 class Work:
-    """What a leader does: it notes who leads, and never may two do so."""
+    """A leader's work records who leads, and fails if two replicas do."""
 
     def __init__(self) -> None:
         self.at_once: list[LeaderElection] = []
@@ -42,7 +42,7 @@ class Work:
             self.at_once.remove(one)
 
 
-def test_the_next_leads_as_soon_as_one_gives_up(cluster: ControlPlane, namespace: str) -> None:
+def test_a_replica_leads_as_soon_as_the_leader_gives_up(cluster: ControlPlane, namespace: str) -> None:
     async def story() -> None:
         async with client_of(cluster) as client:
             first, second = (election(client, namespace, name, lease_seconds=3600) for name in "ab")
@@ -105,7 +105,7 @@ def test_losing_an_answer_or_two_does_not_cost_the_lead(
     asyncio.run(story())
 
 
-def test_whoever_takes_the_lease_ends_the_lead(cluster: ControlPlane, namespace: str) -> None:
+def test_another_holder_of_the_lease_ends_the_lead(cluster: ControlPlane, namespace: str) -> None:
     async def story() -> None:
         async with client_of(cluster) as client:
             one = election(client, namespace, "a", lease_seconds=60, renew_deadline_seconds=50.0)
@@ -157,7 +157,7 @@ def test_work_that_fails_gives_the_lead_up(
     asyncio.run(story())
 
 
-def test_nobody_leads_without_an_api_server(proxy: FaultyProxy, namespace: str) -> None:
+def test_no_replica_leads_without_an_api_server(proxy: FaultyProxy, namespace: str) -> None:
     async def story() -> None:
         async with client_of(proxy.config()) as client:
             proxy.answer(500, times=EVER)

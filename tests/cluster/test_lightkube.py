@@ -1,4 +1,4 @@
-"""Another client's opinion, on what a list holds and on what a watch converges to."""
+"""Another client agrees on what a list holds and on what a watch converges to."""
 
 import asyncio
 

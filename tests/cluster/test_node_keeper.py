@@ -1,4 +1,4 @@
-"""What stands on Node objects: no taint outlives its agent, and the condition says only what is known."""
+"""Node objects stay right: no taint outlives its agent, and the condition states only what is known."""
 
 import json
 import pathlib
@@ -38,7 +38,7 @@ def node_of(cluster: ControlPlane, name: str) -> dict[str, Any]:
 
 
 def keys(cluster: ControlPlane, name: str) -> list[str]:
-    """Of its taints, without those that Kubernetes sets on a node without a kubelet."""
+    """Return the keys of a node's taints, without those that Kubernetes sets on a node without a kubelet."""
     taints = node_of(cluster, name)["spec"].get("taints", [])
     return [each["key"] for each in taints if not each["key"].startswith("node.kubernetes.io/")]
 
@@ -49,7 +49,7 @@ def condition(cluster: ControlPlane, name: str) -> tuple[str, str]:
     return mine["status"], mine["reason"]
 
 
-def test_a_taint_goes_when_its_agent_is_silent_and_all_others_stay(cluster: ControlPlane) -> None:
+def test_a_silent_agents_taint_is_removed_and_others_stay(cluster: ControlPlane) -> None:
     before, after = ({"key": f"example.com/{word}", "effect": "NoSchedule"} for word in ("a", "z"))
     make_node(cluster, "silent", before, OURS, after)
     report(cluster, "silent", state="Critical")
@@ -61,7 +61,7 @@ def test_a_taint_goes_when_its_agent_is_silent_and_all_others_stay(cluster: Cont
     wait_for(lambda: condition(cluster, "silent") == ("False", "NoPressure"), "the agent is heard again")
 
 
-def test_a_taint_goes_even_where_there_is_no_report_at_all(cluster: ControlPlane) -> None:
+def test_a_taint_without_a_report_is_removed(cluster: ControlPlane) -> None:
     make_node(cluster, "without-report", OURS)
     wait_for(lambda: keys(cluster, "without-report") == [], "the taint is gone")
 
@@ -92,7 +92,7 @@ def test_the_object_of_a_deleted_node_is_deleted(cluster: ControlPlane) -> None:
     wait_for(gone, "its OvercommitNode is deleted")
 
 
-def test_an_object_made_anew_does_not_forget_a_relief(cluster: ControlPlane, namespace: str) -> None:
+def test_a_recreated_object_does_not_forget_a_relief(cluster: ControlPlane, namespace: str) -> None:
     relief_cluster.configure(cluster, staleSeconds=600, coolDownSeconds=600)
     make_node(cluster, "renewed")
     guests = [make_pod(cluster, namespace, name, "renewed") for name in ("wild", "other")]

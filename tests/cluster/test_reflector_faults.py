@@ -25,7 +25,7 @@ LIST = "^GET [^?]*/configmaps[?](?!.*watch=1)"
 
 
 class Ledger:
-    """What the listener was told, checked as it is told."""
+    """A ledger checks each change as the listener gets it."""
 
     def __init__(self) -> None:
         self.view: dict[str, Note] = {}
@@ -44,7 +44,7 @@ class Ledger:
 
 
 class Following:
-    """A reflector behind a faulty proxy, and a client that goes past it."""
+    """A reflector runs behind a faulty proxy, and a client goes past the proxy."""
 
     def __init__(
         self, proxy: FaultyProxy, direct: Client, client: Client, namespace: str, **how: Any
@@ -124,7 +124,9 @@ def follow(
     asyncio.run(whole())
 
 
-def test_it_follows_without_ever_listing(proxy: FaultyProxy, cluster: ControlPlane, namespace: str) -> None:
+def test_reflector_follows_without_ever_listing(
+    proxy: FaultyProxy, cluster: ControlPlane, namespace: str
+) -> None:
     async def story(it: Following) -> None:
         await it.sees(a="1", b="1")
         await it.set("a", "2")
@@ -148,7 +150,7 @@ def test_it_follows_without_ever_listing(proxy: FaultyProxy, cluster: ControlPla
 
 
 @pytest.mark.parametrize("how", ["cut_all", "half_close_all"])
-def test_what_happened_while_it_was_cut_off_is_seen(
+def test_changes_during_a_cut_are_seen(
     proxy: FaultyProxy, cluster: ControlPlane, namespace: str, how: str
 ) -> None:
     async def story(it: Following) -> None:
@@ -176,7 +178,7 @@ def test_a_silent_connection_is_noticed(proxy: FaultyProxy, cluster: ControlPlan
     follow(proxy, cluster, namespace, story)
 
 
-def test_a_watch_that_answers_but_never_says_anything_is_given_up(
+def test_a_watch_without_any_event_is_given_up(
     proxy: FaultyProxy, cluster: ControlPlane, namespace: str
 ) -> None:
     async def story(it: Following) -> None:
@@ -188,7 +190,7 @@ def test_a_watch_that_answers_but_never_says_anything_is_given_up(
     follow(proxy, cluster, namespace, story)
 
 
-def test_a_version_that_is_forgotten_means_reading_all_again(
+def test_a_forgotten_version_means_reading_all_again(
     proxy: FaultyProxy, cluster: ControlPlane, namespace: str
 ) -> None:
     async def story(it: Following) -> None:
@@ -248,7 +250,9 @@ def test_a_stream_cut_within_its_beginning_is_begun_again(
     follow(proxy, cluster, namespace, story)
 
 
-def test_it_comes_back_when_it_was_told_to(proxy: FaultyProxy, cluster: ControlPlane, namespace: str) -> None:
+def test_reflector_retries_when_the_server_allows_it(
+    proxy: FaultyProxy, cluster: ControlPlane, namespace: str
+) -> None:
     async def story(it: Following) -> None:
         loop = asyncio.get_running_loop()
         proxy.answer(429, matching=WATCH, retry_after=2)
@@ -263,7 +267,9 @@ def test_it_comes_back_when_it_was_told_to(proxy: FaultyProxy, cluster: ControlP
     follow(proxy, cluster, namespace, story)
 
 
-def test_refused_connections_do_not_end_it(proxy: FaultyProxy, cluster: ControlPlane, namespace: str) -> None:
+def test_refused_connections_do_not_end_the_reflector(
+    proxy: FaultyProxy, cluster: ControlPlane, namespace: str
+) -> None:
     async def story(it: Following) -> None:
         proxy.refuse()
         proxy.cut_all()
@@ -301,7 +307,7 @@ def test_a_listener_that_fails_misses_nothing(
 
 
 class Numbered(KubeStruct, frozen=True):
-    """Whose ``data`` must be absent."""
+    """An object whose ``data`` must be absent."""
 
     metadata: ObjectMeta = ObjectMeta()
     data: None = None
@@ -311,7 +317,7 @@ NUMBERED: Kind[Numbered] = Kind("", "v1", "configmaps", "ConfigMap", True, Numbe
 
 
 @pytest.mark.parametrize("watch_list", [True, False])
-def test_what_cannot_be_decoded_is_left_out_and_does_not_stay(
+def test_an_undecodable_object_is_left_out_and_does_not_stay(
     proxy: FaultyProxy,
     namespace: str,
     caplog: pytest.LogCaptureFixture,
@@ -342,7 +348,7 @@ def test_what_cannot_be_decoded_is_left_out_and_does_not_stay(
     assert "$.data" in warned[0]
 
 
-def test_one_watch_request_tells_how_it_ended(proxy: FaultyProxy, namespace: str) -> None:
+def test_a_watch_request_reports_how_it_ended(proxy: FaultyProxy, namespace: str) -> None:
     async def whole() -> None:
         async with client_of(proxy.config()) as client:
             await client.create(NOTES, note("a"), namespace)
@@ -371,7 +377,7 @@ STEPS = st.lists(
 )
 
 
-def test_whatever_happens_it_ends_up_with_what_there_is(proxy: FaultyProxy, cluster: ControlPlane) -> None:
+def test_reflector_always_converges_on_the_servers_objects(proxy: FaultyProxy, cluster: ControlPlane) -> None:
     namespace = make_namespace(cluster)
 
     @settings(

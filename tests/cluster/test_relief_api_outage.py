@@ -1,4 +1,4 @@
-"""The API server dies in the middle of an eviction and comes back: the same guest goes, once."""
+"""The API server dies in the middle of an eviction and comes back: the same pod leaves, once."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ from tests.cluster.relief_cluster import controller, make_node, make_pod, pod_ex
 from tests.waiting import wait_for
 
 
-def test_an_api_server_killed_in_the_middle_of_an_eviction(
+def test_an_eviction_survives_a_killed_api_server(
     breakable_cluster: ControlPlane, tmp_path: pathlib.Path
 ) -> None:
     cluster = breakable_cluster

@@ -1,4 +1,4 @@
-"""The controller against a real API server: real evictions, real disruption budgets."""
+"""The controller makes real evictions under real disruption budgets of a real API server."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def running(
     installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ControllerProcess]:
-    """One controller for all tests of this module; each has nodes of its own."""
+    """All tests of this module share a controller; each has nodes of its own."""
     relief_cluster.configure(cluster, coolDownSeconds=2)
     kubeconfig = relief_cluster.controllers_kubeconfig(cluster)
     with controller(kubeconfig, tmp_path_factory.mktemp("controller")) as process:
@@ -41,7 +41,7 @@ def node(cluster: ControlPlane, namespace: str) -> Iterator[str]:
 
 
 def budget(cluster: ControlPlane, namespace: str, name: str) -> None:
-    """A disruption budget that allows nothing for pods labelled ``kept``."""
+    """Create a disruption budget that allows no eviction of pods labelled ``kept``."""
     manifest = {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -53,7 +53,7 @@ def budget(cluster: ControlPlane, namespace: str, name: str) -> None:
     wait_for(lambda: cluster.kubectl(*observed), f"budget {name} is computed")
 
 
-def test_a_guest_is_evicted_and_everybody_can_see_why(
+def test_a_pod_is_evicted_and_the_reason_is_visible(
     running: ControllerProcess, cluster: ControlPlane, namespace: str, node: str
 ) -> None:
     wild, other = (make_pod(cluster, namespace, name, node) for name in ("wild", "other"))
@@ -74,7 +74,7 @@ def test_a_guest_is_evicted_and_everybody_can_see_why(
 
 
 @pytest.mark.usefixtures("running")
-def test_a_disruption_budget_refuses_and_the_next_goes(
+def test_a_disruption_budget_refuses_and_the_next_pod_is_evicted(
     cluster: ControlPlane, namespace: str, node: str
 ) -> None:
     kept = make_pod(cluster, namespace, "kept", node, labels={"kept": "yes"})
@@ -102,7 +102,7 @@ def test_two_disruption_budgets_refuse_in_their_own_way(
 
 
 @pytest.mark.usefixtures("running")
-def test_a_pod_of_the_same_name_is_another_guest(cluster: ControlPlane, namespace: str, node: str) -> None:
+def test_a_recreated_pod_of_one_name_is_another(cluster: ControlPlane, namespace: str, node: str) -> None:
     former = make_pod(cluster, namespace, "wild", node)
     cluster.kubectl("delete", "pod", "wild", "-n", namespace)
     latter = make_pod(cluster, namespace, "wild", node)
@@ -113,9 +113,7 @@ def test_a_pod_of_the_same_name_is_another_guest(cluster: ControlPlane, namespac
 
 
 @pytest.mark.usefixtures("running")
-def test_a_node_is_not_relieved_of_what_runs_elsewhere(
-    cluster: ControlPlane, namespace: str, node: str
-) -> None:
+def test_pods_that_run_elsewhere_relieve_no_node(cluster: ControlPlane, namespace: str, node: str) -> None:
     elsewhere = make_pod(cluster, namespace, "elsewhere", "another-node")
     report(cluster, node, elsewhere)
     known = relief_cluster.wait_for_stage(cluster, node, "Refused")

@@ -1,4 +1,4 @@
-"""Killed at any step, and with an API server that fails: one guest goes, and never two."""
+"""The controller is killed at any step, and its API server fails: one pod leaves, and never two."""
 
 import pathlib
 import time
@@ -40,7 +40,7 @@ def guests(cluster: ControlPlane, namespace: str, node: str) -> tuple[ReliefCand
 
 
 def steps(proxy: FaultyProxy, node: str) -> int:
-    """Requests of a relief so far: looking, writing the record, asking."""
+    """Count the requests of a relief so far: reading, writing the record, evicting."""
     mine = (f"/overcommitnodes/{node}/status", "/pods/")
     return sum(any(each in line for each in mine) and "watch=" not in line for line in proxy.requests)
 
@@ -57,7 +57,7 @@ def assert_one_guest_has_gone(
 
 
 @pytest.mark.parametrize("killed_at", range(1, 8))
-def test_a_leader_killed_at_any_step_is_replaced_by_one_that_goes_on(
+def test_a_leader_killed_at_any_step_is_replaced(
     cluster: ControlPlane,
     proxy: FaultyProxy,
     node: str,
@@ -76,7 +76,7 @@ def test_a_leader_killed_at_any_step_is_replaced_by_one_that_goes_on(
 
 
 @pytest.mark.parametrize("fault", ["lose", "cut", "500", "503", "429", "429 later", "409"])
-def test_an_eviction_without_a_clear_answer_is_asked_again_for_the_same_guest(
+def test_an_unclear_eviction_is_retried_for_the_same_pod(
     cluster: ControlPlane,
     proxy: FaultyProxy,
     node: str,
@@ -100,7 +100,7 @@ def test_an_eviction_without_a_clear_answer_is_asked_again_for_the_same_guest(
         assert time.monotonic() - began >= 3
 
 
-def test_an_api_server_that_ends_every_connection_now_and_then_only_slows_it_down(
+def test_an_api_server_that_drops_connections_only_delays_relief(
     cluster: ControlPlane,
     proxy: FaultyProxy,
     node: str,
@@ -137,7 +137,7 @@ def test_of_two_replicas_one_works_and_the_other_takes_over(
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_leader_told_to_stop_gives_the_lease_back(cluster: ControlPlane, tmp_path: pathlib.Path) -> None:
+def test_a_stopped_leader_gives_the_lease_back(cluster: ControlPlane, tmp_path: pathlib.Path) -> None:
     with controller(cluster.kubeconfig, tmp_path, "--identity", "first") as first:
         wait_for(lambda: "first leads" in first.log.read_text(), "it leads")
         assert first.stop() == 0

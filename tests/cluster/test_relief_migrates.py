@@ -1,4 +1,4 @@
-"""The controller, KubeVirt's eviction webhook and its migrations: what is migrated, what is restarted."""
+"""The controller works with KubeVirt's eviction webhook: some VMs are migrated, some restarted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ def running(
     installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ControllerProcess]:
-    """It starts before KubeVirt is there, and has to notice that it comes."""
+    """The controller starts before KubeVirt is there, and has to notice KubeVirt."""
     relief_cluster.configure(cluster, coolDownSeconds=1, stallSeconds=15, perCluster=50)
     kubeconfig = relief_cluster.controllers_kubeconfig(cluster)
     with controller(kubeconfig, tmp_path_factory.mktemp("controller")) as process:
@@ -33,7 +33,7 @@ def running(
 
 @pytest.fixture
 def kubevirt_after_it(running: ControllerProcess, kubevirt: KubeVirtStandIn) -> KubeVirtStandIn:
-    """KubeVirt, once the controller knows of it."""
+    """KubeVirt is installed, and the controller knows it."""
     wait_for(lambda: "KubeVirt is here" in running.log.read_text(), "the controller notices KubeVirt")
     return kubevirt
 
@@ -51,13 +51,13 @@ def candidate_of(pod: dict[str, Any]) -> ReliefCandidate:
 
 
 def calm(cluster: ControlPlane, node: str) -> None:
-    """The node's agent has nothing more to ask for, and what was begun is over."""
+    """Report a calm node, and wait until the begun relief is over."""
     report(cluster, node, state="None")
     relief_cluster.wait_for_stage(cluster, node, None)
 
 
 @pytest.mark.usefixtures("kubevirt_after_it")
-def test_a_guest_is_migrated_live_and_followed_to_its_end(cluster: ControlPlane, namespace: str) -> None:
+def test_a_vm_is_live_migrated_and_followed_to_its_end(cluster: ControlPlane, namespace: str) -> None:
     instance, pod = start(cluster, machine("db", migration_seconds="2"), namespace)
     node, guest = pod["spec"]["nodeName"], candidate_of(pod)
     report(cluster, node, guest, request_id=f"{namespace}-1")
@@ -74,9 +74,7 @@ def test_a_guest_is_migrated_live_and_followed_to_its_end(cluster: ControlPlane,
 
 
 @pytest.mark.usefixtures("kubevirt_after_it")
-def test_a_guest_without_a_strategy_is_restarted_and_nobody_calls_that_a_migration(
-    cluster: ControlPlane, namespace: str
-) -> None:
+def test_a_vm_without_a_strategy_is_restarted_not_migrated(cluster: ControlPlane, namespace: str) -> None:
     _, pod = start(cluster, machine("db", strategy="None"), namespace)
     node, guest = pod["spec"]["nodeName"], candidate_of(pod)
     report(cluster, node, guest, request_id=f"{namespace}-1")
@@ -86,9 +84,7 @@ def test_a_guest_without_a_strategy_is_restarted_and_nobody_calls_that_a_migrati
 
 
 @pytest.mark.usefixtures("kubevirt_after_it")
-def test_a_guest_that_cannot_be_migrated_is_refused_by_the_webhook_and_the_next_goes(
-    cluster: ControlPlane, namespace: str
-) -> None:
+def test_a_vm_refused_by_the_webhook_is_passed_over(cluster: ControlPlane, namespace: str) -> None:
     _, pod = start(cluster, machine("db", strategy="LiveMigrate", live_migratable="False"), namespace)
     node, guest = pod["spec"]["nodeName"], candidate_of(pod)
     other = make_pod(cluster, namespace, "other", node)
@@ -102,7 +98,9 @@ def test_a_guest_that_cannot_be_migrated_is_refused_by_the_webhook_and_the_next_
 
 
 @pytest.mark.usefixtures("kubevirt_after_it")
-def test_a_migration_that_fails_is_told_and_the_next_goes(cluster: ControlPlane, namespace: str) -> None:
+def test_a_failed_migration_is_reported_and_the_next_pod_leaves(
+    cluster: ControlPlane, namespace: str
+) -> None:
     _, pod = start(cluster, machine("db", migration_outcome="Failed"), namespace)
     node, guest = pod["spec"]["nodeName"], candidate_of(pod)
     other = make_pod(cluster, namespace, "other", node)
@@ -115,9 +113,7 @@ def test_a_migration_that_fails_is_told_and_the_next_goes(cluster: ControlPlane,
 
 
 @pytest.mark.usefixtures("kubevirt_after_it")
-def test_a_stalled_migration_frees_its_place_while_pressure_is_critical(
-    cluster: ControlPlane, namespace: str
-) -> None:
+def test_a_stalled_migration_frees_its_place_if_critical(cluster: ControlPlane, namespace: str) -> None:
     _, pod = start(cluster, machine("db", migration_outcome="Stalled"), namespace)
     node, guest = pod["spec"]["nodeName"], candidate_of(pod)
     other = make_pod(cluster, namespace, "other", node)

@@ -1,4 +1,4 @@
-"""Five hundred nodes ask at once: budgets hold, the order is fair, and the controller stays small."""
+"""Five hundred nodes request relief at once: budgets hold, the order is fair, the controller stays small."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ RUNNING = {"status": {"phase": "Running", "conditions": [{"type": "Ready", "stat
 
 
 async def all_of(work: Iterable[Awaitable[Any]]) -> None:
-    """Some at a time, as the client lets them."""
+    """Await all calls, some at a time, as the client allows."""
     async with asyncio.TaskGroup() as tasks:
         for each in work:
             tasks.create_task(_done(each))
@@ -42,7 +42,7 @@ async def _done(work: Awaitable[Any]) -> None:
 
 
 def fill(cluster: ControlPlane, namespace: str) -> None:
-    """The nodes, a pod on each, and a request from each: the higher its number, the later."""
+    """Create the nodes, a pod on each, and a request from each: the higher its number, the later."""
     began = time.time() - 10_000
 
     async def one(client: Client, number: int) -> None:
@@ -99,7 +99,7 @@ def crowd(cluster: ControlPlane) -> list[OvercommitNode]:
     return ask(cluster, listed)
 
 
-def test_all_are_served_in_order_within_the_budget(
+def test_all_nodes_are_served_in_order_within_the_budget(
     cluster: ControlPlane,
     installed: Installation,  # noqa: ARG001 - the controller has the rights that are shipped
     namespace: str,

@@ -11,7 +11,7 @@ from overbook.deploy.parts import PARTS, Part
 from overbook.deploy.webhook_workload import webhook_workload
 from overbook.deploy.yaml_text import yaml_text
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.installing import apply_manifests
 
 # Kinds of operators that a test cluster has not.
@@ -25,14 +25,14 @@ APPLY = (
 @pytest.mark.parametrize(
     "part", [part for part in PARTS if part.group not in FOREIGN], ids=lambda part: part.name
 )
-def test_the_api_server_takes_it_without_a_warning(
+def test_the_api_server_takes_every_object_without_a_warning(
     cluster: ControlPlane, installed: Installation, part: Part
 ) -> None:
     cluster.kubectl(*APPLY, stdin=yaml_text(part.objects(installed)))
 
 
 def pod_of(objects: list[Manifest]) -> Manifest:
-    """A pod as a workload's controller would make it."""
+    """Return a pod as a workload's controller would create it."""
     workload = next(each for each in objects if "template" in each.get("spec", {}))
     template = workload["spec"]["template"]
     about = {**template["metadata"], "name": "probe"}
@@ -41,7 +41,7 @@ def pod_of(objects: list[Manifest]) -> Manifest:
 
 @pytest.fixture(scope="module")
 def guarded(cluster: ControlPlane) -> Iterator[dict[str, str]]:
-    """A namespace for each level of Pod Security, with the accounts that the pods want."""
+    """Create a namespace for each level of Pod Security, with the accounts that the pods need."""
     names = {level: f"guarded-{level}" for level in ("restricted", "baseline", "privileged")}
     accounts = ("overbook-agent", "overbook-controller", "overbook-webhook")
     for level, name in names.items():
@@ -67,7 +67,7 @@ def test_pods_keep_to_the_strictest_level_they_can(
     cluster.kubectl(*APPLY, "--namespace", guarded[level], stdin=yaml_text([probe]))
 
 
-def test_the_agent_needs_its_level(cluster: ControlPlane, guarded: dict[str, str]) -> None:
+def test_the_agent_needs_its_pod_security_level(cluster: ControlPlane, guarded: dict[str, str]) -> None:
     probe = pod_of(agent_workload(Installation()))
     with pytest.raises(KubectlError) as refused:
         cluster.kubectl(*APPLY, "--namespace", guarded["baseline"], stdin=yaml_text([probe]))
@@ -78,10 +78,10 @@ def test_the_agent_needs_its_level(cluster: ControlPlane, guarded: dict[str, str
     assert "privileged (container" not in said
 
 
-def test_pods_of_others_wait_for_no_webhook_of_ours(
+def test_foreign_pods_wait_for_no_webhook_of_overbook(
     cluster: ControlPlane, installed: Installation, namespace: str
 ) -> None:
-    """The webhook's service has no endpoint here: what asks it notices, and goes on."""
+    """The webhook's service has no endpoint here: a pod that calls it is admitted after a failure."""
     parts = [part for part in PARTS if part.name == "webhook"]
     configuration = next(
         each for each in parts[0].objects(installed) if each["kind"] == "MutatingWebhookConfiguration"
@@ -89,7 +89,7 @@ def test_pods_of_others_wait_for_no_webhook_of_ours(
     apply_manifests(cluster, [configuration])
     try:
         cluster.kubectl("label", "namespace", namespace, f"{ENABLED_LABEL}=true")
-        admin = Asker(cluster.kubeconfig)
+        admin = UserClient(cluster.kubeconfig)
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",

@@ -21,7 +21,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(bare_cluster: ControlPlane, capsys: pytest.CaptureFixture[str]) -> Run:
-    """`overbook status`: exit status, standard output, standard error."""
+    """Run `overbook status` and return its exit status, standard output and standard error."""
 
     def status(*words: str, kubeconfig: str = bare_cluster.kubeconfig) -> tuple[int, str, str]:
         code = main(["status", *words, "--kubeconfig", kubeconfig])
@@ -44,7 +44,7 @@ def structured(run: Run, *words: str, **how: str) -> Any:
 
 
 def words(line: str, columns: int) -> str:
-    """A line of the table with single spaces, the state set apart."""
+    """Return a line of the table with single spaces and the state set apart."""
     parts = line.split()
     return f"{' '.join(parts[:columns])} | {' '.join(parts[columns:])}"
 
@@ -53,7 +53,7 @@ def words_of(answer: Any) -> list[str]:
     return [finding["word"] for finding in answer["findings"]]
 
 
-def test_before_anything_is_installed_that_is_what_is_said(run: Run) -> None:
+def test_status_reports_that_nothing_is_installed(run: Run) -> None:
     code, out, err = run()
     assert (code, err) == (1, "")
     assert "its custom resources are not installed" in out
@@ -78,7 +78,7 @@ def test_the_table_has_every_node_within_120_columns(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_what_is_wrong_is_worst_first_with_commands_that_parse(run: Run) -> None:
+def test_findings_are_worst_first_with_valid_commands(run: Run) -> None:
     _, out, _ = run()
     wrong = out.partition("what is wrong")[2]
     assert re.findall(r"^  (critical|warning|note) ", wrong, re.MULTILINE) == (
@@ -116,7 +116,7 @@ def test_json_has_the_numbers_in_bytes(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_some_nodes_by_name_or_by_label(run: Run) -> None:
+def test_nodes_are_selected_by_name_or_by_label(run: Run) -> None:
     named = structured(run, "worker-2")
     assert [node["name"] for node in named["nodes"]] == ["worker-2"]
     assert named["totals"]["pods"] == 2
@@ -128,7 +128,7 @@ def test_some_nodes_by_name_or_by_label(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_a_pod_on_its_node_with_its_place_and_what_happened(run: Run) -> None:
+def test_a_pod_is_shown_with_its_rank_and_its_history(run: Run) -> None:
     code, out, _ = run("pod", "-n", "shop", LAUNCHER)
     text = " ".join(out.split())
     assert code == 1  # something critical is wrong with its node
@@ -144,7 +144,7 @@ def test_a_pod_on_its_node_with_its_place_and_what_happened(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_a_pod_that_is_not_there(run: Run) -> None:
+def test_a_pod_that_does_not_exist_is_refused(run: Run) -> None:
     code, _, err = run("pod", "shop/nobody")
     assert code == 2
     assert "'shop/nobody' is not valid" in err
@@ -154,7 +154,7 @@ def test_a_pod_that_is_not_there(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("world")
-def test_a_namespace_with_its_switches_and_its_pods_worst_first(run: Run) -> None:
+def test_a_namespace_is_shown_with_its_worst_pods_first(run: Run) -> None:
     code, out, _ = run("namespace", "batch")
     assert code == 0
     assert "overbook.dev/swap: disabled: none of its pods swaps" in out
@@ -174,7 +174,7 @@ def test_the_page_shows_what_a_run_prints(run: Run, words: str) -> None:
 
 
 def granted(plane: ControlPlane, user: str, *rules: str) -> str:
-    """A user's kubeconfig, with rights such as `list nodes`."""
+    """Return a user's kubeconfig, with rights such as `list nodes`."""
     for number, rule in enumerate(rules):
         verbs, resources = rule.split()
         name = f"{user}-{number}"
@@ -183,7 +183,7 @@ def granted(plane: ControlPlane, user: str, *rules: str) -> str:
     return plane.user_kubeconfig(user)
 
 
-def test_the_role_that_is_shipped_is_all_it_takes(world: ControlPlane, run: Run) -> None:
+def test_the_shipped_role_is_sufficient(world: ControlPlane, run: Run) -> None:
     world.kubectl("create", "clusterrolebinding", "ada", "--clusterrole=overbook-status", "--user=ada")
     ada = world.user_kubeconfig("ada")
     for words in ((), ("worker-1",), ("pod", f"shop/{LAUNCHER}"), ("namespace", "shop")):
@@ -195,7 +195,7 @@ RIGHTS = [(right, resource) for right in STATUS_RIGHTS for resource in right.res
 
 
 @pytest.mark.parametrize(("right", "resource"), RIGHTS, ids=[resource for _, resource in RIGHTS])
-def test_without_any_one_of_its_rights_something_is_missing(
+def test_every_right_of_the_shipped_role_is_needed(
     world: ControlPlane, run: Run, right: Right, resource: str
 ) -> None:
     left = [structs.replace(each, resources=_without(each, right, resource)) for each in STATUS_RIGHTS]
@@ -218,7 +218,7 @@ def _without(right: Right, other: Right, resource: str) -> tuple[str, ...]:
     return tuple(each for each in right.resources if right is not other or each != resource)
 
 
-def test_with_fewer_rights_it_shows_what_it_may(world: ControlPlane, run: Run) -> None:
+def test_status_with_fewer_rights_shows_what_it_may(world: ControlPlane, run: Run) -> None:
     nodes = granted(world, "bob", "list nodes")
     code, out, err = run(kubeconfig=nodes)
     assert (code, err) == (0, "")
@@ -233,7 +233,7 @@ def test_with_fewer_rights_it_shows_what_it_may(world: ControlPlane, run: Run) -
     assert (only["name"], only["pressure"]["state"], only["sums"]) == ("worker-1", "Critical", None)
 
 
-def test_with_no_rights_at_all_one_line_says_so(world: ControlPlane, run: Run) -> None:
+def test_status_without_rights_is_one_line(world: ControlPlane, run: Run) -> None:
     nobody = world.user_kubeconfig("nobody")
     for words in ((), ("pod", f"shop/{LAUNCHER}"), ("namespace", "shop")):
         code, out, err = run(*words, kubeconfig=nobody)

@@ -22,7 +22,7 @@ SECONDS = 60.0
 
 
 class Terminal:
-    """`overbook status --watch` on a terminal of 130 columns and 30 lines."""
+    """`overbook status --watch` runs on a terminal of 130 columns and 30 lines."""
 
     def __init__(self, *arguments: str, without_rich: bool = False) -> None:
         self.shown = ""
@@ -37,7 +37,7 @@ class Terminal:
         os.close(theirs)
 
     def until(self, text: str) -> str:
-        """Wait until something is shown that was not before."""
+        """Wait until the terminal shows a text that it did not show before."""
         before, deadline = len(self.shown), time.monotonic() + SECONDS
         while text not in _ESCAPES.sub("", self.shown[before:]):
             assert time.monotonic() < deadline, f"{text!r} is not in {self.shown[before:][-3000:]!r}"
@@ -45,7 +45,7 @@ class Terminal:
         return _ESCAPES.sub("", self.shown[before:])
 
     def press(self, key: str) -> int:
-        """Press a key that ends it; the exit status."""
+        """Press a key that ends the command, and return its exit status."""
         os.write(self._own, key.encode())
         return self.ended()
 
@@ -72,7 +72,7 @@ class Terminal:
 
 @pytest.fixture(scope="module")
 def watched(breakable_cluster: ControlPlane) -> ControlPlane:
-    """A node in a cluster whose API server may be killed."""
+    """A node in a cluster whose API server a test may kill."""
     install(breakable_cluster)
     node = "apiVersion: v1\nkind: Node\nmetadata: {name: worker-1}"
     breakable_cluster.kubectl("apply", "-f", "-", stdin=node)
@@ -87,7 +87,7 @@ def terminal(watched: ControlPlane, request: pytest.FixtureRequest) -> Iterator[
     found.close()
 
 
-def test_what_changes_is_shown_and_q_ends_it(watched: ControlPlane, terminal: Terminal) -> None:
+def test_watch_shows_changes_and_q_ends_it(watched: ControlPlane, terminal: Terminal) -> None:
     assert "worker-1" in terminal.until("calm")
     critical = {**status_world.calm(), "pressure": {"state": "Critical", "sentence": "all wait 12 %"}}
     status_world.report(watched, "worker-1", critical)
@@ -98,7 +98,7 @@ def test_what_changes_is_shown_and_q_ends_it(watched: ControlPlane, terminal: Te
     status_world.report(watched, "worker-1", status_world.calm())
 
 
-def test_while_the_api_server_is_gone_the_last_picture_says_how_old_it_is(watched: ControlPlane) -> None:
+def test_watch_shows_the_last_pictures_age_in_an_outage(watched: ControlPlane) -> None:
     terminal = Terminal("--kubeconfig", watched.kubeconfig)
     try:
         terminal.until("calm")
@@ -113,7 +113,7 @@ def test_while_the_api_server_is_gone_the_last_picture_says_how_old_it_is(watche
         terminal.close()
 
 
-def test_into_a_pipe_it_goes_as_text_without_colour(watched: ControlPlane) -> None:
+def test_watch_prints_plain_text_into_a_pipe(watched: ControlPlane) -> None:
     command = [sys.executable, "-m", "overbook", "status", "--watch", "--interval", "0.2"]
     command += ["--kubeconfig", watched.kubeconfig]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours

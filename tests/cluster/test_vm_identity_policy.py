@@ -6,7 +6,7 @@ from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.deploy.policies import vm_identity
 from overbook_sandbox.cluster.control_plane import ControlPlane
-from tests.cluster.as_user import MERGE, OPERATIONS, Asker
+from tests.cluster.as_user import MERGE, OPERATIONS, UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import apply_manifests
 from tests.waiting import wait_for
@@ -48,26 +48,28 @@ def is_vm(answer: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def kubevirt(breakable_cluster: ControlPlane) -> Asker:
-    """KubeVirt's controller, in a cluster of its own that wants the policy."""
+def kubevirt(breakable_cluster: ControlPlane) -> UserClient:
+    """KubeVirt's controller acts in a cluster of its own that has the policy."""
     cluster = breakable_cluster
     cluster.kubectl("create", "namespace", "kubevirt")
     cluster.kubectl("create", "serviceaccount", "kubevirt-controller", "--namespace=kubevirt")
     apply_manifests(cluster, [KUBEVIRT, *vm_identity()])
-    admin = Asker(cluster.kubeconfig)
+    admin = UserClient(cluster.kubeconfig)
     path = "/api/v1/namespaces/default/pods"
     wait_for(
         lambda: REFUSED in admin.refusal("POST", path, pod("probe", owner()), dryRun="All"),
         "the policy is in force",
     )
-    return Asker.with_token(cluster, cluster.token("kubevirt", "kubevirt-controller"), "kubevirt-controller")
+    return UserClient.with_token(
+        cluster, cluster.token("kubevirt", "kubevirt-controller"), "kubevirt-controller"
+    )
 
 
 @pytest.fixture
-def admin(breakable_cluster: ControlPlane, kubevirt: Asker) -> Asker:
-    """Someone with every right in the cluster, for whom the policy holds, too."""
+def admin(breakable_cluster: ControlPlane, kubevirt: UserClient) -> UserClient:
+    """An administrator has every right in the cluster, and the policy holds for administrators, too."""
     assert kubevirt
-    return Asker(breakable_cluster.kubeconfig)
+    return UserClient(breakable_cluster.kubeconfig)
 
 
 @pytest.fixture
@@ -75,19 +77,19 @@ def pods(breakable_cluster: ControlPlane) -> str:
     return f"/api/v1/namespaces/{make_namespace(breakable_cluster)}/pods"
 
 
-def test_kubevirt_makes_them(kubevirt: Asker, pods: str) -> None:
+def test_kubevirt_may_create_vm_pods(kubevirt: UserClient, pods: str) -> None:
     assert is_vm(kubevirt.ask("POST", pods, pod("guest", owner())))
 
 
 @pytest.mark.parametrize("version", ["kubevirt.io/v1", "kubevirt.io/v1alpha3"])
-def test_nobody_else_makes_them(admin: Asker, pods: str, version: str) -> None:
+def test_other_users_may_not_create_vm_pods(admin: UserClient, pods: str, version: str) -> None:
     said = admin.refusal("POST", pods, pod("guest", owner(version)))
     assert said.startswith("403 ")
     assert REFUSED in said
     assert said.endswith("makes pods of a VirtualMachineInstance, not kubernetes-admin")
 
 
-def test_a_pod_does_not_become_one(admin: Asker, pods: str) -> None:
+def test_a_pod_cannot_become_a_vm_pod(admin: UserClient, pods: str) -> None:
     admin.ask("POST", pods, pod("guest"))
     change = {"metadata": {"ownerReferences": [owner()]}}
     assert REFUSED in admin.refusal("PATCH", f"{pods}/guest", change, MERGE)
@@ -96,13 +98,13 @@ def test_a_pod_does_not_become_one(admin: Asker, pods: str) -> None:
     assert not is_vm(admin.ask("GET", f"{pods}/guest"))
 
 
-def test_an_owner_does_not_become_the_controller(admin: Asker, kubevirt: Asker, pods: str) -> None:
+def test_an_owner_cannot_become_the_controller(admin: UserClient, kubevirt: UserClient, pods: str) -> None:
     kubevirt.ask("POST", pods, pod("guest", owner(controller=False)))
     change = [{"op": "replace", "path": "/metadata/ownerReferences/0/controller", "value": True}]
     assert REFUSED in admin.refusal("PATCH", f"{pods}/guest", change, OPERATIONS)
 
 
-def test_everything_else_of_a_virtual_machines_pod_is_free(admin: Asker, kubevirt: Asker, pods: str) -> None:
+def test_all_else_of_a_vm_pod_may_be_changed(admin: UserClient, kubevirt: UserClient, pods: str) -> None:
     kubevirt.ask("POST", pods, pod("guest", owner()))
     labelled = admin.ask("PATCH", f"{pods}/guest", {"metadata": {"labels": {"a": "b"}}}, MERGE)
     assert is_vm(labelled)
@@ -110,6 +112,6 @@ def test_everything_else_of_a_virtual_machines_pod_is_free(admin: Asker, kubevir
     assert not is_vm(orphan)
 
 
-def test_other_owners_are_free(admin: Asker, pods: str) -> None:
+def test_pods_of_other_owners_may_be_created(admin: UserClient, pods: str) -> None:
     assert not is_vm(admin.ask("POST", pods, pod("other", owner("example.com/v1"))))
     assert not is_vm(admin.ask("POST", pods, pod("another", {**owner(), "kind": "VirtualMachine"})))

@@ -31,7 +31,7 @@ POD = {
 
 @pytest.fixture(scope="module")
 def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
-    """Watching a cluster that has OpenShift's kinds."""
+    """The webhook watches a cluster that has OpenShift's kinds."""
     define_openshift_kinds(cluster)
     apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
     server = start_webhook(
@@ -45,7 +45,7 @@ def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
     remove_openshift_kinds(cluster)
 
 
-def test_pods_come_out_as_the_table_in_the_docs_says(cluster: ControlPlane, webhook: Webhook) -> None:
+def test_pods_are_overridden_as_in_the_documents_table(cluster: ControlPlane, webhook: Webhook) -> None:
     spaces = [open_namespace(cluster) for _ in cases()]
     for space, case in zip(spaces, cases(), strict=True):
         if case.limit_range:
@@ -63,8 +63,8 @@ def test_pods_come_out_as_the_table_in_the_docs_says(cluster: ControlPlane, webh
         cluster.kubectl("delete", "namespace", space, "--wait=false")
 
 
-def test_what_the_override_prevents_is_forbidden(cluster: ControlPlane, namespace: str) -> None:
-    """The trap without its solution: half of a limit, below the minimum."""
+def test_an_override_below_the_limit_range_is_forbidden(cluster: ControlPlane, namespace: str) -> None:
+    """The documents' trap without its solution: half of a limit is below the minimum."""
     apply_manifests(
         cluster, [limit_range("sizes", namespace, {"type": "Container", "min": {"memory": "100Mi"}})]
     )
@@ -104,7 +104,7 @@ def test_the_closest_override_wins_and_changes_are_followed(cluster: ControlPlan
 
 
 @pytest.mark.usefixtures("webhook")
-def test_our_own_kinds_serve_where_openshifts_are_absent_and_give_way_when_they_come(
+def test_own_kinds_serve_until_openshifts_exist(
     cluster: ControlPlane,
 ) -> None:
     space = open_namespace(cluster)
@@ -125,7 +125,7 @@ def test_our_own_kinds_serve_where_openshifts_are_absent_and_give_way_when_they_
     cluster.kubectl("delete", "namespace", space, "--wait=false")
 
 
-def test_a_pod_whose_webhook_is_down_is_created_as_it_was_written(
+def test_a_pod_is_created_unchanged_while_its_webhook_is_down(
     cluster: ControlPlane, webhook: Webhook
 ) -> None:
     space = open_namespace(cluster)

@@ -1,4 +1,4 @@
-"""What ``core.admissibility`` calls forbidden is what the real API server forbids, on random pods."""
+"""The real API server forbids exactly the random pods that core's admissibility forbids."""
 
 import asyncio
 import json
@@ -116,7 +116,7 @@ def _knows(cluster: ControlPlane, space: str) -> bool:
 
 
 async def _ask(kubeconfig: str, space: str, pods: list[dict[str, Any]]) -> list[str]:
-    """Why each is refused; empty: it is not."""
+    """Return why each pod is refused; empty if it is not."""
     client = Client(load_config(kubeconfig))
     answers = []
     for pod in pods:

@@ -1,4 +1,4 @@
-"""The webhook with its real rights; then with each of them taken away in turn.
+"""The webhook runs with its real rights; then with each of them taken away in turn.
 
 The API server of this module has no WatchList, as older ones: there a list comes before the watch, so that
 each of the two rights is missed when it is not there.
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from overbook.deploy.rights import WEBHOOK_RIGHTS, Right
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.conftest import started
 from tests.cluster.fewer_rights import each_verb, with_rights_of
 from tests.cluster.installing import apply_manifests, install
@@ -49,7 +49,7 @@ EVERY = each_verb(WEBHOOK_RIGHTS)
 
 
 def definition(group: str, plural: str, kind: str, scope: str) -> dict[str, Any]:
-    """One of OpenShift's kinds, whatever is in it."""
+    """Return the definition of one of OpenShift's kinds, with any content."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
     names = {"kind": kind, "plural": plural}
@@ -62,9 +62,9 @@ def definition(group: str, plural: str, kind: str, scope: str) -> dict[str, Any]
 
 
 class World(NamedTuple):
-    """A cluster with every kind that the webhook follows."""
+    """This cluster has every kind that the webhook follows."""
 
-    admin: Asker
+    admin: UserClient
     kubeconfig: str
     folder: pathlib.Path
 
@@ -83,12 +83,12 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         kinds = [definition(*override, "Cluster"), definition(*namespaced, "Namespaced")]
         apply_manifests(cluster, kinds)
         token = cluster.token("overbook", ACCOUNT)
-        yield World(Asker(cluster.kubeconfig), cluster.kubeconfig_for(token, name="webhook"), folder)
+        yield World(UserClient(cluster.kubeconfig), cluster.kubeconfig_for(token, name="webhook"), folder)
 
 
 @contextlib.contextmanager
 def webhook(world: World) -> Iterator[pathlib.Path]:
-    """The webhook's log, while it runs with a certificate that is soon to be renewed."""
+    """Run the webhook with a certificate that is soon to be renewed, and return its log."""
     world.admin.refusal("DELETE", SECRET)
     log = world.folder / f"webhook-{time.monotonic_ns()}.log"
     soon = ("--certificate-seconds=20", "--certificate-poll-seconds=0.5", "--certificate-settle-seconds=1")
@@ -104,11 +104,11 @@ def webhook(world: World) -> Iterator[pathlib.Path]:
         print(log.read_text())
 
 
-def test_every_right_has_something_that_needs_it() -> None:
+def test_every_right_of_the_webhook_is_needed_by_a_check() -> None:
     assert {(right.resources[0], verb) for right, verb in EVERY} == NEEDS.keys()
 
 
-def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
+def test_webhook_works_with_all_its_rights(world: World) -> None:
     with webhook(world) as log:
         for said in (SERVING, PUBLISHED, READY, STAGED):
             wait_for(lambda said=said: said in log.read_text(), said)  # type: ignore[misc]
@@ -117,7 +117,7 @@ def test_all_its_behaviours_with_all_its_rights(world: World) -> None:
 @pytest.mark.parametrize(
     ("right", "verb"), EVERY, ids=[f"{verb} {right.resources[0]}.{right.group}" for right, verb in EVERY]
 )
-def test_one_right_less_and_something_fails(world: World, right: Right, verb: str) -> None:
+def test_webhook_fails_without_any_one_of_its_rights(world: World, right: Right, verb: str) -> None:
     (resource,) = right.resources
     refused = f'cannot {verb} resource "{resource}" in API group "{right.group}"'
     with with_rights_of(world.admin, ACCOUNT, WEBHOOK_RIGHTS, right, verb), webhook(world) as log:

@@ -1,4 +1,4 @@
-"""Two replicas behind a service, pods created all the time: each one is overridden, whatever happens."""
+"""Two replicas serve behind a service while pods are created: each pod is overridden, whatever happens."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ POD = {
 
 
 class Service:
-    """A port that leads to a ready replica, as a Kubernetes service does; connections are not moved."""
+    """A service's port leads to a ready replica, as in Kubernetes; connections are not moved."""
 
     def __init__(self) -> None:
         self.replicas: list[Webhook] = []
@@ -82,7 +82,7 @@ def _is_ready(replica: Webhook) -> bool:
 
 
 class Callers:
-    """Create pods (dry-run) until told to stop, and keep what was not overridden."""
+    """Callers create pods (dry-run) until they are stopped, and keep those that were not overridden."""
 
     def __init__(self, cluster: ControlPlane, namespace: str) -> None:
         self.created = 0
@@ -135,7 +135,7 @@ def service() -> Iterator[Service]:
 
 
 def _replica(kubeconfig: str) -> Webhook:
-    """With a certificate that is renewed every few seconds."""
+    """Run a replica with a certificate that is renewed every few seconds."""
     return start_webhook(
         kubeconfig,
         *("--drain-seconds", "5", "--certificate-seconds", "120"),
@@ -143,9 +143,7 @@ def _replica(kubeconfig: str) -> Webhook:
     )
 
 
-def test_neither_a_rolling_restart_nor_new_certificates_miss_a_pod(
-    cluster: ControlPlane, service: Service
-) -> None:
+def test_restarts_and_new_certificates_miss_no_pod(cluster: ControlPlane, service: Service) -> None:
     kubeconfig = install_webhook(cluster)
     # A certificate of another test would be good for a year.
     cluster.kubectl("delete", "secret", "overbook-webhook-tls", "-n", "overbook", "--ignore-not-found")

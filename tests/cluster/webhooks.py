@@ -1,4 +1,4 @@
-"""The webhook as it is shipped, but run beside the test cluster instead of in it."""
+"""The webhook is installed as shipped, but runs beside the test cluster instead of in it."""
 
 import json
 import os
@@ -21,7 +21,7 @@ OPENSHIFT_KINDS = (
 
 
 def install_webhook(cluster: ControlPlane) -> str:
-    """Rights and configuration as shipped, with a URL in place of the service; see :func:`point_to`.
+    """Install rights and configuration as shipped, with a URL in place of the service; see :func:`point_to`.
 
     Returns:
         Path of a kubeconfig of the webhook's own account.
@@ -41,7 +41,7 @@ def install_webhook(cluster: ControlPlane) -> str:
 
 
 def point_to(cluster: ControlPlane, port: int) -> None:
-    """Have the API server ask there."""
+    """Let the API server call the webhook at this URL."""
     url = f"https://localhost:{port}/override"
     patch = [{"op": "replace", "path": "/webhooks/0/clientConfig/url", "value": url}]
     cluster.kubectl("patch", "mutatingwebhookconfiguration", ACCOUNT, "--type=json", "-p", json.dumps(patch))
@@ -52,7 +52,7 @@ def start_webhook(kubeconfig: str, *options: str) -> Webhook:
 
 
 def open_namespace(cluster: ControlPlane) -> str:
-    """A namespace that has opted in."""
+    """Create a namespace that has opted in."""
     name = make_namespace(cluster)
     cluster.kubectl("label", "namespace", name, f"{ENABLED_LABEL}=true")
     return name
@@ -87,7 +87,7 @@ def requests_of(pod: Any) -> dict[str, str]:
 
 
 def wait_for_warning(cluster: ControlPlane, namespace: str, pod: dict[str, Any], text: str) -> None:
-    """Wait until creating the pod would warn so: watches follow the cluster with a little delay."""
+    """Wait until creating the pod gives this warning: watches follow the cluster with a little delay."""
     said: list[str] = []
 
     def warned() -> bool:
@@ -101,7 +101,7 @@ def wait_for_warning(cluster: ControlPlane, namespace: str, pod: dict[str, Any],
 
 
 def override_of_cluster(**percentages: int) -> dict[str, Any]:
-    """OpenShift's."""
+    """Return OpenShift's override of the cluster."""
     return {
         "apiVersion": "operator.autoscaling.openshift.io/v1",
         "kind": "ClusterResourceOverride",
@@ -111,7 +111,7 @@ def override_of_cluster(**percentages: int) -> dict[str, Any]:
 
 
 def define_openshift_kinds(cluster: ControlPlane) -> None:
-    """The kinds that OpenShift's operator brings, with any content."""
+    """Define the kinds that OpenShift's operator brings, with any content."""
     apply_manifests(cluster, [_definition(*kind) for kind in OPENSHIFT_KINDS])
     for group, plural, _, _ in OPENSHIFT_KINDS:
         cluster.kubectl("wait", "--for=condition=Established", f"crd/{plural}.{group}", "--timeout=60s")

@@ -1,4 +1,4 @@
-"""Equivalence with the real components, for those who have the vectors beside the repository."""
+"""Overbook answers as the real components do, where their vectors lie beside the repository."""
 
 import json
 import subprocess

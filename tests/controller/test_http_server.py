@@ -32,7 +32,7 @@ def served(*requests: bytes) -> list[str]:
     return asyncio.run(ask())
 
 
-def test_a_path_is_answered_with_its_length_and_the_connection_closed() -> None:
+def test_a_path_is_answered_and_the_connection_closed() -> None:
     (answer,) = served(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert answer.startswith("HTTP/1.1 200 OK\r\n")
     assert "Content-Length: 3" in answer
@@ -51,14 +51,14 @@ def test_a_path_is_answered_with_its_length_and_the_connection_closed() -> None:
         (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", 400),
     ],
 )
-def test_everything_else_is_refused(request_: bytes, status: int) -> None:
+def test_all_other_requests_are_refused(request_: bytes, status: int) -> None:
     (answer,) = served(request_)
     assert re.match(rf"HTTP/1.1 {status} ", answer), answer
     if request_.startswith(b"HEAD"):
         assert answer.endswith("\r\n\r\n")
 
 
-def test_so_many_connections_and_no_more() -> None:
+def test_connections_are_bounded() -> None:
     async def crowd() -> bytes:
         server = HttpServer("127.0.0.1:0", {"/healthz": lambda: (200, "text/plain", b"ok\n")})
         await server.start()
@@ -75,6 +75,6 @@ def test_so_many_connections_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("address", ["9714", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:http"])
-def test_an_address_that_is_none_is_refused_in_words(address: str) -> None:
+def test_an_invalid_address_is_refused_in_words(address: str) -> None:
     with pytest.raises(InvalidInput, match="HOST:PORT"):
         HttpServer(address, {})

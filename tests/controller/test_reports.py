@@ -9,13 +9,13 @@ class Time:
 
 
 def heard(seconds: float, time: Time, reports: Reports) -> None:
-    """The API server answers all the time."""
+    """Let the API server answer all the time."""
     for _ in range(int(seconds)):
         time.now += 1
         reports.contact(time.now)
 
 
-def test_an_agent_that_says_nothing_new_is_silent_after_a_while() -> None:
+def test_an_agent_that_writes_nothing_new_becomes_silent() -> None:
     time = Time()
     reports = Reports(time)
     reports.said("n", "10:00:00")
@@ -37,7 +37,7 @@ def test_an_agents_clock_does_not_matter() -> None:
         assert not reports.is_stale("n", 90)
 
 
-def test_one_that_never_spoke_is_silent_only_after_the_same_time() -> None:
+def test_an_agent_that_never_wrote_becomes_silent_as_late() -> None:
     time = Time()
     reports = Reports(time)
     assert not reports.is_stale("n", 90)
@@ -45,7 +45,7 @@ def test_one_that_never_spoke_is_silent_only_after_the_same_time() -> None:
     assert reports.is_stale("n", 90)
 
 
-def test_while_the_api_server_is_away_nobody_becomes_silent_nor_right_after() -> None:
+def test_no_agent_becomes_silent_in_an_api_outage_or_right_after() -> None:
     time = Time()
     reports = Reports(time)
     reports.said("n", "10:00:00")

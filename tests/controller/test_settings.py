@@ -8,14 +8,14 @@ from overbook.controller.settings import ControllerSettings, load
 from overbook.core.errors import InvalidInput
 
 
-def test_flags_win_over_the_environment_and_that_over_the_defaults() -> None:
+def test_flags_win_over_environment_over_defaults() -> None:
     assert load({}, {}) == ControllerSettings()
     environment = {"POD_NAMESPACE": "elsewhere", "POD_NAME": "one"}
     assert load(environment, {}) == ControllerSettings(namespace="elsewhere", identity="one")
     assert load(environment, {"namespace": "here"}).namespace == "here"
 
 
-def test_a_namespace_has_to_be_said() -> None:
+def test_the_namespace_is_required() -> None:
     with pytest.raises(InvalidInput, match="--namespace"):
         load({}, {"namespace": ""})
 
@@ -37,7 +37,7 @@ def test_check_config_shows_the_result_and_stops() -> None:
     assert (shown["mode"], shown["leaderElect"], shown["verbosity"]) == ("Observe", False, 2)
 
 
-def test_a_kubeconfig_that_is_none_is_one_line_and_status_2() -> None:
+def test_an_invalid_kubeconfig_is_one_line_and_status_2() -> None:
     done = overbook("--kubeconfig", "/does/not/exist")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1

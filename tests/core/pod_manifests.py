@@ -1,4 +1,4 @@
-"""Short hands for the manifests that the tests of the rules need."""
+"""The tests of the rules make their manifests by these functions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def pod_of(
     owners: list[dict[str, Any]] | None = None,
     **spec: Any,
 ) -> Pod:
-    """A pod of containers given as ``{"requests": …, "limits": …}``, named c0, c1 …"""
+    """Return a pod of containers given as ``{"requests": …, "limits": …}``, named c0, c1 …"""
     manifest = {
         "metadata": {
             "name": "cart",
@@ -36,7 +36,7 @@ def pod_of(
 
 
 def vm_of(guest: str | None = "4Gi", **domain: Any) -> VirtualMachineInstance:
-    """A VM with two cores; ``domain`` is merged into ``spec.domain``, ``spec`` into ``spec``."""
+    """Return a VM with two cores; ``domain`` is merged into ``spec.domain``, ``spec`` into ``spec``."""
     spec = domain.pop("spec", {})
     memory = {"guest": guest} if guest else {}
     return decode_virtual_machine(

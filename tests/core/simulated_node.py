@@ -1,4 +1,4 @@
-"""A node told second by second: what it and its pods do, and what the engine decides of it."""
+"""A test plays a node second by second: what it and its pods do, and what the engine decides."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ GI = 1 << 30
 
 
 def vm(uid: str, request: int = 200 * MI, allowed: int | None = 100 * MI, **facts: Any) -> PodFacts:
-    """A virtual machine's pod, called ``demo/UID``, that may swap."""
+    """Return the facts of a virtual machine's pod, called ``demo/UID``, that may swap."""
     container = ContainerFacts("compute", memory_request_bytes=request, swap="Eligible")
     return PodFacts(
         uid=uid,
@@ -37,12 +37,12 @@ def holding(
     refaults: int = 0,
     name: str = "compute",
 ) -> ContainerSample:
-    """A container with that much anonymous memory in RAM and that much in swap."""
+    """Return a container with that much anonymous memory in RAM and that much in swap."""
     return ContainerSample(name, memory, 0, memory, swap, swap_max, refaults)
 
 
-class Telling:
-    """A node of 1 GiB with 512 MiB of swap, half of its memory available, nothing in swap.
+class SimulatedNode:
+    """A simulated node has 1 GiB, half of it available, and 512 MiB of swap, all of it free.
 
     Args:
         pods: facts of those that are known.
@@ -80,7 +80,7 @@ class Telling:
         self.node = msgspec.structs.replace(self.node, **node)
 
     def starve(self) -> None:
-        """Next to nothing is available from now on."""
+        """Leave next to nothing available from now on."""
         self.set(memory_available_bytes=20 * MI)
 
     def second(
@@ -92,7 +92,7 @@ class Telling:
         stall: float = 0.0,
         relief: ReliefState = "idle",
     ) -> Decision | None:
-        """Some time passes with so many pages and such a share of it stalled; then a sample is decided."""
+        """Let time pass with so many pages and such a share of it stalled; then decide on a sample."""
         self.at += seconds
         node = self.node
         if node.swap_in_pages is not None and node.swap_out_pages is not None:
@@ -108,11 +108,11 @@ class Telling:
         return self.engine.step(sample, self.facts, relief)
 
     def seconds(self, count: int, **what: Any) -> list[Decision | None]:
-        """The same for many seconds."""
+        """Let many seconds pass in the same way."""
         return [self.second(**what) for _ in range(count)]
 
     def until(self, count: int, **what: Any) -> tuple[int, Decision]:
-        """The second in which something is decided, and what.
+        """Return the second in which the engine decides something, and the decision.
 
         Raises:
             AssertionError: nothing is.

@@ -19,7 +19,7 @@ def test_a_moment_is_written_as_the_standard_library_writes_it(moment: datetime)
 
 
 @given(MOMENTS)
-def test_what_is_written_is_read_again(moment: datetime) -> None:
+def test_a_written_timestamp_is_read_again(moment: datetime) -> None:
     assert from_timestamp(moment.isoformat()) == pytest.approx(moment.timestamp(), abs=1e-4)
 
 
@@ -30,7 +30,7 @@ def test_kubernetes_own_forms_are_read() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", "yesterday", "2026-13-01T00:00:00Z", "2026-11-22"])
-def test_what_is_no_moment_is_none(text: str | None) -> None:
+def test_text_that_is_no_timestamp_is_none(text: str | None) -> None:
     assert from_timestamp(text) is None
 
 

@@ -1,4 +1,4 @@
-"""An OvercommitNode with everything in it that there can be."""
+"""An OvercommitNode is built in which every field has a value."""
 
 from typing import Any, Final
 
@@ -9,13 +9,13 @@ from overbook.core.api.overcommit_node import OvercommitNodeStatus
 
 
 def full_status() -> dict[str, Any]:
-    """A status in which no field and no list is empty."""
+    """Return a status in which no field and no list is empty."""
     found: dict[str, Any] = _full(inspect.type_info(OvercommitNodeStatus))
     return found
 
 
 def full_node(name: str = "recorded") -> dict[str, Any]:
-    """The whole object."""
+    """Return the whole OvercommitNode."""
     return {
         "apiVersion": API_VERSION,
         "kind": "OvercommitNode",

@@ -1,4 +1,4 @@
-"""Helm, built once from its Go module, since no distribution packages it."""
+"""Helm is built once from its Go module, since no distribution packages it."""
 
 import functools
 import os
@@ -19,20 +19,20 @@ VERSION: Final = "v3.19.0"
 
 
 def template(*options: str) -> str:
-    """What `helm template` renders of our chart, for a cluster of the version under test."""
+    """Return what `helm template` renders of the chart, for a cluster of the version under test."""
     chart = str(ROOT / "deploy" / "chart")
     about = ("--namespace", "overbook", "--kube-version", kubernetes_version())
     return _run(program(), "template", "overbook", chart, *about, *options)
 
 
 def kustomize(folder: str) -> str:
-    """What `kubectl kustomize` renders."""
+    """Return what `kubectl kustomize` renders."""
     return _run(find().path("kubectl"), "kustomize", folder)
 
 
 @functools.cache
 def program() -> str:
-    """Its path: the one on PATH, else built into the cache (3 minutes, once)."""
+    """Return the path of Helm: the one on PATH, else built into the cache (3 minutes, once)."""
     if ready := shutil.which("helm"):
         return ready
     cache = cache_folder(os.environ)

@@ -1,4 +1,4 @@
-"""Without a container engine no image is built: the Containerfile is read, and its steps are done."""
+"""The Containerfile is read and its steps are done, since no container engine is there to build an image."""
 
 import json
 import os
@@ -29,7 +29,7 @@ TOO_MUCH: Final = {"rich", "pygments", "pytest", "hypothesis", "pip", "setuptool
 UNCHECKED_HASH: Final = 0b01
 
 
-def test_what_is_copied_exists_and_is_not_ignored() -> None:
+def test_every_copied_file_exists_and_is_not_ignored() -> None:
     ignored = (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines()
     for step in steps():
         if step.word == "COPY" and not step.rest.startswith("--from="):
@@ -69,13 +69,13 @@ def test_an_image_starts_what_the_workload_expects(component: str) -> None:
 
 
 class Installed(NamedTuple):
-    """A component as its image has it."""
+    """A component is installed as in its image."""
 
     name: str
     folder: Path
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run it with this folder and the standard library alone, as its image does."""
+        """Run Python with this folder and the standard library alone, as the image does."""
         command: Sequence[str] = (getattr(sys, "_base_executable", sys.executable), "-S", *arguments)
         environment = {"PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.defpath}
         return subprocess.run(  # noqa: S603 - our own argv
@@ -85,21 +85,21 @@ class Installed(NamedTuple):
 
 @pytest.fixture(scope="module", params=COMPONENTS)
 def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The files of a component, made by the step that its stage runs."""
+    """Install the files of a component by the step that its stage runs."""
     name = request.param
     folder = tmp_path_factory.mktemp(name) / "overbook"
     install_component(name, str(folder))
     return Installed(name, folder)
 
 
-def test_it_starts(installed: Installed) -> None:
+def test_an_installed_image_starts(installed: Installed) -> None:
     assert installed.run("-m", "overbook", "--version").stdout == f"overbook {__version__}\n"
     done = installed.run("-m", "overbook", installed.name, "--help")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: overbook {installed.name}")
 
 
-def test_it_holds_its_own_application_and_no_other(installed: Installed) -> None:
+def test_an_image_holds_its_own_application_and_no_other(installed: Installed) -> None:
     folders = {each.name for each in (installed.folder / "overbook").iterdir() if each.is_dir()}
     assert folders - {"__pycache__"} == ALWAYS | {APPLICATIONS[installed.name]} | BESIDE.get(
         installed.name, set()
@@ -110,7 +110,7 @@ def test_it_holds_its_own_application_and_no_other(installed: Installed) -> None
     assert not (installed.folder / "bin").exists()
 
 
-def test_all_its_own_modules_can_be_imported(installed: Installed) -> None:
+def test_all_modules_of_an_image_can_be_imported(installed: Installed) -> None:
     package = f"overbook.{APPLICATIONS[installed.name]}"
     program = (
         "import importlib, pkgutil, sys\n"
@@ -137,11 +137,11 @@ def test_the_standard_library_is_compiled_as_well(tmp_path: Path) -> None:
 
 
 def compiled(source: Path) -> Path:
-    """Where the bytecode of a module lies."""
+    """Return the path of a module's bytecode."""
     return source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
 
 
-def test_a_command_of_another_part_says_so(installed: Installed) -> None:
+def test_a_command_of_another_image_is_refused(installed: Installed) -> None:
     done = installed.run("-m", "overbook", "demo")
     assert done.returncode == 2
     assert done.stderr == "overbook: overbook_sandbox is not part of this installation\n"

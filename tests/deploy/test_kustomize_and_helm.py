@@ -26,7 +26,7 @@ Key = tuple[str, str, str]
 
 
 def objects(text: str) -> dict[Key, Any]:
-    """Objects by kind, namespace and name."""
+    """Return objects by kind, namespace and name."""
     found: dict[Key, Any] = {}
     for each in yaml.safe_load_all(text):
         if each is not None:
@@ -48,7 +48,7 @@ def by_kustomize(folder: Path, components: list[str]) -> dict[Key, Any]:
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_the_same_choice_gives_the_same_objects(choice: str, tmp_path: Path) -> None:
+def test_chart_and_base_make_the_same_objects(choice: str, tmp_path: Path) -> None:
     options, components = CHOICES[choice]
     chart = objects(helm.template(*options))
     base = by_kustomize(tmp_path, components)
@@ -57,13 +57,13 @@ def test_the_same_choice_gives_the_same_objects(choice: str, tmp_path: Path) -> 
         assert chart[key] == each, key
 
 
-def test_the_custom_resources_are_the_same() -> None:
+def test_chart_and_base_have_the_same_custom_resources() -> None:
     shipped = objects(helm.template("--include-crds"))
     crds = objects(helm.kustomize(str(ROOT / "deploy" / "crds")))
     assert {key: each for key, each in shipped.items() if key[0] == "CustomResourceDefinition"} == crds
 
 
-def test_values_reach_what_they_are_for() -> None:
+def test_values_reach_their_fields() -> None:
     values = {
         "image.repository": "registry.example/guests",
         "image.tag": "7",

@@ -4,7 +4,7 @@ from tests.docs.reading import ROOT
 DEPLOY = ROOT / "deploy"
 
 
-def test_deploy_holds_what_the_code_makes() -> None:
+def test_deploy_holds_what_the_code_renders() -> None:
     made = deploy_files()
     there = {
         str(file.relative_to(DEPLOY)): file.read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ ALL = {
 
 @pytest.mark.parametrize("given", ALL.values(), ids=ALL)
 def test_no_right_is_given_twice(given: tuple[Right, ...]) -> None:
-    """Otherwise one less would not be missed."""
+    """A right given twice would not be missed when one of the two is taken away."""
     counted = Counter(
         (right.group, resource, verb)
         for right in given
@@ -29,17 +29,17 @@ def test_no_right_is_given_twice(given: tuple[Right, ...]) -> None:
 
 
 @pytest.mark.parametrize("given", ALL.values(), ids=ALL)
-def test_nothing_is_granted_by_a_star(given: tuple[Right, ...]) -> None:
+def test_no_right_uses_a_wildcard(given: tuple[Right, ...]) -> None:
     for right in given:
         assert "*" not in {right.group, *right.resources, *right.verbs}
 
 
-def test_who_only_looks_changes_nothing() -> None:
+def test_the_status_role_is_read_only() -> None:
     for right in rights.STATUS_RIGHTS:
         assert set(right.verbs) <= {"get", "list", "watch"}
 
 
-def test_roles_say_what_the_rights_say_and_nobody_else_is_bound() -> None:
+def test_roles_match_the_rights_and_bind_no_other_account() -> None:
     where = Installation()
     objects = [each for part in PARTS for each in part.objects(where)]
     granted = sum(len(each["rules"]) for each in objects if each["kind"] in {"Role", "ClusterRole"})

@@ -1,4 +1,4 @@
-"""What one version writes, the version before and the one after read.
+"""The version before and the version after read what a version writes.
 
 `recorded` holds an object as each released version wrote it, with everything in it. It is added to, never
 changed.
@@ -20,12 +20,12 @@ RECORDED = sorted((Path(__file__).parent / "recorded").glob("overcommit-node-*.j
 
 
 def read(node: dict[str, Any]) -> OvercommitNode:
-    """As both sides read it from the API."""
+    """Decode an object as both sides read it from the API."""
     return msgspec.json.decode(json.dumps(node).encode(), type=OvercommitNode)
 
 
 def places(value: Any) -> Iterator[dict[str, Any]]:
-    """Every object inside an object."""
+    """Return every object inside an object."""
     if isinstance(value, dict):
         yield value
         for inner in value.values():
@@ -36,7 +36,7 @@ def places(value: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("record", RECORDED, ids=lambda path: path.stem)
-def test_what_released_versions_wrote_is_read_without_loss(record: Path) -> None:
+def test_objects_of_released_versions_are_read_without_loss(record: Path) -> None:
     written = json.loads(record.read_text(encoding="utf-8"))
     now = msgspec.to_builtins(read(written))
     for path, value in leaves(written):
@@ -51,7 +51,7 @@ def test_fields_of_a_newer_version_are_passed_over() -> None:
     assert read(newer) == read(plain)
 
 
-def test_a_field_that_an_older_version_does_not_write_is_its_default() -> None:
+def test_a_field_that_an_older_version_lacks_is_its_default() -> None:
     needed = {
         "uid",
         "namespace",

@@ -1,4 +1,4 @@
-"""The documents as tests read them: links, headings, and the commands shown in consoles."""
+"""Tests read the documents: links, headings, and the commands shown in consoles."""
 
 import argparse
 import re
@@ -20,7 +20,7 @@ _SEPARATORS = {"|", "||", "&&", ";"}
 
 
 class Command(NamedTuple):
-    """A command of ours as a page shows it.
+    """An `overbook` command as a page shows it.
 
     Attributes:
         page: the page, from the root of the repository.
@@ -32,7 +32,7 @@ class Command(NamedTuple):
 
 
 def flags_of(command_name: str) -> set[str]:
-    """A command's long flags, but for ``--help``."""
+    """Return a command's long flags, but for ``--help``."""
     command = find(command_name)
     assert command is not None
     parser = next(
@@ -49,7 +49,7 @@ def name(page: Path) -> str:
 
 
 def prose(text: str) -> str:
-    """A page without its code, in which brackets are no links."""
+    """Return a page without its code, in which brackets are no links."""
     return _CODE.sub("", _FENCE.sub("", text))
 
 
@@ -58,23 +58,23 @@ def links(text: str) -> list[str]:
 
 
 def headings(text: str) -> list[tuple[int, str]]:
-    """Level and text of each heading."""
+    """Return level and text of each heading."""
     return [(len(marks), title.strip()) for marks, title in _HEADING.findall(_FENCE.sub("", text))]
 
 
 def anchors(text: str) -> set[str]:
-    """What a link may name after ``#``, as GitHub makes it of a heading."""
+    """Return what a link may name after ``#``, as GitHub makes it of a heading."""
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for _, title in headings(text)}
 
 
 def consoles(text: str) -> list[str]:
-    """The lines after a prompt, in order."""
+    """Return the lines after a prompt, in order."""
     lines = [line for _, block in _FENCE.findall(text) for line in block.splitlines()]
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
 def commands(page: Path) -> list[Command]:
-    """Our commands in a page: after a prompt, and in code within the text."""
+    """Return the `overbook` commands in a page: after a prompt, and in code within the text."""
     text = page.read_text(encoding="utf-8")
     inline = [
         code.strip("`") for code in _CODE.findall(_FENCE.sub("", text)) if re.match(r"`overbook [a-z]", code)
@@ -85,7 +85,7 @@ def commands(page: Path) -> list[Command]:
 
 
 def _parts(line: str) -> list[list[str]]:
-    """A shell line taken apart at pipes and the like; redirections are left out."""
+    """Split a shell line at pipes and the like; redirections are left out."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>()")
     lexer.whitespace_split = True
     parts: list[list[str]] = [[]]

@@ -22,7 +22,7 @@ def test_every_variable_is_in_the_table() -> None:
     assert {variable for variable in ENVIRONMENT if f"`{variable}`" not in PAGE} == set()
 
 
-def test_every_field_of_the_file_is_in_the_table_with_its_default() -> None:
+def test_every_field_of_the_file_is_in_the_table_with_default() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("|")]
     for field, default in leaves(msgspec.to_builtins(AgentSettings())):
         row = next((row for row in rows if re.search(rf"`{re.escape(field)}\b", row)), None)
@@ -52,7 +52,7 @@ def test_every_field_of_a_decision_is_in_the_table() -> None:
 
 
 def leaves(settings: dict[str, object], above: str = "") -> list[tuple[str, object]]:
-    """Each field's path and default; a rule's inside is on its own page."""
+    """Return each field's path and default; a rule's fields are on a page of their own."""
     found: list[tuple[str, object]] = []
     for name, value in settings.items():
         if isinstance(value, dict):

@@ -32,7 +32,7 @@ def test_commands_were_found() -> None:
     assert {"explain", "swap-size", "agent"} <= {command.words[0] for command in SHOWN}
 
 
-def test_what_make_is_asked_for_exists() -> None:
+def test_every_make_target_shown_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     asked = {
         line.split()[1]

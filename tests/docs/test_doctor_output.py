@@ -1,4 +1,4 @@
-"""The READMEs show one node twice; these are the facts that were collected there each time."""
+"""The READMEs show one node twice; the facts collected there are given here each time."""
 
 import pytest
 
@@ -52,7 +52,7 @@ HEALTHY = HostState(
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.ja.md"])
-def test_it_is_what_the_doctor_says_of_these_nodes(page: str) -> None:
+def test_the_doctors_output_shown_is_real(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     shown = [part.partition("```")[0] for part in text.split("```console\n$ overbook node doctor\n")[1:]]
 

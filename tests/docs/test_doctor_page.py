@@ -8,7 +8,7 @@ SOURCES = ("swap_checks", "system_checks", "diagnosis")
 
 
 def found() -> dict[str, str]:
-    """The severity of each word that a check can say."""
+    """Return the severity of each word that a check can report."""
     texts = [
         (ROOT / "src/overbook/node/doctor" / f"{name}.py").read_text(encoding="utf-8") for name in SOURCES
     ]
@@ -18,7 +18,7 @@ def found() -> dict[str, str]:
 FINDING = re.compile(r'Finding\(\s*"(Broken|Risky|Note)",\s*"(\w+)"')
 
 
-def test_every_word_is_in_the_table_with_its_severity_and_no_other() -> None:
+def test_the_table_has_exactly_the_findings_with_their_severity() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (broken|risky|note) \|", PAGE, re.MULTILINE))
 
     assert len(rows) > 20

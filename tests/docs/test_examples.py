@@ -1,4 +1,4 @@
-"""The READMEs' and pages' short examples, run."""
+"""The short examples of the READMEs and pages are run."""
 
 import re
 from pathlib import Path

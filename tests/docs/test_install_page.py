@@ -24,7 +24,7 @@ WHO = {
 
 
 def rows() -> Iterator[str]:
-    """The table as the code has it."""
+    """Return the table as the code has it."""
     for who, rights in WHO.items():
         for right in rights:
             yield f"| {who} | {', '.join(right.verbs)} | {of(right)} | {right.why} |"
@@ -50,7 +50,7 @@ def test_every_component_is_in_the_table() -> None:
             assert f"| `{part.group}` |" in PAGE
 
 
-def test_the_overlay_shown_is_one() -> None:
+def test_the_overlay_shown_is_valid() -> None:
     shown = yaml.safe_load(PAGE.partition("```yaml\n")[2].partition("```")[0])
     assert shown["kind"] == "Kustomization"
     assert yaml.safe_load(shown["patches"][0]["patch"])["spec"] == {"percentage": 150, "mode": "Enforce"}

@@ -1,4 +1,4 @@
-"""Containers of real runtimes, whose process takes more memory than its limit at once."""
+"""Real runtimes run containers whose process takes more memory than its limit at once."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ def put_programs_into_place(*names: str) -> None:
 
 
 def root_file_system(folder: pathlib.Path) -> pathlib.Path:
-    """A container's files: busybox."""
+    """Make a container's files: busybox."""
     (folder / "bin").mkdir(parents=True)
     shutil.copy(BUSYBOX, folder / "bin/busybox")
     for name in ("head", "sh", "sleep", "tail"):
@@ -38,7 +38,7 @@ def root_file_system(folder: pathlib.Path) -> pathlib.Path:
 
 
 def hooks_for(configuration: bytes, annotations: Mapping[str, str]) -> dict[str, Any]:
-    """The part of ``config.json`` that an engine makes of a hook's configuration."""
+    """Return the part of ``config.json`` that an engine makes of a hook's configuration."""
     wanted = json.loads(configuration)
     matches = all(
         any(re.search(key, name) and re.search(value, text) for name, text in annotations.items())
@@ -48,7 +48,7 @@ def hooks_for(configuration: bytes, annotations: Mapping[str, str]) -> dict[str,
 
 
 class Bundle:
-    """A container of a runtime, without swap unless the hook gives it some.
+    """A bundle is a container of a runtime, without swap unless the hook gives it some.
 
     Args:
         folder: an empty folder.
@@ -94,7 +94,7 @@ class Bundle:
         (folder / "config.json").write_text(json.dumps(configuration))
 
     def start(self) -> None:
-        """Create it and let it run."""
+        """Create and start the container."""
         log = self._folder / "log"
         with log.open("w") as file:  # a pipe would stay open in what runs on
             status = subprocess.run(  # noqa: S603 - ours
@@ -108,12 +108,12 @@ class Bundle:
         assert status == 0, log.read_text()
 
     def remove(self) -> None:
-        """End it."""
+        """End the container and remove it."""
         subprocess.run([self._runtime, "delete", "--force", self._name], check=False)  # noqa: S603 - as above
 
 
 def remove_with_parents(cgroup: str) -> None:
-    """Remove a pod's cgroup, and those above that are empty then: other tests look for kubepods, too."""
+    """Remove a pod's cgroup and its empty parents: other tests look for kubepods, too."""
     path = CGROUPS / cgroup.lstrip("/")
     while path != CGROUPS:
         with contextlib.suppress(OSError):
@@ -122,23 +122,23 @@ def remove_with_parents(cgroup: str) -> None:
 
 
 def swap_max(cgroup: pathlib.Path) -> str:
-    """``memory.swap.max`` as the kernel writes it."""
+    """Read ``memory.swap.max`` as the kernel writes it."""
     return (cgroup / "memory.swap.max").read_text().strip()
 
 
 def events(cgroup: pathlib.Path, name: str = "memory.events") -> dict[str, int]:
-    """What happened in a cgroup."""
+    """Read the memory events of a cgroup."""
     lines = (cgroup / name).read_text().splitlines()
     return {key: int(count) for key, count in (line.split() for line in lines)}
 
 
 def wait_until_swapped(cgroup: pathlib.Path, least_bytes: int) -> None:
-    """Wait until so much of it is swapped out; nothing of it may have been killed."""
+    """Wait until so much of a container is swapped out; no process of it may have been killed."""
     wait_until(lambda: _swapped(cgroup, least_bytes), 90.0)
 
 
 def wait_until_killed(cgroup: pathlib.Path) -> None:
-    """Wait until the kernel has killed in it for want of memory."""
+    """Wait until the kernel has killed a process of a container for want of memory."""
     wait_until(lambda: events(cgroup)["oom_kill"] > 0, 90.0)
 
 
@@ -148,5 +148,5 @@ def _swapped(cgroup: pathlib.Path, least_bytes: int) -> bool:
 
 
 def is_there(path: str) -> bool:
-    """Whether a file is there, a link that leads nowhere too."""
+    """Return whether a file is there, even if it is a link that leads nowhere."""
     return os.path.lexists(path)

@@ -9,7 +9,7 @@ from overbook_sandbox.machine.kernel_image import later_modules
 
 
 def load_modules(folder: pathlib.Path) -> None:
-    """Load them all, in the order in which they need each other.
+    """Load all modules, in the order in which they need each other.
 
     Args:
         folder: where a module may lie for a moment.

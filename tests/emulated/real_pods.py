@@ -1,4 +1,4 @@
-"""Pods with real processes on the node, and an agent that watches them."""
+"""Pods have real processes on the node, and an agent watches them."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ MANIFESTS = "pods"
 
 
 class RealPods:
-    """Starts pods and publishes them below a folder.
+    """A set of pods is started and published below a folder.
 
     Args:
         folder: for manifests.
@@ -41,7 +41,7 @@ class RealPods:
     def start(
         self, name: str, *, hot: int = 1, cold: int = 0, stubborn: bool = False, **pod: Any
     ) -> RunningPod:
-        """Start a pod whose guest waits for :meth:`go`, then touches so many MiB.
+        """Start a pod whose process waits for :meth:`go`, then touches so many MiB.
 
         Args:
             name: the pod's name; the rest is as :func:`manifest`.
@@ -61,17 +61,17 @@ class RealPods:
         return self.running[name]
 
     def go(self, *names: str) -> None:
-        """Let guests begin."""
+        """Let the processes of pods begin."""
         for name in names:
             (self.folder / f"go-{name}").touch()
 
     def agent(self, **settings: Any) -> Agent:
-        """An agent in this process."""
+        """Make an agent in this process."""
         chosen = AgentSettings(manifests=str(self.manifests), listen="", **settings)
         return Agent(chosen, ManifestDirectory(str(self.manifests)))
 
     def remove(self) -> None:
-        """End all of it and remove the cgroups."""
+        """End all pods and remove their cgroups."""
         for pod in self.running.values():
             with contextlib.suppress(ProcessLookupError):
                 pod.process.send_signal(signal.SIGKILL)
@@ -85,7 +85,7 @@ class RealPods:
 
 
 def removed(directory: str) -> bool:
-    """Whether a cgroup is gone, or could be removed now."""
+    """Return whether a cgroup is gone, or could be removed now."""
     try:
         os.rmdir(directory)
     except FileNotFoundError:
@@ -96,7 +96,7 @@ def removed(directory: str) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for something that must come."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came to be"
@@ -104,7 +104,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 def each_second(seconds: float) -> Iterator[None]:
-    """Come back once a second for so long."""
+    """Yield once a second for so long."""
     due = time.monotonic()
     end = due + seconds
     while due < end:

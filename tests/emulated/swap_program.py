@@ -1,4 +1,4 @@
-"""The swap program with settings and a disk of its own, in the emulated node."""
+"""The swap program runs in the emulated node with settings and a disk of its own."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ HOLD = (
 
 
 class SwapProgram:
-    """Runs it.
+    """The swap program of the node, with settings of a test.
 
     Args:
         folder: for the program and its settings.
@@ -43,7 +43,7 @@ class SwapProgram:
     def start(
         self, *command: str, environment: Mapping[str, str] | None = None, **settings: object
     ) -> "subprocess.Popen[str]":
-        """Begin; settings stay as they were last given."""
+        """Start the program; settings stay as they were last given."""
         self.settings = msgspec.structs.replace(self.settings, **settings)
         self._conf.write_text(settings_file(self.settings))
         return subprocess.Popen(
@@ -58,18 +58,18 @@ class SwapProgram:
     def run(
         self, *command: str, environment: Mapping[str, str] | None = None, **settings: object
     ) -> tuple[int, str]:
-        """Exit status and all that it said."""
+        """Run the program and return its exit status and its output."""
         process = self.start(*command, environment=environment, **settings)
         said, _ = process.communicate(timeout=150)
         return process.returncode, said
 
     def files(self) -> list[str]:
-        """What lies in its folder."""
+        """Return the files in the program's folder."""
         return sorted(os.listdir(self.folder)) if self.folder.exists() else []
 
 
 def mount_disk() -> None:
-    """A file system on the node's disk."""
+    """Mount a file system on the node's disk."""
     DISK.mkdir(parents=True, exist_ok=True)
     load_modules(pathlib.Path("/run"))
     subprocess.run(["swapoff", "-a"], check=True)
@@ -78,23 +78,23 @@ def mount_disk() -> None:
 
 
 def unmount_disk() -> None:
-    """The node's disk is free again."""
+    """Unmount the node's disk."""
     subprocess.run(["umount", str(DISK)], check=True)
 
 
 def state() -> str:
-    """What the program said last of the node."""
+    """Read the state that the program last wrote about the node."""
     return pathlib.Path("/", STATE).read_text()
 
 
 def areas_bytes() -> list[int]:
-    """Sizes of the swap areas that are on."""
+    """Return the sizes of the swap areas that are on."""
     return [area.size_bytes for area in read_swaps()]
 
 
 @contextlib.contextmanager
 def memory_held(size_bytes: int) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that has touched so much memory."""
+    """Start a process that has touched so much memory."""
     holder = subprocess.Popen(
         [sys.executable, "-S", "-c", HOLD % size_bytes], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -108,7 +108,7 @@ def memory_held(size_bytes: int) -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def push_out(wanted_bytes: int) -> None:
-    """Squeeze the node until so much is swapped out."""
+    """Put the node under pressure until so much is swapped out."""
     swappiness = pathlib.Path("/proc/sys/vm/swappiness")
     swappiness.write_text("200")
     deadline = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""Boots of an emulated node with systemd as its first process, and with a disk that outlasts them.
+"""An emulated node boots with systemd as its first process, and with a disk that outlasts its boots.
 
 What lies in the folders of `KEPT` is there again at the next boot, as on a node. Of the machine's own units
 none runs: only those that a test installs, and what they need.
@@ -61,7 +61,7 @@ ExecStart=/bin/sh -c 'sh %s >{OUTPUT} 2>&1; echo $$? >{ENDED}'
 
 
 class SystemdNode:
-    """A node that is booted again and again.
+    """A node is booted again and again.
 
     Args:
         folder: of the host, for its disk and for `share`, which it sees at the same path.
@@ -126,5 +126,5 @@ class SystemdNode:
 
 
 def python_line(*argv: str) -> str:
-    """A line of a script that runs a module with the Python of this test."""
+    """Return a line of a script that runs a module with the Python of this test."""
     return shlex.join([sys.executable, "-m", *argv])

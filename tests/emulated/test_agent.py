@@ -1,4 +1,4 @@
-"""For each allowance and each rule: what the agent says is what the kernel counts, and the right pod goes."""
+"""For each allowance and rule, the agent reports what the kernel counts, and the right pod is killed."""
 
 import json
 import pathlib
@@ -45,7 +45,7 @@ def stalled_micros(kind: str) -> int:
 
 
 class Watched:
-    """An agent, and some counters read before and after each of its ticks: what it saw lies between.
+    """An agent's rates are checked against counters that are read before and after each of its ticks.
 
     Args:
         agent: what is ticked.
@@ -64,7 +64,7 @@ class Watched:
         return decision
 
     def check(self, seconds: float, *per_second: float) -> None:
-        """Each rate must be possible by the readings around the two samples that it is of."""
+        """Assert that each rate is possible by the readings around its two samples."""
         now, *newest = self.rounds[-1]
         old_enough = (known for known in reversed(self.rounds) if now - known[0] >= seconds)
         at, *oldest = next(old_enough, self.rounds[0])
@@ -76,7 +76,7 @@ class Watched:
 
 
 def allowed(agent: Agent, name: str) -> int:
-    """What the agent says that a pod may swap."""
+    """Return what the agent reports that a pod may swap."""
     return sum(
         decision.swap_max_bytes
         for (uid, _), decision in agent.guests.allowances.items()
@@ -85,15 +85,13 @@ def allowed(agent: Agent, name: str) -> int:
 
 
 def full_of_swap(pod: RunningPod) -> bool:
-    """Push a little out; whether the kernel has refused to swap more of it."""
+    """Reclaim a little, and return whether the kernel has refused to swap more of the pod."""
     pod.cgroup.reclaim(8 * MI)
     return (pod.cgroup.read_memory_swap_events().max or 0) > 0
 
 
 @pytest.mark.parametrize("allowance", ["proportional", "whole", "pooled"])
-def test_a_guest_never_swaps_more_than_its_allowance_however_much_it_takes(
-    pods: RealPods, allowance: Any
-) -> None:
+def test_a_pod_never_swaps_more_than_its_allowance(pods: RealPods, allowance: Any) -> None:
     vm = pods.start("vm", request="48Mi", limit="112Mi", hot=90)
     paid = pods.start("paid", request="48Mi", limit="48Mi", hot=24, cpu="1")
     web = pods.start("web", request="48Mi", limit="112Mi", hot=24, virtual=False)
@@ -131,7 +129,7 @@ def test_a_guest_never_swaps_more_than_its_allowance_however_much_it_takes(
     agent.stop()
 
 
-def test_the_traffic_rule_counts_the_kernels_pages_and_ends_who_makes_them(pods: RealPods) -> None:
+def test_traffic_rule_counts_pages_and_ends_the_pod_that_swaps(pods: RealPods) -> None:
     busy = pods.start("busy", request="128Mi", hot=90)
     calm = pods.start("calm", request="128Mi", hot=30)
     for pod in (busy, calm):
@@ -176,7 +174,7 @@ def test_the_traffic_rule_counts_the_kernels_pages_and_ends_who_makes_them(pods:
     observing.stop()
 
 
-def test_the_occupancy_rule_sees_what_the_kernel_says_is_in_use(pods: RealPods) -> None:
+def test_occupancy_rule_counts_what_the_kernel_counts(pods: RealPods) -> None:
     full = pods.start("full", request="300Mi", hot=480)
     small = pods.start("small", request="100Mi", hot=10)
     environment = {"SWAP_UTILIZATION_THRESHOLD_FACTOR": "0.02"}
@@ -211,7 +209,7 @@ def test_the_occupancy_rule_sees_what_the_kernel_says_is_in_use(pods: RealPods) 
     agent.stop()
 
 
-def test_the_pressure_rule_counts_the_kernels_stalls_pushes_cold_memory_out_and_kills_who_will_not_go(
+def test_pressure_reclaims_then_kills(
     pods: RealPods,
 ) -> None:
     # Promised 72 MiB, of which 56 in swap; it holds some 86 and works on all of it with 40 MiB of RAM.
@@ -262,14 +260,14 @@ def test_the_pressure_rule_counts_the_kernels_stalls_pushes_cold_memory_out_and_
 
 
 def samples(recording: pathlib.Path) -> list[float]:
-    """When the agent looked, in monotonic seconds."""
+    """Return the moments of the agent's samples, in monotonic seconds."""
     if not recording.exists():
         return []
     lines = [line for line in recording.read_text().splitlines() if line.startswith('{"sample"')]
     return [json.loads(line)["sample"][0] for line in lines]
 
 
-def test_pressure_wakes_the_agent_at_once_and_sigterm_ends_it_with_limits_restored(pods: RealPods) -> None:
+def test_pressure_wakes_the_agent_and_sigterm_restores_limits(pods: RealPods) -> None:
     busy = pods.start("busy", request="128Mi", hot=90)
     busy.cgroup.write_memory_max(40 * MI)
     recording = pods.folder / "recording.jsonl"
@@ -300,7 +298,7 @@ def test_pressure_wakes_the_agent_at_once_and_sigterm_ends_it_with_limits_restor
 
 
 @pytest.mark.node(memory="512Mi", swap="0", psi=False)
-def test_without_swap_and_without_psi_it_runs_and_says_so(pods: RealPods) -> None:
+def test_agent_runs_and_reports_without_swap_and_psi(pods: RealPods) -> None:
     vm = pods.start("vm", request="64Mi", hot=16)
     argv = [sys.executable, "-m", "overbook", "agent", "--manifests", str(pods.manifests), "--listen", ""]
     agent = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)  # noqa: S603 - our own argv
@@ -314,7 +312,7 @@ def test_without_swap_and_without_psi_it_runs_and_says_so(pods: RealPods) -> Non
 
 
 @pytest.mark.node(memory="512Mi", swap="0", psi=False, cgroup="v1")
-def test_on_cgroup_version_1_it_says_what_to_do(tmp_path: pathlib.Path) -> None:
+def test_agent_on_cgroup_version_1_prints_the_fix(tmp_path: pathlib.Path) -> None:
     argv = [sys.executable, "-m", "overbook", "agent", "--manifests", str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - our own argv
     assert done.returncode == 2

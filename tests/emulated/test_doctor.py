@@ -38,12 +38,12 @@ def overbook(*words: str) -> "subprocess.CompletedProcess[str]":
 
 
 def type_in(mend: str) -> None:
-    """Do what the doctor says, as it stands there."""
+    """Run the doctor's fix as it is printed."""
     run("/bin/sh", "-ec", mend.replace("overbook", f"{shlex.quote(sys.executable)} -m overbook", 1))
 
 
 class Doctor:
-    """Looks at this node as the command does, without starting a program each time."""
+    """A doctor looks at this node as the command does, without starting a program each time."""
 
     def __init__(self) -> None:
         self.broken, self.mends = False, dict[str, str]()
@@ -57,7 +57,7 @@ class Doctor:
 
 
 class Kubelet:
-    """A process of that name with a configuration. The doctor looks at no more of it."""
+    """A process is named like a kubelet and has a configuration; the doctor looks at no more of a kubelet."""
 
     def __init__(self, cgroup: pathlib.Path, *, fail_swap_on: bool) -> None:
         KUBELET.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Kubelet:
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A disk for swap files, and a slice for the system."""
+    """The machine has a disk for swap files, and a slice for the system."""
     load_modules(tmp_path_factory.mktemp("modules"))
     run("swapoff", "-a")
     pathlib.Path("/etc/fstab").write_text("")  # the machine's own
@@ -90,7 +90,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_broken_node_is_mended_by_what_the_doctor_says() -> None:
+def test_the_doctors_fixes_repair_a_broken_node() -> None:
     for path in LEFTOVERS:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}")
@@ -135,7 +135,7 @@ def test_a_broken_node_is_mended_by_what_the_doctor_says() -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_a_kubelet_that_cannot_see_its_own_limit() -> None:
+def test_a_kubelet_that_cannot_see_its_own_limit_is_found() -> None:
     kubelet = Kubelet(pathlib.Path("/sys/fs/cgroup"), fail_swap_on=False)
     KUBELET.write_text('{"failSwapOn": false, "memorySwap": {"swapBehavior": "LimitedSwap"}}')
     doctor = Doctor()
@@ -155,7 +155,7 @@ def test_a_kubelet_that_cannot_see_its_own_limit() -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_swap_on_a_loop_device_and_on_zram() -> None:
+def test_swap_on_a_loop_device_and_on_zram_is_recognised() -> None:
     image = DISK / "image"
     image.write_bytes(bytes(16 * MIB))
     loop = run("losetup", "--find", "--show", str(image)).stdout.strip()
@@ -193,7 +193,7 @@ def test_the_kernels_watermarks_move_as_the_rule_says() -> None:
 
 
 @pytest.mark.node(memory="512Mi", swap="0", psi=False, cgroup="v1")
-def test_an_older_kind_of_node() -> None:
+def test_an_older_node_gets_its_findings() -> None:
     told = overbook("node", "doctor", "--percent", "150", "--output", "json")
     mends = {finding["word"]: finding["mend"] for finding in json.loads(told.stdout)["findings"]}
 

@@ -45,7 +45,7 @@ runtime = "crun"
 
 
 class Podman:
-    """Podman with everything it keeps in one folder.
+    """Podman keeps everything in one folder.
 
     Args:
         folder: an empty folder.
@@ -56,7 +56,7 @@ class Podman:
         self._options = ["--root", str(folder / "root"), "--runroot", str(folder / "run")]
 
     def __call__(self, *arguments: str) -> str:
-        """Run a command; what it said."""
+        """Run a command and return its output."""
         said, log = self._folder / "said", self._folder / "log"
         with said.open("w") as output, log.open("w") as errors:  # a pipe would stay open in what runs on
             status = subprocess.run(  # noqa: S603 - ours
@@ -95,13 +95,13 @@ class Podman:
         self("pod", "start", name)
 
     def configuration(self, container: str) -> dict[str, Any]:
-        """What the runtime was given."""
+        """Return the configuration that the runtime was given."""
         path = self("container", "inspect", "--format", "{{.OCIConfigPath}}", container)
         found: dict[str, Any] = json.loads(pathlib.Path(path).read_text())
         return found
 
     def cgroup(self, container: str) -> pathlib.Path:
-        """A running container's."""
+        """Return the cgroup of a running container."""
         process = self("container", "inspect", "--format", "{{.State.Pid}}", container)
         return CGROUPS / pathlib.Path(f"/proc/{process}/cgroup").read_text().strip().rpartition(":")[
             2
@@ -141,7 +141,7 @@ def test_a_pod_from_a_manifest_is_held_to_its_allowance(podman: Podman) -> None:
     assert events(cgroup, "memory.swap.events")["max"] > 0
 
 
-def test_for_others_the_hook_is_not_started(podman: Podman) -> None:
+def test_the_hook_is_not_started_for_other_containers(podman: Podman) -> None:
     podman.play("shop", {name: text for name, text in LAUNCHER.items() if "kubevirt" not in name})
 
     assert "hooks" in podman.configuration("vm-compute")
@@ -149,7 +149,7 @@ def test_for_others_the_hook_is_not_started(podman: Podman) -> None:
     assert swap_max(podman.cgroup("shop-compute")) != str(8 * MIB)
 
 
-def test_what_was_not_configured_is_read_by_default(podman: Podman) -> None:
+def test_the_default_hook_folder_is_read_unconfigured(podman: Podman) -> None:
     hook("remove")
     CONFIGURATION.write_text(ENGINE)
     annotations = [word for name, text in LAUNCHER.items() for word in ("--annotation", f"{name}={text}")]

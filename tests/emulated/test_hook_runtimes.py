@@ -55,7 +55,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture
 def make(tmp_path: pathlib.Path, files: pathlib.Path) -> Iterator[MakeBundle]:
-    """Makes containers; the hook is installed, and its program is whole again at the end."""
+    """Make containers while the hook is installed; its program is whole again at the end."""
     install(hook_files(FOLDER))
     made: list[Bundle] = []
 
@@ -86,7 +86,7 @@ def allow(bytes_: int) -> None:
 
 
 @pytest.mark.parametrize(("runtime", "named_by"), [("crun", "systemd"), ("runc", "cgroupfs")])
-def test_memory_past_the_limit_is_swapped_from_the_first_instruction(
+def test_memory_past_the_limit_is_swapped_from_the_start(
     make: MakeBundle, runtime: str, named_by: str
 ) -> None:
     allow(ALLOWED)
@@ -98,7 +98,7 @@ def test_memory_past_the_limit_is_swapped_from_the_first_instruction(
     wait_until_swapped(bundle.cgroup, TAKEN_BYTES - LIMIT_BYTES - MIB)
 
 
-def test_without_the_hook_it_is_killed(make: MakeBundle) -> None:
+def test_a_container_without_the_hook_is_killed(make: MakeBundle) -> None:
     bundle = make("crun", annotations={"io.kubernetes.pod.uid": UID})
 
     bundle.start()
@@ -108,7 +108,7 @@ def test_without_the_hook_it_is_killed(make: MakeBundle) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
-def test_no_more_than_the_allowance_is_swapped(make: MakeBundle, runtime: str) -> None:
+def test_swapped_memory_stays_within_the_allowance(make: MakeBundle, runtime: str) -> None:
     allow(8 * MIB)
     bundle = make(runtime)
 
@@ -145,7 +145,7 @@ def program_broken() -> None:
     ],
     ids=["no file", "half a file", "no program", "broken program"],
 )
-def test_whatever_is_wrong_the_container_starts(
+def test_a_container_starts_whatever_is_wrong_with_its_hook(
     make: MakeBundle, runtime: str, fault: Callable[[], None]
 ) -> None:
     bundle = make(runtime)
@@ -157,7 +157,7 @@ def test_whatever_is_wrong_the_container_starts(
 
 
 @pytest.mark.parametrize("runtime", ["crun", "runc"])
-def test_a_pods_owner_cannot_take_anothers_or_make_it_fail(make: MakeBundle, runtime: str) -> None:
+def test_a_pods_owner_cannot_take_or_break_anothers_limit(make: MakeBundle, runtime: str) -> None:
     other = "9c858901-8a57-4791-81fe-4c455b099bc9"
     AllowanceFile().keep({(UID, "compute"): ALLOWED, (other, "compute"): 256 * MIB})
     forged = f',"io.kubernetes.pod.uid":"{other}","pid":1,'
@@ -178,7 +178,7 @@ while True:
 """
 
 
-def test_an_agent_that_is_killed_leaves_a_file_that_the_hook_goes_on_with(make: MakeBundle) -> None:
+def test_the_hook_goes_on_with_the_file_of_a_killed_agent(make: MakeBundle) -> None:
     agent = subprocess.Popen([sys.executable, "-c", KEEPER, UID])  # noqa: S603 - ours
     wait_until(lambda: pathlib.Path("/", PATH).exists())
     time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""What a command says on a node is what that node's kubelet was told."""
+"""On a node, a command uses the settings of that node's kubelet."""
 
 import json
 import os
@@ -24,7 +24,7 @@ WAIT = "import sys; sys.stdin.read()"
 
 @pytest.fixture
 def kubelet(tmp_path: pathlib.Path) -> Iterator[None]:
-    """A process of that name and with that configuration; all that the commands look at."""
+    """A process is named like a kubelet and has its configuration; the commands look at no more."""
     path = tmp_path / "kubelet.json"
     path.write_text(json.dumps(CONFIGURATION))
     argv = ["kubelet", "-c", WAIT, f"--config={path}"]
@@ -43,7 +43,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any
 
 
 @pytest.mark.usefixtures("kubelet")
-def test_explain_takes_the_cpu_quota_from_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_takes_the_cpu_quota_from_the_kubelet(capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "explain", str(EXAMPLES / "guaranteed-vm-pod.yaml"))
     assert found["node"]["cpuQuota"] is False
     assert found["node"]["cpuQuotaFrom"] == "cpuCFSQuota of this machine's kubelet"
@@ -53,7 +53,7 @@ def test_explain_takes_the_cpu_quota_from_it(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("kubelet")
-def test_node_reserve_shows_what_it_reserves(capsys: pytest.CaptureFixture[str]) -> None:
+def test_node_reserve_shows_what_the_kubelet_reserves(capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "node", "reserve")
     total = read_meminfo().mem_total_bytes
     assert (found["memoryBytes"], found["cpuMilli"]) == (total, (os.cpu_count() or 1) * 1000)
@@ -61,7 +61,7 @@ def test_node_reserve_shows_what_it_reserves(capsys: pytest.CaptureFixture[str])
     assert found["now"]["reservedMemoryBytes"] == 64 << 20
 
 
-def test_without_one_limits_count_as_enforced(capsys: pytest.CaptureFixture[str]) -> None:
+def test_limits_count_as_enforced_without_a_kubelet(capsys: pytest.CaptureFixture[str]) -> None:
     found = answer(capsys, "explain", str(EXAMPLES / "guaranteed-vm-pod.yaml"))
     assert (found["node"]["cpuQuota"], found["node"]["cpuQuotaFrom"]) == (True, "the kubelet's default")
     assert answer(capsys, "node", "reserve")["now"] is None

@@ -31,13 +31,13 @@ def test_pressure_is_reported() -> None:
     assert pathlib.Path("/proc/pressure/memory").read_text().startswith("some avg10=")
 
 
-def test_swap_is_on_and_as_large_as_asked_for() -> None:
+def test_swap_is_on_and_as_large_as_in_the_spec() -> None:
     _, disk = pathlib.Path("/proc/swaps").read_text().splitlines()
     assert disk.startswith("/dev/vda")
     assert meminfo("SwapTotal") == GIBIBYTE - os.sysconf("SC_PAGE_SIZE")  # the first page is the header
 
 
-def test_the_node_has_the_memory_asked_for() -> None:
+def test_the_node_has_the_memory_of_its_spec() -> None:
     assert meminfo("MemTotal") == pytest.approx(GIBIBYTE, rel=0.02)
 
 
@@ -79,7 +79,7 @@ def test_pages_reclaimed_on_request_come_back_from_swap() -> None:
 
 
 @pytest.mark.node(memory="512Mi", swap="0", psi=False, cgroup="v1")
-def test_an_older_kind_of_node_has_neither_cgroup2_nor_pressure_nor_swap() -> None:
+def test_an_older_node_has_no_cgroup2_pressure_or_swap() -> None:
     assert (CGROUP / "memory" / "memory.limit_in_bytes").exists()
     assert not pathlib.Path("/proc/pressure").exists()
     assert meminfo("SwapTotal") == 0

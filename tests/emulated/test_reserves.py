@@ -1,4 +1,4 @@
-"""What the kernel makes of the limits: memory is really taken, and who goes beyond is held or ends."""
+"""The kernel enforces the limits: memory is really taken, and a pod beyond its class's limit ends."""
 
 import contextlib
 import pathlib
@@ -26,7 +26,7 @@ ALLOCATABLE = 256 * MI
 
 @pytest.fixture
 def classes() -> Iterator[dict[str, Cgroup]]:
-    """The classes' cgroups, below a limit as the kubelet writes it for all pods."""
+    """The classes' cgroups lie below a limit as the kubelet writes it for all pods."""
     for path in (BURSTABLE, BEST_EFFORT):
         make_cgroup(path)
     with contextlib.ExitStack() as opened:
@@ -54,14 +54,14 @@ def limits(classes: dict[str, Cgroup]) -> list[int | None]:
 
 
 def oom_kills(classes: dict[str, Cgroup], path: str = BURSTABLE) -> int:
-    """Processes of a class's pods that the kernel has ended since the boot."""
+    """Count the processes of a class's pods that the kernel has killed since the boot."""
     return classes[path].read_memory_events().oom_kill or 0
 
 
 @pytest.mark.parametrize(
     ("request_", "path", "best_effort_mib"), [("32Mi", BURSTABLE, 112), ("0", BEST_EFFORT, 144)]
 )
-def test_a_pod_ends_at_its_classs_limit_and_a_guaranteed_one_has_all_it_requested(
+def test_a_class_limit_ends_its_pod_and_spares_guaranteed_ones(
     pods: RealPods, classes: dict[str, Cgroup], request_: str, path: str, best_effort_mib: int
 ) -> None:
     paid = pods.start("paid", request="96Mi", limit="96Mi", cpu="1", hot=70)
@@ -86,7 +86,7 @@ def test_a_pod_ends_at_its_classs_limit_and_a_guaranteed_one_has_all_it_requeste
     assert not pathlib.Path("/", RECORD).exists()
 
 
-def test_what_is_in_use_is_never_taken_away_and_given_up_memory_is_not_given_back(
+def test_memory_in_use_is_kept_and_freed_memory_is_withheld(
     pods: RealPods, classes: dict[str, Cgroup]
 ) -> None:
     large = pods.start("large", request="16Mi", hot=100, virtual=False)
@@ -116,7 +116,7 @@ def test_what_is_in_use_is_never_taken_away_and_given_up_memory_is_not_given_bac
 @pytest.mark.parametrize(
     ("percent", "expected"), [(0, [None, None]), (50, [208 * MI, 192 * MI]), (100, [160 * MI, 128 * MI])]
 )
-def test_the_documents_three_settings(
+def test_the_documents_three_settings_are_written(
     pods: RealPods, classes: dict[str, Cgroup], percent: int, expected: list[int | None]
 ) -> None:
     pods.start("paid", request="96Mi", limit="96Mi", cpu="1")
@@ -135,7 +135,7 @@ def test_the_documents_three_settings(
     again.stop()
 
 
-def test_somebody_elses_limit_is_there_again_afterwards(pods: RealPods, classes: dict[str, Cgroup]) -> None:
+def test_a_foreign_limit_is_restored_afterwards(pods: RealPods, classes: dict[str, Cgroup]) -> None:
     classes[BEST_EFFORT].write_memory_max(48 * MI)
     pods.start("paid", request="96Mi", limit="96Mi", cpu="1")
     agent = agent_of(pods, 50, on_exit="Restore")

@@ -57,7 +57,7 @@ def test_the_file_has_the_size_that_the_percentage_demands(swap: SwapProgram) ->
     assert "state=Ready" in state()
 
 
-def test_doing_it_again_changes_nothing(swap: SwapProgram) -> None:
+def test_a_second_apply_changes_nothing(swap: SwapProgram) -> None:
     swap.run("apply", size_bytes=16 * MIB)
     (name,) = swap.files()
     before = (swap.folder / name).stat()
@@ -69,9 +69,7 @@ def test_doing_it_again_changes_nothing(swap: SwapProgram) -> None:
     assert swap.run("plan")[1].startswith("nothing")
 
 
-def test_a_kernel_that_counts_a_little_more_ram_makes_nothing_anew(
-    swap: SwapProgram, tmp_path: pathlib.Path
-) -> None:
+def test_a_little_more_ram_recreates_nothing(swap: SwapProgram, tmp_path: pathlib.Path) -> None:
     swap.run("apply", percent=105)
     files = swap.files()
     ram = read_meminfo().mem_total_bytes
@@ -83,7 +81,7 @@ def test_a_kernel_that_counts_a_little_more_ram_makes_nothing_anew(
     assert "write" in swap.run("plan", percent=106)[1]
 
 
-def test_at_boot_it_is_only_turned_on(swap: SwapProgram) -> None:
+def test_swap_is_only_turned_on_at_boot(swap: SwapProgram) -> None:
     swap.run("apply", size_bytes=16 * MIB)
     (name,) = swap.files()
     made = (swap.folder / name).stat().st_mtime_ns
@@ -95,13 +93,13 @@ def test_at_boot_it_is_only_turned_on(swap: SwapProgram) -> None:
     assert (swap.folder / name).stat().st_mtime_ns == made
 
 
-def test_at_boot_before_it_was_ever_made_the_node_says_so(swap: SwapProgram) -> None:
+def test_a_boot_before_the_first_apply_is_reported(swap: SwapProgram) -> None:
     assert swap.run("on", size_bytes=16 * MIB)[0] == 1
     assert read_swaps() == ()
     assert "state=NotMade" in state()
 
 
-def test_it_grows_while_what_it_holds_stays_swapped(swap: SwapProgram) -> None:
+def test_swap_grows_while_its_pages_stay_swapped(swap: SwapProgram) -> None:
     swap.run("apply", size_bytes=48 * MIB)
     with memory_held(48 * MIB) as holder:
         push_out(24 * MIB)
@@ -114,7 +112,7 @@ def test_it_grows_while_what_it_holds_stays_swapped(swap: SwapProgram) -> None:
         assert holder.poll() is None
 
 
-def test_what_has_nowhere_to_go_stays_in_swap(swap: SwapProgram, tmp_path: pathlib.Path) -> None:
+def test_pages_without_room_in_ram_stay_in_swap(swap: SwapProgram, tmp_path: pathlib.Path) -> None:
     swap.run("apply", size_bytes=64 * MIB)
     with memory_held(64 * MIB) as holder:
         push_out(40 * MIB)
@@ -131,7 +129,7 @@ def test_what_has_nowhere_to_go_stays_in_swap(swap: SwapProgram, tmp_path: pathl
         assert holder.poll() is None
 
 
-def test_a_disk_that_would_be_too_full_is_refused_with_the_numbers(swap: SwapProgram) -> None:
+def test_a_disk_that_would_be_too_full_is_refused_with_numbers(swap: SwapProgram) -> None:
     status, said = swap.run("apply", size_bytes=64 * MIB, disk_floor_percent=99)
 
     assert status == 1
@@ -140,7 +138,7 @@ def test_a_disk_that_would_be_too_full_is_refused_with_the_numbers(swap: SwapPro
     assert swap.files() == []
 
 
-def test_a_disk_that_fills_up_meanwhile_leaves_no_half(swap: SwapProgram) -> None:
+def test_a_disk_that_fills_up_meanwhile_leaves_no_partial_file(swap: SwapProgram) -> None:
     fill("before", os.statvfs(DISK).f_bavail * os.statvfs(DISK).f_frsize - 180 * MIB)
     process = swap.start("apply", size_bytes=140 * MIB, disk_floor_percent=1)
     half = swap.folder / ".making"
@@ -180,7 +178,7 @@ def test_a_file_system_that_cannot_hold_swap_is_named(swap: SwapProgram) -> None
 
 
 def proc_with(folder: pathlib.Path, **meminfo: int) -> str:
-    """The node's swap areas beside other figures of its RAM."""
+    """Make a /proc with the node's swap areas and other figures of its RAM."""
     proc = folder / "proc"
     proc.mkdir()
     (proc / "swaps").symlink_to("/proc/swaps")

@@ -21,7 +21,7 @@ grep -c swapfile /proc/swaps
 """
 
 
-def test_on_before_the_kubelet_at_every_boot_and_a_full_disk_does_not_keep_the_kubelet_down(
+def test_swap_is_on_before_the_kubelet_at_every_boot(
     tmp_path: pathlib.Path,
 ) -> None:
     node = SystemdNode(tmp_path, units={"kubelet.service": KUBELET})

@@ -34,7 +34,7 @@ def swap(tmp_path: pathlib.Path) -> Iterator[SwapProgram]:
 
 
 class Killer:
-    """A folder of programs of which the Nth that has run ends the whole process group."""
+    """A folder's programs count their runs, and the Nth run kills the whole process group."""
 
     def __init__(self, folder: pathlib.Path, path: str, programs: Sequence[str]) -> None:
         self._counter = folder / "counter"
@@ -59,7 +59,7 @@ class Killer:
 @pytest.mark.parametrize(
     ("programs", "encrypt", "least"), [(PLAIN, False, 10), (ENCRYPTED, True, 6)], ids=["plain", "encrypted"]
 )
-def test_killed_at_every_step_of_a_change_the_next_run_ends_well_and_some_swap_is_on_throughout(
+def test_a_change_killed_at_any_step_ends_well_in_the_next_run(
     swap: SwapProgram, tmp_path: pathlib.Path, programs: Sequence[str], encrypt: bool, least: int
 ) -> None:
     killer = Killer(tmp_path, swap.environment["PATH"], programs)
@@ -85,7 +85,7 @@ def test_killed_at_every_step_of_a_change_the_next_run_ends_well_and_some_swap_i
 @pytest.mark.parametrize(
     ("programs", "encrypt", "least"), [(PLAIN, False, 3), (ENCRYPTED, True, 2)], ids=["plain", "encrypted"]
 )
-def test_killed_at_every_step_of_removal_the_next_run_leaves_nothing(
+def test_a_removal_killed_at_any_step_ends_in_the_next_run(
     swap: SwapProgram, tmp_path: pathlib.Path, programs: Sequence[str], encrypt: bool, least: int
 ) -> None:
     killer = Killer(tmp_path, swap.environment["PATH"], programs)

@@ -1,4 +1,4 @@
-"""Devices, zram, and keys that nobody keeps."""
+"""Swap lies on devices, on zram, and behind encryption whose key is never kept."""
 
 import os
 import pathlib
@@ -43,7 +43,7 @@ def beginning(path: pathlib.Path | str) -> bytes:
 
 
 def partition_table(disk_sectors: int, label: str, sectors: int) -> bytes:
-    """A GPT with one partition: protective MBR, header, entries (UEFI specification, chapter 5)."""
+    """Return a GPT with one partition: protective MBR, header, entries (UEFI specification, chapter 5)."""
     mbr = bytes(446) + struct.pack("<B3sB3sII", 0, b"\0\2\0", 0xEE, b"\xff" * 3, 1, disk_sectors - 1)
     name = label.encode("utf-16-le")
     entry = struct.pack(
@@ -59,7 +59,7 @@ def partition_table(disk_sectors: int, label: str, sectors: int) -> bytes:
     return mbr.ljust(510, b"\0") + b"\x55\xaa" + header(zlib.crc32(header(0))).ljust(512, b"\0") + entries
 
 
-def test_an_empty_device_becomes_swap_and_is_empty_again_when_it_is_removed(swap: SwapProgram) -> None:
+def test_an_empty_device_becomes_swap_and_empty_again(swap: SwapProgram) -> None:
     status, said = swap.run("apply", kind="device", device=DEVICE, discard="pages")
 
     assert status == 0, said
@@ -83,7 +83,7 @@ def test_a_device_with_data_is_never_touched(swap: SwapProgram) -> None:
     assert beginning(DEVICE) == before
 
 
-def test_a_whole_disk_with_partitions_is_never_touched_and_one_of_them_is_found_by_its_label(
+def test_a_partitioned_disk_is_kept_and_its_partition_found(
     swap: SwapProgram,
 ) -> None:
     with open(DEVICE, "r+b") as disk:
@@ -99,7 +99,7 @@ def test_a_whole_disk_with_partitions_is_never_touched_and_one_of_them_is_found_
     assert swap.run("remove")[0] == 0
 
 
-def test_a_device_that_is_swap_already_is_found_by_its_label_and_left_as_it_was(swap: SwapProgram) -> None:
+def test_an_existing_swap_device_is_found_and_left_unchanged(swap: SwapProgram) -> None:
     subprocess.run(["mkswap", "-L", "mine", DEVICE], check=True, stdout=subprocess.DEVNULL)
     before = beginning(DEVICE)[:4096]
 
@@ -111,7 +111,7 @@ def test_a_device_that_is_swap_already_is_found_by_its_label_and_left_as_it_was(
     assert beginning(DEVICE)[:4096] == before
 
 
-def test_a_device_that_is_not_there_is_named(swap: SwapProgram) -> None:
+def test_a_missing_device_is_named(swap: SwapProgram) -> None:
     status, said = swap.run("apply", kind="device", device="LABEL=nowhere")
 
     assert status == 1
@@ -132,7 +132,7 @@ def test_an_encrypted_device_gets_a_new_key_at_every_boot(swap: SwapProgram) -> 
     assert beginning(DEVICE) != first
 
 
-def test_an_encrypted_file_lies_behind_a_loop_device_and_goes_with_it(swap: SwapProgram) -> None:
+def test_an_encrypted_files_loop_device_is_removed_with_it(swap: SwapProgram) -> None:
     mount_disk()
     try:
         status, said = swap.run("apply", size_bytes=16 * MIB, encrypt=True)

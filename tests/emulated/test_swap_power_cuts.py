@@ -20,7 +20,7 @@ exit $status
 """
 
 
-def test_the_power_goes_at_every_step_and_swap_is_on_after_the_next_boot(tmp_path: pathlib.Path) -> None:
+def test_swap_is_on_after_a_power_cut_at_any_step(tmp_path: pathlib.Path) -> None:
     node = SystemdNode(tmp_path)
     share = node.share
     (share / "overbook-swap").write_bytes(program_file())

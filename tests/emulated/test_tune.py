@@ -27,7 +27,7 @@ def sysctls() -> dict[str, str]:
 
 
 def remove_cgroup(cgroup: pathlib.Path) -> None:
-    """Remove it, once its processes are gone."""
+    """Remove a cgroup, once its processes are gone."""
     deadline = time.monotonic() + 30
     while cgroup.exists():
         with contextlib.suppress(OSError):
@@ -57,7 +57,7 @@ def before(slices: None) -> Iterator[dict[str, str]]:
 
 @contextlib.contextmanager
 def kubelet(folder: pathlib.Path, configuration: str) -> Iterator[None]:
-    """A process with a kubelet's command line."""
+    """A process has a kubelet's command line."""
     config = folder / "kubelet.yaml"
     config.write_text("kind: KubeletConfiguration\n" + configuration)
     argv = ["kubelet", "-c", "import time; time.sleep(600)", f"--config={config}"]
@@ -121,7 +121,7 @@ HOLD = (
 
 @contextlib.contextmanager
 def holding(cgroup: pathlib.Path) -> Iterator[None]:
-    """A process in the cgroup with memory that nobody touches."""
+    """Start a process in the cgroup with memory that it never touches again."""
     argv = [sys.executable, "-c", HOLD, str(cgroup)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # noqa: S603 - no shell; the argv is ours
         assert process.stdout is not None
@@ -134,7 +134,7 @@ def swapped(name: str) -> int:
     return int((CGROUPS / name / "memory.swap.current").read_text())
 
 
-def test_under_pressure_the_guests_are_swapped_and_the_system_is_not(before: dict[str, str]) -> None:
+def test_pods_are_swapped_under_pressure_and_the_system_is_not(before: dict[str, str]) -> None:
     assert before
     assert main(["node", "tune", "apply"]) == 0
     with holding(CGROUPS / "system.slice"), holding(CGROUPS / "guests.slice"):
@@ -149,7 +149,7 @@ def test_under_pressure_the_guests_are_swapped_and_the_system_is_not(before: dic
         assert swapped("system.slice") == 0
 
 
-def test_what_the_system_has_in_swap_already_stays_and_is_said(
+def test_system_pages_in_swap_stay_there_and_are_reported(
     before: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert before
@@ -167,7 +167,7 @@ def test_what_the_system_has_in_swap_already_stays_and_is_said(
         assert "of system.slice are in swap from earlier" in capsys.readouterr().out
 
 
-def test_killed_at_any_moment_the_old_values_come_back(before: dict[str, str]) -> None:
+def test_old_values_return_after_a_kill_at_any_moment(before: dict[str, str]) -> None:
     chance = random.Random(5)
     for action in ("apply", "apply", "remove", "apply", "remove", "remove"):
         child = os.fork()

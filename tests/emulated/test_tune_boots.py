@@ -69,7 +69,7 @@ says 'left' 'find /etc/systemd/system /etc/sysctl.d /usr/local/libexec/overbook 
 """
 
 
-def test_it_holds_over_starts_of_the_kubelet_and_over_a_boot(tmp_path: pathlib.Path) -> None:
+def test_tuning_holds_over_kubelet_starts_and_a_boot(tmp_path: pathlib.Path) -> None:
     node = SystemdNode(tmp_path, units=UNITS)
 
     assert node.boot(FIRST) == [

@@ -43,7 +43,7 @@ def names(found: Inventory) -> list[str]:
     return [one.pod.label for one in found.found]
 
 
-def test_lists_are_flattened_and_items_of_a_typed_list_need_no_kind() -> None:
+def test_lists_are_flattened_and_items_need_no_kind() -> None:
     untyped = {"metadata": {"name": "b"}, "spec": CONTAINERS}
     assert names(inventory(pod("a"), listed(untyped, kind="PodList"))) == ["default/a", "default/b"]
 
@@ -68,7 +68,7 @@ def test_a_controller_becomes_its_template(
     assert found.pod.containers[0].name == "c"
 
 
-def test_a_virtual_machine_becomes_a_launcher_pod_under_the_percentage() -> None:
+def test_a_vm_becomes_a_launcher_pod_with_its_percentage() -> None:
     domain = {"memory": {"guest": "3Gi"}}
     machine = controller("VirtualMachine", "kubevirt.io/v1", "v", {"template": {"spec": {"domain": domain}}})
     (found,) = inventory(machine, percent=150).found
@@ -80,7 +80,7 @@ def test_a_virtual_machine_becomes_a_launcher_pod_under_the_percentage() -> None
     assert resources.requests["memory"] == str((2 << 30) + overhead)
 
 
-def test_an_object_whose_pods_are_there_is_represented_by_them() -> None:
+def test_an_object_with_existing_pods_is_represented_by_them() -> None:
     found = inventory(
         controller("Deployment", "apps/v1", "web", {"template": {"spec": CONTAINERS}}),
         controller(
@@ -103,7 +103,7 @@ def test_an_object_whose_pods_are_there_is_represented_by_them() -> None:
     assert names(found) == ["default/web-1-x", "default/web-1-y"]
 
 
-def test_a_launcher_pod_keeps_the_definition_of_its_machine() -> None:
+def test_a_launcher_pod_keeps_the_definition_of_its_vm() -> None:
     domain = {"memory": {"guest": "4Gi"}}
     owner = {
         "apiVersion": "kubevirt.io/v1",
@@ -121,7 +121,7 @@ def test_a_launcher_pod_keeps_the_definition_of_its_machine() -> None:
     assert found.found[0].vmi.guest_bytes == 4 << 30
 
 
-def test_pods_that_ended_and_kinds_without_pods_are_counted_as_left_out() -> None:
+def test_ended_pods_and_kinds_without_pods_are_counted() -> None:
     ended = {**pod("done"), "status": {"phase": "Succeeded"}}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
     found = inventory(ended, service, pod("a"))
@@ -143,7 +143,7 @@ def test_two_pods_without_a_name_yet_are_two_pods() -> None:
     assert names(inventory(unnamed, unnamed)) == ["default/a-*", "default/a-*"]
 
 
-def test_a_long_list_of_pods_is_decoded_straight_and_says_the_same() -> None:
+def test_a_long_list_of_pods_decoded_directly_is_the_same() -> None:
     manifests = [pod(f"p{number}", annotations={"filler": "x" * 200}) for number in range(5000)]
     data = json.dumps(listed(*manifests)).encode()
     assert len(data) > 1 << 20
@@ -160,5 +160,5 @@ def test_a_long_list_of_pods_is_decoded_straight_and_says_the_same() -> None:
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": 5}},
     ],
 )
-def test_a_list_of_more_than_pods_is_left_to_the_general_way(other: dict[str, Any]) -> None:
+def test_a_list_of_several_kinds_is_decoded_the_general_way(other: dict[str, Any]) -> None:
     assert pod_list(json.dumps(listed(pod("a"), other)).encode()) is None

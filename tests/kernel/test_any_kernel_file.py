@@ -58,7 +58,7 @@ _ANY = st.binary(max_size=300) | _TEXTS | _TEXTS.map(lambda text: text + b"\n")
 
 @pytest.mark.parametrize("parse", PARSERS)
 @given(data=_ANY)
-def test_random_bytes(parse: Callable[[bytes], object], data: bytes) -> None:
+def test_random_bytes_raise_only_kernel_file_errors(parse: Callable[[bytes], object], data: bytes) -> None:
     try:
         parse(data)
     except KernelFileError as error:
@@ -67,7 +67,9 @@ def test_random_bytes(parse: Callable[[bytes], object], data: bytes) -> None:
 
 @pytest.mark.parametrize("parse", PARSERS)
 @pytest.mark.parametrize("whole", [memory_stat_file(anon=12345).encode(), pressure_file(5, 6).encode()])
-def test_a_file_cut_off_anywhere(parse: Callable[[bytes], object], whole: bytes) -> None:
+def test_a_file_cut_off_anywhere_raises_only_kernel_file_errors(
+    parse: Callable[[bytes], object], whole: bytes
+) -> None:
     for length in range(len(whole)):
         try:
             parse(whole[:length])
@@ -76,7 +78,7 @@ def test_a_file_cut_off_anywhere(parse: Callable[[bytes], object], whole: bytes)
 
 
 @given(st.text(max_size=100))
-def test_random_names(name: str) -> None:
+def test_random_names_raise_only_kernel_file_errors(name: str) -> None:
     parse_pod_directory(name)
     parse_container_directory(name)
     parse_qos_directory(name)

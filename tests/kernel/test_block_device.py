@@ -8,7 +8,7 @@ from overbook_sandbox.fakes.kernel_files import build_tree
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path) -> pathlib.Path:
-    """An encrypted volume over two disks, a partition, zram."""
+    """The machine has an encrypted volume over two disks, a partition, and zram."""
     build_tree(
         tmp_path / "sys/devices",
         {

@@ -1,4 +1,4 @@
-"""One cgroup: typed reads and writes of its files."""
+"""The files of one cgroup have typed reads and writes."""
 
 import errno
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def directory(root: Path) -> Path:
     return root / "sys/fs/cgroup/guest"
 
 
-def test_what_a_container_has(tmp_path: Path, kept: KeptFiles) -> None:
+def test_the_files_of_a_container_are_read(tmp_path: Path, kept: KeptFiles) -> None:
     files = container_files(
         memory_current=1 << 30,
         memory_max=2 << 30,
@@ -84,7 +84,7 @@ def test_kept_files_show_new_values(tmp_path: Path, kept: KeptFiles) -> None:
 
 
 @pytest.mark.parametrize("name", READS)
-def test_a_missing_file(tmp_path: Path, kept: KeptFiles, name: str) -> None:
+def test_a_missing_file_is_named(tmp_path: Path, kept: KeptFiles, name: str) -> None:
     make_cgroup(tmp_path, "guest")
     (directory(tmp_path) / name).unlink()
 
@@ -115,7 +115,7 @@ def test_malformed_content_names_the_file(tmp_path: Path, kept: KeptFiles, name:
         assert raised.value.errno is None
 
 
-def test_a_file_that_is_far_too_long(tmp_path: Path, kept: KeptFiles) -> None:
+def test_a_file_that_is_far_too_long_is_refused(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest")
     (directory(tmp_path) / "memory.stat").write_bytes(b"anon 1\n" * 100_000)
 
@@ -126,7 +126,7 @@ def test_a_file_that_is_far_too_long(tmp_path: Path, kept: KeptFiles) -> None:
         cgroup.read_memory_stat()
 
 
-def test_a_memory_stat_of_more_than_a_page(tmp_path: Path, kept: KeptFiles) -> None:
+def test_a_memory_stat_of_more_than_a_page_is_read(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest")
     (directory(tmp_path) / "memory.stat").write_bytes(
         b"anon 1\nfile 2\n" + b"filler 1\n" * 1000 + b"pgmajfault 3\n"
@@ -137,7 +137,7 @@ def test_a_memory_stat_of_more_than_a_page(tmp_path: Path, kept: KeptFiles) -> N
             assert cgroup.read_memory_stat().pgmajfault == 3
 
 
-def test_writes(tmp_path: Path) -> None:
+def test_limits_and_weights_are_written(tmp_path: Path) -> None:
     make_cgroup(tmp_path, "guest")
 
     with Cgroup("guest", tmp_path) as cgroup:
@@ -169,7 +169,7 @@ def test_writes(tmp_path: Path) -> None:
         lambda cgroup: cgroup.reclaim(-1),
     ],
 )
-def test_a_value_out_of_range_is_refused_before_the_kernel_sees_it(
+def test_a_value_out_of_range_never_reaches_the_kernel(
     tmp_path: Path, write: Callable[[Cgroup], object]
 ) -> None:
     make_cgroup(tmp_path, "guest")
@@ -193,7 +193,7 @@ def test_a_write_never_makes_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../../etc", "/etc", "a/../../b", "a\0b", "missing"])
-def test_a_path_that_is_no_cgroup(tmp_path: Path, path: str) -> None:
+def test_a_path_that_is_no_cgroup_is_refused(tmp_path: Path, path: str) -> None:
     make_cgroup(tmp_path, "guest")
 
     with pytest.raises(KernelFileError):

@@ -1,4 +1,4 @@
-"""Descriptors are bounded, and running out of them makes reading slower, not wrong."""
+"""Open descriptors are bounded, and running out of them makes reading slower, not wrong."""
 
 import os
 import resource
@@ -25,7 +25,7 @@ def read_all(cgroup: Cgroup) -> None:
     cgroup.read_memory_pressure()
 
 
-def test_no_more_files_are_kept_than_the_budget_of_all_cgroups(tmp_path: Path) -> None:
+def test_kept_files_stay_within_the_budget_of_all_cgroups(tmp_path: Path) -> None:
     kept = KeptFiles(7)
     cgroups = [Cgroup(make_cgroup(tmp_path, f"guest{number}"), tmp_path, kept=kept) for number in range(4)]
     before = open_files()
@@ -42,7 +42,7 @@ def test_no_more_files_are_kept_than_the_budget_of_all_cgroups(tmp_path: Path) -
     assert open_files() == before - 4
 
 
-def test_by_default_half_of_the_limit_of_the_process_is_used() -> None:
+def test_default_budget_is_half_of_the_process_limit() -> None:
     kept = KeptFiles()
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
@@ -75,7 +75,7 @@ def no_descriptors_left() -> Iterator[None]:
         os.close(fd)
 
 
-def test_out_of_descriptors_the_kept_ones_make_room(tmp_path: Path, no_descriptors_left: None) -> None:
+def test_kept_files_make_room_when_descriptors_run_out(tmp_path: Path, no_descriptors_left: None) -> None:
     del no_descriptors_left
     make_cgroup(tmp_path, "guest")
     kept = KeptFiles(100)
@@ -87,7 +87,7 @@ def test_out_of_descriptors_the_kept_ones_make_room(tmp_path: Path, no_descripto
         assert kept.count <= 2
 
 
-def test_without_any_descriptor_the_error_says_what_to_raise(
+def test_the_error_without_any_descriptor_names_what_to_raise(
     tmp_path: Path, no_descriptors_left: None
 ) -> None:
     del no_descriptors_left

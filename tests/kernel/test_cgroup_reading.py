@@ -31,7 +31,7 @@ def single_reads(cgroup: Cgroup) -> MemoryReading:
 
 @given(changed=st.dictionaries(st.sampled_from(FILES), CONTENTS))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_whatever_the_files_hold(tmp_path: Path, changed: dict[str, bytes]) -> None:
+def test_one_reading_equals_single_reads(tmp_path: Path, changed: dict[str, bytes]) -> None:
     files = container_files(memory_stat={"anon": 1, "inactive_file": 2}, memory_swap_max=None)
     path = make_cgroup(tmp_path, "one", files)
     with Cgroup(path, tmp_path) as cgroup:
@@ -48,7 +48,7 @@ def test_whatever_the_files_hold(tmp_path: Path, changed: dict[str, bytes]) -> N
             assert cgroup.read_memory() == expected
 
 
-def test_a_kernel_that_does_not_account_for_swap_is_read_all_the_same(tmp_path: Path) -> None:
+def test_a_kernel_without_swap_accounting_is_read(tmp_path: Path) -> None:
     files = container_files(memory_current=5)
     del files["memory.swap.current"], files["memory.swap.max"]
     path = make_cgroup(tmp_path, "one", files)

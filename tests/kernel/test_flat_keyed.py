@@ -1,4 +1,4 @@
-"""meminfo, vmstat, memory.stat, memory.events, cpu.stat: known keys are read, others ignored."""
+"""Known keys of meminfo, vmstat, memory.stat, memory.events and cpu.stat are read, others ignored."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_meminfo_without_total_is_an_error(data: bytes) -> None:
         parse_meminfo(data)
 
 
-def test_vmstat_of_a_new_and_of_an_old_kernel() -> None:
+def test_vmstat_of_a_new_and_of_an_old_kernel_is_parsed() -> None:
     new = parse_vmstat(b"nr_free_pages 9\npswpin 1\npswpout 2\npgmajfault 3\noom_kill 4\nzswpin 5\n")
     old = parse_vmstat(b"pswpin 1\npswpout 2\nworkingset_refault 7\n")
 
@@ -70,7 +70,7 @@ def test_vmstat_of_a_new_and_of_an_old_kernel() -> None:
     assert (old.pswpin, old.oom_kill, old.workingset_refault_anon) == (1, None, None)
 
 
-def test_memory_stat_of_linux_6_12() -> None:
+def test_memory_stat_of_linux_6_12_is_parsed() -> None:
     data = memory_stat_file(anon=10, file=20, shmem=3, pgmajfault=4, pswpin=5, pswpout=6).encode()
 
     for _ in range(2):
@@ -96,7 +96,7 @@ def test_memory_stat_of_linux_6_1_has_no_swap_traffic() -> None:
         )
 
 
-def test_small_files() -> None:
+def test_small_files_are_parsed() -> None:
     assert parse_memory_events(
         b"low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 5\n"
     ) == MemoryEvents(0, 1, 2, 3, 4, 5)
@@ -132,9 +132,7 @@ def test_a_file_without_any_known_line_is_an_error(parse: Callable[[bytes], obje
         (b"a 1\nb 2\nx 0\nc 3\n", [1, 2, 3]),
     ],
 )
-def test_what_was_learned_from_one_file_never_misleads_about_another(
-    data: bytes, expected: list[int | None]
-) -> None:
+def test_a_layout_learned_from_one_file_misreads_no_other(data: bytes, expected: list[int | None]) -> None:
     fresh = FlatKeyed((b"a", b"b", b"c"))
     taught = FlatKeyed((b"a", b"b", b"c"))
     taught.parse(b"a 7\nb 8\nc 9\n", "taught")
@@ -146,7 +144,7 @@ def test_what_was_learned_from_one_file_never_misleads_about_another(
     assert list(taught_without_c.parse(data, "x")) == expected
 
 
-def test_read_from_an_injected_root(tmp_path: Path) -> None:
+def test_files_are_read_from_an_injected_root(tmp_path: Path) -> None:
     make_node(
         tmp_path,
         mem_total_bytes=4 << 30,

@@ -1,4 +1,4 @@
-"""Finding pods and containers in a cgroup tree that changes all the time."""
+"""Pods and containers are found in a cgroup tree that changes all the time."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ def container_id(number: int) -> str:
 @pytest.mark.parametrize("runtime", ["cri-containerd", "crio"])
 @pytest.mark.parametrize("driver", ["systemd", "cgroupfs"])
 @pytest.mark.parametrize("qos_class", ["Guaranteed", "Burstable", "BestEffort"])
-def test_a_pod_with_two_containers(
+def test_a_pod_with_two_containers_is_found(
     tmp_path: Path, driver: Driver, runtime: Runtime, qos_class: QosClass
 ) -> None:
     make_node(tmp_path)
@@ -51,7 +51,7 @@ def test_a_pod_with_two_containers(
     assert {container.runtime for container in pod.containers} == {None if bare else runtime}
 
 
-def test_the_leaf_of_crun_is_found_when_it_comes_and_when_it_goes(tmp_path: Path) -> None:
+def test_cruns_inner_cgroup_is_found_when_it_comes_and_goes(tmp_path: Path) -> None:
     path = make_cgroup(tmp_path, container_path(uid(1), container_id(1), runtime="crio"))
     make_cgroup(tmp_path, path.replace("crio-", "crio-conmon-"))
     scanner = PodScanner(tmp_path)
@@ -80,7 +80,7 @@ def test_the_leaf_of_crun_is_found_when_it_comes_and_when_it_goes(tmp_path: Path
         "my.slice/my-own.slice/my-own-kubepods.slice/my-own-kubepods-burstable.slice/my-own-kubepods-burstable-pod",
     ],
 )
-def test_a_cgroup_root_of_the_kubelets_own(tmp_path: Path, prefix: str) -> None:
+def test_a_cgroup_root_of_the_kubelets_own_is_scanned(tmp_path: Path, prefix: str) -> None:
     make_cgroup(tmp_path, f"{prefix}{uid(1).replace('-', '_')}.slice/cri-containerd-{container_id(1)}.scope")
     make_cgroup(tmp_path, f"system.slice/kubelet.service/kubepods/pod{uid(2)}")
 
@@ -104,7 +104,7 @@ def test_a_cgroup_root_of_the_kubelets_own(tmp_path: Path, prefix: str) -> None:
         ),
     ],
 )
-def test_the_cgroups_of_the_classes_are_known_without_pods_in_them(
+def test_class_cgroups_are_known_without_pods_in_them(
     tmp_path: Path, driver: Driver, paths: list[str]
 ) -> None:
     for path in paths:
@@ -128,7 +128,7 @@ def test_a_node_whose_driver_was_changed_has_pods_under_both(tmp_path: Path) -> 
     assert {pod.uid for pod in scanner.scan()} == {uid(1), uid(2)}
 
 
-def test_what_did_not_change_is_not_made_anew(tmp_path: Path) -> None:
+def test_unchanged_pods_are_not_made_again(tmp_path: Path) -> None:
     for number in range(3):
         make_cgroup(tmp_path, container_path(uid(number), container_id(number)))
     scanner = PodScanner(tmp_path)
@@ -143,7 +143,7 @@ def test_what_did_not_change_is_not_made_anew(tmp_path: Path) -> None:
     assert [container.id for container in after[uid(1)].containers] == [container_id(1), container_id(9)]
 
 
-def test_a_restarted_container_is_seen_although_the_number_of_directories_is_the_same(tmp_path: Path) -> None:
+def test_a_restart_is_seen_with_an_equal_directory_count(tmp_path: Path) -> None:
     old = make_cgroup(tmp_path, container_path(uid(1), container_id(1)))
     scanner = PodScanner(tmp_path)
     scanner.scan()
@@ -183,7 +183,7 @@ def test_hundreds_of_dead_pods_stay_listed_without_containers(tmp_path: Path) ->
 
 
 class Vanishing(PodScanner):
-    """A scanner whose node removes a directory just after it was listed."""
+    """A scanner's node removes a directory just after it was listed."""
 
     def __init__(self, root: Path, victim: str) -> None:
         super().__init__(root)
@@ -206,7 +206,7 @@ class Vanishing(PodScanner):
         (container_path(uid(1), container_id(1)), [uid(1), uid(2)]),
     ],
 )
-def test_what_vanishes_in_mid_scan_is_left_out(tmp_path: Path, victim: str, left: list[str]) -> None:
+def test_a_cgroup_that_vanishes_mid_scan_is_left_out(tmp_path: Path, victim: str, left: list[str]) -> None:
     make_cgroup(tmp_path, container_path(uid(1), container_id(1)))
     make_cgroup(tmp_path, container_path(uid(2), container_id(2)))
     scanner = Vanishing(tmp_path, victim)
@@ -273,7 +273,7 @@ def test_a_tree_that_leaks_cgroups_is_an_error_in_every_scan(tmp_path: Path) -> 
         scanner.scan()
 
 
-def test_a_node_without_pods_and_one_without_cgroups(tmp_path: Path) -> None:
+def test_a_node_without_pods_is_empty_one_without_cgroups_fails(tmp_path: Path) -> None:
     make_node(tmp_path / "empty")
 
     assert scan_pods(tmp_path / "empty") == ()

@@ -1,4 +1,4 @@
-"""Names of pod and container cgroups, both drivers and several runtimes."""
+"""Names of pod and container cgroups are parsed, for both drivers and several runtimes."""
 
 import pytest
 
@@ -35,7 +35,7 @@ ID = "ab12" * 16
         (f"kubepods-pod{ESCAPED}.slice\n", None),
     ],
 )
-def test_pod_directories(name: str, expected: PodName | None) -> None:
+def test_pod_directories_are_parsed(name: str, expected: PodName | None) -> None:
     assert parse_pod_directory(name) == expected
 
 
@@ -56,7 +56,7 @@ def test_pod_directories(name: str, expected: PodName | None) -> None:
         ("memory.current", None),
     ],
 )
-def test_container_directories(name: str, expected: ContainerName | None) -> None:
+def test_container_directories_are_parsed(name: str, expected: ContainerName | None) -> None:
     assert parse_container_directory(name) == expected
 
 
@@ -71,7 +71,7 @@ def test_container_directories(name: str, expected: ContainerName | None) -> Non
         (f"kubepods-burstable-pod{ESCAPED}.slice", None),
     ],
 )
-def test_qos_directories(name: str, expected: str | None) -> None:
+def test_qos_directories_are_parsed(name: str, expected: str | None) -> None:
     assert parse_qos_directory(name) == expected
 
 
@@ -86,5 +86,5 @@ def test_qos_directories(name: str, expected: str | None) -> None:
         ("system.slice", False),
     ],
 )
-def test_kubepods_directories(name: str, expected: bool) -> None:
+def test_kubepods_directories_are_recognised(name: str, expected: bool) -> None:
     assert is_kubepods_directory(name) == expected

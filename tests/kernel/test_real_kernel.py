@@ -1,4 +1,4 @@
-"""What only a kernel can say. Runs as root in the emulated node: cgroup2, controllers enabled, swap on."""
+"""Only a kernel can answer these: they run as root in the emulated node, with cgroup2 and swap."""
 
 import os
 import select
@@ -47,7 +47,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 class Guest:
-    """A cgroup of its own, and the processes started in it."""
+    """A guest is a cgroup of its own, and the processes started in it."""
 
     def __init__(self, name: str) -> None:
         self.directory = MOUNT / name
@@ -95,7 +95,7 @@ def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     made.remove()
 
 
-def test_the_node_itself() -> None:
+def test_the_nodes_own_files_are_read() -> None:
     assert {"cpu", "io", "memory"} <= check_cgroup2().controllers
     meminfo = read_meminfo()
     assert meminfo.swap_total_bytes is not None
@@ -139,7 +139,7 @@ def test_reclaim_moves_memory_to_swap(guest: Guest) -> None:
     assert guest.cgroup.read_memory_current() <= before - 16 * MIB
 
 
-def test_reclaim_of_more_than_there_is_says_so(guest: Guest) -> None:
+def test_reclaim_of_more_than_there_is_reports_so(guest: Guest) -> None:
     guest.run(8 * MIB)
     guest.cgroup.write_memory_swap_max(0)
 
@@ -195,7 +195,7 @@ def test_signal_all_reaches_real_processes(guest: Guest) -> None:
     assert [process.wait(30) for process in processes] == [-signal.SIGTERM] * 3
 
 
-def test_a_removed_cgroup_is_missing_and_its_successor_is_another(guest: Guest) -> None:
+def test_a_removed_cgroup_differs_from_its_successor(guest: Guest) -> None:
     guest.cgroup.read_memory_current()  # from now on a kept file
     inode = guest.cgroup.inode
     guest.directory.rmdir()

@@ -43,7 +43,7 @@ def test_signal_all_reaches_the_cgroups_below(tmp_path: Path, sleepers: Processe
     assert sleepers[2].poll() is None
 
 
-def test_kill_without_cgroup_kill(tmp_path: Path, sleepers: Processes) -> None:
+def test_kill_without_cgroup_kill_signals_each_process(tmp_path: Path, sleepers: Processes) -> None:
     make_guest(tmp_path, [process.pid for process in sleepers])
 
     with Cgroup("guest", tmp_path) as cgroup:
@@ -52,7 +52,7 @@ def test_kill_without_cgroup_kill(tmp_path: Path, sleepers: Processes) -> None:
     assert [process.wait(10) for process in sleepers] == [-signal.SIGKILL] * 3
 
 
-def test_kill_with_cgroup_kill(tmp_path: Path, sleepers: Processes) -> None:
+def test_kill_with_cgroup_kill_writes_that_file(tmp_path: Path, sleepers: Processes) -> None:
     make_cgroup(tmp_path, "guest", container_files(pids=[sleepers[0].pid]))
 
     with Cgroup("guest", tmp_path) as cgroup:
@@ -87,9 +87,7 @@ def test_an_ended_process_is_no_error(sleepers: Processes) -> None:
     assert signal_processes(lambda: (ended.pid, sleepers[1].pid), signal.SIGTERM, "cgroup.procs") == 1
 
 
-def test_a_process_of_another_pid_namespace_is_reported_and_the_others_are_hit(
-    tmp_path: Path, sleepers: Processes
-) -> None:
+def test_a_process_of_another_pid_namespace_is_reported(tmp_path: Path, sleepers: Processes) -> None:
     make_guest(tmp_path, [0, sleepers[0].pid])
 
     with Cgroup("guest", tmp_path) as cgroup:
@@ -113,7 +111,7 @@ def test_the_root_cgroup_is_never_signalled(tmp_path: Path, sleepers: Processes,
 
 
 @pytest.mark.parametrize("content", ["abc\n", "-1\n", "12\n13", "99999999999\n", "1 2\n"])
-def test_malformed_procs_signal_nobody(tmp_path: Path, content: str) -> None:
+def test_malformed_procs_signal_no_process(tmp_path: Path, content: str) -> None:
     make_cgroup(tmp_path, "guest", {"cgroup.procs": content})
 
     with (

@@ -1,4 +1,4 @@
-"""The disk under a swap area, found through /sys/dev/block and the host's mounts."""
+"""The disk under a swap area is found through /sys/dev/block and the host's mounts."""
 
 import os
 import pathlib
@@ -24,7 +24,7 @@ MOUNTS = """\
 
 
 class Machine:
-    """A tree of /sys and /proc."""
+    """A machine is a tree of /sys and /proc."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
@@ -96,7 +96,7 @@ def machine(tmp_path: pathlib.Path) -> Machine:
         ("/dev/mapper/slow", "heads"),
     ],
 )
-def test_a_device_is_what_it_is_made_of(machine: Machine, name: str, medium: str) -> None:
+def test_the_medium_of_a_device_is_that_of_its_disks(machine: Machine, name: str, medium: str) -> None:
     assert machine.device(name).medium == medium
 
 
@@ -115,7 +115,7 @@ def test_a_file_lies_on_the_disk_of_its_mount(machine: Machine, name: str, expec
     assert machine.file(name) == expected
 
 
-def test_nvme_with_several_paths_is_on_the_network_when_one_of_them_is(machine: Machine) -> None:
+def test_nvme_multipath_is_on_the_network_if_one_path_is(machine: Machine) -> None:
     machine.disk("virtual/nvme-subsystem/nvme-subsys5/nvme5n2", "259:9", "0")
     path = machine.root / "sys/devices/virtual/nvme-subsystem/nvme-subsys5/nvme5"
     path.symlink_to(machine.root / "sys/devices/virtual/nvme-fabrics/ctl/nvme5")
@@ -143,12 +143,12 @@ def test_a_file_on_no_disk_is_an_error(machine: Machine) -> None:
         machine.file("/var/lib/ram/swapfile")
 
 
-def test_a_number_that_no_device_has(machine: Machine) -> None:
+def test_a_device_number_of_no_device_is_refused(machine: Machine) -> None:
     with pytest.raises(MissingKernelFile):
         read_block_device("1:1", machine.root)
 
 
-def test_lines_that_are_no_mounts_are_left_out() -> None:
+def test_lines_of_no_mounts_are_left_out() -> None:
     assert parse_mountinfo(b"") == ()
     assert parse_mountinfo(b"1 0 8:1 / / rw\nx - y z\n") == ()
     assert mount_of("/a", ()) is None

@@ -1,4 +1,4 @@
-"""/proc/swaps and pressure files."""
+"""The files /proc/swaps and /proc/pressure are parsed, and triggers are set."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ HEADER = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
         (b"/\\377 file 8 4 -3\n", (SwapArea("/\\xff", "file", 8192, 4096, -3),)),
     ],
 )
-def test_swap_areas(lines: bytes, expected: tuple[SwapArea, ...]) -> None:
+def test_swap_areas_are_parsed(lines: bytes, expected: tuple[SwapArea, ...]) -> None:
     assert parse_swaps(HEADER + lines) == expected
 
 
@@ -48,7 +48,7 @@ def test_a_swap_area_is_never_left_out(data: bytes) -> None:
         parse_swaps(data)
 
 
-def test_a_node_with_and_without_swap(tmp_path: Path) -> None:
+def test_swap_areas_are_read_on_nodes_with_and_without_swap(tmp_path: Path) -> None:
     make_node(tmp_path / "with", swap_total_bytes=1 << 30, swap_free_bytes=1 << 29)
     make_node(tmp_path / "without", swap_total_bytes=0)
 
@@ -73,7 +73,7 @@ FULL_STALL = Stall(0.0, 0.2, 0.0, 2**64 - 1)
         (b"most avg10=x\n" + SOME + b"new line\n" + FULL, Pressure(SOME_STALL, FULL_STALL)),
     ],
 )
-def test_pressure(data: bytes, expected: Pressure) -> None:
+def test_pressure_is_parsed(data: bytes, expected: Pressure) -> None:
     assert parse_pressure(data) == expected
 
 
@@ -89,12 +89,12 @@ def test_pressure(data: bytes, expected: Pressure) -> None:
         b"some\n",
     ],
 )
-def test_malformed_pressure(data: bytes) -> None:
+def test_malformed_pressure_is_refused(data: bytes) -> None:
     with pytest.raises(KernelFileError, match="expected"):
         parse_pressure(data)
 
 
-def test_a_node_without_psi(tmp_path: Path) -> None:
+def test_pressure_is_missing_on_a_node_without_psi(tmp_path: Path) -> None:
     make_node(tmp_path, some_micros=5)
     assert read_pressure("memory", tmp_path) == Pressure(Stall(0, 0, 0, 5), Stall(0, 0, 0, 0))
 
@@ -117,11 +117,11 @@ def test_a_trigger_tells_the_kernel_what_to_watch(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stall", "window"), [(0, 1_000_000), (2_000_000, 1_000_000), (1, 499_999), (1, 10_000_001)]
 )
-def test_a_trigger_out_of_range_says_what_would_be_right(tmp_path: Path, stall: int, window: int) -> None:
+def test_a_trigger_out_of_range_is_refused_with_the_range(tmp_path: Path, stall: int, window: int) -> None:
     with pytest.raises(KernelFileError, match="the window must be 500000 to 10000000 us"):
         PressureTrigger(str(tmp_path / "memory.pressure"), "full", stall, window)
 
 
-def test_a_trigger_where_there_is_no_psi(tmp_path: Path) -> None:
+def test_a_trigger_without_psi_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingKernelFile, match=r"memory\.pressure"):
         PressureTrigger(str(tmp_path / "memory.pressure"), "full", 1, 1_000_000)

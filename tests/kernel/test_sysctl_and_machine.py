@@ -1,4 +1,4 @@
-"""cgroup version, sysctls, boot id."""
+"""The machine's cgroup version, sysctls and boot id are read."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from overbook.kernel.sysctl import (
 from overbook_sandbox.fakes.kernel_files import build_tree, make_node
 
 
-def test_cgroup_version_2(tmp_path: Path) -> None:
+def test_cgroup_version_2_is_recognised(tmp_path: Path) -> None:
     make_node(tmp_path)
 
     version = check_cgroup2(tmp_path)
@@ -40,7 +40,7 @@ def test_cgroup_version_2(tmp_path: Path) -> None:
         ({}, "is the cgroup2 file system mounted"),
     ],
 )
-def test_another_cgroup_version_says_what_to_do(
+def test_another_cgroup_version_is_refused_with_its_fix(
     tmp_path: Path, tree: dict[str, object], message: str
 ) -> None:
     build_tree(tmp_path / "sys/fs/cgroup", tree)
@@ -77,7 +77,7 @@ def test_a_value_out_of_range_is_refused(tmp_path: Path, sysctl: IntegerSysctl, 
 @pytest.mark.parametrize(
     "name", ["", "swappiness", "..", "vm...swappiness", "../etc.passwd", "/etc.passwd", "vm./x", "vm.\n"]
 )
-def test_a_name_that_is_none(tmp_path: Path, name: str) -> None:
+def test_an_invalid_sysctl_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(KernelFileError, match="no dotted name"):
         read_sysctl(name, tmp_path)
     with pytest.raises(KernelFileError, match="no dotted name"):
@@ -85,21 +85,21 @@ def test_a_name_that_is_none(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"x\n", b"1 2\n", b"9" * 50])
-def test_a_sysctl_that_is_no_integer(tmp_path: Path, content: bytes) -> None:
+def test_a_sysctl_that_is_no_integer_is_refused(tmp_path: Path, content: bytes) -> None:
     build_tree(tmp_path, {"proc/sys/vm/swappiness": content})
 
     with pytest.raises(KernelFileError, match="expected one integer"):
         VM_SWAPPINESS.read(tmp_path)
 
 
-def test_a_sysctl_that_the_kernel_does_not_have(tmp_path: Path) -> None:
+def test_a_sysctl_that_the_kernel_lacks_is_missing(tmp_path: Path) -> None:
     with pytest.raises(MissingKernelFile):
         VM_SWAPPINESS.read(tmp_path)
     with pytest.raises(MissingKernelFile):
         VM_SWAPPINESS.write(60, tmp_path)
 
 
-def test_boot_id_and_page_size(tmp_path: Path) -> None:
+def test_boot_id_and_page_size_are_read(tmp_path: Path) -> None:
     make_node(tmp_path)
 
     assert read_boot_id(tmp_path) == "00000000-0000-4000-8000-000000000000"

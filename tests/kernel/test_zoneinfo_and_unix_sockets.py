@@ -1,4 +1,4 @@
-"""/proc/zoneinfo and /proc/1/net/unix."""
+"""The files /proc/zoneinfo and /proc/1/net/unix are parsed."""
 
 import pathlib
 
@@ -45,7 +45,7 @@ Num       RefCount Protocol Flags    Type St Inode Path
 """
 
 
-def test_the_zones_together() -> None:
+def test_watermarks_of_all_zones_are_summed() -> None:
     page = 4096
     assert parse_zoneinfo(ZONES) == ZoneSums(1010 * page, 1263 * page, 1516 * page, 103840 * page)
 
@@ -56,7 +56,7 @@ def test_incomplete_zones_are_an_error(data: bytes) -> None:
         parse_zoneinfo(data)
 
 
-def test_this_machines_watermarks_are_in_order() -> None:
+def test_watermarks_of_the_running_machine_are_in_order() -> None:
     sums = read_zoneinfo()
     assert 0 < sums.min_bytes < sums.low_bytes < sums.high_bytes < sums.managed_bytes
 

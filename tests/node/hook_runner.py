@@ -1,4 +1,4 @@
-"""The hook's program on a file system of its own, with any shell."""
+"""The hook's program runs on a file system of its own, with any shell."""
 
 import os
 import pathlib
@@ -28,7 +28,7 @@ SHELLS: Final = {
 
 
 def state(annotations: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """As runc writes it; annotations in order of their names."""
+    """Return the state as runc writes it, with annotations in order of their names."""
     own = {"io.kubernetes.pod.uid": UID, "io.kubernetes.container.name": "compute"}
     merged = {**(annotations or {}), **own}
     return {
@@ -43,7 +43,7 @@ def state(annotations: Mapping[str, Any] | None = None, **more: Any) -> dict[str
 
 
 class HookWorld:
-    """A file system with one container's process and its cgroup.
+    """The hook's world is a file system with one container's process and its cgroup.
 
     Args:
         root: an empty folder.
@@ -62,13 +62,13 @@ class HookWorld:
         self.place("self", "/system.slice/crio.service")
 
     def place(self, process: int | str, cgroup: str) -> pathlib.Path:
-        """Put a process into a cgroup; its limit's file."""
+        """Put a process into a cgroup and return its limit's file."""
         (self._root / "proc" / str(process)).mkdir(parents=True, exist_ok=True)
         (self._root / "proc" / str(process) / "cgroup").write_text(f"0::{cgroup}\n")
         return self.cgroup(cgroup)
 
     def cgroup(self, path: str) -> pathlib.Path:
-        """A cgroup's limit, made where it is missing."""
+        """Return the file of a cgroup's limit, made where it is missing."""
         limit = self.cgroups / path.lstrip("/") / "memory.swap.max"
         limit.parent.mkdir(parents=True, exist_ok=True)
         if not limit.exists():
@@ -76,14 +76,14 @@ class HookWorld:
         return limit
 
     def run(self, given: bytes, allowances: str | bytes | None = ALLOWANCES) -> None:
-        """Run the hook as its configuration has it run; it must succeed and say nothing."""
+        """Run the hook as its configuration does; it must succeed and print nothing."""
         if allowances is not None:
             self.allowances.write_bytes(allowances if isinstance(allowances, bytes) else allowances.encode())
         done = self.start(given)
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
     def start(self, given: bytes) -> "subprocess.CompletedProcess[bytes]":
-        """As its configuration has it started."""
+        """Start the hook as its configuration does."""
         return subprocess.run(
             [*self._shell, "-c", GUARD, str(self.program)],
             input=given,
@@ -99,7 +99,7 @@ class HookWorld:
         )
 
     def limits(self) -> dict[str, str]:
-        """What was written, by cgroup."""
+        """Return the limits that were written, by cgroup."""
         found = {
             "/" + str(path.parent.relative_to(self.cgroups)): path.read_text().strip()
             for path in self.cgroups.rglob("memory.swap.max")
@@ -108,5 +108,5 @@ class HookWorld:
 
 
 def encoded(given: Mapping[str, Any]) -> bytes:
-    """One line, without an end."""
+    """Encode a state as one line, without a line end."""
     return msgspec.json.encode(given)

@@ -37,7 +37,7 @@ def test_the_container_gets_its_limit(world: HookWorld) -> None:
     assert world.limits() == GIVEN
 
 
-def test_cgroups_named_by_cgroupfs_too(world: HookWorld) -> None:
+def test_cgroups_named_by_cgroupfs_are_limited_too(world: HookWorld) -> None:
     world.place(PROCESS, CGROUPFS)
     world.run(encoded(state()))
     assert world.limits() == {CGROUPFS: str(LIMIT)}
@@ -50,7 +50,7 @@ def test_cruns_inner_cgroup_is_limited_with_the_outer_one(world: HookWorld) -> N
     assert world.limits() == {SYSTEMD: str(LIMIT), f"{SYSTEMD}/container": str(LIMIT)}
 
 
-def test_none_is_a_limit_too(world: HookWorld) -> None:
+def test_no_allowance_is_written_as_a_limit_of_0(world: HookWorld) -> None:
     world.run(
         encoded(
             {**state(), "annotations": {**state()["annotations"], "io.kubernetes.container.name": "volume"}}
@@ -61,12 +61,12 @@ def test_none_is_a_limit_too(world: HookWorld) -> None:
 
 @pytest.mark.parametrize("indent", [None, 1, 4])
 @pytest.mark.parametrize("end", ["", "\n"])
-def test_however_the_state_is_laid_out(world: HookWorld, indent: int | None, end: str) -> None:
+def test_the_state_is_read_in_any_layout(world: HookWorld, indent: int | None, end: str) -> None:
     world.run((json.dumps(state({"a": "b"}), indent=indent) + end).encode())
     assert world.limits() == GIVEN
 
 
-def test_the_value_is_cores(world: HookWorld, tmp_path: pathlib.Path) -> None:
+def test_the_written_limit_is_as_core_computes(world: HookWorld, tmp_path: pathlib.Path) -> None:
     pod: Pod = convert(manifest("vm", uid=UID, request="300Mi", limit="700Mi"), Pod, "vm")
     facts = pod_facts(pod, 1 << 30, SwapPolicy(eligibility="Burstable"))
     (decision,) = allowances(facts.containers, 1 << 30, 1 << 29, SwapPolicy(eligibility="Burstable"))
@@ -97,7 +97,7 @@ FORGED = [
 
 @pytest.mark.parametrize("annotations", FORGED)
 @pytest.mark.parametrize("escaped", [True, False])
-def test_what_a_pods_owner_writes_changes_nothing(
+def test_a_pods_owner_can_change_nothing_by_annotations(
     world: HookWorld, annotations: dict[str, str], *, escaped: bool
 ) -> None:
     world.run(json.dumps(state(annotations), ensure_ascii=escaped, separators=(",", ":")).encode())
@@ -109,7 +109,7 @@ def test_what_a_pods_owner_writes_changes_nothing(
     st.dictionaries(st.text(max_size=20), st.text(alphabet='\\":,{} \nio.kubernetes.pod.uid', max_size=80))
 )
 @example({"": ""})
-def test_any_annotations_leave_the_containers_own(
+def test_any_annotations_leave_the_containers_own_in_force(
     tmp_path: pathlib.Path, annotations: dict[str, str]
 ) -> None:
     world = HookWorld(tmp_path, SHELLS["dash"])
@@ -119,20 +119,20 @@ def test_any_annotations_leave_the_containers_own(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=400), st.binary(max_size=200))
-def test_any_bytes_are_nothing_to_do(tmp_path: pathlib.Path, given_state: bytes, known: bytes) -> None:
+def test_arbitrary_bytes_change_no_limit(tmp_path: pathlib.Path, given_state: bytes, known: bytes) -> None:
     world = HookWorld(tmp_path, SHELLS["dash"])
     world.run(given_state, known)
     assert world.limits() == {}
 
 
-def test_a_pod_that_claims_to_be_another_gets_nothing_of_it(world: HookWorld) -> None:
+def test_a_pod_that_claims_to_be_another_gets_no_limit_of_it(world: HookWorld) -> None:
     claimed = state()
     claimed["annotations"]["io.kubernetes.pod.uid"] = OTHER
     world.run(encoded(claimed))
     assert world.limits() == {}
 
 
-def test_the_largest_annotations_that_kubernetes_takes(world: HookWorld) -> None:
+def test_the_largest_annotations_of_kubernetes_are_read(world: HookWorld) -> None:
     world.run(encoded(state({"note": ',"pid":1"' * 28_000})))
     assert world.limits() == GIVEN
 
@@ -156,7 +156,7 @@ def test_the_largest_annotations_that_kubernetes_takes(world: HookWorld) -> None
         "{}\n" + "x" * 3_000_000,
     ],
 )
-def test_a_file_that_is_missing_or_wrong_gives_no_limit(world: HookWorld, allowances: str | None) -> None:
+def test_a_missing_or_malformed_file_gives_no_limit(world: HookWorld, allowances: str | None) -> None:
     world.run(encoded(state()), allowances)
     assert world.limits() == {}
 
@@ -176,13 +176,13 @@ def test_a_file_that_is_missing_or_wrong_gives_no_limit(world: HookWorld, allowa
         encoded({**state(), "annotations": {**state()["annotations"], "io.kubernetes.container.name": ".*"}}),
     ],
 )
-def test_a_state_that_says_too_little_gives_no_limit(world: HookWorld, given_state: bytes) -> None:
+def test_an_incomplete_state_gives_no_limit(world: HookWorld, given_state: bytes) -> None:
     world.run(given_state)
     assert world.limits() == {}
 
 
 @pytest.mark.parametrize("cgroup", ["/system.slice/crio.service", "/../../elsewhere", "/"])
-def test_a_process_that_is_not_in_a_containers_cgroup_is_left_alone(world: HookWorld, cgroup: str) -> None:
+def test_a_process_outside_a_containers_cgroup_is_left_alone(world: HookWorld, cgroup: str) -> None:
     world.place(PROCESS, cgroup)
     world.run(encoded(state()))
     assert world.limits() == {}
@@ -197,7 +197,7 @@ def test_cgroup_v1_is_left_alone(world: HookWorld, tmp_path: pathlib.Path) -> No
 
 
 @pytest.mark.parametrize("content", [None, b"if\n", b"set -u\necho $nowhere\n", b"exit 3\n", b"\x00\xff"])
-def test_a_program_that_is_gone_or_broken_lets_the_container_start(
+def test_a_missing_or_broken_program_lets_the_container_start(
     world: HookWorld, content: bytes | None
 ) -> None:
     if content is None:
@@ -207,7 +207,7 @@ def test_a_program_that_is_gone_or_broken_lets_the_container_start(
     assert world.start(b"{}").returncode == 0
 
 
-def test_the_engine_starts_it_only_for_containers_that_can_matter() -> None:
+def test_the_engine_starts_the_hook_only_where_it_matters() -> None:
     launchers = json.loads(configuration("BurstableVirtualMachines"))
     everyone = json.loads(configuration("Burstable"))
 
@@ -219,6 +219,6 @@ def test_the_engine_starts_it_only_for_containers_that_can_matter() -> None:
     assert "timeout" not in launchers["hook"]
 
 
-def test_the_program_comes_first_and_goes_last() -> None:
+def test_the_program_is_installed_first_and_removed_last() -> None:
     folder = "/etc/containers/oci/hooks.d"
     assert [*hook_files(folder)] == [*reversed(hook_paths([folder]))]

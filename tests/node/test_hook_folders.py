@@ -31,7 +31,7 @@ def write(root: Path, path: str, text: str = "") -> None:
     file.write_text(text)
 
 
-def test_without_such_an_engine_there_are_none(tmp_path: Path) -> None:
+def test_no_hook_folder_exists_without_such_an_engine(tmp_path: Path) -> None:
     write(tmp_path, "etc/containers/containers.conf", '[engine]\nhooks_dir = ["/a"]\n')
     write(tmp_path, "usr/bin/containerd")
 
@@ -39,7 +39,7 @@ def test_without_such_an_engine_there_are_none(tmp_path: Path) -> None:
     assert preferred(()) == ""
 
 
-def test_an_engine_that_was_told_nothing_has_its_default(tmp_path: Path) -> None:
+def test_an_unconfigured_engine_has_its_default_folder(tmp_path: Path) -> None:
     write(tmp_path, "usr/bin/crio")
     write(tmp_path, "usr/bin/podman")
 
@@ -47,7 +47,7 @@ def test_an_engine_that_was_told_nothing_has_its_default(tmp_path: Path) -> None
     assert podman_hook_folders(str(tmp_path)) == (SHARED,)
 
 
-def test_crios_drop_ins_count_in_order_of_their_names_whatever_they_end_in(tmp_path: Path) -> None:
+def test_crios_drop_ins_count_in_the_order_of_their_names(tmp_path: Path) -> None:
     write(tmp_path, "etc/crio/crio.conf", '[crio.runtime]\nhooks_dir = ["/first"]\n')
     write(tmp_path, "etc/crio/crio.conf.d/00-default", OPENSHIFT)
     assert crio_hook_folders(str(tmp_path)) == (ADMINISTRATORS, UNTIL_BOOT)
@@ -57,7 +57,7 @@ def test_crios_drop_ins_count_in_order_of_their_names_whatever_they_end_in(tmp_p
     assert crio_hook_folders(str(tmp_path)) == ("/last",)
 
 
-def test_podmans_chain_and_lists_that_add(tmp_path: Path) -> None:
+def test_podmans_chain_of_files_and_appended_lists_are_read(tmp_path: Path) -> None:
     write(tmp_path, "usr/bin/podman")
     write(tmp_path, "usr/share/containers/containers.conf", f'[engine]\nhooks_dir = ["{SHARED}"]\n')
     write(tmp_path, "etc/containers/containers.conf", '[engine]\nhooks_dir = ["/a"]\n')
@@ -69,7 +69,7 @@ def test_podmans_chain_and_lists_that_add(tmp_path: Path) -> None:
     assert podman_hook_folders(str(tmp_path)) == ("/a", "/b")
 
 
-def test_crios_come_first(tmp_path: Path) -> None:
+def test_crios_folders_come_first(tmp_path: Path) -> None:
     write(tmp_path, "usr/bin/podman")
     write(tmp_path, "etc/crio/crio.conf.d/00-default", OPENSHIFT)
 
@@ -107,7 +107,7 @@ def test_a_file_that_is_wrong_is_named(tmp_path: Path, text: str, said: str) -> 
 
 
 @pytest.mark.parametrize("text", ["", "crio = 1\n", "[crio]\nruntime = []\n", "[crio.runtime]\n"])
-def test_a_file_that_says_nothing_of_hooks_changes_nothing(tmp_path: Path, text: str) -> None:
+def test_a_file_without_hook_settings_changes_nothing(tmp_path: Path, text: str) -> None:
     write(tmp_path, "etc/crio/crio.conf", text)
 
     assert hook_folders(str(tmp_path)) == (SHARED,)

@@ -6,7 +6,7 @@ from bench.figure import low
 from bench.hook import Ways, documented_environment
 
 
-def test_it_takes_a_part_of_the_documented_way(tmp_path: Path) -> None:
+def test_the_hook_takes_a_part_of_the_documented_ways_time(tmp_path: Path) -> None:
     environment = documented_environment()
     if environment is None:
         pytest.skip("there is no jq or no runc; `overbook sandbox prepare --kubernetes` fetches them")

@@ -25,13 +25,13 @@ def write(path: Path, fields: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(fields))
 
 
-def test_a_node_without_one(tmp_path: Path) -> None:
+def test_a_node_without_a_kubelet_has_none(tmp_path: Path) -> None:
     process(tmp_path, 1, "/sbin/init")
 
     assert running_kubelet(str(tmp_path)) is None
 
 
-def test_its_file_and_its_drop_ins_in_order(tmp_path: Path) -> None:
+def test_the_kubelets_file_and_drop_ins_are_read_in_order(tmp_path: Path) -> None:
     process(
         tmp_path, 7, "/usr/bin/kubelet", "--config=/etc/kubelet.conf", "--config-dir", "/etc/kubelet.conf.d"
     )
@@ -49,7 +49,7 @@ def test_its_file_and_its_drop_ins_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sees", [True, False])
-def test_whether_it_can_limit_swap_is_told_by_its_own_cgroup(tmp_path: Path, *, sees: bool) -> None:
+def test_the_kubelets_own_cgroup_shows_if_it_can_limit_swap(tmp_path: Path, *, sees: bool) -> None:
     process(tmp_path, 7, "kubelet", cgroup="/system.slice/kubelet.service" if sees else "/")
     own = tmp_path / "sys/fs/cgroup/system.slice/kubelet.service"
     own.mkdir(parents=True)
@@ -67,7 +67,7 @@ def test_flags_are_read_as_the_kubelet_reads_them() -> None:
     assert flags == {"a": "3", "b": "2", "c": "true", "d": "", "v": "4"}
 
 
-def test_a_reader_in_a_cgroup_of_its_own_finds_the_kubelets_all_the_same(tmp_path: Path) -> None:
+def test_a_reader_in_its_own_cgroup_finds_the_kubelets(tmp_path: Path) -> None:
     process(tmp_path, 7, "kubelet", cgroup="/../../../system.slice/kubelet.service")
     own = tmp_path / "sys/fs/cgroup/system.slice/kubelet.service"
     own.mkdir(parents=True)
@@ -76,7 +76,7 @@ def test_a_reader_in_a_cgroup_of_its_own_finds_the_kubelets_all_the_same(tmp_pat
     assert limits_swap(7, str(tmp_path)) is True
 
 
-def test_a_process_is_known_by_its_start_whatever_it_is_called(tmp_path: Path) -> None:
+def test_a_kubelet_is_known_by_its_start_whatever_its_name(tmp_path: Path) -> None:
     process(tmp_path, 7, "kubelet")
     assert started(7, str(tmp_path)) == ""
     (tmp_path / "proc/7/stat").write_text("7 (a) b (c) S " + " ".join(map(str, range(4, 40))))

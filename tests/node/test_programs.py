@@ -37,7 +37,7 @@ def run(name: str, argv: Sequence[str], stdin: bytes = b"") -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_shellcheck_has_nothing_to_say(name: str) -> None:
+def test_shellcheck_finds_nothing(name: str) -> None:
     assert run("shellcheck", ["shellcheck", "--shell=sh", "-"], PROGRAMS[name]) == (0, "")
 
 
@@ -51,7 +51,7 @@ def test_shellcheck_has_nothing_to_say(name: str) -> None:
         (tune_service.OVERCOMMIT_PROGRAM, [tune_service.OVERCOMMIT_UNIT_FILE]),
     ],
 )
-def test_systemd_has_nothing_to_say(tmp_path: pathlib.Path, program: str, paths: list[str]) -> None:
+def test_systemd_finds_nothing(tmp_path: pathlib.Path, program: str, paths: list[str]) -> None:
     there = tmp_path / "program"  # the units' own is not installed here
     there.write_bytes(b"#!/bin/sh\n")
     there.chmod(0o755)

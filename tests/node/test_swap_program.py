@@ -1,4 +1,4 @@
-"""The swap program's arithmetic and its reading of the kubelet's configuration, against core's."""
+"""The swap program computes, and reads the kubelet's configuration, as core does."""
 
 import pathlib
 import random
@@ -18,7 +18,7 @@ PAGE = 4096
 
 
 def status(folder: pathlib.Path, settings: SwapSettings, memory_bytes: int = 1 << 30) -> dict[str, str]:
-    """What the program says of a node with so much RAM."""
+    """Return what the program prints about a node with so much RAM."""
     (folder / "program").write_bytes(program_file())
     (folder / "conf").write_text(settings_file(settings))
     (folder / "meminfo").write_text(f"MemTotal:  {memory_bytes // 1024} kB\nMemFree: 1 kB\n")
@@ -83,7 +83,7 @@ KUBELETS: Mapping[str, tuple[Mapping[str, str], bool | None]] = {
 
 
 @pytest.mark.parametrize("name", KUBELETS)
-def test_the_kubelets_answer_is_read_as_the_kubelet_reads_it(tmp_path: pathlib.Path, name: str) -> None:
+def test_the_kubelets_answer_is_read_like_its_own_reader(tmp_path: pathlib.Path, name: str) -> None:
     files, flag = KUBELETS[name]
     for path, text in files.items():
         (tmp_path / "kubelet" / path).parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def tolerates(documents: Sequence[str], flag: bool | None) -> bool:
         return False
 
 
-def test_without_a_kubelet_nobody_is_asked(tmp_path: pathlib.Path) -> None:
+def test_no_kubelet_is_queried_where_there_is_none(tmp_path: pathlib.Path) -> None:
     assert status(tmp_path, SwapSettings())["kubelet"] == "unasked"
 
 
@@ -121,6 +121,6 @@ def test_without_a_kubelet_nobody_is_asked(tmp_path: pathlib.Path) -> None:
         {"kind": "zram", "encrypt": True},
     ],
 )
-def test_settings_that_cannot_work_are_refused_before_anything_is_written(wrong: dict[str, object]) -> None:
+def test_impossible_settings_are_refused_before_any_write(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         settings_file(msgspec.structs.replace(SwapSettings(), **wrong))

@@ -19,7 +19,7 @@ def unit(name: str, settings: SwapSettings | None = None) -> str:
     return host_files(settings or SwapSettings())[f"{UNIT_FOLDER}/{name}"][0].decode()
 
 
-def test_nothing_waits_long_for_swap_and_nothing_needs_it() -> None:
+def test_no_unit_waits_long_for_swap_or_needs_it() -> None:
     on, make = unit(ON_UNIT), unit(MAKE_UNIT)
     assert "Before=kubelet.service" in on
     assert "TimeoutStartSec=30" in on
@@ -48,7 +48,7 @@ def test_the_units_wait_for_the_file_system_of_the_folder() -> None:
         SwapSettings(percent=150, size_bytes=1 << 33, discard="no", priority=0, kubelet_fail_swap_on=True),
     ],
 )
-def test_settings_are_read_back_as_they_were_written(tmp_path: pathlib.Path, settings: SwapSettings) -> None:
+def test_written_settings_are_read_back(tmp_path: pathlib.Path, settings: SwapSettings) -> None:
     (tmp_path / SETTINGS).parent.mkdir(parents=True)
     (tmp_path / SETTINGS).write_bytes(host_files(settings)[SETTINGS][0])
     assert read_settings(str(tmp_path)) == settings

@@ -68,38 +68,38 @@ def plugin_with(allowed: dict[ContainerKey, int]) -> NriPlugin:
 
 
 @pytest.mark.parametrize("kubelets_choice", [None, "0"])
-def test_a_new_container_gets_its_allowance_where_the_kubelet_gives_none(kubelets_choice: str | None) -> None:
+def test_a_new_container_gets_the_missing_allowance(kubelets_choice: str | None) -> None:
     plugin = plugin_with({KEY: 128 << 20})
 
     assert adjusted(call(plugin, "CreateContainer", about(kubelets_choice))) == str(128 << 20)
 
 
-def test_a_container_that_nothing_is_known_of_is_left_as_it_is() -> None:
+def test_an_unknown_container_is_left_unchanged() -> None:
     assert call(plugin_with({}), "CreateContainer", about("0")) == b""
 
 
-def test_what_limited_swap_or_another_plugin_set_is_left_to_it() -> None:
+def test_a_limit_of_limited_swap_or_another_plugin_is_kept() -> None:
     plugin = plugin_with({KEY: 128 << 20})
 
     assert call(plugin, "CreateContainer", about("4096")) == b""
     assert plugin.memory.left_alone == 1
 
 
-def test_an_error_in_here_does_not_keep_a_container_from_starting() -> None:
+def test_an_error_of_the_plugin_lets_a_container_start() -> None:
     def broken(_key: ContainerKey) -> int:
         raise RuntimeError("broken")
 
     assert call(NriPlugin(broken), "CreateContainer", about("0")) == b""
 
 
-def test_a_kubelet_that_changes_a_container_does_not_undo_its_limit() -> None:
+def test_a_kubelets_update_does_not_undo_a_limit() -> None:
     plugin = plugin_with({KEY: 64 << 20})
     kubelets = put_bytes(3, put_entries(6, {SWAP_KEY: "0"}))
 
     assert updated(call(plugin, "UpdateContainer", about("0") + kubelets)) == ("id-1", str(64 << 20))
 
 
-def test_after_failed_creations_the_key_is_left_to_whoever_else_sets_it() -> None:
+def test_a_key_is_left_to_another_plugin_after_failed_creations() -> None:
     plugin = plugin_with({KEY: 4096})
 
     answers = [adjusted(call(plugin, "CreateContainer", about("0"))) for _ in range(FAILED_CREATIONS + 1)]
@@ -107,7 +107,7 @@ def test_after_failed_creations_the_key_is_left_to_whoever_else_sets_it() -> Non
     assert answers == ["4096"] * FAILED_CREATIONS + [None]
 
 
-def test_a_container_that_was_left_to_another_is_left_when_it_is_updated_too() -> None:
+def test_a_container_left_to_another_is_left_in_updates_too() -> None:
     plugin = plugin_with({KEY: 4096})
     call(plugin, "CreateContainer", about("8192"))
     kubelets = put_bytes(3, put_entries(6, {SWAP_KEY: "0"}))
@@ -115,14 +115,14 @@ def test_a_container_that_was_left_to_another_is_left_when_it_is_updated_too() -
     assert call(plugin, "UpdateContainer", about("0") + kubelets) == b""
 
 
-def test_it_remembers_what_a_container_would_have_had() -> None:
+def test_plugin_remembers_a_containers_original_limit() -> None:
     plugin = plugin_with({KEY: 4096})
     call(plugin, "CreateContainer", about("0"))
 
     assert plugin.memory.before == {"id-1": 0}
 
 
-def test_containers_that_are_gone_are_forgotten_once_there_are_many() -> None:
+def test_gone_containers_are_forgotten_once_there_are_many() -> None:
     memory = PluginMemory()
     memory.before = {str(number): 0 for number in range(MOST_REMEMBERED)}
     assert memory.full
@@ -133,7 +133,7 @@ def test_containers_that_are_gone_are_forgotten_once_there_are_many() -> None:
     assert memory.before.keys() == {"1", *newest}
 
 
-def test_the_runtime_is_told_of_a_few_containers_at_a_time(tmp_path: Path) -> None:
+def test_the_runtime_gets_a_few_containers_at_a_time(tmp_path: Path) -> None:
     path = str(tmp_path / "nri" / "nri.sock")
     epoll = select.epoll()
     ours = NriSocket(path, lambda _key: None, epoll)
@@ -167,22 +167,22 @@ def test_a_creation_that_succeeded_counts_no_failure() -> None:
         call(plugin, "PostCreateContainer", about("4096"))
 
 
-def test_it_asks_for_the_events_that_it_handles_and_no_other() -> None:
+def test_plugin_subscribes_to_the_events_it_handles_only() -> None:
     configured = call(plugin_with({}), "Configure", put_text(2, "containerd") + put_text(3, "2.1.0"))
 
     assert integer(configured, 2) == EVENTS == 0b1001_1000
 
 
-def test_a_list_of_containers_in_parts_is_taken_to_its_end() -> None:
+def test_a_list_of_containers_in_parts_is_read_to_its_end() -> None:
     assert integer(call(plugin_with({}), "Synchronize", put_integer(3, 1)), 2) == 1
 
 
-def test_a_method_that_is_not_there_is_refused_as_such() -> None:
+def test_an_unknown_method_is_refused_as_such() -> None:
     call(plugin_with({}), "Anything", b"", service="other.Service")
 
 
 @given(st.lists(st.integers(1, 9), max_size=200))
-def test_however_the_bytes_arrive_the_answer_is_the_same(sizes: list[int]) -> None:
+def test_the_answer_is_the_same_however_the_bytes_arrive(sizes: list[int]) -> None:
     whole = multiplex.chunk(multiplex.PLUGIN, ttrpc.request(3, PLUGIN_SERVICE, "CreateContainer", about("0")))
     plugin = plugin_with({KEY: 8192})
 
@@ -204,7 +204,7 @@ def test_any_bytes_are_an_answer_or_the_end_of_the_connection(data: bytes) -> No
         return
 
 
-def test_it_comes_back_after_the_runtime_restarts(tmp_path: Path) -> None:
+def test_plugin_reconnects_after_the_runtime_restarts(tmp_path: Path) -> None:
     path = str(tmp_path / "nri.sock")
     epoll = select.epoll()
     ours = NriSocket(path, lambda _key: None, epoll)

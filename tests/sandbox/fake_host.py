@@ -1,4 +1,4 @@
-"""A host whose programs are answered by the test."""
+"""A fake host answers its programs by the test."""
 
 import pathlib
 import subprocess
@@ -10,7 +10,7 @@ Answer = Callable[[Sequence[str], str | None], "tuple[int, str] | None"]
 
 
 class FakeHost:
-    """Programs by name and their paths; what was run and said.
+    """A fake host has programs by name and records what was run and printed.
 
     Args:
         programs: Paths by command name.

@@ -5,7 +5,7 @@ import pytest
 from overbook_sandbox.machine.cache import cache_folder, folder_in_the_making, write_whole
 
 
-def test_where_the_cache_is() -> None:
+def test_cache_folder_follows_the_environment() -> None:
     assert cache_folder({"OVERBOOK_CACHE": "/a", "XDG_CACHE_HOME": "/b"}) == "/a"
     assert cache_folder({"XDG_CACHE_HOME": "/b"}) == "/b/overbook"
     assert cache_folder({}).endswith("/.cache/overbook")

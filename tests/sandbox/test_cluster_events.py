@@ -26,7 +26,7 @@ def document(**fields: Any) -> KubeVirtDocument:
     return msgspec.convert(fields, KubeVirtDocument)
 
 
-def test_nothing_is_told_of_what_stays() -> None:
+def test_an_unchanged_state_gives_no_event() -> None:
     seen = Seen(
         tainted=True,
         condition=("True", "all work stalls"),
@@ -37,7 +37,7 @@ def test_nothing_is_told_of_what_stays() -> None:
     assert told(seen, seen) == []
 
 
-def test_decisions_come_in_their_order_and_name_the_guest_not_its_pod() -> None:
+def test_decisions_come_in_order_and_name_the_vm_not_its_pod() -> None:
     first = DecisionRecord("1", "", "reclaim", "pushing memory out")
     second = DecisionRecord("2", "", "relieve", "vm-c goes", victim=f"demo/{GUEST.name}")
     before = Seen(pods={"1": GUEST})
@@ -48,7 +48,7 @@ def test_decisions_come_in_their_order_and_name_the_guest_not_its_pod() -> None:
     ]
 
 
-def test_taint_and_condition_come_and_go() -> None:
+def test_taint_and_condition_are_shown_when_they_come_and_go() -> None:
     calm = Seen(condition=("False", ""))
     trouble = Seen(tainted=True, condition=("True", "all work stalls"))
     assert sentences(calm, trouble) == [
@@ -61,11 +61,11 @@ def test_taint_and_condition_come_and_go() -> None:
     ]
 
 
-def test_a_first_condition_that_says_all_is_well_is_no_news() -> None:
+def test_a_first_condition_that_all_is_well_is_no_event() -> None:
     assert sentences(Seen(), Seen(condition=("False", ""))) == []
 
 
-def test_the_stages_of_relief_and_migration_are_told_once() -> None:
+def test_stages_of_relief_and_migration_are_shown_once() -> None:
     asking = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Asking", message="demo/vm-c")))
     migrating = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Migrating")))
     migrating = migrating._replace(migrations={"evacuation-1": "Running"})
@@ -76,21 +76,21 @@ def test_the_stages_of_relief_and_migration_are_told_once() -> None:
     ]
 
 
-def test_a_pod_held_back_is_told_in_the_schedulers_words_and_later_where_it_runs() -> None:
+def test_a_held_back_pod_has_the_schedulers_words_then_its_node() -> None:
     held = Seen(pods={"9": SeenPod("late", "late", waits=UNPLACED)})
     runs = Seen(pods={"9": SeenPod("late", "late", node="worker-1", phase="Running")})
     assert sentences(Seen(), held) == [f"the scheduler holds late back: {UNPLACED}"]
     assert sentences(held, runs) == ["the scheduler puts late on worker-1", "late runs on worker-1"]
 
 
-def test_a_guest_that_moved_is_gone_from_its_node_and_not_lost() -> None:
+def test_a_migrated_vm_is_gone_from_its_node_and_not_lost() -> None:
     before = Seen(pods={"1": GUEST, "2": TARGET})
     assert told(before, before._replace(pods={"2": TARGET})) == [
         Gone(at=10.0, pod="vm-c", how="migrated to worker-2")
     ]
 
 
-def test_who_ended_another_pod_is_said_as_far_as_it_is_known() -> None:
+def test_a_pods_end_is_explained_as_far_as_it_is_known() -> None:
     evicted = GUEST._replace(phase="Failed", reason="Evicted")
     for later, how in (
         ({"1": evicted}, "ended by the kubelet (Evicted)"),
@@ -100,14 +100,14 @@ def test_who_ended_another_pod_is_said_as_far_as_it_is_known() -> None:
         assert told(Seen(pods={"1": GUEST}), Seen(pods=later)) == [Gone(at=10.0, pod="vm-c", how=how)]
 
 
-def test_a_guest_that_moves_is_not_said_to_run_where_it_is_not_yet() -> None:
+def test_a_migrating_vm_is_not_shown_where_it_is_not_yet() -> None:
     assert sentences(Seen(), Seen(pods={"2": TARGET})) == [
         "the scheduler puts the pod that vm-c is to move into on worker-2",
         "vm-c has a place to move to on worker-2",
     ]
 
 
-def test_a_pod_that_ends_has_left_when_only_its_sandbox_holds_memory() -> None:
+def test_a_pod_has_left_when_only_its_sandbox_holds_memory() -> None:
     ending = {"1": GUEST._replace(is_ending=True)}
     large = {"a": container(memory_swap_current_bytes=300 << 20), "sandbox": container()}
     assert list(left(sample(1.0, pods={"1": large}), ending)) == []
@@ -116,11 +116,11 @@ def test_a_pod_that_ends_has_left_when_only_its_sandbox_holds_memory() -> None:
     assert list(left(sample(1.0), {"1": GUEST})) == []
 
 
-def test_the_end_of_a_pod_elsewhere_is_no_news_of_this_node() -> None:
+def test_the_end_of_a_pod_elsewhere_is_no_event_of_this_node() -> None:
     assert told(Seen(pods={"2": TARGET}), Seen()) == []
 
 
-def test_pods_are_read_as_the_api_has_them() -> None:
+def test_pods_are_read_from_the_api() -> None:
     waiting = document(
         metadata={"name": "late"},
         status={
@@ -141,7 +141,7 @@ def test_pods_are_read_as_the_api_has_them() -> None:
     assert seen_pod(launcher) == TARGET
 
 
-def test_a_nodes_signs() -> None:
+def test_a_nodes_taint_and_condition_are_read() -> None:
     taint = Taint(key="overbook.dev/memory-pressure", effect="NoSchedule")
     condition = NodeCondition(type="OvercommitPressure", status="True", message="all work stalls")
     node = Node(spec=NodeSpec(taints=(taint,)), status=NodeStatus(conditions=(condition,)))
@@ -183,7 +183,7 @@ def test_rates_are_means_between_two_samples() -> None:
     assert (second.stall_full_percent, second.pace, second.gap_seconds) == (25, 10, 0.5)
 
 
-def test_a_pods_containers_count_together_and_nobody_limits_what_its_sandbox_swaps() -> None:
+def test_a_pods_containers_count_together_without_its_sandbox() -> None:
     containers = {"a": container(memory_swap_max_bytes=80), "sandbox": container()}
     found = Sampler().sample(sample(1.0, pods={"1": containers, "other": containers}), 0.0, {"1": GUEST})
     assert list(found.pods) == ["vm-c"]

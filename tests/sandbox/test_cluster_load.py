@@ -15,7 +15,7 @@ from overbook_sandbox.kubevirt.launcher import launcher_pod
 
 
 def made(name: str) -> Pod:
-    """The pod that comes of what the demo creates."""
+    """Return the pod that results from what the demo creates."""
     created: dict[str, Any] = manifest(name)
     if created["kind"] == INSTANCES.kind:
         instance = msgspec.convert({**created, "status": {}}, KubeVirtDocument)
@@ -29,7 +29,7 @@ def request_bytes(pod: Pod) -> int:
 
 
 @pytest.mark.parametrize("told", announced(PERCENT), ids=lambda pod: pod.name)
-def test_what_the_story_announces_is_what_is_created(told: Any) -> None:
+def test_the_announced_pods_are_the_created_ones(told: Any) -> None:
     pod = made(told.name)
     assert qos_class(pod) == told.qos_class
     assert is_virtual_machine_pod(pod) == told.virtual_machine
@@ -44,5 +44,5 @@ def test_guests_are_promised_more_than_there_is_and_requests_fit() -> None:
     assert touched > 0.8 * MEMORY_BYTES  # the kernel, kubelet and containerd take the rest
 
 
-def test_a_guests_size_can_be_told_from_its_pod() -> None:
+def test_a_guests_size_is_computed_from_its_pod() -> None:
     assert told_guest_bytes(made("vm-a"), PERCENT) == 420 * 2**20

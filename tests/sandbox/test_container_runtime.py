@@ -19,7 +19,7 @@ MIRROR = "http://mirror.example/debian/"
 
 
 class Debian(FakeHost):
-    """A host on which apt gives small packages.
+    """On this host apt gives small packages.
 
     Args:
         broken: A program that does not run here.
@@ -49,7 +49,7 @@ class Debian(FakeHost):
         return None
 
 
-def test_it_is_downloaded_once_and_only_what_is_needed_is_kept(tmp_path: pathlib.Path) -> None:
+def test_the_runtime_is_downloaded_once_and_only_its_files_kept(tmp_path: pathlib.Path) -> None:
     debian = Debian()
     first = container_runtime(debian.host(), str(tmp_path))
     assert container_runtime(debian.host(), str(tmp_path)) == first
@@ -59,7 +59,7 @@ def test_it_is_downloaded_once_and_only_what_is_needed_is_kept(tmp_path: pathlib
     assert first.path("runc") == os.path.join(first.folder, "runc")
 
 
-def test_a_damaged_copy_is_made_again(tmp_path: pathlib.Path) -> None:
+def test_a_damaged_copy_is_replaced(tmp_path: pathlib.Path) -> None:
     debian = Debian()
     runtime = container_runtime(debian.host(), str(tmp_path))
     os.unlink(runtime.path("ctr"))
@@ -79,7 +79,7 @@ def test_a_program_that_does_not_run_here_is_not_kept(tmp_path: pathlib.Path) ->
     assert os.listdir(tmp_path / "container-runtime") == []
 
 
-def test_without_apt_it_says_what_is_missing(tmp_path: pathlib.Path) -> None:
+def test_an_error_without_apt_names_what_is_missing(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SandboxUnavailableError, match="no apt-get to get packages with"):
         container_runtime(FakeHost({}).host(), str(tmp_path))
 
@@ -97,7 +97,7 @@ def test_another_suite_leaves_the_hosts_own_configuration_alone(tmp_path: pathli
     assert debian.ran[-1] == ("apt-get", "-c", str(tmp_path / "lists" / "apt.conf"), "update", "-qq")
 
 
-def test_nothing_is_taken_from_a_suite_whose_signature_cannot_be_checked(tmp_path: pathlib.Path) -> None:
+def test_a_suite_with_an_unverified_signature_is_refused(tmp_path: pathlib.Path) -> None:
     suite = Suite(Debian().host(), "forky", str(tmp_path), str(tmp_path / "none.gpg"))
     with pytest.raises(SandboxUnavailableError, match="debian-archive-keyring"):
         suite.refresh()

@@ -18,7 +18,7 @@ def files(archive: bytes) -> dict[str, bytes]:
         return {member.name: content.read() for member in tar if (content := tar.extractfile(member))}
 
 
-def test_an_image_is_what_docker_would_save() -> None:
+def test_an_image_equals_what_docker_saves() -> None:
     lower, upper = (layer_of_files({name: name.encode()}, mode=EXECUTABLE) for name in ("lower", "upper"))
     image = files(docker_archive("localhost/some:1", [lower, upper], {"Entrypoint": ["/upper"]}))
     (manifest,) = json.loads(image["manifest.json"])
@@ -31,7 +31,7 @@ def test_an_image_is_what_docker_would_save() -> None:
     assert members(upper)["upper"].mode == EXECUTABLE
 
 
-def test_a_folder_becomes_a_layer_wherever_it_lies_and_whoever_made_it(tmp_path: pathlib.Path) -> None:
+def test_a_folder_becomes_a_layer_whatever_its_path_and_owner(tmp_path: pathlib.Path) -> None:
     def layer(name: str) -> bytes:
         folder = tmp_path / name
         (folder / "usr/bin").mkdir(parents=True)

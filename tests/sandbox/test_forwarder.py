@@ -13,7 +13,7 @@ def free_port() -> int:
 
 
 async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Try until somebody listens."""
+    """Try to connect until a server listens."""
     async with asyncio.timeout(30):
         while True:
             try:
@@ -23,12 +23,12 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer with what came, until its end, in capitals."""
+    """Answer with the received text in capitals, until its end."""
     writer.write((await reader.readline()).upper())
     writer.close()
 
 
-def test_what_is_said_is_passed_on_both_ways_and_so_is_the_end() -> None:
+def test_data_and_end_are_forwarded_both_ways() -> None:
     async def ask() -> bytes:
         server = await asyncio.start_server(shout, HERE, 0)
         port = free_port()
@@ -44,7 +44,7 @@ def test_what_is_said_is_passed_on_both_ways_and_so_is_the_end() -> None:
     assert asyncio.run(ask()) == b"HELLO\n"
 
 
-def test_where_nobody_listens_the_connection_ends() -> None:
+def test_a_connection_ends_where_no_server_listens() -> None:
     async def ask() -> bytes:
         port = free_port()
         forwarding = asyncio.create_task(forward(HERE, port, HERE, free_port()))

@@ -15,7 +15,7 @@ def program(path: pathlib.Path, text: str = "#!/bin/sh\n") -> str:
     return str(path)
 
 
-def test_ready_programs_that_are_named_are_used_and_nothing_is_built(tmp_path: pathlib.Path) -> None:
+def test_named_ready_programs_are_used_and_none_is_built(tmp_path: pathlib.Path) -> None:
     for name in ("etcd", "kube-apiserver", "kubectl"):
         program(tmp_path / "assets" / name)
     environment = {"KUBEBUILDER_ASSETS": str(tmp_path / "assets"), "OVERBOOK_CACHE": str(tmp_path / "cache")}
@@ -37,12 +37,12 @@ def test_a_folder_without_an_api_server_is_refused_by_name(tmp_path: pathlib.Pat
         find({"KUBEBUILDER_ASSETS": str(tmp_path)})
 
 
-def test_what_is_not_built_is_not_built_by_surprise(tmp_path: pathlib.Path) -> None:
+def test_missing_programs_are_not_built_unasked(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SandboxUnavailableError, match="overbook sandbox prepare --kubernetes"):
         find({"OVERBOOK_CACHE": str(tmp_path)})
 
 
-def test_a_build_that_fails_shows_its_last_lines_and_leaves_nothing_behind(tmp_path: pathlib.Path) -> None:
+def test_a_failed_build_shows_its_last_lines_and_leaves_nothing(tmp_path: pathlib.Path) -> None:
     compiler = program(
         tmp_path / "bin" / "go",
         '#!/bin/sh\n[ "$1" = env ] && { echo go1.99.0; exit; }\necho "main.go:7: no such" >&2\nexit 3\n',
@@ -79,7 +79,7 @@ def test_a_compiler_that_is_new_enough_is_used(tmp_path: pathlib.Path) -> None:
     assert go_command(fake.host(), str(tmp_path)) == "/opt/go/bin/go"
 
 
-def test_an_old_compiler_is_replaced_by_a_download_and_its_failure_says_what_helps(
+def test_an_old_compiler_is_replaced_by_a_download(
     tmp_path: pathlib.Path,
 ) -> None:
     fake = FakeHost(

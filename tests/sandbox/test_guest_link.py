@@ -34,7 +34,7 @@ SAMPLE = NodeReading(
 
 
 class Inside:
-    """A node whose program is the test."""
+    """A node whose program is played by the test."""
 
     def __init__(self, answer: Callable[[AnyCommand], AnyMessage | None] = lambda _command: None) -> None:
         self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -89,7 +89,7 @@ def test_a_command_gets_its_own_answer(linked: Any) -> None:
     assert samples == [SAMPLE]
 
 
-def test_what_could_not_be_done_is_an_error(linked: Any) -> None:
+def test_a_failed_command_is_an_error(linked: Any) -> None:
     inside = Inside(lambda command: CommandAnswer(at=1.0, number=command.number, error="no such cgroup"))
     link, _ = linked(inside)
     inside.say(Up(at=1.0))
@@ -98,7 +98,7 @@ def test_what_could_not_be_done_is_an_error(linked: Any) -> None:
         link.ask(Read(number=0, paths=("/a",)))
 
 
-def test_a_node_that_ends_says_what_it_said_last(linked: Any) -> None:
+def test_a_node_that_ends_shows_its_last_words(linked: Any) -> None:
     inside = Inside()
     link, _ = linked(inside)
     inside.status = 1
@@ -109,7 +109,7 @@ def test_a_node_that_ends_says_what_it_said_last(linked: Any) -> None:
         link.open(30)
 
 
-def test_a_node_whose_programs_do_not_start_is_not_waited_for_longer(linked: Any) -> None:
+def test_a_node_with_failing_programs_is_not_awaited_longer(linked: Any) -> None:
     link, _ = linked(Inside())
     with pytest.raises(NodeError, match=r"waited 0\.1 s for its programs to run"):
         link.open(0.1)

@@ -32,13 +32,13 @@ NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 
 
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=50))))
-def test_what_is_packed_is_what_the_kernel_unpacks(files: list[tuple[str, bytes]]) -> None:
+def test_packed_files_are_what_the_kernel_unpacks(files: list[tuple[str, bytes]]) -> None:
     archive = cpio.archive(cpio.regular_file(name, data) for name, data in files)
     assert [(name, data) for name, _, data in members(archive)] == files
     assert len(archive) % 4 == 0  # or a second archive could not follow
 
 
-def test_kinds_of_members() -> None:
+def test_members_have_their_kinds() -> None:
     entries = [
         cpio.directory("dev"),
         cpio.character_device("dev/console", 5, 1),

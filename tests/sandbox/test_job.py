@@ -38,14 +38,14 @@ def test_words_and_variables_arrive_unchanged(job: Job, words: list[str], variab
     assert shell.stdout.decode().split("\0") == [*words, variable, ""]
 
 
-def test_the_start_is_told_about_the_node(job: Job) -> None:
+def test_the_start_script_knows_the_node(job: Job) -> None:
     assert "cgroup_version=1\n" in script_of(job, MachineSpec(cgroup_version=1))
     assert "swap=on\n" in script_of(job)
     assert "swap=off\n" in script_of(job, MachineSpec(swap_on=False))
     assert "swap=off\n" in script_of(job, MachineSpec(swap_bytes=0))
 
 
-def test_the_start_is_told_what_the_job_needs(job: Job) -> None:
+def test_the_start_script_knows_what_the_job_needs(job: Job) -> None:
     assert "takes_input=no\n" in script_of(job)
     assert "takes_input=yes\n" in script_of(msgspec.structs.replace(job, takes_input=True))
     assert "first_process=no\n" in script_of(job)
@@ -66,6 +66,6 @@ def test_the_job_can_tell_that_it_is_in_a_node(job: Job) -> None:
         ({"environment": {"a b": "c"}}, "'a b' is no name"),
     ],
 )
-def test_what_cannot_be_run_is_refused(job: Job, change: dict[str, object], complaint: str) -> None:
+def test_a_job_that_cannot_run_is_refused(job: Job, change: dict[str, object], complaint: str) -> None:
     with pytest.raises(SandboxError, match=complaint):
         script_of(msgspec.structs.replace(job, **change))

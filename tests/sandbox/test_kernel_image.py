@@ -25,7 +25,7 @@ def bz_image(payload: bytes) -> bytes:
 
 
 class Debian(FakeHost):
-    """A host on which apt gives a small kernel package."""
+    """On this host apt gives a small kernel package."""
 
     def __init__(self, listings: Sequence[str] = (DEPENDS,)) -> None:
         super().__init__(dict(APT), self.reply)
@@ -65,7 +65,7 @@ def test_the_kernel_is_taken_out_of_its_wrapping() -> None:
     assert uncompressed_kernel(bytes(0x400)) is None
 
 
-def test_it_is_downloaded_once_and_only_what_is_needed_is_kept(tmp_path: pathlib.Path) -> None:
+def test_the_kernel_is_downloaded_once_and_only_its_files_kept(tmp_path: pathlib.Path) -> None:
     debian = Debian()
     first = kernel_image(debian.host(), str(tmp_path), {})
     second = kernel_image(debian.host(), str(tmp_path), {})
@@ -81,7 +81,7 @@ def test_it_is_downloaded_once_and_only_what_is_needed_is_kept(tmp_path: pathlib
 
 
 @pytest.mark.parametrize("damage", ["kernel", "overlay.ko", "manifest.json"])
-def test_a_damaged_copy_is_made_again(tmp_path: pathlib.Path, damage: str) -> None:
+def test_a_damaged_copy_is_replaced(tmp_path: pathlib.Path, damage: str) -> None:
     debian = Debian()
     kernel = kernel_image(debian.host(), str(tmp_path), {})
     (pathlib.Path(kernel.path).parent / damage).write_bytes(b"x")
@@ -89,7 +89,7 @@ def test_a_damaged_copy_is_made_again(tmp_path: pathlib.Path, damage: str) -> No
     assert debian.downloads == 2
 
 
-def test_a_failed_download_leaves_nothing_and_says_why(tmp_path: pathlib.Path) -> None:
+def test_a_failed_download_leaves_nothing_and_names_the_reason(tmp_path: pathlib.Path) -> None:
     fake = FakeHost(
         dict(APT), lambda argv, _: (0, DEPENDS) if argv[0] == "apt-cache" else (100, "E: offline")
     )
@@ -106,7 +106,7 @@ def test_missing_package_lists_are_fetched_where_that_is_allowed(tmp_path: pathl
         kernel_image(Debian([""]).host(), str(tmp_path / "other"), {})
 
 
-def test_without_apt_a_kernel_of_ones_own_is_proposed(tmp_path: pathlib.Path) -> None:
+def test_an_error_without_apt_proposes_a_kernel_of_ones_own(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SandboxUnavailableError, match="OVERBOOK_SANDBOX_KERNEL"):
         kernel_image(FakeHost({}).host(), str(tmp_path), {})
 

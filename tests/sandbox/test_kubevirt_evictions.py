@@ -25,13 +25,13 @@ def launcher(node: str = "one") -> KubeVirtDocument:
 
 
 @pytest.mark.parametrize("strategy", ["LiveMigrate", "LiveMigrateIfPossible", "External"])
-def test_the_first_eviction_marks_the_machine(strategy: str) -> None:
+def test_the_first_eviction_marks_the_vm(strategy: str) -> None:
     assert about_launcher(launcher(), machine(strategy), None) == ReviewAnswer(TRIGGERED, mark_node="one")
 
 
 @pytest.mark.parametrize("strategy", ["LiveMigrate", "LiveMigrateIfPossible", "External"])
 @pytest.mark.parametrize("node", ["one", "two"])
-def test_a_marked_machine_is_on_its_way(strategy: str, node: str) -> None:
+def test_a_marked_vm_is_migrating(strategy: str, node: str) -> None:
     instance = machine(strategy, evacuationNodeName="one")
     assert about_launcher(launcher(node), instance, None) == ReviewAnswer(
         f"Evacuation in progress: {TRIGGERED}"
@@ -47,16 +47,16 @@ def test_a_marked_machine_is_on_its_way(strategy: str, node: str) -> None:
         ("None", ALLOWED),
     ],
 )
-def test_a_machine_that_cannot_migrate(strategy: str, answer: ReviewAnswer) -> None:
+def test_a_vm_that_cannot_migrate_is_answered_by_its_strategy(strategy: str, answer: ReviewAnswer) -> None:
     assert about_launcher(launcher(), machine(strategy, migratable=False), None) == answer
 
 
 @pytest.mark.parametrize("cluster_strategy", [None, "None"])
-def test_without_a_strategy_the_pod_may_go(cluster_strategy: str | None) -> None:
+def test_a_pod_without_a_strategy_may_be_evicted(cluster_strategy: str | None) -> None:
     assert about_launcher(launcher(), machine(None), cluster_strategy) == ALLOWED
 
 
-def test_the_cluster_decides_for_machines_that_set_nothing_and_for_no_other() -> None:
+def test_the_clusters_strategy_counts_for_vms_without_one() -> None:
     assert about_launcher(launcher(), machine(None), "LiveMigrate").mark_node == "one"
     assert about_launcher(launcher(), machine("None"), "LiveMigrate") == ALLOWED
 
@@ -67,7 +67,7 @@ def test_the_target_of_a_migration_is_not_evicted() -> None:
     )
 
 
-def test_a_plugged_disk_stays_with_its_machine() -> None:
+def test_a_hotplugged_disk_stays_with_its_vm() -> None:
     pod = KubeVirtDocument(metadata=KubeVirtMetadata(name="hp-volume-x", namespace="shop"))
     assert about_hotplug(pod, None) == ALLOWED
     assert about_hotplug(pod, machine(None)).denial == (

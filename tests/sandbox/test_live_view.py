@@ -36,7 +36,7 @@ def test_a_pipe_gets_plain_lines() -> None:
     assert isinstance(view_for([], io.StringIO()), PlainView)
 
 
-def test_plain_lines_tell_phases_decisions_and_who_went() -> None:
+def test_plain_lines_show_phases_decisions_and_departures() -> None:
     lines = plain(good_run())
     assert "[with      62.0 s] phase: wild" in lines
     assert "[with      69.4 s] gone: vm-c, killed by overbook" in lines
@@ -48,11 +48,11 @@ def test_a_status_line_comes_about_every_five_seconds() -> None:
     assert 18 <= len(statuses) <= 24
 
 
-def test_a_silence_is_told_when_it_ends() -> None:
+def test_a_silence_is_shown_when_it_ends() -> None:
     assert any("no sample for 21" in line for line in plain(bare_run()))
 
 
-def test_the_agents_log_is_shown_only_when_asked_for() -> None:
+def test_the_agents_log_is_shown_only_when_requested() -> None:
     lines = [good_run()[0], {"event": "log", "at": 1.0, "text": "kept swap limits"}]
     assert not any("kept swap limits" in line for line in plain(lines))
     assert any("log: kept swap limits" in line for line in plain(lines, verbose=True))
@@ -64,7 +64,7 @@ def test_panels_fit_their_room_whatever_is_missing(lines: list[dict[str, Any]], 
     assert all(len(line) <= room for line in panel_lines(told(lines), room, 7.0, verbose=True))
 
 
-def test_a_panel_shows_each_pod_with_its_allowance_and_the_last_decision() -> None:
+def test_a_panel_shows_pods_with_allowance_and_last_decision() -> None:
     text = "\n".join(panel_lines(told(good_run()), 80))
     assert "vm-c           0 Mi     0 Mi     160 Mi  killed by overbook" in text
     assert "68 s: swap traffic above 1000 pages/s" in text
@@ -96,7 +96,7 @@ def test_a_story_that_has_not_begun_is_drawn() -> None:
     assert any("no agent here" in line for line in panel_lines(Story(overbook=False), 60))
 
 
-def test_sparklines_leave_a_blank_for_what_is_not_known() -> None:
+def test_sparklines_leave_a_blank_for_unknown_values() -> None:
     assert sparkline([0.0, None, 10.0], 10.0) == "▁ █"
     assert bar(None, 100, 4) == "░░░░"
     assert bar(150, 100, 4) == "████"
@@ -108,7 +108,7 @@ def test_rich_is_not_loaded_for_plain_lines() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 - a fresh interpreter
 
 
-def test_what_the_cluster_did_is_shown_in_its_words() -> None:
+def test_the_clusters_steps_are_shown_in_its_words() -> None:
     story, stream = Story(overbook=True), io.StringIO()
     step = StepEvent(at=3.0, sentence="the scheduler holds late back: 1 node(s) had untolerated taint(s)")
     PlainView(stream).show(story, story.add(step))

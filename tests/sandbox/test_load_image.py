@@ -23,7 +23,7 @@ def files(archive: bytes) -> dict[str, bytes]:
         return {member.name: content.read() for member in tar if (content := tar.extractfile(member))}
 
 
-def test_a_container_never_asks_a_registry() -> None:
+def test_a_container_never_queries_a_registry() -> None:
     made = container("main", hot_mib=3, wild=True, resources={})
     assert (made["image"], made["imagePullPolicy"]) == (IMAGE, "Never")
     assert "-hot=3" in made["args"]
@@ -32,7 +32,7 @@ def test_a_container_never_asks_a_registry() -> None:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The real load program, out of its image."""
+    """Return the real load program, out of its image."""
     folder = tmp_path_factory.mktemp("load")
     archive = made(lambda: load_image(Host(install=False, say=print), str(folder)))
     path = folder / "load"
@@ -54,7 +54,7 @@ def resident_mib(process: "subprocess.Popen[bytes]") -> Callable[[], float]:
     return lambda: int(pathlib.Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * 4096 / MIB
 
 
-def test_it_touches_its_memory_and_counts_its_work(program: str, tmp_path: pathlib.Path) -> None:
+def test_the_load_touches_its_memory_and_counts_its_work(program: str, tmp_path: pathlib.Path) -> None:
     pace = tmp_path / "pace"
 
     def units() -> int:
@@ -72,7 +72,7 @@ def test_it_touches_its_memory_and_counts_its_work(program: str, tmp_path: pathl
         assert process.wait(30) == 0
 
 
-def test_it_runs_wild_when_told(program: str) -> None:
+def test_the_load_runs_wild_on_a_signal(program: str) -> None:
     with started(program, "-hot=4") as process:
         wait_for(lambda: resident_mib(process)() > 4, "it works")
         process.send_signal(signal.SIGUSR1)
@@ -81,12 +81,12 @@ def test_it_runs_wild_when_told(program: str) -> None:
         assert process.wait(30) == 0
 
 
-def test_it_runs_wild_by_itself(program: str) -> None:
+def test_the_load_runs_wild_by_its_option(program: str) -> None:
     with started(program, "-hot=4", "-wild") as process:
         wait_for(lambda: resident_mib(process)() > 40, "it takes more and more")
 
 
-def test_with_nothing_to_do_it_waits_as_a_pods_sandbox(program: str) -> None:
+def test_the_load_without_work_waits_like_a_pods_sandbox(program: str) -> None:
     with started(program) as process:
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)

@@ -28,7 +28,7 @@ def test_passing():
 """
 
 
-def test_it_is_counted_and_says_what_was_missing(tmp_path: pathlib.Path) -> None:
+def test_a_skip_is_counted_and_names_what_was_missing(tmp_path: pathlib.Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(TESTS)
     done = subprocess.run(  # noqa: S603 - our own argv

@@ -16,7 +16,7 @@ SPEC = KubernetesNodeSpec(name="worker")
 SERVING = CertificateFiles("/serving.crt", "/serving.key")
 
 
-def test_the_kubelet_trusts_whom_the_api_server_trusts() -> None:
+def test_the_kubelet_trusts_the_api_servers_authorities() -> None:
     configuration = kubelet_configuration(SPEC, "/ca.crt", SERVING)
     assert configuration["authorization"] == {"mode": "Webhook"}
     assert configuration["authentication"] == {
@@ -27,7 +27,7 @@ def test_the_kubelet_trusts_whom_the_api_server_trusts() -> None:
     assert configuration["tlsCertFile"] == "/serving.crt"
 
 
-def test_what_a_test_chooses_reaches_the_kubelet() -> None:
+def test_settings_of_a_test_reach_the_kubelet() -> None:
     spec = msgspec.structs.replace(
         SPEC,
         swap_behavior="NoSwap",
@@ -45,7 +45,7 @@ def test_what_a_test_chooses_reaches_the_kubelet() -> None:
     assert "--hostname-override=worker" in arguments
 
 
-def test_containerd_starts_what_the_cache_has() -> None:
+def test_containerd_starts_the_programs_of_the_cache() -> None:
     configuration = tomllib.loads(containerd_configuration(ContainerRuntime("/cache"), "/network"))
     assert configuration["version"] == 3
     runtime = configuration["plugins"]["io.containerd.cri.v1.runtime"]

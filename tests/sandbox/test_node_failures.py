@@ -11,7 +11,7 @@ from overbook_sandbox.machine.spec import MachineSpec
 
 
 def node(folder: pathlib.Path, emulator: str, spec: MachineSpec | None = None) -> Machine:
-    """A node whose emulator is a shell script."""
+    """Return a node whose emulator is a shell script."""
     program = folder / "emulator"
     program.write_text(f"#!/bin/sh\n{emulator}\n")
     program.chmod(0o755)

@@ -12,11 +12,11 @@ def marker(**arguments: Any) -> pytest.Mark:
     return mark
 
 
-def test_the_node_that_tests_get_unless_they_ask() -> None:
+def test_the_default_node_has_its_documented_spec() -> None:
     assert spec_of(pytest.mark.node.mark) == MachineSpec(memory_bytes=GIBIBYTE, swap_bytes=GIBIBYTE)
 
 
-def test_a_particular_node() -> None:
+def test_a_particular_node_is_described_by_its_marker() -> None:
     spec = spec_of(marker(memory="512Mi", swap="0", psi=False, cgroup="v1", cpus=2))
     assert spec == MachineSpec(memory_bytes=512 * MEBIBYTE, swap_bytes=0, psi=False, cgroup_version=1, cpus=2)
     assert describe(spec) == "512Mi memory, 0 swap, 2 CPUs, no PSI, cgroup v1"
@@ -28,7 +28,7 @@ def test_a_wrong_argument_is_named(wrong: dict[str, Any]) -> None:
         spec_of(marker(**wrong))
 
 
-def test_a_test_that_a_dead_node_still_owed_is_told_why() -> None:
+def test_a_test_left_over_by_a_dead_node_fails_with_the_reason() -> None:
     batch = Batch(MachineSpec())
     batch.take_line("\x1e{'kind': 'start', 'nodeid': 'a'}")
     batch.take_line(".\x1e{'kind': 'report', 'nodeid': 'a', 'report': {'when': 'setup'}}")

@@ -12,7 +12,7 @@ APT = {"apt-get": "apt-get", "apt-cache": "apt-cache", "dpkg-deb": "dpkg-deb"}
 
 
 class Debian(FakeHost):
-    """A host on which apt gives packages of one file each."""
+    """On this host apt gives packages of one file each."""
 
     def __init__(self, programs: dict[str, str]) -> None:
         super().__init__(programs, self.reply)
@@ -31,7 +31,7 @@ class Debian(FakeHost):
         return None
 
 
-def test_each_is_fetched_once_with_all_its_packages_in_one_tree(tmp_path: pathlib.Path) -> None:
+def test_programs_are_fetched_once_with_packages_in_one_tree(tmp_path: pathlib.Path) -> None:
     debian = Debian(APT)
     prepare(debian.host(), str(tmp_path))
     prepare(debian.host(), str(tmp_path))
@@ -42,7 +42,7 @@ def test_each_is_fetched_once_with_all_its_packages_in_one_tree(tmp_path: pathli
     assert crun.environment({"PATH": "/bin"})["PATH"] == f"{crun.tree}/usr/bin:/bin"
 
 
-def test_in_place_they_lie_as_if_installed_and_nothing_is_replaced(tmp_path: pathlib.Path) -> None:
+def test_placed_programs_lie_as_installed_and_replace_nothing(tmp_path: pathlib.Path) -> None:
     prepare(Debian(APT).host(), str(tmp_path / "cache"))
     root = tmp_path / "root"
     (root / "usr/bin").mkdir(parents=True)
@@ -54,7 +54,7 @@ def test_in_place_they_lie_as_if_installed_and_nothing_is_replaced(tmp_path: pat
     assert (root / "usr/bin/libyajl2").read_text() == "libyajl2"
 
 
-def test_before_they_are_fetched_it_says_what_fetches_them(tmp_path: pathlib.Path) -> None:
+def test_missing_programs_name_the_command_that_fetches_them(tmp_path: pathlib.Path) -> None:
     with pytest.raises(SandboxUnavailableError, match="overbook sandbox prepare --kubernetes"):
         node_program("podman", {"OVERBOOK_CACHE": str(tmp_path)})
     with pytest.raises(SandboxUnavailableError, match="no apt-get"):

@@ -24,12 +24,12 @@ def value(arguments: list[str], option: str) -> str:
     return arguments[arguments.index(option) + 1]
 
 
-def test_memory_is_what_the_node_will_report_so_the_machine_has_more() -> None:
+def test_the_machine_has_more_memory_than_the_node_reports() -> None:
     assert value(argv(MachineSpec(memory_bytes=GIBIBYTE)), "-m") == "1089M"
     assert machine_memory_mebibytes(512 * MEBIBYTE) > 512
 
 
-def test_cpus() -> None:
+def test_cpus_are_passed_to_qemu() -> None:
     assert value(argv(MachineSpec(cpus=2)), "-smp") == "2"
 
 
@@ -44,23 +44,23 @@ def test_the_hosts_files_are_read_only_and_the_share_is_not() -> None:
     assert "readonly" not in share
 
 
-def test_without_swap_there_is_no_disk() -> None:
+def test_a_node_without_swap_has_no_disk() -> None:
     assert "-drive" not in argv(MachineSpec(swap_bytes=0), swap_disk=None)
     assert "file=/swap,format=raw" in value(argv(MachineSpec()), "-drive")
 
 
-def test_a_person_gets_the_console_and_a_program_a_channel_of_its_own() -> None:
+def test_a_person_gets_the_console_and_a_program_its_own_channel() -> None:
     assert value(argv(MachineSpec(), output_fd=None), "-serial") == "mon:stdio"
     assert "socket,id=output,fd=7" in argv(MachineSpec())
 
 
-def test_kernel_arguments() -> None:
+def test_kernel_arguments_follow_the_spec() -> None:
     assert "psi=1" in kernel_command_line(MachineSpec()).split()
     line = kernel_command_line(MachineSpec(psi=False, kernel_arguments=("zswap.enabled=1",))).split()
     assert "psi=0" in line
     assert line[-1] == "zswap.enabled=1"
 
 
-def test_a_network_only_where_it_is_wanted() -> None:
+def test_a_network_exists_only_where_it_is_requested() -> None:
     assert "-netdev" not in argv(MachineSpec())
     assert value(argv(MachineSpec(network=True)), "-netdev").startswith("user,")

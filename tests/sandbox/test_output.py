@@ -19,7 +19,7 @@ def test_lines_are_the_same_however_the_bytes_are_cut(cuts: list[int]) -> None:
     assert reader.exit_status == 137
 
 
-def test_nothing_is_reported_before_it_happens() -> None:
+def test_output_is_reported_only_once_it_happened() -> None:
     reader = OutputReader("M")
     assert list(reader.feed(b"early\nM start")) == ["early"]
     assert not reader.started

@@ -14,13 +14,13 @@ def tools(tmp_path: pathlib.Path) -> dict[str, str]:
     return {"qemu-system-x86_64": "/usr/bin/qemu", "busybox": static_program(tmp_path / "busybox")}
 
 
-def test_what_is_there_is_used_and_nothing_is_said(tools: dict[str, str]) -> None:
+def test_existing_tools_are_used_silently(tools: dict[str, str]) -> None:
     fake = FakeHost(tools)
     assert fake.host().tools() == (tools["qemu-system-x86_64"], tools["busybox"])
     assert (fake.ran, fake.said) == ([], [])
 
 
-def test_without_permission_the_command_is_told_and_nothing_is_installed() -> None:
+def test_the_command_is_printed_without_permission_to_install() -> None:
     fake = FakeHost(APT)
     with pytest.raises(SandboxUnavailableError) as error:
         fake.host().tools()
@@ -30,7 +30,7 @@ def test_without_permission_the_command_is_told_and_nothing_is_installed() -> No
     assert fake.ran == []
 
 
-def test_with_permission_only_what_is_missing_is_installed_and_announced(tools: dict[str, str]) -> None:
+def test_only_missing_tools_are_installed_and_announced(tools: dict[str, str]) -> None:
     qemu = tools.pop("qemu-system-x86_64")
 
     def answer(argv: Sequence[str], _folder: str | None) -> None:
@@ -58,7 +58,7 @@ def test_a_busybox_that_needs_a_loader_does_not_count(tools: dict[str, str], tmp
         FakeHost(tools | APT | {"busybox": str(dynamic)}).host().tools()
 
 
-def test_without_apt_the_error_says_what_to_install() -> None:
+def test_the_error_without_apt_names_what_to_install() -> None:
     with pytest.raises(SandboxUnavailableError, match=r"no apt-get.*install QEMU"):
         FakeHost({}).host(install=True).tools()
 

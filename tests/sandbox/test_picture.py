@@ -41,7 +41,7 @@ def words(picture: ET.Element) -> list[str]:
         [crashed_run(1.0)],
     ],
 )
-def test_every_story_makes_a_picture_with_readable_text_inside_it(
+def test_every_story_makes_a_picture_with_text_inside_it(
     stories: list[list[dict[str, Any]]],
 ) -> None:
     picture = drawn(*map(told, stories))
@@ -60,21 +60,21 @@ def test_stories_without_a_single_event_make_a_picture() -> None:
     )
 
 
-def test_the_picture_says_what_went_and_why() -> None:
+def test_the_picture_shows_which_pods_left_and_why() -> None:
     said = " ".join(words(drawn(told(good_run()), told(bare_run())))).replace("\u00a0", " ")
     assert "68.3 s · swap traffic above 1000 pages/s both ways for 5 s" in said
     assert "90.1 s · vm-a: killed by the kernel (OOM)" in said
     assert "longest standstill: 28.3 s" in said
 
 
-def test_a_silence_is_a_gap_and_says_so() -> None:
+def test_a_silence_is_a_labelled_gap() -> None:
     story = told(bare_run())
     assert len(list(stretches(story))) == 2
     assert "no sample: the node did not answer" in words(drawn(story))
     assert "no sample: the node did not answer" not in words(drawn(told(good_run())))
 
 
-def test_both_nodes_have_the_same_scales() -> None:
+def test_nodes_shown_together_have_the_same_scales() -> None:
     both = rows([told(good_run()), told(bare_run())])
     alone = rows([told(good_run())])
     assert (

@@ -20,7 +20,7 @@ from tests.sandbox.test_story_synthetic import bare_run, crashed_run, good_run, 
         '{"event":"sample","at":1,"pods":[]}',
     ],
 )
-def test_what_is_no_event_is_ignored(line: str) -> None:
+def test_a_line_that_is_no_event_is_ignored(line: str) -> None:
     assert read_event(line) is None
 
 
@@ -29,14 +29,14 @@ def test_no_text_makes_reading_fail(line: str) -> None:
     read_event(line)
 
 
-def test_fields_of_a_later_version_are_ignored_and_missing_ones_unknown() -> None:
+def test_later_fields_are_ignored_and_missing_ones_unknown() -> None:
     event = read_event('{"event":"sample","at":3,"colour":"red","pods":{"web":{"mood":1}}}')
     assert isinstance(event, SampleEvent)
     assert event.pace is None
     assert event.pods["web"].memory_bytes is None
 
 
-def test_a_hello_may_say_nothing() -> None:
+def test_a_hello_may_be_empty() -> None:
     event = read_event('{"event":"hello","at":0}')
     assert isinstance(event, Hello)
     story = Story(overbook=True)
@@ -44,14 +44,14 @@ def test_a_hello_may_say_nothing() -> None:
     assert story.pod_names == ()
 
 
-def test_samples_that_go_back_in_time_or_follow_at_once_are_dropped() -> None:
+def test_samples_out_of_order_or_too_close_are_dropped() -> None:
     story = Story(overbook=True)
     for at in (1.0, 2.0, 1.5, 2.0, 2.003, 3.0):
         story.add(SampleEvent(at=at))
     assert [sample.at for sample in story.samples] == [1.0, 2.0, 3.0]
 
 
-def test_time_begins_with_the_first_phase_however_long_the_node_took_to_get_ready() -> None:
+def test_time_begins_with_the_first_phase() -> None:
     late = [line if line["event"] == "hello" else line | {"at": line["at"] + 20.0} for line in good_run()]
     log = {"event": "log", "at": 5.0, "text": "starting"}
     story = told([late[0], log, *late[1:]])
@@ -81,12 +81,12 @@ def test_a_pace_counts_for_as_long_as_it_was_measured_over() -> None:
     assert story.pace(None) is None
 
 
-def test_a_silence_is_known_and_no_line_is_drawn_through_it() -> None:
+def test_a_silence_is_known_and_not_drawn_over() -> None:
     (silence,) = told(bare_run()).silences()
     assert 20 < silence.seconds < 22
 
 
-def test_a_node_that_stops_talking_is_silent_to_the_end() -> None:
+def test_a_node_that_stops_reporting_is_silent_to_the_end() -> None:
     story = told([line for line in good_run() if line["event"] != "sample" or line["at"] < 80])
     (silence,) = story.silences()
     assert silence.end == story.end == 112.0
@@ -109,7 +109,7 @@ def test_the_standstill_is_what_the_guest_measured() -> None:
         (0.0, 25.0, 25.0),  # it had begun before the silence
     ],
 )
-def test_a_silence_counts_as_standstill_as_far_as_the_work_shows_it(
+def test_a_silence_is_standstill_as_far_as_the_work_shows(
     pace: float | None, gap: float | None, least: float
 ) -> None:
     story = Story(overbook=False)
@@ -125,19 +125,19 @@ def test_a_standstill_goes_on_where_the_samples_end() -> None:
     assert standstill > 40
 
 
-def test_a_paid_pod_that_went_stands_still_from_then_on() -> None:
+def test_a_paid_pod_that_left_stands_still_from_then_on() -> None:
     lines = [line | {"pod": "vm-paid"} if line["event"] == "gone" else line for line in good_run()]
     assert told(lines).longest_standstill(62.0) == pytest.approx(112.0 - 69.4)
 
 
-def test_recovery_is_when_memory_no_longer_stalls_and_the_pace_is_back() -> None:
+def test_recovery_is_the_end_of_stalls_with_the_pace_restored() -> None:
     recovered = told(good_run()).recovered_at(62.0)
     assert recovered is not None
     assert 69.4 <= recovered < 74
 
 
 @pytest.mark.parametrize("lines", [crashed_run(), without_pace(good_run())])
-def test_recovery_that_was_not_seen_is_not_claimed(lines: list[dict[str, object]]) -> None:
+def test_an_unseen_recovery_is_not_claimed(lines: list[dict[str, object]]) -> None:
     assert told(lines).recovered_at(62.0) is None
 
 

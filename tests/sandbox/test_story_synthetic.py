@@ -1,4 +1,4 @@
-"""Made-up events that look like a node's, for every test of the demo's views; and that they do."""
+"""The synthetic events of these functions look like a node's, for the tests of the demo's views."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ Line = dict[str, Any]
 
 
 def good_run(seed: int = 1) -> list[Line]:
-    """Overbook lets only the VMs swap, and ends vm-c 7 s after it ran wild."""
+    """Return a run in which Overbook lets only the VMs swap, and kills vm-c 7 s after it ran wild."""
     node = _Node(overbook=True, seed=seed)
     for at in node.times():
         wild, gone = at - 62.0, at >= 69.4
@@ -63,7 +63,7 @@ def good_run(seed: int = 1) -> list[Line]:
 
 
 def bare_run(seed: int = 2) -> list[Line]:
-    """Without Overbook everybody swaps, the node is silent for 20 s, and the kernel kills twice."""
+    """Return a run without Overbook: all pods swap, the node is silent for 20 s, the kernel kills twice."""
     node = _Node(overbook=False, seed=seed)
     gone: set[str] = set()
     for at in node.times():
@@ -91,12 +91,12 @@ def bare_run(seed: int = 2) -> list[Line]:
 
 
 def wrong_pod_run() -> list[Line]:
-    """As the good run, but web goes in vm-c's place."""
+    """Return the good run, but with web killed in vm-c's place."""
     return [line | {"pod": "web"} if line["event"] == "gone" else line for line in good_run()]
 
 
 def crashed_run(at: float = 70.0) -> list[Line]:
-    """The node says nothing any more from a moment on."""
+    """Return a run in which the node reports nothing any more from a moment on."""
     return [line for line in good_run() if line["at"] < at]
 
 
@@ -207,7 +207,7 @@ class _Node:
 
 
 @pytest.mark.parametrize("run", [good_run, bare_run, wrong_pod_run, crashed_run])
-def test_every_made_up_line_is_an_event_and_the_story_holds_them_in_order(
+def test_a_synthetic_story_holds_all_its_events_in_order(
     run: Callable[[], list[Line]],
 ) -> None:
     story = told(run())

@@ -28,23 +28,23 @@ def kept(lines: list[dict[str, Any]]) -> dict[str, bool]:
     return {promise.promise: promise.kept for promise in promises(facts_of(told(lines)))}
 
 
-def test_a_good_run_keeps_every_promise() -> None:
+def test_a_good_run_passes_every_check() -> None:
     assert all(kept(good_run()).values())
 
 
-def test_the_wrong_pod_breaks_one_promise_and_the_text_says_which_pod() -> None:
+def test_a_wrong_pod_fails_one_check_and_is_named() -> None:
     facts = facts_of(told(wrong_pod_run()))
     broken = [promise for promise in promises(facts) if not promise.kept]
     assert [promise.promise for promise in broken] == ["vm-c went, and nobody else"]
     assert broken[0].seen == "web: killed by Overbook, 7.4 s after `wild` began"
 
 
-def test_a_second_victim_breaks_the_promise() -> None:
+def test_a_second_victim_fails_the_check() -> None:
     lines = [*good_run(), {"event": "gone", "at": 111.0, "pod": "web", "how": "killed by overbook"}]
     assert not kept(lines)["vm-c went, and nobody else"]
 
 
-def test_only_the_vms_swapped_is_said_only_where_it_is_true() -> None:
+def test_only_vms_swapped_is_claimed_only_where_it_is_true() -> None:
     assert "only vm-a, vm-b and vm-c swapped" in sentences([facts_of(told(good_run()))])[0]
     without = sentences([facts_of(told(bare_run()))])[0]
     assert "only" not in without
@@ -62,7 +62,7 @@ def test_a_pod_that_must_not_swap_is_named() -> None:
     assert seen == "vm-a, vm-b, vm-c and web; web should not have"
 
 
-def test_nobody_swapping_shows_nothing() -> None:
+def test_a_run_without_swapping_proves_nothing() -> None:
     lines = good_run()
     for line in lines:
         for pod in line["pods"].values() if line["event"] == "sample" else ():
@@ -70,7 +70,7 @@ def test_nobody_swapping_shows_nothing() -> None:
     assert not kept(lines)["only Burstable VM pods swapped"]
 
 
-def test_a_vm_that_went_before_the_wild_phase_did_not_fit() -> None:
+def test_a_vm_that_left_before_the_wild_phase_did_not_fit() -> None:
     lines = [*bare_run(), {"event": "gone", "at": 50.0, "pod": "vm-b", "how": "killed by the kernel (OOM)"}]
     facts = facts_of(told(lines))
     assert facts.guests_fit is False
@@ -94,14 +94,14 @@ def test_times_count_from_the_start_of_the_wild_phase() -> None:
     assert facts.departures[0].seconds_into_wild == pytest.approx(7.4)
 
 
-def test_who_ended_a_pod_that_was_asked_to_go() -> None:
+def test_a_pods_end_is_attributed_to_what_ended_it() -> None:
     lines = [line | {"how": "ended"} if line["event"] == "gone" else line for line in good_run()]
     assert facts_of(told(lines)).departures[0].how == "ended by Overbook"
     unasked = [line for line in lines if line["event"] != "decision"]
     assert facts_of(told(unasked)).departures[0].how == "ended"
 
 
-def test_a_guest_that_was_ended_was_not_migrated() -> None:
+def test_a_vm_that_was_ended_was_not_migrated() -> None:
     moved = [
         line | {"how": "migrated to worker-2"} if line["event"] == "gone" else line for line in good_run()
     ]
@@ -110,7 +110,7 @@ def test_a_guest_that_was_ended_was_not_migrated() -> None:
     assert not migrated(facts_of(told(good_run()))).kept
 
 
-def test_both_nodes_stand_side_by_side() -> None:
+def test_two_nodes_stand_side_by_side() -> None:
     text = table([facts_of(told(good_run())), facts_of(told(bare_run()))])
     assert max(map(len, text.splitlines())) <= 110
     row = next(line for line in text.splitlines() if line.startswith("killed by the kernel"))
@@ -123,7 +123,7 @@ def test_the_comparison_names_both_standstills() -> None:
 
 
 @pytest.mark.parametrize("lines", [without_pace(good_run()), crashed_run(1.0), good_run()[:1]])
-def test_missing_values_are_said_to_be_missing(lines: list[dict[str, Any]]) -> None:
+def test_missing_values_are_shown_as_missing(lines: list[dict[str, Any]]) -> None:
     facts = facts_of(told(lines))
     assert "not known" in table([facts])
     assert sentences([facts])
@@ -136,7 +136,7 @@ def test_an_empty_story_can_be_summed_up() -> None:
     assert not any(promise.kept for promise in promises(facts))
 
 
-def test_programs_get_the_same_facts() -> None:
+def test_json_holds_the_same_facts() -> None:
     document = msgspec.json.decode(as_json([told(good_run()), told(bare_run())]))
     assert document["with"]["facts"]["reliefSeconds"] == pytest.approx(6.3)
     assert document["without"]["facts"]["oomKills"] == 2

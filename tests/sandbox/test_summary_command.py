@@ -1,4 +1,4 @@
-"""`overbook demo` itself: recordings told again, and nodes whose emulator is a script."""
+"""`overbook demo` replays recordings, and runs nodes whose emulator is a script."""
 
 import argparse
 import json
@@ -80,19 +80,19 @@ def test_a_good_run_ends_well_and_leaves_its_files(
     assert f"the picture: {tmp_path / 'out' / 'demo.svg'}" in out
 
 
-def test_the_wrong_pod_ends_badly_and_says_why(
+def test_a_wrong_pod_ends_badly_with_the_reason(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert replayed(tmp_path, **{"with": wrong_pod_run(), "without": bare_run()}) == 1
     assert "not as promised: vm-c went, and nobody else. Seen: web: killed" in capsys.readouterr().err
 
 
-def test_one_node_alone_can_be_told(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_node_alone_can_be_replayed(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert replayed(tmp_path, "--only", "without", **{"with": good_run(), "without": bare_run()}) == 0
     assert "with Overbook" not in capsys.readouterr().out.split("who swapped")[0]
 
 
-def test_a_summary_for_programs_has_standard_output_to_itself(
+def test_a_summary_as_json_has_standard_output_to_itself(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert replayed(tmp_path, "--output", "json", **{"with": good_run()}) == 0
@@ -119,14 +119,14 @@ def test_a_folder_without_events_is_refused(
 
 
 @pytest.mark.parametrize("options", [("--memory", "12 apples"), ("--memory", "1Mi"), ("--overcommit", "5")])
-def test_sizes_that_cannot_be_are_refused_before_anything_is_fetched(
+def test_impossible_sizes_are_refused_before_any_download(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str]
 ) -> None:
     assert demo.run(parsed(*options, "--output-dir", str(tmp_path))) == 2
     assert "is not valid; expected" in capsys.readouterr().err
 
 
-def test_two_nodes_are_told_at_the_same_time_and_recorded(
+def test_two_nodes_are_shown_at_the_same_time_and_recorded(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nodes: dict[demo.Side, Machine] = {
@@ -141,7 +141,7 @@ def test_two_nodes_are_told_at_the_same_time_and_recorded(
     assert "[without   62.0 s] phase: wild" in out
 
 
-def test_a_guest_that_crashes_ends_the_demo_and_its_last_words_are_shown(tmp_path: pathlib.Path) -> None:
+def test_a_crashed_node_ends_the_demo_with_its_last_words(tmp_path: pathlib.Path) -> None:
     events = jsonl(crashed_run()) + b"Traceback (most recent call last):\nMemoryError\n"
     nodes: dict[demo.Side, Machine] = {
         "with": node(tmp_path, "ours", events, status=1),

@@ -48,7 +48,7 @@ DB = ReliefCandidate(uid="u-db", namespace="shop", name="virt-launcher-db", virt
 
 
 def node(name: str = "worker-1", **changed: object) -> NodeView:
-    """A node where all is well but for what is changed, of the agent's status too."""
+    """Return a calm node but for what is changed, of the agent's status too."""
     fields = set(OvercommitNodeStatus.__struct_fields__)
     status = structs.replace(STATUS, **{key: value for key, value in changed.items() if key in fields})
     own = {key: value for key, value in changed.items() if key not in fields}
@@ -73,11 +73,11 @@ def words(*nodes: NodeView, cluster: Clusterwide = CLUSTER) -> list[str]:
     return [finding.word for finding in findings(cluster, nodes)]
 
 
-def test_where_all_is_well_nothing_is_said() -> None:
+def test_a_healthy_cluster_has_no_finding() -> None:
     assert findings(CLUSTER, [NODE]) == ()
 
 
-def test_a_node_without_an_agent_and_one_whose_agent_fell_silent() -> None:
+def test_an_absent_agent_and_a_silent_one_are_found() -> None:
     found = only(node(status=None, age_seconds=None))
     assert (found.word, found.severity) == ("NoAgent", "Critical")
     assert found.mend.endswith("--field-selector spec.nodeName=worker-1")
@@ -88,7 +88,7 @@ def test_a_node_without_an_agent_and_one_whose_agent_fell_silent() -> None:
     assert words(node(age_seconds=89.0)) == []
 
 
-def test_swap_that_is_smaller_than_the_formula_demands() -> None:
+def test_swap_smaller_than_the_formula_demands_is_found() -> None:
     short = only(node(swap=SwapStatus(5 * GI)))
     assert (short.word, short.severity) == ("SwapTooSmall", "Warning")
     assert "its swap is smaller than 150 % demands: 5Gi of 8Gi" in short.sentence
@@ -97,26 +97,26 @@ def test_swap_that_is_smaller_than_the_formula_demands() -> None:
     assert only(node(swap=SwapStatus(3 * GI))).severity == "Critical"
 
 
-def test_a_swap_header_is_no_shortage_and_a_control_plane_needs_no_swap() -> None:
+def test_a_swap_header_and_a_control_plane_are_no_shortage() -> None:
     assert words(node(swap=SwapStatus(8 * GI - 4096))) == []
     idle = PodSums(pods=10)
     assert words(node(swap=SwapStatus(), control_plane=True, sums=idle)) == []
     assert words(node(swap=SwapStatus(), sums=idle)) == ["SwapTooSmall"]
 
 
-def test_without_an_agent_the_kubelets_word_on_swap_counts() -> None:
+def test_the_kubelets_swap_counts_without_an_agent() -> None:
     lonely = node(status=None, age_seconds=None, kubelet_swap_bytes=0)
     assert words(lonely) == ["NoAgent", "SwapTooSmall"]
     assert words(structs.replace(lonely, kubelet_swap_bytes=None)) == ["NoAgent"]
 
 
-def test_more_promised_than_the_percentage() -> None:
+def test_more_promised_than_the_percentage_is_found() -> None:
     found = only(node(sums=PodSums(pods=9, virtual_machines=9, guest_bytes=26 * GI)))
     assert (found.word, found.mend) == ("PromisedTooMuch", "kubectl cordon worker-1")
     assert "26Gi, 162 %" in found.sentence
 
 
-def test_pressure_is_critical_until_somebody_is_on_the_way() -> None:
+def test_pressure_is_critical_until_a_pod_is_leaving() -> None:
     alone = only(pressed())
     assert (alone.word, alone.severity) == ("PressureCritical", "Critical")
     assert "all wait 12 % of the time" in alone.sentence
@@ -146,21 +146,21 @@ def test_a_refusal_names_the_budget_that_refuses() -> None:
     )
 
 
-def test_relief_that_waits_or_failed_is_told() -> None:
+def test_waiting_and_failed_relief_is_reported() -> None:
     waits = findings(CLUSTER, [pressed("Waiting", message="5 of 5 guests are on their way")])
     assert "5 of 5 guests are on their way" in next(w.sentence for w in waits if w.word == "ReliefWaits")
     failed = ReliefOutcome("r0", "shop/x", "GivenUp", "no progress for 120 s", "", "")
     assert "shop/x: no progress" in only(node(relief=ReliefRecord(outcomes=(failed,)))).sentence
 
 
-def test_a_taint_that_nobody_answers_for() -> None:
+def test_a_taint_without_a_live_agent_is_found() -> None:
     abandoned = findings(CLUSTER, [node(tainted=True, age_seconds=900.0)])
     assert [finding.word for finding in abandoned] == ["AgentSilent", "TaintLeft"]
     assert abandoned[1].mend == "kubectl taint node worker-1 overbook.dev/memory-pressure:NoSchedule-"
     assert "TaintLeft" not in words(pressed())
 
 
-def test_a_guest_that_would_be_restarted_is_told_before_it_is_its_turn() -> None:
+def test_a_vm_that_would_be_restarted_is_reported_in_advance() -> None:
     cluster = structs.replace(CLUSTER, guests={"u-db": EvictableMachine("db", "None")})
     found = next(one for one in findings(cluster, [pressed()]) if one.word == "WouldRestart")
     assert found.sentence.startswith("virtual machine shop/virt-launcher-db: ")
@@ -169,14 +169,14 @@ def test_a_guest_that_would_be_restarted_is_told_before_it_is_its_turn() -> None
     assert "WouldRestart" not in words(pressed(), cluster=migratable)
 
 
-def test_an_agents_own_problems_are_passed_on_but_not_what_is_judged_here() -> None:
+def test_an_agents_problems_are_passed_on_unless_judged_here() -> None:
     problems = (Problem("TwoAgents", "another agent writes, too", "stop one"), Problem("NoSwap", "no swap"))
     found = only(node(problems=problems))
     assert (found.word, found.mend) == ("TwoAgents", "stop one")
     assert "another agent writes, too" in found.sentence
 
 
-def test_what_many_nodes_have_is_said_once_with_the_worst_first() -> None:
+def test_findings_of_many_nodes_are_one_with_the_worst_first() -> None:
     many = [node(f"worker-{n}", swap=SwapStatus((n % 40) * GI // 8)) for n in range(1, 38)]
     found = only(*many)
     assert found.sentence == (
@@ -187,7 +187,7 @@ def test_what_many_nodes_have_is_said_once_with_the_worst_first() -> None:
     assert len(found.subjects) == 37
 
 
-def test_the_worst_comes_first() -> None:
+def test_the_worst_finding_comes_first() -> None:
     nodes = [
         node("a", problems=(Problem("NoReclaim", "old kernel"),)),
         node("b", status=None, age_seconds=None),
@@ -198,7 +198,7 @@ def test_the_worst_comes_first() -> None:
     assert severities == ["Critical", "Critical", "Warning", "Note"]
 
 
-def test_what_concerns_the_cluster() -> None:
+def test_findings_about_the_cluster_are_reported() -> None:
     def settings(**spec: object) -> Clusterwide:
         written = OvercommitSpec(percentage=150, **spec)  # type: ignore[arg-type]
         return structs.replace(CLUSTER, overcommit=Overcommit(spec=written))
@@ -213,7 +213,7 @@ def test_what_concerns_the_cluster() -> None:
     assert words(NODE, node("b", agent_version="1.1.0")) == ["AgentVersionsDiffer"]
 
 
-def test_no_controller_is_critical_only_while_a_node_waits_for_it() -> None:
+def test_no_controller_is_critical_only_if_a_node_waits_for_it() -> None:
     gone = structs.replace(CLUSTER, leader=LeadingController("controller-a", 300.0))
     found = only(NODE, cluster=gone)
     assert (found.word, found.severity) == ("NoController", "Warning")
@@ -221,7 +221,7 @@ def test_no_controller_is_critical_only_while_a_node_waits_for_it() -> None:
     assert "the last one was controller-a" in found.sentence
 
 
-def test_where_it_is_not_installed_that_is_all_that_is_said_of_agents() -> None:
+def test_a_cluster_without_overbook_has_one_finding_about_agents() -> None:
     absent = Clusterwide(
         unread=(
             Unread("overcommits", "NotInstalled", ""),
@@ -235,7 +235,7 @@ def test_where_it_is_not_installed_that_is_all_that_is_said_of_agents() -> None:
 @pytest.mark.parametrize(
     ("resource", "severity"), [("pods", "Warning"), ("overcommitnodes", "Warning"), ("leases", "Note")]
 )
-def test_a_missing_right_is_a_sentence_with_the_command_that_grants_it(resource: str, severity: str) -> None:
+def test_a_missing_right_is_named_with_the_granting_command(resource: str, severity: str) -> None:
     message = f'{resource} is forbidden: User "alice" cannot list resource "{resource}" in API group ""'
     cluster = structs.replace(CLUSTER, unread=(Unread(resource, "Forbidden", message),))
     found = only(

@@ -32,7 +32,7 @@ def pod(uid: str, **spec: Any) -> Pod:
     return structs.replace(made, metadata=structs.replace(made.metadata, uid=uid))
 
 
-def test_a_pods_place_is_its_agents_order() -> None:
+def test_a_pods_rank_is_its_agents_order() -> None:
     node = asked(candidate("first"), candidate("second", excluded="it holds too little"))
     assert place_of(pod("first"), node).place == 1
     second = place_of(pod("second"), node)
@@ -40,14 +40,14 @@ def test_a_pods_place_is_its_agents_order() -> None:
     assert place_of(pod("third"), node).sentence == "it is not among those that its agent would ask"
 
 
-def test_while_nobody_has_to_go_nobody_has_a_place() -> None:
+def test_no_pod_has_a_rank_while_no_pod_has_to_leave() -> None:
     calm = NodeView(name="worker-1")
     assert place_of(pod("first"), calm).place is None
     assert "nobody has to go now" in place_of(pod("first"), calm).sentence
     assert "never go" in place_of(pod("first", priority=2_000_000_000), calm).excluded
 
 
-def test_what_happened_is_told_newest_first_and_of_this_pod_only() -> None:
+def test_a_pods_history_is_its_own_with_the_newest_first() -> None:
     relief = ReliefRecord(
         stage="Asking",
         victim="shop/db",
@@ -66,7 +66,7 @@ def test_what_happened_is_told_newest_first_and_of_this_pod_only() -> None:
     assert [one.what for one in history_of("shop/web", None, [("worker-1", status)])] == ["decided: relieve"]
 
 
-def test_a_namespaces_marks_say_what_they_do() -> None:
+def test_a_namespaces_marks_state_their_effect() -> None:
     label = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
     switch = "quota.openshift.io/cluster-resource-override-enabled"
     told = marks({label: "true", "team": "a"}, {switch: "false", "overbook.dev/swap": "disabled"})

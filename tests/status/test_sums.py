@@ -17,7 +17,7 @@ def launcher(request: str, overhead: str | None = None) -> Pod:
     return pod_of(owners=[OWNER], annotations=annotations, containers=[container])
 
 
-def test_pods_that_differ_in_what_they_ask_for_are_told_apart() -> None:
+def test_pods_with_different_requests_are_told_apart() -> None:
     summing = Summing(150)
     total = summing.of(LIMITED) + summing.of(OPEN) + summing.of(LIMITED)
     assert total.pods == 3
@@ -25,23 +25,23 @@ def test_pods_that_differ_in_what_they_ask_for_are_told_apart() -> None:
     assert total.levels.memory.without_limit == 1
 
 
-def test_a_guests_size_is_told_from_its_request_and_percentage() -> None:
+def test_a_guests_size_is_computed_from_request_and_percentage() -> None:
     sums = Summing(150).of(launcher(str(2 * GI + 300 * MI), str(300 * MI)))
     assert (sums.virtual_machines, sums.guest_bytes) == (1, 3 * GI)
 
 
-def test_without_kubevirts_overhead_the_whole_request_counts_as_the_guests() -> None:
+def test_the_whole_request_is_the_guests_without_an_overhead() -> None:
     for overhead in (None, "much"):
         assert Summing(150).of(launcher("2Gi", overhead)).guest_bytes == 3 * GI
 
 
-def test_an_owner_that_is_no_machine_makes_no_guest() -> None:
+def test_an_owner_that_is_no_vm_makes_no_guest() -> None:
     pod = pod_of({"requests": {"memory": "1Gi"}}, owners=[{**OWNER, "kind": "ReplicaSet"}])
     assert Summing(100).of(pod).virtual_machines == 0
 
 
 @given(st.lists(st.sampled_from([LIMITED, OPEN, launcher("1Gi"), launcher("2Gi", str(300 * MI))])))
-def test_what_is_taken_away_again_leaves_nothing(pods: list[Pod]) -> None:
+def test_sums_are_zero_after_all_pods_are_removed(pods: list[Pod]) -> None:
     summing = Summing(200)
     total = NO_PODS
     for pod in pods:

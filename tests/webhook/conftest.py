@@ -15,7 +15,7 @@ from tests.webhook.running import (
 
 @pytest.fixture(scope="session")
 def webhook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
-    """For tests that leave it as they found it: half of memory limits, a quarter of CPU limits."""
+    """Tests that change no state share this webhook: half of memory limits, a quarter of CPU limits."""
     percentages = {"memoryRequestToLimitPercent": 50, "cpuRequestToLimitPercent": 25}
     batch = {
         "apiVersion": "autoscaling.openshift.io/v1",

@@ -1,4 +1,4 @@
-"""The table of ``docs/webhook.md``, as cases."""
+"""The table of ``docs/webhook.md`` is read as cases."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A running ``overbook webhook`` without a cluster, and clients that behave and that do not."""
+"""A real ``overbook webhook`` runs without a cluster, and clients behave well or badly."""
 
 import base64
 import http.client
@@ -22,7 +22,7 @@ START_SECONDS = 60.0
 
 
 class Webhook:
-    """A server process."""
+    """A webhook is a server process."""
 
     def __init__(self, manifests: str, *options: str) -> None:
         self.port, self.status_port = free_port(), free_port()
@@ -47,7 +47,7 @@ class Webhook:
         raise TimeoutError("the webhook did not become ready")
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and text of health or metrics."""
+        """Return status and text of health or metrics."""
         connection = http.client.HTTPConnection("127.0.0.1", self.status_port, timeout=20)
         try:
             connection.request("GET", path)
@@ -66,7 +66,7 @@ class Webhook:
     def post(
         self, body: bytes, *, content_type: str = "application/json", path: str = "/override"
     ) -> tuple[int, bytes]:
-        """Status and body of the answer."""
+        """Return status and body of the answer."""
         connection = self.connection()
         try:
             connection.request("POST", path, body, {"Content-Type": content_type})
@@ -76,13 +76,13 @@ class Webhook:
             connection.close()
 
     def review(self, pod: dict[str, Any], namespace: str = "shop", creator: str = "alice") -> dict[str, Any]:
-        """The response for a pod that is created."""
+        """Return the response for a pod that is created."""
         status, body = self.post(json.dumps(review(pod, namespace, creator)).encode())
         assert status == 200, body
         return response_of(body)
 
     def stop(self) -> tuple[int, str]:
-        """End it if it runs; exit status and what is left of its log."""
+        """End the webhook if it runs, and return its exit status and the rest of its log."""
         self.process.send_signal(signal.SIGTERM)
         stderr = self.process.stderr
         if stderr is None or stderr.closed:
@@ -131,7 +131,7 @@ def response_of(body: bytes) -> dict[str, Any]:
 
 
 def patched(pod: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
-    """The pod as the API server would make it of the response."""
+    """Return the pod as the API server would make it of the response."""
     result: dict[str, Any] = json.loads(json.dumps(pod))
     if "patch" in response:
         assert response["patchType"] == "JSONPatch"

@@ -55,7 +55,7 @@ def _still_works_afterwards(webhook: Webhook) -> Any:
         GOOD.replace(b'"uid": "0a1b", ', b""),
     ],
 )
-def test_what_is_no_review_is_refused(webhook: Webhook, body: bytes) -> None:
+def test_a_body_that_is_no_review_is_refused(webhook: Webhook, body: bytes) -> None:
     status, text = webhook.post(body)
     assert status == 400
     assert len(text) < 1000
@@ -84,7 +84,7 @@ def test_what_is_no_review_is_refused(webhook: Webhook, body: bytes) -> None:
         {"object": pod({"limits": {"memory": ""}})},
     ],
 )
-def test_what_is_no_pod_is_admitted_untouched(webhook: Webhook, changed: dict[str, Any]) -> None:
+def test_an_object_that_is_no_pod_is_admitted_untouched(webhook: Webhook, changed: dict[str, Any]) -> None:
     body = json.dumps(review(pod({"limits": {"memory": "1Gi"}}), **changed)).encode()
     status, answer = webhook.post(body)
     assert status == 200
@@ -147,7 +147,7 @@ def test_a_thousand_containers_are_all_overridden(webhook: Webhook) -> None:
         assert container["resources"]["requests"] == {"memory": f"{(number + 2) // 2}Mi"}
 
 
-def test_of_duplicate_keys_the_last_counts_as_it_does_for_the_api_server(webhook: Webhook) -> None:
+def test_the_last_of_duplicate_keys_counts_as_in_the_api_server(webhook: Webhook) -> None:
     body = GOOD.replace(b'{"memory": "1Gi"}', b'{"memory": "8Gi", "memory": "1Gi"}')
     body = body.replace(b'"operation": "CREATE"', b'"operation": "UPDATE", "operation": "CREATE"')
     status, answer = webhook.post(body)
@@ -179,7 +179,7 @@ def test_pipelined_requests_are_answered_in_order(webhook: Webhook) -> None:
     sock.close()
 
 
-def test_nothing_behind_a_refused_request_is_answered(webhook: Webhook) -> None:
+def test_requests_behind_a_refused_one_are_not_answered(webhook: Webhook) -> None:
     sock = webhook.socket()
     large = b"GET / HTTP/1.1\r\nX: " + b"a" * 17_000 + b"\r\n\r\n"
     sock.sendall(large + _head(len(GOOD), "Connection: close") + GOOD)
@@ -201,7 +201,7 @@ def test_nothing_behind_a_refused_request_is_answered(webhook: Webhook) -> None:
         b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
     ],
 )
-def test_what_is_no_plain_http_is_refused(webhook: Webhook, sent: bytes) -> None:
+def test_malformed_http_is_refused(webhook: Webhook, sent: bytes) -> None:
     sock = webhook.socket()
     sock.sendall(sent)
     assert _read_answer(sock)[0] in (400, 404, 431)

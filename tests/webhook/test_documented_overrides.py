@@ -18,7 +18,7 @@ from tests.webhook.running import (
 )
 
 
-def test_every_line_of_the_table(tmp_path: Path) -> None:
+def test_every_line_of_the_documents_table_is_as_printed(tmp_path: Path) -> None:
     objects = [cluster_override(**PERCENTAGES)]
     for number, case in enumerate(cases()):
         objects.append(namespace(f"space-{number}"))
@@ -40,7 +40,7 @@ def _as_the_api_server_fills_it_in(submitted: dict, ranges: list[dict]) -> dict:
     return msgspec.to_builtins(typed)  # type: ignore[no-any-return] # JSON
 
 
-def test_the_answer_says_which_override_and_the_closest_one_wins(webhook: Webhook) -> None:
+def test_the_answer_names_the_closest_override_that_won(webhook: Webhook) -> None:
     limits = {"limits": {"memory": "1Gi"}}
     (plain,) = webhook.review(pod(limits))["warnings"]
     assert plain == "memory request none -> 512Mi: 50 % of limit, ClusterResourceOverride/cluster"
@@ -51,7 +51,7 @@ def test_the_answer_says_which_override_and_the_closest_one_wins(webhook: Webhoo
     )
 
 
-def test_containers_are_named_where_there_are_several_and_warnings_end_somewhere(webhook: Webhook) -> None:
+def test_several_containers_are_named_and_warnings_are_bounded(webhook: Webhook) -> None:
     response = webhook.review(pod(*[{"limits": {"memory": "1Gi"}}] * 1000))
     assert response["warnings"][0].startswith("c0: memory request none -> 512Mi")
     assert response["warnings"][-1].startswith("and 988 more by ClusterResourceOverride/cluster")
@@ -59,7 +59,7 @@ def test_containers_are_named_where_there_are_several_and_warnings_end_somewhere
     assert len(response["auditAnnotations"]["override"]) <= 2048
 
 
-def test_observing_warns_and_changes_nothing(webhook: Webhook, tmp_path: Path) -> None:
+def test_observe_mode_warns_and_changes_nothing(webhook: Webhook, tmp_path: Path) -> None:
     limits = {"limits": {"memory": "1Gi"}}
     response = webhook.review(pod(limits, labels={"watched": "yes"}))
     assert "patch" not in response
@@ -73,7 +73,7 @@ def test_observing_warns_and_changes_nothing(webhook: Webhook, tmp_path: Path) -
     assert response["warnings"][0].startswith("not applied (Observe): memory request none -> 512Mi")
 
 
-def test_an_overcommit_and_our_own_resource_override_serve_where_openshift_has_none(tmp_path: Path) -> None:
+def test_own_kinds_serve_where_openshift_has_none(tmp_path: Path) -> None:
     overcommit = {
         "apiVersion": "overbook.dev/v1alpha1",
         "kind": "Overcommit",
@@ -129,7 +129,7 @@ def test_a_pod_opts_out_only_where_its_override_allows_it(webhook: Webhook) -> N
     assert response["auditAnnotations"]["override"] == "PodSwitchedOff ResourceOverride/batch"
 
 
-def test_a_virtual_machines_pod_is_known_by_its_owner_and_by_who_makes_it(webhook: Webhook) -> None:
+def test_a_vm_pod_is_known_by_its_owner_and_its_creator(webhook: Webhook) -> None:
     owner = {
         "apiVersion": "kubevirt.io/v1",
         "kind": "VirtualMachineInstance",
@@ -149,7 +149,7 @@ def test_a_virtual_machines_pod_is_known_by_its_owner_and_by_who_makes_it(webhoo
     assert "patch" in webhook.review(pod(limits, labels=labels), creator="alice")
 
 
-def test_a_pod_that_an_override_would_make_inadmissible_goes_through_unchanged(webhook: Webhook) -> None:
+def test_a_pod_that_would_become_inadmissible_is_unchanged(webhook: Webhook) -> None:
     both = {"memory": "1Gi"}
     response = webhook.review(pod({"limits": both, "requests": both}), "ratio")
     assert "patch" not in response

@@ -1,4 +1,4 @@
-"""Fuzz: the patch applies, the result is what the rules say, and nothing else of the pod changes."""
+"""A fuzzed patch applies, the result is what the rules say, and nothing else of the pod changes."""
 
 import json
 from contextlib import suppress
@@ -92,7 +92,7 @@ def reviewer_of(settings: PodResourceOverride, items: list[dict[str, Any]]) -> t
 
 
 @given(pods, policies, st.lists(bounds, max_size=3))
-def test_the_patch_applies_and_changes_what_the_rules_say_and_nothing_else(
+def test_the_patch_changes_what_the_rules_say_and_nothing_else(
     pod: dict[str, Any], settings: PodResourceOverride, items: list[dict[str, Any]]
 ) -> None:
     reviewer, known = reviewer_of(settings, items)
@@ -131,7 +131,7 @@ def _without_cpu_and_memory(pod: dict[str, Any]) -> Any:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
-def test_any_bytes_are_an_answer_or_a_refusal(body: bytes) -> None:
+def test_any_bytes_give_an_answer_or_a_refusal(body: bytes) -> None:
     reviewer, _ = reviewer_of(PodResourceOverride(memory_request_to_limit_percent=50), [])
     with suppress(NotAReview):
         response_of(reviewer.answer(body, 0.0))
@@ -141,7 +141,7 @@ whole = json.dumps(review({"metadata": {}, "spec": {"containers": [{"name": "a"}
 
 
 @given(st.data())
-def test_a_review_with_some_bytes_changed_is_an_answer_or_a_refusal(data: st.DataObject) -> None:
+def test_a_review_with_changed_bytes_is_answered_or_refused(data: st.DataObject) -> None:
     changed = bytearray(whole)
     for _ in range(data.draw(st.integers(1, 5))):
         place = data.draw(st.integers(0, len(changed) - 1))

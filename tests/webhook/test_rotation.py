@@ -19,7 +19,7 @@ def pair() -> tuple[Certificate, Certificate]:
     return first, second
 
 
-def test_a_certificate_is_made_renewed_in_time_and_shown_when_it_is_known(
+def test_a_certificate_is_shown_once_known_and_renewed_in_time(
     pair: tuple[Certificate, Certificate],
 ) -> None:
     first, second = pair
@@ -36,10 +36,10 @@ def test_a_certificate_is_made_renewed_in_time_and_shown_when_it_is_known(
     assert next_step(both, bundle, now + SETTLE, SETTLE) == "Promote"
 
 
-def test_at_every_step_clients_know_whatever_a_server_may_show(
+def test_clients_trust_whatever_a_server_may_show_at_every_step(
     pair: tuple[Certificate, Certificate],
 ) -> None:
-    """Servers are one step behind or not; whoever publishes last, nobody's CA is missing."""
+    """Servers may be one step behind; whichever publishes last, no server's CA is missing."""
     first, second = pair
     now = time.time()
     course = [Held(first), Held(first, second), Held(second)]
@@ -51,7 +51,7 @@ def test_at_every_step_clients_know_whatever_a_server_may_show(
         assert set(shown) <= set(split(bundle))
 
 
-def test_ended_and_foreign_authorities_leave_the_bundle(pair: tuple[Certificate, Certificate]) -> None:
+def test_expired_and_foreign_authorities_leave_the_bundle(pair: tuple[Certificate, Certificate]) -> None:
     first, second = pair
     foreign = second.certificate  # not an authority of ours
     bundle = wanted_bundle(Held(second), first.authority + foreign + "junk", time.time())

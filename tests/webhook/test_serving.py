@@ -44,7 +44,7 @@ def certificate() -> Certificate:
 
 
 def write(folder: Path, made: Certificate) -> None:
-    """As a Secret is mounted: both files change at once, by a link."""
+    """Write both files at once by a link, as a mounted Secret changes."""
     folder.mkdir(exist_ok=True)
     generation = folder / f"..{time.monotonic_ns()}"
     generation.mkdir()
@@ -69,7 +69,7 @@ def shown(webhook: Webhook) -> str:
         return ssl.DER_cert_to_PEM_cert(sock.getpeercert(binary_form=True) or b"")
 
 
-def test_a_new_certificate_is_taken_up_and_a_bad_one_is_not(manifests: str, tmp_path: Path) -> None:
+def test_a_new_certificate_is_used_and_a_bad_one_is_not(manifests: str, tmp_path: Path) -> None:
     first, second = certificate(), certificate()
     folder = tmp_path / "tls"
     write(folder, first)
@@ -89,9 +89,7 @@ def test_a_new_certificate_is_taken_up_and_a_bad_one_is_not(manifests: str, tmp_
         kept.close()
 
 
-def test_the_key_of_the_authority_is_nowhere_and_clients_can_verify_the_server(
-    manifests: str, tmp_path: Path
-) -> None:
+def test_the_authoritys_key_is_nowhere_and_clients_verify(manifests: str, tmp_path: Path) -> None:
     made = certificate()
     write(tmp_path / "tls", made)
     assert made.key not in repr(made)
@@ -143,7 +141,7 @@ def _accepts(webhook: Webhook) -> bool:
     return True
 
 
-def test_a_thousand_requests_on_one_connection(webhook: Webhook) -> None:
+def test_one_connection_serves_a_thousand_requests(webhook: Webhook) -> None:
     connection = webhook.connection()
     for _ in range(1000):
         ask(connection)
@@ -167,7 +165,7 @@ def test_metrics_count_by_outcome_override_and_namespace(manifests: str) -> None
     assert 'overbook_webhook_http_responses_total{code="400"} 1' in text
 
 
-def test_without_a_cluster_neither_client_nor_certificates_are_loaded(manifests: str) -> None:
+def test_neither_client_nor_certificates_load_without_a_cluster(manifests: str) -> None:
     program = (
         "import sys, overbook.webhook.run\n"
         "heavy = {'cryptography', 'yaml', 'http.client', 'email'}\n"
@@ -211,7 +209,7 @@ def test_wrong_settings_are_one_line_and_status_2(manifests: str, options: list[
     ("percentages", "complaint"),
     [({"memoryRequestToLimitPercent": 101}, "0 (off) to 100"), ({"cpuRequestToLimitPercent": "a"}, "int")],
 )
-def test_an_override_that_cannot_be_used_is_refused_at_the_start(
+def test_an_unusable_override_is_refused_at_the_start(
     tmp_path: Path, percentages: dict[str, Any], complaint: str
 ) -> None:
     folder = write_manifests(tmp_path / "wrong", cluster_override(**percentages), namespace("shop"))

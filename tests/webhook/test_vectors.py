@@ -1,4 +1,4 @@
-"""The real component's answers, met by the running server."""
+"""The running server gives the real component's answers."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,8 @@ from tests.webhook.running import (
 )
 
 
-def test_every_pod_comes_out_as_the_component_made_it(tmp_path: Path) -> None:
-    """But for those that the API server would then refuse: they come out as they were, with a warning."""
+def test_every_pod_is_overridden_as_by_the_component(tmp_path: Path) -> None:
+    """Pods that the API server would then refuse are the exception: they are unchanged, with a warning."""
     lines = questions("override")
     objects: list[dict[str, Any]] = []
     for number, line in enumerate(lines):

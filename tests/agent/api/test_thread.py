@@ -12,7 +12,7 @@ from tests.waiting import wait_for
 
 
 class Work:
-    """Fails as often as told, then works until stopped."""
+    """Work that fails a given number of times, then runs until it is stopped."""
 
     def __init__(self, bridge: Bridge, failures: int) -> None:
         self.bridge = bridge
@@ -33,7 +33,7 @@ class Work:
         self.ended = True
 
 
-def test_it_is_said_and_begun_anew_and_stops_when_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_api_thread_logs_a_failure_restarts_and_stops(caplog: pytest.LogCaptureFixture) -> None:
     bridge = Bridge()
     work = Work(bridge, failures=3)
     thread = ApiThread(bridge, work.run, Backoff(0.01, 0.02))
@@ -50,7 +50,7 @@ def test_it_is_said_and_begun_anew_and_stops_when_told(caplog: pytest.LogCapture
     bridge.close()
 
 
-def test_news_wakes_the_tick_and_the_same_news_does_not() -> None:
+def test_news_wakes_the_tick_only_when_it_differs() -> None:
     bridge = Bridge()
     bridge.hear(node_uid="a")
     bridge.clear()

@@ -6,7 +6,7 @@ import pytest
 from overbook.agent.limits.allowance_file import MOST_BYTES, PATH, AllowanceFile
 
 
-def test_a_line_for_each_container_and_a_last_one(tmp_path: Path) -> None:
+def test_allowance_file_has_a_line_per_container_and_a_last_one(tmp_path: Path) -> None:
     assert AllowanceFile(str(tmp_path)).keep({("b", "compute"): 4096, ("a", "volume"): 0})
 
     file = tmp_path / PATH
@@ -14,7 +14,7 @@ def test_a_line_for_each_container_and_a_last_one(tmp_path: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_it_is_written_only_when_it_says_something_else(tmp_path: Path) -> None:
+def test_allowance_file_is_written_only_when_it_changes(tmp_path: Path) -> None:
     kept = AllowanceFile(str(tmp_path))
     kept.keep({("a", "c"): 1})
     inode = (tmp_path / PATH).stat().st_ino
@@ -26,7 +26,7 @@ def test_it_is_written_only_when_it_says_something_else(tmp_path: Path) -> None:
     assert (tmp_path / PATH).read_text() == "end\n"
 
 
-def test_one_that_somebody_took_away_comes_back(tmp_path: Path) -> None:
+def test_a_removed_allowance_file_comes_back(tmp_path: Path) -> None:
     kept = AllowanceFile(str(tmp_path))
     kept.keep({("a", "c"): 1})
     (tmp_path / PATH).unlink()
@@ -34,7 +34,7 @@ def test_one_that_somebody_took_away_comes_back(tmp_path: Path) -> None:
     assert kept.keep({("a", "c"): 1})
 
 
-def test_the_half_of_a_killed_agent_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_a_killed_agents_partial_file_is_overwritten(tmp_path: Path) -> None:
     half = tmp_path / f"{PATH}.new"
     half.parent.mkdir(parents=True)
     half.write_text("a/c")
@@ -52,7 +52,7 @@ def test_removal_is_safe_to_repeat(tmp_path: Path) -> None:
     assert not (tmp_path / PATH).exists()
 
 
-def test_it_stays_within_its_bound_and_says_what_found_no_room(tmp_path: Path) -> None:
+def test_allowance_file_is_bounded_and_reports_the_rest(tmp_path: Path) -> None:
     kept = AllowanceFile(str(tmp_path))
     kept.keep({(f"{number:08}" * 8, "c"): number for number in range(20_000)})
 
@@ -62,7 +62,7 @@ def test_it_stays_within_its_bound_and_says_what_found_no_room(tmp_path: Path) -
     assert kept.left_out == 20_000 - (data.count(b"\n") - 1) > 0
 
 
-def test_a_folder_that_cannot_be_written_is_an_error_and_the_next_call_tries_again(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_an_error_and_is_tried_again(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
     kept = AllowanceFile(str(tmp_path))
     with pytest.raises(OSError, match="run"):

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 
-def test_what_it_takes_and_holds_stays_within_its_bounds() -> None:
+def test_nri_plugin_stays_within_its_time_and_memory_bounds() -> None:
     command = [sys.executable, "-m", "bench", "nri", "--quick", "--output", "json"]
     ended = subprocess.run(command, capture_output=True, check=False, timeout=300)  # noqa: S603 - ours
     figures = json.loads(ended.stdout)

@@ -25,7 +25,7 @@ TOP, BURSTABLE, BEST_EFFORT = DRIVERS["systemd"]
 
 
 def classes(node: FakeNode, driver: str = "systemd", top_max: int | None = None, **files: Any) -> None:
-    """The cgroups that a kubelet makes before there are pods."""
+    """Make the cgroups that a kubelet makes before there are pods."""
     top, *below = DRIVERS[driver]
     make_cgroup(node.root, top, container_files(memory_max=top_max))
     for path in below:
@@ -55,7 +55,7 @@ def kubelet(node: FakeNode, **fields: Any) -> None:
 
 
 def pods(node: FakeNode) -> None:
-    """Guaranteed 200 MiB, Burstable 100 MiB."""
+    """Start a Guaranteed pod of 200 MiB and a Burstable one of 100 MiB."""
     node.describe("paid", request="200Mi", limit="200Mi", cpu="1")
     node.describe("web", request="100Mi")
 
@@ -66,7 +66,7 @@ def kept(percent: int) -> ReservesSettings:
 
 @pytest.mark.parametrize("driver", ["systemd", "cgroupfs"])
 @pytest.mark.parametrize(("percent", "expected"), [(100, [824, 724]), (50, [924, 874])])
-def test_what_higher_classes_request_is_out_of_reach_of_lower_ones(
+def test_lower_classes_cannot_reach_what_higher_ones_request(
     node: FakeNode, driver: str, percent: int, expected: list[int]
 ) -> None:
     classes(node, driver)
@@ -76,7 +76,7 @@ def test_what_higher_classes_request_is_out_of_reach_of_lower_ones(
     assert limit(node, DRIVERS[driver][0]) == "max"
 
 
-def test_nothing_is_written_with_0_percent_nor_without_the_setting(node: FakeNode) -> None:
+def test_no_reserve_is_written_with_0_percent_or_no_setting(node: FakeNode) -> None:
     classes(node, memory_max=300 * MI)
     pods(node)
     before = node.everything()
@@ -87,9 +87,7 @@ def test_nothing_is_written_with_0_percent_nor_without_the_setting(node: FakeNod
     assert node.everything() == before
 
 
-def test_nothing_is_written_while_observing_and_the_log_says_what_would_be(
-    node: FakeNode, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_observe_mode_writes_no_reserve_and_logs_it(node: FakeNode, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     classes(node)
     pods(node)
@@ -109,7 +107,7 @@ def test_nothing_is_written_while_observing_and_the_log_says_what_would_be(
     ]
 
 
-def test_limits_follow_the_pods_and_are_written_only_when_they_change(node: FakeNode) -> None:
+def test_reserve_limits_follow_the_pods_and_change_with_them(node: FakeNode) -> None:
     classes(node)
     agent = node.agent(reserves=kept(100))
     node.tick(agent)
@@ -152,7 +150,7 @@ def test_a_class_that_uses_more_is_never_limited_below_its_use(node: FakeNode) -
     assert limits(node) == [824, 724]
 
 
-def test_what_the_kubelet_keeps_for_the_system_is_no_pods(node: FakeNode) -> None:
+def test_system_reserved_memory_is_not_given_to_pods(node: FakeNode) -> None:
     kubelet(node, systemReserved={"memory": "100Mi"}, kubeReserved={"memory": "24Mi"})
     classes(node, top_max=900 * MI)
     pods(node)
@@ -160,7 +158,7 @@ def test_what_the_kubelet_keeps_for_the_system_is_no_pods(node: FakeNode) -> Non
     assert limits(node) == [800, 750]
 
 
-def test_where_pods_are_not_limited_together_the_configuration_says_what_is_reserved(node: FakeNode) -> None:
+def test_unenforced_allocatable_is_read_from_the_configuration(node: FakeNode) -> None:
     kubelet(node, systemReserved={"memory": "100Mi"}, enforceNodeAllocatable=["none"])
     classes(node)
     pods(node)
@@ -168,7 +166,7 @@ def test_where_pods_are_not_limited_together_the_configuration_says_what_is_rese
     assert limits(node) == [824, 774]
 
 
-def test_a_kubelet_that_does_it_itself_is_left_to_it(
+def test_a_kubelet_that_reserves_for_qos_is_left_to_it(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     kubelet(node, qosReserved={"memory": "50%"}, featureGates={"QOSReserved": True})
@@ -185,7 +183,7 @@ def test_a_kubelet_that_does_it_itself_is_left_to_it(
     ) in caplog.messages
 
 
-def test_its_setting_without_its_gate_is_no_hindrance(node: FakeNode) -> None:
+def test_qos_reserved_without_its_feature_gate_is_ignored(node: FakeNode) -> None:
     kubelet(node, qosReserved={"memory": "50%"})
     classes(node)
     pods(node)
@@ -204,7 +202,7 @@ def test_a_node_with_two_trees_of_pods_is_left_alone(
     assert "several cgroups look like a kubelet's: kubepods, kubepods.slice" in caplog.text
 
 
-def test_somebody_elses_limit_is_put_back_at_exit(node: FakeNode) -> None:
+def test_a_foreign_limit_is_restored_at_exit(node: FakeNode) -> None:
     classes(node, memory_max=300 * MI)
     pods(node)
     agent = node.agent(reserves=kept(100), on_exit="Restore")
@@ -218,7 +216,7 @@ def test_somebody_elses_limit_is_put_back_at_exit(node: FakeNode) -> None:
     assert not record.exists()
 
 
-def test_limits_left_at_exit_are_put_back_when_the_setting_is_gone(node: FakeNode) -> None:
+def test_limits_left_at_exit_are_restored_without_the_setting(node: FakeNode) -> None:
     classes(node)
     pods(node)
     agent = node.agent(reserves=kept(100))
@@ -236,7 +234,7 @@ def test_limits_left_at_exit_are_put_back_when_the_setting_is_gone(node: FakeNod
     assert not (node.root / RECORD).exists()
 
 
-def test_a_cgroup_made_anew_is_not_given_an_old_ones_limit(node: FakeNode, tmp_path: pathlib.Path) -> None:
+def test_a_recreated_cgroup_is_not_given_an_old_ones_limit(node: FakeNode, tmp_path: pathlib.Path) -> None:
     classes(node, memory_max=300 * MI)
     pods(node)
     agent = node.agent(reserves=kept(100))
@@ -249,7 +247,7 @@ def test_a_cgroup_made_anew_is_not_given_an_old_ones_limit(node: FakeNode, tmp_p
     assert limits(node) == ["max", 300]
 
 
-def test_without_a_record_nothing_is_changed(node: FakeNode, caplog: pytest.LogCaptureFixture) -> None:
+def test_limits_without_a_record_are_not_changed(node: FakeNode, caplog: pytest.LogCaptureFixture) -> None:
     classes(node)
     pods(node)
     node.build({"run": ""})  # a file where the folder should be
@@ -275,18 +273,18 @@ def test_another_writer_is_corrected_and_named_once(node: FakeNode, caplog: pyte
 @pytest.mark.parametrize(
     ("text", "percent"), [("memory=50%", 50), ("50%", 50), ("100", 100), ("memory=0%", 0)]
 )
-def test_the_flag_is_written_as_the_kubelets(text: str, percent: int) -> None:
+def test_reserve_flag_is_written_like_the_kubelets(text: str, percent: int) -> None:
     settings = load(None, {}, {"qos_reserved": text})
     assert settings.reserves.qos_reserved_memory_percent == percent
 
 
 @pytest.mark.parametrize("text", ["", "memory", "cpu=50%", "memory=101%", "-5%", "0.5"])
-def test_a_flag_that_makes_no_sense_is_refused(text: str) -> None:
+def test_a_malformed_reserve_flag_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="qosReserved memory"):
         load(None, {}, {"qos_reserved": text})
 
 
-def test_a_setting_out_of_range_is_refused(tmp_path: pathlib.Path) -> None:
+def test_a_reserve_setting_out_of_range_is_refused(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "agent.yaml"
     path.write_text("reserves: {qosReservedMemoryPercent: 150}\n")
     with pytest.raises(InvalidInput, match="qosReservedMemoryPercent"):

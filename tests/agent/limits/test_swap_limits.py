@@ -13,7 +13,7 @@ from tests.agent.fake_node import MI, FakeNode, uid_of
 PROPORTIONAL = str(128 * MI)  # 256 MiB of 1 GiB asked for: a quarter of 512 MiB
 
 
-def test_each_container_gets_its_allowance_and_who_has_none_gets_no_swap(node: FakeNode) -> None:
+def test_only_containers_with_an_allowance_get_swap(node: FakeNode) -> None:
     guest = node.start("vm", memory_swap_max=None)
     node.describe("paid", limit="256Mi")
     node.describe("web", virtual=False)
@@ -38,7 +38,7 @@ def test_the_allowance_is_the_one_that_was_chosen(node: FakeNode, allowance: Any
         assert int(node.limit(second)) == pytest.approx(512 * MI * 2 // 5, abs=2 * MI)
 
 
-def test_a_limit_that_something_else_changes_is_put_back_and_said_after_three_times(
+def test_a_changed_limit_is_restored_and_the_third_time_logged(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = node.start("vm", memory_swap_max=None)
@@ -58,7 +58,7 @@ def test_a_limit_that_something_else_changes_is_put_back_and_said_after_three_ti
     assert agent.values()["swap_limits_written_total"] == 7
 
 
-def test_a_limit_that_was_right_from_the_start_counts_as_changed_by_others_too(node: FakeNode) -> None:
+def test_a_change_to_an_initially_right_limit_counts(node: FakeNode) -> None:
     path = node.start("vm", memory_swap_max=128 * MI)
     agent = node.agent()
     node.tick(agent)
@@ -68,7 +68,7 @@ def test_a_limit_that_was_right_from_the_start_counts_as_changed_by_others_too(n
     assert agent.values()["swap_limits_corrected_total"] == 1
 
 
-def test_a_pod_that_nobody_described_keeps_its_limit(node: FakeNode) -> None:
+def test_an_undescribed_pod_keeps_its_limit(node: FakeNode) -> None:
     path = node.run("stranger", memory_swap_max=None)
     agent = node.agent()
     for _ in range(3):
@@ -76,7 +76,7 @@ def test_a_pod_that_nobody_described_keeps_its_limit(node: FakeNode) -> None:
     assert node.limit(path) == "max"
 
 
-def test_the_limit_of_a_pod_described_later_follows(node: FakeNode) -> None:
+def test_a_pod_described_later_gets_its_limit(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=None)
     agent = node.agent()
     node.tick(agent)
@@ -89,7 +89,7 @@ def test_the_limit_of_a_pod_described_later_follows(node: FakeNode) -> None:
 @pytest.mark.parametrize(
     ("on_exit", "after"), [("Restore", ["max", "4096", "0"]), ("Leave", [PROPORTIONAL] * 3)]
 )
-def test_on_exit_limits_are_restored_or_left_as_configured(
+def test_limits_are_restored_or_left_on_exit_as_configured(
     node: FakeNode, on_exit: Any, after: list[str]
 ) -> None:
     paths = [node.start("a", memory_swap_max=None), node.start("b", memory_swap_max=4096)]
@@ -102,7 +102,7 @@ def test_on_exit_limits_are_restored_or_left_as_configured(
     assert [node.limit(path) for path in paths] == after
 
 
-def test_a_pod_that_was_unknown_for_a_while_is_restored_all_the_same(node: FakeNode) -> None:
+def test_a_pod_unknown_for_a_while_is_still_restored(node: FakeNode) -> None:
     path = node.start("vm", memory_swap_max=None)
     agent = node.agent(on_exit="Restore")
     node.tick(agent)
@@ -116,7 +116,7 @@ def test_a_pod_that_was_unknown_for_a_while_is_restored_all_the_same(node: FakeN
     assert node.limit(path) == "max"
 
 
-def test_both_cgroups_of_a_container_run_by_crun_are_limited_and_restored(node: FakeNode) -> None:
+def test_crun_container_has_both_cgroups_limited_and_restored(node: FakeNode) -> None:
     path = node.start("vm", memory_swap_max=None, runtime="crio")
     inner = make_cgroup(node.root, f"{path}/container", container_files(memory_swap_max=8192))
     agent = node.agent(on_exit="Restore")
@@ -126,7 +126,7 @@ def test_both_cgroups_of_a_container_run_by_crun_are_limited_and_restored(node: 
     assert [node.limit(path), node.limit(inner)] == ["max", "8192"]
 
 
-def test_the_inner_cgroup_that_crun_makes_after_the_outer_is_noticed(node: FakeNode) -> None:
+def test_cruns_late_inner_cgroup_is_noticed(node: FakeNode) -> None:
     path = node.start("vm", memory_swap_max=None, runtime="crio")
     agent = node.agent()
     node.tick(agent)
@@ -136,7 +136,7 @@ def test_the_inner_cgroup_that_crun_makes_after_the_outer_is_noticed(node: FakeN
     assert node.limit(inner) == PROPORTIONAL
 
 
-def test_a_container_made_anew_under_the_same_name_is_another_one(node: FakeNode) -> None:
+def test_a_recreated_container_of_one_name_is_another(node: FakeNode) -> None:
     path = node.start("vm", memory_swap_max=8192)
     agent = node.agent(on_exit="Restore")
     node.tick(agent)
@@ -151,7 +151,7 @@ def test_a_container_made_anew_under_the_same_name_is_another_one(node: FakeNode
     assert node.limit(path) == "max"
 
 
-def test_a_restart_beside_the_dead_container_is_told_apart_by_the_pods_status(node: FakeNode) -> None:
+def test_pod_status_tells_a_restart_from_the_dead_container(node: FakeNode) -> None:
     path = node.describe("vm")
     pod = json.loads(path.read_text())
     running = {"name": "compute", "containerID": f"containerd://{1:064x}"}
@@ -163,7 +163,7 @@ def test_a_restart_beside_the_dead_container_is_told_apart_by_the_pods_status(no
     assert [node.limit(dead), node.limit(alive)] == ["max", PROPORTIONAL]
 
 
-def test_swap_that_shrinks_or_memory_that_grows_gives_other_allowances(
+def test_changed_swap_or_memory_changes_the_allowances(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -183,7 +183,7 @@ def test_swap_that_shrinks_or_memory_that_grows_gives_other_allowances(
     assert "no swap" in caplog.text
 
 
-def test_annotations_of_pods_and_namespaces_are_followed_when_they_change(node: FakeNode) -> None:
+def test_changed_annotations_of_pod_and_namespace_are_followed(node: FakeNode) -> None:
     guest, web = node.start("vm"), node.run("web")
     node.describe("web", virtual=False)
     agent = node.agent()
@@ -201,7 +201,7 @@ def test_annotations_of_pods_and_namespaces_are_followed_when_they_change(node: 
     assert node.limit(guest) == "0"
 
 
-def test_what_the_kernel_refuses_is_said_once_and_the_others_get_their_limits(
+def test_a_refused_limit_is_logged_once_and_others_are_written(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = node.start("a", memory_swap_max=None), node.start("b", memory_swap_max=None)

@@ -26,7 +26,7 @@ FILE = "run/overbook/allowances"
 
 
 class Runtime(RuntimeStandIn):
-    """A runtime of the fake node; agents of this process are let work while it waits."""
+    """A runtime of the fake node; the agents of this process work while the runtime waits."""
 
     def __init__(self, node: FakeNode) -> None:
         self.node = node
@@ -35,7 +35,7 @@ class Runtime(RuntimeStandIn):
         super().__init__(str(node.root / NRI_SOCKETS[0]), self._work)
 
     def serve(self, agent: Agent) -> None:
-        """Take in an agent's plugin."""
+        """Accept an agent's plugin."""
         self.agent = agent
         agent.writers.attach(self.epoll)
         self.node.tick(agent)
@@ -43,11 +43,11 @@ class Runtime(RuntimeStandIn):
         self._work()
 
     def ask(self, name: str, number: int = 0, swap_max: str | None = "0") -> str | None:
-        """Ask about a pod's container that is to be made."""
+        """Call the plugin about a pod's container that is to be created."""
         return self.create(uid_of(name), "compute", f"{number:064x}", swap_max)
 
     def close(self) -> None:
-        """End; an agent that is not served any more hears of it."""
+        """Close the runtime's connections; a connected agent notices."""
         super().close()
         self._work()
 
@@ -108,9 +108,7 @@ def test_a_pod_that_came_since_the_last_round_is_known(node: FakeNode, runtime: 
     assert agent.values()["pods_known"] == 1
 
 
-def test_a_limit_that_changes_later_is_written_and_told_to_the_runtime(
-    node: FakeNode, runtime: Runtime
-) -> None:
+def test_a_limit_changed_later_is_written_and_sent_to_runtime(node: FakeNode, runtime: Runtime) -> None:
     path = node.start("vm", memory_swap_max=0)
     agent = node.agent()
     runtime.serve(agent)
@@ -135,7 +133,7 @@ def test_a_kubelets_update_does_not_take_the_limit_away(node: FakeNode, runtime:
     assert agent.values()["nri_kept_total"] == 1
 
 
-def test_a_key_that_another_plugin_owns_is_left_to_it_by_every_way(node: FakeNode, runtime: Runtime) -> None:
+def test_a_key_of_another_plugin_is_left_alone_by_every_writer(node: FakeNode, runtime: Runtime) -> None:
     node.describe("vm")
     agent = node.agent()
     runtime.serve(agent)
@@ -149,7 +147,7 @@ def test_a_key_that_another_plugin_owns_is_left_to_it_by_every_way(node: FakeNod
 
 
 @pytest.mark.parametrize(("on_exit", "after"), [("Restore", "0"), ("Leave", PROPORTIONAL)])
-def test_on_exit_what_the_runtime_was_told_is_restored_or_left(
+def test_the_runtimes_limits_are_restored_or_left_on_exit(
     node: FakeNode, runtime: Runtime, on_exit: Any, after: str
 ) -> None:
     node.describe("vm")
@@ -196,7 +194,7 @@ def test_a_runtime_that_has_no_socket_any_more_is_reconciled(node: FakeNode) -> 
     assert node.limit(path) == PROPORTIONAL
 
 
-def test_observing_no_runtime_is_called_and_no_file_written(node: FakeNode, runtime: Runtime) -> None:
+def test_observe_mode_calls_no_runtime_and_writes_no_file(node: FakeNode, runtime: Runtime) -> None:
     node.describe("vm")
     path = node.run("vm", memory_swap_max=0)
     agent = node.agent(mode="Observe")
@@ -228,7 +226,7 @@ def test_a_pause_ends_the_connection_and_its_end_brings_it_back(node: FakeNode, 
     assert runtime.ask("vm", 1) == PROPORTIONAL
 
 
-def test_nothing_is_written_before_the_kubelet_was_asked(node: FakeNode) -> None:
+def test_no_limit_is_written_before_the_kubelet_answers(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=0)
     agent, bridge = agent_of(node, kubelet=KubeletAccess(server="https://127.0.0.1:10250"))
     hear(bridge)
@@ -277,7 +275,7 @@ def test_the_hooks_file_has_a_new_pod_before_the_next_round(node: FakeNode) -> N
     assert f"{uid_of('vm')}/compute {PROPORTIONAL}\n" in file.read_text()
 
 
-def test_a_container_that_the_hook_limited_is_restored_to_what_the_kubelet_gave(node: FakeNode) -> None:
+def test_a_limit_set_by_the_hook_is_restored_to_the_kubelets(node: FakeNode) -> None:
     hook_on(node)
     kubelet(node, failSwapOn=False)
     path = node.start("vm", memory_swap_max=128 * MI)
@@ -289,7 +287,7 @@ def test_a_container_that_the_hook_limited_is_restored_to_what_the_kubelet_gave(
     assert node.limit(path) == "0"
 
 
-def test_the_file_of_a_hook_that_is_not_in_force_any_more_goes(node: FakeNode) -> None:
+def test_the_file_of_an_unused_hook_is_removed(node: FakeNode) -> None:
     file = hook_on(node)
     node.describe("vm")
     node.tick(node.agent())
@@ -300,7 +298,7 @@ def test_the_file_of_a_hook_that_is_not_in_force_any_more_goes(node: FakeNode) -
     assert not file.exists()
 
 
-def test_what_the_kubelet_writes_is_compared_and_never_changed(
+def test_the_kubelets_limits_are_compared_and_never_changed(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -317,7 +315,7 @@ def test_what_the_kubelet_writes_is_compared_and_never_changed(
     assert "demo/b/compute is 0 MiB by the kubelet, and should be 128 MiB" in said
 
 
-def test_settings_that_exclude_each_other_here_stop_the_writing_and_not_the_agent(
+def test_settings_in_conflict_here_stop_writing_not_the_agent(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     limited_swap(node)
@@ -330,7 +328,7 @@ def test_settings_that_exclude_each_other_here_stop_the_writing_and_not_the_agen
     assert "set memorySwap.swapBehavior: NoSwap" in caplog.text
 
 
-def test_a_kubelet_that_came_back_with_another_configuration_is_noticed(node: FakeNode) -> None:
+def test_a_kubelet_restarted_with_other_settings_is_noticed(node: FakeNode) -> None:
     limited_swap(node)
     path = node.start("vm", memory_swap_max=4096)
     agent = node.agent(swap=BURSTABLE)
@@ -344,7 +342,7 @@ def test_a_kubelet_that_came_back_with_another_configuration_is_noticed(node: Fa
     assert node.limit(path) == PROPORTIONAL
 
 
-def test_a_kubelet_that_just_restarts_is_still_what_it_was(node: FakeNode) -> None:
+def test_a_kubelet_restarted_with_the_same_settings_is_kept(node: FakeNode) -> None:
     limited_swap(node)
     path = node.start("vm", memory_swap_max=4096)
     agent = node.agent(swap=BURSTABLE)
@@ -356,9 +354,7 @@ def test_a_kubelet_that_just_restarts_is_still_what_it_was(node: FakeNode) -> No
     assert node.limit(path) == "4096"
 
 
-def test_a_writer_that_is_not_there_is_said_and_replaced(
-    node: FakeNode, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_missing_writer_is_reported_and_replaced(node: FakeNode, caplog: pytest.LogCaptureFixture) -> None:
     path = node.start("vm", memory_swap_max=None)
     agent = node.agent(swap_writer="nri")
     node.tick(agent)
@@ -369,7 +365,7 @@ def test_a_writer_that_is_not_there_is_said_and_replaced(
     assert agent.writers.choice.problem
 
 
-def test_settings_that_exclude_each_other_anywhere_are_refused_at_the_start() -> None:
+def test_settings_in_conflict_on_every_node_are_refused() -> None:
     with pytest.raises(InvalidInput, match="expected Burstable"):
         load(None, {}, {"swap_writer": "kubelet"})
 

@@ -48,7 +48,7 @@ def guest(node: FakeNode) -> Iterator[Guest]:
         yield Guest(node, process)
 
 
-def test_it_is_asked_first_and_nothing_more_if_it_goes(guest: Guest) -> None:
+def test_a_pod_that_ends_on_sigterm_gets_no_sigkill(guest: Guest) -> None:
     guest.relief.begin(DECISION, 10.0, 100.0)
     assert guest.process.wait(10) == -signal.SIGTERM
     assert state_of(guest.relief) == "active"
@@ -61,7 +61,7 @@ def test_it_is_asked_first_and_nothing_more_if_it_goes(guest: Guest) -> None:
     assert not guest.killed()
 
 
-def test_after_its_grace_it_is_killed_and_not_before(guest: Guest) -> None:
+def test_a_pod_is_killed_after_its_grace_and_not_before(guest: Guest) -> None:
     guest.relief.begin(DECISION, 5.0, 100.0)
     guest.relief.tick(104.9)
     assert not guest.killed()
@@ -73,7 +73,7 @@ def test_after_its_grace_it_is_killed_and_not_before(guest: Guest) -> None:
     assert report.outcome == "killed"
 
 
-def test_one_that_even_survives_that_is_not_waited_for_for_ever(guest: Guest) -> None:
+def test_a_pod_that_survives_sigkill_is_given_up(guest: Guest) -> None:
     guest.relief.begin(DECISION, 0.0, 100.0)
     guest.relief.tick(100.0)
     assert guest.killed()
@@ -84,7 +84,7 @@ def test_one_that_even_survives_that_is_not_waited_for_for_ever(guest: Guest) ->
     assert state_of(guest.relief) == "idle"
 
 
-def test_one_that_is_gone_already_is_told_as_gone(node: FakeNode) -> None:
+def test_a_pod_already_gone_is_reported_as_gone(node: FakeNode) -> None:
     relief = LocalRelief(Collector(str(node.root)), str(node.root))
     relief.begin(DECISION, 10.0, 100.0)
     assert state_of(relief) == "active"  # until it was told

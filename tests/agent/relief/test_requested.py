@@ -1,4 +1,4 @@
-"""Relief by request, as far as it needs no API: what stands, for how long, and what ends it."""
+"""A relief request without an API: whether it stands, for how long, and what ends it."""
 
 import pytest
 
@@ -89,7 +89,7 @@ def begun() -> ApiRelief:
     return asking
 
 
-def test_a_request_stands_until_the_controller_says_who_left() -> None:
+def test_a_request_stands_until_the_controller_reports_success() -> None:
     asking = begun()
     assert asking.request is not None
     assert (asking.request.id, asking.request.candidates[0].label) == ("me-7", "ns/big")
@@ -106,7 +106,7 @@ def test_a_request_stands_until_the_controller_says_who_left() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["GivenUp", "Failed"])
-def test_it_stands_where_a_try_came_to_nothing(outcome: Outcome) -> None:
+def test_a_request_outlives_a_failed_attempt(outcome: Outcome) -> None:
     asking = begun()
     asking.situation = situation("Waiting", outcome=("me-7", outcome))
     assert asking.tick(101.0) is None
@@ -119,7 +119,7 @@ def test_an_old_outcome_does_not_end_a_new_request() -> None:
     assert asking.tick(101.0) is None
 
 
-def test_a_guest_that_is_gone_ends_it_without_a_word_of_the_controller() -> None:
+def test_a_vanished_pod_ends_the_request_without_an_answer() -> None:
     asking = begun()
     asking.situation = situation(present=("small",))
     report = asking.tick(101.0)
@@ -127,7 +127,7 @@ def test_a_guest_that_is_gone_ends_it_without_a_word_of_the_controller() -> None
     assert (report.label, report.outcome) == ("ns/big", "gone")
 
 
-def test_the_guest_that_the_controller_chose_is_the_one_that_is_followed() -> None:
+def test_the_pod_that_the_controller_chose_is_followed() -> None:
     asking = begun()
     asking.situation = situation("Ending", victim="small", present=("small",))
     assert asking.tick(101.0) is None  # the first of the list has ended meanwhile, but another was chosen
@@ -136,7 +136,7 @@ def test_the_guest_that_the_controller_chose_is_the_one_that_is_followed() -> No
     assert asking.request is None
 
 
-def test_calm_withdraws_it_but_not_while_a_guest_is_on_its_way() -> None:
+def test_calm_withdraws_a_request_unless_a_pod_is_leaving() -> None:
     asking = begun()
     asking.situation = situation("Migrating", victim="big", calm=60.0)
     assert asking.tick(160.0) is None
@@ -149,7 +149,7 @@ def test_calm_withdraws_it_but_not_while_a_guest_is_on_its_way() -> None:
     assert state_of(asking) == "idle"
 
 
-def test_what_is_withdrawn_by_a_pause_is_told_with_the_next_tick() -> None:
+def test_a_request_withdrawn_by_a_pause_is_reported_next_tick() -> None:
     asking = begun()
     asking.withdraw("paused")
     assert asking.request is None
@@ -157,7 +157,7 @@ def test_what_is_withdrawn_by_a_pause_is_told_with_the_next_tick() -> None:
     assert state_of(asking) == "withdrawn"
 
 
-def test_a_request_that_stood_at_the_start_goes_on_with_its_id() -> None:
+def test_a_request_standing_at_the_start_keeps_its_id() -> None:
     asking = relief()
     asking.situation = situation(request=LEFT, instance="before")
     before = asking.aware
@@ -168,7 +168,7 @@ def test_a_request_that_stood_at_the_start_goes_on_with_its_id() -> None:
     assert asking.request == LEFT
 
 
-def test_a_request_of_before_the_first_word_takes_the_id_of_the_one_that_stood() -> None:
+def test_an_early_request_takes_the_id_of_the_standing_one() -> None:
     asking = relief()
     asking.begin(DECISION, 5.0, 100.0)
     asking.situation = situation(request=LEFT, instance="before")
@@ -178,14 +178,14 @@ def test_a_request_of_before_the_first_word_takes_the_id_of_the_one_that_stood()
     assert [candidate.uid for candidate in asking.request.candidates] == ["big", "small"]
 
 
-def test_a_request_that_was_answered_before_the_start_is_over() -> None:
+def test_a_request_answered_before_the_start_is_over() -> None:
     asking = relief()
     asking.situation = situation(request=LEFT, instance="before", outcome=("before-1", "Evicted"))
     asking.tick(100.0)
     assert (request_of(asking), state_of(asking)) == (None, "idle")
 
 
-def test_while_a_guest_is_on_its_way_nobody_else_is_asked() -> None:
+def test_no_other_pod_is_requested_while_one_is_leaving() -> None:
     asking = relief()
     asking.situation = situation("Migrating", victim="big")
     asking.tick(100.0)
@@ -196,7 +196,7 @@ def test_while_a_guest_is_on_its_way_nobody_else_is_asked() -> None:
     assert state_of(asking) == "idle"  # it is gone, whatever stands there
 
 
-def test_a_standing_request_follows_the_ranks_now_and_then() -> None:
+def test_a_standing_request_follows_the_rank_now_and_then() -> None:
     asking = begun()
     asking.refresh(lambda: (SMALL, BIG), 100.0 + REFRESH_SECONDS - 0.1)
     assert asking.request is not None
@@ -207,7 +207,7 @@ def test_a_standing_request_follows_the_ranks_now_and_then() -> None:
     assert asking.request.candidates  # a moment without anybody does not empty it
 
 
-def test_out_of_reach_the_request_just_stands(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_stands_while_the_api_is_unreachable(caplog: pytest.LogCaptureFixture) -> None:
     asking = begun()
     for second in range(20):
         asking.situation = situation(away=float(second))
@@ -233,7 +233,7 @@ def test_the_last_resort_needs_silence_and_pressure(
     assert (asking.request is None) is ended
 
 
-def test_the_last_resort_ends_the_guest_that_was_on_its_way(
+def test_the_last_resort_kills_the_pod_that_was_leaving(
     node: FakeNode, caplog: pytest.LogCaptureFixture
 ) -> None:
     asking = relief(LocalRelief(Collector(str(node.root)), str(node.root)))

@@ -20,7 +20,7 @@ def decoded(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
     ("ram", "result"),
     [("16Gi", "8Gi"), ("16G", "8G"), ("16 GB", "8G"), ("16GB", "8G"), ("17179869184", "8Gi")],
 )
-def test_the_documents_example_in_the_unit_that_was_asked(
+def test_the_documents_example_is_printed_in_the_wanted_unit(
     capsys: pytest.CaptureFixture[str], ram: str, result: str
 ) -> None:
     text = answer(capsys, "--ram", ram, "--overcommit", "150")
@@ -28,7 +28,7 @@ def test_the_documents_example_in_the_unit_that_was_asked(
     assert "RAM × (percent / 100 - 1)" in text
 
 
-def test_the_inverse(capsys: pytest.CaptureFixture[str]) -> None:
+def test_swap_size_gives_the_percentage_of_a_given_swap(capsys: pytest.CaptureFixture[str]) -> None:
     assert "= 150 %\n" in answer(capsys, "--ram", "16Gi", "--swap", "8Gi")
     assert "= 133 %, rounded down" in answer(capsys, "--ram", "3Gi", "--swap", "1Gi")
 
@@ -56,7 +56,7 @@ def test_a_guest_that_would_not_fit_is_the_answer_no(capsys: pytest.CaptureFixtu
     assert "are missing" in answer(capsys, *arguments, status=1)
 
 
-def test_yaml_output(capsys: pytest.CaptureFixture[str]) -> None:
+def test_swap_size_prints_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     assert "neededSwapBytes: 8589934592" in answer(
         capsys, "--ram", "16Gi", "--overcommit", "150", "-o", "yaml"
     )

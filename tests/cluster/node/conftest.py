@@ -1,4 +1,4 @@
-"""A real Kubernetes node on a control plane of its own, shared by the tests of this folder."""
+"""The tests of this folder share a real Kubernetes node and its control plane."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ from tests.sandbox_parts import made
 def cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ControlPlane]:
-    """One that the emulated node reaches; pods of other tests would be scheduled to it."""
+    """The emulated node reaches this cluster; pods of other tests would be scheduled to the node."""
     yield from started(request, tmp_path_factory.mktemp("node-cluster"), addresses=(HOST_ADDRESS,))
 
 
@@ -26,7 +26,7 @@ def cluster(
 def node(
     request: pytest.FixtureRequest, cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubernetesNode]:
-    """The node `real`, with swap limited by the kubelet. Leave it as you found it."""
+    """The node `real` has swap limited by the kubelet. Leave the node as you found it."""
     parts = made(kubernetes_node.prepare)
     spec = KubernetesNodeSpec(name="real")
     with KubernetesNode(cluster, spec, parts, str(tmp_path_factory.mktemp("node"))) as node:

@@ -1,4 +1,4 @@
-"""Pods that run the load program on the node, and what became of them there."""
+"""Pods run the load program on the node, and tests read their files there."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from overbook.core.overcommit.swap import limited_swap
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 from overbook_sandbox.node.load_image import container
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.waiting import wait_for
 
 PAGE = 4096
@@ -18,7 +18,7 @@ START_SECONDS = 300.0
 
 
 def manifest(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
-    """A pod in the node's own network, which costs less to start than one of its own."""
+    """Return a pod in the node's own network, which costs less to start than a network of its own."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -35,7 +35,7 @@ def manifest(name: str, *containers: dict[str, Any], **spec: Any) -> dict[str, A
 
 
 def resources(**amounts: str) -> dict[str, Any]:
-    """`request_memory="64Mi", limit_cpu="1"` as a container's field."""
+    """Return a container's resources field, such as for `request_memory="64Mi", limit_cpu="1"`."""
     made: dict[str, dict[str, str]] = {}
     for key, value in amounts.items():
         kind, _, name = key.partition("_")
@@ -54,11 +54,11 @@ class LoadPods:
 
     def __init__(self, cluster: ControlPlane, node: KubernetesNode, namespace: str) -> None:
         self.node = node
-        self._admin = Asker(cluster.kubeconfig)
+        self._admin = UserClient(cluster.kubeconfig)
         self._path = f"/api/v1/namespaces/{namespace}/pods"
 
     def start(self, *manifests: dict[str, Any]) -> dict[str, Pod]:
-        """Make pods and wait until all of them run; as the API has them then."""
+        """Create pods, wait until all of them run, and return them as the API then has them."""
         for each in manifests:
             self._admin.ask("POST", self._path, each)
         return {name: self.wait_running(name) for name in (each["metadata"]["name"] for each in manifests)}
@@ -68,28 +68,28 @@ class LoadPods:
         return wait_for(lambda: self._running(name), f"pod {name} runs", START_SECONDS, 0.5)
 
     def get(self, name: str) -> dict[str, Any]:
-        """A pod as the API has it."""
+        """Return a pod as the API has it."""
         found: dict[str, Any] = self._admin.ask("GET", f"{self._path}/{name}")
         return found
 
     def allowance(self, pod: Pod) -> str:
-        """Of its only container, as core reckons it and the kernel shows it."""
+        """Return the allowance of a pod's only container, as core computes it and the kernel shows it."""
         sample = self.node.samples[-1]
         decision = limited_swap(pod, pod.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
         assert decision.swap_max_bytes > 0
         return str(decision.swap_max_bytes // PAGE * PAGE)
 
     def cgroup(self, pod: Pod) -> str:
-        """Of its container `main`, where the pod is Burstable."""
+        """Return the cgroup of the container `main` of a Burstable pod."""
         return f"kubepods/burstable/pod{pod.metadata.uid}/{container_ids(pod)['main']}"
 
     def file(self, pod: Pod, name: str) -> str:
-        """A file of that cgroup."""
+        """Read a file of the cgroup of the container `main`."""
         path = f"/sys/fs/cgroup/{self.cgroup(pod)}/{name}"
         return (self.node.read(path)[path] or "").strip()
 
     def restarts(self, pod: Pod) -> int:
-        """How often its containers were started again."""
+        """Return how often a pod's containers were restarted."""
         statuses = self.get(pod.metadata.name or "")["status"]["containerStatuses"]
         return sum(each["restartCount"] for each in statuses)
 
@@ -103,7 +103,7 @@ class LoadPods:
 
 
 def container_ids(pod: Pod) -> dict[str, str]:
-    """The runtime's ids of a pod's containers, by name."""
+    """Return the runtime's ids of a pod's containers, by name."""
     status = msgspec.to_builtins(pod)["status"]
     return {each["name"]: each["containerID"].rpartition("/")[2] for each in status["containerStatuses"]}
 

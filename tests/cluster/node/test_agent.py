@@ -9,7 +9,7 @@ from overbook.core.overcommit.swap import limited_swap
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import LoadPods, container, container_ids, manifest, resources
@@ -35,7 +35,7 @@ except urllib.error.HTTPError as error:
 
 @pytest.fixture(scope="module")
 def guest(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Pod]:
-    """A Burstable pod that waits."""
+    """A Burstable pod waits on the node."""
     namespace = make_namespace(cluster)
     pods = LoadPods(cluster, node, namespace)
     main = container("main", hot_mib=2, **resources(request_memory="64Mi", limit_memory="128Mi"))
@@ -45,10 +45,10 @@ def guest(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Pod]:
 
 @pytest.fixture(scope="module")
 def agent(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAgent]:
-    """An agent that acts, with an account that has the agent's rights and no other."""
+    """The agent enforces, with an account that has the agent's rights and no other."""
     install(cluster)
     spec = {"spec": {"mode": "Enforce"}}
-    Asker(cluster.kubeconfig).ask(
+    UserClient(cluster.kubeconfig).ask(
         "PATCH", "/apis/overbook.dev/v1alpha1/overcommits/cluster", spec, "application/merge-patch+json"
     )
     agent = KubernetesAgent(cluster, node)
@@ -60,14 +60,14 @@ def agent(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAge
 
 
 def status_of(cluster: ControlPlane) -> dict[str, Any]:
-    admin = Asker(cluster.kubeconfig)
+    admin = UserClient(cluster.kubeconfig)
     if admin.refusal("GET", OBJECT):
         return {}
     status: dict[str, Any] = admin.ask("GET", OBJECT).get("status", {})
     return status
 
 
-def test_the_kubelet_tells_its_pods_and_settings_to_the_agents_account_and_nothing_else(
+def test_kubelet_gives_the_agent_its_pods_and_settings_only(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent
 ) -> None:
     def answer(path: str, token_file: str) -> str:
@@ -80,14 +80,14 @@ def test_the_kubelet_tells_its_pods_and_settings_to_the_agents_account_and_nothi
     assert answer("/pods", "") == "401"
 
 
-def test_its_object_shows_the_nodes_memory_and_swap(
+def test_the_agents_object_shows_the_nodes_memory_and_swap(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     sample = node.samples[-1]
     decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
 
     def shown() -> dict[str, Any] | None:
-        """The status, once the guest is its node's only pod: another test's may still be leaving."""
+        """Return the status, once the pod is its node's only one: another test's may still be leaving."""
         found = status_of(cluster)
         return found if found.get("swap", {}).get("allowedBytes") == decision.swap_max_bytes else None
 
@@ -97,7 +97,7 @@ def test_its_object_shows_the_nodes_memory_and_swap(
     assert status["mode"] == "Enforce"
 
 
-def test_its_limits_and_the_kubelets_are_the_same(
+def test_the_agents_limits_equal_the_kubelets(
     node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     def limit() -> int | None:
@@ -113,7 +113,7 @@ def test_its_limits_and_the_kubelets_are_the_same(
     wait_for(lambda: limit() == wanted, "the guest's limit is the kubelet's", SLOW_SECONDS, 0.5)
 
 
-def test_it_leaves_the_limits_to_the_kubelet_and_says_where_one_differs(
+def test_limits_are_left_to_the_kubelet_and_mismatches_reported(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     def swap() -> dict[str, Any]:
@@ -139,7 +139,7 @@ def test_it_leaves_the_limits_to_the_kubelet_and_says_where_one_differs(
     assert "-> " not in "".join(line for line in agent.said().splitlines() if "guest/main" in line)
 
 
-def test_settings_that_exclude_its_kubelets_stop_the_writing_and_are_reported(
+def test_settings_in_conflict_with_the_kubelet_are_reported(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     path = f"/sys/fs/cgroup/kubepods/burstable/pod{guest.metadata.uid}/{container_ids(guest)['main']}"
@@ -161,7 +161,7 @@ def test_settings_that_exclude_its_kubelets_stop_the_writing_and_are_reported(
         agent.start({"swap": {"eligibility": "Burstable"}})
 
 
-def test_without_the_api_server_the_kubelet_tells_it_the_pods(
+def test_the_kubelet_lists_the_pods_without_the_api_server(
     cluster: ControlPlane, agent: KubernetesAgent, guest: Pod
 ) -> None:
     assert guest.metadata.uid

@@ -13,7 +13,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import MERGE, STRATEGIC, Asker
+from tests.cluster.as_user import MERGE, STRATEGIC, UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import LoadPods, container, container_ids, manifest, resources
@@ -39,7 +39,7 @@ class World:
     ) -> None:
         self.node, self.agent = node, agent
         self.pods = LoadPods(cluster, node, namespace)
-        self.admin = Asker(cluster.kubeconfig)
+        self.admin = UserClient(cluster.kubeconfig)
         self.path = f"/api/v1/namespaces/{namespace}/pods"
         self._numbers = itertools.count(1)
         self._earlier = len(agent.said()) if os.path.exists(agent.log) else 0
@@ -99,7 +99,7 @@ class World:
 @pytest.fixture(scope="module")
 def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
     install(cluster)
-    Asker(cluster.kubeconfig).ask("PATCH", OWNERS_WISH, {"spec": {"mode": "Enforce"}}, MERGE)
+    UserClient(cluster.kubeconfig).ask("PATCH", OWNERS_WISH, {"spec": {"mode": "Enforce"}}, MERGE)
     node.restart_kubelet(memorySwap={"swapBehavior": "NoSwap"})
     agent = KubernetesAgent(cluster, node)
     agent.register()
@@ -123,7 +123,7 @@ def guest(world: World) -> Pod:
     return world.start()
 
 
-def test_auto_takes_nri_and_says_so(world: World) -> None:
+def test_auto_takes_nri_and_reports_it(world: World) -> None:
     def by_nri() -> dict[str, Any] | None:
         """The status of this agent, after that of the agent before, whose kubelet gave swap itself."""
         found = world.swap()
@@ -133,11 +133,11 @@ def test_auto_takes_nri_and_says_so(world: World) -> None:
     assert "nri.sock" in swap["writerSentence"]
 
 
-def test_a_container_that_allocates_at_once_has_its_swap(world: World, guest: Pod) -> None:
+def test_a_container_that_allocates_at_once_can_swap(world: World, guest: Pod) -> None:
     world.assert_had_its_limit_at_once(guest)
 
 
-def test_one_that_takes_more_than_its_allowance_is_held_to_it_from_the_start(world: World) -> None:
+def test_a_container_beyond_its_allowance_is_limited_from_start(world: World) -> None:
     greedy = container("main", burst_mib=3 * AT_ONCE_MIB, **REQUEST)
     world.admin.ask("POST", world.path, manifest("greedy", greedy, restartPolicy="Never"))
 
@@ -169,11 +169,11 @@ def test_an_in_place_resize_leaves_the_limit_where_it_belongs(world: World, gues
     wait_for(lambda: world.record(guest) == right, "the runtime remembers it", SLOW_SECONDS, 0.5)
 
 
-def test_it_is_there_again_after_a_container_was_restarted(world: World, guest: Pod) -> None:
+def test_the_limit_survives_a_restart_of_the_container(world: World, guest: Pod) -> None:
     world.assert_had_its_limit_at_once(world.restart(guest))
 
 
-def test_it_is_there_again_after_the_runtime_was_restarted(world: World, guest: Pod) -> None:
+def test_the_limit_survives_a_restart_of_the_runtime(world: World, guest: Pod) -> None:
     before = world.pods.wait_running(guest.metadata.name or "")
     world.node.stop_containerd()
     world.node.start_containerd()
@@ -183,7 +183,7 @@ def test_it_is_there_again_after_the_runtime_was_restarted(world: World, guest: 
     world.assert_had_its_limit_at_once(world.start())
 
 
-def test_what_starts_while_the_agent_is_dead_gets_its_limit_when_it_is_back(world: World) -> None:
+def test_a_container_started_without_the_agent_is_limited_later(world: World) -> None:
     guest = world.start(burst_mib=8)
     world.agent.stop(Signals.SIGKILL)
     guest = world.restart(guest)

@@ -47,7 +47,7 @@ MANIFESTS = (
 
 
 class Running:
-    """The pods, their containers and where their cgroups are."""
+    """The running pods, their containers, and the paths of their cgroups."""
 
     def __init__(self, node: KubernetesNode, pods: dict[str, Pod]) -> None:
         self.node = node
@@ -59,7 +59,7 @@ class Running:
         }
 
     def values(self, *files: str) -> dict[str, list[str]]:
-        """Some files of each container's cgroup, by path."""
+        """Read some files of each container's cgroup, by path."""
         paths = [path for _, _, path in self.containers.values()]
         contents = self.node.read(*(f"{MOUNT}/{path}/{file}" for path in paths for file in files))
         return {
@@ -68,7 +68,7 @@ class Running:
 
 
 def pod_path(pod: Pod) -> str:
-    """Where the kubelet's cgroupfs driver puts a pod."""
+    """Return the cgroup path of a pod under the kubelet's cgroupfs driver."""
     quality = qos_class(pod).lower()
     middle = "" if quality == "guaranteed" else f"{quality}/"
     return f"kubepods/{middle}pod{pod.metadata.uid}"
@@ -93,7 +93,7 @@ def test_cgroups_are_where_their_names_say(running: Running) -> None:
     assert all(procs for (procs,) in running.values("cgroup.procs").values())
 
 
-def test_the_api_agrees_about_the_class(running: Running) -> None:
+def test_the_api_server_agrees_about_the_qos_class(running: Running) -> None:
     assert {name: qos_class(pod) for name, pod in running.pods.items()} == {
         name: pod.status and pod.status.qos_class for name, pod in running.pods.items()
     }
@@ -110,7 +110,7 @@ def test_swap_is_limited_as_core_computes_it(running: Running) -> None:
     assert reasons == {"Eligible", "RequestIsLimit", "NotBurstable"}
 
 
-def test_the_kernel_swaps_no_more_of_a_container_than_that(running: Running) -> None:
+def test_the_kernel_swaps_no_more_of_a_container_than_computed(running: Running) -> None:
     push_out = 'for group; do echo 80M > "$group/memory.reclaim"; done 2>/dev/null; true'
     groups = [f"{MOUNT}/{path}" for _, _, path in running.containers.values()]
     running.node.run("sh", "-c", push_out, "sh", *groups, seconds=120)
@@ -125,7 +125,7 @@ def test_the_kernel_swaps_no_more_of_a_container_than_that(running: Running) -> 
     }
 
 
-def test_limits_of_containers_are_cores(running: Running) -> None:
+def test_limits_of_containers_are_as_core_computes(running: Running) -> None:
     found = running.values("memory.max", "cpu.max")
     for pod, each, path in running.containers.values():
         values = container_values(pod, each)
@@ -135,8 +135,8 @@ def test_limits_of_containers_are_cores(running: Running) -> None:
         ], each.name
 
 
-def test_weights_of_containers_are_cores_before_or_after_runc_1_3_2(running: Running) -> None:
-    """Which conversion of shares it is, is the runtime's to say; both are in core."""
+def test_weights_of_containers_are_cores_whatever_runcs_release(running: Running) -> None:
+    """The runtime decides which conversion of shares applies; both are in core."""
     found = [int(weight) for (weight,) in running.values("cpu.weight").values()]
     values = [container_values(pod, each) for pod, each, _ in running.containers.values()]
     assert found in (
@@ -145,7 +145,7 @@ def test_weights_of_containers_are_cores_before_or_after_runc_1_3_2(running: Run
     )
 
 
-def test_limits_and_weights_of_pods_are_cores(running: Running) -> None:
+def test_limits_and_weights_of_pods_are_as_core_computes(running: Running) -> None:
     files = ("memory.max", "cpu.max", "cpu.weight")
     paths = {name: f"{MOUNT}/{pod_path(pod)}" for name, pod in running.pods.items()}
     contents = running.node.read(*(f"{path}/{file}" for path in paths.values() for file in files))
@@ -158,7 +158,7 @@ def test_limits_and_weights_of_pods_are_cores(running: Running) -> None:
         ], name
 
 
-def test_the_oom_killer_is_told_what_core_says(running: Running) -> None:
+def test_oom_scores_are_as_core_computes(running: Running) -> None:
     total = running.node.samples[-1].mem_total_bytes
     processes = {path: procs.split()[0] for path, (procs,) in running.values("cgroup.procs").items()}
     scores = running.node.read(*(f"/proc/{process}/oom_score_adj" for process in processes.values()))

@@ -1,4 +1,4 @@
-"""Three cold guests and one that starts hot, on a node with LimitedSwap: first alone, then with Overbook."""
+"""A node with LimitedSwap has three cold VMs and one that starts hot: first alone, then with Overbook."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -18,7 +18,7 @@ from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_messages import NodeReading
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import container
@@ -35,9 +35,9 @@ OBJECT = "/apis/overbook.dev/v1alpha1/overcommitnodes/real"
 
 
 class Guests(NamedTuple):
-    """The guests of one namespace."""
+    """The virtual machines of one namespace."""
 
-    admin: Asker
+    admin: UserClient
     node: KubernetesNode
     namespace: str
 
@@ -46,7 +46,7 @@ class Guests(NamedTuple):
         return f"/apis/kubevirt.io/v1/namespaces/{self.namespace}/virtualmachineinstances"
 
     def make(self, name: str, *, hot_mib: int = 0, cold_mib: int = 0) -> None:
-        """A virtual machine that was promised as much as a cold one takes."""
+        """Create a virtual machine that is promised as much memory as a cold one takes."""
         plain = {"automountServiceAccountToken": False, "enableServiceLinks": False, "hostNetwork": True}
         load = container(name, hot_mib=hot_mib, cold_mib=cold_mib)
         spec = {**plain, "terminationGracePeriodSeconds": 1, "containers": [load]}
@@ -67,7 +67,7 @@ class Guests(NamedTuple):
         self.admin.ask("DELETE", f"{self._machines}/{name}")
 
     def pods(self) -> dict[str, dict[str, Any]]:
-        """Those on the node, by their guest's name."""
+        """Return the pods on the node, by their VM's name."""
         listed = self.admin.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
         return {
             pod["metadata"]["annotations"]["kubevirt.io/domain"]: pod
@@ -76,18 +76,18 @@ class Guests(NamedTuple):
         }
 
     def count(self, name: str) -> int:
-        """A guest's pods, wherever they are."""
+        """Count a VM's pods on all nodes."""
         listed = self.admin.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
         return sum(pod["metadata"]["annotations"]["kubevirt.io/domain"] == name for pod in listed)
 
     def held_bytes(self, name: str) -> int:
-        """Memory and swap together, as the node's kernel counts them."""
+        """Return a pod's memory and swap together, as the node's kernel counts them."""
         uid = self.pods()[name]["metadata"]["uid"]
         containers = self.node.samples[-1].pods.get(uid, {}).values()
         return sum(each.memory_current_bytes + each.memory_swap_current_bytes for each in containers)
 
     def identities(self) -> dict[str, tuple[str, int]]:
-        """Pod and restarts of each cold guest: they change when somebody touches it."""
+        """Return pod and restarts of each cold VM: both change when the VM is disturbed."""
         pods = self.pods()
         return {
             name: (
@@ -100,7 +100,7 @@ class Guests(NamedTuple):
 
 @pytest.fixture(scope="module")
 def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
-    """Three cold guests that have taken all they want."""
+    """Three cold VMs have taken all the memory they want."""
     kubevirt = KubeVirtStandIn(
         cluster,
         {"evictionStrategy": "LiveMigrate", "developerConfiguration": {"memoryOvercommit": PERCENT}},
@@ -108,7 +108,7 @@ def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
     kubevirt.install()
     namespace = make_namespace(cluster)
     with Background(kubevirt.run, "KubeVirt's stand-in"):
-        made = Guests(Asker(cluster.kubeconfig), node, namespace)
+        made = Guests(UserClient(cluster.kubeconfig), node, namespace)
         for name in COLD:
             made.make(name, cold_mib=COLD_MIB)
         wait_for(lambda: set(COLD) <= set(made.pods()), "the cold guests are scheduled", SLOW_SECONDS, 0.5)
@@ -124,7 +124,7 @@ def guests(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Guests]:
 
 
 def stalled_percent(samples: list[NodeReading], seconds: float) -> float:
-    """The share of the last seconds in which all work stalled on memory."""
+    """Return the share of the last seconds in which all work stalled on memory."""
     last = samples[-1]
     first = next(each for each in reversed(samples) if each.at <= last.at - seconds)
     assert last.full_stall_micros is not None
@@ -133,7 +133,7 @@ def stalled_percent(samples: list[NodeReading], seconds: float) -> float:
 
 
 def wait_samples(node: KubernetesNode, holds: Callable[[list[NodeReading]], bool], what: str) -> NodeReading:
-    """Wait until the node's samples show something; the sample with which they do."""
+    """Wait until the node's samples meet a condition, and return the first sample that does."""
 
     def found() -> NodeReading | None:
         samples = list(node.samples)
@@ -142,9 +142,7 @@ def wait_samples(node: KubernetesNode, holds: Callable[[list[NodeReading]], bool
     return wait_for(found, what, SLOW_SECONDS, 0.25)
 
 
-def test_without_overbook_the_node_thrashes_for_as_long_as_the_guest_runs(
-    node: KubernetesNode, guests: Guests
-) -> None:
+def test_a_node_without_overbook_thrashes_while_the_pod_runs(node: KubernetesNode, guests: Guests) -> None:
     cold = guests.identities()
     guests.make("alone", hot_mib=HOT_MIB)
     began = wait_samples(node, lambda samples: stalled_percent(samples, 5) > 20, "the node stalls")
@@ -161,8 +159,8 @@ def test_without_overbook_the_node_thrashes_for_as_long_as_the_guest_runs(
 
 @pytest.fixture
 def overbook(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAgent]:
-    """Agent and controller, with the rights that they are installed with."""
-    admin = Asker(cluster.kubeconfig)
+    """Agent and controller run with the rights of their installation."""
+    admin = UserClient(cluster.kubeconfig)
     if admin.refusal("GET", OWNERS_WISH):
         install(cluster)
     spec = {"percentage": PERCENT, "mode": "Enforce", "relief": {"coolDownSeconds": 10}}
@@ -178,7 +176,7 @@ def overbook(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Kubernetes
     controller.stop()
 
 
-def test_with_overbook_the_right_guest_goes_within_seconds_and_the_node_is_calm(
+def test_overbook_relieves_the_node_of_the_right_pod_in_seconds(
     cluster: ControlPlane, node: KubernetesNode, guests: Guests, overbook: KubernetesAgent
 ) -> None:
     def status() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The agent's limits on QoS classes, beside those of a kubelet that has its own feature gate on."""
+"""The agent limits QoS classes as a kubelet does that has its own feature gate on."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from overbook.core.kubernetes.reserve import class_requests, qos_reserve
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import Asker
+from tests.cluster.as_user import UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import LoadPods, container, manifest, resources
@@ -36,21 +36,21 @@ MANIFESTS = (
 
 
 class World:
-    """A node with pods of all classes, and an agent for it."""
+    """A node has pods of all classes, and an agent."""
 
     def __init__(self, cluster: ControlPlane, node: KubernetesNode) -> None:
         self.node = node
         self.agent = KubernetesAgent(cluster, node)
         self.system_bytes = 0
-        self._admin = Asker(cluster.kubeconfig)
+        self._admin = UserClient(cluster.kubeconfig)
 
     def limits(self) -> list[str]:
-        """``memory.max`` of Burstable and of BestEffort pods."""
+        """Read ``memory.max`` of Burstable and of BestEffort pods."""
         found = self.node.read(*CLASSES)
         return [(found[path] or "").strip() for path in CLASSES]
 
     def expected(self, percent: int) -> list[str]:
-        """By core, for the pods that are there now."""
+        """Return core's limits for the pods that are there now."""
         path = f"/api/v1/pods?fieldSelector=spec.nodeName={self.node.spec.name}"
         pods: list[dict[str, Any]] = self._admin.ask("GET", path)["items"]
         asked = class_requests([convert(pod, Pod, "pod") for pod in pods])
@@ -61,7 +61,7 @@ class World:
         return [str(limit // PAGE * PAGE) for limit in (kept.burstable_max_bytes, kept.best_effort_max_bytes)]
 
     def wait_limits(self, percent: int) -> list[str]:
-        """Wait until they are what core says."""
+        """Wait until the limits are core's."""
 
         def reached() -> list[str] | None:
             found = self.limits()
@@ -75,7 +75,7 @@ class World:
 def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
     install(cluster)
     path = "/apis/overbook.dev/v1alpha1/overcommits/cluster"
-    Asker(cluster.kubeconfig).ask(
+    UserClient(cluster.kubeconfig).ask(
         "PATCH", path, {"spec": {"mode": "Enforce"}}, "application/merge-patch+json"
     )
     namespace = make_namespace(cluster)
@@ -88,7 +88,7 @@ def world(cluster: ControlPlane, node: KubernetesNode) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def gated(world: World) -> Iterator[World]:
-    """The kubelet does it itself, and keeps something for the system as well."""
+    """The kubelet reserves for QoS classes itself, and reserves memory for the system as well."""
     world.node.restart_kubelet(
         systemReserved={"memory": str(SYSTEM_BYTES)},
         featureGates={"QOSReserved": True},
@@ -101,7 +101,7 @@ def gated(world: World) -> Iterator[World]:
         world.node.run("sh", "-c", 'echo max > "$1"', "sh", path)
 
 
-def test_the_agent_writes_cores_limits_and_puts_back_what_was_there(world: World) -> None:
+def test_agent_writes_cores_limits_and_restores_the_old_ones(world: World) -> None:
     assert world.limits() == ["max", "max"]
     world.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 50}})
     try:
@@ -116,7 +116,7 @@ def test_a_kubelet_with_its_gate_on_writes_cores_limits(gated: World) -> None:
     gated.wait_limits(50)
 
 
-def test_the_agent_leaves_such_a_kubelet_to_it(gated: World) -> None:
+def test_the_agent_leaves_qos_reserved_to_such_a_kubelet(gated: World) -> None:
     gated.agent.start({**SETTINGS, "reserves": {"qosReservedMemoryPercent": 100}})
     try:
         said = "left alone: the kubelet keeps 50 % for higher QoS classes itself"

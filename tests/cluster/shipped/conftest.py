@@ -1,4 +1,4 @@
-"""A control plane and a node of their own: what images take of a node's RAM, others' loads would miss."""
+"""These tests have a node of their own: their images take RAM that other tests' pods would miss."""
 
 from tests.cluster.node.conftest import cluster, node
 

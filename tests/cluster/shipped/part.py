@@ -1,4 +1,4 @@
-"""A part of Overbook in its pod, from the manifest that is shipped and the image that is shipped.
+"""A part of Overbook runs in its pod, from the manifest and the image that are shipped.
 
 Nothing of the pod is changed for this: the image is there already under its name, and the node leads pods to
 the API server as kube-proxy would.
@@ -15,7 +15,7 @@ import yaml
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node import api_service
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
-from tests.cluster.as_user import MERGE, Asker
+from tests.cluster.as_user import MERGE, UserClient
 from tests.cluster.installing import apply_manifests, install
 from tests.docs.reading import ROOT
 from tests.images import write_image
@@ -30,7 +30,7 @@ _WORKLOADS: Final = ("DaemonSet", "Deployment")
 
 
 class Shipped:
-    """A part's pod on the node; the cluster has its rights.
+    """A part's pod runs on the node; the cluster has the part's rights.
 
     Args:
         cluster: where.
@@ -43,14 +43,14 @@ class Shipped:
         self.cluster = cluster
         self.node = node
         self.component = component
-        self.admin = Asker(cluster.kubeconfig)
+        self.admin = UserClient(cluster.kubeconfig)
         text = (ROOT / (path or f"deploy/base/{component}.yaml")).read_text(encoding="utf-8")
         self._objects = list(yaml.safe_load_all(text))
         self._workload = next(each for each in self._objects if each["kind"] in _WORKLOADS)
 
     @contextmanager
     def running(self, folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[None]:
-        """Install it, and wait until its pod is ready; remove it afterwards.
+        """Install the part, wait until its pod is ready, and remove it afterwards.
 
         Args:
             folder: for its image, an empty one.
@@ -76,47 +76,47 @@ class Shipped:
             api_service.stop(self.node)
 
     def delete(self) -> None:
-        """Delete its DaemonSet or Deployment; its pods end by that."""
+        """Delete the part's DaemonSet or Deployment; its pods end by that."""
         kind, name = self._workload["kind"], self._workload["metadata"]["name"]
         self.cluster.kubectl("delete", kind, name, "--namespace=overbook", "--ignore-not-found")
 
     def pod(self) -> dict[str, Any]:
-        """Its pod on the node, as the API has it; empty: there is none."""
+        """Return the part's pod on the node, as the API has it; empty if there is none."""
         label = f"app.kubernetes.io/component={self.component}"
         query = {"labelSelector": label, "fieldSelector": f"spec.nodeName={self.node.spec.name}"}
         found: list[dict[str, Any]] = self.admin.ask("GET", PODS, **query)["items"]
         return found[0] if found else {}
 
     def container(self) -> dict[str, Any]:
-        """Its status."""
+        """Return the status of the part's container."""
         found: list[dict[str, Any]] = self.pod().get("status", {}).get("containerStatuses", [])
         return found[0] if found else {}
 
     def ready(self) -> bool:
-        """Whether its readiness probe succeeds; it was never started again."""
+        """Return whether the readiness probe succeeds in a container that was never restarted."""
         found = self.container()
         assert not found.get("restartCount"), found
         return bool(found.get("ready"))
 
     def said(self) -> str:
-        """Its log, as the node keeps it."""
+        """Return the part's log, as the node keeps it."""
         logs = f"/var/log/pods/overbook_overbook-{self.component}-*/{self.component}/*.log"
         return self.node.run("/bin/sh", "-c", f"cat {logs}").output
 
     def cgroup(self, name: str) -> str:
-        """A file of its container's cgroup."""
+        """Read a file of the container's cgroup."""
         pod, container = self.pod(), self.container()["containerID"].rpartition("/")[2]
         path = f"/sys/fs/cgroup/kubepods/burstable/pod{pod['metadata']['uid']}/{container}/{name}"
         return (self.node.read(path)[path] or "").strip()
 
     def process(self, field: str) -> str:
-        """A line of its process's status."""
+        """Return a line of the process's status."""
         path = f"/proc/{self.cgroup('cgroup.procs').split()[0]}/status"
         lines = (self.node.read(path)[path] or "").splitlines()
         return dict(line.split(":\t", 1) for line in lines)[field]
 
     def assert_unprivileged(self) -> None:
-        """It has no rights on its node, and its token to itself."""
+        """Assert that the part has no rights on its node, and a private token."""
         assert set(self.process("Uid").split()) == {USER}
         assert int(self.process("CapEff"), 16) == 0
         assert self.process("NoNewPrivs") == "1"
@@ -125,7 +125,7 @@ class Shipped:
         assert self.node.run("/usr/bin/find", volumes, *modes).output.split() == ["600", USER]
 
     def assert_ends_in_time(self) -> None:
-        """Delete its workload: its program ends well, and before its time is over."""
+        """Assert that the program ends well and in time when its workload is deleted."""
         self._finalizers([FINALIZER])  # its object stays until its end was looked at
         self.delete()
         ended = wait_for(lambda: self.container()["state"].get("terminated"), "it ends", SLOW_SECONDS, 0.5)
@@ -136,7 +136,7 @@ class Shipped:
         wait_for(lambda: not self.pod(), "its pod is gone", SLOW_SECONDS, 0.5)
 
     def let_go(self) -> None:
-        """Of its pod's object, if it is there."""
+        """Remove the finalizer of the pod's object, if there is one."""
         if self.pod():
             self._finalizers(None)
 

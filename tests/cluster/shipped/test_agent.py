@@ -1,4 +1,4 @@
-"""The agent's DaemonSet as it is shipped, beside a kubelet that gives no swap."""
+"""The agent's DaemonSet runs as it is shipped, beside a kubelet that gives no swap."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ EXPECTED: Final = "observing: nothing is done|Enforce from now on|WatermarkBelow
 
 @pytest.fixture(scope="module")
 def pods(cluster: ControlPlane, node: KubernetesNode) -> Iterator[LoadPods]:
-    """Of the guests' namespace."""
+    """The pods of the VMs' namespace."""
     namespace = make_namespace(cluster)
     yield LoadPods(cluster, node, namespace)
     cluster.kubectl("delete", "pods", "--all", "--namespace", namespace)  # others count what is there
@@ -47,7 +47,7 @@ def pods(cluster: ControlPlane, node: KubernetesNode) -> Iterator[LoadPods]:
 def agent(
     cluster: ControlPlane, node: KubernetesNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shipped]:
-    """It, when its pod is ready."""
+    """The agent is installed, and its pod is ready."""
     shipped = Shipped(cluster, node, "agent")
     node.restart_kubelet(memorySwap={"swapBehavior": "NoSwap"})
     try:
@@ -59,25 +59,25 @@ def agent(
 
 
 def status_of(agent: Shipped) -> dict[str, Any]:
-    """What it reports of its node."""
+    """Return what the agent reports of its node."""
     found = {} if agent.admin.refusal("GET", OBJECT) else agent.admin.ask("GET", OBJECT).get("status", {})
     return dict(found)
 
 
 @pytest.fixture(scope="module")
 def guest(agent: Shipped, pods: LoadPods) -> Pod:
-    """One that takes more at once than it may have in RAM."""
+    """A pod that takes more memory at once than it may have in RAM."""
     wait_for(lambda: "asks us about new containers" in agent.said(), "the runtime asks it", SLOW_SECONDS, 1.0)
     return pods.start(manifest("guest", container("main", burst_mib=AT_ONCE_MIB, **REQUEST)))["guest"]
 
 
-def test_it_is_ready_by_its_own_probes_and_was_never_restarted(agent: Shipped) -> None:
+def test_agent_is_ready_by_its_own_probes_without_a_restart(agent: Shipped) -> None:
     assert agent.ready()
 
 
-def test_its_node_is_shown_to_the_cluster(agent: Shipped) -> None:
+def test_the_agents_node_has_its_status(agent: Shipped) -> None:
     def shown() -> dict[str, Any] | None:
-        """The status, once it has been told that it may act, and has seen who writes."""
+        """Return the status, once the agent enforces and knows the writer."""
         found = status_of(agent)
         return found if found.get("mode") == "Enforce" and found["swap"].get("writer") else None
 
@@ -88,7 +88,7 @@ def test_its_node_is_shown_to_the_cluster(agent: Shipped) -> None:
     assert status["swap"]["writer"] == "nri"
 
 
-def test_a_guest_has_its_limit_from_the_first_instruction(agent: Shipped, pods: LoadPods, guest: Pod) -> None:
+def test_a_pod_has_its_limit_from_the_first_instruction(agent: Shipped, pods: LoadPods, guest: Pod) -> None:
     wait_for(
         lambda: int(pods.file(guest, "memory.swap.current") or 0) > 4 * MIB,
         "what it took is in swap",
@@ -100,7 +100,7 @@ def test_a_guest_has_its_limit_from_the_first_instruction(agent: Shipped, pods: 
     assert "guest/main starts with memory.swap.max" in agent.said()
 
 
-def test_a_limit_that_somebody_changed_is_put_right(agent: Shipped, pods: LoadPods, guest: Pod) -> None:
+def test_a_changed_limit_is_corrected(agent: Shipped, pods: LoadPods, guest: Pod) -> None:
     limit = f"/sys/fs/cgroup/{pods.cgroup(guest)}/memory.swap.max"
     agent.node.run("/bin/sh", "-c", f"echo max > {limit}")  # less would end it: it may still be taking memory
     wait_for(
@@ -108,7 +108,7 @@ def test_a_limit_that_somebody_changed_is_put_right(agent: Shipped, pods: LoadPo
     )
 
 
-def test_it_is_small_and_stays_in_ram(agent: Shipped) -> None:
+def test_agent_is_small_and_stays_in_ram(agent: Shipped) -> None:
     assert int(agent.process("VmRSS").split()[0]) < MOST_RESIDENT_MIB * 1024
     assert int(agent.process("VmLck").split()[0]) > 0
     assert int(agent.process("VmSwap").split()[0]) == 0
@@ -116,13 +116,13 @@ def test_it_is_small_and_stays_in_ram(agent: Shipped) -> None:
     assert "oom_kill 0" in agent.cgroup("memory.events").splitlines()
 
 
-def test_its_rights_are_those_of_the_manifest(agent: Shipped) -> None:
+def test_the_agents_rights_are_those_of_the_manifest(agent: Shipped) -> None:
     assert int(agent.process("CapEff"), 16) == sum(1 << number for number in CAPABILITIES)
     assert agent.process("Seccomp") == FILTERED
     assert agent.process("NoNewPrivs") == "1"
 
 
-def test_its_log_holds_nothing_to_wonder_about(agent: Shipped, guest: Pod) -> None:
+def test_the_agents_log_holds_no_warning(agent: Shipped, guest: Pod) -> None:
     assert guest.metadata.name in agent.said()
     assert "the kubelet does not tell" not in agent.said()
     loud = [
@@ -131,9 +131,7 @@ def test_its_log_holds_nothing_to_wonder_about(agent: Shipped, guest: Pod) -> No
     assert not [line for line in loud if not re.search(EXPECTED, line)]
 
 
-def test_the_kubelet_tells_it_of_a_new_guest_while_it_cannot_reach_the_api_server(
-    agent: Shipped, pods: LoadPods
-) -> None:
+def test_kubelet_lists_a_new_pod_while_the_api_is_unreachable(agent: Shipped, pods: LoadPods) -> None:
     api_service.stop(agent.node)
     late = pods.start(manifest("late", container("main", hot_mib=2, **REQUEST)))["late"]
 
@@ -148,7 +146,7 @@ def test_the_kubelet_tells_it_of_a_new_guest_while_it_cannot_reach_the_api_serve
     )
 
 
-def test_without_the_daemonset_it_ends_in_time_and_leaves_what_it_should(
+def test_agent_without_its_daemonset_ends_and_leaves_its_limits(
     agent: Shipped, pods: LoadPods, guest: Pod
 ) -> None:
     agent.assert_ends_in_time()

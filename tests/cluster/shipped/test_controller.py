@@ -1,4 +1,4 @@
-"""The controller's Deployment as it is shipped; of its two replicas, which keep apart, one finds a node."""
+"""The controller's Deployment runs as shipped; its two replicas need two nodes, so one of them runs."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -18,7 +18,7 @@ MIB: Final = 1 << 20
 def controller(
     cluster: ControlPlane, node: KubernetesNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shipped]:
-    """It, when its pod is ready."""
+    """The controller is installed, and its pod is ready."""
     shipped = Shipped(cluster, node, "controller")
     with shipped.running(tmp_path_factory.mktemp("controller")):
         yield shipped
@@ -29,27 +29,27 @@ def leader(controller: Shipped) -> str:
     return str(lease.get("spec", {}).get("holderIdentity", ""))
 
 
-def test_it_is_ready_by_its_own_probes_and_leads(controller: Shipped) -> None:
+def test_controller_is_ready_by_its_own_probes_and_leads(controller: Shipped) -> None:
     name = controller.pod()["metadata"]["name"]
     wait_for(lambda: leader(controller) == name, "it leads", SLOW_SECONDS, 0.5)
     assert controller.ready()
 
 
-def test_it_has_no_rights_on_its_node_and_its_token_to_itself(controller: Shipped) -> None:
+def test_controller_has_no_node_rights_and_a_private_token(controller: Shipped) -> None:
     controller.assert_unprivileged()
 
 
-def test_it_is_small(controller: Shipped) -> None:
+def test_controller_is_small(controller: Shipped) -> None:
     assert int(controller.cgroup("memory.current")) < int(controller.cgroup("memory.max")) == 192 * MIB
     assert "oom_kill 0" in controller.cgroup("memory.events").splitlines()
 
 
-def test_its_log_holds_nothing_to_wonder_about(controller: Shipped) -> None:
+def test_the_controllers_log_holds_no_warning(controller: Shipped) -> None:
     loud = [line for line in controller.said().splitlines() if "INFO" not in line]
     assert not loud
 
 
-def test_without_its_deployment_it_ends_in_time_and_leads_no_more(controller: Shipped) -> None:
+def test_controller_without_its_deployment_leads_no_more(controller: Shipped) -> None:
     name = controller.pod()["metadata"]["name"]
     controller.assert_ends_in_time()
     assert leader(controller) != name

@@ -1,4 +1,4 @@
-"""The webhook's Deployment as it is shipped; of its two replicas, which keep apart, one finds a node."""
+"""The webhook's Deployment runs as shipped; its two replicas need two nodes, so one of them runs."""
 
 import base64
 import json
@@ -50,14 +50,14 @@ print(connection.getresponse().read().decode())
 def webhook(
     cluster: ControlPlane, node: KubernetesNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shipped]:
-    """It, when its pod is ready."""
+    """The webhook is installed, and its pod is ready."""
     shipped = Shipped(cluster, node, "webhook", "deploy/components/webhook/webhook.yaml")
     with shipped.running(tmp_path_factory.mktemp("webhook")):
         yield shipped
 
 
 def ask(webhook: Shipped, authority: bytes) -> dict[str, Any]:
-    """Its answer to a review."""
+    """Return the webhook's answer to a review."""
     folder = webhook.node.folder
     files = {"authority.pem": authority, "review.json": json.dumps(review(POD, NAMESPACE)).encode()}
     for name, content in files.items():
@@ -69,7 +69,7 @@ def ask(webhook: Shipped, authority: bytes) -> dict[str, Any]:
     return response_of(done.output.encode())
 
 
-def test_ready_by_its_own_probes_it_answers_by_the_certificate_that_the_api_server_is_told(
+def test_webhook_is_ready_with_the_certificate_the_api_trusts(
     webhook: Shipped,
 ) -> None:
     admin = webhook.admin
@@ -93,18 +93,18 @@ def test_ready_by_its_own_probes_it_answers_by_the_certificate_that_the_api_serv
     assert webhook.ready()
 
 
-def test_it_has_no_rights_on_its_node_and_its_token_to_itself(webhook: Shipped) -> None:
+def test_webhook_has_no_node_rights_and_a_private_token(webhook: Shipped) -> None:
     webhook.assert_unprivileged()
 
 
-def test_it_is_small(webhook: Shipped) -> None:
+def test_webhook_is_small(webhook: Shipped) -> None:
     assert int(webhook.cgroup("memory.current")) < int(webhook.cgroup("memory.max"))
     assert "oom_kill 0" in webhook.cgroup("memory.events").splitlines()
 
 
-def test_its_log_holds_nothing_to_wonder_about(webhook: Shipped) -> None:
+def test_the_webhooks_log_holds_no_warning(webhook: Shipped) -> None:
     assert [line for line in webhook.said().splitlines() if "INFO" not in line] == []
 
 
-def test_without_its_deployment_it_ends_in_time(webhook: Shipped) -> None:
+def test_webhook_without_its_deployment_ends_in_time(webhook: Shipped) -> None:
     webhook.assert_ends_in_time()

@@ -27,11 +27,11 @@ def test_spare_cpu_is_split_by_request() -> None:
 
 
 @pytest.mark.parametrize(("milli", "quota"), [(0, 0), (1, 1000), (5, 1000), (250, 25_000), (2000, 200_000)])
-def test_a_limit_becomes_time_per_100_ms_but_never_less_than_1_ms(milli: int, quota: int) -> None:
+def test_cpu_limit_is_time_per_100_ms_and_at_least_1_ms(milli: int, quota: int) -> None:
     assert cpu_quota_micros(milli) == quota
 
 
-def test_without_cfs_quota_a_cpu_limit_has_no_effect_on_the_node() -> None:
+def test_cpu_limit_without_cfs_quota_has_no_effect_on_the_node() -> None:
     pod = pod_of({"limits": {"cpu": "2", "memory": "1Gi"}})
     values = container_values(pod, pod.containers[0], quota=False)
     assert values.cpu_quota_micros == 0

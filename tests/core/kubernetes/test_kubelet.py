@@ -8,7 +8,7 @@ from overbook.core.kubernetes.kubelet import KubeletConfiguration, kubelet_confi
 MIB = 1 << 20
 
 
-def test_a_kubelet_that_was_told_nothing_refuses_swap() -> None:
+def test_an_unconfigured_kubelet_refuses_swap() -> None:
     assert kubelet_configuration([]).swap == "Refused"
 
 
@@ -21,7 +21,7 @@ def test_a_kubelet_that_was_told_nothing_refuses_swap() -> None:
         ({"failSwapOn": True}, "Refused"),
     ],
 )
-def test_what_it_does_about_swap(fields: dict[str, object], swap: str) -> None:
+def test_swap_behavior_is_read_from_the_configuration(fields: dict[str, object], swap: str) -> None:
     assert kubelet_configuration([fields]).swap == swap
 
 
@@ -41,7 +41,7 @@ def test_drop_ins_are_merged_in_order_and_flags_win() -> None:
     )
 
 
-def test_the_flag_of_another_era_wins_over_the_file() -> None:
+def test_the_deprecated_flag_wins_over_the_file() -> None:
     assert kubelet_configuration([{"failSwapOn": True}], {"fail-swap-on": "false"}).swap == "NoSwap"
 
 
@@ -70,13 +70,13 @@ def test_reserves_come_from_the_file_or_from_flags() -> None:
         ),
     ],
 )
-def test_it_keeps_something_for_higher_classes_only_with_setting_and_gate(
+def test_qos_reserved_counts_only_with_setting_and_gate(
     fields: dict[str, Any], flags: dict[str, str], percent: int | None
 ) -> None:
     assert kubelet_configuration([fields], flags).qos_reserved_percent == percent
 
 
-def test_a_flag_that_is_no_list_of_pairs_is_named() -> None:
+def test_a_flag_of_malformed_pairs_is_named() -> None:
     with pytest.raises(InvalidInput, match="--system-reserved"):
         kubelet_configuration([], {"system-reserved": "1Gi"})
 
@@ -96,7 +96,7 @@ def test_a_flag_that_is_neither_true_nor_false_is_named() -> None:
         ({"evictionHard": {"memory.available": "0%"}}, 0),
     ],
 )
-def test_the_eviction_threshold_of_memory(fields: dict[str, object], eviction_bytes: int) -> None:
+def test_the_memory_eviction_threshold_is_read(fields: dict[str, object], eviction_bytes: int) -> None:
     assert kubelet_configuration([fields]).eviction_bytes(1000 * MIB) == eviction_bytes
 
 
@@ -123,9 +123,7 @@ def test_cpu_quota_off_is_read_by_the_apis_own_name() -> None:
         ({"evictionHard": {"imagefs.available": "100%"}, "imageGCHighThresholdPercent": 95}, 5),
     ],
 )
-def test_of_the_disk_stays_free_what_keeps_images_and_pods_there(
-    fields: dict[str, object], percent: int
-) -> None:
+def test_disk_eviction_thresholds_keep_their_part_free(fields: dict[str, object], percent: int) -> None:
     assert kubelet_configuration([fields]).disk_percent_kept_free == percent
 
 

@@ -16,7 +16,7 @@ texts_below_a_million = st.builds(
 
 
 @given(texts)
-def test_what_is_written_back_is_the_same_number(text: str) -> None:
+def test_canonical_text_keeps_the_number(text: str) -> None:
     quantity = parse(text)
     again = parse(quantity.canonical())
     assert again.scaled(-9) == quantity.scaled(-9)
@@ -25,7 +25,7 @@ def test_what_is_written_back_is_the_same_number(text: str) -> None:
 
 
 @given(texts)
-def test_what_is_written_back_is_written_back_unchanged(text: str) -> None:
+def test_canonical_text_of_canonical_text_is_unchanged(text: str) -> None:
     canonical = parse(text).canonical()
     assert parse(canonical).canonical() == canonical
 
@@ -55,12 +55,12 @@ def test_any_text_is_a_quantity_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [True, "", "1Q", "1 Gi", "0x10", "1e", "--1", "9" * 300])
-def test_what_the_api_server_refuses_is_refused(raw: object) -> None:
+def test_a_quantity_that_the_api_server_refuses_is_refused(raw: object) -> None:
     with pytest.raises(InvalidInput, match="is not valid; expected a quantity"):
         from_raw(raw)  # type: ignore[arg-type]
 
 
-def test_fractions_are_rounded_up_so_that_who_asks_for_something_gets_something() -> None:
+def test_fractions_of_a_unit_are_rounded_up() -> None:
     assert parse("1m").value() == 1
     assert parse("100u").milli() == 1
     assert parse("0.5Gi").value() == 512 << 20

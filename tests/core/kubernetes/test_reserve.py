@@ -22,7 +22,7 @@ from tests.core.pod_manifests import GI, MI, pod_of
 NODE = Amounts.of(8000, 32 * GI)
 
 
-def test_eviction_is_taken_from_what_is_reported_and_not_from_what_is_enforced() -> None:
+def test_eviction_threshold_lowers_allocatable_not_the_limit() -> None:
     left = allocatable(NODE, kube_reserved=Amounts.of(100, GI), system_reserved=Amounts.of(400, GI))
     assert left.enforced == Amounts.of(7500, 30 * GI)
     assert left.reported == Amounts.of(7500, 30 * GI - 100 * MI)
@@ -44,12 +44,12 @@ def test_a_threshold_that_is_neither_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(("percent", "burstable", "best_effort"), [(100, 20, 10), (50, 25, 20), (0, 30, 30)])
-def test_the_three_settings_of_the_document(percent: int, burstable: int, best_effort: int) -> None:
+def test_the_documents_three_settings_are_computed(percent: int, burstable: int, best_effort: int) -> None:
     found = qos_reserve(30 * GI, 10 * GI, 10 * GI, percent)
     assert found == QosReserve(burstable * GI, best_effort * GI)
 
 
-def test_overhead_init_containers_and_pod_level_resources_count_and_ended_pods_do_not() -> None:
+def test_pod_requests_count_overhead_and_init_but_no_ended_pods() -> None:
     paid = {"limits": {"cpu": "1", "memory": "1Gi"}}
     asks = {"requests": {"memory": "100Mi"}}
     ended = msgspec.structs.replace(pod_of(paid), status=PodStatus(phase="Failed"))
@@ -70,7 +70,7 @@ def test_static_and_critical_pods_count_as_all_others() -> None:
     assert class_requests([static, critical]) == ClassRequests(0, 2 * GI)
 
 
-def test_the_class_that_the_api_server_wrote_down_is_the_one_that_counts() -> None:
+def test_the_qos_class_in_the_pods_status_counts() -> None:
     pod = pod_of({"requests": {"memory": "1Gi"}})
     told = msgspec.structs.replace(pod, status=PodStatus(phase="Running", qos_class="Guaranteed"))
     assert class_requests([told]) == ClassRequests(GI, 0)
@@ -122,18 +122,18 @@ def test_a_reserved_percentage_out_of_range_is_refused() -> None:
 @pytest.mark.parametrize(
     ("gib", "mib"), [(4, 1024), (8, 1843.2), (16, 2662.4), (128, 9543.68), (256, 12165.12)]
 )
-def test_the_proposal_for_memory_by_size(gib: int, mib: float) -> None:
+def test_proposed_memory_depends_on_the_nodes_size(gib: int, mib: float) -> None:
     found = proposed_reserve(Amounts.of(1000, gib * GI)).memory_bytes or 0
     assert abs(found - mib * MI) < 1
 
 
 @pytest.mark.parametrize(("milli", "reserved"), [(1000, 60), (2000, 70), (4000, 80), (8000, 90), (500, 30)])
-def test_the_proposal_for_cpu_by_size(milli: int, reserved: int) -> None:
+def test_proposed_cpu_depends_on_the_nodes_size(milli: int, reserved: int) -> None:
     assert proposed_reserve(Amounts.of(milli, GI)).cpu_milli == reserved
 
 
 @given(st.integers(GI, 1 << 45), st.integers(GI, 1 << 45))
-def test_a_larger_node_reserves_more_and_no_node_reserves_all_of_itself(one: int, other: int) -> None:
+def test_a_larger_node_reserves_more_but_never_all_of_itself(one: int, other: int) -> None:
     small, large = sorted((one, other))
     first = proposed_reserve(Amounts.of(1000, small)).memory_bytes or 0
     second = proposed_reserve(Amounts.of(1000, large)).memory_bytes or 0

@@ -22,7 +22,7 @@ def test_requests_default_to_limits() -> None:
     assert container_resources(pod.containers[0]).requests == Amounts.of(500, GI)
 
 
-def test_a_pod_needs_what_runs_or_what_initialises_whichever_is_more() -> None:
+def test_a_pod_needs_the_larger_of_running_and_init_requests() -> None:
     pod = pod_of(
         {"requests": {"memory": "1Gi"}},
         {"requests": {"memory": "1Gi"}},
@@ -49,7 +49,7 @@ def test_pod_level_resources_take_the_place_of_the_sum() -> None:
 
 
 @pytest.mark.parametrize("text", ["-1", "9Ei", "junk"])
-def test_a_quantity_that_no_one_should_write_is_refused_with_its_place(text: str) -> None:
+def test_an_invalid_quantity_is_refused_with_its_place(text: str) -> None:
     pod = pod_of({"limits": {"memory": text}})
     with pytest.raises(InvalidInput, match=r"containers\[c0\]\.resources\.limits\.memory"):
         pod_limits(pod)
@@ -64,16 +64,14 @@ def test_no_pod_is_guaranteed_without_limits(written: list[dict[str, Any]]) -> N
 
 
 @given(containers, st.integers(MI, 1 << 42))
-def test_a_burstable_container_is_killed_between_the_other_classes(
-    written: list[dict[str, Any]], ram: int
-) -> None:
+def test_oom_score_of_burstable_is_between_the_other_classes(written: list[dict[str, Any]], ram: int) -> None:
     pod = pod_of(*written)
     if qos_class(pod) == "Burstable":
         for container in pod.containers:
             assert -997 < oom_score_adj(pod, container, ram) < 1000
 
 
-def test_the_three_classes() -> None:
+def test_pods_have_one_of_three_qos_classes() -> None:
     whole = {"cpu": "1", "memory": "1Gi"}
     assert qos_class(pod_of({"limits": whole})) == "Guaranteed"
     assert qos_class(pod_of({"limits": whole}, {})) == "Burstable"

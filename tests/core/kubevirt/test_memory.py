@@ -26,7 +26,7 @@ def test_the_worked_example_of_a_default_vm() -> None:
 @pytest.mark.parametrize(
     ("version", "mib"), [("v1.3", 266), ("v1.4.1", 266), ("1.5.0", 276), ("v1.9.2", 276), ("main", 296)]
 )
-def test_overhead_by_release(version: str, mib: int) -> None:
+def test_overhead_depends_on_the_release(version: str, mib: int) -> None:
     assert overhead_bytes(vm_of(), running=release(version)) == mib * MI
 
 
@@ -37,7 +37,7 @@ def test_releases_to_come_count_as_main_and_old_ones_are_refused() -> None:
             release(version)
 
 
-def test_what_else_runs_beside_a_guest_costs_memory() -> None:
+def test_devices_beside_a_guest_cost_memory() -> None:
     plain = overhead_bytes(vm_of())
     for mib, vm in [
         (-32, vm_of(devices={"autoattachGraphicsDevice": False})),
@@ -62,12 +62,12 @@ def test_what_else_runs_beside_a_guest_costs_memory() -> None:
 
 
 @pytest.mark.parametrize("ratio", ["0", "-1", "nan", "inf", "two"])
-def test_a_ratio_that_is_no_ratio_is_refused(ratio: str) -> None:
+def test_an_invalid_ratio_is_refused(ratio: str) -> None:
     with pytest.raises(InvalidInput, match="additionalGuestMemoryOverheadRatio"):
         overhead_bytes(vm_of(), ratio=ratio)
 
 
-def test_a_request_or_limit_set_by_hand_switches_the_percentage_off() -> None:
+def test_a_request_or_limit_set_by_hand_disables_the_percentage() -> None:
     by_hand = launcher_memory(vm_of("8Gi", resources={"requests": {"memory": "2Gi"}}), HALF_AGAIN)
     assert by_hand.resources.requests.memory_bytes == 2 * GI + by_hand.overhead_bytes
     limited = launcher_memory(vm_of("8Gi", resources={"limits": {"memory": "8Gi"}}), HALF_AGAIN)
@@ -109,7 +109,7 @@ def test_vcpus_are_requested_by_the_allocation_ratio_rounded_up(cores: int, rati
 
 
 @given(sizes, st.integers(0, 1 << 33), st.integers(10, 10_000))
-def test_the_guest_is_found_again_from_its_pods_request(guest: int, overhead: int, percent: int) -> None:
+def test_the_guests_size_is_found_from_its_pods_request(guest: int, overhead: int, percent: int) -> None:
     assert guest_bytes(request_bytes(guest, overhead, percent), overhead, percent) == guest
 
 
@@ -133,7 +133,7 @@ def test_a_pods_own_overhead_is_read_or_refused() -> None:
             reported_overhead_bytes(pod_of({}, annotations={annotation: text}))
 
 
-def test_a_quantity_that_is_none_is_refused_with_its_place() -> None:
+def test_an_invalid_quantity_is_refused_with_its_place() -> None:
     with pytest.raises(InvalidInput, match=r"shop/db: spec\.domain\.memory\.guest"):
         launcher_memory(vm_of("four"))
     with pytest.raises(InvalidInput, match=r"shop/db: spec\.domain\.resources\.requests\.memory"):

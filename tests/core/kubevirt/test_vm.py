@@ -71,7 +71,7 @@ def test_a_virtual_machine_is_read_as_the_instance_it_starts() -> None:
         },
     ],
 )
-def test_what_is_no_virtual_machine_is_refused(manifest: object) -> None:
+def test_a_manifest_of_no_virtual_machine_is_refused(manifest: object) -> None:
     with pytest.raises(InvalidInput):
         decode_virtual_machine(manifest)
 
@@ -80,7 +80,7 @@ def test_a_plain_vm_may_be_overcommitted() -> None:
     assert words(vm_of()) == []
 
 
-def test_a_size_set_by_hand_is_found_with_its_remedy() -> None:
+def test_a_size_set_by_hand_is_found_with_its_fix() -> None:
     (finding,) = overcommit_findings(vm_of(resources={"requests": {"memory": "4Gi"}}))
     assert (finding.word, finding.severity) == ("RequestByHand", "DoesNotApply")
     assert "memory.guest" in finding.sentence
@@ -102,9 +102,7 @@ def test_a_size_set_by_hand_is_found_with_its_remedy() -> None:
         ({"memory": {"reservedOverhead": {"memLock": "Required"}}}, "LockedMemory"),
     ],
 )
-def test_locked_memory_must_not_be_overcommitted_unless_asked_for_whole(
-    domain: dict[str, Any], word: str
-) -> None:
+def test_locked_memory_is_flagged_unless_requested_in_full(domain: dict[str, Any], word: str) -> None:
     findings = overcommit_findings(vm_of("4Gi", **domain))
     assert [(finding.word, finding.severity) for finding in findings] == [(word, "MustNotApply")]
     assert percentage_applies(findings)

@@ -43,7 +43,7 @@ def given_out(containers: list[ContainerFacts], swap: int = SWAP, **policy: Any)
     return [d.swap_max_bytes for d in allowances(containers, RAM, swap, SwapPolicy(**policy))]
 
 
-def test_by_default_only_burstable_virtual_machines_swap() -> None:
+def test_only_burstable_vms_swap_by_default() -> None:
     assert reason(pod_of(BURSTABLE, owners=KUBEVIRT)) == "Eligible"
     assert reason(pod_of(BURSTABLE)) == "NotVirtualMachine"
     assert reason(pod_of(BURSTABLE, labels={"kubevirt.io": "virt-launcher"})) == "NotVirtualMachine"
@@ -52,12 +52,12 @@ def test_by_default_only_burstable_virtual_machines_swap() -> None:
 
 @pytest.mark.parametrize("eligible", ["BurstableVirtualMachines", "Burstable"])
 @pytest.mark.parametrize("namespace", [None, ENABLED])
-def test_guaranteed_pods_never_swap_whoever_asks(eligible: Any, namespace: dict[str, str] | None) -> None:
+def test_guaranteed_pods_never_swap(eligible: Any, namespace: dict[str, str] | None) -> None:
     pod = pod_of(GUARANTEED, owners=KUBEVIRT, annotations=ENABLED)
     assert reason(pod, SwapPolicy(eligibility=eligible), namespace) == "NotBurstable"
 
 
-def test_a_namespace_decides_for_its_pods_and_a_pod_may_only_decline() -> None:
+def test_a_namespace_opts_in_and_a_pod_may_only_opt_out() -> None:
     vm, web = pod_of(BURSTABLE, owners=KUBEVIRT), pod_of(BURSTABLE)
     assert reason(vm, namespace=DISABLED) == "DisabledOnNamespace"
     assert reason(web, namespace=ENABLED) == "Eligible"
@@ -88,9 +88,7 @@ def test_proportional_is_what_the_kubelet_gives(
 
 
 @given(st.lists(st.integers(1, 1 << 34), min_size=1, max_size=40), st.integers(0, 1 << 36))
-def test_proportional_shares_never_exceed_the_swap_while_requests_fit_the_node(
-    requests: list[int], swap: int
-) -> None:
+def test_proportional_shares_fit_the_swap_if_requests_fit(requests: list[int], swap: int) -> None:
     containers = [ContainerFacts("c", request, None, "Eligible") for request in requests]
     decided = allowances(containers, sum(requests), swap, SwapPolicy())
     # Each is truncated from a float: one may come out a byte above its exact share at most.
@@ -102,7 +100,7 @@ def test_whole_gives_each_guest_all_that_it_can_need() -> None:
 
 
 @given(st.lists(st.integers(0, 1 << 36), max_size=40), st.integers(1, 1 << 36))
-def test_whole_is_scaled_to_the_nodes_swap_in_the_same_proportion(wishes: list[int], swap: int) -> None:
+def test_whole_is_scaled_down_to_the_nodes_swap(wishes: list[int], swap: int) -> None:
     got = given_out(wanting(*wishes), swap, allowance="whole")
     assert sum(got) <= swap
     if sum(wishes) <= swap:
@@ -114,13 +112,13 @@ def test_whole_is_scaled_to_the_nodes_swap_in_the_same_proportion(wishes: list[i
         assert sum(got) > swap - len(wishes) - 1
 
 
-def test_pooled_gives_it_even_beyond_the_nodes_swap_each_up_to_its_share() -> None:
+def test_pooled_may_exceed_the_nodes_swap_up_to_each_share() -> None:
     assert given_out(wanting(3 * GI, 3 * GI, 3 * GI), allowance="pooled") == [3 * GI] * 3
     assert given_out(wanting(7 * GI, 2 * GI), allowance="pooled") == [4 * GI, 2 * GI]
     assert given_out(wanting(7 * GI), allowance="pooled", pooled_share=0.25) == [2 * GI]
 
 
-def test_what_nothing_says_the_need_of_gets_its_proportional_share() -> None:
+def test_an_unknown_need_gets_its_proportional_share() -> None:
     for allowance in ("proportional", "whole", "pooled"):
         assert given_out(wanting(None, request=1 * GI), allowance=allowance) == [GI // 2]
 
@@ -142,14 +140,14 @@ def test_a_guest_needs_what_it_may_hold_beyond_its_request() -> None:
     assert pod_facts(pod, RAM, SwapPolicy(percent=100)).containers[0].whole_bytes == 0
 
 
-def test_a_node_without_swap_gives_none_and_says_so() -> None:
+def test_a_node_without_swap_gives_none_with_a_reason() -> None:
     containers = [*wanting(GI), ContainerFacts("c", GI, GI, "NotBurstable")]
     for swap in (0, -1):
         decided = allowances(containers, RAM, swap, SwapPolicy(allowance="pooled"))
         assert [(d.swap_max_bytes, d.reason) for d in decided] == [(0, "NodeHasNoSwap"), (0, "NotBurstable")]
 
 
-def test_who_is_not_eligible_gets_nothing_and_takes_nothing_from_the_others() -> None:
+def test_an_ineligible_pod_gets_no_swap_and_takes_none() -> None:
     containers = [ContainerFacts("c", GI, 9 * GI, "NotVirtualMachine", 8 * GI), *wanting(8 * GI)]
     assert given_out(containers, allowance="whole") == [0, 8 * GI]
 

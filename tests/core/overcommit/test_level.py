@@ -19,14 +19,14 @@ def test_the_worked_example_of_the_document() -> None:
     assert (levels.memory.percent, levels.cpu.percent) == (200, 100)
 
 
-def test_without_a_limit_or_a_request_there_is_no_level() -> None:
+def test_no_level_is_computed_without_a_limit_or_a_request() -> None:
     open_ended = container_levels(pod_of({"requests": {"memory": "1Gi"}}).containers[0]).memory
     assert (open_ended.percent, open_ended.undefined) == (None, "NoLimit")
     zero = container_levels(pod_of({"requests": {"memory": "0"}, "limits": {"memory": "1Gi"}}).containers[0])
     assert (zero.memory.percent, zero.memory.undefined) == (None, "NoRequest")
 
 
-def test_one_container_without_a_limit_leaves_the_pod_without() -> None:
+def test_a_pod_with_an_unlimited_container_has_no_level() -> None:
     assert pod_levels(pod_of(EXAMPLE, EXAMPLE)).memory.percent == 200
     assert pod_levels(pod_of(EXAMPLE, {})).memory.undefined == "NoLimit"
     bounded = pod_of(EXAMPLE, {}, resources={"limits": {"memory": "4Gi"}, "requests": {"memory": "1Gi"}})
@@ -62,7 +62,7 @@ def test_limits_beyond_the_capacity_overcommit_a_node() -> None:
     assert node.requested_cpu_percent is None
 
 
-def test_what_guests_were_told_they_have() -> None:
+def test_promised_percent_sums_the_guests_sizes() -> None:
     assert promised_percent([8 * GI] * 3, 16 * GI) == 150
     with pytest.raises(InvalidInput):
         promised_percent([], 0)

@@ -22,7 +22,7 @@ def test_the_worked_example_of_the_document() -> None:
 
 
 @given(rams, percents)
-def test_the_percentage_for_the_computed_swap_is_the_one_asked_for(ram: int, percent: int) -> None:
+def test_the_computed_swap_gives_back_its_percentage(ram: int, percent: int) -> None:
     found = percent_for_swap(ram, node_swap_bytes(ram, percent))
     assert found >= percent
     if ram >= 100:  # below, a byte is more than a percent
@@ -61,7 +61,7 @@ def test_a_percentage_that_kubevirt_refuses_is_refused(percent: int) -> None:
         node_swap_bytes(GI, percent)
 
 
-def test_who_may_swap_and_why_not() -> None:
+def test_pods_may_swap_or_have_a_reason_why_not() -> None:
     burstable = {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}
     cases = [
         (pod_of(burstable), "Eligible"),

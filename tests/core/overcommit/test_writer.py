@@ -43,7 +43,7 @@ def test_limited_swap_goes_with_its_own_formula_only() -> None:
 
 
 @pytest.mark.parametrize("writer", [writer for writer in WRITERS if writer != "kubelet"])
-def test_nobody_writes_beside_a_kubelet_with_limited_swap(writer: Writer) -> None:
+def test_a_writer_beside_a_kubelet_with_limited_swap_is_refused(writer: Writer) -> None:
     with pytest.raises(InvalidInput, match="swapBehavior: NoSwap"):
         choose_writer(writer, LIMITED, ALL, "proportional")
 
@@ -51,14 +51,12 @@ def test_nobody_writes_beside_a_kubelet_with_limited_swap(writer: Writer) -> Non
 @pytest.mark.parametrize(
     ("writer", "facts"), [("nri", HOOKS), ("hook", NRI), ("kubelet", NRI), ("kubelet", BLIND)]
 )
-def test_a_writer_that_is_not_there_is_refused_with_what_to_change(
-    writer: Writer, facts: WriterInputs
-) -> None:
+def test_a_missing_writer_is_refused_with_its_fix(writer: Writer, facts: WriterInputs) -> None:
     with pytest.raises(InvalidInput, match="auto"):
         choose_writer(writer, facts, VMS, "proportional")
 
 
-def test_a_kubelet_that_nothing_is_known_of_is_believed_to_write_where_it_is_asked_to() -> None:
+def test_an_unknown_kubelet_is_taken_to_write_where_configured() -> None:
     assert choose_writer("kubelet", WriterInputs(), ALL, "proportional").writer == "kubelet"
 
 
@@ -81,11 +79,11 @@ def test_a_node_is_protected_whatever_its_settings_are(
     assert "expected" in choice.problem
 
 
-def test_what_fits_has_no_problem() -> None:
+def test_fitting_settings_have_no_problem() -> None:
     assert writer_in_force("auto", NRI, VMS, "proportional").problem == ""
 
 
-def test_settings_that_exclude_each_other_on_any_node_are_refused() -> None:
+def test_settings_in_conflict_on_every_node_are_refused() -> None:
     check_asked("kubelet", ALL, "proportional")
     for eligibility, allowance in ((VMS, "proportional"), (ALL, "whole")):
         with pytest.raises(InvalidInput, match="swapBehavior"):

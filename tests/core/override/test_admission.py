@@ -63,7 +63,7 @@ def new_request(admission: Admission) -> str:
     return change.new
 
 
-def test_the_first_by_name_that_selects_the_pod_wins_then_the_clusters() -> None:
+def test_the_first_matching_override_wins_then_the_clusters() -> None:
     batch = {"podSelector": {"matchLabels": {"tier": "batch"}}}
     overrides = (override_named("b", 20, **batch), override_named("a", 10, **batch))
     namespace = space(overrides=overrides)
@@ -100,7 +100,7 @@ def test_selectors_match_as_the_api_servers_do(expression: dict[str, Any], match
         {"key": "a", "operator": "Exists", "values": ["b"]},
     ],
 )
-def test_an_override_that_cannot_be_used_protects_its_pods_and_says_so(expression: dict[str, Any]) -> None:
+def test_an_unusable_override_protects_its_pods_with_a_reason(expression: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="matchExpressions"):
         convert({"matchExpressions": [expression]}, LabelSelector, "podSelector").check()
     broken = override_named("broken", podSelector={"matchExpressions": [expression]})
@@ -173,9 +173,7 @@ def container(resource: str = "memory", **bounds: str) -> dict[str, Any]:
         ({"limits": {"memory": "1Gi"}}, {"type": "Pod", "min": {"memory": "2Gi"}}, "pod: memory request 1Gi"),
     ],
 )
-def test_a_pod_is_forbidden_and_the_reason_is_said(
-    resources: dict[str, Any], item: dict[str, Any], why: str
-) -> None:
+def test_a_forbidden_pod_has_a_reason(resources: dict[str, Any], item: dict[str, Any], why: str) -> None:
     pod = with_defaults(pod_of(resources), [])
     assert why in forbidden(pod, *([item] if item else []))
     if item:
@@ -189,13 +187,13 @@ def test_pod_level_resources_cover_their_containers() -> None:
     assert "pod: CPU" in forbidden(high)
 
 
-def test_beyond_64_bits_of_thousandths_whole_units_are_compared() -> None:
+def test_whole_units_are_compared_beyond_64_bits_of_thousandths() -> None:
     item = {"type": "Container", "min": {"memory": "10P"}}
     assert forbidden(pod_of({"requests": {"memory": "9999999999999999500m"}}), item) == ""
     assert forbidden(pod_of({"requests": {"memory": "9999999999999999"}}), item)
 
 
-def test_a_pod_that_is_forbidden_anyway_is_overridden_all_the_same() -> None:
+def test_a_pod_forbidden_anyway_is_still_overridden() -> None:
     item = {"type": "Container", "max": {"cpu": "1"}}
     admission = admit(labelled(), space(item), of_cluster())
     assert admission.outcome == "Overridden"

@@ -81,7 +81,7 @@ def test_every_percentage_is_exact() -> None:
         assert parse(memory_request("100Gi", percent)).value() == GI * percent
 
 
-def test_nothing_happens_without_a_limit() -> None:
+def test_a_pod_without_limits_is_not_overridden() -> None:
     pod = pod_of({"requests": {"cpu": "1", "memory": "1Gi"}}, {})
     policy = OverridePolicy(
         memory_request_to_limit_percent=50, cpu_request_to_limit_percent=25, limit_cpu_to_memory_percent=100
@@ -110,7 +110,7 @@ def test_a_limit_range_raises_and_lowers_and_is_named() -> None:
     )
 
 
-def test_the_trap_of_the_document_is_avoided() -> None:
+def test_the_documents_limit_range_trap_is_avoided() -> None:
     within = bounds_of(min={"memory": "100Mi"})
     assert memory_request("110Mi", 50) == "55Mi"  # below the minimum: the pod would be forbidden
     assert memory_request("110Mi", 50, within) == "100Mi"
@@ -128,7 +128,7 @@ def test_several_limit_ranges_leave_the_widest_bounds() -> None:
     assert kept.cpu_ceiling.text == "4"
 
 
-def test_a_cpu_request_is_scaled_once_however_often_the_webhook_is_called() -> None:
+def test_a_cpu_request_is_scaled_once_in_any_number_of_calls() -> None:
     pod = pod_of({"requests": {"cpu": "1"}})
     first = override(pod, OF_REQUEST)
     assert first.changes[0].new == "500m"
@@ -137,7 +137,7 @@ def test_a_cpu_request_is_scaled_once_however_often_the_webhook_is_called() -> N
     assert override(again, OF_REQUEST) == override(pod_of({}), OF_REQUEST)
 
 
-def test_an_annotation_that_is_no_quantity_switches_that_rule_off() -> None:
+def test_an_annotation_that_is_no_quantity_disables_its_rule() -> None:
     pod = pod_of({"requests": {"cpu": "1"}}, annotations={ORIGINAL_REQUEST_PREFIX + "c0": "junk"})
     assert override(pod, OF_REQUEST).changes == ()
 
@@ -153,7 +153,7 @@ def test_init_containers_and_sidecars_are_treated_alike() -> None:
     ]
 
 
-def test_pod_level_resources_follow_the_same_rules_but_never_below_the_containers() -> None:
+def test_pod_level_resources_never_fall_below_the_containers() -> None:
     pod = pod_of({"limits": {"memory": "3Gi"}}, resources={"limits": {"memory": "4Gi"}})
     policy = OverridePolicy(memory_request_to_limit_percent=75)
     assert [change.new for change in override(pod, policy).changes] == ["2304Mi", "3Gi"]
@@ -172,7 +172,7 @@ def test_the_original_pod_level_request_is_kept_apart() -> None:
     assert result.changes[0].new == "1"
 
 
-def test_what_is_already_so_is_no_change() -> None:
+def test_an_override_already_applied_is_no_change() -> None:
     pod = pod_of({"limits": {"memory": "1Gi"}, "requests": {"memory": "512Mi"}})
     assert override(pod, HALF).changes == ()
     assert patch_operations(pod, override(pod, HALF)) == []
@@ -186,13 +186,13 @@ def test_what_is_already_so_is_no_change() -> None:
         OverridePolicy(limit_cpu_to_memory_percent=10**7),
     ],
 )
-def test_a_percentage_that_no_cluster_means_is_refused(policy: OverridePolicy) -> None:
+def test_an_implausible_percentage_is_refused(policy: OverridePolicy) -> None:
     with pytest.raises(InvalidInput, match="Percent"):
         override(pod_of({}), policy)
 
 
 @pytest.mark.parametrize("text", ["-1", "junk", "9Ei", 10**30])
-def test_a_quantity_that_the_api_server_refuses_is_refused_with_its_place(text: object) -> None:
+def test_a_refused_quantity_is_named_with_its_place(text: object) -> None:
     with pytest.raises(InvalidInput, match=r"shop/cart: spec\.containers\[1\]\.resources\.limits\.memory"):
         override(pod_of({}, {"limits": {"memory": text}}), HALF)
 

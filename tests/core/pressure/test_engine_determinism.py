@@ -1,4 +1,4 @@
-"""Whatever the samples: the same ones give the same decisions, and none ends in an exception."""
+"""The same samples give the same decisions, and no samples end in an exception."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def named(facts: dict[str, PodFacts]) -> dict[str, PodFacts]:
     st.dictionaries(st.sampled_from(UIDS), FACTS, max_size=4).map(named),
     st.sampled_from(["culprit", "original"]),
 )
-def test_the_same_samples_give_the_same_decisions_and_each_is_one_that_may_be(
+def test_decisions_are_deterministic_and_valid(
     rounds: list[Round], facts: dict[str, PodFacts], rank: Rank
 ) -> None:
     first = decided(rounds, facts, rank)
@@ -126,6 +126,6 @@ def test_the_same_samples_give_the_same_decisions_and_each_is_one_that_may_be(
 
 
 def _asked(decisions: list[Decision | None], last: Decision) -> bool:
-    """Whether somebody was asked to go in the decision before ``last``."""
+    """Return whether relief was requested in the decision before ``last``."""
     before = [decision for decision in decisions if decision and decision.number == last.number - 1]
     return bool(before) and before[0].victim is not None

@@ -1,4 +1,4 @@
-"""Who is asked to go, and when the next one is."""
+"""The engine chooses which pod has to leave, and when the next one does."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, Rank, Ruleset
-from tests.core.simulated_node import MI, Telling, holding, vm
+from tests.core.simulated_node import MI, SimulatedNode, holding, vm
 
 TRAFFIC: dict[str, Any] = {"swap_in": 5000, "swap_out": 5000}
 
@@ -22,8 +22,8 @@ def victim_of(decision: Decision | None) -> str:
     return decision.victim.uid
 
 
-def test_nobody_else_goes_before_the_first_is_gone_and_its_effect_had_time_to_show() -> None:
-    node = Telling(vm("a"), vm("b"))
+def test_no_second_pod_leaves_before_the_first_takes_effect() -> None:
+    node = SimulatedNode(vm("a"), vm("b"))
     assert victim_of(node.until(30, **TRAFFIC)[1]) == "a"
 
     waiting = node.seconds(40, **TRAFFIC, relief="active")
@@ -40,8 +40,8 @@ def test_nobody_else_goes_before_the_first_is_gone_and_its_effect_had_time_to_sh
     assert victim_of(node.second(**TRAFFIC)) == "b"
 
 
-def test_what_the_first_did_is_not_held_against_the_second() -> None:
-    node = Telling(vm("a"), vm("b"))
+def test_the_first_pods_traffic_does_not_count_after_it_left() -> None:
+    node = SimulatedNode(vm("a"), vm("b"))
     node.until(30, swap_in=50_000, swap_out=50_000)
     node.second(relief="active")
     del node.holds["a"]
@@ -49,16 +49,16 @@ def test_what_the_first_did_is_not_held_against_the_second() -> None:
     assert node.seconds(60) == [None] * 60
 
 
-def test_asking_that_came_to_nothing_is_over_too() -> None:
-    node = Telling(vm("a"))
+def test_a_failed_relief_is_over_too() -> None:
+    node = SimulatedNode(vm("a"))
     node.until(30, **TRAFFIC)
     assert node.second(**TRAFFIC, relief="idle") is None  # windows restart: nothing is known yet
     decisions = [decision for decision in node.seconds(11, **TRAFFIC) if decision]
     assert [decision.action for decision in decisions] == ["wait", "relieve"]
 
 
-def test_waiting_for_one_reason_is_told_once_until_the_trouble_is_over() -> None:
-    node = Telling()  # nobody may be asked
+def test_a_reason_to_wait_is_recorded_once_per_trouble() -> None:
+    node = SimulatedNode()  # nobody may be asked
     decisions = [decision for decision in node.seconds(60, **TRAFFIC) if decision]
     assert [decision.reason for decision in decisions] == ["no pod may be asked to go"]
     assert node.seconds(60) == [None] * 60
@@ -66,8 +66,8 @@ def test_waiting_for_one_reason_is_told_once_until_the_trouble_is_over() -> None
     assert [decision.reason for decision in again] == ["no pod may be asked to go"]
 
 
-def test_pods_that_nobody_described_are_never_judged() -> None:
-    node = Telling()
+def test_undescribed_pods_are_never_candidates() -> None:
+    node = SimulatedNode()
     node.holds["stranger"] = holding(800 * MI)
     node.starve()
     decisions = [d for d in node.seconds(60, stall=1.0, **TRAFFIC) if d]
@@ -75,8 +75,8 @@ def test_pods_that_nobody_described_are_never_judged() -> None:
     assert all(d.victim is None and not d.reclaim and not d.candidates for d in decisions)
 
 
-def test_critical_own_and_tiny_pods_are_never_chosen_and_the_record_says_why() -> None:
-    node = Telling(
+def test_critical_own_and_tiny_pods_are_excluded_with_a_reason() -> None:
+    node = SimulatedNode(
         vm("critical", critical=True), vm("own"), vm("tiny", request=0), own_uids=frozenset({"own"})
     )
     node.holds["tiny"] = holding(10 * MI - 1)  # under 1 % of 1 GiB
@@ -92,8 +92,8 @@ def test_critical_own_and_tiny_pods_are_never_chosen_and_the_record_says_why() -
     assert victim_of(node.until(3, **TRAFFIC)[1]) == "guest"
 
 
-def test_the_record_names_the_next_and_why_others_were_not_chosen() -> None:
-    node = Telling(vm("a"), vm("b"), vm("c", critical=True))
+def test_the_record_names_the_next_pod_and_why_not_the_others() -> None:
+    node = SimulatedNode(vm("a"), vm("b"), vm("c", critical=True))
     _, decision = node.until(30, **TRAFFIC)
     assert decision.reason == "next would be demo/b"
     assert [candidate.uid for candidate in decision.candidates] == ["a", "b", "c"]
@@ -101,10 +101,8 @@ def test_the_record_names_the_next_and_why_others_were_not_chosen() -> None:
 
 
 @pytest.mark.parametrize(("rank", "first"), [("culprit", "growing"), ("original", "large")])
-def test_the_culprit_goes_first_or_by_the_original_rank_the_one_furthest_over_its_request(
-    rank: Rank, first: str
-) -> None:
-    node = Telling(vm("large", request=50 * MI), vm("growing"), ruleset=ranked_by(rank))
+def test_victim_by_culprit_rank_or_by_original_rank(rank: Rank, first: str) -> None:
+    node = SimulatedNode(vm("large", request=50 * MI), vm("growing"), ruleset=ranked_by(rank))
     node.holds["large"] = holding(400 * MI)
     for size in range(201, 201 + 8):
         node.holds["growing"] = holding(size * MI)
@@ -113,8 +111,8 @@ def test_the_culprit_goes_first_or_by_the_original_rank_the_one_furthest_over_it
 
 
 @pytest.mark.parametrize("rank", ["culprit", "original"])
-def test_lower_priority_goes_before_higher_and_over_the_request_before_within_it(rank: Rank) -> None:
-    node = Telling(
+def test_lower_priority_ranks_first_then_usage_over_request(rank: Rank) -> None:
+    node = SimulatedNode(
         vm("within", request=400 * MI, priority=-10),
         vm("important", request=10 * MI, priority=100),
         vm("plain", priority=0),
@@ -124,16 +122,16 @@ def test_lower_priority_goes_before_higher_and_over_the_request_before_within_it
     assert [candidate.uid for candidate in decision.candidates] == ["plain", "important", "within"]
 
 
-def test_by_the_original_rank_a_container_over_its_limit_goes_first() -> None:
+def test_a_container_over_its_limit_is_first_by_original_rank() -> None:
     limited = vm("limited", priority=100)
     container = msgspec.structs.replace(limited.containers[0], memory_limit_bytes=250 * MI)
     limited = msgspec.structs.replace(limited, containers=(container,))
-    node = Telling(vm("plain"), limited, ruleset=ranked_by("original"))
+    node = SimulatedNode(vm("plain"), limited, ruleset=ranked_by("original"))
     assert victim_of(node.until(30, **TRAFFIC)[1]) == "limited"
 
 
 def test_a_clock_that_jumps_back_does_not_leave_the_node_waiting() -> None:
-    node = Telling(vm("a"), vm("b"))
+    node = SimulatedNode(vm("a"), vm("b"))
     node.until(30, **TRAFFIC)
     node.second(**TRAFFIC, relief="active")
     node.second(**TRAFFIC)  # gone; its effect is given 10 s from here
@@ -144,7 +142,7 @@ def test_a_clock_that_jumps_back_does_not_leave_the_node_waiting() -> None:
 
 
 @pytest.mark.parametrize("rank", ["culprit", "original"])
-def test_pods_that_differ_in_nothing_go_by_their_name(rank: Rank) -> None:
+def test_equal_pods_are_ordered_by_their_name(rank: Rank) -> None:
     for uids in ("abc", "cab", "bca"):
-        node = Telling(*map(vm, uids), ruleset=ranked_by(rank))
+        node = SimulatedNode(*map(vm, uids), ruleset=ranked_by(rank))
         assert victim_of(node.until(30, **TRAFFIC)[1]) == "a"

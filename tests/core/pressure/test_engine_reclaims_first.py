@@ -1,4 +1,4 @@
-"""Pushing cold memory out, and patience: what memory pressure leaves to try before a guest goes."""
+"""Memory pressure leaves time to reclaim cold memory and to wait before a pod has to leave."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ import pytest
 from overbook.core.overcommit.facts import ContainerFacts
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import ReclaimPolicy
-from tests.core.simulated_node import GI, MI, Telling, holding, vm
+from tests.core.simulated_node import GI, MI, SimulatedNode, holding, vm
 
 STALL: dict[str, Any] = {"stall": 0.9}
 
 
-def starved(*pods: Any, **more: Any) -> Telling:
-    node = Telling(*pods, **more)
+def starved(*pods: Any, **more: Any) -> SimulatedNode:
+    node = SimulatedNode(*pods, **more)
     node.starve()
     node.seconds(10)
     return node
@@ -24,7 +24,7 @@ def actions(decisions: list[Decision | None]) -> list[str]:
     return [decision.action if decision else "-" for decision in decisions]
 
 
-def test_cold_memory_goes_first_and_a_guest_beyond_its_promise_two_seconds_later() -> None:
+def test_cold_memory_is_reclaimed_then_a_pod_beyond_leaves() -> None:
     node = starved(vm("wild", request=100 * MI, allowed=100 * MI), vm("cold", request=400 * MI))
     node.holds["wild"] = holding(300 * MI)
     decisions = node.seconds(3, **STALL)
@@ -34,7 +34,7 @@ def test_cold_memory_goes_first_and_a_guest_beyond_its_promise_two_seconds_later
     assert decisions[-1].victim.over_promise_bytes == 100 * MI
 
 
-def test_a_guest_within_its_promise_is_given_fifteen_seconds() -> None:
+def test_a_covered_pod_is_given_fifteen_seconds() -> None:
     node = starved(vm("a", request=200 * MI, allowed=100 * MI))
     node.holds["a"] = holding(300 * MI)
     decided = actions(node.seconds(16, **STALL))
@@ -42,21 +42,21 @@ def test_a_guest_within_its_promise_is_given_fifteen_seconds() -> None:
     assert set(decided[:15]) == {"reclaim"}
 
 
-def test_one_byte_beyond_the_promise_ends_the_patience() -> None:
+def test_a_pod_one_byte_beyond_is_given_two_seconds() -> None:
     for beyond, seconds in ((0, 15), (1, 2)):
         node = starved(vm("a", request=200 * MI, allowed=100 * MI), reclaim=ReclaimPolicy())
         node.holds["a"] = holding(300 * MI + beyond)
         assert actions(node.seconds(20, **STALL)).index("relieve") == seconds
 
 
-def test_the_promise_is_the_allowance_whatever_limit_is_in_force() -> None:
+def test_covered_memory_counts_the_allowance_not_the_limit() -> None:
     for swap_max in (None, 0, 50 * MI):
         node = starved(vm("a", request=200 * MI, allowed=100 * MI))
         node.holds["a"] = holding(300 * MI, swap_max=swap_max)
         assert actions(node.seconds(20, **STALL)).index("relieve") == 15
 
 
-def test_patience_that_was_used_up_by_one_stall_is_whole_again_at_the_next() -> None:
+def test_each_stall_begins_with_the_full_patience() -> None:
     node = starved(vm("a", request=200 * MI, allowed=100 * MI))
     node.holds["a"] = holding(300 * MI)
     node.seconds(12, **STALL)
@@ -64,7 +64,7 @@ def test_patience_that_was_used_up_by_one_stall_is_whole_again_at_the_next() -> 
     assert "relieve" not in actions(node.seconds(12, **STALL))
 
 
-def test_an_old_stall_behind_another_rule_does_not_hasten_the_next() -> None:
+def test_an_old_stall_of_another_rule_does_not_hasten_the_next() -> None:
     node = starved(vm("a", request=200 * MI, allowed=100 * MI, critical=True))
     node.holds["a"] = holding(300 * MI)
     node.seconds(3, **STALL)
@@ -75,24 +75,24 @@ def test_an_old_stall_behind_another_rule_does_not_hasten_the_next() -> None:
     assert actions(node.seconds(3, **STALL))[-1] != "relieve"
 
 
-def test_with_nothing_to_push_out_a_guest_beyond_its_promise_goes_at_once() -> None:
+def test_a_pod_beyond_leaves_at_once_with_nothing_to_reclaim() -> None:
     node = starved(vm("wild", request=100 * MI, allowed=0))
     decisions = node.seconds(1, **STALL)
     assert actions(decisions) == ["relieve"]
 
 
-def test_with_nothing_to_push_out_the_kernel_is_given_time_while_nobody_is_beyond_his_promise() -> None:
+def test_waits_when_nothing_to_reclaim_and_all_covered() -> None:
     node = starved(vm("a", request=400 * MI, allowed=0))
     decided = actions(node.seconds(16, **STALL))
     assert decided == ["wait", *["-"] * 14, "relieve"]
 
 
-def test_while_memory_goes_out_and_stays_there_nobody_has_to_go() -> None:
+def test_no_pod_leaves_while_swapped_out_pages_stay_out() -> None:
     node = starved(vm("a", request=400 * MI))
     assert "relieve" not in actions(node.seconds(60, **STALL, swap_out=8000, swap_in=100))
 
 
-def test_memory_that_comes_back_as_it_goes_is_no_progress() -> None:
+def test_memory_that_returns_from_swap_is_no_progress() -> None:
     node = starved(vm("a", request=400 * MI))
     assert "relieve" in actions(node.seconds(20, **STALL, swap_out=900, swap_in=800))
 
@@ -104,8 +104,8 @@ def test_memory_that_comes_back_as_it_goes_is_no_progress() -> None:
         {"swap_free_bytes": 10 * MI, "memory_available_bytes": 0},  # and the occupancy
     ],
 )
-def test_memory_is_pushed_out_for_pressure_only(trouble: dict[str, int]) -> None:
-    node = Telling(vm("a"))
+def test_memory_is_reclaimed_for_the_pressure_rule_only(trouble: dict[str, int]) -> None:
+    node = SimulatedNode(vm("a"))
     pages = {
         key: value for key, value in trouble.items() if key.startswith("swap_") and key[5:] != "free_bytes"
     }
@@ -115,7 +115,7 @@ def test_memory_is_pushed_out_for_pressure_only(trouble: dict[str, int]) -> None
     assert "reclaim" not in decided
 
 
-def test_a_stall_beside_swap_traffic_is_no_reason_to_push_out_more() -> None:
+def test_a_stall_beside_swap_traffic_reclaims_no_more() -> None:
     node = starved(vm("a"))
     node.seconds(29, swap_in=2000, swap_out=2000)
     node = starved(vm("a", request=400 * MI))
@@ -125,13 +125,13 @@ def test_a_stall_beside_swap_traffic_is_no_reason_to_push_out_more() -> None:
     assert both[0].action == "relieve"
 
 
-def test_nothing_is_pushed_out_without_room_on_the_node() -> None:
+def test_a_node_without_room_in_swap_reclaims_nothing() -> None:
     node = starved(vm("a", request=400 * MI))
     node.set(swap_free_bytes=51 * MI)  # under 10 %
     assert "reclaim" not in actions(node.seconds(10, **STALL))
 
 
-def test_nothing_is_pushed_out_of_pods_without_room() -> None:
+def test_pods_without_room_in_swap_are_not_reclaimed() -> None:
     node = starved(vm("full", request=400 * MI), vm("roomy", request=400 * MI))
     node.holds["full"] = holding(200 * MI, swap=100 * MI)
     decision = node.second(**STALL)
@@ -139,14 +139,14 @@ def test_nothing_is_pushed_out_of_pods_without_room() -> None:
     assert [step.uid for step in decision.reclaim] == ["roomy"]
 
 
-def test_pods_that_may_not_swap_are_not_pushed_out() -> None:
+def test_pods_that_may_not_swap_are_not_reclaimed() -> None:
     container = ContainerFacts("compute", 400 * MI, 400 * MI, "NotBurstable")
     node = starved(vm("paid", request=400 * MI, allowed=0, containers=(container,)))
     assert "reclaim" not in actions(node.seconds(20, **STALL))
 
 
-def test_the_coldest_goes_first_and_who_needs_his_memory_back_not_at_all() -> None:
-    node = Telling(*(vm(uid, request=400 * MI) for uid in ("hot", "warm", "cold", "still")))
+def test_the_coldest_pod_is_reclaimed_first_and_a_hot_one_never() -> None:
+    node = SimulatedNode(*(vm(uid, request=400 * MI) for uid in ("hot", "warm", "cold", "still")))
     node.starve()
     for second in range(12):
         node.holds = {
@@ -169,7 +169,7 @@ def test_reclaim_can_be_switched_off() -> None:
     assert "reclaim" not in actions(node.seconds(30, **STALL))
 
 
-def test_the_record_of_a_reclaim_says_how_much_of_whom_and_why() -> None:
+def test_a_reclaim_record_has_amounts_pods_and_its_reason() -> None:
     node = starved(vm("a", request=400 * MI))
     decision = node.second(**STALL)
     assert decision is not None

@@ -15,14 +15,14 @@ def window(*rounds: dict[str, tuple[ContainerSample, ...]]) -> list[Sample]:
     ]
 
 
-def test_inactive_file_pages_are_no_working_set_and_never_make_it_negative() -> None:
+def test_working_set_excludes_inactive_file_and_is_not_negative() -> None:
     for inactive, expected in ((30, 70), (500, 0)):
         container = ContainerSample("c", 100, inactive, 10, 5, None, 0)
         model = pod_models(window({"a": (container,)}))["a"]
         assert (model.working_set_bytes, model.usage_bytes) == (expected, expected + 5)
 
 
-def test_swap_room_is_what_the_limits_leave_and_unlimited_where_one_has_none() -> None:
+def test_swap_room_is_what_the_limits_leave_or_unlimited() -> None:
     limited = holding(MI, swap=30, swap_max=100)
     beyond = holding(MI, swap=200, swap_max=100, name="sidecar")
     assert pod_models(window({"a": (limited, beyond)}))["a"].swap_room_bytes == 70
@@ -31,7 +31,7 @@ def test_swap_room_is_what_the_limits_leave_and_unlimited_where_one_has_none() -
     assert pod_models(window({"a": (limited, free)}))["a"].swap_max_bytes is None
 
 
-def test_growth_counts_memory_and_swap_together_and_is_never_negative() -> None:
+def test_growth_counts_memory_and_swap_and_is_not_negative() -> None:
     moved = window({"a": (holding(100),)}, {"a": (holding(40, swap=60),)})
     assert pod_models(moved)["a"].growth_bytes == 0  # pushed out, not grown
     grown = window({"a": (holding(100),)}, {"a": (holding(40, swap=100),)})
@@ -40,7 +40,7 @@ def test_growth_counts_memory_and_swap_together_and_is_never_negative() -> None:
     assert pod_models(shrunk)["a"].growth_bytes == 0
 
 
-def test_a_pod_that_came_in_the_middle_of_the_window_is_compared_with_its_own_first_moment() -> None:
+def test_rates_of_a_new_pod_start_at_its_first_sample() -> None:
     models = pod_models(window({}, {"a": (holding(100, refaults=7),)}, {"a": (holding(150, refaults=9),)}))
     assert (models["a"].growth_bytes, models["a"].refaults) == (50, 2)
 
@@ -54,7 +54,7 @@ def test_a_pod_that_is_gone_has_no_model() -> None:
     assert pod_models(window({"a": (holding(1),)}, {})) == {}
 
 
-def test_swap_that_reports_more_free_than_there_is_counts_as_empty() -> None:
+def test_more_free_swap_than_there_is_counts_as_empty() -> None:
     model = node_model(NodeSample(100, 40, swap_total_bytes=10, swap_free_bytes=12))
     assert (model.swap_used_bytes, model.swap_free_bytes) == (0, 10)
     assert node_model(NodeSample(100, 140)).working_set_bytes == 0

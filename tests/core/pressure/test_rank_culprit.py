@@ -19,11 +19,11 @@ def order(*candidates: Candidate) -> str:
     return ranked.pop()
 
 
-def test_who_is_over_his_request_goes_before_who_is_within_it_whatever_the_priority() -> None:
+def test_pods_over_their_request_rank_first_at_any_priority() -> None:
     assert order(candidate("w", over=0, priority=-5, growth=1.0), candidate("o", priority=1000)) == "ow"
 
 
-def test_lower_priority_goes_first_whoever_does_the_harm() -> None:
+def test_lower_priority_ranks_first_whatever_the_harm() -> None:
     assert order(candidate("a", priority=1, growth=1.0, refaults=1.0), candidate("b", priority=0)) == "ba"
 
 
@@ -36,11 +36,11 @@ def test_within_a_priority_growth_and_refaults_count_together() -> None:
     assert order(growing, stirring, both) == "bgr"
 
 
-def test_a_shares_last_digits_do_not_decide_but_who_holds_more_does() -> None:
+def test_larger_holdings_decide_between_nearly_equal_shares() -> None:
     assert order(candidate("a", over=5, growth=0.50001), candidate("b", over=9, growth=0.5)) == "ba"
 
 
-def test_nobody_is_lost() -> None:
+def test_no_candidate_is_lost_in_the_rank() -> None:
     @given(st.lists(st.tuples(st.integers(-5, 5), st.integers(-2, 2), st.floats(0, 1), st.floats(0, 1))))
     def check(drawn: list[tuple[int, int, float, float]]) -> None:
         found = [candidate(f"{n:03}", *each) for n, each in enumerate(drawn)]

@@ -42,13 +42,13 @@ def test_each_criterion_outweighs_those_after_it() -> None:
 
 
 @given(st.lists(inputs, max_size=12))
-def test_equals_stay_in_the_order_given_and_no_one_is_lost(pods: list[RankInput]) -> None:
+def test_equal_pods_keep_their_order_and_none_is_lost(pods: list[RankInput]) -> None:
     ranked = rank_original(pods)
     assert sorted(map(repr, ranked)) == sorted(map(repr, pods))
     assert rank_original(ranked) == ranked
 
 
-def test_the_request_is_the_containers_sum_or_the_largest_init_container() -> None:
+def test_request_is_the_containers_sum_or_largest_init_container() -> None:
     requests = {"requests": {"memory": "1Gi"}}
     assert original_request_bytes(pod_of(requests, requests, overhead={"memory": "1Mi"})) == 2 * GI + MI
     assert original_request_bytes(pod_of({}, overhead={"memory": "1Mi"})) == 0

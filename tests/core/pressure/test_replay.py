@@ -21,7 +21,7 @@ FACTS = {uid: PodFacts(uid, f"shop/{uid}", "Burstable", original_request_bytes=M
 
 
 def sample(at: float, *pods: str, used: int = 1500, wall: float | None = None) -> Sample:
-    """A node of 1,000 MiB of RAM and as much swap, of which ``used`` MiB are taken together."""
+    """Return a sample of a node of 1,000 MiB of RAM and as much swap, with ``used`` MiB of both in use."""
     memory, swap = min(used, 1000), max(0, used - 1000)
     return Sample(
         at,
@@ -45,12 +45,12 @@ def full_node(seconds: int, *pods: str) -> Iterator[Tick]:
         yield Tick(sample(100.0 + second, *pods, used=1600), FACTS)
 
 
-def test_a_guest_that_the_recording_keeps_goes_after_a_bounded_time_and_settling() -> None:
+def test_a_pod_kept_by_the_recording_leaves_in_bounded_time() -> None:
     assert asked(full_node(30, "a", "b")) == [(0.0, "shop/a"), (12.0, "shop/b")]
     assert asked(full_node(30, "a", "b"), 3.0) == [(0.0, "shop/a"), (5.0, "shop/b")]
 
 
-def test_a_guest_that_vanishes_is_gone_at_once() -> None:
+def test_a_pod_that_vanishes_is_gone_at_once() -> None:
     ticks = [
         Tick(sample(at, *(("a", "b") if at < 3 else ("b",)), used=1600), FACTS)
         for at in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
@@ -58,13 +58,13 @@ def test_a_guest_that_vanishes_is_gone_at_once() -> None:
     assert asked(ticks) == [(0.0, "shop/a"), (5.0, "shop/b")]
 
 
-def test_a_guest_whose_relief_was_recorded_is_gone_too() -> None:
+def test_a_pod_whose_relief_was_recorded_is_gone_too() -> None:
     ticks = list(full_node(8, "a", "b"))
     ticks[1] = msgspec.structs.replace(ticks[1], relieved=Relieved("shop/a", "ended"))
     assert asked(ticks) == [(0.0, "shop/a"), (3.0, "shop/b")]
 
 
-def test_nobody_is_asked_twice() -> None:
+def test_no_pod_is_relieved_twice() -> None:
     assert [victim for _, victim in asked(full_node(200, "a", "b"))] == ["shop/a", "shop/b"]
 
 
@@ -104,7 +104,7 @@ def test_repetitions_are_one_row() -> None:
     assert [(row.times, row.until_seconds) for row in found.rows] == [(5, 4.0)]
 
 
-def test_what_follows_a_sample_belongs_to_it() -> None:
+def test_entries_after_a_sample_belong_to_it() -> None:
     lines = [
         msgspec.json.encode(entry) + b"\n"
         for entry in (

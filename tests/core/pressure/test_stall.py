@@ -1,5 +1,5 @@
 from overbook.core.pressure.stall import StallClock
-from tests.core.simulated_node import MI, Telling, holding, vm
+from tests.core.simulated_node import MI, SimulatedNode, holding, vm
 
 
 def test_a_dip_of_two_seconds_does_not_end_a_stall() -> None:
@@ -11,7 +11,7 @@ def test_a_dip_of_two_seconds_does_not_end_a_stall() -> None:
     assert stall.seconds(13.0) == 3.0
 
 
-def test_a_longer_calm_does() -> None:
+def test_a_longer_calm_ends_a_stall() -> None:
     stall = StallClock()
     stall.seen(True, 10.0)
     stall.seen(False, 12.1)
@@ -19,7 +19,7 @@ def test_a_longer_calm_does() -> None:
     assert stall.seconds(15.0) == 2.0
 
 
-def test_time_in_vain_begins_anew_whenever_memory_goes_out_for_good() -> None:
+def test_time_without_absorbing_restarts_when_the_node_absorbs() -> None:
     stall = StallClock()
     stall.seen(True, 10.0)
     assert stall.seconds_in_vain(10.0, absorbing=False) == 0.0
@@ -29,8 +29,8 @@ def test_time_in_vain_begins_anew_whenever_memory_goes_out_for_good() -> None:
     assert stall.seconds(20.0) == 10.0
 
 
-def test_a_guest_that_grows_beyond_its_promise_is_judged_by_the_whole_stall() -> None:
-    node = Telling(vm("wild"), vm("calm"))
+def test_a_pod_that_grows_beyond_is_judged_by_the_whole_stall() -> None:
+    node = SimulatedNode(vm("wild"), vm("calm"))
     node.holds["calm"] = holding(150 * MI, 50 * MI)
     node.starve()
     # Within its promise of 300 MiB while others' cold memory goes out: nobody has to go.

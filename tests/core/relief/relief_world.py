@@ -1,4 +1,4 @@
-"""A cluster in a few lines, for the tests of relief: nodes, guests, KubeVirt, an API server that may fail.
+"""A simulated cluster for the tests of relief: nodes, pods, KubeVirt, an API server that may fail.
 
 The world here is what the rules see of a real one. It keeps what the rules must not be trusted to keep: who
 was really asked to go, and when.
@@ -53,7 +53,7 @@ def migration(instance: str, phase: str, at: float, **state: str) -> Migration:
 
 
 class World:
-    """Nodes by name, driven step by step.
+    """A world of nodes by name, which a test moves step by step.
 
     Args:
         nodes: names; each is a destination for the others.
@@ -96,7 +96,7 @@ class World:
         return plan(self.cases.values(), self.cluster(), self.now)
 
     def perform(self, node: str, step: Step) -> None:
-        """What the controller would do."""
+        """Do what the controller would do."""
         case = self.cases[node]
         match step:
             case Write(record=record):

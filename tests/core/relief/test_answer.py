@@ -47,7 +47,7 @@ def test_2xx_is_accepted(status: int) -> None:
         (403, "Forbidden", "pdb disruptions allowed is negative", [], "Forbidden"),
     ],
 )
-def test_refusals_have_a_word_and_what_was_said(
+def test_a_refusal_has_a_word_and_the_servers_message(
     status: int, reason: str, message: str, causes: list[EvictionCause], word: str
 ) -> None:
     answer = understood(status, reason, message, causes)
@@ -84,7 +84,7 @@ def test_a_refusal_by_a_budget_names_the_budget() -> None:
         (409, "Conflict", "Operation cannot be fulfilled on pods: please try again", []),
     ],
 )
-def test_what_is_no_refusal_is_asked_again_when_the_server_says(
+def test_other_answers_are_retried_when_the_server_says(
     status: int, reason: str, message: str, causes: list[EvictionCause]
 ) -> None:
     answer = understood(status, reason, message, causes, 10.0)
@@ -98,12 +98,12 @@ def test_what_is_no_refusal_is_asked_again_when_the_server_says(
         (409, "Precondition failed: UID in precondition: a, UID in object meta: b"),
     ],
 )
-def test_a_pod_that_is_no_more_or_is_another_one_is_gone(status: int, message: str) -> None:
+def test_a_missing_or_replaced_pod_is_gone(status: int, message: str) -> None:
     assert understood(status, "", message).meaning == "Gone"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_after_a_servers_failure_nobody_knows_what_was_done(status: int) -> None:
+def test_a_server_failure_leaves_the_outcome_unknown(status: int) -> None:
     assert understood(status, "InternalError", "etcdserver: request timed out").meaning == "Unknown"
     assert no_answer("connection reset").meaning == "Unknown"
 

@@ -1,4 +1,4 @@
-"""Many nodes at once: places, whose turn it is, and KubeVirt's limits."""
+"""Many nodes request relief at once: which get a place, in which order, and within KubeVirt's limits."""
 
 import random
 
@@ -11,7 +11,7 @@ from tests.core.relief.relief_world import START, World, candidate, migration, r
 
 
 def crowd(count: int, **spec: object) -> World:
-    """Nodes that all ask, the later the higher their number."""
+    """Return a world of nodes that all request relief, the later the higher their number."""
     world = World(*(f"n{number:03}" for number in range(count)), **spec)
     for number, name in enumerate(world.cases):
         world.guest(f"p-{name}")
@@ -23,7 +23,7 @@ def leave(world: World, node: str) -> None:
     del world.guests[f"uid-p-{node}"]
 
 
-def test_no_more_guests_are_on_their_way_than_the_cluster_allows() -> None:
+def test_reliefs_under_way_stay_within_the_clusters_budget() -> None:
     world = crowd(40, per_cluster=5)
     world.settle(10)
     assert world.flying() == [f"n{number:03}" for number in range(5)]
@@ -31,7 +31,7 @@ def test_no_more_guests_are_on_their_way_than_the_cluster_allows() -> None:
     assert "limit of 5 guests" in world.record("n010").message
 
 
-def test_a_place_that_is_free_goes_to_who_has_waited_longest() -> None:
+def test_a_free_place_goes_to_the_node_that_waited_longest() -> None:
     world = crowd(10, per_cluster=2)
     world.settle(5)
     leave(world, "n001")
@@ -47,7 +47,7 @@ def test_critical_nodes_come_first() -> None:
     assert world.flying() == ["n007", "n008"]
 
 
-def test_all_of_500_nodes_are_served_in_their_order() -> None:
+def test_nodes_of_a_cluster_of_500_are_served_in_their_order() -> None:
     world = crowd(500, per_cluster=50, cool_down_seconds=3600)
     for _ in range(10):
         world.settle()
@@ -58,14 +58,14 @@ def test_all_of_500_nodes_are_served_in_their_order() -> None:
     assert [node for node, _ in world.asked] == list(world.cases)
 
 
-def test_a_node_whose_guests_come_to_nothing_starves_nobody() -> None:
+def test_a_node_whose_reliefs_fail_starves_no_other() -> None:
     world = crowd(6, per_cluster=1, follow_seconds=30, cool_down_seconds=10)
     # Nobody ever leaves: each relief is given up, and the next node has its turn.
     world.settle(6 * 35)
     assert [node for node, _ in world.asked][:6] == list(world.cases)
 
 
-def test_waiting_is_written_down_once() -> None:
+def test_waiting_is_recorded_once() -> None:
     world = crowd(20, per_cluster=1)
     world.settle(20)
     written = len(world.records)
@@ -73,7 +73,7 @@ def test_waiting_is_written_down_once() -> None:
     assert len(world.records) == written
 
 
-def test_no_places_no_relief() -> None:
+def test_no_relief_starts_without_a_place() -> None:
     world = crowd(3, per_cluster=0)
     world.settle(5)
     assert world.asked == []
@@ -90,7 +90,7 @@ def vms(count: int, limits: MigrationLimits | None) -> World:
     return world
 
 
-def test_kubevirts_limit_counts_all_migrations_and_those_that_are_about_to_begin() -> None:
+def test_kubevirts_limit_counts_running_and_pending_migrations() -> None:
     world = vms(10, MigrationLimits(per_cluster=5, per_node=2))
     world.migrations = {name: migration(name, "Running", START, sourceNode="x") for name in ("o1", "o2")}
     world.migrations["over"] = migration("over", "Succeeded", START)
@@ -99,7 +99,7 @@ def test_kubevirts_limit_counts_all_migrations_and_those_that_are_about_to_begin
     assert "KubeVirt's limit of 5" in world.record("n003").message
 
 
-def test_kubevirts_limit_for_one_node_counts_migrations_of_others_too() -> None:
+def test_kubevirts_limit_per_node_counts_foreign_migrations() -> None:
     world = vms(2, MigrationLimits(per_cluster=5, per_node=1))
     world.migrations["o"] = migration("o", "Running", START, sourceNode="n000")
     world.settle()
@@ -109,7 +109,7 @@ def test_kubevirts_limit_for_one_node_counts_migrations_of_others_too() -> None:
     assert world.flying() == ["n000", "n001"]
 
 
-def test_what_needs_no_migration_does_not_wait_for_one() -> None:
+def test_an_eviction_does_not_wait_for_a_migrations_place() -> None:
     world = vms(3, MigrationLimits(per_cluster=0))
     world.guest("p-n002")
     world.answers.clear()
@@ -117,7 +117,7 @@ def test_what_needs_no_migration_does_not_wait_for_one() -> None:
     assert world.flying() == ["n002"]
 
 
-def test_nothing_is_migrated_before_kubevirts_limits_are_known() -> None:
+def test_no_vm_migrates_before_kubevirts_limits_are_known() -> None:
     world = vms(2, None)
     world.settle(5)
     assert world.flying() == []
@@ -132,7 +132,7 @@ def test_the_plan_does_not_depend_on_the_order_of_its_arguments() -> None:
     assert plan(cases, world.cluster(), world.now) == plain
 
 
-def test_a_limit_that_is_lowered_takes_nobody_back() -> None:
+def test_a_lowered_limit_stops_no_relief_under_way() -> None:
     world = crowd(10, per_cluster=5)
     world.settle()
     world.spec = msgspec.structs.replace(world.spec, per_cluster=2)

@@ -53,15 +53,15 @@ def seen(found: Pod | None, instance: MovableInstance | None = None, house: Clus
         (pod(spec={"nodeName": None}), "runs on no node yet"),
     ],
 )
-def test_who_must_not_go_has_a_reason(found: Pod, why: str) -> None:
+def test_a_pod_that_must_stay_has_a_reason(found: Pod, why: str) -> None:
     assert why in seen(found).obstacle
 
 
-def test_the_label_alone_does_not_make_a_pod_ours() -> None:
+def test_a_label_alone_does_not_make_a_pod_overbooks_own() -> None:
     assert seen(pod(labels={"app.kubernetes.io/part-of": "overbook"})).obstacle == ""
 
 
-def test_a_pod_is_gone_when_there_is_none_or_another_or_one_that_has_ended() -> None:
+def test_a_pod_is_gone_if_missing_replaced_or_ended() -> None:
     assert seen(None).presence == "Gone"
     assert seen(pod(uid="another")).presence == "Gone"
     assert seen(pod(status={"phase": "Succeeded"})).presence == "Gone"
@@ -82,14 +82,14 @@ def test_a_pod_is_gone_when_there_is_none_or_another_or_one_that_has_ended() -> 
         (None, True, "None", "Restarted"),
     ],
 )
-def test_a_vm_goes_as_its_strategy_says_else_the_clusters(
+def test_a_vm_leaves_by_its_own_strategy_else_the_clusters(
     strategy: str | None, migratable: bool, default: str, how: str
 ) -> None:
     instance = vm(strategy, migratable=migratable)
     assert seen(pod(ownerReferences=[OWNER]), instance, ClusterDefaults("overbook", default)).how == how
 
 
-def test_a_pod_that_only_says_it_is_a_vms_is_none() -> None:
+def test_a_pod_that_only_claims_to_be_a_vms_is_none() -> None:
     mine = pod(ownerReferences=[OWNER])
     assert seen(mine, None).how == "Evicted"
     assert seen(mine, vm(activePods={"other": "n"})).how == "Evicted"
@@ -97,6 +97,6 @@ def test_a_pod_that_only_says_it_is_a_vms_is_none() -> None:
     assert seen(mine, vm(activePods=None)).how == "Migrated"
 
 
-def test_a_guest_that_has_moved_tells_where_it_runs() -> None:
+def test_a_migrated_vm_shows_where_it_runs() -> None:
     moved = vm(nodeName="m")
     assert seen(pod(ownerReferences=[OWNER]), moved).instance_node == "m"

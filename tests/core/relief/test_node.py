@@ -33,7 +33,7 @@ def node(*taints: dict[str, str], ready: str = "True", **spec: Any) -> KeptNode:
 
 
 def patched(taints: list[dict[str, str]], operations: list[dict[str, Any]]) -> list[dict[str, str]] | None:
-    """What the API server makes of it; ``None``: a test does not hold, and nothing is changed."""
+    """Return what the API server makes of a patch; ``None`` if one of its tests fails."""
     left = copy.deepcopy(taints)
     for operation in operations:
         index, _, field = operation["path"].removeprefix("/spec/taints/").partition("/")
@@ -48,7 +48,7 @@ def patched(taints: list[dict[str, str]], operations: list[dict[str, Any]]) -> l
 
 
 @given(st.lists(TAINT, max_size=4), st.lists(TAINT, max_size=4))
-def test_removing_our_taint_never_drops_anothers_whatever_has_changed_meanwhile(
+def test_removing_our_taint_never_drops_a_foreign_one(
     seen: list[dict[str, str]], now: list[dict[str, str]]
 ) -> None:
     left = patched(now, taint_removal(node(*seen)))
@@ -61,7 +61,7 @@ def test_removing_our_taint_never_drops_anothers_whatever_has_changed_meanwhile(
         assert len(left) == len(now) - 1
 
 
-def test_a_guest_goes_to_nodes_that_are_ready_and_not_in_trouble() -> None:
+def test_only_ready_nodes_without_pressure_take_a_pod() -> None:
     assert could_take_a_guest(node(), None)
     assert could_take_a_guest(node(), PressureStatus())
     assert could_take_a_guest(node({"key": "example.com/gpu", "effect": "NoSchedule"}), None)
@@ -74,7 +74,7 @@ def test_a_guest_goes_to_nodes_that_are_ready_and_not_in_trouble() -> None:
     )
 
 
-def test_the_condition_says_what_is_known() -> None:
+def test_the_condition_states_what_is_known() -> None:
     def said(pressure: PressureStatus | None, *, stale: bool = False) -> str | None:
         wanted = wanted_condition(pressure, stale=stale)
         return wanted.status if wanted is not None else None
@@ -86,7 +86,7 @@ def test_the_condition_says_what_is_known() -> None:
     assert said(None) is None
 
 
-def test_the_condition_is_written_when_it_changes_and_not_when_only_its_numbers_do() -> None:
+def test_the_condition_is_not_written_for_new_numbers_alone() -> None:
     first = wanted_condition(PressureStatus(state="Critical", sentence="46 % of 2 s"), stale=False)
     assert first is not None
     patch = condition_patch(node(), first, NOW)

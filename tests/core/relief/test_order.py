@@ -15,13 +15,13 @@ def names(*candidates: ReliefCandidate, rank: str = "culprit") -> str:
     return "".join(each.name for each in in_order(candidates, rank, 600))
 
 
-def test_the_agents_order_holds_between_those_that_are_no_equals() -> None:
+def test_the_agents_order_holds_between_unequal_candidates() -> None:
     assert names(candidate("a", usage_bytes=9 * GI, blame=1.5), candidate("b", blame=0.2)) == "ab"
     assert names(candidate("a", usage_bytes=9 * GI), candidate("b", priority=5)) == "ab"
     assert names(candidate("a", usage_bytes=9 * GI), candidate("b", over_request_bytes=0)) == "ab"
 
 
-def test_among_equals_the_small_the_little_swapped_and_the_quiet_go_first() -> None:
+def test_small_unswapped_and_quiet_pods_are_first_among_equals() -> None:
     large = candidate("l", virtual_machine=True, usage_bytes=8 * GI)
     small = candidate("s", virtual_machine=True)
     swapped = candidate("w", virtual_machine=True, swap_bytes=GI)
@@ -36,7 +36,7 @@ def test_equal_blame_does_not_chain() -> None:
     assert names(*chain) == "1032"
 
 
-def test_who_can_be_moved_goes_before_who_has_to_end_and_who_would_take_too_long_last() -> None:
+def test_movable_pods_are_before_others_and_slow_ones_last() -> None:
     pod = candidate("p", usage_bytes=MI)
     movable = candidate("v", virtual_machine=True, usage_bytes=4 * GI)
     endless = candidate("e", virtual_machine=True, usage_bytes=500 * GI)
@@ -50,11 +50,11 @@ def test_the_original_rank_knows_no_equals() -> None:
     )
 
 
-def test_the_excluded_are_not_asked() -> None:
+def test_excluded_candidates_are_left_out() -> None:
     assert names(candidate("a", excluded="critical"), candidate("b")) == "b"
 
 
-def test_moving_takes_swap_and_memory_and_what_is_dirtied_meanwhile() -> None:
+def test_time_to_move_counts_memory_swap_and_dirtied_pages() -> None:
     assert seconds_to_move(candidate("a", usage_bytes=GI)) == pytest.approx(8)
     assert seconds_to_move(candidate("a", usage_bytes=GI, swap_bytes=GI // 2)) == pytest.approx(16)
     assert seconds_to_move(candidate("a", usage_bytes=GI, growth_bytes_per_second=64 * MI)) == pytest.approx(
@@ -63,7 +63,7 @@ def test_moving_takes_swap_and_memory_and_what_is_dirtied_meanwhile() -> None:
 
 
 @given(st.integers(0, 2**50), st.integers(0, 2**50), st.integers(-(2**40), 2**40))
-def test_it_is_always_a_number(usage: int, swap: int, growth: int) -> None:
+def test_time_to_move_is_always_a_number(usage: int, swap: int, growth: int) -> None:
     seconds = seconds_to_move(
         candidate("a", usage_bytes=usage, swap_bytes=swap, growth_bytes_per_second=growth)
     )

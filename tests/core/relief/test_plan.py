@@ -1,4 +1,4 @@
-"""One node: who is asked, how each answer is taken, and when it is over."""
+"""One node is relieved: which pod is evicted, how each answer is taken, and when relief is over."""
 
 import msgspec
 import pytest
@@ -14,7 +14,7 @@ EVACUATING = EvictionAnswer("Evacuating", "Evacuation", 'Eviction triggered evac
 
 
 def asking(*names: str, **spec: object) -> World:
-    """A node ``n`` beside ``m`` and asking to be relieved of one of these."""
+    """Return a world in which ``n``, beside ``m``, requests relief of one of these pods."""
     world = World("n", "m", **spec)
     for name in names:
         world.guest(name)
@@ -23,7 +23,7 @@ def asking(*names: str, **spec: object) -> World:
 
 
 def migrating(**spec: object) -> World:
-    """The VM ``a`` was asked, and KubeVirt set off a migration."""
+    """Return a world in which the VM ``a`` was evicted, and KubeVirt began a migration."""
     world = asking("a", "b", **spec)
     world.guest("a", how="Migrated", instance="shop/a", instance_node="n")
     world.answers["uid-a"] = EVACUATING
@@ -32,7 +32,7 @@ def migrating(**spec: object) -> World:
     return world
 
 
-def test_the_victim_is_written_down_before_it_is_asked() -> None:
+def test_the_victim_is_recorded_before_it_is_evicted() -> None:
     world = asking("a")
     steps = []
     while not isinstance(step := world.plan()["n"], Evict):
@@ -44,7 +44,7 @@ def test_the_victim_is_written_down_before_it_is_asked() -> None:
     assert world.asked == []
 
 
-def test_a_pod_is_evicted_followed_to_its_end_and_its_effect_awaited() -> None:
+def test_an_eviction_is_followed_to_its_end_and_effect() -> None:
     world = asking("a", "b")
     world.settle(30)
     assert world.asked == [("n", "uid-a")]
@@ -58,7 +58,7 @@ def test_a_pod_is_evicted_followed_to_its_end_and_its_effect_awaited() -> None:
     assert world.asked == [("n", "uid-a")], "the same request gets no second guest"
 
 
-def test_another_decision_after_the_cool_down_gets_another_guest() -> None:
+def test_a_decision_after_the_cool_down_gets_another_pod() -> None:
     world = asking("a", "b")
     world.settle()
     del world.guests["uid-a"]
@@ -70,7 +70,7 @@ def test_another_decision_after_the_cool_down_gets_another_guest() -> None:
     assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
 
 
-def test_an_agent_that_starts_anew_gets_no_second_guest_while_the_first_goes() -> None:
+def test_a_restarted_agent_gets_no_second_pod_while_one_leaves() -> None:
     world = asking("a", "b")
     world.settle(5)
     world.change("n", request=request("r2", candidate("b"), candidate("a")))
@@ -78,7 +78,7 @@ def test_an_agent_that_starts_anew_gets_no_second_guest_while_the_first_goes() -
     assert world.asked == [("n", "uid-a")]
 
 
-def test_nothing_further_once_the_pressure_is_gone_but_what_began_is_followed() -> None:
+def test_a_begun_relief_is_followed_after_the_pressure_ended() -> None:
     world = asking("a", "b")
     world.settle(5)
     world.change("n", request=None)
@@ -91,7 +91,7 @@ def test_nothing_further_once_the_pressure_is_gone_but_what_began_is_followed() 
 
 
 @pytest.mark.parametrize("reason", ["DisruptionBudget", "Denied", "MoreThanOneDisruptionBudget"])
-def test_after_a_refusal_the_next_is_asked_and_the_refusal_is_told(reason: str) -> None:
+def test_a_refusal_is_recorded_and_the_next_pod_is_evicted(reason: str) -> None:
     world = asking("a", "b")
     world.answers["uid-a"] = EvictionAnswer("Refused", reason, "no")
     world.settle(5)
@@ -99,7 +99,7 @@ def test_after_a_refusal_the_next_is_asked_and_the_refusal_is_told(reason: str) 
     assert world.refusals("n") == [("shop/a", reason)]
 
 
-def test_who_was_refused_may_be_asked_again_after_a_pause() -> None:
+def test_a_refused_pod_may_be_tried_again_after_a_pause() -> None:
     world = asking("a", "b")
     world.answers = {"uid-a": BUDGET, "uid-b": BUDGET}
     world.settle(5)
@@ -123,7 +123,7 @@ def test_a_new_candidate_does_not_wait_for_the_pause() -> None:
     assert world.refusals("n") == [("shop/a", "DisruptionBudget")]
 
 
-def test_the_last_resort_is_taken_only_if_it_is_configured_and_pressure_stays_critical() -> None:
+def test_the_last_resort_needs_its_setting_and_critical_pressure() -> None:
     for last_resort, critical, deleted in (
         ("None", True, []),
         ("Delete", False, []),
@@ -138,7 +138,7 @@ def test_the_last_resort_is_taken_only_if_it_is_configured_and_pressure_stays_cr
         assert world.deleted == deleted, last_resort
 
 
-def test_a_deleted_guest_is_said_to_be_deleted() -> None:
+def test_a_deleted_pod_is_recorded_as_deleted() -> None:
     world = asking("a", last_resort="Delete")
     world.answers["uid-a"] = BUDGET
     world.settle(70)
@@ -147,7 +147,7 @@ def test_a_deleted_guest_is_said_to_be_deleted() -> None:
     assert world.outcomes("n") == [("shop/a", "Deleted")]
 
 
-def test_a_server_that_says_later_is_obeyed_and_nobody_else_is_asked() -> None:
+def test_a_servers_retry_time_is_obeyed_and_no_other_pod_evicted() -> None:
     world = asking("a", "b")
     world.answers["uid-a"] = EvictionAnswer("Later", "TooManyRequests", "too many requests", 20.0)
     world.settle(19)
@@ -159,7 +159,7 @@ def test_a_server_that_says_later_is_obeyed_and_nobody_else_is_asked() -> None:
     assert world.refusals("n") == []
 
 
-def test_without_an_answer_the_same_guest_is_asked_again_and_no_other() -> None:
+def test_an_unanswered_eviction_is_retried_for_the_same_pod() -> None:
     world = asking("a", "b")
     world.answers["uid-a"] = EvictionAnswer("Unknown", "NoAnswer", "connection reset")
     world.settle(60)
@@ -168,7 +168,7 @@ def test_without_an_answer_the_same_guest_is_asked_again_and_no_other() -> None:
     assert world.record("n").stage == "Asking"
 
 
-def test_a_guest_for_which_there_is_never_an_answer_is_passed_over_if_it_really_stays() -> None:
+def test_a_pod_without_an_answer_is_passed_over_if_it_stays() -> None:
     world = asking("a", "b", stall_seconds=30)
     world.answers["uid-a"] = EvictionAnswer("Unknown", "InternalError", "failed calling webhook")
     world.settle(60)
@@ -176,7 +176,7 @@ def test_a_guest_for_which_there_is_never_an_answer_is_passed_over_if_it_really_
     assert world.asked[-1] == ("n", "uid-b")
 
 
-def test_a_guest_that_goes_though_there_was_no_answer_is_followed() -> None:
+def test_a_pod_that_leaves_without_an_answer_is_followed() -> None:
     world = asking("a", "b", stall_seconds=30)
     world.answers["uid-a"] = EvictionAnswer("Unknown", "NoAnswer", "connection reset")
     world.settle(20)
@@ -186,7 +186,7 @@ def test_a_guest_that_goes_though_there_was_no_answer_is_followed() -> None:
     assert set(world.asked) == {("n", "uid-a")}
 
 
-def test_a_guest_that_has_gone_by_itself_is_relief_enough() -> None:
+def test_a_pod_that_left_by_itself_is_relief_enough() -> None:
     world = asking("a", "b")
     del world.guests["uid-a"]
     world.settle(5)
@@ -195,7 +195,7 @@ def test_a_guest_that_has_gone_by_itself_is_relief_enough() -> None:
     assert world.record("n").stage == "CoolingDown"
 
 
-def test_a_guest_that_is_ending_already_is_awaited_unless_it_is_stuck() -> None:
+def test_a_pod_already_ending_is_awaited_unless_stuck() -> None:
     world = asking("a", "b")
     world.guest("a", presence="Leaving", leaves_at=world.now + 10)
     world.settle(35)
@@ -205,7 +205,7 @@ def test_a_guest_that_is_ending_already_is_awaited_unless_it_is_stuck() -> None:
     assert world.refusals("n") == [("shop/a", "StillEnding")]
 
 
-def test_what_may_not_go_is_not_asked_whatever_the_agent_says() -> None:
+def test_an_excluded_pod_is_never_evicted() -> None:
     world = asking("a", "b")
     world.guest("a", obstacle="critical, static or mirror pod")
     world.settle(5)
@@ -213,7 +213,7 @@ def test_what_may_not_go_is_not_asked_whatever_the_agent_says() -> None:
     assert world.refusals("n") == [("shop/a", "Excluded")]
 
 
-def test_a_vm_that_is_evicted_without_a_migration_is_restarted_not_migrated() -> None:
+def test_a_vm_evicted_without_a_migration_is_restarted() -> None:
     world = asking("a")
     world.guest("a", how="Restarted", instance="shop/a", instance_node="n")
     world.settle(5)
@@ -224,7 +224,7 @@ def test_a_vm_that_is_evicted_without_a_migration_is_restarted_not_migrated() ->
     assert world.outcomes("n") == [("shop/a", "Restarted")]
 
 
-def test_a_live_migration_is_followed_to_its_end_and_not_repeated() -> None:
+def test_a_live_migration_is_followed_and_not_repeated() -> None:
     world = migrating()
     world.settle(5)
     world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a", sourceNode="n")
@@ -237,7 +237,7 @@ def test_a_live_migration_is_followed_to_its_end_and_not_repeated() -> None:
     assert world.asked == [("n", "uid-a")]
 
 
-def test_a_failed_migration_is_told_and_the_next_is_asked() -> None:
+def test_a_failed_migration_is_recorded_and_the_next_pod_leaves() -> None:
     world = migrating()
     world.migrations["a"] = migration("a", "Failed", world.now, sourcePod="a", failureReason="no room")
     world.settle(5)
@@ -247,7 +247,7 @@ def test_a_failed_migration_is_told_and_the_next_is_asked() -> None:
 
 
 @pytest.mark.parametrize("critical", [True, False])
-def test_a_stalled_migration_frees_its_place_only_while_pressure_is_critical(critical: bool) -> None:
+def test_a_stalled_migration_frees_its_place_only_if_critical(critical: bool) -> None:
     world = migrating()
     world.change("n", critical=critical)
     world.migrations["a"] = migration("a", "Scheduling", world.now)
@@ -261,7 +261,7 @@ def test_a_stalled_migration_frees_its_place_only_while_pressure_is_critical(cri
         assert world.record("n").stage == "Migrating"
 
 
-def test_sending_memory_is_no_stall_for_as_long_as_that_has_to_take() -> None:
+def test_sending_memory_in_its_expected_time_is_no_stall() -> None:
     world = migrating()
     expected = msgspec.structs.replace(world.record("n"), expected_seconds=300)
     world.change("n", record=expected)
@@ -280,7 +280,7 @@ def test_a_migration_is_given_up_after_the_limit() -> None:
     assert world.refusals("n") == [("shop/a", "MigrationGivenUp")]
 
 
-def test_a_stalled_migration_that_ends_well_after_all_is_relief_enough() -> None:
+def test_a_stalled_migration_that_succeeds_is_relief_enough() -> None:
     world = migrating()
     world.limits = MigrationLimits(per_node=1)
     world.guest("b", how="Migrated", instance="shop/b", instance_node="n")
@@ -293,7 +293,7 @@ def test_a_stalled_migration_that_ends_well_after_all_is_relief_enough() -> None
     assert ("shop/a", "Migrated") in world.outcomes("n")
 
 
-def test_behind_a_stalled_migration_goes_who_needs_none() -> None:
+def test_a_pod_without_migration_may_follow_a_stalled_one() -> None:
     world = migrating()
     world.limits = MigrationLimits(per_node=1)
     world.guest("b", how="Migrated", instance="shop/b", instance_node="n")
@@ -304,7 +304,7 @@ def test_behind_a_stalled_migration_goes_who_needs_none() -> None:
     assert world.asked == [("n", "uid-a"), ("n", "uid-c")]
 
 
-def test_a_vm_that_leaves_without_a_migration_to_be_seen_is_migrated_only_if_it_runs_elsewhere() -> None:
+def test_a_vm_is_migrated_only_if_it_runs_elsewhere() -> None:
     for elsewhere, outcome in (("m", "Migrated"), ("n", "Gone"), ("", "Gone")):
         world = migrating()
         world.guest("a", presence="Gone", instance="shop/a", instance_node=elsewhere)
@@ -312,7 +312,7 @@ def test_a_vm_that_leaves_without_a_migration_to_be_seen_is_migrated_only_if_it_
         assert world.outcomes("n") == [("shop/a", outcome)]
 
 
-def test_no_migration_is_set_off_when_no_other_node_could_take_the_guest() -> None:
+def test_no_migration_starts_without_another_node_for_the_vm() -> None:
     world = asking("a")
     world.guest("a", how="Migrated", instance="shop/a")
     world.destinations = frozenset({"n"})
@@ -322,7 +322,7 @@ def test_no_migration_is_set_off_when_no_other_node_could_take_the_guest() -> No
 
 
 @pytest.mark.parametrize("why", ["relief is paused", "the mode is Observe"])
-def test_nothing_is_started_while_it_is_held_back_and_it_says_who_would_go(why: str) -> None:
+def test_a_held_back_relief_starts_nothing_and_names_its_pod(why: str) -> None:
     world = asking("a")
     world.held_back = why
     world.settle(30)
@@ -335,7 +335,7 @@ def test_nothing_is_started_while_it_is_held_back_and_it_says_who_would_go(why: 
     assert world.asked == [("n", "uid-a")]
 
 
-def test_what_is_on_its_way_is_followed_while_relief_is_paused() -> None:
+def test_a_begun_relief_is_followed_while_paused() -> None:
     world = asking("a")
     world.settle(5)
     world.held_back = "relief is paused"
@@ -344,7 +344,7 @@ def test_what_is_on_its_way_is_followed_while_relief_is_paused() -> None:
     assert world.outcomes("n") == [("shop/a", "Evicted")]
 
 
-def test_nothing_is_started_for_an_agent_that_has_stopped_or_only_observes() -> None:
+def test_no_relief_starts_for_a_stopped_or_observing_agent() -> None:
     for changes in ({"stale": True}, {"observes": True}):
         world = asking("a")
         world.change("n", **changes)
@@ -353,7 +353,7 @@ def test_nothing_is_started_for_an_agent_that_has_stopped_or_only_observes() -> 
 
 
 @pytest.mark.parametrize("presence", ["Here", "Leaving", "Gone"])
-def test_a_victim_written_down_when_the_pressure_went_is_asked_no_more(presence: str) -> None:
+def test_a_recorded_victim_is_not_evicted_after_the_pressure(presence: str) -> None:
     world = asking("a")
     while not isinstance(world.plan()["n"], Evict):
         world.perform("n", world.plan()["n"])
@@ -364,7 +364,7 @@ def test_a_victim_written_down_when_the_pressure_went_is_asked_no_more(presence:
     assert world.record("n").stage == {"Here": None, "Leaving": "Ending", "Gone": "CoolingDown"}[presence]
 
 
-def test_a_record_of_a_clock_that_was_ahead_ends_all_the_same() -> None:
+def test_a_record_of_a_clock_that_was_ahead_ends_as_well() -> None:
     world = asking("a", "b")
     world.now += 10 * 86_400
     world.settle(5)
@@ -384,7 +384,7 @@ def test_many_candidates_without_hope_come_to_rest() -> None:
     assert len(world.record("n").refusals) == 20
 
 
-def test_a_request_without_candidates_says_so() -> None:
+def test_a_request_without_candidates_is_recorded_as_such() -> None:
     world = World("n", "m")
     world.change("n", request=ReliefRequest(id="r", decided_at="2026-01-01T00:00:00Z"))
     world.settle(5)

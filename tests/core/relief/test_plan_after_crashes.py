@@ -1,4 +1,4 @@
-"""Whatever the API server answers, and wherever the leader dies, the promises of relief hold."""
+"""Relief keeps its invariants whatever the API server answers, and wherever the leader dies."""
 
 from collections import Counter
 from typing import Any
@@ -30,7 +30,7 @@ ANSWERS: dict[str, EvictionAnswer] = {
 
 
 class Relief(RuleBasedStateMachine):
-    """Four nodes, three guests on each (the first is a VM), and places for two."""
+    """The cluster has four nodes, three pods on each (the first is a VM), and places for two."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class Relief(RuleBasedStateMachine):
         self.refused -= {entry for entry in self.refused if entry not in self.written()}
 
     def ask(self, node: str, step: Evict, answer: str) -> None:
-        """What a real API server and a real KubeVirt would do."""
+        """Do what a real API server and a real KubeVirt would do."""
         uid = step.uid
         known = self.world.guests.get(uid)
         record = self.world.record(node)
@@ -192,7 +192,7 @@ class Relief(RuleBasedStateMachine):
             assert (record.stage in IN_FLIGHT) == bool(record.victim_uid)
 
     def teardown(self) -> None:
-        """When all is well again, everything comes to its end and every refusal is on the record."""
+        """Assert that everything ends once nothing fails any more, and that every refusal is recorded."""
         self.world.held_back = ""
         self.world.answers = {}
         for _ in range(40):

@@ -1,4 +1,4 @@
-"""A real server on loopback that does to a connection exactly what a test says."""
+"""A real server on loopback does to a connection exactly what a test says."""
 
 import asyncio
 import ssl
@@ -9,7 +9,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Served:
-    """What came.
+    """The record of a server counts connections and keeps requests.
 
     Attributes:
         server: URL.
@@ -23,7 +23,7 @@ class Served:
         self.heads: list[str] = []
 
     async def asked(self, reader: asyncio.StreamReader) -> str:
-        """Read a request with its body; the head."""
+        """Read a request with its body, and return its head."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         for line in head.splitlines():
             if line.lower().startswith("content-length:"):
@@ -62,12 +62,12 @@ async def serving(
 
 
 def answer(body: bytes, status: int = 200, *fields: str) -> bytes:
-    """An answer with a length."""
+    """Return an answer with a length."""
     lines = [f"HTTP/1.1 {status} x", f"Content-Length: {len(body)}", *fields, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def chunked(*pieces: bytes, end: bool = True) -> bytes:
-    """An answer in chunks."""
+    """Return an answer in chunks."""
     chunks = b"".join(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces)
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks + (b"0\r\n\r\n" if end else b"")

@@ -41,7 +41,7 @@ TARGET = ApiRequest("GET", "/api/v1/pods")
 
 
 async def read(raw: bytes, cuts: list[int]) -> tuple[int, bytes]:
-    """Status and body, from bytes that come in pieces; the time limit is what would show a hang."""
+    """Read status and body from bytes that come in pieces; the time limit would show a hang."""
     reader = asyncio.StreamReader(limit=1 << 16)
 
     async def feed() -> None:
@@ -84,13 +84,13 @@ def test_an_answer_that_ends_too_early_is_an_error(pieces: list[bytes], lost: in
 
 
 @given(st.binary(max_size=200), CUTS)
-def test_arbitrary_bytes(raw: bytes, cuts: list[int]) -> None:
+def test_arbitrary_bytes_are_refused(raw: bytes, cuts: list[int]) -> None:
     with pytest.raises(HttpError):
         asyncio.run(read(raw, cuts))
 
 
 @given(st.lists(PIECES, max_size=12), CUTS)
-def test_pieces_of_answers(pieces: list[bytes], cuts: list[int]) -> None:
+def test_pieces_of_answers_are_read_or_refused(pieces: list[bytes], cuts: list[int]) -> None:
     try:
         asyncio.run(read(b"".join(pieces), cuts))
     except HttpError:
@@ -123,22 +123,22 @@ def test_pieces_of_answers(pieces: list[bytes], cuts: list[int]) -> None:
         (b"HTTP/1.1 101 Switching\r\n\r\n", "interim answers"),
     ],
 )
-def test_what_is_wrong_is_said(raw: bytes, said: str) -> None:
+def test_a_wrong_answer_is_refused_by_its_fault(raw: bytes, said: str) -> None:
     with pytest.raises(HttpError, match=said):
         asyncio.run(read(raw, []))
 
 
-def test_no_answer_is_not_half_an_answer() -> None:
+def test_no_answer_differs_from_half_an_answer() -> None:
     with pytest.raises(NothingCame):
         asyncio.run(read(b"", []))
 
 
-def test_a_complaint_of_the_http_layer_has_no_length() -> None:
+def test_a_plain_error_of_the_http_layer_needs_no_length() -> None:
     raw = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nClient sent an HTTP request"
     assert asyncio.run(read(raw, [])) == (400, b"Client sent an HTTP request")
 
 
-def test_nothing_becomes_a_second_request() -> None:
+def test_a_request_never_contains_a_second_one() -> None:
     with pytest.raises(HttpError):
         request_bytes("GET", "/", [("Authorization", "Bearer a\r\nHost: b")], b"")
     assert percent_encoded("a b/ü\r\n?&=") == "a%20b%2F%C3%BC%0D%0A%3F%26%3D"
@@ -169,7 +169,7 @@ def test_any_line_is_an_event_or_an_error(line: bytes) -> None:
         decode_event(PODS, line, TARGET)
 
 
-def test_what_an_event_says() -> None:
+def test_an_event_has_its_type_key_version_and_object() -> None:
     pod = b'{"metadata":{"name":"a","namespace":"n","resourceVersion":"7","uid":"u"},"spec":{}}'
     event = decode_event(PODS, b'{"type":"ADDED","object":' + pod + b"}", TARGET)
     assert (event.type, event.key, event.resource_version) == ("ADDED", "n/a", "7")
@@ -187,7 +187,7 @@ def test_what_an_event_says() -> None:
     assert caught.value.status == 410
 
 
-def test_one_bad_object_does_not_cost_the_page() -> None:
+def test_a_page_keeps_its_good_objects_beside_bad_ones() -> None:
     page, token = decode_page(
         PODS,
         b'{"metadata":{"resourceVersion":"5","continue":"more"},"items":['

@@ -11,7 +11,7 @@ def chunked(parts: list[bytes], trailers: bytes = b"") -> bytes:
 
 
 @given(st.lists(st.binary(max_size=300)), st.lists(st.integers(min_value=1, max_value=50), min_size=1))
-def test_the_body_is_the_same_wherever_the_connection_cuts(parts: list[bytes], cuts: list[int]) -> None:
+def test_the_body_is_the_same_wherever_it_is_cut(parts: list[bytes], cuts: list[int]) -> None:
     data = chunked(parts, b"X-Trailer: 1\r\n") + b"stray"
     chunks, found, at, turn = Chunks(), b"", 0, 0
     while at < len(data):
@@ -23,7 +23,7 @@ def test_the_body_is_the_same_wherever_the_connection_cuts(parts: list[bytes], c
     assert chunks.rest == b"stray"
 
 
-def test_it_has_not_ended_before_the_last_line() -> None:
+def test_a_chunked_body_ends_with_its_last_line_and_not_before() -> None:
     chunks = Chunks()
     assert chunks.feed(b"3\r\nabc\r\n0\r\n") == b"abc"
     assert not chunks.ended
@@ -43,6 +43,6 @@ def test_it_has_not_ended_before_the_last_line() -> None:
         b"1" * (MOST_LINE_BYTES + 1),
     ],
 )
-def test_what_is_no_chunk_is_refused(data: bytes) -> None:
+def test_a_malformed_chunk_is_refused(data: bytes) -> None:
     with pytest.raises(ChunkError):
         Chunks().feed(data)

@@ -20,7 +20,7 @@ MOST_MIB = 30
 NEVER = {"yaml", "http", "email", "urllib", "cryptography", "logging.handlers", "rich", "multiprocessing"}
 
 
-def test_in_a_pod_it_brings_neither_yaml_nor_an_http_library() -> None:
+def test_client_in_a_pod_imports_neither_yaml_nor_http_library() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)  # noqa: S603 - ours
     said = json.loads(ended.stdout)
     assert NEVER.isdisjoint(said["modules"])

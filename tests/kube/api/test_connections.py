@@ -22,7 +22,7 @@ async def answering(served: Served, reader: asyncio.StreamReader, writer: asynci
 
 
 async def answering_once(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """As a server does that closes a connection when it has been idle: without a word."""
+    """Answer once and then close the connection without a word, as a server with an idle limit does."""
     await served.asked(reader)
     writer.write(answer(NODE))
     await writer.drain()
@@ -46,7 +46,7 @@ def test_one_connection_serves_many_requests() -> None:
     asyncio.run(story())
 
 
-def test_requests_at_once_and_connections_kept_are_bounded() -> None:
+def test_concurrent_requests_and_kept_connections_are_bounded() -> None:
     async def story() -> None:
         at_once = most = 0
 
@@ -70,7 +70,7 @@ def test_requests_at_once_and_connections_kept_are_bounded() -> None:
     asyncio.run(story())
 
 
-def test_reading_on_a_connection_that_was_closed_meanwhile_is_tried_once_more() -> None:
+def test_a_read_on_a_closed_connection_is_retried_once() -> None:
     async def story() -> None:
         async with serving(answering_once) as served:
             client = client_of(served)
@@ -82,7 +82,7 @@ def test_reading_on_a_connection_that_was_closed_meanwhile_is_tried_once_more() 
     asyncio.run(story())
 
 
-def test_writing_on_such_a_connection_is_not() -> None:
+def test_a_write_on_a_closed_connection_is_not_retried() -> None:
     async def story() -> None:
         async with serving(answering_once) as served:
             client = client_of(served)
@@ -95,7 +95,7 @@ def test_writing_on_such_a_connection_is_not() -> None:
     asyncio.run(story())
 
 
-def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
+def test_a_silent_server_is_given_up_in_time() -> None:
     async def silent(served: Served, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
         await asyncio.Event().wait()
@@ -112,7 +112,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time() -> None:
     asyncio.run(story())
 
 
-def test_after_a_silence_kept_connections_are_not_trusted() -> None:
+def test_kept_connections_are_not_trusted_after_a_silence() -> None:
     async def falling_silent(
         served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
@@ -136,7 +136,7 @@ def test_after_a_silence_kept_connections_are_not_trusted() -> None:
     asyncio.run(story())
 
 
-def test_a_server_that_drips_is_given_up_in_time() -> None:
+def test_a_server_that_sends_byte_by_byte_is_given_up_in_time() -> None:
     async def dripping(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await served.asked(reader)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -218,7 +218,7 @@ def test_a_body_that_is_too_large_is_not_kept() -> None:
     asyncio.run(story())
 
 
-def test_what_the_server_says_about_coming_again() -> None:
+def test_the_servers_retry_after_is_understood() -> None:
     async def shedding(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         body = b'{"kind":"Status","reason":"TooManyRequests","details":{"retryAfterSeconds":3}}'
         for raw in (
@@ -277,7 +277,7 @@ def test_cancelling_a_request_closes_its_connection() -> None:
         ("https://nobody.invalid:1", "nobody.invalid"),
     ],
 )
-def test_nobody_there(server: str, said: str) -> None:
+def test_an_unreachable_server_is_named(server: str, said: str) -> None:
     async def story() -> None:
         client = Client(ClusterConfig(server=server))
         with pytest.raises(ApiUnavailable, match=said):

@@ -58,7 +58,7 @@ def test_a_plugin_runs_again_when_its_answer_expires(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_refused_token_is_asked_for_once_more(tmp_path: Path) -> None:
+def test_a_refused_token_is_requested_once_more(tmp_path: Path) -> None:
     async def refusing(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             head = await served.asked(reader)
@@ -85,7 +85,7 @@ def test_a_refused_token_is_asked_for_once_more(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_what_a_plugin_is_told(tmp_path: Path) -> None:
+def test_a_plugin_gets_its_arguments_and_exec_info(tmp_path: Path) -> None:
     script = f'echo "$KUBERNETES_EXEC_INFO" > {tmp_path}/told; echo "$@ $A" > {tmp_path}/arguments\n'
     config = plugin(
         tmp_path,
@@ -120,7 +120,7 @@ def test_what_a_plugin_is_told(tmp_path: Path) -> None:
         ("sleep 60 & sleep 60", "was not done after 1 s"),
     ],
 )
-def test_a_plugin_that_fails(tmp_path: Path, script: str, said: str) -> None:
+def test_a_failing_plugin_is_named(tmp_path: Path, script: str, said: str) -> None:
     began = time.monotonic()
     with pytest.raises(AccessError, match=said) as caught:
         asyncio.run(run_plugin(plugin(tmp_path, script), 1.0))
@@ -159,7 +159,7 @@ def test_a_token_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_token_that_was_refused_is_read_again_even_where_the_file_looks_the_same(tmp_path: Path) -> None:
+def test_a_refused_token_is_read_again_from_an_unchanged_file(tmp_path: Path) -> None:
     async def story() -> None:
         path = tmp_path / "token"
         path.write_text("one")

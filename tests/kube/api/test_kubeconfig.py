@@ -44,7 +44,7 @@ def load(folder: Path, content: Any, context: str | None = None) -> ClusterConfi
     return load_config(str(path), context, {})
 
 
-def test_what_a_context_says(tmp_path: Path) -> None:
+def test_a_context_gives_server_credentials_and_namespace(tmp_path: Path) -> None:
     config = load(tmp_path, cluster(**{"certificate-authority-data": encoded(PEM), "tls-server-name": "api"}))
     assert config.server == "https://10.0.0.1:6443"
     assert config.source == f"{tmp_path}/config, context here"
@@ -54,7 +54,7 @@ def test_what_a_context_says(tmp_path: Path) -> None:
     assert SECRET not in f"{config}"
 
 
-def test_yaml_as_people_write_it(tmp_path: Path) -> None:
+def test_handwritten_yaml_is_read(tmp_path: Path) -> None:
     config = load(
         tmp_path,
         """
@@ -82,7 +82,7 @@ users:
     assert address.authority == "[fd00::1]:443"
 
 
-def test_whichever_file_says_something_first_is_right(tmp_path: Path) -> None:
+def test_the_first_file_that_sets_a_field_wins(tmp_path: Path) -> None:
     first, second = tmp_path / "a" / "config", tmp_path / "b" / "config"
     for path in (first, second):
         path.parent.mkdir()
@@ -107,7 +107,7 @@ def test_whichever_file_says_something_first_is_right(tmp_path: Path) -> None:
         load_config(None, None, {"KUBECONFIG": f"{tmp_path}/none"})
 
 
-def test_where_it_is_looked_for(tmp_path: Path) -> None:
+def test_kubeconfig_is_looked_for_in_its_places(tmp_path: Path) -> None:
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(json.dumps(kubeconfig()))
     assert load_config(environment={"HOME": str(tmp_path)}).token == SECRET
@@ -117,7 +117,7 @@ def test_where_it_is_looked_for(tmp_path: Path) -> None:
         load_config(str(tmp_path / "absent"))
 
 
-def test_in_a_pod(tmp_path: Path) -> None:
+def test_configuration_in_a_pod_is_its_service_account(tmp_path: Path) -> None:
     environment = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
     with pytest.raises(InvalidInput, match="automountServiceAccountToken"):
         in_cluster_config(environment, str(tmp_path))
@@ -168,9 +168,7 @@ def test_in_a_pod(tmp_path: Path) -> None:
         ("a: 1\n---\nb: 2\n", "2 documents"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place_and_without_secrets(
-    tmp_path: Path, content: Any, said: str
-) -> None:
+def test_an_error_names_its_place_and_no_secret(tmp_path: Path, content: Any, said: str) -> None:
     with pytest.raises(InvalidInput, match=said) as caught:
         load(tmp_path, content)
     error: BaseException | None = caught.value
@@ -194,12 +192,12 @@ def test_what_is_wrong_is_said_with_its_place_and_without_secrets(
         "https://a?b",
     ],
 )
-def test_what_is_no_server(server: str) -> None:
+def test_an_invalid_server_is_refused(server: str) -> None:
     with pytest.raises(InvalidInput, match="expected https://host:port"):
         split_server(server, "server")
 
 
-def test_a_plugin_beside_its_kubeconfig(tmp_path: Path) -> None:
+def test_a_plugin_beside_its_kubeconfig_is_found(tmp_path: Path) -> None:
     plugin = {
         "command": "./bin/login",
         "args": ["--now"],

@@ -7,7 +7,7 @@ from overbook.kube.api.client import as_json, as_object
 from overbook.kube.api.kinds import EVENTS, LEASES, NODES, OVERCOMMIT_NODES, PODS, key_of
 
 
-def test_none_is_not_sent_at_any_level() -> None:
+def test_none_is_left_out_at_every_level() -> None:
     status = OvercommitNodeStatus(relief=ReliefRecord(request_id="r"))
     plain = as_object(OvercommitNode(metadata=ObjectMeta(name="n"), status=status))
     assert plain["metadata"] == {"name": "n"}
@@ -18,11 +18,11 @@ def test_none_is_not_sent_at_any_level() -> None:
     assert as_object(mapping) == {"b": [{"d": 0}, None], "e": ""}
 
 
-def test_in_a_patch_none_is_sent() -> None:
+def test_none_is_sent_in_a_patch() -> None:
     assert json.loads(as_json({"a": None})) == {"a": None}
 
 
-def test_where_the_api_keeps_them() -> None:
+def test_paths_of_objects_are_the_apis() -> None:
     assert PODS.path("p", "n", "eviction") == "/api/v1/namespaces/n/pods/p/eviction"
     assert PODS.path() == "/api/v1/pods"
     assert NODES.path("a b") == "/api/v1/nodes/a%20b"
@@ -35,7 +35,7 @@ def test_where_the_api_keeps_them() -> None:
     assert key_of(OvercommitNode(metadata=ObjectMeta(name="n", namespace="s"))) == "s/n"
 
 
-def test_times_as_the_api_writes_them() -> None:
+def test_times_are_written_like_the_apis() -> None:
     assert to_whole_timestamp(1_000_000_000.7) == "2001-09-09T01:46:40Z"
     assert to_timestamp(1_000_000_000.0000004) == "2001-09-09T01:46:40.000000Z"
     assert to_timestamp(999_999_999.9999999) == "2001-09-09T01:46:40.000000Z"

@@ -38,7 +38,7 @@ def refused(code: int, reason: str = "") -> bytes:
 
 
 class Scene:
-    """A server that gives one prepared answer after the other, and a reflector that gets them."""
+    """A scene is a server that gives one prepared answer after the other, and a reflector that gets them."""
 
     def __init__(self, *answers: bytes) -> None:
         self.answers = list(answers)
@@ -100,7 +100,7 @@ def test_a_lagging_server_does_not_turn_time_back() -> None:
     assert reflector.synced
 
 
-def test_a_server_that_insists_on_the_past_is_believed(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_keeps_to_an_older_version_is_followed(caplog: pytest.LogCaptureFixture) -> None:
     restored = stream(event("ADDED", node("b", 5)), bookmark(7, end=True), end=True)
     scene = Scene(
         stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
@@ -113,7 +113,7 @@ def test_a_server_that_insists_on_the_past_is_believed(caplog: pytest.LogCapture
     assert "nodes: the API server has gone back to version 7" in caplog.text
 
 
-def test_history_that_is_told_again_changes_nothing() -> None:
+def test_history_sent_again_changes_nothing() -> None:
     scene = Scene(
         stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
         stream(
@@ -140,7 +140,7 @@ def test_versions_that_are_no_numbers_are_only_compared() -> None:
     assert len(scene.told) == 2
 
 
-def test_one_that_was_made_again_is_first_gone() -> None:
+def test_a_recreated_object_is_first_deleted() -> None:
     scene = Scene(
         stream(
             event("ADDED", node("a", 10, "one")),
@@ -152,7 +152,7 @@ def test_one_that_was_made_again_is_first_gone() -> None:
     assert scene.told == [("a", None, "one"), ("a", "one", None), ("a", None, "two")]
 
 
-def test_an_old_server_that_does_not_know_watchlist() -> None:
+def test_an_old_server_without_watchlist_is_listed() -> None:
     scene = Scene(
         stream(event("ADDED", node("a", 10)), bookmark(12)),
         listed(12, node("a", 10), node("b", 11)),
@@ -163,7 +163,7 @@ def test_an_old_server_that_does_not_know_watchlist() -> None:
     assert "sendInitialEvents" not in "".join(scene.heads[1:])
 
 
-def test_a_version_that_is_refused_time_and_again_is_given_up() -> None:
+def test_a_version_refused_again_and_again_is_given_up() -> None:
     scene = Scene(
         stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
         *[refused(504, "Timeout")] * 3,
@@ -173,7 +173,7 @@ def test_a_version_that_is_refused_time_and_again_is_given_up() -> None:
     assert scene.told == [("a", None, "uid-a"), ("b", None, "uid-b")]
 
 
-def test_what_is_no_event_ends_the_watch_and_not_the_reflector() -> None:
+def test_a_malformed_event_ends_the_watch_not_the_reflector() -> None:
     scene = Scene(
         stream(event("ADDED", node("a", 10)), bookmark(12, end=True), b"no event\n"),
         stream(event("DREAMT", node("b", 13))),
@@ -183,7 +183,7 @@ def test_what_is_no_event_ends_the_watch_and_not_the_reflector() -> None:
     scene.plays(lambda it: set(it.objects) == {"a", "b"})
 
 
-def test_without_rights_it_waits_and_keeps_what_it_has() -> None:
+def test_a_reflector_without_rights_waits_and_keeps_its_objects() -> None:
     scene = Scene(
         stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
         *[refused(403, "Forbidden")] * 5,

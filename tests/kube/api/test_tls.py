@@ -21,7 +21,7 @@ DAY = timedelta(days=1)
 
 
 class Town:
-    """An authority, a server's certificate, and two clients'."""
+    """The test's certificates: an authority's, a server's, and two clients'."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ def town(tmp_path: Path) -> Town:
 
 
 async def naming(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers with a node named like the client."""
+    """Answer with a node named like the client."""
     while True:
         await served.asked(reader)
         subject = (writer.get_extra_info("peercert") or {}).get("subject", ())
@@ -74,7 +74,7 @@ def who(town: Town, **fields: Any) -> str:
     return asyncio.run(story())
 
 
-def test_a_server_of_the_authority_is_believed(town: Town) -> None:
+def test_a_server_of_the_authority_is_trusted(town: Town) -> None:
     assert who(town, ca_data=town.ca) == "nobody"
     path = town.folder / "ca.pem"
     path.write_text(town.ca)
@@ -83,7 +83,7 @@ def test_a_server_of_the_authority_is_believed(town: Town) -> None:
     assert who(town, insecure_skip_tls_verify=True) == "nobody"
 
 
-def test_any_other_is_not(town: Town) -> None:
+def test_a_server_of_another_authority_is_not_trusted(town: Town) -> None:
     stranger = Authority.make("elsewhere", now=NOW, lifetime=DAY).pair.certificate_pem.decode()
     with pytest.raises(ApiUnavailable, match=r"127\.0\.0\.1:\d+ has a certificate that is not trusted: "):
         who(town, ca_data=stranger)
@@ -145,7 +145,7 @@ def test_a_key_given_as_data_leaves_no_file_behind(town: Town, monkeypatch: pyte
     assert not os.path.exists(seen[0][0])
 
 
-def test_a_certificate_that_is_renewed_is_taken_up(town: Town) -> None:
+def test_a_renewed_certificate_is_used(town: Town) -> None:
     certificate, key = town.write("mine", town.ada)
     config = ClusterConfig(
         server="https://a", ca_data=town.ca, client_certificate_file=certificate, client_key_file=key

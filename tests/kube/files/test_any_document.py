@@ -30,12 +30,12 @@ def read(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_arbitrary_bytes(data: bytes) -> None:
+def test_arbitrary_bytes_are_read_or_refused(data: bytes) -> None:
     read(data)
 
 
 @given(st.lists(PIECES, max_size=30).map(b"".join))
-def test_pieces_of_manifests(data: bytes) -> None:
+def test_pieces_of_manifests_are_read_or_refused(data: bytes) -> None:
     read(data)
 
 
@@ -45,13 +45,15 @@ def test_pieces_of_manifests(data: bytes) -> None:
     VALUES,
     VALUES,
 )
-def test_objects_with_anything_inside(kind: str, version: str, metadata: Any, spec: Any) -> None:
+def test_objects_with_anything_inside_are_read_or_refused(
+    kind: str, version: str, metadata: Any, spec: Any
+) -> None:
     manifest = {"kind": kind, "apiVersion": version, "metadata": metadata, "spec": spec, "items": spec}
     read(json.dumps(manifest).encode())
 
 
 @given(VALUES)
-def test_what_was_written_as_yaml_is_read_back(value: Any) -> None:
+def test_written_yaml_is_read_back(value: Any) -> None:
     # In quotes: PyYAML leaves some words plain that the API reads as booleans.
     text = yaml.safe_dump({"v": value}, allow_unicode=True, default_style='"')
     assert next(yaml_documents(text, "f"))[2] == {"v": value}

@@ -45,7 +45,7 @@ def refusal(data: bytes, name: str = "f.yaml") -> str:
         (b'{"kind":"Pod"} {}', ["trailing"]),
     ],
 )
-def test_the_message_says_where_and_what_would_be_right(data: bytes, parts: list[str]) -> None:
+def test_an_error_names_its_place_and_what_would_be_right(data: bytes, parts: list[str]) -> None:
     message = refusal(data)
     assert all(part in message for part in parts), message
 
@@ -69,7 +69,7 @@ def test_an_object_that_is_not_what_its_kind_says_is_refused(data: bytes, parts:
     assert all(part in message for part in [*parts, "f.yaml, document"]), message
 
 
-def test_aliases_that_explode_are_refused_before_they_do() -> None:
+def test_aliases_that_explode_are_refused_before_expansion() -> None:
     bomb = b"a: &a [1,1,1,1,1,1,1,1,1,1]\n"
     for level in range(9):
         name, below = chr(98 + level), chr(97 + level)

@@ -33,7 +33,7 @@ def value(text: str) -> object:
         ("089", 89.0),
     ],
 )
-def test_scalars(text: str, meaning: object) -> None:
+def test_scalars_have_their_type(text: str, meaning: object) -> None:
     read = value(text)
     assert read == meaning
     assert type(read) is type(meaning)

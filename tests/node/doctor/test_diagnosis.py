@@ -29,7 +29,7 @@ HEALTHY = HostState(
 )
 
 
-def test_a_healthy_node_has_nothing_to_mend() -> None:
+def test_a_healthy_node_has_no_finding() -> None:
     diagnosis = diagnose(HEALTHY)
 
     assert diagnosis.findings == ()
@@ -81,14 +81,14 @@ WRONG: list[tuple[dict[str, object], str]] = [
 
 
 @pytest.mark.parametrize(("changed", "word"), WRONG)
-def test_each_thing_that_is_wrong_is_named_with_its_mend(changed: dict[str, object], word: str) -> None:
+def test_each_finding_is_named_with_its_fix(changed: dict[str, object], word: str) -> None:
     found = diagnose(msgspec.structs.replace(HEALTHY, **changed)).findings
 
     assert word in [finding.word for finding in found]
     assert all(finding.sentence and finding.mend for finding in found)
 
 
-def test_a_mend_that_is_a_command_is_one_that_exists() -> None:
+def test_a_fix_that_is_a_command_exists() -> None:
     found = [
         f for changed, _ in WRONG for f in diagnose(msgspec.structs.replace(HEALTHY, **changed)).findings
     ]
@@ -101,7 +101,7 @@ def test_a_mend_that_is_a_command_is_one_that_exists() -> None:
         parser_of((node,)).parse_args(mend.split()[1:])
 
 
-def test_overcommit_that_is_off_is_nothing_wrong_where_the_kubelet_bears_it() -> None:
+def test_overcommit_off_is_no_finding_if_the_kubelet_allows_it() -> None:
     assert diagnose(msgspec.structs.replace(HEALTHY, overcommit_memory=0)).findings == ()
 
 
@@ -132,7 +132,7 @@ def test_the_worst_comes_first() -> None:
         ),
     ],
 )
-def test_the_writer_that_auto_picks_is_told_with_the_reason(
+def test_the_writer_that_auto_picks_is_shown_with_its_reason(
     changed: dict[str, object], sentence: str
 ) -> None:
     fine = {one.subject: one.sentence for one in diagnose(msgspec.structs.replace(HEALTHY, **changed)).fine}
@@ -140,13 +140,13 @@ def test_the_writer_that_auto_picks_is_told_with_the_reason(
     assert fine["writer"].startswith(sentence)
 
 
-def test_a_node_that_is_to_have_no_swap_needs_none_of_it() -> None:
+def test_a_node_that_is_to_have_no_swap_needs_no_swap_setting() -> None:
     plain = HostState(cgroup_version=2, pressure=True, kubelet=KubeletConfiguration(), swappiness=0)
 
     assert diagnose(plain).findings == ()
 
 
-def test_what_could_not_be_looked_at_is_never_called_right() -> None:
+def test_an_unread_subject_is_never_called_right() -> None:
     blind = HostState(unread={check.subject: "permission denied" for check in CHECKS})
 
     diagnosis = diagnose(blind)
@@ -156,7 +156,7 @@ def test_what_could_not_be_looked_at_is_never_called_right() -> None:
     assert {finding.word for finding in diagnosis.findings} == {"NotLooked"}
 
 
-def test_a_factor_puts_the_low_watermark_above_the_eviction_threshold() -> None:
+def test_a_factor_lifts_the_low_watermark_above_eviction() -> None:
     marks = Watermarks(min_bytes=64 * MIB, low_bytes=80 * MIB, managed_bytes=16 * GIB)
 
     factor = scale_factor(marks, 100 * MIB)

@@ -1,4 +1,4 @@
-"""The doctor's facts, from trees of files; the kernel's own part is in tests/emulated."""
+"""The doctor's facts are read from trees of files; the kernel's own part is in tests/emulated."""
 
 import json
 import os
@@ -27,7 +27,7 @@ KUBELET = {"kind": "KubeletConfiguration", "failSwapOn": False}
 
 
 class Host:
-    """A healthy node of files."""
+    """A host is a healthy node of files."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root
@@ -80,7 +80,7 @@ def host(tmp_path: pathlib.Path) -> Host:
     return Host(tmp_path)
 
 
-def test_a_healthy_node(host: Host) -> None:
+def test_a_healthy_node_is_read_in_full(host: Host) -> None:
     facts = host.facts()
 
     assert diagnose(facts).findings == ()
@@ -95,7 +95,7 @@ def test_a_healthy_node(host: Host) -> None:
     assert facts.watermarks.low_bytes == 150000 * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_an_empty_root_is_unknown_in_every_respect_and_healthy_in_none(tmp_path: pathlib.Path) -> None:
+def test_an_empty_root_is_unknown_and_never_healthy(tmp_path: pathlib.Path) -> None:
     diagnosis = diagnose(host_facts(str(tmp_path), SwapPolicy()))
 
     assert diagnosis.fine == ()
@@ -115,9 +115,7 @@ def test_an_empty_root_is_unknown_in_every_respect_and_healthy_in_none(tmp_path:
         ("proc/1/net/unix", "owners"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_told_and_its_subject_not_called_right(
-    host: Host, path: str, subject: str
-) -> None:
+def test_an_unreadable_file_makes_its_subject_unknown(host: Host, path: str, subject: str) -> None:
     (host.root / path).unlink()
     (host.root / path).mkdir()
 
@@ -128,7 +126,7 @@ def test_a_file_that_cannot_be_read_is_told_and_its_subject_not_called_right(
     assert any(path in finding.sentence for finding in diagnosis.findings)
 
 
-def test_cgroup_version_1_and_a_hybrid(host: Host) -> None:
+def test_cgroup_version_1_and_a_hybrid_are_found(host: Host) -> None:
     (host.root / "sys/fs/cgroup/cgroup.controllers").unlink()
     (host.root / "sys/fs/cgroup/memory").mkdir()
     assert "CgroupV1" in host.words()
@@ -137,7 +135,7 @@ def test_cgroup_version_1_and_a_hybrid(host: Host) -> None:
     assert "CgroupV1" in host.words()
 
 
-def test_what_provisioning_left_is_told(host: Host) -> None:
+def test_a_failed_provisioning_is_reported(host: Host) -> None:
     host.write("run/overbook/swap.state", "state=DiskFull\nsentence=/var/lib has 1 MiB free\n")
 
     finding = diagnose(host.facts()).findings[0]
@@ -155,7 +153,7 @@ def test_the_kubelets_threshold_is_compared_with_the_watermark(host: Host) -> No
     assert "2Gi" in finding.sentence
 
 
-def test_without_a_memory_controller_nothing_limits_the_system(host: Host) -> None:
+def test_a_missing_memory_controller_is_found(host: Host) -> None:
     (host.root / "sys/fs/cgroup/system.slice/memory.swap.max").unlink()
 
     assert host.facts().system_swap_max == "max"
@@ -184,7 +182,7 @@ def test_without_a_memory_controller_nothing_limits_the_system(host: Host) -> No
         ),
     ],
 )
-def test_others_that_own_swap_here(host: Host, path: str, text: str, word: str, said: str) -> None:
+def test_foreign_owners_of_swap_are_found(host: Host, path: str, text: str, word: str, said: str) -> None:
     host.write(path, text)
 
     found = {finding.word: finding for finding in diagnose(host.facts()).findings}
@@ -201,7 +199,9 @@ def test_others_that_own_swap_here(host: Host, path: str, text: str, word: str, 
         ("etc/systemd/zram-generator.conf", "", "/etc/systemd/zram-generator.conf"),
     ],
 )
-def test_other_swap_at_boot_matters_only_beside_ours(host: Host, path: str, text: str, said: str) -> None:
+def test_other_swap_at_boot_matters_only_beside_overbooks(
+    host: Host, path: str, text: str, said: str
+) -> None:
     host.write(path, text)
     assert diagnose(host.facts()).findings == ()
     assert host.facts().boot_swap == (said,)
@@ -227,7 +227,7 @@ def test_a_runtime_with_nri_is_seen_by_its_socket(host: Host, monkeypatch: pytes
     assert fine["writer"].startswith("nri writes the swap limits")
 
 
-def test_swap_of_several_kinds(host: Host) -> None:
+def test_swap_devices_of_several_kinds_are_read(host: Host) -> None:
     host.write(
         "proc/swaps",
         "Filename Type Size Used Priority\n/dev/vda2 partition 1024 0 1\n/dev/gone partition 1024 0 1\n",

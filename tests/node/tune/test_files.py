@@ -26,7 +26,7 @@ def test_the_kubelet_waits_for_nothing_and_needs_nothing() -> None:
     assert not re.search("^(RequiredBy|UpheldBy|Before)=", UNIT, re.MULTILINE)
 
 
-def test_only_what_the_kernel_has_is_set_at_boot() -> None:
+def test_only_the_kernels_own_settings_are_set_at_boot() -> None:
     wishes = (WantedSetting("vm.swappiness", "0", "60", "why"), WantedSetting("vm.unknown", None, "1", "why"))
     assert b"vm.unknown" not in host_files(wishes)[SYSCTL_FILE][0]
     assert b"vm.swappiness = 60\n" in host_files(wishes)[SYSCTL_FILE][0]

@@ -43,7 +43,7 @@ def with_values(facts: TuningFacts, **values: str) -> TuningFacts:
     return msgspec.structs.replace(facts, values={**facts.values, **changed})
 
 
-def test_a_fresh_node_overcommits_ends_processes_and_keeps_the_system_in_ram() -> None:
+def test_a_fresh_node_overcommits_and_keeps_the_system_in_ram() -> None:
     assert wanted(FRESH) == {
         OVERCOMMIT_MEMORY: "1",
         PANIC_ON_OOM: "0",
@@ -62,7 +62,7 @@ def test_swappiness_is_left_alone_where_it_weighs(swappiness: str, becomes: str 
     assert wanted(with_values(FRESH, vm_swappiness=swappiness)).get(SWAPPINESS) == becomes
 
 
-def test_what_was_set_here_and_is_right_now_stays_in_the_files() -> None:
+def test_a_setting_of_ours_that_is_right_stays_in_the_files() -> None:
     raised = msgspec.structs.replace(
         with_values(FRESH, vm_swappiness="60", vm_watermark_scale_factor="180"),
         watermarks=Watermarks(64 * MIB, 400 * MIB, 16 * GIB),
@@ -81,7 +81,7 @@ def test_a_factor_is_never_lowered() -> None:
     assert wanted(with_values(FRESH, vm_watermark_scale_factor="900"))[WATERMARK_SCALE_FACTOR] == "900"
 
 
-def test_a_threshold_out_of_reach_is_said() -> None:
+def test_an_unreachable_threshold_is_reported() -> None:
     far = msgspec.structs.replace(FRESH, eviction_bytes=2 * GIB)
 
     assert wanted(far)[WATERMARK_SCALE_FACTOR] == "1000"
@@ -99,7 +99,7 @@ def test_disks_get_a_target_only_where_the_kernel_has_io_latency() -> None:
     assert wanted(disks)["system.slice/io.latency/259:0"] == "50000"
 
 
-def test_overcommit_is_not_switched_off_under_a_kubelet_that_would_not_start_again() -> None:
+def test_overcommit_stays_on_where_it_would_stop_the_kubelet() -> None:
     assert "protectKernelDefaults: true" in (overcommit_refusal("Strict") or "")
     assert "start it first" in (overcommit_refusal("Stopped") or "")
     assert overcommit_refusal("Lenient") is None
@@ -116,7 +116,7 @@ def test_overcommit_is_not_switched_off_under_a_kubelet_that_would_not_start_aga
         (None, None, "not there any more"),
     ],
 )
-def test_a_setting_goes_back_only_where_it_is_still_ours(
+def test_a_setting_is_restored_only_where_it_is_still_ours(
     present: str | None, value: str | None, words: str
 ) -> None:
     returned = put_back(SWAPPINESS, Remembered("0", ("1", "60")), present, strict_kubelet=False)
@@ -125,7 +125,7 @@ def test_a_setting_goes_back_only_where_it_is_still_ours(
     assert words in returned.sentence
 
 
-def test_a_strict_kubelet_finds_what_it_demands() -> None:
+def test_a_strict_kubelet_finds_what_it_requires() -> None:
     entry = Remembered(before="2", ours=("0",))
 
     assert put_back(OVERCOMMIT_MEMORY, entry, "0", strict_kubelet=False).value == "2"

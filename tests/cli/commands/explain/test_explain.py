@@ -49,12 +49,12 @@ def words(pod: dict[str, Any]) -> list[str]:
     return [warning["word"] for warning in pod["warnings"]]
 
 
-def test_one_pod_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_pod_is_explained_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     path = example("burstable-vm-pod")
     assert run(capsys, path, *NODE).replace(path, "FILE") == VM_POD
 
 
-def test_no_line_of_text_is_wider_than_a_terminal_but_for_long_names(
+def test_lines_of_text_fit_a_terminal_but_for_long_names(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     lines = run(capsys, str(EXAMPLES), *NODE).splitlines()
@@ -79,7 +79,7 @@ def test_the_json_has_the_documented_fields(capsys: pytest.CaptureFixture[str]) 
     assert words(pod) == ["InitContainerDominates", "LimitedSwapDiffers"]
 
 
-def test_yaml_and_json_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_yaml_and_json_are_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     as_yaml = yaml.safe_load(run(capsys, str(EXAMPLES), *NODE, "-o", "yaml"))
     assert as_yaml == report(capsys, str(EXAMPLES), *NODE)
 
@@ -96,7 +96,7 @@ def test_every_example_is_explained_together(capsys: pytest.CaptureFixture[str])
     assert sum(shares) == pytest.approx(100, abs=0.5)
 
 
-def test_a_virtual_machine_fits_with_the_swap_of_the_formula_and_not_with_less(
+def test_a_vm_fits_with_the_formulas_swap_and_not_with_less(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = example("virtual-machine")
@@ -106,7 +106,7 @@ def test_a_virtual_machine_fits_with_the_swap_of_the_formula_and_not_with_less(
     assert "danger: 150 % needs 8Gi of swap and the node has 4Gi" in text
 
 
-def test_dedicated_cpus_with_a_percentage_are_dangerous_and_without_one_are_not(
+def test_dedicated_cpus_are_dangerous_with_a_percentage_only(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = example("virtual-machine-pinned")
@@ -137,12 +137,12 @@ def test_allowance_and_eligibility_are_options(
     assert pod["containers"][2]["swap"]["maxBytes"] == swap_bytes
 
 
-def test_without_cpu_quota_limits_have_no_effect(capsys: pytest.CaptureFixture[str]) -> None:
+def test_cpu_limits_have_no_effect_without_cpu_quota(capsys: pytest.CaptureFixture[str]) -> None:
     (pod,) = report(capsys, example("burstable-pod"), *NODE, "--no-cpu-quota")["pods"]
     assert {container["cpuQuotaMicros"] for container in pod["containers"]} == {None}
 
 
-def test_without_cpu_quota_it_says_what_changes_and_what_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_names_the_effects_of_no_cpu_quota(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(run(capsys, example("burstable-pod"), *NODE, "--no-cpu-quota").split())
     assert "CPU limits are not enforced (--no-cpu-quota)" in text
     assert (
@@ -172,7 +172,7 @@ def test_only_cpu_max_differs_between_quota_and_none(capsys: pytest.CaptureFixtu
     assert with_quota == without
 
 
-def test_a_pod_without_cpu_limits_is_the_same_with_the_quota_and_without(
+def test_a_pod_without_cpu_limits_is_the_same_without_quota(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (pod,) = report(capsys, example("besteffort-pod"), *NODE, "--no-cpu-quota")["pods"]
@@ -181,7 +181,7 @@ def test_a_pod_without_cpu_limits_is_the_same_with_the_quota_and_without(
     )
 
 
-def test_many_pods_are_a_line_each_unless_details_are_asked_for(
+def test_many_pods_are_a_line_each_unless_details_are_requested(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     base = yaml.safe_load(Path(example("burstable-pod")).read_text("utf-8"))
@@ -211,7 +211,7 @@ def test_pods_alike_but_for_name_and_node_get_the_same_answer(
     assert pods[0] == pods[1]
 
 
-def test_a_request_above_its_limit_is_named_as_what_the_api_refuses(
+def test_a_request_above_its_limit_is_named_as_refused(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     resources = {"requests": {"memory": "2Gi", "cpu": "2"}, "limits": {"memory": "1Gi", "cpu": "1"}}
@@ -223,7 +223,7 @@ def test_a_request_above_its_limit_is_named_as_what_the_api_refuses(
     assert [warning["severity"] for warning in explained["warnings"]][:2] == ["Refused", "Refused"]
 
 
-def test_an_instancetype_is_said_not_to_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_instancetype_is_reported_as_not_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     manifest = yaml.safe_load(Path(example("virtual-machine")).read_text("utf-8"))
     manifest["spec"]["instancetype"] = {"name": "u1.large"}
     del manifest["spec"]["template"]["spec"]["domain"]["memory"]

@@ -21,7 +21,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_page_tells_what_the_rule_is(capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_each_page_states_its_rule(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert main(["explain", "--topic", name, "--node-memory", "16Gi", "--percent", "150"]) == 0
     text = capsys.readouterr().out
     joined = " ".join(text.split())
@@ -34,7 +34,7 @@ def test_the_list_has_every_page(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(json.loads(capsys.readouterr().out)["topics"]) == list(NAMES)
 
 
-def test_a_page_can_be_had_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_is_available_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "--topic", "swap", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["topic"] == "swap"
 
@@ -55,7 +55,7 @@ def test_a_nodes_own_numbers_stand_in_the_page(tmp_path: Path) -> None:
         assert part in text
 
 
-def test_where_nothing_is_readable_the_page_says_so(tmp_path: Path) -> None:
+def test_the_page_names_what_is_not_readable(tmp_path: Path) -> None:
     here = read_here(options(), str(tmp_path))
     assert here.memory_bytes is None
     assert "not readable here" in swap.page(here)

@@ -22,7 +22,7 @@ def rendered(*findings: HostFinding) -> list[str]:
     return list(render(Diagnosis(findings, (Fine("cgroup", "version 2"),))))
 
 
-def test_worst_first_with_commands_marked_as_such_and_then_what_is_right() -> None:
+def test_doctor_prints_the_worst_first_and_marks_commands() -> None:
     assert rendered(BROKEN, RISKY) == [
         "what is wrong, worst first",
         "  broken  swap is off",
@@ -44,9 +44,7 @@ def test_worst_first_with_commands_marked_as_such_and_then_what_is_right() -> No
         ((RISKY, UNSEEN), "what is wrong, worst first"),
     ],
 )
-def test_the_headline_promises_no_more_than_was_seen(
-    findings: tuple[HostFinding, ...], headline: str
-) -> None:
+def test_headline_claims_no_more_than_was_seen(findings: tuple[HostFinding, ...], headline: str) -> None:
     assert rendered(*findings)[0] == headline
 
 
@@ -57,7 +55,7 @@ def host(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def test_status_1_where_something_is_broken_and_0_elsewhere(
+def test_exit_status_is_1_only_where_something_is_broken(
     host: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     doctor = ["node", "doctor", "--fsroot", str(host)]
@@ -76,7 +74,7 @@ def test_the_percentage_is_the_one_that_swap_was_provisioned_for(
     assert "125 % demands 256Mi" in capsys.readouterr().out
 
 
-def test_json_for_programs(host: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_findings_are_available_as_json(host: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["node", "doctor", "--fsroot", str(host), "--percent", "150", "--output", "json"]) == 1
 
     said = json.loads(capsys.readouterr().out)
@@ -90,12 +88,14 @@ def test_json_for_programs(host: pathlib.Path, capsys: pytest.CaptureFixture[str
     assert said["fine"]["cgroup"] == "version 2"
 
 
-def test_a_percentage_that_cannot_be(host: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_percentage_is_refused_in_one_line(
+    host: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["node", "doctor", "--fsroot", str(host), "--percent", "5"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_it_starts_fast(host: pathlib.Path) -> None:
+def test_doctor_starts_fast(host: pathlib.Path) -> None:
     program = (
         "import sys; from overbook.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     )

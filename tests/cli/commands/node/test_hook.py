@@ -33,7 +33,7 @@ def placed(folder: str) -> str:
     return f"{folder.lstrip('/')}/{HOOK_FILE}"
 
 
-def test_it_goes_where_the_engine_looks_and_again_changes_nothing(
+def test_install_uses_the_engines_folder_and_is_idempotent(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hook(root, "install") == 0
@@ -45,7 +45,7 @@ def test_it_goes_where_the_engine_looks_and_again_changes_nothing(
     assert capsys.readouterr().out == "nothing to do\n"
 
 
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(
+def test_a_dry_run_names_its_steps_and_changes_nothing(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hook(root, "install", "--dry-run") == 0
@@ -59,13 +59,13 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(
     assert f"would be removed: /{PROGRAM}" in capsys.readouterr().out
 
 
-def test_in_another_folder_it_leaves_the_first(root: Path) -> None:
+def test_install_in_another_folder_leaves_the_first(root: Path) -> None:
     hook(root, "install")
     hook(root, "install", "--folder", UNTIL_BOOT)
     assert files(root) == {PROGRAM, placed(UNTIL_BOOT)}
 
 
-def test_removal_leaves_nothing_wherever_it_lies(root: Path) -> None:
+def test_removal_finds_the_hook_in_every_folder(root: Path) -> None:
     hook(root, "install")
     hook(root, "install", "--folder", "/own/hooks.d")
     AllowanceFile(str(root)).keep({("a", "c"): 1})
@@ -75,9 +75,7 @@ def test_removal_leaves_nothing_wherever_it_lies(root: Path) -> None:
     assert files(root) == set()
 
 
-def test_status_says_what_is_wrong_and_what_puts_it_right(
-    root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_status_names_the_fault_and_its_fix(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert hook(root, "status") == 0
     hook(root, "install", "--eligibility", "Burstable")
     assert hook(root, "status") == 0
@@ -93,7 +91,7 @@ def test_status_says_what_is_wrong_and_what_puts_it_right(
     assert "which is not read" in capsys.readouterr().out
 
 
-def test_status_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_is_available_as_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hook(root, "install")
     AllowanceFile(str(root)).keep({("a", "c"): 1, ("a", "d"): 2})
     capsys.readouterr()
@@ -115,7 +113,7 @@ def test_the_original_agents_hook_is_named(root: Path, capsys: pytest.CaptureFix
     assert "rm /run/containers/oci/hooks.d/swap-for-burstable.json" in capsys.readouterr().out
 
 
-def test_without_an_engine_that_reads_hooks_it_says_so(
+def test_install_is_refused_where_no_engine_reads_hooks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert hook(tmp_path, "install") == 2
@@ -123,7 +121,7 @@ def test_without_an_engine_that_reads_hooks_it_says_so(
     assert hook(tmp_path, "remove") == 0
 
 
-def test_a_configuration_that_is_wrong_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_configuration_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hook(root, "install")
     (root / "etc/crio/crio.conf.d/00-default").write_text("[crio")
     assert hook(root, "install") == 2

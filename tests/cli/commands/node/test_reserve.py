@@ -54,26 +54,28 @@ def host(folder: Path, **kubelet: Any) -> list[str]:
     return ["--fsroot", str(folder)]
 
 
-def test_a_node_of_another_size(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_node_of_another_size_gets_its_own_proposal(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, *SIZE) == PROPOSAL
 
 
-def test_what_is_configured_stands_beside_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_configured_reserve_stands_beside_the_proposal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     text = run(capsys, *host(tmp_path, systemReserved={"memory": "1Gi", "cpu": "50m"}))
     assert "  reserved now  50m     1Gi" in text
     assert "too little memory and CPU is reserved now" in text
 
 
-def test_what_the_kubelet_has_for_itself_counts_and_stays(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_kube_reserved_counts_and_stays(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     answer = report(capsys, *host(tmp_path, kubeReserved={"memory": "1Gi"}))
     whole = answer["proposed"]["reservedMemoryBytes"]
     assert answer["fragment"]["systemReserved"]["memory"] == f"{(whole - GIB) // MIB}Mi"
     assert answer["now"]["reservedMemoryBytes"] == GIB
 
 
-def test_enough_is_said_to_be_enough(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_sufficient_reserve_is_reported_as_enough(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     answer = report(capsys, *host(tmp_path, systemReserved={"memory": "4Gi", "cpu": "1"}))
     assert answer["verdict"] == "what is reserved now is enough; nothing needs to change"
 
@@ -86,7 +88,7 @@ def test_the_fragment_brings_what_is_proposed(capsys: pytest.CaptureFixture[str]
     assert answer["proposed"]["reportedBytes"] == answer["proposed"]["enforcedBytes"] - 16 * GIB // 20
 
 
-def test_openshift_takes_it_as_a_kubelet_config_of_a_pool(capsys: pytest.CaptureFixture[str]) -> None:
+def test_openshift_gets_a_kubelet_config_of_a_pool(capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, *SIZE, "--openshift", "--pool", "infra")
     made = yaml.safe_load(text.partition("apiVersion:")[1] + text.partition("apiVersion:")[2])
     assert made["kind"] == "KubeletConfig"
@@ -96,7 +98,7 @@ def test_openshift_takes_it_as_a_kubelet_config_of_a_pool(capsys: pytest.Capture
     ]
 
 
-def test_the_nodes_own_pods_are_what_qos_reserved_is_told_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_qos_reserved_is_computed_from_the_nodes_own_pods(capsys: pytest.CaptureFixture[str]) -> None:
     answer = report(
         capsys, *SIZE, str(EXAMPLES / "burstable-pod.yaml"), str(EXAMPLES / "guaranteed-vm-pod.yaml")
     )
@@ -117,14 +119,14 @@ def test_the_nodes_own_pods_are_what_qos_reserved_is_told_for(capsys: pytest.Cap
         (["--memory", "1Gi", "--cpu", "0"], "--cpu"),
     ],
 )
-def test_half_a_size_or_nonsense_is_refused(
+def test_an_incomplete_or_invalid_size_is_refused(
     capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     assert main(["node", "reserve", *arguments]) == 2
     assert said in capsys.readouterr().err
 
 
-def test_files_out_of_reach_are_said_and_the_proposal_still_made(
+def test_unreadable_files_are_named_and_the_proposal_still_made(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     where = host(tmp_path)

@@ -54,7 +54,7 @@ def test_apply_sets_everything_now_and_for_the_next_boot(root: pathlib.Path) -> 
     assert drop_in.splitlines()[1:] == ["[Slice]", "MemorySwapMax=0", "IODeviceLatencyTargetSec=/ 50ms"]
 
 
-def test_a_kernel_without_io_latency_is_not_asked_for_it(
+def test_a_kernel_without_io_latency_gets_no_target(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = untuned_node(tmp_path, io_latency=False)
@@ -66,7 +66,7 @@ def test_a_kernel_without_io_latency_is_not_asked_for_it(
     assert "this kernel has no io.latency" in capsys.readouterr().out
 
 
-def test_what_the_system_has_in_swap_is_said(root: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_system_memory_in_swap_is_reported(root: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune(root, "status") == 1
 
     assert "8Mi of system.slice are in swap from earlier" in capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_remove_puts_everything_back_and_leaves_nothing(root: pathlib.Path) -> N
     assert tune(root, "remove") == 0
 
 
-def test_what_somebody_else_set_since_stays_and_is_said(
+def test_a_setting_changed_since_stays_and_is_reported(
     root: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tune(root, "apply")
@@ -120,7 +120,7 @@ def test_what_somebody_else_set_since_stays_and_is_said(
 
 
 @pytest.mark.parametrize("words", [("plan",), ("apply", "--dry-run"), ("status",), ("remove", "--dry-run")])
-def test_what_only_looks_changes_nothing(root: pathlib.Path, words: tuple[str, ...]) -> None:
+def test_read_only_commands_change_no_setting(root: pathlib.Path, words: tuple[str, ...]) -> None:
     before = settings(root)
 
     assert tune(root, *words, "--output", "json") == int(words == ("status",))
@@ -129,7 +129,7 @@ def test_what_only_looks_changes_nothing(root: pathlib.Path, words: tuple[str, .
     assert files_left(root) == []
 
 
-def test_a_plan_says_what_apply_then_does_and_then_nothing(
+def test_a_plan_lists_what_apply_does_and_is_then_empty(
     root: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tune(root, "plan", "--output", "json")
@@ -164,7 +164,7 @@ def test_overcommit_stays_as_it_was_chosen(root: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_overcommit_off_is_refused_where_the_kubelet_would_not_start_again(
+def test_overcommit_off_is_refused_where_it_stops_the_kubelet(
     root: pathlib.Path, running: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = settings(root)
@@ -181,7 +181,7 @@ def test_overcommit_off_is_refused_where_the_kubelet_would_not_start_again(
     assert not (root / BEFORE).exists()
 
 
-def test_the_unit_follows_the_kubelet_by_the_name_of_its_unit(root: pathlib.Path) -> None:
+def test_the_unit_follows_the_kubelet_by_its_units_name(root: pathlib.Path) -> None:
     run_kubelet(root, LENIENT)
     (root / "proc/4711/cgroup").write_text("0::/system.slice/k3s.service\n")
 
@@ -194,7 +194,7 @@ def test_the_unit_follows_the_kubelet_by_the_name_of_its_unit(root: pathlib.Path
 
 
 @pytest.mark.parametrize("half", ["", '{"version": 1, "settings": {"vm.swap', '{"version": 2}', "[]"])
-def test_a_file_of_old_values_that_is_not_whole_stops_everything(
+def test_a_partial_file_of_old_values_stops_every_command(
     root: pathlib.Path, half: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tune(root, "apply")
@@ -210,7 +210,7 @@ def test_a_file_of_old_values_that_is_not_whole_stops_everything(
     assert (root / BEFORE).read_text() == half
 
 
-def test_two_do_not_tune_at_once(root: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_tune_commands_do_not_run_at_once(root: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     with tuning_steps.alone(str(root)):
         assert tune(root, "apply") == 2
 
@@ -221,7 +221,7 @@ Steps = Callable[[tuned_node.TunedNode], Iterator[str]]
 
 
 def killed(root: pathlib.Path, steps: Steps, overcommit: Overcommit, after: int) -> bool:
-    """Run that many steps in a process that is killed then; whether there were so many."""
+    """Run that many steps in a process that is then killed; return whether there were so many."""
     child = os.fork()
     if child == 0:
         for number, _ in enumerate(steps(tuned_node.look(str(root), overcommit)), start=1):
@@ -232,7 +232,7 @@ def killed(root: pathlib.Path, steps: Steps, overcommit: Overcommit, after: int)
     return os.WIFSIGNALED(status)
 
 
-def test_killed_after_any_step_it_can_be_repeated_and_taken_back(tmp_path: pathlib.Path) -> None:
+def test_tune_killed_after_any_step_can_be_repeated_or_undone(tmp_path: pathlib.Path) -> None:
     stopped = 0
     for overcommit in ("on", "off"):
         for after in range(1, 20):

@@ -1,4 +1,4 @@
-"""A tree of kernel files of a node that nobody has tuned, for `--fsroot`. It obeys nothing."""
+"""An untuned node is a tree of kernel files for `--fsroot`; writing a file changes nothing else."""
 
 import os
 import pathlib
@@ -57,14 +57,14 @@ def run_kubelet(root: pathlib.Path, configuration: str) -> None:
 
 
 def settings(root: pathlib.Path) -> dict[str, str]:
-    """All that a kernel would have been told, by file."""
+    """Return all settings that were written to the kernel, by file."""
     folders = ("proc/sys/vm", "sys/fs/cgroup/system.slice")
     files = (file for folder in folders for file in (root / folder).iterdir())
     return {os.fspath(file.relative_to(root)): file.read_text().strip() for file in sorted(files)}
 
 
 def files_left(root: pathlib.Path) -> list[str]:
-    """What lies on the host beside what the kernel makes."""
+    """Return the files on the host beside those that the kernel makes."""
     kernels = {"proc", "sys", "run"}
     files = (file.relative_to(root) for file in root.rglob("*") if not file.is_dir())
     return sorted(str(file) for file in files if file.parts[0] not in kernels)

@@ -1,4 +1,4 @@
-"""A recording made by the real agent on a node of files: a guest grows, and memory comes back from swap.
+"""The real agent makes a recording on a fake node: a VM grows, and memory comes back from swap.
 
 ``python -m tests.cli.commands.replay.recorded FILE`` writes the recording that ``docs/replay.md`` shows.
 """
@@ -27,7 +27,7 @@ WILD, CALM = "aaaaaaaa-0000-4000-8000-000000000001", "bbbbbbbb-0000-4000-8000-00
 
 
 class Clock:
-    """Stands still until told to go on."""
+    """A clock that stands still until the test moves it."""
 
     def __init__(self, start: float) -> None:
         self.now = start
@@ -37,7 +37,7 @@ class Clock:
 
 
 class RecordedNode:
-    """A node of two guests and its agent, a second a tick."""
+    """A node of two VMs and its agent, with one tick a second."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "root"
@@ -57,7 +57,7 @@ class RecordedNode:
         self.agent = Agent(settings, ManifestDirectory(str(manifests)), self._clock, self._wall)
 
     def now(self, available: int, swap_free: int = 512, pages_per_second: int = 0) -> None:
-        """The node's sizes in MiB; its swap traffic since the last call's second."""
+        """Set the node's sizes in MiB and its swap traffic since the last call's second."""
         self._swapped_in += pages_per_second
         self._swapped_out += pages_per_second
         make_node(
@@ -70,12 +70,12 @@ class RecordedNode:
         )
 
     def guest(self, uid: str, held: int) -> None:
-        """A guest holds that many MiB."""
+        """Set how many MiB a VM holds."""
         files = container_files(memory_current=held * MI, memory_swap_max=0)
         make_cgroup(self.root, self._paths[uid], files)
 
     def gone(self, uid: str) -> None:
-        """A guest ended."""
+        """End a VM."""
         remove_cgroup(self.root, self._paths[uid])
 
     def tick(self) -> None:
@@ -85,7 +85,7 @@ class RecordedNode:
         self._wall.now += 1
 
     def busy_swap(self) -> Path:
-        """The whole story: calm for 5 s, then 1,500 pages/s both ways; the wild one goes when it is asked."""
+        """Play 5 s of calm, then 1,500 pages/s both ways; the VM `wild` leaves when its relief is decided."""
         for _ in range(5):
             self.tick()
         for second in range(40):

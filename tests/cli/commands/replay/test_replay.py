@@ -49,7 +49,7 @@ def test_the_ruleset_that_recorded_decides_the_same_again(
     assert all(row["left"] == row["right"] for row in said["rows"])
 
 
-def test_a_lower_threshold_asks_earlier(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
+def test_a_lower_threshold_relieves_earlier(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
     said = replayed(capsys, recording, *LOWER, "--exit-code", status=1)
     first = said["right"]["firstAskedSeconds"]
     assert first < said["left"]["firstAskedSeconds"]
@@ -57,12 +57,12 @@ def test_a_lower_threshold_asks_earlier(capsys: pytest.CaptureFixture[str], reco
     assert said["right"]["asked"][0] == "shop/wild"
 
 
-def test_a_guest_is_not_asked_twice(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
+def test_a_pod_is_not_relieved_twice(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
     asked = replayed(capsys, recording, *LOWER, "--relief", "1")["right"]["asked"]
     assert len(asked) == len(set(asked))
 
 
-def test_a_higher_threshold_asks_nobody_and_the_figures_say_how_near_it_was(
+def test_a_higher_threshold_relieves_no_pod_and_shows_the_margin(
     capsys: pytest.CaptureFixture[str], recording: Path
 ) -> None:
     said = replayed(capsys, recording, *HIGHER)
@@ -88,7 +88,7 @@ def test_the_threshold_that_the_figures_name_decides(
         assert len(replayed(capsys, recording, *flags)["right"]["asked"]) == asked
 
 
-def test_both_sides_can_be_decided_again(
+def test_recorded_and_new_decisions_can_be_decided_again(
     capsys: pytest.CaptureFixture[str], recording: Path, tmp_path: Path
 ) -> None:
     ruleset = tmp_path / "strict.yaml"
@@ -104,9 +104,7 @@ def test_both_sides_can_be_decided_again(
     assert replayed(capsys, recording, "--baseline", "default", "--exit-code")["differFromSeconds"] is None
 
 
-def test_the_page_says_from_where_it_is_an_estimate(
-    capsys: pytest.CaptureFixture[str], recording: Path
-) -> None:
+def test_replay_marks_where_its_estimate_begins(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
     assert main(["replay", str(recording), *LOWER]) == 0
     text = capsys.readouterr().out
     assert text.index("from here the courses differ") < text.index("relieve shop/wild")
@@ -117,13 +115,13 @@ def test_the_page_says_from_where_it_is_an_estimate(
     assert "the courses do not differ" in capsys.readouterr().out
 
 
-def test_yaml_holds_the_same(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
+def test_yaml_output_is_the_same(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
     said = replayed(capsys, recording)
     assert main(["replay", str(recording), "-o", "yaml"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == said
 
 
-def test_a_cut_off_last_line_is_left_out_and_said(
+def test_a_cut_off_last_line_is_left_out_and_reported(
     capsys: pytest.CaptureFixture[str], recording: Path, tmp_path: Path
 ) -> None:
     cut = tmp_path / "cut.jsonl"
@@ -181,7 +179,7 @@ def test_a_huge_line_is_refused_before_it_is_read_to_its_end(
     assert "MiB a line" in said
 
 
-def test_missing_files_and_bad_rulesets_are_said_in_one_line(
+def test_missing_files_and_bad_rulesets_are_one_line_each(
     capsys: pytest.CaptureFixture[str], recording: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.yaml"
@@ -197,7 +195,7 @@ def test_missing_files_and_bad_rulesets_are_said_in_one_line(
         assert text.count("\n") == 1
 
 
-def test_standard_input_and_memory_that_does_not_grow_with_the_file(recording: Path) -> None:
+def test_replay_of_standard_input_uses_bounded_memory(recording: Path) -> None:
     # Not ru_maxrss, which a process inherits from the one that started it.
     program = (
         "import sys\nfrom overbook.cli import main\nstatus = main(['replay', '-', '-o', 'json'])\n"
