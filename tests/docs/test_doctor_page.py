@@ -1,21 +1,25 @@
+import inspect
 import re
+from types import ModuleType
 
+from overbook.node.doctor import diagnosis
+from overbook.node.doctor.checks import CHECKS
 from tests.docs.reading import ROOT
 
 PAGE = (ROOT / "docs" / "node-doctor.md").read_text(encoding="utf-8")
-FOLDER = ROOT / "src" / "overbook" / "node" / "doctor"
-SOURCES = ("swap_checks", "system_checks", "diagnosis")
+FINDING = re.compile(r'Finding\(\s*"(Broken|Risky|Note)",\s*"(\w+)"')
+
+
+def modules() -> list[ModuleType]:
+    """Those of the checks in the list, and the one that says what no check does."""
+    found = [inspect.getmodule(check.look) for check in CHECKS]
+    return [diagnosis, *(module for module in found if module is not None)]
 
 
 def found() -> dict[str, str]:
     """The severity of each word that a check can say."""
-    texts = [
-        (ROOT / "src/overbook/node/doctor" / f"{name}.py").read_text(encoding="utf-8") for name in SOURCES
-    ]
-    return {word: severity for text in texts for severity, word in FINDING.findall(text)}
-
-
-FINDING = re.compile(r'Finding\(\s*"(Broken|Risky|Note)",\s*"(\w+)"')
+    sources = [inspect.getsource(module) for module in modules()]
+    return {word: severity for source in sources for severity, word in FINDING.findall(source)}
 
 
 def test_every_word_is_in_the_table_with_its_severity_and_no_other() -> None:
@@ -23,3 +27,8 @@ def test_every_word_is_in_the_table_with_its_severity_and_no_other() -> None:
 
     assert len(rows) > 20
     assert rows == {word: severity.lower() for word, severity in found().items()}
+
+
+def test_a_check_is_in_the_module_called_as_its_subject() -> None:
+    names = [module.__name__.rpartition(".")[2] for module in modules()[1:]]
+    assert names == [check.subject for check in CHECKS]
