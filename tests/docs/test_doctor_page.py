@@ -27,8 +27,3 @@ def test_every_word_is_in_the_table_with_its_severity_and_no_other() -> None:
 
     assert len(rows) > 20
     assert rows == {word: severity.lower() for word, severity in found().items()}
-
-
-def test_a_check_is_in_the_module_called_as_its_subject() -> None:
-    names = [module.__name__.rpartition(".")[2] for module in modules()[1:]]
-    assert names == [check.subject for check in CHECKS]

@@ -1,5 +1,8 @@
+from pkgutil import iter_modules
+
 import pytest
 
+from overbook.agent.limits import writers
 from overbook.agent.limits.writers import MAKERS
 from overbook.agent.limits.writers.writer import WriterMeans
 from overbook.core.overcommit.writer import EARLY, WRITERS, Writer, WriterInputs
@@ -12,6 +15,11 @@ def means() -> WriterMeans:
 def test_every_writer_that_can_be_chosen_can_be_made() -> None:
     assert tuple(MAKERS) == WRITERS
     assert {early.writer for early in EARLY} <= set(WRITERS)
+
+
+def test_every_module_of_a_writer_is_in_the_list() -> None:
+    modules = {module.name for module in iter_modules(writers.__path__)} - {"writer", "reporting"}
+    assert set(MAKERS) == modules
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -1,12 +1,20 @@
+from pkgutil import iter_modules
+
 import msgspec
 import pytest
 
 from overbook.agent.settings import ENVIRONMENT
+from overbook.core.pressure import detectors
 from overbook.core.pressure.detectors import DETECTORS, OPTIONS, AnyDetector
 from overbook.core.pressure.detectors.detector import Detector
 from overbook.core.pressure.ruleset import Rule
 
 ASKED = ("condition", "read", "figures", "check")
+
+
+def test_every_module_of_a_detector_is_in_the_list() -> None:
+    modules = {module.name for module in iter_modules(detectors.__path__)} - {"detector", "ranges"}
+    assert {kind.__module__.rpartition(".")[2] for kind in DETECTORS} == modules
 
 
 def test_what_each_detector_is_asked_is_all_that_is_abstract() -> None:
