@@ -7,7 +7,9 @@ import pytest
 
 from overbook.agent.settings import ENVIRONMENT, AgentSettings, load
 from overbook.core.errors import InvalidInput
-from overbook.core.pressure.ruleset import DEFAULT_RULESET, SwapOccupancy, SwapTraffic
+from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
+from overbook.core.pressure.detectors.swap_traffic import SwapTraffic
+from overbook.core.pressure.ruleset import DEFAULT_RULESET
 
 FILE = {
     "mode": "Observe",
@@ -60,8 +62,8 @@ def shown(settings: AgentSettings, variable: str) -> Any:
 CASES = [  # variable, default, in the file, in the environment, by flag
     ("MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND", 1000, 1, "1000000000", 7.0),
     ("MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND", 1000, 1000, "2000", 8.0),
-    ("SWAP_UTILIZATION_THRESHOLD_FACTOR", 0.8, 0.5, "0.7", 0.6),
     ("AVERAGE_WINDOW_SIZE_SECONDS", 30, 11, "20", 10.0),
+    ("SWAP_UTILIZATION_THRESHOLD_FACTOR", 0.8, 0.5, "0.7", 0.6),
     ("VERBOSITY", 1, 0, "2", 1),
     ("FSROOT", "/", "/file", "/host", "/flag"),
     ("NODE_NAME", "", "from-file", "from-environment", "from-flag"),

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from overbook.cli.parser import parser_of
-from overbook.cli.registry import find
+from overbook.cli.registry import COMMANDS, find
 from tests.docs.reading import PAGES, ROOT, Command, commands, consoles
 
 SHOWN = sorted({command for page in PAGES for command in commands(page)})
@@ -42,3 +42,7 @@ def test_every_make_target_shown_exists() -> None:
     }
     assert asked
     assert asked <= targets
+
+
+def test_every_command_is_shown_on_a_page() -> None:
+    assert {command.name for command in COMMANDS} - {command.words[0] for command in SHOWN} == set()

@@ -15,7 +15,9 @@ from overbook.agent.agent import Agent
 from overbook.agent.settings import load
 from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.core.pressure.decision import Decision
-from overbook.core.pressure.ruleset import Group, LowMemory, MemoryPressure, Rule, Ruleset
+from overbook.core.pressure.detectors.low_memory import LowMemory
+from overbook.core.pressure.detectors.memory_pressure import MemoryPressure
+from overbook.core.pressure.ruleset import Group, Rule, Ruleset
 from overbook_sandbox.machine.pod_runner import RunningPod
 from tests.emulated.real_pods import MI, RealPods, each_second, wait_until
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from overbook.agent.collector import Collector
 from overbook.agent.limits.reserves import Reserves
-from overbook.agent.limits.swap_limits import ReportingSwapWriter, SwapLimits
+from overbook.agent.limits.swap_limits import SwapLimits
 from overbook.agent.limits.swap_writers import SwapWriters
+from overbook.agent.limits.writers.reporting import ReportingSwapWriter
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
 from overbook.agent.relief.local import Relief, ReliefReport, ReportingRelief
 from overbook.core.pressure.decision import Decision

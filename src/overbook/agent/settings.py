@@ -10,8 +10,10 @@ from overbook.core.kubernetes.pod import convert
 from overbook.core.kubernetes.reserve import reserved_percent
 from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.core.overcommit.writer import AskedWriter, check_asked
+from overbook.core.pressure.detectors import OPTIONS
+from overbook.core.pressure.detectors.detector import Detector
 from overbook.core.pressure.engine import ReclaimPolicy
-from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Ruleset, SwapOccupancy, SwapTraffic
+from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Ruleset
 from overbook.kube.files.one_document import read_configuration
 
 Mode = Literal["Observe", "Enforce"]
@@ -143,10 +145,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
 
 
 ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
-    "MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND": ("max_average_swap_in_pages_per_second", float),
-    "MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND": ("max_average_swap_out_pages_per_second", float),
-    "SWAP_UTILIZATION_THRESHOLD_FACTOR": ("swap_utilization_threshold_factor", float),
-    "AVERAGE_WINDOW_SIZE_SECONDS": ("average_window_size_seconds", float),
+    **{option.name.upper(): (option.name, float) for _, option in OPTIONS},
     "VERBOSITY": ("verbosity", int),
     "FSROOT": ("fsroot", str),
     "NODE_NAME": ("node_name", str),
@@ -163,12 +162,7 @@ _IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
 _IN_KUBELET: Final = {"kubelet_server": "server"}
 _IN_RULESET: Final = {"rank"}
 _IN_RECLAIM: Final = {"enabled"}
-_IN_DETECTORS: Final[Mapping[str, tuple[type[SwapTraffic | SwapOccupancy], str]]] = {
-    "max_average_swap_in_pages_per_second": (SwapTraffic, "in_pages_per_second"),
-    "max_average_swap_out_pages_per_second": (SwapTraffic, "out_pages_per_second"),
-    "average_window_size_seconds": (SwapTraffic, "window_seconds"),
-    "swap_utilization_threshold_factor": (SwapOccupancy, "threshold_factor"),
-}
+_IN_DETECTORS: Final = {option.name: (kind, option.field) for kind, option in OPTIONS}
 
 
 def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> AgentSettings:
@@ -241,9 +235,7 @@ def with_setting(settings: AgentSettings, field: str, value: Any) -> AgentSettin
     return replace(settings, **{field: value})
 
 
-def _detectors_changed(
-    ruleset: Ruleset, kind: type[SwapTraffic | SwapOccupancy], field: str, value: float
-) -> Ruleset:
+def _detectors_changed(ruleset: Ruleset, kind: type[Detector], field: str, value: float) -> Ruleset:
     replace = msgspec.structs.replace
 
     def group_changed(group: Group) -> Group:

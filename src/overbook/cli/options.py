@@ -195,46 +195,19 @@ def add_swap_writer_option(options: Options, default: str | None = "auto") -> No
     )
 
 
-NAMES: Final = (
-    "max_average_swap_in_pages_per_second",
-    "max_average_swap_out_pages_per_second",
-    "swap_utilization_threshold_factor",
-    "average_window_size_seconds",
-    "rank",
-)
-
-
 def add_rule_options(group: Any) -> None:
     """Describe them; what is not given is not in the parsed arguments."""
+    from overbook.core.pressure.detectors import OPTIONS
+
     not_given = argparse.SUPPRESS
-    group.add_argument(
-        "--max-average-swap-in-pages-per-second",
-        type=float,
-        metavar="N",
-        help="default: 1000",
-        default=not_given,
-    )
-    group.add_argument(
-        "--max-average-swap-out-pages-per-second",
-        type=float,
-        metavar="N",
-        help="default: 1000",
-        default=not_given,
-    )
-    group.add_argument(
-        "--swap-utilization-threshold-factor",
-        type=float,
-        metavar="0-1",
-        help="default: 0.8",
-        default=not_given,
-    )
-    group.add_argument(
-        "--average-window-size-seconds",
-        type=float,
-        metavar="SECONDS",
-        help="default: 30",
-        default=not_given,
-    )
+    for kind, option in OPTIONS:
+        group.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            type=float,
+            metavar=option.metavar,
+            help=f"default: {getattr(kind(), option.field):g}",
+            default=not_given,
+        )
     group.add_argument(
         "--rank",
         choices=["culprit", "original"],
@@ -245,5 +218,8 @@ def add_rule_options(group: Any) -> None:
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Those that were given, by field name."""
+    from overbook.core.pressure.detectors import OPTIONS
+
     values = vars(arguments)
-    return {name: values[name] for name in NAMES if name in values}
+    names = (*(option.name for _, option in OPTIONS), "rank")
+    return {name: values[name] for name in names if name in values}

@@ -6,9 +6,10 @@ import pytest
 from overbook.core.errors import InvalidInput
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
 from overbook.core.pressure.recording import MOST_LINE_BYTES, Recording, Relieved, Tick
 from overbook.core.pressure.replay import MOST_ROWS, Comparison, Course, compare
-from overbook.core.pressure.ruleset import Group, Rule, Ruleset, SwapOccupancy
+from overbook.core.pressure.ruleset import Group, Rule, Ruleset
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 
 MI = 1 << 20

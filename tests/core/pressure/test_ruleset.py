@@ -4,16 +4,12 @@ import msgspec
 import pytest
 
 from overbook.core.errors import InvalidInput
-from overbook.core.pressure.ruleset import (
-    DEFAULT_RULESET,
-    Group,
-    LowMemory,
-    MemoryPressure,
-    Rule,
-    Ruleset,
-    SwapOccupancy,
-    SwapTraffic,
-)
+from overbook.core.pressure.detectors import AnyDetector
+from overbook.core.pressure.detectors.low_memory import LowMemory
+from overbook.core.pressure.detectors.memory_pressure import MemoryPressure
+from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
+from overbook.core.pressure.detectors.swap_traffic import SwapTraffic
+from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Rule, Ruleset
 from tests.core.simulated_node import GI, MI, SimulatedNode, vm
 
 PRESSURE, TRAFFIC, OCCUPANCY = (rule.title for rule in DEFAULT_RULESET.rules)
@@ -174,9 +170,7 @@ def test_a_rule_needs_all_detectors_of_any_one_group() -> None:
         (LowMemory(available_percent=101), "lowMemory.availablePercent"),
     ],
 )
-def test_a_setting_out_of_range_is_refused_by_its_name(
-    detector: SwapTraffic | SwapOccupancy | MemoryPressure | LowMemory, field: str
-) -> None:
+def test_a_setting_out_of_range_is_refused_by_its_name(detector: AnyDetector, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         Ruleset(rules=(Rule(any=(Group(all=(detector,)),)),)).check()
     assert refused.value.where == field

@@ -4,7 +4,8 @@ import pytest
 from overbook.cli.parser import parser_of
 from overbook.cli.registry import find
 from overbook.core.kubernetes.kubelet import KubeletConfiguration, MemorySwap
-from overbook.node.doctor.diagnosis import CHECKS, diagnose
+from overbook.node.doctor.checks import CHECKS
+from overbook.node.doctor.diagnosis import diagnose
 from overbook.node.doctor.facts import HostState, Medium, SwapDevice
 from overbook.node.tune.watermark import Watermarks, scale_factor
 

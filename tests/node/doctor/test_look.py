@@ -8,7 +8,8 @@ import socket
 import pytest
 
 from overbook.core.overcommit.allowance import SwapPolicy
-from overbook.node.doctor.diagnosis import CHECKS, diagnose
+from overbook.node.doctor.checks import CHECKS
+from overbook.node.doctor.diagnosis import diagnose
 from overbook.node.doctor.facts import HostState, SwapDevice
 from overbook.node.doctor.look import host_facts
 from overbook_sandbox.fakes.kernel_files import build_tree, make_cgroup, make_node

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from overbook.agent.collector import Collector, HeldContainer
+from overbook.agent.limits.writers.writer import Limits, SwapWriter
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import SwapDecision
 from overbook.core.pressure.sample import Sample
@@ -20,86 +21,6 @@ Key = tuple[str, str]
 """Pod UID and container name."""
 Identity = tuple[str, int]
 """A cgroup's path and inode: a container keeps it while its name may become known or unknown."""
-
-
-Limits = tuple[int | None, int | None]
-"""``memory.swap.max`` of a container and of crun's inner cgroup; ``None``: unlimited, or no inner one."""
-
-
-class SwapWriter(Protocol):
-    """Reads and writes ``memory.swap.max``."""
-
-    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
-        """What is there and would have to be put back; ``None``: nothing will ever be changed."""
-
-    def given(self, container: HeldContainer) -> Limits | None:
-        """What a container would have that started with its limit by our doing; ``None``: another."""
-
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
-        """Set it; whether it was set."""
-
-    def unwritten(self, now: str) -> str:
-        """Of a limit that is not written: what comes before the one that it should be."""
-
-
-class CgroupSwapWriter:
-    """Writes it into the container's cgroup, and into crun's inner one, which would limit it too."""
-
-    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
-        """The outer limit as sampled, the inner as it is now.
-
-        Raises:
-            KernelFileError: it cannot be read, or the container is gone.
-        """
-        return outer_bytes, container.leaf.read_memory_swap_max() if container.leaf is not None else None
-
-    def given(self, container: HeldContainer) -> Limits | None:
-        """It comes after the start."""
-        return None
-
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
-        """Set it, outer first.
-
-        Raises:
-            KernelFileError: the kernel refuses, or the container is gone.
-        """
-        outer_bytes, inner_bytes = limits
-        container.cgroup.write_memory_swap_max(outer_bytes)
-        if container.leaf is not None:
-            container.leaf.write_memory_swap_max(inner_bytes)
-        return True
-
-    def unwritten(self, now: str) -> str:
-        """Another plugin of the runtime sets it."""
-        return f"is {now} by somebody else, and would be"
-
-
-class ReportingSwapWriter:
-    """Writes nothing: what ``--mode observe`` uses."""
-
-    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
-        """There will be nothing to put back."""
-        return None
-
-    def given(self, container: HeldContainer) -> Limits | None:
-        """Nothing is ours."""
-        return None
-
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
-        """Leave it as it is."""
-        return False
-
-    def unwritten(self, now: str) -> str:
-        """Only that."""
-        return "would be"
-
-
-class CheckingSwapWriter(ReportingSwapWriter):
-    """Writes nothing either: where the kubelet does it is only compared."""
-
-    def unwritten(self, now: str) -> str:
-        """Both values: one of the two does not know the node as it is."""
-        return f"is {now} by the kubelet, and should be"
 
 
 class SwapLimits:

@@ -1,25 +1,21 @@
-"""The four ways in which limits reach containers, behind one port, and which of them is in force.
+"""Which of the ways in which limits reach containers is in force, and what it needs each round.
 
 Reconciling is always there, as the net under the two that know a container before it starts: a plugin of the
 runtime (NRI), and a file that the hook on the host reads. Where the kubelet writes, nothing here does.
 """
 
 import logging
-import os
 import select
 from collections.abc import Mapping
 from typing import Final
 
-from overbook.agent.collector import Collector, HeldContainer
+from overbook.agent.collector import Collector
 from overbook.agent.limits.allowance_file import AllowanceFile
-from overbook.agent.limits.swap_limits import (
-    CgroupSwapWriter,
-    CheckingSwapWriter,
-    Limits,
-    ReportingSwapWriter,
-    SwapWriter,
-)
 from overbook.agent.limits.writer_facts import WriterInputsReader
+from overbook.agent.limits.writers import MAKERS
+from overbook.agent.limits.writers.nri import NriSwapWriter
+from overbook.agent.limits.writers.reporting import ReportingSwapWriter
+from overbook.agent.limits.writers.writer import SwapWriter, WriterMeans
 from overbook.agent.settings import AgentSettings
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.swap import SwapDecision
@@ -32,43 +28,6 @@ log = logging.getLogger(__name__)
 
 UNTOLD_SECONDS: Final = 10.0
 """So long after its start the agent waits for what the kubelet says of itself before anything is written."""
-
-
-class NriSwapWriter(CgroupSwapWriter):
-    """Writes what started without us, or changed since, and lets the runtime know.
-
-    Args:
-        connection: to the runtime.
-    """
-
-    def __init__(self, connection: NriSocket) -> None:
-        self._connection = connection
-
-    def given(self, container: HeldContainer) -> Limits | None:
-        """What it would have had, had we not been asked before it started."""
-        before = self._connection.memory.before
-        return (before[container.found.id], None) if container.found.id in before else None
-
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
-        """Set it, unless somebody else sets this container's.
-
-        Raises:
-            KernelFileError: the kernel refuses, or the container is gone.
-        """
-        if container.found.id in self._connection.memory.others:
-            return False
-        super().write(container, limits)
-        if limits[0] is not None:
-            self._connection.update(container.found.id, limits[0])
-        return True
-
-
-class HookSwapWriter(CgroupSwapWriter):
-    """Writes what started without the hook, or changed since."""
-
-    def given(self, container: HeldContainer) -> Limits | None:
-        """The hook acts after a kubelet that gives no swap."""
-        return 0, None
 
 
 class SwapWriters:
@@ -199,18 +158,10 @@ class SwapWriters:
 
     def _use(self, choice: Choice, facts: WriterInputs) -> None:
         self._disconnect()
-        self.connection = None
         self._cleared = False
-        if choice.writer == "kubelet":
-            self.acting = CheckingSwapWriter()
-        elif choice.writer == "nri" and self._epoll is not None:
-            path = os.path.join(self._settings.fsroot, facts.nri_socket.lstrip("/"))
-            self.connection = NriSocket(path, self._allowed, self._epoll)
-            self.acting = NriSwapWriter(self.connection)
-        elif choice.writer == "hook":
-            self.acting = HookSwapWriter()
-        else:
-            self.acting = CgroupSwapWriter()
+        means = WriterMeans(self._settings.fsroot, facts, self._allowed, self._epoll)
+        self.acting = MAKERS[choice.writer](means)
+        self.connection = self.acting.connection if isinstance(self.acting, NriSwapWriter) else None
 
     def _disconnect(self) -> None:
         if self.connection is not None:

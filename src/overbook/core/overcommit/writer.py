@@ -1,6 +1,7 @@
 """Who writes a container's swap limit: which writers fit this node, and which settings exclude each other."""
 
-from typing import Final, Literal
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -8,11 +9,16 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletSwap
 from overbook.core.overcommit.allowance import Allowance, Eligibility
 
-Writer = Literal["reconcile", "nri", "hook", "kubelet"]
-WRITERS: Final[tuple[Writer, ...]] = ("reconcile", "nri", "hook", "kubelet")
+Writer = Literal[
+    "reconcile",
+    "nri",
+    "hook",
+    "kubelet",
+]
+WRITERS: Final[tuple[Writer, ...]] = get_args(Writer)
 HOOK_FILE: Final = "overbook-swap.json"
 """By which the OCI hook is known in a folder of hooks."""
-AskedWriter = Literal["auto", "reconcile", "nri", "hook", "kubelet"]
+AskedWriter = Literal["auto", Writer]
 """What a node's owner may ask for."""
 
 
@@ -31,6 +37,37 @@ class WriterInputs(msgspec.Struct, frozen=True, gc=False):
     kubelet_limits: bool | None = None
     nri_socket: str = ""
     hook_folder: str = ""
+
+
+class EarlyWriter(NamedTuple):
+    """A writer that knows a container before it starts, where the node has what it needs.
+
+    Attributes:
+        writer: its name.
+        why: why it can be used on a node, for people; empty: it cannot.
+        needs: what a node needs for it, and what to use without that.
+    """
+
+    writer: Writer
+    why: Callable[[WriterInputs], str]
+    needs: str
+
+
+EARLY: Final = (
+    EarlyWriter(
+        "nri",
+        lambda facts: (
+            f"the runtime asks on {facts.nri_socket} before a container starts" if facts.nri_socket else ""
+        ),
+        "a runtime with NRI (containerd 2.0, CRI-O 1.30 or newer); use auto",
+    ),
+    EarlyWriter(
+        "hook",
+        lambda facts: f"the runtime reads OCI hooks in {facts.hook_folder}" if facts.hook_folder else "",
+        "a runtime that reads OCI hooks (CRI-O, Podman); use auto",
+    ),
+)
+"""``auto`` takes the first that can be used; where none can, the agent's own rounds have to do."""
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
@@ -68,7 +105,7 @@ def writer_in_force(
     try:
         return choose_writer(asked, facts, eligibility, allowance)
     except InvalidInput as error:
-        if asked in {"nri", "hook"} and not _kubelet_writes(facts):
+        if asked in {early.writer for early in EARLY} and not _kubelet_writes(facts):
             return Choice(
                 "reconcile", "what was asked for is not there; limits come after the start", str(error)
             )
@@ -96,18 +133,14 @@ def choose_writer(
             "another writer, because this kubelet does not limit swap: set memorySwap.swapBehavior: "
             "LimitedSwap and let it run in a cgroup of its own, or use --swap-writer auto",
         )
-    if asked == "nri" and not facts.nri_socket:
-        raise InvalidInput(
-            "--swap-writer", asked, "a runtime with NRI (containerd 2.0, CRI-O 1.30 or newer); use auto"
-        )
-    if asked == "hook" and not facts.hook_folder:
-        raise InvalidInput("--swap-writer", asked, "a runtime that reads OCI hooks (CRI-O, Podman); use auto")
+    for early in EARLY:
+        why = early.why(facts)
+        if asked == early.writer and not why:
+            raise InvalidInput("--swap-writer", asked, early.needs)
+        if asked == "auto" and why:
+            return Choice(early.writer, why)
     if asked != "auto":
         return Choice(asked, "asked for")
-    if facts.nri_socket:
-        return Choice("nri", f"the runtime asks on {facts.nri_socket} before a container starts")
-    if facts.hook_folder:
-        return Choice("hook", f"the runtime reads OCI hooks in {facts.hook_folder}")
     return Choice("reconcile", "the runtime has neither NRI nor hooks: limits come a tick after the start")
 
 

@@ -1,20 +1,10 @@
 """How near a recording came to each rule: the numbers to choose thresholds by."""
 
-from collections.abc import Iterator
-
 import msgspec
 
 from overbook.core.pressure.history import History
-from overbook.core.pressure.model import NodeModel, node_model
-from overbook.core.pressure.ruleset import (
-    AnyDetector,
-    LowMemory,
-    MemoryPressure,
-    Reading,
-    Rule,
-    SwapOccupancy,
-    SwapTraffic,
-)
+from overbook.core.pressure.model import node_model
+from overbook.core.pressure.ruleset import Rule
 
 
 class Peak(msgspec.Struct, gc=False, rename="camel"):
@@ -89,34 +79,14 @@ class RuleWatch:
             failing = [number for number, reading in enumerate(readings) if not reading.holds]
             held = held or not failing
             for number, (detector, reading) in enumerate(zip(group.all, readings, strict=True)):
-                for name, value, threshold in _numbers(detector, reading, node):
+                if not reading.numbers:
+                    continue
+                for name, value, threshold, below in detector.figures(reading.numbers, node):
                     peak = self._peaks.get((place, number, name))
                     if peak is None:
-                        peak = Peak(name, threshold, below=isinstance(detector, LowMemory))
-                        self._peaks[place, number, name] = peak
+                        peak = self._peaks[place, number, name] = Peak(name, threshold, below)
                     peak.take(value, seconds, rest_holds=not failing or failing == [number])
         if held:
             self._figures.samples_held += 1
             if self._figures.first_held_seconds is None:
                 self._figures.first_held_seconds = seconds
-
-
-def _numbers(detector: AnyDetector, reading: Reading, node: NodeModel) -> Iterator[tuple[str, float, float]]:
-    """Name, value and threshold, in the unit in which the threshold is set."""
-    if not reading.numbers:
-        return
-    match detector:
-        case SwapTraffic():
-            swap_in, swap_out = reading.numbers.values()
-            yield "inPagesPerSecond", swap_in, detector.in_pages_per_second
-            yield "outPagesPerSecond", swap_out, detector.out_pages_per_second
-            # Both have to be above: of one threshold for both this is the highest that would have been met.
-            lower = min(detector.in_pages_per_second, detector.out_pages_per_second)
-            yield "lowerOfBothPagesPerSecond", min(swap_in, swap_out), lower
-        case SwapOccupancy():
-            beyond = reading.numbers["usedBytes"] - node.memory_total_bytes
-            yield "thresholdFactor", beyond / node.swap_total_bytes, detector.threshold_factor
-        case MemoryPressure():
-            yield "fullPercent", reading.numbers["fullPercent"], detector.full_percent
-        case LowMemory():
-            yield "availablePercent", reading.numbers["availablePercent"], detector.available_percent

@@ -11,6 +11,10 @@ HostSeverity = Literal["Broken", "Risky", "Note"]
 """``Broken``: overcommit does not work here. ``Risky``: it works until the node is short of memory."""
 
 SEVERITIES: Final[tuple[HostSeverity, ...]] = ("Broken", "Risky", "Note")
+APPLY: Final = "overbook node swap apply"
+"""What fixes most of what is wrong with swap."""
+TUNE: Final = "overbook node tune apply"
+"""What fixes most of what is wrong with the kernel's settings."""
 _PROGRAMS: Final = frozenset({"overbook", "rm", "swapoff"})
 
 

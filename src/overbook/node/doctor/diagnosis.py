@@ -9,9 +9,8 @@ from typing import Final
 import msgspec
 
 from overbook.node.doctor.check import SEVERITIES, Check, HostFinding
+from overbook.node.doctor.checks import CHECKS
 from overbook.node.doctor.facts import HostState, Subject
-from overbook.node.doctor.swap_checks import SWAP_CHECKS
-from overbook.node.doctor.system_checks import SYSTEM_CHECKS
 
 ORIGINAL_LEFTOVERS: Final = (
     "run/containers/oci/hooks.d/swap-for-burstable.json",
@@ -19,8 +18,6 @@ ORIGINAL_LEFTOVERS: Final = (
     "opt/oci-hook-swap.sh",
 )
 """Files of the original agent, below the host's root; its hook outlives it."""
-
-CHECKS: Final[tuple[Check, ...]] = (*SYSTEM_CHECKS[:3], *SWAP_CHECKS, *SYSTEM_CHECKS[3:])
 
 
 class Fine(msgspec.Struct, frozen=True, gc=False):

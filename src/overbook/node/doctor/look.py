@@ -17,7 +17,12 @@ from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.swap_medium import LiesOn, read_swap_medium
 from overbook.kernel.swaps import SwapArea, read_swaps
-from overbook.kernel.sysctl import VM_OVERCOMMIT_MEMORY, VM_PANIC_ON_OOM, VM_SWAPPINESS, IntegerSysctl
+from overbook.kernel.sysctl import (
+    VM_OVERCOMMIT_MEMORY,
+    VM_PANIC_ON_OOM,
+    VM_SWAPPINESS,
+    IntegerSysctl,
+)
 from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.node.doctor import owners as swap_owners
 from overbook.node.doctor.facts import HostState, Subject, SwapDevice

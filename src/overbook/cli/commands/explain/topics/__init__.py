@@ -6,7 +6,16 @@ Each page is a module with ``TITLE`` and ``page(here) -> str``; only the chosen 
 import argparse
 from typing import Final
 
-NAMES: Final = ("swap", "qos", "reserve", "cpu", "overcommit", "override", "vm", "pressure")
+NAMES: Final = (
+    "swap",
+    "qos",
+    "reserve",
+    "cpu",
+    "overcommit",
+    "override",
+    "vm",
+    "pressure",
+)
 
 
 def run_topic(arguments: argparse.Namespace) -> int:

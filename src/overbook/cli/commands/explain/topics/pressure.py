@@ -1,7 +1,8 @@
 """Pressure: when a node with swap is in trouble, and what is done about it."""
 
 from overbook.cli.commands.explain.topics.here import Here
-from overbook.core.pressure.ruleset import DEFAULT_RULESET, SwapOccupancy
+from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
+from overbook.core.pressure.ruleset import DEFAULT_RULESET
 from overbook.core.text import shown
 
 TITLE = "Pressure: when a node with swap is in trouble, and what is done about it"

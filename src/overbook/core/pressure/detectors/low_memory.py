@@ -1,0 +1,43 @@
+"""Little available memory: what a starved node has, and a node with a pod at its own limit has not."""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from overbook.core.errors import InvalidInput
+from overbook.core.pressure.detectors.detector import Detector, Figure, Reading
+from overbook.core.pressure.history import History
+from overbook.core.pressure.model import NodeModel
+
+
+class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
+    """Little memory is available on the node: tells a starved node from a guest that hit its own limit."""
+
+    is_about_stalls: ClassVar = True
+
+    available_percent: float = 10.0
+
+    @property
+    def condition(self) -> str:
+        """What it asks, as a part of a rule's name."""
+        return f"less than {self.available_percent:g} % of RAM available"
+
+    def read(self, node: NodeModel, history: History) -> Reading:
+        """Available memory's share of RAM."""
+        if node.memory_available_bytes is None or node.memory_total_bytes <= 0:
+            return Reading(False, "available memory is not known", {})
+        percent = 100 * node.memory_available_bytes / node.memory_total_bytes
+        return Reading(
+            percent < self.available_percent,
+            f"{percent:.0f} % of RAM available",
+            {"availablePercent": percent},
+        )
+
+    def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
+        """The share of RAM."""
+        available = numbers["availablePercent"]
+        yield Figure("availablePercent", available, self.available_percent, below=True)
+
+    def check(self) -> None:
+        """A percentage above 0 and up to 100."""
+        if not 0 < self.available_percent <= 100:
+            raise InvalidInput("lowMemory.availablePercent", self.available_percent, "above 0 and up to 100")

@@ -1,0 +1,49 @@
+"""Memory and swap together close to all there is.
+
+Source: *Configuring higher VM workload density* 5.5.3, with the inequality the right way round (the document
+prints ``<``; the original agent used ``>``).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from overbook.core.errors import InvalidInput
+from overbook.core.pressure.detectors.detector import Detector, DetectorOption, Figure, Reading
+from overbook.core.pressure.history import History
+from overbook.core.pressure.model import NodeModel
+
+
+class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
+    """Working set and used swap together above RAM plus a part of the swap."""
+
+    is_about_stalls: ClassVar = False
+    options: ClassVar = (DetectorOption("swap_utilization_threshold_factor", "threshold_factor", "0-1"),)
+
+    threshold_factor: float = 0.8
+
+    @property
+    def condition(self) -> str:
+        """What it asks, as a part of a rule's name."""
+        return f"memory and swap in use above RAM plus {100 * self.threshold_factor:g} % of swap"
+
+    def read(self, node: NodeModel, history: History) -> Reading:
+        """``working set + swap used > RAM + swap × factor``."""
+        if node.working_set_bytes is None or node.swap_total_bytes == 0:
+            return Reading(False, "there is no swap to fill", {})
+        used = node.working_set_bytes + node.swap_used_bytes
+        threshold = node.memory_total_bytes + int(node.swap_total_bytes * self.threshold_factor)
+        return Reading(
+            used > threshold,
+            f"{used / 2**20:.0f} MiB of memory and swap in use, threshold {threshold / 2**20:.0f} MiB",
+            {"usedBytes": used, "thresholdBytes": threshold},
+        )
+
+    def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
+        """The factor that the use would just have met."""
+        beyond = numbers["usedBytes"] - node.memory_total_bytes
+        yield Figure("thresholdFactor", beyond / node.swap_total_bytes, self.threshold_factor)
+
+    def check(self) -> None:
+        """The factor is 0 to 1."""
+        if not 0 <= self.threshold_factor <= 1:
+            raise InvalidInput("swapOccupancy.thresholdFactor", self.threshold_factor, "a number from 0 to 1")

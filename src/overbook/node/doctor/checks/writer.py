@@ -1,0 +1,59 @@
+"""Who writes the swap limits, and which settings exclude each other."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from overbook.core.errors import InvalidInput
+from overbook.core.overcommit.writer import Choice, WriterInputs, choose_writer
+from overbook.node.doctor.check import Check, HostFinding
+from overbook.node.doctor.facts import HostState
+
+
+def _writer(facts: HostState) -> Iterator[HostFinding]:
+    try:
+        choice = writer_choice(facts)
+    except InvalidInput as error:
+        if error.where == "eligibility":
+            yield HostFinding(
+                "Broken",
+                "KubeletGivesSwapToAll",
+                "the kubelet runs with LimitedSwap, which gives swap to every Burstable pod, and eligibility "
+                f"is {facts.eligibility}",
+                "set memorySwap.swapBehavior: NoSwap for the kubelet, or eligibility: Burstable",
+            )
+        else:
+            sentence = f"settings exclude each other: {error.where} is {error.value}"
+            yield HostFinding("Broken", "SettingsExclude", sentence, f"use {error.expected}")
+        return
+    late = choice.writer == "reconcile" and facts.writer_asked == "auto"
+    if late and facts.hook_folders_read and not facts.hook_folder:
+        yield HostFinding(
+            "Note",
+            "HookNotInstalled",
+            f"the runtime reads OCI hooks in {facts.hook_folders_read[0]}: one there would set limits before "
+            "a container's first instruction, and now they come after it",
+            "overbook node hook install",
+        )
+
+
+def _writer_fine(facts: HostState) -> str:
+    choice = writer_choice(facts)
+    return f"{choice.writer} writes the swap limits: {choice.sentence}"
+
+
+def writer_choice(facts: HostState) -> Choice:
+    """Who writes the swap limits on this node, and why.
+
+    Raises:
+        InvalidInput: settings exclude each other.
+    """
+    there = WriterInputs(
+        kubelet=facts.kubelet.swap if facts.kubelet else None,
+        kubelet_limits=facts.kubelet_limits,
+        nri_socket=facts.nri_socket,
+        hook_folder=facts.hook_folder if facts.hook_folder in facts.hook_folders_read else "",
+    )
+    return choose_writer(facts.writer_asked, there, facts.eligibility, facts.allowance)
+
+
+CHECK: Final = Check("writer", _writer, _writer_fine)
