@@ -173,8 +173,7 @@ def _configuration(process: Process | None, root: str) -> KubeletConfiguration |
 
 def _nri_socket(root: str) -> str:
     swap_owners.present(root, "run")
-    path = nri_socket(root)
-    return f"/{os.path.relpath(path, root)}" if path else ""
+    return nri_socket(root)
 
 
 def _hook_folders(root: str) -> tuple[str, ...]:
