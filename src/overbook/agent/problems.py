@@ -9,7 +9,7 @@ import msgspec
 from overbook.core.api.overcommit_node import MOST_PROBLEMS, Problem
 from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
 from overbook.core.overcommit.writer import Choice
-from overbook.core.relief.request import shortened
+from overbook.core.text import shortened
 from overbook.node.doctor.check import HostFinding, HostSeverity
 
 MIB: Final = 2**20

@@ -4,8 +4,9 @@ import pytest
 from overbook.cli.parser import parser_of
 from overbook.cli.registry import find
 from overbook.core.kubernetes.kubelet import KubeletConfiguration, MemorySwap
+from overbook.kernel.block_device import Medium
 from overbook.node.doctor.diagnosis import CHECKS, diagnose
-from overbook.node.doctor.facts import HostState, Medium, SwapDevice
+from overbook.node.doctor.facts import HostState, SwapDevice
 from overbook.node.tune.watermark import Watermarks, scale_factor
 
 MIB = 1 << 20

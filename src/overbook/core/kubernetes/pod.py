@@ -20,6 +20,8 @@ SOURCE_ANNOTATION = "kubernetes.io/config.source"
 HASH_ANNOTATION = "kubernetes.io/config.hash"
 """On a mirror pod the UID of the static pod that it shows, by which the kubelet names cgroups."""
 _HASH_LENGTH = 32
+ENDED: Final = frozenset({"Succeeded", "Failed"})
+"""Phases of a pod that holds nothing any more; KubeVirt's objects use the same words."""
 
 
 class KubeStruct(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
@@ -130,6 +132,11 @@ class Pod(KubeStruct, frozen=True):
         yield from self.containers
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing of the pod runs any more, though the object is still there."""
+        return self.status is not None and self.status.phase in ENDED
+
+    @property
     def cgroup_uid(self) -> str:
         """The UID by which the kubelet names the pod's cgroup, empty where nothing says it.
 
@@ -187,7 +194,3 @@ def _complaint(error: msgspec.ValidationError, label: str) -> InvalidInput:
 
 
 _POD_DECODER = msgspec.json.Decoder(Pod)
-
-
-ENDED: Final = frozenset({"Succeeded", "Failed"})
-"""Phases of a pod that holds nothing any more."""

@@ -46,7 +46,6 @@ class RuleOutcome(msgspec.Struct, frozen=True, gc=False):
     new: str
     rule: OverrideRule
     percent: int
-    basis: str
     decided: Decided
     source: str
 
@@ -167,7 +166,7 @@ def _bounded(
         new = quantity_text(amount, scale, form)
     if ceiling is not None and amount > ceiling.amount:
         new, decided, source = ceiling.text, "Maximum", ceiling.source
-    return RuleOutcome(new, rule, percent, basis.canonical(), decided, source)
+    return RuleOutcome(new, rule, percent, decided, source)
 
 
 def _quantity(raw: RawQuantity | UnsetType, resource: str, where: str) -> Quantity | None:

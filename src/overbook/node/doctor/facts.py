@@ -9,6 +9,7 @@ from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import Allowance, Eligibility
 from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
 from overbook.core.overcommit.writer import AskedWriter
+from overbook.kernel.block_device import Medium
 from overbook.node.tune.watermark import Watermarks
 
 Subject = Literal[
@@ -27,9 +28,6 @@ Subject = Literal[
     "owners",
 ]
 """What is looked at. ``promises``: the kernel's own overcommit. ``original``: the original agent."""
-
-Medium = Literal["network", "heads", "loop", "zram", "unknown", "virtual", "flash"]
-"""What swap lies on. ``virtual``: a virtual machine's disk; what that lies on, its host knows."""
 
 
 class SwapDevice(msgspec.Struct, frozen=True, gc=False):
