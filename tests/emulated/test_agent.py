@@ -18,6 +18,7 @@ from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.ruleset import Group, LowMemory, MemoryPressure, Rule, Ruleset
 from overbook_sandbox.machine.pod_runner import RunningPod
 from tests.emulated.real_pods import MI, RealPods, each_second, wait_until
+from tests.kernel.whole_cgroup import WholeCgroup
 
 pytestmark = pytest.mark.node(memory="512Mi", swap="512Mi")
 
@@ -87,7 +88,8 @@ def allowed(agent: Agent, name: str) -> int:
 def full_of_swap(pod: RunningPod) -> bool:
     """Push a little out; whether the kernel has refused to swap more of it."""
     pod.cgroup.reclaim(8 * MI)
-    return (pod.cgroup.read_memory_swap_events().max or 0) > 0
+    with WholeCgroup(pod.cgroup.path) as cgroup:
+        return (cgroup.read_memory_swap_events().max or 0) > 0
 
 
 @pytest.mark.parametrize("allowance", ["proportional", "whole", "pooled"])

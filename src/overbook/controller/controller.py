@@ -28,7 +28,6 @@ URGENT_SECONDS: Final = 35.0
 """For an eviction with its webhooks, which may take 30 s."""
 SILENT_SECONDS: Final = 60.0
 """Without any answer from the API server for so long the process is not healthy."""
-LOOP_SECONDS: Final = 5.0
 
 
 class Controller:

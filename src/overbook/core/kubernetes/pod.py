@@ -174,23 +174,6 @@ def convert(manifest: Any, into: type[_Struct], label: str) -> _Struct:
         raise _complaint(error, label) from error
 
 
-def decode_pod(document: bytes | str) -> Pod:
-    """Decode one pod from JSON.
-
-    Raises:
-        InvalidInput: it is no JSON, or a field has the wrong type.
-    """
-    try:
-        return _POD_DECODER.decode(document)
-    except msgspec.ValidationError as error:
-        raise _complaint(error, "Pod") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("Pod", str(error), "a JSON document") from error
-
-
 def _complaint(error: msgspec.ValidationError, label: str) -> InvalidInput:
     problem, _, path = str(error).partition(" - at `$")
     return InvalidInput(f"{label} {path.rstrip('`').lstrip('.') or '(top level)'}", problem, "the API's type")
-
-
-_POD_DECODER = msgspec.json.Decoder(Pod)

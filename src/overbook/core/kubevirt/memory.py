@@ -5,8 +5,6 @@ from the guest's size, CPU pinning or a CPU request, large pages or overhead, an
 namespace's quota wants them. Source: ``pkg/virt-controller/services`` of KubeVirt 1.7 to main of 2026-08.
 """
 
-from typing import Final
-
 import msgspec
 
 from overbook.core.errors import InvalidInput
@@ -16,9 +14,6 @@ from overbook.core.kubernetes.resources import Amounts, Resources, container_res
 from overbook.core.kubevirt.overhead import MAIN, Release, overhead_bytes, reported_overhead_bytes
 from overbook.core.kubevirt.vm import COMPUTE_CONTAINER, VirtualMachineInstance
 from overbook.core.percentage import check_percent
-
-DEFAULT_LIMIT_RATIO: Final = 2.0
-"""``limits.memory`` over ``requests.memory`` where a quota demands a limit and nobody set one."""
 
 
 class LauncherPolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):

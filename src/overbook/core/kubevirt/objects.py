@@ -10,7 +10,6 @@ import msgspec
 from overbook.core.kubernetes.pod import ENDED, KubeStruct, ObjectMeta
 from overbook.core.timestamp import from_timestamp
 
-MIGRATION_KIND: Final = "VirtualMachineInstanceMigration"
 EVACUATION_ANNOTATION: Final = "kubevirt.io/evacuationMigration"
 """On a migration that an eviction set off: the node that is left."""
 Limit = Annotated[int, msgspec.Meta(ge=0)]

@@ -129,15 +129,6 @@ def covered_bytes(request_bytes: int, node_memory_bytes: int, swap_bytes: int) -
     return request_bytes + proportional_bytes(request_bytes, node_memory_bytes, swap_bytes)
 
 
-def limited_swap(pod: Pod, container: Container, node_memory_bytes: int, swap_bytes: int) -> SwapDecision:
-    """What a kubelet with ``swapBehavior: LimitedSwap`` gives a container."""
-    reason = burstable_reason(pod, container, node_memory_bytes)
-    if reason != "Eligible":
-        return SwapDecision(0, reason)
-    request = container_resources(container).requests.memory_bytes or 0
-    return SwapDecision(proportional_bytes(request, node_memory_bytes, swap_bytes), "Eligible")
-
-
 def burstable_reason(pod: Pod, container: Container, node_memory_bytes: int) -> Reason:
     """The kubelet's own conditions, in its order."""
     if is_critical(pod):
