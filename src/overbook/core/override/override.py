@@ -116,13 +116,18 @@ def override(
             key = ORIGINAL_REQUEST_PREFIX + container.name
             written = container.resources or NOTHING
             try:
-                outcomes = outcomes_of(written, policy, bounds, key, noted, annotations)
+                outcomes, note = outcomes_of(written, policy, bounds, key, noted)
             except InvalidInput as error:
                 raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
+            if note is not None:
+                annotations[key] = note
             if outcomes:
                 changes += _changes(place, index, container.name, written, outcomes)
     if pod.spec.resources is not None:
-        changes += _pod_level(pod, policy, pod_bounds, changes, annotations)
+        of_pod, note = _pod_level(pod, policy, pod_bounds, changes)
+        changes += of_pod
+        if note is not None:
+            annotations[ORIGINAL_POD_REQUEST] = note
     return Override(tuple(changes), annotations) if changes or annotations else UNCHANGED
 
 
@@ -158,16 +163,18 @@ def _pod_level(
     policy: OverridePolicy,
     bounds: Bounds,
     changes: list[Change],
-    annotations: dict[str, str],
-) -> list[Change]:
-    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'."""
+) -> tuple[list[Change], str | None]:
+    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'.
+
+    Returns:
+        The changes, and the CPU request to be kept in an annotation; ``None``: none is.
+    """
     written = pod.spec.resources or NOTHING
     try:
-        outcomes = dict(
-            outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations, annotations)
-        )
+        decided, note = outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations)
     except InvalidInput as error:
         raise error.inside(f"Pod {pod.label}: spec.resources.") from error
+    outcomes = dict(decided)
     overridden = apply(pod, changes)
     needed = aggregate(overridden, lambda resources: resources.requests)
     largest = Amounts()
@@ -186,7 +193,7 @@ def _pod_level(
         if set_to.scaled(scale) < least:
             new = quantity_text(least, scale, set_to.format)
             outcomes[slot] = structs.replace(outcome, new=new, decided="Containers", source="")
-    return _changes("pod", 0, "", written, outcomes)
+    return _changes("pod", 0, "", written, outcomes), note
 
 
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:
