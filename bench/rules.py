@@ -9,11 +9,12 @@ import msgspec
 from bench.fake_node import launcher_pod
 from bench.figure import Benchmark, Figure, micros_each
 from overbook.core.api.override import OverridePolicy
-from overbook.core.kubernetes.pod import decode_pod
+from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.quantity import parse
 from overbook.core.override.override import override
 
 COMMAND = "python -m bench rules"
+DECODER = msgspec.json.Decoder(Pod)
 QUANTITIES = ("640Mi", "200m", "1.5Gi", "35M", "1", "60M", "5m", "2560Mi")
 
 
@@ -21,7 +22,7 @@ def run(quick: bool) -> Iterator[Figure]:
     calls = 200 if quick else 1000
     data = msgspec.json.encode(launcher_pod(1))
     loads = micros_each(lambda: json.loads(data), calls)
-    decode = micros_each(lambda: decode_pod(data), calls)
+    decode = micros_each(lambda: DECODER.decode(data), calls)
     anew = parse.__wrapped__  # without its memory of what it has seen
     quantity = micros_each(lambda: [anew(text) for text in QUANTITIES], calls) / len(QUANTITIES)
     remembered = micros_each(lambda: parse("640Mi"), calls)
@@ -40,7 +41,7 @@ def run(quick: bool) -> Iterator[Figure]:
         command=COMMAND,
         note=f"{decode / loads:.2f} times json.loads of the same {len(data)} bytes",
     )
-    pod = decode_pod(msgspec.json.encode(_web_pod()))
+    pod = DECODER.decode(msgspec.json.encode(_web_pod()))
     policy = OverridePolicy(memory_request_to_limit_percent=50, cpu_request_to_limit_percent=25)
     assert len(override(pod, policy).changes) >= 3
     took = micros_each(lambda: override(pod, policy), calls)

@@ -16,7 +16,8 @@ from overbook.core.pressure.candidate import Candidate
 from overbook.core.pressure.decision import Decision, FiredRule
 from overbook.core.pressure.state import HOLD_SECONDS, PressureTrend
 from overbook.core.relief.record import in_flight, outcome_of
-from overbook.core.relief.request import LONGEST_SENTENCE, relief_request, shortened
+from overbook.core.relief.request import relief_request
+from overbook.core.text import LONGEST_SENTENCE, shortened
 from overbook.node.doctor.check import HostFinding
 
 MI, GI = 1 << 20, 1 << 30

@@ -27,10 +27,10 @@ from overbook.core.kubernetes.resources import (
 )
 from overbook.core.kubevirt.memory import LauncherPolicy, launcher_memory
 from overbook.core.kubevirt.vm import decode_virtual_machine
-from overbook.core.overcommit.swap import limited_swap
 from overbook.core.override.override import override
 from overbook.core.override.patch import patch_operations
-from overbook.core.pressure.rank import MemoryUsage, rank_input, rank_original
+from overbook.core.pressure.rank import MemoryUsage, rank_original
+from tests.conformance.original import limited_swap, rank_input
 
 Answer = Callable[[dict[str, Any]], Any]
 

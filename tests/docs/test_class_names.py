@@ -3,10 +3,6 @@ from collections import defaultdict
 
 from tests.docs.reading import ROOT
 
-EXCEPT = {
-    "HttpServer",  # the agent's and the controller's, until they are one
-}
-
 
 def test_a_public_class_name_exists_once() -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
@@ -15,4 +11,4 @@ def test_a_public_class_name_exists_once() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(path.relative_to(ROOT)))
     assert len(places) > 500
-    assert {name: where for name, where in places.items() if len(where) > 1 and name not in EXCEPT} == {}
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

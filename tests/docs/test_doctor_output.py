@@ -15,7 +15,6 @@ BROKEN = HostState(
     pressure=True,
     swap=(SwapDevice("/dev/loop0", 268431360, "loop", "/dev/loop0"),),
     percent=125,
-    demanded_bytes=535606272,
     provisioning=(
         "KubeletRefusesSwap",
         (
@@ -39,7 +38,6 @@ HEALTHY = HostState(
     pressure=True,
     swap=(SwapDevice(SWAPFILE, 535609344, "virtual", "/dev/vda"),),
     percent=125,
-    demanded_bytes=535606272,
     provisioning=("Ready", f"511 MiB of swap are on: {SWAPFILE}"),
     kubelet=KubeletConfiguration(fail_swap_on=False),
     kubelet_limits=True,

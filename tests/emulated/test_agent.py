@@ -20,6 +20,7 @@ from overbook.core.pressure.detectors.memory_pressure import MemoryPressure
 from overbook.core.pressure.ruleset import Group, Rule, Ruleset
 from overbook_sandbox.machine.pod_runner import RunningPod
 from tests.emulated.real_pods import MI, RealPods, each_second, wait_until
+from tests.kernel.whole_cgroup import WholeCgroup
 
 pytestmark = pytest.mark.node(memory="512Mi", swap="512Mi")
 
@@ -89,7 +90,8 @@ def allowed(agent: Agent, name: str) -> int:
 def full_of_swap(pod: RunningPod) -> bool:
     """Reclaim a little, and return whether the kernel has refused to swap more of the pod."""
     pod.cgroup.reclaim(8 * MI)
-    return (pod.cgroup.read_memory_swap_events().max or 0) > 0
+    with WholeCgroup(pod.cgroup.path) as cgroup:
+        return (cgroup.read_memory_swap_events().max or 0) > 0
 
 
 @pytest.mark.parametrize("allowance", ["proportional", "whole", "pooled"])

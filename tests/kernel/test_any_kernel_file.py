@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overbook.kernel.cgroup import parse_populated, parse_procs
-from overbook.kernel.cpu_stat import parse_cpu_max, parse_cpu_stat
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.flat_keyed import parse_limit, parse_value
 from overbook.kernel.kubepods_names import (
@@ -16,17 +15,21 @@ from overbook.kernel.kubepods_names import (
     parse_pod_directory,
     parse_qos_directory,
 )
-from overbook.kernel.machine import parse_boot_id
 from overbook.kernel.meminfo import parse_meminfo
-from overbook.kernel.memory_stat import parse_memory_events, parse_memory_stat, parse_memory_swap_events
+from overbook.kernel.memory_stat import parse_memory_events
 from overbook.kernel.psi import parse_pressure
 from overbook.kernel.swaps import parse_swaps
 from overbook.kernel.sysctl import parse_integer, sysctl_path
 from overbook.kernel.vmstat import parse_vmstat
 from overbook_sandbox.fakes.kernel_files import memory_stat_file, pressure_file
+from tests.kernel.whole_cgroup import (
+    parse_cpu_max,
+    parse_cpu_stat,
+    parse_memory_stat,
+    parse_memory_swap_events,
+)
 
 PARSERS: list[Callable[[bytes], object]] = [
-    parse_boot_id,
     parse_cpu_max,
     parse_cpu_stat,
     parse_integer,

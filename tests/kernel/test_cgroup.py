@@ -6,26 +6,26 @@ from pathlib import Path
 
 import pytest
 
-from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
-from overbook.kernel.cpu_stat import CpuMax
+from overbook.kernel.cpu_max import CpuMax
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook_sandbox.fakes.kernel_files import container_files, make_cgroup, remove_cgroup
+from tests.kernel.whole_cgroup import WholeCgroup
 
-READS: dict[str, Callable[[Cgroup], object]] = {
-    "memory.current": Cgroup.read_memory_current,
-    "memory.swap.current": Cgroup.read_memory_swap_current,
-    "memory.swap.max": Cgroup.read_memory_swap_max,
-    "memory.max": Cgroup.read_memory_max,
-    "memory.stat": Cgroup.read_memory_stat,
-    "memory.events": Cgroup.read_memory_events,
-    "memory.swap.events": Cgroup.read_memory_swap_events,
-    "memory.pressure": Cgroup.read_memory_pressure,
-    "cpu.stat": Cgroup.read_cpu_stat,
-    "cpu.weight": Cgroup.read_cpu_weight,
-    "cpu.max": Cgroup.read_cpu_max,
-    "cgroup.events": Cgroup.populated,
-    "cgroup.procs": Cgroup.read_procs,
+READS: dict[str, Callable[[WholeCgroup], object]] = {
+    "memory.current": WholeCgroup.read_memory_current,
+    "memory.swap.current": WholeCgroup.read_memory_swap_current,
+    "memory.swap.max": WholeCgroup.read_memory_swap_max,
+    "memory.max": WholeCgroup.read_memory_max,
+    "memory.stat": WholeCgroup.read_memory_stat,
+    "memory.events": WholeCgroup.read_memory_events,
+    "memory.swap.events": WholeCgroup.read_memory_swap_events,
+    "memory.pressure": WholeCgroup.read_memory_pressure,
+    "cpu.stat": WholeCgroup.read_cpu_stat,
+    "cpu.weight": WholeCgroup.read_cpu_weight,
+    "cpu.max": WholeCgroup.read_cpu_max,
+    "cgroup.events": WholeCgroup.populated,
+    "cgroup.procs": WholeCgroup.read_procs,
 }
 LIMITS = {"memory.swap.max", "memory.max"}
 
@@ -51,7 +51,7 @@ def test_the_files_of_a_container_are_read(tmp_path: Path, kept: KeptFiles) -> N
     )
     make_cgroup(tmp_path, "guest", files)
 
-    with Cgroup("guest", tmp_path, kept=kept) as cgroup:
+    with WholeCgroup("guest", tmp_path, kept=kept) as cgroup:
         for _ in range(2):
             assert cgroup.read_memory_current() == 1 << 30
             assert cgroup.read_memory_max() == 2 << 30
@@ -76,7 +76,7 @@ def test_the_files_of_a_container_are_read(tmp_path: Path, kept: KeptFiles) -> N
 def test_kept_files_show_new_values(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest")
 
-    with Cgroup("guest", tmp_path, kept=kept) as cgroup:
+    with WholeCgroup("guest", tmp_path, kept=kept) as cgroup:
         cgroup.read_memory_swap_max()
         for value in (None, 123456789, 0):
             cgroup.write_memory_swap_max(value)
@@ -89,7 +89,7 @@ def test_a_missing_file_is_named(tmp_path: Path, kept: KeptFiles, name: str) -> 
     (directory(tmp_path) / name).unlink()
 
     with (
-        Cgroup("guest", tmp_path, kept=kept) as cgroup,
+        WholeCgroup("guest", tmp_path, kept=kept) as cgroup,
         pytest.raises(MissingKernelFile, match=f"/sys/fs/cgroup/guest/{name}: "),
     ):
         READS[name](cgroup)
@@ -102,7 +102,7 @@ def test_a_missing_file_is_named(tmp_path: Path, kept: KeptFiles, name: str) -> 
 @pytest.mark.parametrize("name", [name for name in READS if name != "cgroup.procs"])
 def test_malformed_content_names_the_file(tmp_path: Path, kept: KeptFiles, name: str, content: bytes) -> None:
     make_cgroup(tmp_path, "guest")
-    with Cgroup("guest", tmp_path, kept=kept) as cgroup:
+    with WholeCgroup("guest", tmp_path, kept=kept) as cgroup:
         READS[name](cgroup)
         (directory(tmp_path) / name).write_bytes(content)
 
@@ -120,7 +120,7 @@ def test_a_file_that_is_far_too_long_is_refused(tmp_path: Path, kept: KeptFiles)
     (directory(tmp_path) / "memory.stat").write_bytes(b"anon 1\n" * 100_000)
 
     with (
-        Cgroup("guest", tmp_path, kept=kept) as cgroup,
+        WholeCgroup("guest", tmp_path, kept=kept) as cgroup,
         pytest.raises(KernelFileError, match="longer than 65536"),
     ):
         cgroup.read_memory_stat()
@@ -132,7 +132,7 @@ def test_a_memory_stat_of_more_than_a_page_is_read(tmp_path: Path, kept: KeptFil
         b"anon 1\nfile 2\n" + b"filler 1\n" * 1000 + b"pgmajfault 3\n"
     )
 
-    with Cgroup("guest", tmp_path, kept=kept) as cgroup:
+    with WholeCgroup("guest", tmp_path, kept=kept) as cgroup:
         for _ in range(3):
             assert cgroup.read_memory_stat().pgmajfault == 3
 
@@ -140,7 +140,7 @@ def test_a_memory_stat_of_more_than_a_page_is_read(tmp_path: Path, kept: KeptFil
 def test_limits_and_weights_are_written(tmp_path: Path) -> None:
     make_cgroup(tmp_path, "guest")
 
-    with Cgroup("guest", tmp_path) as cgroup:
+    with WholeCgroup("guest", tmp_path) as cgroup:
         cgroup.write_memory_max(1 << 30)
         cgroup.write_cpu_weight(10000)
         cgroup.write_cpu_max(CpuMax(50_000, 200_000))
@@ -170,12 +170,12 @@ def test_limits_and_weights_are_written(tmp_path: Path) -> None:
     ],
 )
 def test_a_value_out_of_range_never_reaches_the_kernel(
-    tmp_path: Path, write: Callable[[Cgroup], object]
+    tmp_path: Path, write: Callable[[WholeCgroup], object]
 ) -> None:
     make_cgroup(tmp_path, "guest")
     before = {path.name: path.read_bytes() for path in directory(tmp_path).iterdir()}
 
-    with Cgroup("guest", tmp_path) as cgroup, pytest.raises(KernelFileError, match="cannot") as raised:
+    with WholeCgroup("guest", tmp_path) as cgroup, pytest.raises(KernelFileError, match="cannot") as raised:
         write(cgroup)
 
     assert raised.value.errno == errno.EINVAL
@@ -185,7 +185,7 @@ def test_a_value_out_of_range_never_reaches_the_kernel(
 def test_a_write_never_makes_a_file(tmp_path: Path) -> None:
     make_cgroup(tmp_path, "guest", {"cgroup.procs": ""})
 
-    with Cgroup("guest", tmp_path) as cgroup:
+    with WholeCgroup("guest", tmp_path) as cgroup:
         for write in (lambda: cgroup.write_memory_swap_max(0), lambda: cgroup.reclaim(1)):
             with pytest.raises(MissingKernelFile):
                 write()
@@ -197,12 +197,12 @@ def test_a_path_that_is_no_cgroup_is_refused(tmp_path: Path, path: str) -> None:
     make_cgroup(tmp_path, "guest")
 
     with pytest.raises(KernelFileError):
-        Cgroup(path, tmp_path)
+        WholeCgroup(path, tmp_path)
 
 
 def test_a_closed_cgroup_reads_nothing(tmp_path: Path) -> None:
     make_cgroup(tmp_path, "guest")
-    cgroup = Cgroup("guest", tmp_path)
+    cgroup = WholeCgroup("guest", tmp_path)
     cgroup.close()
     cgroup.close()
 
@@ -217,7 +217,7 @@ def test_a_closed_cgroup_reads_nothing(tmp_path: Path) -> None:
 
 def test_a_recreated_cgroup_of_the_same_name_is_another_one(tmp_path: Path, kept: KeptFiles) -> None:
     make_cgroup(tmp_path, "guest", container_files(memory_current=1))
-    with Cgroup("guest", tmp_path, kept=kept) as old:
+    with WholeCgroup("guest", tmp_path, kept=kept) as old:
         assert old.read_memory_current() == 1
 
         remove_cgroup(tmp_path, "guest")
@@ -231,7 +231,7 @@ def test_a_recreated_cgroup_of_the_same_name_is_another_one(tmp_path: Path, kept
             old.write_memory_swap_max(0)
         with pytest.raises(MissingKernelFile):
             old.kill()
-        with Cgroup("guest", tmp_path, kept=kept) as new:
+        with WholeCgroup("guest", tmp_path, kept=kept) as new:
             assert new.read_memory_current() == 2
             assert new.inode != old.inode
     assert kept.count == 0

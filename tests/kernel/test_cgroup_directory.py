@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook_sandbox.fakes.kernel_files import make_cgroup
+from tests.kernel.whole_cgroup import WholeCgroup
 
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def read_all(cgroup: Cgroup) -> None:
+def read_all(cgroup: WholeCgroup) -> None:
     cgroup.read_memory_current()
     cgroup.read_memory_stat()
     cgroup.read_memory_swap_current()
@@ -27,7 +27,9 @@ def read_all(cgroup: Cgroup) -> None:
 
 def test_kept_files_stay_within_the_budget_of_all_cgroups(tmp_path: Path) -> None:
     kept = KeptFiles(7)
-    cgroups = [Cgroup(make_cgroup(tmp_path, f"guest{number}"), tmp_path, kept=kept) for number in range(4)]
+    cgroups = [
+        WholeCgroup(make_cgroup(tmp_path, f"guest{number}"), tmp_path, kept=kept) for number in range(4)
+    ]
     before = open_files()
 
     for _ in range(3):
@@ -80,7 +82,7 @@ def test_kept_files_make_room_when_descriptors_run_out(tmp_path: Path, no_descri
     make_cgroup(tmp_path, "guest")
     kept = KeptFiles(100)
 
-    with Cgroup("guest", tmp_path, kept=kept) as cgroup:  # one of three
+    with WholeCgroup("guest", tmp_path, kept=kept) as cgroup:  # one of three
         for _ in range(3):
             read_all(cgroup)
             assert cgroup.read_memory_events().oom_kill == 0
@@ -93,7 +95,7 @@ def test_the_error_without_any_descriptor_names_what_to_raise(
     del no_descriptors_left
     make_cgroup(tmp_path, "guest")
     taken = [os.dup(0) for _ in range(2)]
-    with Cgroup("guest", tmp_path, kept=KeptFiles(0)) as cgroup:
+    with WholeCgroup("guest", tmp_path, kept=KeptFiles(0)) as cgroup:
         with pytest.raises(KernelFileError, match="raise RLIMIT_NOFILE") as raised:
             cgroup.read_memory_current()
         assert not isinstance(raised.value, MissingKernelFile)

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from overbook.kernel.cgroup import Cgroup, MemoryReading
+from overbook.kernel.cgroup import MemoryReading
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.memory_stat import MemoryUse
 from overbook_sandbox.fakes.kernel_files import container_files, make_cgroup
+from tests.kernel.whole_cgroup import WholeCgroup
 
 FILES = ("memory.stat", "memory.current", "memory.swap.current", "memory.swap.max")
 CONTENTS = st.one_of(
@@ -19,7 +20,7 @@ CONTENTS = st.one_of(
 )
 
 
-def single_reads(cgroup: Cgroup) -> MemoryReading:
+def single_reads(cgroup: WholeCgroup) -> MemoryReading:
     stat = cgroup.read_memory_stat()
     return MemoryReading(
         MemoryUse(stat.anon_bytes, stat.shmem_bytes, stat.inactive_file_bytes, stat.workingset_refault_anon),
@@ -34,7 +35,7 @@ def single_reads(cgroup: Cgroup) -> MemoryReading:
 def test_one_reading_equals_single_reads(tmp_path: Path, changed: dict[str, bytes]) -> None:
     files = container_files(memory_stat={"anon": 1, "inactive_file": 2}, memory_swap_max=None)
     path = make_cgroup(tmp_path, "one", files)
-    with Cgroup(path, tmp_path) as cgroup:
+    with WholeCgroup(path, tmp_path) as cgroup:
         for _ in range(2):  # the first reading opens the files, the second finds them open
             assert cgroup.read_memory() == single_reads(cgroup)
         for name, content in changed.items():
@@ -52,7 +53,7 @@ def test_a_kernel_without_swap_accounting_is_read(tmp_path: Path) -> None:
     files = container_files(memory_current=5)
     del files["memory.swap.current"], files["memory.swap.max"]
     path = make_cgroup(tmp_path, "one", files)
-    with Cgroup(path, tmp_path) as cgroup:
+    with WholeCgroup(path, tmp_path) as cgroup:
         for _ in range(2):
             read = cgroup.read_memory()
             assert (read.current_bytes, read.swap_current_bytes, read.swap_max_bytes) == (5, 0, 0)

@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from overbook.kernel.cpu_stat import CpuStat, parse_cpu_stat
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.flat_keyed import FlatKeyed
 from overbook.kernel.meminfo import parse_meminfo, read_meminfo
-from overbook.kernel.memory_stat import (
-    MemoryEvents,
+from overbook.kernel.memory_stat import MemoryEvents, parse_memory_events
+from overbook.kernel.vmstat import parse_vmstat, read_vmstat
+from overbook_sandbox.fakes.kernel_files import make_node, memory_stat_file
+from tests.kernel.whole_cgroup import (
+    CpuStat,
     MemorySwapEvents,
-    parse_memory_events,
+    parse_cpu_stat,
     parse_memory_stat,
     parse_memory_swap_events,
 )
-from overbook.kernel.vmstat import parse_vmstat, read_vmstat
-from overbook_sandbox.fakes.kernel_files import make_node, memory_stat_file
 
 PARSERS: list[Callable[[bytes], object]] = [
     parse_meminfo,

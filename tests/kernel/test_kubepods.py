@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from overbook.kernel.files import KernelFileError, MissingKernelFile
-from overbook.kernel.kubepods import PodScanner, scan_pods
+from overbook.kernel.kubepods import PodScanner
 from overbook.kernel.kubepods_names import QosClass
 from overbook_sandbox.fakes.kernel_files import (
     Driver,
@@ -41,7 +41,7 @@ def test_a_pod_with_two_containers_is_found(
         for number in (1, 2)
     ]
 
-    (pod,) = scan_pods(tmp_path)
+    (pod,) = PodScanner(tmp_path).scan()
 
     assert (pod.uid, pod.qos_class, pod.path) == (uid(1), qos_class, pod_path(uid(1), qos_class, driver))
     assert [container.path for container in pod.containers] == paths
@@ -84,7 +84,7 @@ def test_a_cgroup_root_of_the_kubelets_own_is_scanned(tmp_path: Path, prefix: st
     make_cgroup(tmp_path, f"{prefix}{uid(1).replace('-', '_')}.slice/cri-containerd-{container_id(1)}.scope")
     make_cgroup(tmp_path, f"system.slice/kubelet.service/kubepods/pod{uid(2)}")
 
-    (pod,) = scan_pods(tmp_path)
+    (pod,) = PodScanner(tmp_path).scan()
 
     assert (pod.uid, pod.qos_class, pod.path.startswith(prefix)) == (uid(1), "Burstable", True)
     assert len(pod.containers) == 1
@@ -176,7 +176,7 @@ def test_hundreds_of_dead_pods_stay_listed_without_containers(tmp_path: Path) ->
         )
     make_cgroup(tmp_path, container_path(uid(1000), container_id(1)))
 
-    pods = scan_pods(tmp_path)
+    pods = PodScanner(tmp_path).scan()
 
     assert len(pods) == 301
     assert [pod.uid for pod in pods if pod.containers] == [uid(1000)]
@@ -243,7 +243,7 @@ def test_scans_of_a_tree_in_motion_end_with_what_is_there(tmp_path: Path) -> Non
         thread.join()
 
     scanner.scan()
-    assert scanner.scan() == scan_pods(tmp_path)
+    assert scanner.scan() == PodScanner(tmp_path).scan()
 
 
 def test_a_scan_leaves_no_descriptor_open(tmp_path: Path) -> None:
@@ -276,6 +276,6 @@ def test_a_tree_that_leaks_cgroups_is_an_error_in_every_scan(tmp_path: Path) -> 
 def test_a_node_without_pods_is_empty_one_without_cgroups_fails(tmp_path: Path) -> None:
     make_node(tmp_path / "empty")
 
-    assert scan_pods(tmp_path / "empty") == ()
+    assert PodScanner(tmp_path / "empty").scan() == ()
     with pytest.raises(MissingKernelFile, match="/sys/fs/cgroup"):
-        scan_pods(tmp_path / "nothing")
+        PodScanner(tmp_path / "nothing").scan()

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile
-from overbook.kernel.kubepods import PodScanner, scan_pods
+from overbook.kernel.kubepods import PodScanner
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.swaps import read_swaps
 from overbook.kernel.vmstat import read_vmstat
+from tests.kernel.whole_cgroup import WholeCgroup
 
 pytestmark = pytest.mark.node
 
@@ -52,7 +52,7 @@ class Guest:
     def __init__(self, name: str) -> None:
         self.directory = MOUNT / name
         self.directory.mkdir()
-        self.cgroup = Cgroup(name)
+        self.cgroup = WholeCgroup(name)
         self.processes: list[subprocess.Popen[str]] = []
 
     def run(self, size_bytes: int, manner: str = "cold", *, wait: bool = True) -> subprocess.Popen[str]:
@@ -103,7 +103,7 @@ def test_the_nodes_own_files_are_read() -> None:
     assert abs(sum(area.size_bytes for area in read_swaps()) - meminfo.swap_total_bytes) <= page
     assert read_vmstat().pswpin is not None
     assert read_pressure("memory").full is not None
-    with Cgroup("") as root:
+    with WholeCgroup("") as root:
         assert root.read_memory_stat().anon_bytes is not None
 
 
@@ -208,7 +208,7 @@ def test_a_removed_cgroup_differs_from_its_successor(guest: Guest) -> None:
             read()
     with pytest.raises(MissingKernelFile):
         guest.cgroup.write_memory_swap_max(0)
-    with Cgroup(guest.cgroup.path) as successor:
+    with WholeCgroup(guest.cgroup.path) as successor:
         assert successor.exists()
         assert successor.inode != inode
 
@@ -217,11 +217,11 @@ def test_the_kernel_refuses_a_file_of_no_controller(guest: Guest) -> None:
     inner = guest.directory / "inner"  # its parent has enabled no controller for it
     inner.mkdir()
 
-    with Cgroup(f"{guest.cgroup.path}/inner") as cgroup:
+    with WholeCgroup(f"{guest.cgroup.path}/inner") as cgroup:
         with pytest.raises(MissingKernelFile):
             cgroup.write_memory_swap_max(0)
         assert cgroup.exists()
-    with Cgroup("") as root, pytest.raises(KernelFileError):
+    with WholeCgroup("") as root, pytest.raises(KernelFileError):
         root.kill()
 
 
@@ -253,7 +253,7 @@ def test_a_scan_follows_a_real_tree() -> None:
         (second / "container").rmdir()
         first.mkdir()
         assert found() == ["a" * 64, "b" * 64]
-        assert scanner.scan() == scan_pods()
+        assert scanner.scan() == PodScanner().scan()
     finally:
         for directory in (second / "container", second, *reversed(made)):
             with suppress(FileNotFoundError):

@@ -6,18 +6,18 @@ import pytest
 
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile
-from overbook.kernel.machine import page_size_bytes, read_boot_id
+from overbook.kernel.machine import page_size_bytes
 from overbook.kernel.sysctl import (
-    VM_MIN_FREE_KBYTES,
     VM_OVERCOMMIT_MEMORY,
     VM_PANIC_ON_OOM,
     VM_SWAPPINESS,
-    VM_WATERMARK_SCALE_FACTOR,
     IntegerSysctl,
     read_sysctl,
     write_sysctl,
 )
 from overbook_sandbox.fakes.kernel_files import build_tree, make_node
+
+MIN_FREE_KBYTES = IntegerSysctl("vm.min_free_kbytes", 0, (1 << 31) - 1)
 
 
 def test_cgroup_version_2_is_recognised(tmp_path: Path) -> None:
@@ -54,8 +54,7 @@ def test_sysctls_are_read_and_written(tmp_path: Path) -> None:
 
     assert VM_OVERCOMMIT_MEMORY.read(tmp_path) == 1
     assert VM_PANIC_ON_OOM.read(tmp_path) == 0
-    assert VM_MIN_FREE_KBYTES.read(tmp_path) == 67584
-    assert VM_WATERMARK_SCALE_FACTOR.read(tmp_path) == 10
+    assert MIN_FREE_KBYTES.read(tmp_path) == 67584
     VM_SWAPPINESS.write(200, tmp_path)
     assert VM_SWAPPINESS.read(tmp_path) == 200
     write_sysctl("vm.swappiness", "1", tmp_path)
@@ -63,7 +62,7 @@ def test_sysctls_are_read_and_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sysctl", "value"), [(VM_SWAPPINESS, 201), (VM_OVERCOMMIT_MEMORY, -1), (VM_WATERMARK_SCALE_FACTOR, 0)]
+    ("sysctl", "value"), [(VM_SWAPPINESS, 201), (VM_OVERCOMMIT_MEMORY, -1), (MIN_FREE_KBYTES, -1)]
 )
 def test_a_value_out_of_range_is_refused(tmp_path: Path, sysctl: IntegerSysctl, value: int) -> None:
     make_node(tmp_path)
@@ -99,11 +98,5 @@ def test_a_sysctl_that_the_kernel_lacks_is_missing(tmp_path: Path) -> None:
         VM_SWAPPINESS.write(60, tmp_path)
 
 
-def test_boot_id_and_page_size_are_read(tmp_path: Path) -> None:
-    make_node(tmp_path)
-
-    assert read_boot_id(tmp_path) == "00000000-0000-4000-8000-000000000000"
+def test_page_size() -> None:
     assert page_size_bytes() % 4096 == 0
-    (tmp_path / "proc/sys/kernel/random/boot_id").write_bytes(b"not a uuid\n")
-    with pytest.raises(KernelFileError, match="expected a UUID"):
-        read_boot_id(tmp_path)

@@ -25,7 +25,7 @@ from overbook.core.api.overcommit import OvercommitSpec
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.state import PressureTrend
-from overbook.core.relief.request import shortened
+from overbook.core.text import shortened
 from overbook.core.timestamp import to_timestamp
 
 log = logging.getLogger(__name__)

@@ -6,15 +6,17 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from itertools import product
 from typing import Final
 
 from overbook.agent.agent import Agent
-from overbook.agent.http_server import Answer, HttpServer
 from overbook.agent.settings import AgentSettings
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.pressure_trigger import PressureTrigger
+from overbook.probes import answers
+from overbook.probes.answers import Handler
+from overbook.probes.server import ProbeServer
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class Loop:
         self._epoll = select.epoll()
         self._stopping = False
         self._trigger = self._watch_pressure()
-        self._server = HttpServer(settings.listen, self._handlers(), self._epoll) if settings.listen else None
+        self._server = self._probe_server() if settings.listen else None
         agent.writers.attach(self._epoll)
         self._news_fd = -1
         if agent.cluster is not None:
@@ -127,24 +129,20 @@ class Loop:
         log.warning("the agent wakes by the clock only: %s", complaints[0])
         return None
 
-    def _handlers(self) -> Mapping[str, Callable[[], Answer]]:
-        return {
-            "/metrics": lambda: (
-                200,
-                "text/plain; version=0.0.4",
-                self._agent.metrics.render(self._agent.values()),
-            ),
-            "/healthz": lambda: self._yes_or_no(
-                self._agent.healthy(), self._agent.health, "no tick succeeded lately"
-            ),
-            "/readyz": lambda: self._yes_or_no(not (why := self._agent.ready()), "ok", why),
-            "/decisions": lambda: (200, "application/json", self._agent.journal.as_json()),
-        }
+    def _probe_server(self) -> ProbeServer:
+        example = "host:port, such as 127.0.0.1:9713"
+        return ProbeServer(self._settings.listen, self._handlers(), self._epoll, "listen address", example)
 
-    @staticmethod
-    def _yes_or_no(answer: bool, yes: str, no: str) -> Answer:
-        body = (yes if answer else no).encode() + b"\n"
-        return (200 if answer else 503, "text/plain; charset=utf-8", body)
+    def _handlers(self) -> Mapping[str, Handler]:
+        agent = self._agent
+        return {
+            "/metrics": lambda: answers.metrics(agent.metrics.render(agent.values())),
+            "/healthz": lambda: answers.health(
+                "" if agent.healthy() else "no tick succeeded lately", agent.health
+            ),
+            "/readyz": lambda: answers.health(agent.ready()),
+            "/decisions": lambda: answers.json(agent.journal.as_json()),
+        }
 
 
 def _trigger(path: str, window_micros: int) -> PressureTrigger:

@@ -1,7 +1,8 @@
-"""What Prometheus reads: the node, the decisions and the agent itself, in the text exposition format."""
+"""What Prometheus reads of an agent: the node, the decisions and the agent itself."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -9,10 +10,11 @@ from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import SwapDecision
 from overbook.core.overcommit.writer import WRITERS
 from overbook.core.pressure.decision import Decision
-from overbook.core.pressure.model import NodeModel, pod_models
+from overbook.core.pressure.model import NodeModel, PodModel, pod_models
 from overbook.core.pressure.sample import Sample
+from overbook.probes.exposition import Kind, Metric, Values, render
 
-PREFIX = "overbook_"
+PREFIX: Final = "overbook_"
 
 
 class TickFacts(msgspec.Struct, frozen=True, gc=False):
@@ -61,71 +63,126 @@ class AgentMetrics:
         """The exposition.
 
         Args:
-            others: further single values by name, without the prefix; ``_total`` at the end makes a counter.
+            others: values that the parts of the agent count, by name.
         """
-        return "".join(self._lines(others)).encode()
-
-    def _lines(self, others: Mapping[str, float]) -> Iterator[str]:
-        yield from _metric("ticks_total", "Samples taken.", {"": self.ticks})
-        yield from _metric("failed_ticks_total", "Ticks that ended in an error.", {"": self.failed_ticks})
-        yield from _metric("tick_seconds_total", "Time spent in ticks.", {"": self.tick_seconds})
-        yield from _metric(
-            "last_tick_timestamp_seconds",
-            "When the last sample was taken.",
-            {"": self.last_tick_wall_seconds},
-        )
-        yield from _metric(
-            "decisions_total",
-            "Decisions by rule and action.",
-            {_labels(rule=rule, action=action): count for (rule, action), count in self.decisions.items()},
-        )
-        yield from _metric(
-            "relief_total",
-            "Guests asked to go, by outcome.",
-            {_labels(outcome=outcome): count for outcome, count in self.relief.items()},
-        )
-        yield from _metric("reclaim_asked_bytes_total", "Pushed out on request.", {"": self.reclaimed_bytes})
-        yield from _metric(
-            "swap_writer",
-            "Who writes swap limits.",
-            {_labels(writer=each): int(each == self.writer) for each in WRITERS},
-        )
-        for name, value in others.items():
-            yield from _metric(name, name.replace("_", " ").capitalize() + ".", {"": value})
-        if self.latest is not None:
-            yield from _tick_lines(self.latest)
+        return render(PREFIX, METRICS, AgentReading(self, others))
 
 
-def _tick_lines(tick: TickFacts) -> Iterator[str]:
-    node = tick.node
-    yield from _metric("node_memory_bytes", "RAM.", {"": node.memory_total_bytes})
-    if node.memory_available_bytes is not None:
-        yield from _metric("node_memory_available_bytes", "MemAvailable.", {"": node.memory_available_bytes})
-    yield from _metric("node_swap_bytes", "Swap.", {"": node.swap_total_bytes})
-    yield from _metric("node_swap_used_bytes", "Swap in use.", {"": node.swap_used_bytes})
-    yield from _metric("node_swap_allowed_bytes", "Sum of all allowances.", {"": tick.swap_allowed_bytes})
-    yield from _metric("relief_active", "Whether a guest is on its way out.", {"": int(tick.relief_active)})
-    pods = pod_models((tick.sample,))
-    named = {uid: _labels(pod=pod.label) for uid, pod in tick.facts.items() if uid in pods}
-    yield from _metric(
+class AgentReading(msgspec.Struct, frozen=True, gc=False):
+    """What the metrics are read from.
+
+    Attributes:
+        agent: counts over the agent's life, and the last tick.
+        others: values that the parts of the agent count, by name.
+    """
+
+    agent: AgentMetrics
+    others: Mapping[str, float]
+
+
+def _other(name: str, kind: Kind, text: str) -> Metric[AgentReading]:
+    """A value that a part of the agent counts; without that part there is none."""
+    return Metric(name, kind, text, lambda of: of.others.get(name))
+
+
+def _of_tick(read: Callable[[TickFacts], Values]) -> Callable[[AgentReading], Values]:
+    """What the last tick showed; before the first one there is nothing."""
+    return lambda of: None if of.agent.latest is None else read(of.agent.latest)
+
+
+def _of_pods(read: Callable[[PodModel], float]) -> Callable[[AgentReading], Values]:
+    """A number for each pod that runs and is known."""
+
+    def by_pod(tick: TickFacts) -> Values:
+        pods = pod_models((tick.sample,))
+        return {facts.label: read(pods[uid]) for uid, facts in tick.facts.items() if uid in pods}
+
+    return _of_tick(by_pod)
+
+
+METRICS: Final[tuple[Metric[AgentReading], ...]] = (
+    Metric("ticks_total", "counter", "Samples taken.", lambda of: of.agent.ticks),
+    Metric(
+        "failed_ticks_total", "counter", "Ticks that ended in an error.", lambda of: of.agent.failed_ticks
+    ),
+    Metric("tick_seconds_total", "counter", "Time spent in ticks.", lambda of: of.agent.tick_seconds),
+    Metric(
+        "last_tick_timestamp_seconds",
+        "gauge",
+        "When the last sample was taken.",
+        lambda of: of.agent.last_tick_wall_seconds,
+    ),
+    Metric(
+        "decisions_total",
+        "counter",
+        "Decisions by rule and action.",
+        lambda of: of.agent.decisions,
+        ("rule", "action"),
+    ),
+    Metric(
+        "relief_total",
+        "counter",
+        "Pods asked to leave, by outcome.",
+        lambda of: of.agent.relief,
+        ("outcome",),
+    ),
+    Metric(
+        "reclaim_asked_bytes_total", "counter", "Swapped out on request.", lambda of: of.agent.reclaimed_bytes
+    ),
+    Metric(
+        "swap_writer",
+        "gauge",
+        "Who writes swap limits.",
+        lambda of: {each: int(each == of.agent.writer) for each in WRITERS},
+        ("writer",),
+    ),
+    _other("swap_limits_written_total", "counter", "Swap limits written."),
+    _other("swap_limits_corrected_total", "counter", "Swap limits written that something else had changed."),
+    _other("swap_limits_differing", "gauge", "Containers with another swap limit than they should have."),
+    _other("qos_memory_max_written_total", "counter", "Memory limits of QoS classes written."),
+    _other("unreadable_files_total", "counter", "Reads that failed."),
+    _other("containers", "gauge", "Containers that are sampled."),
+    _other("pods_known", "gauge", "Pods whose manifests are known."),
+    _other("nri_connected", "gauge", "Whether the container runtime has taken the agent in."),
+    _other("nri_connections_total", "counter", "How often the container runtime took the agent in."),
+    _other("nri_adjusted_total", "counter", "Containers that started with their swap limit."),
+    _other("nri_kept_total", "counter", "Updates by others in which a swap limit was kept."),
+    _other("nri_left_alone_total", "counter", "Containers whose swap limit was left to somebody else."),
+    _other("api_contact_age_seconds", "gauge", "Time since the API server last answered a write."),
+    _other("api_unreachable_seconds", "gauge", "For how long the API server has not answered; 0: it does."),
+    _other("api_failures_total", "counter", "Writes that the API server did not answer."),
+    _other("api_publishes_total", "counter", "Statuses written."),
+    _other("api_thread_restarts_total", "counter", "How often the thread for the API failed."),
+    _other("events_waiting", "gauge", "Events that are not sent yet."),
+    _other("events_dropped_total", "counter", "Events given up for newer ones."),
+    _other("enforcing", "gauge", "Whether the agent changes anything."),
+    _other("paused", "gauge", "Whether overcommit is paused."),
+    _other("tainted", "gauge", "Whether the node is tainted."),
+    _other("yielding", "gauge", "Whether another agent writes for this node."),
+    Metric("node_memory_bytes", "gauge", "RAM.", _of_tick(lambda tick: tick.node.memory_total_bytes)),
+    Metric(
+        "node_memory_available_bytes",
+        "gauge",
+        "MemAvailable.",
+        _of_tick(lambda tick: tick.node.memory_available_bytes),
+    ),
+    Metric("node_swap_bytes", "gauge", "Swap.", _of_tick(lambda tick: tick.node.swap_total_bytes)),
+    Metric("node_swap_used_bytes", "gauge", "Swap in use.", _of_tick(lambda tick: tick.node.swap_used_bytes)),
+    Metric(
+        "node_swap_allowed_bytes",
+        "gauge",
+        "Sum of all allowances.",
+        _of_tick(lambda tick: tick.swap_allowed_bytes),
+    ),
+    Metric(
+        "relief_active", "gauge", "Whether a pod is leaving.", _of_tick(lambda tick: int(tick.relief_active))
+    ),
+    Metric(
         "pod_working_set_bytes",
+        "gauge",
         "Memory in use without inactive file pages.",
-        {label: pods[uid].working_set_bytes for uid, label in named.items()},
-    )
-    yield from _metric(
-        "pod_swap_bytes", "Swap in use.", {label: pods[uid].swap_bytes for uid, label in named.items()}
-    )
-
-
-def _metric(name: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
-    kind = "counter" if name.endswith("_total") else "gauge"
-    yield f"# HELP {PREFIX}{name} {text}\n# TYPE {PREFIX}{name} {kind}\n"
-    for labels, value in values.items():
-        yield f"{PREFIX}{name}{labels} {value:.17g}\n"
-
-
-def _labels(**labels: str) -> str:
-    def escaped(text: str) -> str:
-        return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-    return "{" + ",".join(f'{key}="{escaped(value)}"' for key, value in labels.items()) + "}"
+        _of_pods(lambda pod: pod.working_set_bytes),
+        ("pod",),
+    ),
+    Metric("pod_swap_bytes", "gauge", "Swap in use.", _of_pods(lambda pod: pod.swap_bytes), ("pod",)),
+)

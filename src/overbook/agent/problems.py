@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from overbook.core.api.overcommit_node import MOST_PROBLEMS, Problem
-from overbook.core.overcommit.swap import SWAP_SLACK_BYTES, node_swap_bytes
+from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
 from overbook.core.overcommit.writer import Choice
-from overbook.core.relief.request import shortened
+from overbook.core.text import shortened
 from overbook.node.doctor.check import HostFinding, HostSeverity
 
 MIB: Final = 2**20
@@ -95,13 +95,12 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
 
 def _swap(found: NodeFindings) -> Iterator[Problem]:
     ram, swap = found.memory_total_bytes, found.swap_total_bytes
-    demanded = node_swap_bytes(ram, found.percent) if ram else 0
-    if swap + SWAP_SLACK_BYTES < demanded:
+    if not swap_suffices(ram, swap, found.percent):
         there = f"{swap // MIB} MiB of swap" if swap else "no swap"
         yield Problem(
             word="SwapTooSmall" if swap else "NoSwap",
             sentence=f"{there}; to promise {found.percent} % of {ram // MIB} MiB of RAM takes "
-            f"{demanded // MIB} MiB",
+            f"{node_swap_bytes(ram, found.percent) // MIB} MiB",
             mend=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
         )
     if found.swap_allowed_bytes > swap > 0:

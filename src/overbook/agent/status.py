@@ -28,7 +28,7 @@ from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.history import Counter, History
 from overbook.core.pressure.model import NodeModel
 from overbook.core.pressure.state import PressureTrend
-from overbook.core.relief.request import shortened
+from overbook.core.text import shortened
 from overbook.core.timestamp import to_timestamp
 
 STALL_SECONDS: Final = 10.0

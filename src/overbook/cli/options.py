@@ -12,6 +12,7 @@ from overbook.core.kubevirt.overhead import release
 from overbook.core.overcommit.allowance import Allowance, Eligibility, SwapPolicy
 from overbook.core.overcommit.swap import node_swap_bytes, percent_for_swap
 from overbook.core.overcommit.writer import AskedWriter
+from overbook.core.percentage import LEAST_PERCENT, MOST_PERCENT, is_percent
 from overbook.explain.node import ExplainedNode
 from overbook.kernel.files import KernelFileError
 
@@ -68,7 +69,7 @@ def percentage(text: str, option: str) -> int:
         InvalidInput: no whole number from 10 to 10000; a ratio gets a hint.
     """
     short = text.strip().removesuffix("%").strip()
-    if short.isascii() and short.isdigit() and 10 <= int(short[:6]) <= 10_000:
+    if short.isascii() and short.isdigit() and is_percent(int(short[:6])):
         return int(short)
     hint = ""
     try:
@@ -77,7 +78,9 @@ def percentage(text: str, option: str) -> int:
         ratio = 0.0
     if 0.1 <= ratio < 10:
         hint = f" (did you mean {round(ratio * 100)}?)"
-    raise InvalidInput(option, text, f"a whole number from 10 to 10000, such as 150{hint}")
+    raise InvalidInput(
+        option, text, f"a whole number from {LEAST_PERCENT} to {MOST_PERCENT}, such as 150{hint}"
+    )
 
 
 def node_of(arguments: argparse.Namespace) -> ExplainedNode:
@@ -97,7 +100,7 @@ def node_of(arguments: argparse.Namespace) -> ExplainedNode:
         swap_from = "by the formula for --percent" if percent is not None else "no --node-swap, no --percent"
     percent_from = "--percent"
     if percent is None:
-        percent, percent_from = min(10_000, percent_for_swap(memory, swap)), "what the swap carries"
+        percent, percent_from = min(MOST_PERCENT, percent_for_swap(memory, swap)), "what the swap carries"
     policy = SwapPolicy(
         eligibility=cast("Any", arguments.eligibility),
         allowance=cast("Any", arguments.allowance),

@@ -24,19 +24,27 @@ class Parser(argparse.ArgumentParser):
 
     Attributes:
         intermixed: whether names may stand before, between and after options.
+        words: what completion offers in the place of a name, though any other is as good.
     """
 
     intermixed = False
+    words: tuple[str, ...] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse what is known."""
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
-        self.intermixed = False  # it is done by parsing twice, once without names
-        try:
-            return self.parse_known_intermixed_args(args, namespace)
-        finally:
-            self.intermixed = True
+        # argparse parses twice for that, once without names, and asks itself both times.
+        plain = Parser(
+            prog=self.prog,
+            usage=self.usage,
+            description=self.description,
+            epilog=self.epilog,
+            formatter_class=self.formatter_class,
+            parents=[self],
+            add_help=False,  # it has its parent's
+        )
+        return plain.parse_known_intermixed_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Print the message and end with status 2."""
@@ -45,14 +53,14 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def make_parser(arguments: list[str]) -> argparse.ArgumentParser:
+def make_parser(arguments: list[str]) -> Parser:
     """The parser for these arguments: the named command's module is the only one imported."""
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     command = find(chosen) if chosen else None
     return parser_of((command,) if command else ())
 
 
-def parser_of(commands: tuple[Command, ...]) -> argparse.ArgumentParser:
+def parser_of(commands: tuple[Command, ...]) -> Parser:
     """The parser with the options of some commands."""
     from overbook import __version__
 

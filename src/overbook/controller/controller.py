@@ -7,11 +7,9 @@ import os
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from overbook.controller.http_server import Answer, HttpServer
 from overbook.controller.journal import ReliefJournal
 from overbook.controller.leader import Leadership
 from overbook.controller.metrics import ControllerMetrics
@@ -19,6 +17,9 @@ from overbook.controller.settings import LEASE_NAME, ControllerSettings
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.lease import LeaderElection
+from overbook.probes import answers
+from overbook.probes.answers import Handler
+from overbook.probes.in_event_loop import ProbesInEventLoop
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,6 @@ URGENT_SECONDS: Final = 35.0
 """For an eviction with its webhooks, which may take 30 s."""
 SILENT_SECONDS: Final = 60.0
 """Without any answer from the API server for so long the process is not healthy."""
-LOOP_SECONDS: Final = 5.0
 
 
 class Controller:
@@ -53,9 +53,12 @@ class Controller:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        server = HttpServer(self._settings.listen, self._handlers()) if self._settings.listen else None
-        if server is not None:
-            await server.start()
+        server = None
+        if self._settings.listen:
+            server = ProbesInEventLoop(
+                self._settings.listen, self._handlers(), "--listen", "HOST:PORT, such as 127.0.0.1:9714"
+            )
+            server.start()
         work = asyncio.create_task(self._stand())
         stop = asyncio.create_task(stopping.wait())
         try:
@@ -68,7 +71,7 @@ class Controller:
             work.cancel()
             await asyncio.wait((work,))
             if server is not None:
-                await server.close()
+                server.close()
             for client in self._clients:
                 await client.close()
 
@@ -114,17 +117,14 @@ class Controller:
         heard = [contact for contact in (*contacts, self._ready_since) if contact is not None]
         return bool(heard) and time.monotonic() - max(heard) < SILENT_SECONDS
 
-    def _handlers(self) -> Mapping[str, Callable[[], Answer]]:
-        text = "text/plain; charset=utf-8"
-
-        def said(*, good: bool, otherwise: str) -> Answer:
-            return (200, text, b"ok\n") if good else (503, text, f"{otherwise}\n".encode())
-
+    def _handlers(self) -> Mapping[str, Handler]:
         return {
-            "/metrics": lambda: (200, "text/plain; version=0.0.4", self._exposition()),
-            "/healthz": lambda: said(good=self._healthy(), otherwise="the API server is silent"),
-            "/readyz": lambda: said(good=self._ready(), otherwise="not everything has been seen yet"),
-            "/decisions": lambda: (200, "application/json", self._journal.as_json()),
+            "/metrics": lambda: answers.metrics(
+                self._metrics.render(None if self._leader is None else self._leader.situation)
+            ),
+            "/healthz": lambda: answers.health("" if self._healthy() else "the API server is silent"),
+            "/readyz": lambda: answers.health("" if self._ready() else "not everything has been seen yet"),
+            "/decisions": lambda: answers.json(self._journal.as_json()),
         }
 
     def _ready(self) -> bool:
@@ -132,16 +132,3 @@ class Controller:
         if self._ready_since is None:
             return False
         return self._leader is None or self._leader.situation.known
-
-    def _exposition(self) -> bytes:
-        leader = self._leader
-        if leader is None:
-            return self._metrics.render({}, Counter())
-        situation = leader.situation
-        values = {
-            "nodes_reporting": len(situation.asking.objects),
-            "nodes_asking": sum(obj.status.request is not None for obj in situation.asking.objects.values()),
-            "destinations": len(situation.destinations),
-            "migrations_unfinished": sum(not known.is_over for known in situation.kubevirt.migrations),
-        }
-        return self._metrics.render(values, leader.stages())

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -89,10 +88,6 @@ class Leadership:
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
-
-    def stages(self) -> Counter[str]:
-        """How many nodes are in which stage."""
-        return Counter(record.stage or "None" for record in self.situation.records.nodes.values())
 
     async def _plan_for_ever(self) -> None:
         await self.situation.wait_known()

@@ -1,8 +1,13 @@
-"""What Prometheus reads of the controller, in the text exposition format."""
+"""What Prometheus reads of a controller."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
 from typing import Final
+
+import msgspec
+
+from overbook.controller.situation import ClusterSituation
+from overbook.probes.exposition import Metric, Values, render
 
 PREFIX: Final = "overbook_controller_"
 
@@ -20,44 +25,87 @@ class ControllerMetrics:
         self.conditions_written = 0
         self.leads = False
 
-    def render(self, now: Mapping[str, float], stages: Mapping[str, int]) -> bytes:
+    def render(self, situation: ClusterSituation | None) -> bytes:
         """The exposition.
 
         Args:
-            now: single values as of now, by name without the prefix.
-            stages: how many nodes are in which stage.
+            situation: what is known while this replica leads; ``None``: it does not.
         """
-        return "".join(self._lines(now, stages)).encode()
-
-    def _lines(self, now: Mapping[str, float], stages: Mapping[str, int]) -> Iterator[str]:
-        yield from _metric("leader", "Whether this replica leads.", {"": int(self.leads)})
-        yield from _metric("plans_total", "Times at which all requests were looked at.", {"": self.plans})
-        yield from _metric("plan_seconds_total", "Time that took.", {"": self.plan_seconds})
-        yield from _metric(
-            "evictions_total",
-            "Evictions and deletions asked for, by what the API server's answer meant.",
-            _labelled("answer", self.answers),
-        )
-        yield from _metric("events_total", "What was told, by reason.", _labelled("reason", self.told))
-        yield from _metric("failures_total", "Steps that failed, by step.", _labelled("step", self.failures))
-        yield from _metric(
-            "taints_cleared_total", "Of nodes without a reporting agent.", {"": self.taints_cleared}
-        )
-        yield from _metric(
-            "conditions_written_total", "Node conditions written.", {"": self.conditions_written}
-        )
-        yield from _metric("nodes", "Nodes by stage of their relief.", _labelled("stage", stages))
-        for name, value in now.items():
-            yield from _metric(name, name.replace("_", " ").capitalize() + ".", {"": value})
+        return render(PREFIX, METRICS, ControllerReading(self, situation))
 
 
-def _metric(name: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
-    kind = "counter" if name.endswith("_total") else "gauge"
-    yield f"# HELP {PREFIX}{name} {text}\n# TYPE {PREFIX}{name} {kind}\n"
-    for labels, value in values.items():
-        yield f"{PREFIX}{name}{labels} {value:.17g}\n"
+class ControllerReading(msgspec.Struct, frozen=True, gc=False):
+    """What the metrics are read from.
+
+    Attributes:
+        counts: over the process's life.
+        situation: what is known while this replica leads; ``None``: it does not.
+    """
+
+    counts: ControllerMetrics
+    situation: ClusterSituation | None
 
 
-def _labelled(label: str, counts: Mapping[str, float]) -> dict[str, float]:
-    """All label values are words of our own: nothing has to be escaped."""
-    return {f'{{{label}="{word}"}}': count for word, count in sorted(counts.items())}
+def _known(read: Callable[[ClusterSituation], Values]) -> Callable[[ControllerReading], Values]:
+    """What only the replica that leads knows."""
+    return lambda of: None if of.situation is None else read(of.situation)
+
+
+METRICS: Final[tuple[Metric[ControllerReading], ...]] = (
+    Metric("leader", "gauge", "Whether this replica leads.", lambda of: int(of.counts.leads)),
+    Metric(
+        "plans_total", "counter", "Times at which all requests were looked at.", lambda of: of.counts.plans
+    ),
+    Metric("plan_seconds_total", "counter", "Time that took.", lambda of: of.counts.plan_seconds),
+    Metric(
+        "evictions_total",
+        "counter",
+        "Evictions and deletions asked for, by what the API server's answer meant.",
+        lambda of: of.counts.answers,
+        ("answer",),
+    ),
+    Metric("events_total", "counter", "What was told, by reason.", lambda of: of.counts.told, ("reason",)),
+    Metric(
+        "failures_total", "counter", "Steps that failed, by step.", lambda of: of.counts.failures, ("step",)
+    ),
+    Metric(
+        "taints_cleared_total",
+        "counter",
+        "Of nodes without a reporting agent.",
+        lambda of: of.counts.taints_cleared,
+    ),
+    Metric(
+        "conditions_written_total",
+        "counter",
+        "Node conditions written.",
+        lambda of: of.counts.conditions_written,
+    ),
+    Metric(
+        "nodes",
+        "gauge",
+        "Nodes by stage of their relief.",
+        _known(lambda now: Counter(record.stage or "None" for record in now.records.nodes.values())),
+        ("stage",),
+    ),
+    Metric(
+        "nodes_reporting",
+        "gauge",
+        "Nodes with an OvercommitNode.",
+        _known(lambda now: len(now.asking.objects)),
+    ),
+    Metric(
+        "nodes_asking",
+        "gauge",
+        "Nodes that ask to be relieved.",
+        _known(lambda now: sum(node.status.request is not None for node in now.asking.objects.values())),
+    ),
+    Metric(
+        "destinations", "gauge", "Nodes that could take a guest.", _known(lambda now: len(now.destinations))
+    ),
+    Metric(
+        "migrations_unfinished",
+        "gauge",
+        "Live migrations that are not over.",
+        _known(lambda now: sum(not migration.is_over for migration in now.kubevirt.migrations)),
+    ),
+)

@@ -1,9 +1,11 @@
-"""Numbers as people read them, for sentences."""
+"""Numbers as people read them, and how long a sentence may be."""
 
 from typing import Final
 
 from overbook.core.kubernetes.quantity import binary
 
+LONGEST_SENTENCE: Final = 1024
+"""Characters, of what is written into an object that everybody reads."""
 _STEPS: Final = (("Ei", 60), ("Pi", 50), ("Ti", 40), ("Gi", 30), ("Mi", 20), ("Ki", 10))
 
 
@@ -16,6 +18,11 @@ def shown(number_bytes: int) -> str:
         if number_bytes >= 1 << power:
             return f"{number_bytes / (1 << power):.2f}".rstrip("0").rstrip(".") + suffix
     return exact
+
+
+def shortened(text: str, longest: int = LONGEST_SENTENCE) -> str:
+    """At most ``longest`` characters of a text; what is cut off ends in an ellipsis."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def counted(number: int, noun: str) -> str:

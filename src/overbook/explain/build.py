@@ -14,7 +14,7 @@ from overbook.core.kubevirt.overhead import OVERHEAD_ANNOTATION
 from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.overcommit.allowance import allowances
 from overbook.core.overcommit.level import Levels, node_levels, promised_percent
-from overbook.core.overcommit.swap import SWAP_ANNOTATION, SwapDecision, node_swap_bytes
+from overbook.core.overcommit.swap import SWAP_ANNOTATION, SwapDecision, node_swap_bytes, swap_suffices
 from overbook.core.text import shown
 from overbook.explain.inventory import Found, Inventory
 from overbook.explain.node import ExplainedNode
@@ -147,8 +147,9 @@ def _namespaces(inventory: Inventory, prepared: Sequence[PreparedNode]) -> tuple
 def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNode) -> list[Warned]:
     """What concerns the node as a whole."""
     warnings = []
-    needed = node_swap_bytes(node.memory_bytes, node.policy.percent)
-    if node.swap_bytes < needed and any(pod.virtual_machine for pod in pods):
+    enough = swap_suffices(node.memory_bytes, node.swap_bytes, node.policy.percent)
+    if not enough and any(pod.virtual_machine for pod in pods):
+        needed = node_swap_bytes(node.memory_bytes, node.policy.percent)
         warnings.append(
             Warned(
                 "SwapTooSmall",

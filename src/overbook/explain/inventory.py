@@ -25,7 +25,6 @@ from overbook.explain.workloads import (
 from overbook.kube.files.manifests import Document, kind_of
 
 NAMESPACE_UNSET: Final = "default"
-FINISHED: Final = ("Succeeded", "Failed")
 """Phases of pods that hold no memory any more."""
 _Identity = tuple[str, str, str]
 _NOBODY: Final = ("", "", "")
@@ -109,7 +108,7 @@ def take_inventory(
         if one is None:
             ignored[kind] += 1
             continue
-        if one.pod.status is not None and one.pod.status.phase in FINISHED:
+        if one.pod.has_ended:
             ignored["finished Pod"] += 1
             continue
         name = one.pod.metadata.name if kind == "Pod" else one.name.partition("/")[2]

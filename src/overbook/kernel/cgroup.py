@@ -8,16 +8,12 @@ Source of all names and meanings: kernel Documentation/admin-guide/cgroup-v2.rst
 import errno
 import re
 import signal
-from typing import Literal
 
 import msgspec
 
 from overbook.kernel.cgroup_directory import CgroupDirectory
-from overbook.kernel.cpu_stat import (
+from overbook.kernel.cpu_max import (
     CpuMax,
-    CpuStat,
-    parse_cpu_max,
-    parse_cpu_stat,
     render_cpu_max,
     render_cpu_weight,
 )
@@ -25,16 +21,10 @@ from overbook.kernel.files import KernelFileError, MissingKernelFile, shown
 from overbook.kernel.flat_keyed import FlatKeyed, parse_limit, parse_value, render_limit
 from overbook.kernel.memory_stat import (
     MemoryEvents,
-    MemoryStat,
-    MemorySwapEvents,
     MemoryUse,
     parse_memory_events,
-    parse_memory_stat,
-    parse_memory_swap_events,
     parse_memory_use,
 )
-from overbook.kernel.pressure_trigger import PressureTrigger
-from overbook.kernel.psi import Pressure, parse_pressure
 from overbook.kernel.signals import signal_processes
 
 _PROCS_LIMIT = 4 << 20  # half a million pids
@@ -105,14 +95,6 @@ class Cgroup(CgroupDirectory):
         """The most bytes of swap it may use; None is no limit."""
         return parse_limit(self.read_hot("memory.swap.max"), self._prefix + "memory.swap.max")
 
-    def read_memory_stat(self) -> MemoryStat:
-        """What its memory is made of, and paging counters."""
-        return parse_memory_stat(self.read_hot("memory.stat"), self._prefix + "memory.stat")
-
-    def read_memory_pressure(self) -> Pressure:
-        """How long its tasks were stalled for lack of memory."""
-        return parse_pressure(self.read_hot("memory.pressure"), self._prefix + "memory.pressure")
-
     def read_memory(self) -> MemoryReading:
         """What a reading every second needs, in a fraction of the time of the single reads."""
         data = self.read_kept(_READING)
@@ -150,22 +132,6 @@ class Cgroup(CgroupDirectory):
     def read_memory_events(self) -> MemoryEvents:
         """How often it, or a cgroup below, met its memory limits."""
         return parse_memory_events(self.read("memory.events"), self._prefix + "memory.events")
-
-    def read_memory_swap_events(self) -> MemorySwapEvents:
-        """How often it, or a cgroup below, met its swap limits."""
-        return parse_memory_swap_events(self.read("memory.swap.events"), self._prefix + "memory.swap.events")
-
-    def read_cpu_stat(self) -> CpuStat:
-        """CPU time used and throttled."""
-        return parse_cpu_stat(self.read("cpu.stat"), self._prefix + "cpu.stat")
-
-    def read_cpu_weight(self) -> int:
-        """Its share of a contended CPU, 1-10000, 100 by default."""
-        return parse_value(self.read("cpu.weight"), self._prefix + "cpu.weight")
-
-    def read_cpu_max(self) -> CpuMax:
-        """Its CFS bandwidth limit."""
-        return parse_cpu_max(self.read("cpu.max"), self._prefix + "cpu.max")
 
     def populated(self) -> bool:
         """Whether there is a living process in it or below."""
@@ -252,13 +218,6 @@ class Cgroup(CgroupDirectory):
         return signal_processes(
             lambda: self._read_pids(recursive=True), number, self._prefix + "cgroup.procs"
         )
-
-    def memory_pressure_trigger(
-        self, kind: Literal["some", "full"], stall_micros: int, window_micros: int
-    ) -> PressureTrigger:
-        """A trigger on its memory.pressure; see `PressureTrigger`. The caller closes it."""
-        dir_fd = self._check_open("memory.pressure")
-        return PressureTrigger("memory.pressure", kind, stall_micros, window_micros, dir_fd=dir_fd)
 
     def _check_not_root(self) -> None:
         if not self.path.strip("/."):

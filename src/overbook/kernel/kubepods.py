@@ -91,15 +91,6 @@ class _Known(msgspec.Struct):
     listed_in: int  # number of the scan
 
 
-def scan_pods(root: str | os.PathLike[str] = "/") -> tuple[PodCgroup, ...]:
-    """All pods in the cgroup tree below `root`, once; who asks again and again keeps a `PodScanner`.
-
-    Raises:
-        KernelFileError: As `PodScanner.scan`.
-    """
-    return PodScanner(root).scan()
-
-
 class PodScanner:
     """Finds all pods, and remembers them so that the next scan is cheap.
 

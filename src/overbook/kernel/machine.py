@@ -1,34 +1,8 @@
-"""What identifies the running kernel: page size and boot id."""
+"""What identifies the running kernel: its page size."""
 
 import os
-import re
-
-from overbook.kernel.files import KernelFileError, read_file, shown, under
-
-_BOOT_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\n")
 
 
 def page_size_bytes() -> int:
     """Bytes in a page, the unit of counters such as pswpin. No root: there is one kernel."""
     return os.sysconf("SC_PAGE_SIZE")
-
-
-def parse_boot_id(data: bytes, path: str = "/proc/sys/kernel/random/boot_id") -> str:
-    """The UUID of this boot.
-
-    Raises:
-        KernelFileError: It is no UUID.
-    """
-    if _BOOT_ID.fullmatch(data) is None:
-        raise KernelFileError(path, f"found {shown(data)}, expected a UUID")
-    return data[:-1].decode()
-
-
-def read_boot_id(root: str | os.PathLike[str] = "/") -> str:
-    """The UUID of this boot: counters of another boot must not be compared with this one's.
-
-    Raises:
-        KernelFileError: Unreadable, or no UUID.
-    """
-    path = under(root, "/proc/sys/kernel/random/boot_id")
-    return parse_boot_id(read_file(path), path)

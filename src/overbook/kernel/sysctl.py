@@ -94,10 +94,6 @@ class IntegerSysctl(msgspec.Struct, frozen=True):
         write_sysctl(self.name, value, root)
 
 
-_INT_MAX = 2**31 - 1
-
 VM_OVERCOMMIT_MEMORY = IntegerSysctl("vm.overcommit_memory", 0, 2)
 VM_PANIC_ON_OOM = IntegerSysctl("vm.panic_on_oom", 0, 2)
 VM_SWAPPINESS = IntegerSysctl("vm.swappiness", 0, 200)
-VM_MIN_FREE_KBYTES = IntegerSysctl("vm.min_free_kbytes", 0, _INT_MAX)
-VM_WATERMARK_SCALE_FACTOR = IntegerSysctl("vm.watermark_scale_factor", 1, 3000)

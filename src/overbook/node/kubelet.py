@@ -66,16 +66,25 @@ def find_process(root: str = "/") -> Process | None:
     Raises:
         OSError: there is no ``/proc``.
     """
+    for pid, words in command_lines(root):
+        if os.path.basename(words[0]) in NAMES:
+            return Process(pid, started(pid, root), parse_flags(words[1:]))
+    return None
+
+
+def command_lines(root: str = "/") -> Iterator[tuple[int, list[str]]]:
+    """Number and command line of each process, by number; the first word is the program.
+
+    Raises:
+        OSError: there is no ``/proc``.
+    """
     proc = os.path.join(root, "proc")
     for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
         try:
-            words = _read(os.path.join(proc, str(pid), "cmdline")).split(b"\0")
+            line = _read(os.path.join(proc, str(pid), "cmdline"))
         except OSError:
             continue  # it ended while we looked
-        if os.path.basename(words[0].decode("utf-8", "replace")) in NAMES:
-            arguments = [word.decode("utf-8", "replace") for word in words[1:]]
-            return Process(pid, started(pid, root), parse_flags(arguments))
-    return None
+        yield pid, line.decode("utf-8", "replace").split("\0")
 
 
 def started(pid: int, root: str = "/") -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from overbook.core.errors import InvalidInput
+from overbook.core.percentage import ConfiguredPercent
 
 Kind = Literal["file", "device", "zram"]
 Discard = Literal["once", "pages", "no"]
@@ -50,7 +51,7 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     kind: Kind = "file"
     folder: str = FOLDER
     device: str = ""
-    percent: Annotated[int, msgspec.Meta(ge=10, le=1000)] = 100
+    percent: ConfiguredPercent = 100
     size_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     priority: Annotated[int, msgspec.Meta(ge=0, le=32767)] = 10
     discard: Discard = "once"

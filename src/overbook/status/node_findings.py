@@ -6,7 +6,7 @@ from typing import Final
 
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, Refusal, Stage
 from overbook.core.kubernetes.quantity import binary
-from overbook.core.overcommit.swap import SWAP_SLACK_BYTES
+from overbook.core.overcommit.swap import swap_suffices
 from overbook.core.text import shown
 from overbook.status.findings import ClusterFinding, Severity
 from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView
@@ -137,7 +137,7 @@ def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     machines = node.sums.virtual_machines if node.sums else 0
     if ram is None or swap is None or demanded is None or (node.control_plane and not machines):
         return
-    if swap + SWAP_SLACK_BYTES >= demanded:
+    if swap_suffices(ram, swap, cluster.percent):
         return
     # Not only less than it should be: its guests could not be held even if all else were empty.
     exposed = node.sums is not None and node.sums.guest_bytes > ram + swap

@@ -14,6 +14,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
 from overbook.core.kubernetes.resources import amounts
 from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
+from overbook.core.percentage import is_percent
 from overbook.core.timestamp import from_timestamp
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
@@ -348,4 +349,4 @@ def percent_of(kubevirt: KubeVirtInstallation | None) -> int | None:
     if kubevirt is None:
         return None
     written: Any = (kubevirt.spec.configuration.developer_configuration or {}).get("memoryOvercommit", 100)
-    return written if isinstance(written, int) and 10 <= written <= 10_000 else 100
+    return written if isinstance(written, int) and is_percent(written) else 100

@@ -1,12 +1,14 @@
-"""What Prometheus reads: admissions by outcome, override and namespace, and how long they took."""
+"""What Prometheus reads of a webhook: admissions, and how long they took."""
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from itertools import accumulate
+from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from overbook.core.override.admission import Admission
+from overbook.probes.exposition import Histogram, Metric, render
 
 PREFIX: Final = "overbook_webhook_"
 MOST_SERIES: Final = 2000
@@ -20,53 +22,65 @@ class WebhookMetrics:
     """Counts over the server's life."""
 
     def __init__(self) -> None:
-        self._admissions: Counter[tuple[str, str, str]] = Counter()
-        self._latency = [0] * (len(BUCKETS) + 1)
-        self._latency_sum = 0.0
+        self.admissions: Counter[tuple[str, str, str]] = Counter()
+        self.latency = [0] * (len(BUCKETS) + 1)
+        self.latency_sum = 0.0
 
     def admitted(self, admission: Admission, namespace: str, seconds: float) -> None:
         """A pod was answered for."""
         key = (admission.outcome, admission.source.label, namespace)
-        if key not in self._admissions and len(self._admissions) >= MOST_SERIES:
+        if key not in self.admissions and len(self.admissions) >= MOST_SERIES:
             # As many more as there are outcomes, at most.
             key = (admission.outcome, "", "(other)")
-        self._admissions[key] += 1
-        self._latency[bisect_left(BUCKETS, seconds)] += 1
-        self._latency_sum += seconds
+        self.admissions[key] += 1
+        self.latency[bisect_left(BUCKETS, seconds)] += 1
+        self.latency_sum += seconds
 
     def counted(self, outcome: str) -> None:
         """Something that is no pod was answered for."""
-        self._admissions[outcome, "", ""] += 1
+        self.admissions[outcome, "", ""] += 1
 
-    def render(self, responses: Mapping[int, int], gauges: Mapping[str, float]) -> bytes:
+    def render(self, responses: Mapping[int, int], *, ready: bool, connections: int) -> bytes:
         """The exposition.
 
         Args:
             responses: HTTP answers to reviews by status.
-            gauges: further values by name, without the prefix.
+            ready: whether reviews may be sent here.
+            connections: of the port for reviews.
         """
-        return "".join(self._lines(responses, gauges)).encode()
-
-    def _lines(self, responses: Mapping[int, int], gauges: Mapping[str, float]) -> Iterator[str]:
-        yield f"# HELP {PREFIX}admissions_total Reviews answered.\n# TYPE {PREFIX}admissions_total counter\n"
-        for (outcome, override, namespace), count in self._admissions.items():
-            labels = f'outcome="{outcome}",override="{_escaped(override)}",namespace="{_escaped(namespace)}"'
-            yield f"{PREFIX}admissions_total{{{labels}}} {count}\n"
-        name = f"{PREFIX}admission_seconds"
-        yield f"# HELP {name} From a review's first byte to its answer.\n# TYPE {name} histogram\n"
-        counts = list(accumulate(self._latency))
-        for bound, count in zip((*BUCKETS, "+Inf"), counts, strict=True):
-            yield f'{name}_bucket{{le="{bound}"}} {count}\n'
-        yield f"{name}_sum {self._latency_sum:.9g}\n{name}_count {counts[-1]}\n"
-        name = f"{PREFIX}http_responses_total"
-        yield f"# HELP {name} HTTP answers by status.\n# TYPE {name} counter\n"
-        for status, count in responses.items():
-            yield f'{name}{{code="{status}"}} {count}\n'
-        for gauge, value in gauges.items():
-            help_text = gauge.replace("_", " ").capitalize()
-            yield f"# HELP {PREFIX}{gauge} {help_text}.\n# TYPE {PREFIX}{gauge} gauge\n"
-            yield f"{PREFIX}{gauge} {value:.17g}\n"
+        return render(PREFIX, METRICS, WebhookReading(self, responses, ready, connections))
 
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+class WebhookReading(msgspec.Struct, frozen=True, gc=False):
+    """What the metrics are read from; the fields are those of :meth:`WebhookMetrics.render`."""
+
+    counts: WebhookMetrics
+    responses: Mapping[int, int]
+    ready: bool
+    connections: int
+
+
+METRICS: Final[tuple[Metric[WebhookReading], ...]] = (
+    Metric(
+        "admissions_total",
+        "counter",
+        "Reviews answered.",
+        lambda of: of.counts.admissions,
+        ("outcome", "override", "namespace"),
+    ),
+    Metric(
+        "admission_seconds",
+        "histogram",
+        "From a review's first byte to its answer.",
+        lambda of: Histogram(BUCKETS, of.counts.latency, of.counts.latency_sum),
+    ),
+    Metric(
+        "http_responses_total",
+        "counter",
+        "HTTP answers by status.",
+        lambda of: {str(status): count for status, count in of.responses.items()},
+        ("code",),
+    ),
+    Metric("ready", "gauge", "Whether reviews may be sent here.", lambda of: int(of.ready)),
+    Metric("connections", "gauge", "Connections to the port for reviews.", lambda of: of.connections),
+)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from overbook.core.errors import InvalidInput
+from overbook.probes import answers
+from overbook.probes.in_event_loop import ProbesInEventLoop
 from overbook.webhook import make_certificate, tls
-from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler, status_handler
+from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler
 from overbook.webhook.manifests import read_documents, take
 from overbook.webhook.metrics import WebhookMetrics
 from overbook.webhook.policies import Policies
@@ -51,7 +53,7 @@ class WebhookServer:
         self._policies = Policies(settings.mode, settings.virtual_machine_makers)
         self._metrics = WebhookMetrics()
         self._reviews = Server(review_handler(Reviewer(self._policies, self._metrics)))
-        self._status = Server(status_handler(self._not_ready, self._exposition))
+        self._status = self._probes()
         self._context = tls.server_context()
         self._watch: ClusterWatch | None = None
         self._shared: SharedCertificate | None = None
@@ -66,13 +68,12 @@ class WebhookServer:
             loop.add_signal_handler(number, self._ended.set)
         try:
             self._read_files()
-            await self._status.start(self._settings.host, self._settings.status_port)
+            self._status.start()
             if not self._settings.manifests:
                 self._follow_cluster()
             if await self._has_certificate():
                 await self._reviews.start(self._settings.host, self._settings.port, self._context)
                 log.info("reviews: https, port %d, %s", self._reviews.port, OVERRIDE_PATH)
-                log.info("health and metrics: http, port %d", self._status.port)
                 await self._settle()
                 await self._ended.wait()
                 await self._drain()
@@ -152,7 +153,7 @@ class WebhookServer:
         log.info("draining for %g s", self._settings.drain_seconds)
         await asyncio.sleep(self._settings.drain_seconds)
         await self._reviews.stop()
-        await self._status.stop(grace_seconds=1.0)
+        self._status.close()
         log.info("ended")
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -178,8 +179,16 @@ class WebhookServer:
         missing = self._watch.not_synced() if self._watch is not None else ""
         return missing and f"not known yet: {missing}"
 
+    def _probes(self) -> ProbesInEventLoop:
+        handlers = {
+            "/healthz": lambda: answers.health(""),
+            "/readyz": lambda: answers.health(self._not_ready()),
+            "/metrics": lambda: answers.metrics(self._exposition()),
+        }
+        address = f"[{self._settings.host}]:{self._settings.status_port}"
+        return ProbesInEventLoop(address, handlers, "--host, --status-port", "an address and a free port")
+
     def _exposition(self) -> bytes:
         return self._metrics.render(
-            self._reviews.responses,
-            {"ready": float(not self._not_ready()), "connections": float(self._reviews.connections)},
+            self._reviews.responses, ready=not self._not_ready(), connections=self._reviews.connections
         )

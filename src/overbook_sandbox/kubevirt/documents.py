@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
+from overbook.core.kubernetes.pod import ENDED, KubeStruct, ObjectMeta
 from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
 from overbook.kube.api.kinds import Kind
 
@@ -23,7 +23,6 @@ EVACUATION_ANNOTATION: Final = "kubevirt.io/evacuationMigration"
 IN_PROGRESS_ANNOTATION: Final = "descheduler.alpha.kubernetes.io/eviction-in-progress"
 FINALIZER: Final = "kubevirt.io/migrationJobFinalize"
 
-FINISHED: Final = ("Succeeded", "Failed")
 """Phases in which a pod, a virtual machine or a migration is over."""
 
 
@@ -69,7 +68,7 @@ class KubeVirtDocument(KubeStruct, frozen=True):
     @property
     def is_finished(self) -> bool:
         """Whether it is over, well or not."""
-        return self.phase in FINISHED
+        return self.phase in ENDED
 
     def holds(self, condition: str) -> bool:
         """Whether a condition is True."""

@@ -48,7 +48,11 @@ def folder_in_the_making(final: str) -> Iterator[str]:
 
 
 def write_whole(path: str, data: bytes) -> None:
-    """Write a file so that no reader ever sees half of it."""
+    """Write a file so that no reader ever sees half of it.
+
+    Unlike :func:`overbook.node.files.write_whole`, several processes may write the same file at once, and
+    nothing waits for the disk: a cache is made again.
+    """
     handle, making = tempfile.mkstemp(prefix=".making-", dir=os.path.dirname(path))
     try:
         with open(handle, "wb") as file:

@@ -17,7 +17,7 @@ from overbook.core.kubernetes.cgroup import ContainerValues, container_values, p
 from overbook.core.kubernetes.pod import Container, Pod
 from overbook.core.kubernetes.qos import oom_score_adj, qos_class
 from overbook.kernel.cgroup import Cgroup
-from overbook.kernel.cpu_stat import CpuMax
+from overbook.kernel.cpu_max import CpuMax
 
 CONTROLLERS: Final = b"+cpu +memory +io +pids"
 CGROUP_ROOT: Final = "/sys/fs/cgroup"

@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 
 from overbook.core.kubernetes.pod import Pod, convert
-from overbook.core.overcommit.swap import limited_swap
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 from overbook_sandbox.node.load_image import container
 from tests.cluster.as_user import UserClient
+from tests.conformance.original import limited_swap
 from tests.waiting import wait_for
 
 PAGE = 4096

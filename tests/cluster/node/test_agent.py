@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.overcommit.swap import limited_swap
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
@@ -13,6 +12,7 @@ from tests.cluster.as_user import UserClient
 from tests.cluster.conftest import make_namespace
 from tests.cluster.installing import install
 from tests.cluster.node.load_pods import LoadPods, container, container_ids, manifest, resources
+from tests.conformance.original import limited_swap
 from tests.waiting import wait_for
 
 OBJECT = "/apis/overbook.dev/v1alpha1/overcommitnodes/real"

@@ -5,7 +5,6 @@ import pytest
 from overbook.core.kubernetes.cgroup import container_values, cpu_weight_of_kubelet, pod_values
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import oom_score_adj, qos_class
-from overbook.core.overcommit.swap import limited_swap
 from overbook.kernel.kubepods_names import (
     is_kubepods_directory,
     parse_container_directory,
@@ -16,6 +15,7 @@ from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 from tests.cluster.conftest import make_namespace
 from tests.cluster.node.load_pods import LoadPods, container, container_ids, manifest, resources
+from tests.conformance.original import limited_swap
 
 PAGE = 4096
 MOUNT = "/sys/fs/cgroup"

@@ -1,12 +1,14 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes import qos
 from overbook.core.kubernetes.qos import is_critical, oom_score_adj, qos_class
 from overbook.core.kubernetes.resources import Amounts, container_resources, pod_limits, pod_requests
+from overbook.kernel import kubepods_names
 from tests.core.pod_manifests import GI, MI, pod_of
 
 amounts = st.fixed_dictionaries(
@@ -76,6 +78,10 @@ def test_pods_have_one_of_three_qos_classes() -> None:
     assert qos_class(pod_of({"limits": whole})) == "Guaranteed"
     assert qos_class(pod_of({"limits": whole}, {})) == "Burstable"
     assert qos_class(pod_of({}, {})) == "BestEffort"
+
+
+def test_qos_classes_of_rules_and_kernel_readers_are_the_same() -> None:
+    assert get_args(qos.QosClass) == get_args(kubepods_names.QosClass)
 
 
 def test_static_mirror_and_system_priority_pods_are_critical() -> None:

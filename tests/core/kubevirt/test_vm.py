@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubevirt.obstacles import overcommit_findings, percentage_applies
+from overbook.core.kubevirt.obstacles import overcommit_findings
 from overbook.core.kubevirt.overhead import release
 from overbook.core.kubevirt.vm import decode_virtual_machine, is_virtual_machine_pod, owning_instance
 from tests.core.pod_manifests import pod_of, vm_of
@@ -84,7 +84,6 @@ def test_a_size_set_by_hand_is_found_with_its_fix() -> None:
     (finding,) = overcommit_findings(vm_of(resources={"requests": {"memory": "4Gi"}}))
     assert (finding.word, finding.severity) == ("RequestByHand", "DoesNotApply")
     assert "memory.guest" in finding.sentence
-    assert not percentage_applies([finding])
     assert words(vm_of(resources={"limits": {"memory": "4Gi"}})) == ["LimitByHand"]
     assert words(vm_of(None)) == ["NoGuestMemory"]
 
@@ -105,7 +104,6 @@ def test_a_size_set_by_hand_is_found_with_its_fix() -> None:
 def test_locked_memory_is_flagged_unless_requested_in_full(domain: dict[str, Any], word: str) -> None:
     findings = overcommit_findings(vm_of("4Gi", **domain))
     assert [(finding.word, finding.severity) for finding in findings] == [(word, "MustNotApply")]
-    assert percentage_applies(findings)
     assert words(vm_of("4Gi", **domain, resources={"requests": {"memory": "4Gi"}})) == ["RequestByHand"]
     assert words(vm_of("4Gi", **domain, resources={"requests": {"memory": "2Gi"}})) == ["RequestByHand", word]
 

@@ -9,7 +9,8 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.overcommit.allowance import SwapPolicy, allowances, eligibility, pod_facts
 from overbook.core.overcommit.facts import ContainerFacts
-from overbook.core.overcommit.swap import SWAP_ANNOTATION, limited_swap
+from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from tests.conformance.original import limited_swap
 from tests.core.pod_manifests import GI, MI, pod_of
 
 BURSTABLE = {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}

@@ -6,11 +6,11 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubevirt.memory import request_bytes
 from overbook.core.overcommit.swap import (
     covered_bytes,
-    limited_swap,
     node_swap_bytes,
     percent_for_swap,
     whole_bytes,
 )
+from tests.conformance.original import limited_swap
 from tests.core.pod_manifests import GI, MI, pod_of
 
 rams = st.integers(1, 1 << 44)

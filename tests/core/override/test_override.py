@@ -18,6 +18,7 @@ from overbook.core.override.override import (
     override,
 )
 from overbook.core.override.patch import patch_operations
+from overbook.core.override.texts import sentence
 from tests.conformance.answer import apply_patch
 from tests.core.pod_manifests import GI, pod_of
 
@@ -104,9 +105,8 @@ def test_a_limit_range_raises_and_lowers_and_is_named() -> None:
     raised, lowered = override(pod, HALF, within).changes
     assert (raised.new, raised.decided, raised.source) == ("1Gi", "Minimum", "sizes")
     assert (lowered.new, lowered.decided) == ("2Gi", "Maximum")
-    assert raised.sentence == (
-        "container c0: memory request none -> 1Gi: 50 % of the memory limit 1536Mi, "
-        "raised to the minimum of LimitRange sizes"
+    assert sentence(raised, named=True) == (
+        "c0: memory request none -> 1Gi: 50 % of limit, raised to minimum of LimitRange/sizes"
     )
 
 
@@ -160,7 +160,7 @@ def test_pod_level_resources_never_fall_below_the_containers() -> None:
     tight = pod_of({"requests": {"memory": "3Gi"}}, resources={"limits": {"memory": "4Gi"}})
     (change,) = override(tight, HALF).changes
     assert (change.place, change.new, change.decided) == ("pod", "3Gi", "Containers")
-    assert "what the pod's containers need" in change.sentence
+    assert "what its containers need" in sentence(change, named=True)
     lowered = override(pod, HALF, pod_bounds=bounds_of("Pod", max={"memory": "1792Mi"})).changes[-1]
     assert (lowered.new, lowered.decided) == ("1792Mi", "Maximum")
 

@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overbook.core.overcommit.facts import original_request_bytes
-from overbook.core.pressure.rank import MemoryUsage, RankInput, is_over_limit, rank_input, rank_original
+from overbook.core.pressure.rank import MemoryUsage, RankInput, rank_original
+from tests.conformance.original import is_over_limit, rank_input
 from tests.core.pod_manifests import GI, MI, pod_of
 
 inputs = st.builds(

@@ -4,9 +4,10 @@ import pytest
 from overbook.cli.parser import parser_of
 from overbook.cli.registry import find
 from overbook.core.kubernetes.kubelet import KubeletConfiguration, MemorySwap
+from overbook.kernel.block_device import Medium
 from overbook.node.doctor.checks import CHECKS
 from overbook.node.doctor.diagnosis import diagnose
-from overbook.node.doctor.facts import HostState, Medium, SwapDevice
+from overbook.node.doctor.facts import HostState, SwapDevice
 from overbook.node.tune.watermark import Watermarks, scale_factor
 
 MIB = 1 << 20
@@ -20,7 +21,6 @@ HEALTHY = HostState(
     pressure=True,
     swap=(DISK,),
     percent=150,
-    demanded_bytes=8 * GIB,
     kubelet=NO_SWAP_KUBELET,
     swappiness=60,
     overcommit_memory=1,
@@ -51,7 +51,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"swap": ()}, "NoSwap"),
     ({"swap": (), "provisioning": ("DiskFull", "the disk is full")}, "SwapNotProvisioned"),
     ({"provisioning": ("Making", "8192 MiB of swap are being made")}, "SwapUnderWay"),
-    ({"demanded_bytes": 9 * GIB}, "SwapTooSmall"),
+    ({"percent": 160}, "SwapTooSmall"),
     (swap_on("heads"), "SlowSwap"),
     (swap_on("network"), "SwapOverNetwork"),
     (swap_on("loop"), "LoopSwap"),

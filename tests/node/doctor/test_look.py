@@ -223,8 +223,10 @@ def test_a_runtime_with_nri_is_seen_by_its_socket(host: Host, monkeypatch: pytes
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind("nri.sock")
 
-        fine = {one.subject: one.sentence for one in diagnose(host.facts()).fine}
+        facts = host.facts()
 
+    assert facts.nri_socket == "/run/nri/nri.sock"  # as the host calls it, wherever it is mounted
+    fine = {one.subject: one.sentence for one in diagnose(facts).fine}
     assert fine["writer"].startswith("nri writes the swap limits")
 
 

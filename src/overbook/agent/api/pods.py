@@ -9,7 +9,7 @@ import msgspec
 
 from overbook.agent.api.followed import until
 from overbook.agent.bridge import Bridge
-from overbook.core.kubernetes.pod import ENDED, Pod
+from overbook.core.kubernetes.pod import Pod
 from overbook.kube.api.client import Client
 from overbook.kube.api.kinds import PODS
 from overbook.kube.api.reflector import Reflector
@@ -97,8 +97,4 @@ def as_here(pod: Pod) -> Pod:
 
 def by_cgroup(pods: Iterable[Pod]) -> Mapping[str, Pod]:
     """Those of the pods that may have cgroups here, by UID."""
-    return {pod.metadata.uid: pod for pod in pods if pod.metadata.uid and not _has_ended(pod)}
-
-
-def _has_ended(pod: Pod) -> bool:
-    return pod.status is not None and pod.status.phase in ENDED
+    return {pod.metadata.uid: pod for pod in pods if pod.metadata.uid and not pod.has_ended}

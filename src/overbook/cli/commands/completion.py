@@ -3,7 +3,11 @@
 import argparse
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from overbook.cli.parser import Parser
 
 EXAMPLES = """examples:
   source <(overbook completion bash)
@@ -74,21 +78,21 @@ def described() -> list[Described]:
         options: tuple[Option, ...] = ()
         words: tuple[str, ...] = ()
         with contextlib.suppress(ImportError):
-            actions = _actions(parser_of((command,)), command.name)
+            parser = _chosen(parser_of((command,)), command.name)
+            actions = parser._actions  # noqa: SLF001 - argparse has no public way to list its options
             options = tuple(_option(action) for action in actions if action.option_strings)
-            words = tuple(
-                str(word) for action in actions if not action.option_strings for word in action.choices or ()
-            )
+            choices = (action.choices or () for action in actions if not action.option_strings)
+            words = (*parser.words, *map(str, chain.from_iterable(choices)))
         commands.append(Described(command.name, command.summary, words, options))
     return commands
 
 
-def _actions(parser: argparse.ArgumentParser, name: str) -> list[argparse.Action]:
-    for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list its options
-        if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            chosen: Any = action.choices[name]
-            return list(chosen._actions)  # noqa: SLF001 - as above
-    return []
+def _chosen(parser: "Parser", name: str) -> "Parser":
+    """The parser of one command."""
+    actions = parser._actions  # noqa: SLF001 - argparse has no public way to list its subparsers
+    commands = next(action for action in actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001 - as above
+    chosen: Parser = commands.choices[name]
+    return chosen
 
 
 def _option(action: argparse.Action) -> Option:

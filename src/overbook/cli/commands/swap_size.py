@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
     from overbook.cli.options import percentage
     from overbook.cli.units import size_bytes
-    from overbook.core.overcommit.swap import node_swap_bytes, percent_for_swap
+    from overbook.core.overcommit.swap import node_swap_bytes, percent_for_swap, swap_suffices
 
     ram = size_bytes(arguments.ram, "--ram")
     percent = None if arguments.overcommit is None else percentage(arguments.overcommit, "--overcommit")
@@ -82,7 +82,7 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
         "swapBytes": swap,
         "neededSwapBytes": needed,
         "carriedPercent": percent_for_swap(ram, swap),
-        "enough": swap >= needed,
+        "enough": swap_suffices(ram, swap, percent),
     }
     if arguments.guest is not None:
         answer["guest"] = _guest(arguments, ram, swap, percent)
@@ -140,7 +140,10 @@ def _lines(answer: dict[str, Any], unit: str) -> Iterator[str]:
         yield f"     = {ram} × {max(0, percent - 100) / 100:g}"
         yield f"     = {size('neededSwapBytes')}"
     if answer["asked"] == "both":
+        missing = answer["neededSwapBytes"] - answer["swapBytes"]
         verdict = "enough" if answer["enough"] else "too small"
+        if answer["enough"] and missing > 0:
+            verdict = "enough, as no more is missing than a swap area's header takes"
         yield ""
         yield f"the node has {swap}, which carries {answer['carriedPercent']} %: {verdict}"
     if "guest" in answer:

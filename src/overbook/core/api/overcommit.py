@@ -10,6 +10,7 @@ import msgspec
 from overbook.core.api.group import API_VERSION
 from overbook.core.api.override import Mode, PodResourceOverride
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
+from overbook.core.percentage import ConfiguredPercent
 
 OVERCOMMIT_NAME: Final = "cluster"
 """The only name that an ``Overcommit`` may have."""
@@ -50,7 +51,7 @@ class OvercommitSpec(KubeStruct, frozen=True):
         override: requests overridden at admission, where OpenShift's own kinds do not exist.
     """
 
-    percentage: Annotated[int, msgspec.Meta(ge=10, le=1000)] = 100
+    percentage: ConfiguredPercent = 100
     mode: Mode = "Enforce"
     paused: bool = False
     relief: ReliefSpec = ReliefSpec()

@@ -11,13 +11,18 @@ from typing import Any, Final, Literal
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ResourceList, convert
-from overbook.core.kubernetes.reserve import allocatable, reserved_percent, threshold_bytes
+from overbook.core.kubernetes.reserve import (
+    DEFAULT_HARD_EVICTION,
+    allocatable,
+    reserved_percent,
+    threshold_bytes,
+)
 from overbook.core.kubernetes.resources import Amounts, amounts
 
 KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
 """What the kubelet does about swap. ``Refused``: it does not start while any is on."""
 
-DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": "100Mi"}
+DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": DEFAULT_HARD_EVICTION}
 """As far as memory goes."""
 
 _WHOLE: Final = 1_000_000

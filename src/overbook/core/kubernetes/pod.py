@@ -20,6 +20,8 @@ SOURCE_ANNOTATION = "kubernetes.io/config.source"
 HASH_ANNOTATION = "kubernetes.io/config.hash"
 """On a mirror pod the UID of the static pod that it shows, by which the kubelet names cgroups."""
 _HASH_LENGTH = 32
+ENDED: Final = frozenset({"Succeeded", "Failed"})
+"""Phases of a pod that holds nothing any more; KubeVirt's objects use the same words."""
 
 
 class KubeStruct(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
@@ -130,6 +132,11 @@ class Pod(KubeStruct, frozen=True):
         yield from self.containers
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing of the pod runs any more, though the object is still there."""
+        return self.status is not None and self.status.phase in ENDED
+
+    @property
     def cgroup_uid(self) -> str:
         """The UID by which the kubelet names the pod's cgroup, empty where nothing says it.
 
@@ -167,27 +174,6 @@ def convert(manifest: Any, into: type[_Struct], label: str) -> _Struct:
         raise _complaint(error, label) from error
 
 
-def decode_pod(document: bytes | str) -> Pod:
-    """Decode one pod from JSON.
-
-    Raises:
-        InvalidInput: it is no JSON, or a field has the wrong type.
-    """
-    try:
-        return _POD_DECODER.decode(document)
-    except msgspec.ValidationError as error:
-        raise _complaint(error, "Pod") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput("Pod", str(error), "a JSON document") from error
-
-
 def _complaint(error: msgspec.ValidationError, label: str) -> InvalidInput:
     problem, _, path = str(error).partition(" - at `$")
     return InvalidInput(f"{label} {path.rstrip('`').lstrip('.') or '(top level)'}", problem, "the API's type")
-
-
-_POD_DECODER = msgspec.json.Decoder(Pod)
-
-
-ENDED: Final = frozenset({"Succeeded", "Failed"})
-"""Phases of a pod that holds nothing any more."""

@@ -17,6 +17,7 @@ from overbook.core.kubernetes.resources import (
 )
 
 QosClass = Literal["Guaranteed", "Burstable", "BestEffort"]
+"""``kernel.kubepods_names`` has the same: kernel readers know nothing of the rules. A test compares them."""
 
 SYSTEM_CRITICAL_PRIORITY: Final = 2_000_000_000
 NODE_CRITICAL_CLASS: Final = "system-node-critical"

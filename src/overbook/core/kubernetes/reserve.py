@@ -11,15 +11,16 @@ from typing import Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import ENDED, Pod
+from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import qos_class
 from overbook.core.kubernetes.quantity import parse
 from overbook.core.kubernetes.resources import Amounts, pod_requests
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20
-DEFAULT_HARD_EVICTION_BYTES: Final = 100 * MIB
+DEFAULT_HARD_EVICTION: Final = "100Mi"
 """``memory.available`` of the kubelet's default ``evictionHard``."""
+DEFAULT_HARD_EVICTION_BYTES: Final = parse(DEFAULT_HARD_EVICTION).value()
 SMALLEST_RESERVE_BYTES: Final = 255 * MIB
 """What is proposed for a node with less than 1 GiB."""
 HEADROOM_BYTES: Final = 16 * MIB
@@ -69,9 +70,9 @@ def class_requests(pods: Iterable[Pod]) -> ClassRequests:
     """
     sums = {"Guaranteed": 0, "Burstable": 0, "BestEffort": 0}
     for pod in pods:
-        status = pod.status
-        if status is not None and status.phase in ENDED:
+        if pod.has_ended:
             continue
+        status = pod.status
         try:
             told = status.qos_class if status is not None else None
             quality = told if told in sums else qos_class(pod)

@@ -5,8 +5,6 @@ from the guest's size, CPU pinning or a CPU request, large pages or overhead, an
 namespace's quota wants them. Source: ``pkg/virt-controller/services`` of KubeVirt 1.7 to main of 2026-08.
 """
 
-from typing import Final
-
 import msgspec
 
 from overbook.core.errors import InvalidInput
@@ -15,11 +13,7 @@ from overbook.core.kubernetes.quantity import parse
 from overbook.core.kubernetes.resources import Amounts, Resources, container_resources
 from overbook.core.kubevirt.overhead import MAIN, Release, overhead_bytes, reported_overhead_bytes
 from overbook.core.kubevirt.vm import COMPUTE_CONTAINER, VirtualMachineInstance
-
-MIN_PERCENT: Final = 10
-MAX_PERCENT: Final = 10_000
-DEFAULT_LIMIT_RATIO: Final = 2.0
-"""``limits.memory`` over ``requests.memory`` where a quota demands a limit and nobody set one."""
+from overbook.core.percentage import check_percent
 
 
 class LauncherPolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
@@ -151,17 +145,6 @@ def told_guest_bytes(pod: Pod, percent: int) -> int | None:
             if request is not None and request >= overhead and request != resources.limits.memory_bytes:
                 return guest_bytes(request, overhead, percent)
     return None
-
-
-def check_percent(percent: int) -> None:
-    """Refuse a percentage that KubeVirt refuses, or that no node could carry.
-
-    Raises:
-        InvalidInput: it is out of range.
-    """
-    if not MIN_PERCENT <= percent <= MAX_PERCENT:
-        expected = f"a number from {MIN_PERCENT} to {MAX_PERCENT}, such as 150"
-        raise InvalidInput("memoryOvercommitPercentage", percent, expected)
 
 
 def _base_request(

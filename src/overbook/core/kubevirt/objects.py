@@ -7,13 +7,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
+from overbook.core.kubernetes.pod import ENDED, KubeStruct, ObjectMeta
 from overbook.core.timestamp import from_timestamp
 
-MIGRATION_KIND: Final = "VirtualMachineInstanceMigration"
 EVACUATION_ANNOTATION: Final = "kubevirt.io/evacuationMigration"
 """On a migration that an eviction set off: the node that is left."""
-_OVER: Final = frozenset({"Succeeded", "Failed"})
 Limit = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -56,7 +54,7 @@ class Migration(KubeStruct, frozen=True):
     @property
     def is_over(self) -> bool:
         """Whether it succeeded or failed; everything else counts against KubeVirt's limits."""
-        return self.phase in _OVER
+        return self.phase in ENDED
 
     @property
     def instance(self) -> str:

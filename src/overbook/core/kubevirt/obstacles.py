@@ -127,11 +127,6 @@ def overcommit_findings(vmi: VirtualMachineInstance, *, running: Release = MAIN)
     return [Obstacle(word, *FINDINGS[word]) for word in words]
 
 
-def percentage_applies(findings: list[Obstacle]) -> bool:
-    """Whether KubeVirt will divide this VM's memory by the percentage, however unwise that is."""
-    return not any(finding.severity == "DoesNotApply" for finding in findings)
-
-
 def _endangered(vmi: VirtualMachineInstance, *, by_hand: bool) -> list[Word]:
     domain = vmi.spec.domain
     words: list[Word] = []

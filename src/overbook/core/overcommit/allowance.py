@@ -16,7 +16,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Container, Pod
 from overbook.core.kubernetes.qos import is_critical, qos_class
 from overbook.core.kubernetes.resources import container_resources, pod_requests
-from overbook.core.kubevirt.memory import check_percent, guest_bytes
+from overbook.core.kubevirt.memory import guest_bytes
 from overbook.core.kubevirt.overhead import reported_overhead_bytes
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.core.overcommit.facts import ContainerFacts, PodFacts, original_request_bytes
@@ -28,6 +28,7 @@ from overbook.core.overcommit.swap import (
     proportional_bytes,
     whole_bytes,
 )
+from overbook.core.percentage import check_percent
 
 Eligibility = Literal["BurstableVirtualMachines", "Burstable"]
 Allowance = Literal["proportional", "whole", "pooled"]

@@ -13,6 +13,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Container, Pod
 from overbook.core.kubernetes.qos import is_critical, qos_class
 from overbook.core.kubernetes.resources import container_resources
+from overbook.core.percentage import check_percent
 
 Reason = Literal[
     "Eligible",
@@ -28,6 +29,9 @@ Reason = Literal[
 ]
 
 SWAP_ANNOTATION: Final = "overbook.dev/swap"
+
+SWAP_SLACK_BYTES: Final = 1 << 20
+"""A swap area has a header, and sizes are rounded to pages: so little less than the formula is as much."""
 
 REASONS: Final[Mapping[Reason, str]] = {
     "Eligible": "Burstable, and may swap",
@@ -70,10 +74,28 @@ def node_swap_bytes(node_memory_bytes: int, percent: int) -> int:
     Raises:
         InvalidInput: RAM or percentage out of range.
     """
-    _check_percent(percent)
+    check_percent(percent, "overcommit percentage")
     if node_memory_bytes <= 0:
         raise InvalidInput("node memory", node_memory_bytes, "more than 0 bytes")
     return -(-node_memory_bytes * max(0, percent - 100) // 100)
+
+
+def swap_suffices(node_memory_bytes: int, swap_bytes: int, percent: int) -> bool:
+    """Whether a node's swap is as large as ``percent`` demands.
+
+    Every part that calls a node's swap too small asks here. A swap area that lacks less than
+    :data:`SWAP_SLACK_BYTES` is large enough; no swap at all is enough where none is demanded.
+
+    Args:
+        node_memory_bytes: the node's RAM; 0: not known, and then nothing is demanded.
+        swap_bytes: all of its swap.
+        percent: ``memoryOvercommitPercentage``.
+
+    Raises:
+        InvalidInput: the percentage is out of range.
+    """
+    needed = node_swap_bytes(node_memory_bytes, percent) if node_memory_bytes else 0
+    return needed == 0 or (swap_bytes > 0 and swap_bytes + SWAP_SLACK_BYTES >= needed)
 
 
 def percent_for_swap(node_memory_bytes: int, swap_bytes: int) -> int:
@@ -107,15 +129,6 @@ def covered_bytes(request_bytes: int, node_memory_bytes: int, swap_bytes: int) -
     return request_bytes + proportional_bytes(request_bytes, node_memory_bytes, swap_bytes)
 
 
-def limited_swap(pod: Pod, container: Container, node_memory_bytes: int, swap_bytes: int) -> SwapDecision:
-    """What a kubelet with ``swapBehavior: LimitedSwap`` gives a container."""
-    reason = burstable_reason(pod, container, node_memory_bytes)
-    if reason != "Eligible":
-        return SwapDecision(0, reason)
-    request = container_resources(container).requests.memory_bytes or 0
-    return SwapDecision(proportional_bytes(request, node_memory_bytes, swap_bytes), "Eligible")
-
-
 def burstable_reason(pod: Pod, container: Container, node_memory_bytes: int) -> Reason:
     """The kubelet's own conditions, in its order."""
     if is_critical(pod):
@@ -131,12 +144,3 @@ def burstable_reason(pod: Pod, container: Container, node_memory_bytes: int) -> 
     if (request or 0) > node_memory_bytes:
         return "RequestExceedsNode"
     return "Eligible"
-
-
-def _check_percent(percent: int) -> None:
-    if not 10 <= percent <= 10_000:
-        raise InvalidInput("overcommit percentage", percent, "a number from 10 to 10000, such as 150")
-
-
-SWAP_SLACK_BYTES: Final = 1 << 20
-"""A swap area has a header, and sizes are rounded to pages: so little less than the formula is as much."""

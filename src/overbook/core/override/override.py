@@ -15,7 +15,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.limit_range import NO_BOUNDS, Bounds
 from overbook.core.kubernetes.pod import Container, Pod, ResourceRequirements
 from overbook.core.kubernetes.quantity import parse
-from overbook.core.kubernetes.resources import CPU, Amounts, aggregate, container_resources
+from overbook.core.kubernetes.resources import Amounts, aggregate, container_resources
 from overbook.core.override.rules import (
     LIMITS_CPU,
     REQUESTS_CPU,
@@ -40,7 +40,7 @@ NOTHING: Final = ResourceRequirements()
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """One quantity of a pod that is set.
+    """One quantity of a pod that is set; in words: :func:`overbook.core.override.texts.sentence`.
 
     Attributes:
         place: where the container stands; ``pod``: it is ``spec.resources``.
@@ -52,7 +52,6 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         new: the canonical text that is there now.
         rule: the rule that set it last.
         percent: that rule's percentage.
-        basis: the quantity that it is a percentage of.
         decided: what decided in the end: the percentage, the rule's floor of 1m and 1Mi, a LimitRange, or
             the containers of a pod with pod-level resources.
         source: the LimitRange's name.
@@ -67,36 +66,8 @@ class Change(msgspec.Struct, frozen=True, gc=False):
     new: str
     rule: OverrideRule
     percent: int
-    basis: str
     decided: Decided = "Percentage"
     source: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """For people: what became what, and why."""
-        whose = "pod" if self.place == "pod" else f"container {self.name}"
-        what = f"{'CPU' if self.resource == CPU else self.resource} {self.part[:-1]}"
-        return f"{whose}: {what} {self.old or 'none'} -> {self.new}: {self._why()}"
-
-    def _why(self) -> str:
-        share = f"{self.percent} % of {_BASES[self.rule]} {self.basis}"
-        if self.decided == "Floor":
-            return f"{share}, raised to the smallest request there is"
-        if self.decided == "Minimum":
-            return f"{share}, raised to the minimum of LimitRange {self.source}"
-        if self.decided == "Maximum":
-            return f"{share}, lowered to the maximum of LimitRange {self.source}"
-        if self.decided == "Containers":
-            return f"{share}, kept to what the pod's containers need"
-        return share
-
-
-_BASES: Final[dict[OverrideRule, str]] = {
-    "MemoryRequestToLimit": "the memory limit",
-    "LimitCpuToMemory": "1 core for each GiB of the memory limit",
-    "CpuRequestToLimit": "the CPU limit",
-    "CpuRequestToRequest": "the CPU request",
-}
 
 
 class Override(msgspec.Struct, frozen=True, gc=False):
@@ -145,13 +116,18 @@ def override(
             key = ORIGINAL_REQUEST_PREFIX + container.name
             written = container.resources or NOTHING
             try:
-                outcomes = outcomes_of(written, policy, bounds, key, noted, annotations)
+                outcomes, note = outcomes_of(written, policy, bounds, key, noted)
             except InvalidInput as error:
                 raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
+            if note is not None:
+                annotations[key] = note
             if outcomes:
                 changes += _changes(place, index, container.name, written, outcomes)
     if pod.spec.resources is not None:
-        changes += _pod_level(pod, policy, pod_bounds, changes, annotations)
+        of_pod, note = _pod_level(pod, policy, pod_bounds, changes)
+        changes += of_pod
+        if note is not None:
+            annotations[ORIGINAL_POD_REQUEST] = note
     return Override(tuple(changes), annotations) if changes or annotations else UNCHANGED
 
 
@@ -175,7 +151,6 @@ def _changes(
                     outcome.new,
                     outcome.rule,
                     outcome.percent,
-                    outcome.basis,
                     outcome.decided,
                     outcome.source,
                 )
@@ -188,16 +163,18 @@ def _pod_level(
     policy: OverridePolicy,
     bounds: Bounds,
     changes: list[Change],
-    annotations: dict[str, str],
-) -> list[Change]:
-    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'."""
+) -> tuple[list[Change], str | None]:
+    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'.
+
+    Returns:
+        The changes, and the CPU request to be kept in an annotation; ``None``: none is.
+    """
     written = pod.spec.resources or NOTHING
     try:
-        outcomes = dict(
-            outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations, annotations)
-        )
+        decided, note = outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations)
     except InvalidInput as error:
         raise error.inside(f"Pod {pod.label}: spec.resources.") from error
+    outcomes = dict(decided)
     overridden = apply(pod, changes)
     needed = aggregate(overridden, lambda resources: resources.requests)
     largest = Amounts()
@@ -216,7 +193,7 @@ def _pod_level(
         if set_to.scaled(scale) < least:
             new = quantity_text(least, scale, set_to.format)
             outcomes[slot] = structs.replace(outcome, new=new, decided="Containers", source="")
-    return _changes("pod", 0, "", written, outcomes)
+    return _changes("pod", 0, "", written, outcomes), note
 
 
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:

@@ -46,7 +46,6 @@ class RuleOutcome(msgspec.Struct, frozen=True, gc=False):
     new: str
     rule: OverrideRule
     percent: int
-    basis: str
     decided: Decided
     source: str
 
@@ -57,8 +56,7 @@ def outcomes(
     bounds: Bounds,
     key: str,
     noted: Mapping[str, str],
-    annotations: dict[str, str],
-) -> Mapping[Slot, RuleOutcome]:
+) -> tuple[Mapping[Slot, RuleOutcome], str | None]:
     """The rules, in order, on one container or on pod-level resources.
 
     Args:
@@ -67,16 +65,18 @@ def outcomes(
         bounds: what the namespace's LimitRanges leave.
         key: the annotation that keeps the original CPU request.
         noted: the pod's annotations.
-        annotations: where a new annotation is put.
+
+    Returns:
+        What the rules make of it, and the CPU request to be kept in that annotation; ``None``: none is.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
     limits = written.limits or NO_QUANTITIES
-    original = None
+    original, note = None, None
     if policy.cpu_request_to_request_percent:
-        original = _original_request(written, key, noted, annotations)
-    return _decided(limits.get(MEMORY, UNSET), limits.get(CPU, UNSET), original, policy, bounds)
+        original, note = _original_request(written, noted.get(key))
+    return _decided(limits.get(MEMORY, UNSET), limits.get(CPU, UNSET), original, policy, bounds), note
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -127,25 +127,21 @@ def _decided(
     return found
 
 
-def _original_request(
-    written: ResourceRequirements, key: str, noted: Mapping[str, str], annotations: dict[str, str]
-) -> Quantity | None:
-    """The CPU request before any webhook touched it: the annotation's, else the present one, which is noted.
+def _original_request(written: ResourceRequirements, noted: str | None) -> tuple[Quantity | None, str | None]:
+    """The CPU request before any webhook touched it: the annotation's, else the present one, to be noted.
 
     A request of 0 is none, and so is an annotation that is no quantity.
     """
-    text = noted.get(key)
-    if text is not None:
+    if noted is not None:
         try:
-            kept = parse(text)
+            kept = parse(noted)
         except InvalidInput:
-            return None
-        return kept if kept.digits > 0 else None
+            return None, None
+        return (kept if kept.digits > 0 else None), None
     request = _quantity((written.requests or NO_QUANTITIES).get(CPU, UNSET), CPU, "requests.")
     if request is None or not request.digits:
-        return None
-    annotations[key] = request.canonical()
-    return request
+        return None, None
+    return request, request.canonical()
 
 
 def _bounded(
@@ -167,7 +163,7 @@ def _bounded(
         new = quantity_text(amount, scale, form)
     if ceiling is not None and amount > ceiling.amount:
         new, decided, source = ceiling.text, "Maximum", ceiling.source
-    return RuleOutcome(new, rule, percent, basis.canonical(), decided, source)
+    return RuleOutcome(new, rule, percent, decided, source)
 
 
 def _quantity(raw: RawQuantity | UnsetType, resource: str, where: str) -> Quantity | None:

@@ -11,6 +11,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.resources import CPU
 from overbook.core.override.admission import Admission
 from overbook.core.override.override import Change
+from overbook.core.text import shortened
 
 MOST_WARNINGS: Final = 12
 LONGEST_WARNING: Final = 120
@@ -88,7 +89,6 @@ def sentence(change: Change, *, named: bool) -> str:
 
 def _short(text: str, end: str = "") -> str:
     """Both, shortened where they are too long: the end is worth more than the middle."""
-    if len(text) + len(end) <= LONGEST_WARNING:
-        return text + end
-    end = end[: LONGEST_WARNING // 2 + 20]
-    return f"{text[: LONGEST_WARNING - len(end) - 1]}…{end}"
+    if len(text) + len(end) > LONGEST_WARNING:
+        end = end[: LONGEST_WARNING // 2 + 20]
+    return shortened(text, LONGEST_WARNING - len(end)) + end

@@ -56,6 +56,18 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         )
 
 
+def why_never(*, critical: bool, own: bool) -> str:
+    """Why a pod is never evicted, whatever it holds; empty where it may be.
+
+    Args:
+        critical: whether the pod is critical, static or a mirror pod.
+        own: whether the pod is Overbook's.
+    """
+    if own:
+        return "Overbook's own pod"
+    return "critical, static or mirror pod" if critical else ""
+
+
 def promised_bytes(facts: PodFacts, model: PodModel) -> int:
     """What the node can hold of a pod: its request and its swap allowance.
 

@@ -12,7 +12,7 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.overcommit.facts import PodFacts
-from overbook.core.pressure.candidate import Candidate, candidates, swap_room_bytes
+from overbook.core.pressure.candidate import Candidate, candidates, swap_room_bytes, why_never
 from overbook.core.pressure.decision import Decision, FiredRule, ReclaimStep
 from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel, PodModel, node_model, pod_models
@@ -297,8 +297,9 @@ class Engine:
             for uid, model in models.items()
             if model.usage_bytes * 100 < memory_bytes * LEAST_HELP_PERCENT
         }
-        excluded.update((uid, "critical, static or mirror pod") for uid, pod in facts.items() if pod.critical)
-        excluded.update(dict.fromkeys(self.own_uids & facts.keys(), "Overbook's own pod"))
+        for uid, pod in facts.items():
+            if never := why_never(critical=pod.critical, own=uid in self.own_uids):
+                excluded[uid] = never
         return excluded
 
     def _room_bytes(

@@ -3,13 +3,10 @@
 Source: the ranking of wasp-agent as of 2025-04, before it lost its eviction.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
-from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.resources import amounts
-from overbook.core.overcommit.facts import original_request_bytes
 from overbook.core.pressure.candidate import Candidate
 
 
@@ -31,8 +28,8 @@ class RankInput(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         key: what the caller knows the pod by (its UID).
         priority: higher goes later.
-        request_bytes: the pod's memory request, see :func:`original_request_bytes`.
-        over_limit: whether a container holds more than its memory limit, see :func:`is_over_limit`.
+        request_bytes: the pod's memory request, see ``original_request_bytes`` in ``core.overcommit.facts``.
+        over_limit: whether a container holds more than its memory limit in RAM and swap.
         usage: what the pod holds, ``None``: no statistics.
     """
 
@@ -59,46 +56,6 @@ def _original_key(pod: RankInput) -> tuple[bool, bool, bool, int, int]:
         return (False, False, False, pod.priority, 0)
     over = pod.usage.total_bytes - pod.request_bytes
     return (True, not pod.over_limit, over <= 0, pod.priority, -over)
-
-
-def is_over_limit(pod: Pod, usages: Mapping[str, MemoryUsage]) -> bool:
-    """Whether a container, init containers included, holds more than its memory limit in RAM and swap.
-
-    Args:
-        pod: the pod.
-        usages: by container name; a container without is not over its limit.
-
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
-    """
-    for container in pod.all_containers():
-        usage = usages.get(container.name)
-        if usage is None or container.resources is None:
-            continue
-        limits = amounts(container.resources.limits, f"containers[{container.name}].resources.limits.")
-        if limits.memory_bytes is not None and usage.total_bytes > limits.memory_bytes:
-            return True
-    return False
-
-
-def rank_input(pod: Pod, usage: MemoryUsage | None, usages: Mapping[str, MemoryUsage]) -> RankInput:
-    """What the rank looks at, from a pod and its statistics.
-
-    Args:
-        pod: the pod; its UID, else its name, becomes the key.
-        usage: what the pod holds together, ``None``: no statistics.
-        usages: by container name.
-
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
-    """
-    return RankInput(
-        key=pod.metadata.uid or pod.label,
-        priority=pod.spec.priority or 0,
-        request_bytes=original_request_bytes(pod),
-        over_limit=usage is not None and is_over_limit(pod, usages),
-        usage=usage,
-    )
 
 
 def rank_culprit(candidates: Iterable[Candidate]) -> list[Candidate]:

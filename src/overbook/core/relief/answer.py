@@ -10,6 +10,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from overbook.core.text import shortened
+
 Meaning = Literal["Accepted", "Evacuating", "Refused", "Later", "Unknown", "Gone"]
 """``Accepted``: the pod is being ended. ``Evacuating``: a live migration was set off instead. ``Refused``:
 this pod does not go. ``Later``: nothing was done, and the same may be asked again. ``Unknown``: it may have
@@ -26,7 +28,7 @@ LATER_SECONDS: Final = 5.0
 """Where the server does not say when to come again."""
 _DENIAL: Final = 'admission webhook "[^"]+" denied the request'
 _NOT_ALLOWED_TO_ASK: Final = "cannot create resource"
-_MOST_MESSAGE: Final = 300
+_LONGEST_MESSAGE: Final = 300
 
 
 class EvictionCause(msgspec.Struct, frozen=True, gc=False):
@@ -117,5 +119,4 @@ def _is_denied(message: str) -> bool:
 
 
 def _short(message: str) -> str:
-    text = " ".join(message.split())
-    return text if len(text) <= _MOST_MESSAGE else f"{text[: _MOST_MESSAGE - 1]}…"
+    return shortened(" ".join(message.split()), _LONGEST_MESSAGE)

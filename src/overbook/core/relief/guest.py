@@ -12,6 +12,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_critical
 from overbook.core.kubevirt.objects import MovableInstance
 from overbook.core.kubevirt.vm import owning_instance
+from overbook.core.pressure.candidate import why_never
 from overbook.core.timestamp import from_timestamp
 
 PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
@@ -84,7 +85,7 @@ def guest(
             "instance_node": whose.status.node_name or "",
             "evacuating": bool(whose.status.evacuation_node_name),
         }
-    if pod is None or pod.metadata.uid != uid or _has_ended(pod):
+    if pod is None or pod.metadata.uid != uid or pod.has_ended:
         return msgspec.structs.replace(Guest("Gone", now), **about)
     migrates = whose is not None and whose.would_migrate(house.eviction_strategy)
     how: How = "Migrated" if migrates else "Restarted" if whose is not None else "Evicted"
@@ -101,10 +102,8 @@ def guest(
 
 def obstacle(pod: Pod, node: str, house: ClusterDefaults) -> str:
     """Why a pod must never be asked to go; empty where it may."""
-    if is_critical(pod):
-        return "critical, static or mirror pod"
-    if is_own(pod, house.namespace):
-        return "Overbook's own pod"
+    if never := why_never(critical=is_critical(pod), own=is_own(pod, house.namespace)):
+        return never
     if pod.spec.node_name != node:
         return f"runs on {pod.spec.node_name or 'no node yet'}, not on {node}"
     return ""
@@ -124,8 +123,3 @@ def _runs_in(instance: MovableInstance | None, pod: Pod) -> bool:
         and owner.uid == instance.metadata.uid
         and instance.owns(pod.metadata.uid or "")
     )
-
-
-def _has_ended(pod: Pod) -> bool:
-    """Whether nothing of it runs any more, though the object is still there."""
-    return (pod.status.phase if pod.status else None) in ("Succeeded", "Failed")

@@ -16,6 +16,7 @@ from overbook.core.api.overcommit_node import (
     ReliefRequest,
     Stage,
 )
+from overbook.core.text import shortened
 from overbook.core.timestamp import from_timestamp, to_timestamp
 
 IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Ending"})
@@ -23,6 +24,7 @@ IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Ending"})
 LEFT: Final = frozenset({"Migrated", "Restarted", "Evicted", "Deleted", "Gone"})
 """Outcomes after which the guest is not on the node any more."""
 
+_LONGEST_MESSAGE: Final = 300
 _replace = msgspec.structs.replace
 
 
@@ -98,7 +100,9 @@ def asking(
         started_at=to_timestamp(now),
         stage_since=to_timestamp(now),
         expected_seconds=round(expected_seconds) if how == "Migrated" else 0,
-        message=_shortened(f"{request.rule or 'pressure'}: {candidate.sentence or candidate.label}"),
+        message=shortened(
+            f"{request.rule or 'pressure'}: {candidate.sentence or candidate.label}", _LONGEST_MESSAGE
+        ),
     )
 
 
@@ -190,7 +194,3 @@ def dated_now(record: ReliefRecord, now: float) -> ReliefRecord:
 
 def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else to_timestamp(seconds)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 300 else f"{text[:299]}…"

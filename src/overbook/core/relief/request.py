@@ -1,14 +1,11 @@
 """From a decision of the engine to what is asked of the controller, and back: when a relief is over."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from overbook.core.api.overcommit_node import MOST_CANDIDATES, ReliefCandidate, ReliefRequest
 from overbook.core.pressure.candidate import Candidate
 from overbook.core.pressure.decision import Decision
-
-LONGEST_SENTENCE: Final = 1024
-"""Characters, of what is written into an object that everybody reads."""
+from overbook.core.text import shortened
 
 
 def relief_request(request_id: str, decided_at: str, decision: Decision, rank: str) -> ReliefRequest:
@@ -33,11 +30,6 @@ def relief_request(request_id: str, decided_at: str, decision: Decision, rank: s
 def relief_candidates(ranked: Sequence[Candidate]) -> tuple[ReliefCandidate, ...]:
     """The first :data:`MOST_CANDIDATES` in the agent's order; who may not go comes last and says why."""
     return tuple(map(_relief_candidate, ranked[:MOST_CANDIDATES]))
-
-
-def shortened(sentence: str) -> str:
-    """At most :data:`LONGEST_SENTENCE` characters of a sentence."""
-    return sentence if len(sentence) <= LONGEST_SENTENCE else sentence[: LONGEST_SENTENCE - 1] + "…"
 
 
 def _relief_candidate(candidate: Candidate) -> ReliefCandidate:

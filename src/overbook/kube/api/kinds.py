@@ -11,7 +11,7 @@ from overbook.core.api.overcommit_node import OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubevirt.vm import KUBEVIRT_GROUP, VirtualMachineInstance
+from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
 from overbook.kube.api import objects
 from overbook.kube.api.http import percent_encoded
 
@@ -123,7 +123,4 @@ EVENTS: Final = Kind("", "v1", "events", "Event", True, objects.CoreEvent)
 LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease", True, objects.Lease)
 OVERCOMMITS: Final = Kind(GROUP, VERSION, "overcommits", "Overcommit", False, Overcommit)
 OVERCOMMIT_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNode", False, OvercommitNode)
-VIRTUAL_MACHINE_INSTANCES: Final = Kind(
-    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", "VirtualMachineInstance", True, VirtualMachineInstance
-)
 KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, objects.KubeVirtInstallation)

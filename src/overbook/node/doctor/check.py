@@ -1,11 +1,12 @@
 """One check of the doctor: what it looks at, what it finds wrong, and what it says where all is well."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
-from overbook.node.doctor.facts import HostState, Subject
+if TYPE_CHECKING:  # the agent reports findings, and looks seldom
+    from overbook.node.doctor.facts import HostState, Subject
 
 HostSeverity = Literal["Broken", "Risky", "Note"]
 """``Broken``: overcommit does not work here. ``Risky``: it works until the node is short of memory."""
@@ -48,6 +49,6 @@ class Check(NamedTuple):
         fine: what is right, in a line, where nothing is wrong; empty: nothing is worth saying.
     """
 
-    subject: Subject
-    look: Callable[[HostState], Iterator[HostFinding]]
-    fine: Callable[[HostState], str]
+    subject: "Subject"
+    look: "Callable[[HostState], Iterator[HostFinding]]"
+    fine: "Callable[[HostState], str]"

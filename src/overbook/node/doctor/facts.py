@@ -7,7 +7,9 @@ import msgspec
 
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import Allowance, Eligibility
+from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
 from overbook.core.overcommit.writer import AskedWriter
+from overbook.kernel.block_device import Medium
 from overbook.node.tune.watermark import Watermarks
 
 Subject = Literal[
@@ -26,9 +28,6 @@ Subject = Literal[
     "owners",
 ]
 """What is looked at. ``promises``: the kernel's own overcommit. ``original``: the original agent."""
-
-Medium = Literal["network", "heads", "loop", "zram", "unknown", "virtual", "flash"]
-"""What swap lies on. ``virtual``: a virtual machine's disk; what that lies on, its host knows."""
 
 
 class SwapDevice(msgspec.Struct, frozen=True, gc=False):
@@ -57,7 +56,6 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         pressure: whether the kernel reports pressure stall information.
         swap: the areas that are on.
         percent: ``memoryOvercommitPercentage``.
-        demanded_bytes: swap that it demands.
         provisioning: word and sentence of what provisioning left in its state file.
         kubelet: its configuration; ``None``: no kubelet was found.
         kubelet_limits: whether the kubelet finds ``memory.swap.max`` in its own cgroup.
@@ -85,7 +83,6 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     pressure: bool | None = None
     swap: tuple[SwapDevice, ...] = ()
     percent: int = 100
-    demanded_bytes: int = 0
     provisioning: tuple[str, str] | None = None
     kubelet: KubeletConfiguration | None = None
     kubelet_limits: bool | None = None
@@ -110,3 +107,13 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def swap_bytes(self) -> int:
         """Of all areas together."""
         return sum(area.size_bytes for area in self.swap)
+
+    @property
+    def demanded_bytes(self) -> int:
+        """Swap that the percentage demands; 0 where the RAM is not known."""
+        return node_swap_bytes(self.memory_bytes, self.percent) if self.memory_bytes else 0
+
+    @property
+    def swap_suffices(self) -> bool:
+        """Whether there is as much swap as the percentage demands."""
+        return swap_suffices(self.memory_bytes, self.swap_bytes, self.percent)

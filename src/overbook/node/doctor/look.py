@@ -8,7 +8,6 @@ from typing import TypeVar
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import SwapPolicy
-from overbook.core.overcommit.swap import node_swap_bytes
 from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
@@ -68,7 +67,6 @@ def host_facts(
         pressure=look.at("pressure", lambda: _pressure(root), None),
         swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
         percent=policy.percent,
-        demanded_bytes=node_swap_bytes(memory_bytes, policy.percent) if memory_bytes else 0,
         provisioning=look.at("provisioning", lambda: _provisioning(root), None),
         kubelet=configuration,
         kubelet_limits=limits_swap(process.pid, root) if process else None,
@@ -180,8 +178,7 @@ def _configuration(process: Process | None, root: str) -> KubeletConfiguration |
 
 def _nri_socket(root: str) -> str:
     swap_owners.present(root, "run")
-    path = nri_socket(root)
-    return f"/{os.path.relpath(path, root)}" if path else ""
+    return nri_socket(root)
 
 
 def _hook_folders(root: str) -> tuple[str, ...]:

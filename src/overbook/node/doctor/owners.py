@@ -9,6 +9,7 @@ from typing import Final
 
 from overbook.kernel.unix_sockets import read_connections
 from overbook.node.doctor.diagnosis import ORIGINAL_LEFTOVERS
+from overbook.node.kubelet import command_lines
 from overbook.nri.connection import NRI_SOCKETS
 
 ORIGINAL_AGENT: Final = frozenset({"wasp", "wasp-agent"})
@@ -124,12 +125,4 @@ def _fstab_swap(root: str) -> Iterator[str]:
 
 
 def _original_agents(root: str) -> Iterator[int]:
-    proc = os.path.join(root, "proc")
-    for pid in sorted(int(name) for name in os.listdir(proc) if name.isdigit()):
-        try:
-            with open(f"{proc}/{pid}/cmdline", "rb") as file:
-                program = file.read(_MOST_BYTES).partition(b"\0")[0]
-        except OSError:
-            continue  # it ended while we looked
-        if os.path.basename(program).decode("utf-8", "replace") in ORIGINAL_AGENT:
-            yield pid
+    return (pid for pid, words in command_lines(root) if os.path.basename(words[0]) in ORIGINAL_AGENT)

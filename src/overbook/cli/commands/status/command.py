@@ -23,15 +23,6 @@ shows what it may. Exit status: 0; 1: something critical is wrong; 2: wrong usag
 VERBS: Final = ("node", "pod", "namespace")
 
 
-class _Words(tuple[str, ...]):
-    """Words that completion offers, though any other (a node's name) is as good."""
-
-    __slots__ = ()
-
-    def __contains__(self, word: object) -> bool:
-        return True
-
-
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
     from overbook.cli.output import add_output_option
@@ -47,7 +38,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "words",
         nargs="*",
-        choices=_Words(VERBS),
         metavar="NAME",
         help="nodes (default: all); or pod NAMESPACE/NAME, namespace NAME, node NAME",
     )
@@ -63,7 +53,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     access.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's, ~/.kube/config")
     access.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
     parser.set_defaults(run=run)
-    parser.intermixed = True  # type: ignore[attr-defined] # a Parser of ours: `status pod -n shop cart`
+    # A Parser of ours.
+    parser.intermixed = True  # type: ignore[attr-defined] # `status pod -n shop cart`
+    parser.words = VERBS  # type: ignore[attr-defined]
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -3,29 +3,24 @@
 from collections.abc import Iterator
 from typing import Final
 
-from overbook.core.overcommit.swap import SWAP_SLACK_BYTES
 from overbook.core.text import shown
 from overbook.node.doctor.check import APPLY, Check, HostFinding
 from overbook.node.doctor.facts import HostState, SwapDevice
 
 
 def _swap(facts: HostState) -> Iterator[HostFinding]:
-    if facts.swap_bytes == 0 and facts.demanded_bytes:
-        yield HostFinding(
-            "Broken",
-            "NoSwap",
-            f"swap is off; {facts.percent} % demands {shown(facts.demanded_bytes)}",
-            f"{APPLY} --percent {facts.percent}",
-        )
-    elif facts.swap_bytes + SWAP_SLACK_BYTES < facts.demanded_bytes:
-        yield HostFinding(
-            "Risky",
-            "SwapTooSmall",
-            f"swap has {shown(facts.swap_bytes)}; {facts.percent} % demands {shown(facts.demanded_bytes)}",
-            f"{APPLY} --percent {facts.percent}",
-        )
+    if not facts.swap_suffices:
+        yield _too_small(facts)
     for area in facts.swap:
         yield from _area(area)
+
+
+def _too_small(facts: HostState) -> HostFinding:
+    demands = f"{facts.percent} % demands {shown(facts.demanded_bytes)}"
+    apply = f"{APPLY} --percent {facts.percent}"
+    if facts.swap_bytes == 0:
+        return HostFinding("Broken", "NoSwap", f"swap is off; {demands}", apply)
+    return HostFinding("Risky", "SwapTooSmall", f"swap has {shown(facts.swap_bytes)}; {demands}", apply)
 
 
 def _area(area: SwapDevice) -> Iterator[HostFinding]:

@@ -3,8 +3,11 @@ import re
 
 import pytest
 
-from overbook.controller.http_server import MOST_CONNECTIONS, HttpServer
 from overbook.core.errors import InvalidInput
+from overbook.probes.in_event_loop import ProbesInEventLoop
+from overbook.probes.server import MOST_CONNECTIONS
+
+SETTING = ("--listen", "HOST:PORT, such as 127.0.0.1:9714")
 
 
 async def said(port: int, request: bytes) -> str:
@@ -22,12 +25,12 @@ def served(*requests: bytes) -> list[str]:
             "/healthz": lambda: (200, "text/plain", b"ok\n"),
             "/no": lambda: (503, "text/plain", b"no\n"),
         }
-        server = HttpServer("127.0.0.1:0", handlers)
-        await server.start()
+        server = ProbesInEventLoop("127.0.0.1:0", handlers, *SETTING)
+        server.start()
         try:
             return [await said(server.port, request) for request in requests]
         finally:
-            await server.close()
+            server.close()
 
     return asyncio.run(ask())
 
@@ -60,15 +63,17 @@ def test_all_other_requests_are_refused(request_: bytes, status: int) -> None:
 
 def test_connections_are_bounded() -> None:
     async def crowd() -> bytes:
-        server = HttpServer("127.0.0.1:0", {"/healthz": lambda: (200, "text/plain", b"ok\n")})
-        await server.start()
+        server = ProbesInEventLoop(
+            "127.0.0.1:0", {"/healthz": lambda: (200, "text/plain", b"ok\n")}, *SETTING
+        )
+        server.start()
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(MOST_CONNECTIONS)]
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         answer = await reader.read()  # its end, though nothing was asked yet
         for _, each in [*idle, (reader, writer)]:
             each.close()
             await each.wait_closed()
-        await server.close()
+        server.close()
         return answer
 
     assert asyncio.run(crowd()) == b""
@@ -77,4 +82,4 @@ def test_connections_are_bounded() -> None:
 @pytest.mark.parametrize("address", ["9714", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:http"])
 def test_an_invalid_address_is_refused_in_words(address: str) -> None:
     with pytest.raises(InvalidInput, match="HOST:PORT"):
-        HttpServer(address, {})
+        ProbesInEventLoop(address, {}, *SETTING)

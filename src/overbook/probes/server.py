@@ -1,37 +1,39 @@
-"""A very small HTTP server that lives in the agent's own event loop: a few GET paths, nothing else.
+"""A very small HTTP server that lives in its owner's epoll: a few GET paths, nothing else.
 
 No thread that could die unseen, no library that would double the agent's memory. Connections, request
 size and time are limited; each answer closes its connection.
 """
 
-import logging
 import select
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.listen_address import split_address
-
-log = logging.getLogger(__name__)
+from overbook.probes.answers import Handler, answered, refused
 
 MOST_CONNECTIONS: Final = 32
 MOST_REQUEST_BYTES: Final = 8192
 MOST_SECONDS: Final = 10.0
 
-Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
-Handler = Callable[[], Answer]
 
-_STATUS: Final = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    503: "Service Unavailable",
-}
+def split_address(address: str, where: str, example: str) -> tuple[str, int]:
+    """``host:port`` taken apart; the host may be in brackets (IPv6) or empty (all).
+
+    Args:
+        address: what was written.
+        where: the setting that it was written in.
+        example: one that is right.
+
+    Raises:
+        InvalidInput: it has no port, or one out of range.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise InvalidInput(where, address, example)
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class _Connection(msgspec.Struct):
@@ -39,39 +41,51 @@ class _Connection(msgspec.Struct):
     since: float
     received: bytearray
     to_send: memoryview | None = None
+    refused: bool = False
+    """Whether the answer came before all of the request: what still comes is thrown away."""
 
 
-class HttpServer:
-    """Answers GET on the paths given.
+class ProbeServer:
+    """Answers GET and HEAD on the paths given.
 
     Args:
         address: ``host:port``; the host may be in brackets (IPv6) or empty (all).
         handlers: by path.
         epoll: the loop that reports readiness; :meth:`handle` is called for descriptors that :meth:`owns`.
+        where: the setting that the address is from, for errors.
+        example: an address that is right.
 
     Raises:
         InvalidInput: the address is no address, or cannot be listened on.
     """
 
-    def __init__(self, address: str, handlers: Mapping[str, Handler], epoll: select.epoll) -> None:
-        host, port = split_address(address, "listen address", "host:port, such as 127.0.0.1:9713")
+    def __init__(
+        self, address: str, handlers: Mapping[str, Handler], epoll: select.epoll, where: str, example: str
+    ) -> None:
+        host, port = split_address(address, where, example)
         self._handlers = handlers
         self._epoll = epoll
         self._connections: dict[int, _Connection] = {}
-        family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
+        everywhere = not host and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if ":" in host or everywhere else socket.AF_INET
         try:
             self._listener = socket.create_server(
                 (host, port),
                 family=family,
                 backlog=16,
-                dualstack_ipv6=not host and socket.has_dualstack_ipv6(),
+                dualstack_ipv6=everywhere,
             )
         except OSError as error:
             problem = f"an address that can be listened on ({error.strerror})"
-            raise InvalidInput("listen address", address, problem) from error
+            raise InvalidInput(where, address, problem) from error
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         epoll.register(self._listener, select.EPOLLIN)
+
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._connections)
 
     def owns(self, fd: int) -> bool:
         """Whether a descriptor is the server's."""
@@ -86,8 +100,10 @@ class HttpServer:
         try:
             if connection.to_send is None:
                 self._receive(connection)
-            if connection.to_send is not None:
+            if connection.to_send:
                 self._send(connection)
+            elif connection.to_send is not None and not connection.socket.recv(MOST_REQUEST_BYTES):
+                self._drop(fd)
         except BlockingIOError:
             pass
         except OSError:
@@ -123,36 +139,24 @@ class HttpServer:
         if not data and not ended:
             self._drop(connection.socket.fileno())
         elif ended:
-            request = bytes(connection.received)
-            self._reply(connection, self._answer(request), head=request.startswith(b"HEAD "))
+            self._reply(connection, answered(bytes(connection.received), self._handlers))
         elif len(connection.received) > MOST_REQUEST_BYTES:
-            self._reply(connection, _text(400, "the request is too large"))
+            connection.refused = True
+            self._reply(connection, refused("the request is too large"))
 
-    def _answer(self, request: bytes) -> Answer:
-        words = request.split(b"\r\n", 1)[0].split()
-        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            return _text(400, "not an HTTP/1 request")
-        if words[0] not in {b"GET", b"HEAD"}:
-            return _text(405, "only GET is answered")
-        handler = self._handlers.get(words[1].split(b"?", 1)[0].decode("ascii", "replace"))
-        if handler is None:
-            return _text(404, "known paths: " + " ".join(self._handlers))
-        return handler()
-
-    def _reply(self, connection: _Connection, answer: Answer, *, head: bool = False) -> None:
-        status, kind, body = answer
-        start = (
-            f"HTTP/1.1 {status} {_STATUS[status]}\r\nContent-Type: {kind}\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
-        connection.to_send = memoryview(start.encode() + (b"" if head else body))
+    def _reply(self, connection: _Connection, answer: bytes) -> None:
+        connection.to_send = memoryview(answer)
         self._epoll.modify(connection.socket, select.EPOLLOUT)
 
     def _send(self, connection: _Connection) -> None:
         left = connection.to_send
         if left is not None:
             connection.to_send = left[connection.socket.send(left) :]
-            if not connection.to_send:
+            if not connection.to_send and connection.refused:
+                # Closing at once would reset the connection, and the answer would be lost with it.
+                connection.socket.shutdown(socket.SHUT_WR)
+                self._epoll.modify(connection.socket, select.EPOLLIN)
+            elif not connection.to_send:
                 self._drop(connection.socket.fileno())
 
     def _drop(self, fd: int) -> None:
@@ -160,7 +164,3 @@ class HttpServer:
         if connection is not None:
             self._epoll.unregister(fd)
             connection.socket.close()
-
-
-def _text(status: int, message: str) -> Answer:
-    return (status, "text/plain; charset=utf-8", message.encode() + b"\n")

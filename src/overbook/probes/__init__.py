@@ -1,0 +1,1 @@
+"""What a running component answers over HTTP: probes of the kubelet, and metrics for Prometheus."""

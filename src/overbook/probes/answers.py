@@ -1,0 +1,79 @@
+"""HTTP for probes and metrics without a socket: a request's bytes in, an answer's bytes out."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+Answer = tuple[int, str, bytes]
+"""Status, content type, body."""
+Handler = Callable[[], Answer]
+
+_TEXT: Final = "text/plain; charset=utf-8"
+_EXPOSITION: Final = "text/plain; version=0.0.4"
+_STATUS: Final = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    503: "Service Unavailable",
+}
+
+
+def text(status: int, message: str) -> Answer:
+    """A line of text."""
+    return (status, _TEXT, message.encode() + b"\n")
+
+
+def health(why_not: str, good: str = "ok") -> Answer:
+    """What a probe is told.
+
+    Args:
+        why_not: why the component is not healthy, or not ready; empty: it is.
+        good: what is said where it is.
+    """
+    return text(503, why_not) if why_not else text(200, good)
+
+
+def metrics(exposition: bytes) -> Answer:
+    """What Prometheus is told, rendered by :func:`overbook.probes.exposition.render`."""
+    return (200, _EXPOSITION, exposition)
+
+
+def json(document: bytes) -> Answer:
+    """A JSON document."""
+    return (200, "application/json", document)
+
+
+def answered(request: bytes, handlers: Mapping[str, Handler]) -> bytes:
+    """The whole answer to a request, after which the connection is closed.
+
+    Args:
+        request: its first line, and whatever follows.
+        handlers: by path; a query is ignored.
+    """
+    return _on_the_wire(_answer(request, handlers), head=request.startswith(b"HEAD "))
+
+
+def refused(message: str) -> bytes:
+    """The whole answer to a request that cannot be read."""
+    return _on_the_wire(text(400, message), head=False)
+
+
+def _answer(request: bytes, handlers: Mapping[str, Handler]) -> Answer:
+    words = request.split(b"\r\n", 1)[0].split()
+    if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+        return text(400, "not an HTTP/1 request")
+    if words[0] not in {b"GET", b"HEAD"}:
+        return text(405, "only GET is answered")
+    handler = handlers.get(words[1].split(b"?", 1)[0].decode("ascii", "replace"))
+    if handler is None:
+        return text(404, "known paths: " + " ".join(handlers))
+    return handler()
+
+
+def _on_the_wire(answer: Answer, *, head: bool) -> bytes:
+    status, kind, body = answer
+    start = (
+        f"HTTP/1.1 {status} {_STATUS[status]}\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return start.encode() + (b"" if head else body)

@@ -1,0 +1,84 @@
+"""Metrics in Prometheus' text exposition format: a component has a list of them, one line each."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+Source = TypeVar("Source")
+Kind = Literal["counter", "gauge", "histogram"]
+
+
+class Histogram(msgspec.Struct, frozen=True, gc=False):
+    """How often a value fell where.
+
+    Attributes:
+        bounds: upper bounds of the buckets, growing.
+        counts: of each bucket by itself, and last of what is above all bounds.
+        sum: of all values.
+    """
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    sum: float
+
+
+Values = float | Mapping[Any, float] | Histogram | None
+"""One number; numbers by the tuple of the labels' values, or by the value itself where there is one label; a
+histogram; ``None``: nothing is known, and the metric is left out."""
+
+
+class Metric(msgspec.Struct, Generic[Source], frozen=True):
+    """One metric of a component.
+
+    Attributes:
+        name: without the component's prefix; a counter's ends in ``_total``.
+        kind: the type that Prometheus is told.
+        text: what it counts or measures, as a sentence.
+        read: its values now.
+        labels: the names of the labels, in the order of their values.
+    """
+
+    name: str
+    kind: Kind
+    text: str
+    read: Callable[[Source], Values]
+    labels: tuple[str, ...] = ()
+
+
+def render(prefix: str, metrics: Sequence[Metric[Source]], source: Source) -> bytes:
+    """The exposition.
+
+    Args:
+        prefix: of all names.
+        metrics: what the component has.
+        source: what each metric reads from.
+    """
+    return "".join(line for metric in metrics for line in _lines(prefix, metric, source)).encode()
+
+
+def _lines(prefix: str, metric: Metric[Source], source: Source) -> Iterator[str]:
+    values = metric.read(source)
+    if values is None:
+        return
+    name = f"{prefix}{metric.name}"
+    yield f"# HELP {name} {metric.text}\n# TYPE {name} {metric.kind}\n"
+    if isinstance(values, Histogram):
+        counts = list(accumulate(values.counts))
+        for bound, count in zip((*values.bounds, "+Inf"), counts, strict=True):
+            yield f'{name}_bucket{{le="{bound}"}} {count}\n'
+        yield f"{name}_sum {values.sum:.9g}\n{name}_count {counts[-1]}\n"
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            told = (key,) if isinstance(key, str) else key
+            pairs = ",".join(
+                f'{label}="{_escaped(each)}"' for label, each in zip(metric.labels, told, strict=True)
+            )
+            yield f"{name}{{{pairs}}} {value:.17g}\n"
+    else:
+        yield f"{name} {values:.17g}\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
