@@ -9,14 +9,14 @@ from tests.docs.reading import PAGES, ROOT, name
 
 ABOVE = (ROOT / "src" / "overbook", ROOT / "src" / "overbook_sandbox", ROOT / "src", ROOT)
 HISTORY = {"CHANGELOG.md"}
-# Beside a word or a path sign it is a part of something longer; with a version, of another project.
+# Whole paths only: not a part of a longer path or of an address.
 PATH = re.compile(r"(?<![\w./@-])((?:[\w-]+/)+[\w-]+\.(?:py|sh))(?![\w/])")
 ALONE = re.compile(r"`([\w-]+\.py)`")
 
 
 def paths(text: str) -> set[str]:
     """What looks like a file of ours in a page's prose and tables."""
-    return {path for path in PATH.findall(re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))}
+    return set(PATH.findall(re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)))
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if name(page) not in HISTORY], ids=name)
