@@ -48,6 +48,16 @@ def test_every_field_of_a_decision_is_in_the_table() -> None:
     assert {field for field in fields if not re.search(rf"`{field}[`\[]", PAGE)} == set()
 
 
+def test_every_event_of_the_agent_is_in_the_table() -> None:
+    source = (ROOT / "src" / "overbook" / "agent" / "cluster.py").read_text(encoding="utf-8")
+    reasons = set(re.findall(r'_notice\("(\w+)"', source))
+    for either, other in re.findall(r'reason = "(\w+)" if .* else "(\w+)"', source):
+        reasons |= {either, other}
+    table = PAGE.partition("\n## Events\n")[2].partition("\n## ")[0]
+    assert {"ReliefRequested", "MemoryPressure"} <= reasons
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == reasons
+
+
 def leaves(settings: dict[str, object], above: str = "") -> list[tuple[str, object]]:
     """Return each field's path and default; a rule's fields are on a page of their own."""
     found: list[tuple[str, object]] = []

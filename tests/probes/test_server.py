@@ -133,7 +133,7 @@ def test_a_reader_that_is_slow_gets_all_of_a_long_answer(served: Served) -> None
         assert got.endswith(b"x" * 100)
 
 
-def test_who_says_nothing_is_dropped_after_a_while_and_not_before(served: Served) -> None:
+def test_silent_client_is_dropped_after_a_while_not_before(served: Served) -> None:
     with served.client() as silent, served.client() as slow:
         slow.sendall(b"GET /hel")
         served.now = MOST_SECONDS - 0.1
@@ -146,9 +146,7 @@ def test_who_says_nothing_is_dropped_after_a_while_and_not_before(served: Served
         assert silent.recv(1) == b""
 
 
-def test_no_more_connections_are_held_than_allowed_and_others_come_in_when_those_are_gone(
-    served: Served,
-) -> None:
+def test_connections_are_bounded_and_freed_when_clients_leave(served: Served) -> None:
     clients = [served.client() for _ in range(MOST_CONNECTIONS)]
     with served.client() as refused:
         assert refused.recv(1) == b""
@@ -159,7 +157,7 @@ def test_no_more_connections_are_held_than_allowed_and_others_come_in_when_those
     assert not served.server._connections
 
 
-def test_who_leaves_in_the_middle_is_forgotten(served: Served) -> None:
+def test_client_that_leaves_in_the_middle_is_forgotten(served: Served) -> None:
     for sent in (b"", b"GET /he", b"GET /big HTTP/1.1\r\n\r\n"):
         with served.client() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # reset, not end
