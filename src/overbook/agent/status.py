@@ -1,5 +1,6 @@
 """What the agent writes down of its node for everybody: the status of its OvercommitNode."""
 
+import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
@@ -21,6 +22,7 @@ from overbook.core.api.overcommit_node import (
 )
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import resolvable
 from overbook.core.overcommit.promise import promise_bytes
 from overbook.core.overcommit.swap import node_swap_bytes
 from overbook.core.overcommit.writer import Choice
@@ -189,9 +191,7 @@ class StatusWriter:
 
 def _sum(pods: Sequence[Pod], percent: int) -> int:
     promised = 0
-    for pod in pods:
-        try:
+    for pod in resolvable(pods):  # what makes no sense was said when facts were worked out; it is left alone
+        with contextlib.suppress(InvalidInput):
             promised += promise_bytes(pod, percent)
-        except InvalidInput:
-            continue  # said when its facts were worked out; it is left alone
     return promised

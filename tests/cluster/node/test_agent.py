@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.overcommit.swap import limited_swap
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
@@ -84,7 +85,8 @@ def test_its_object_shows_the_nodes_memory_and_swap(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     sample = node.samples[-1]
-    decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
+    resolved = resolve(guest)
+    decision = limited_swap(resolved, resolved.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
 
     def shown() -> dict[str, Any] | None:
         """The status, once the guest is its node's only pod: another test's may still be leaving."""
@@ -102,7 +104,8 @@ def test_its_limits_and_the_kubelets_are_the_same(
 ) -> None:
     assert agent.said()
     sample = node.samples[-1]
-    decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
+    resolved = resolve(guest)
+    decision = limited_swap(resolved, resolved.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
     found = sample.pods[guest.metadata.uid or ""][container_ids(guest)["main"]]
     assert found.memory_swap_max_bytes == decision.swap_max_bytes // PAGE * PAGE
 

@@ -17,6 +17,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.reserve import ClassRequests, class_requests, held_limit_bytes, qos_reserve
+from overbook.core.kubernetes.resolved import resolvable
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.machine import page_size_bytes
@@ -95,7 +96,7 @@ class Reserves:
             return
         self._kubelet = kubelet
         if pods is not self._pods:
-            self._pods, self._requests = pods, class_requests(pods.values())
+            self._pods, self._requests = pods, class_requests(resolvable(pods.values()))
         try:
             hindrance = self._elsewhere() or self._unclear()
             if not hindrance:

@@ -11,10 +11,10 @@ from typing import Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import ENDED, Pod
-from overbook.core.kubernetes.qos import qos_class
+from overbook.core.kubernetes.pod import ENDED
 from overbook.core.kubernetes.quantity import parse
-from overbook.core.kubernetes.resources import Amounts, pod_requests
+from overbook.core.kubernetes.resolved import ResolvedPod
+from overbook.core.kubernetes.resources import Amounts
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20
@@ -61,23 +61,20 @@ class ClassRequests(msgspec.Struct, frozen=True, gc=False):
     burstable_bytes: int = 0
 
 
-def class_requests(pods: Iterable[Pod]) -> ClassRequests:
+def class_requests(pods: Iterable[ResolvedPod]) -> ClassRequests:
     """What the pods of a node request, as the kubelet sums it for ``qosReserved``.
 
     Overhead, init containers and pod-level resources count as for the scheduler, critical and static pods as
-    all others. Pods that have ended do not count, nor those with a quantity that cannot be.
+    all others. Pods that have ended do not count.
     """
     sums = {"Guaranteed": 0, "Burstable": 0, "BestEffort": 0}
     for pod in pods:
-        status = pod.status
+        status = pod.pod.status
         if status is not None and status.phase in ENDED:
             continue
-        try:
-            told = status.qos_class if status is not None else None
-            quality = told if told in sums else qos_class(pod)
-            sums[quality] += pod_requests(pod).memory_bytes or 0
-        except InvalidInput:
-            continue  # said when its facts were worked out
+        told = status.qos_class if status is not None else None
+        quality = told if told in sums else pod.qos_class
+        sums[quality] += pod.requests.memory_bytes or 0
     return ClassRequests(sums["Guaranteed"], sums["Burstable"])
 
 

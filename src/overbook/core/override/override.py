@@ -15,7 +15,8 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.limit_range import NO_BOUNDS, Bounds
 from overbook.core.kubernetes.pod import Container, Pod, ResourceRequirements
 from overbook.core.kubernetes.quantity import parse
-from overbook.core.kubernetes.resources import CPU, Amounts, aggregate, container_resources
+from overbook.core.kubernetes.resolved import resolve_containers
+from overbook.core.kubernetes.resources import CPU, Amounts
 from overbook.core.override.rules import (
     LIMITS_CPU,
     REQUESTS_CPU,
@@ -145,13 +146,18 @@ def override(
             key = ORIGINAL_REQUEST_PREFIX + container.name
             written = container.resources or NOTHING
             try:
-                outcomes = outcomes_of(written, policy, bounds, key, noted, annotations)
+                outcomes, original = outcomes_of(written, policy, bounds, noted.get(key))
             except InvalidInput as error:
                 raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
+            if original is not None:
+                annotations[key] = original
             if outcomes:
                 changes += _changes(place, index, container.name, written, outcomes)
     if pod.spec.resources is not None:
-        changes += _pod_level(pod, policy, pod_bounds, changes, annotations)
+        set_on_pod, original = _pod_level(pod, policy, pod_bounds, changes)
+        changes += set_on_pod
+        if original is not None:
+            annotations[ORIGINAL_POD_REQUEST] = original
     return Override(tuple(changes), annotations) if changes or annotations else UNCHANGED
 
 
@@ -184,25 +190,23 @@ def _changes(
 
 
 def _pod_level(
-    pod: Pod,
-    policy: OverridePolicy,
-    bounds: Bounds,
-    changes: list[Change],
-    annotations: dict[str, str],
-) -> list[Change]:
-    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'."""
+    pod: Pod, policy: OverridePolicy, bounds: Bounds, changes: list[Change]
+) -> tuple[list[Change], str | None]:
+    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'.
+
+    Returns the changes, and the CPU request that is to be noted as the original one.
+    """
     written = pod.spec.resources or NOTHING
     try:
-        outcomes = dict(
-            outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations, annotations)
-        )
+        decided, original = outcomes_of(written, policy, bounds, pod.annotations.get(ORIGINAL_POD_REQUEST))
     except InvalidInput as error:
         raise error.inside(f"Pod {pod.label}: spec.resources.") from error
-    overridden = apply(pod, changes)
-    needed = aggregate(overridden, lambda resources: resources.requests)
+    outcomes = dict(decided)
+    overridden = resolve_containers(apply(pod, changes))
+    needed = overridden.needed.requests
     largest = Amounts()
-    for container in overridden.all_containers():
-        largest = largest.at_least(container_resources(container).limits)
+    for container in overridden.all_containers:
+        largest = largest.at_least(container.resources.limits)
     for slot, least in (
         (REQUESTS_MEMORY, needed.memory_bytes),
         (LIMITS_CPU, largest.cpu_milli),
@@ -216,7 +220,7 @@ def _pod_level(
         if set_to.scaled(scale) < least:
             new = quantity_text(least, scale, set_to.format)
             outcomes[slot] = structs.replace(outcome, new=new, decided="Containers", source="")
-    return _changes("pod", 0, "", written, outcomes)
+    return _changes("pod", 0, "", written, outcomes), original
 
 
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:

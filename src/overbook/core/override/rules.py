@@ -55,28 +55,27 @@ def outcomes(
     written: ResourceRequirements,
     policy: OverridePolicy,
     bounds: Bounds,
-    key: str,
-    noted: Mapping[str, str],
-    annotations: dict[str, str],
-) -> Mapping[Slot, RuleOutcome]:
+    noted: str | None,
+) -> tuple[Mapping[Slot, RuleOutcome], str | None]:
     """The rules, in order, on one container or on pod-level resources.
+
+    Returns the outcomes, and the original CPU request that a second pass has to find in an annotation;
+    ``None``: there is nothing to add.
 
     Args:
         written: requests and limits, LimitRange defaults merged in.
         policy: the percentages.
         bounds: what the namespace's LimitRanges leave.
-        key: the annotation that keeps the original CPU request.
-        noted: the pod's annotations.
-        annotations: where a new annotation is put.
+        noted: the original CPU request, as an annotation of the pod keeps it; ``None``: none does.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
     limits = written.limits or NO_QUANTITIES
-    original = None
+    original, to_note = None, None
     if policy.cpu_request_to_request_percent:
-        original = _original_request(written, key, noted, annotations)
-    return _decided(limits.get(MEMORY, UNSET), limits.get(CPU, UNSET), original, policy, bounds)
+        original, to_note = _original_request(written, noted)
+    return _decided(limits.get(MEMORY, UNSET), limits.get(CPU, UNSET), original, policy, bounds), to_note
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -127,25 +126,21 @@ def _decided(
     return found
 
 
-def _original_request(
-    written: ResourceRequirements, key: str, noted: Mapping[str, str], annotations: dict[str, str]
-) -> Quantity | None:
-    """The CPU request before any webhook touched it: the annotation's, else the present one, which is noted.
+def _original_request(written: ResourceRequirements, noted: str | None) -> tuple[Quantity | None, str | None]:
+    """The CPU request before any webhook touched it: what was noted, else the present one, which is to be.
 
-    A request of 0 is none, and so is an annotation that is no quantity.
+    A request of 0 is none, and so is a note that is no quantity. Returns the request, and the text to note.
     """
-    text = noted.get(key)
-    if text is not None:
+    if noted is not None:
         try:
-            kept = parse(text)
+            kept = parse(noted)
         except InvalidInput:
-            return None
-        return kept if kept.digits > 0 else None
+            return None, None
+        return (kept if kept.digits > 0 else None), None
     request = _quantity((written.requests or NO_QUANTITIES).get(CPU, UNSET), CPU, "requests.")
     if request is None or not request.digits:
-        return None
-    annotations[key] = request.canonical()
-    return request
+        return None, None
+    return request, request.canonical()
 
 
 def _bounded(
