@@ -60,6 +60,11 @@ class ClassRequests(msgspec.Struct, frozen=True, gc=False):
     guaranteed_bytes: int = 0
     burstable_bytes: int = 0
 
+    def __add__(self, other: "ClassRequests") -> "ClassRequests":
+        return ClassRequests(
+            self.guaranteed_bytes + other.guaranteed_bytes, self.burstable_bytes + other.burstable_bytes
+        )
+
 
 def class_requests(pods: Iterable[ResolvedPod]) -> ClassRequests:
     """What the pods of a node request, as the kubelet sums it for ``qosReserved``.
