@@ -134,7 +134,7 @@ def override(
         InvalidInput: a percentage out of range, or a quantity that the API server refuses.
     """
     check(policy)
-    noted = pod.annotations
+    noted = pod.annotations if policy.cpu_request_to_request_percent else None
     changes: list[Change] = []
     annotations: dict[str, str] = {}
     places: tuple[tuple[Place, tuple[Container, ...]], ...] = (
@@ -143,21 +143,21 @@ def override(
     )
     for place, containers in places:
         for index, container in enumerate(containers):
-            key = ORIGINAL_REQUEST_PREFIX + container.name
             written = container.resources or NOTHING
             try:
-                outcomes, original = outcomes_of(written, policy, bounds, noted.get(key))
+                original = noted.get(ORIGINAL_REQUEST_PREFIX + container.name) if noted else None
+                outcomes, to_note = outcomes_of(written, policy, bounds, original)
             except InvalidInput as error:
                 raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
-            if original is not None:
-                annotations[key] = original
+            if to_note is not None:
+                annotations[ORIGINAL_REQUEST_PREFIX + container.name] = to_note
             if outcomes:
                 changes += _changes(place, index, container.name, written, outcomes)
     if pod.spec.resources is not None:
-        set_on_pod, original = _pod_level(pod, policy, pod_bounds, changes)
+        set_on_pod, to_note = _pod_level(pod, policy, pod_bounds, changes)
         changes += set_on_pod
-        if original is not None:
-            annotations[ORIGINAL_POD_REQUEST] = original
+        if to_note is not None:
+            annotations[ORIGINAL_POD_REQUEST] = to_note
     return Override(tuple(changes), annotations) if changes or annotations else UNCHANGED
 
 
@@ -198,7 +198,7 @@ def _pod_level(
     """
     written = pod.spec.resources or NOTHING
     try:
-        decided, original = outcomes_of(written, policy, bounds, pod.annotations.get(ORIGINAL_POD_REQUEST))
+        decided, to_note = outcomes_of(written, policy, bounds, pod.annotations.get(ORIGINAL_POD_REQUEST))
     except InvalidInput as error:
         raise error.inside(f"Pod {pod.label}: spec.resources.") from error
     outcomes = dict(decided)
@@ -220,7 +220,7 @@ def _pod_level(
         if set_to.scaled(scale) < least:
             new = quantity_text(least, scale, set_to.format)
             outcomes[slot] = structs.replace(outcome, new=new, decided="Containers", source="")
-    return _changes("pod", 0, "", written, outcomes), original
+    return _changes("pod", 0, "", written, outcomes), to_note
 
 
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:
