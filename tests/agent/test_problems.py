@@ -10,6 +10,7 @@ from overbook.core.api.overcommit_node import (
     Stage,
 )
 from overbook.core.kubernetes.pod import HASH_ANNOTATION, MIRROR_ANNOTATION, Pod, convert
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.overcommit.promise import promise_bytes
 from overbook.core.overcommit.writer import Choice
 from overbook.core.pressure.candidate import Candidate
@@ -71,11 +72,11 @@ def test_the_hash_of_a_pod_that_is_no_mirror_means_nothing() -> None:
 
 def test_promised_memory_is_guest_size_else_limit_or_request() -> None:
     overhead = {"kubevirt.io/memory-overhead-bytes": str(64 * MI)}
-    assert promise_bytes(pod("1088Mi", virtual=True, annotations=overhead), 150) == 1536 * MI
-    assert promise_bytes(pod("1Gi", virtual=True), 150) == 1536 * MI
-    assert promise_bytes(pod("1Gi", "1Gi", virtual=True), 150) == GI
-    assert promise_bytes(pod("1Gi", "2Gi"), 150) == 2 * GI
-    assert promise_bytes(pod("1Gi"), 150) == GI
+    assert promise_bytes(resolve(pod("1088Mi", virtual=True, annotations=overhead)), 150) == 1536 * MI
+    assert promise_bytes(resolve(pod("1Gi", virtual=True)), 150) == 1536 * MI
+    assert promise_bytes(resolve(pod("1Gi", "1Gi", virtual=True)), 150) == GI
+    assert promise_bytes(resolve(pod("1Gi", "2Gi")), 150) == 2 * GI
+    assert promise_bytes(resolve(pod("1Gi")), 150) == GI
 
 
 def test_pressure_is_reported_at_once_and_its_end_if_it_lasts() -> None:

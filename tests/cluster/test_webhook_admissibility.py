@@ -9,6 +9,7 @@ from typing import Any
 from overbook.core.kubernetes.admissibility import complaint, constraints
 from overbook.core.kubernetes.limit_range import LimitRange, with_defaults
 from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.kubernetes.resolved import resolve
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError
 from overbook.kube.api.find_cluster import load_config
@@ -45,7 +46,8 @@ def test_random_pods_are_forbidden_by_both_or_by_none(cluster: ControlPlane) -> 
         wait_for(partial(_knows, cluster, space), "the LimitRange is enforced")
         pods = [_pod(chance) for _ in range(PODS)]
         for pod, refused in zip(pods, asyncio.run(_ask(cluster.kubeconfig, space, pods)), strict=True):
-            ours = complaint(with_defaults(convert(pod, Pod, ""), ranges), constraints(ranges))
+            resolved = resolve(with_defaults(convert(pod, Pod, ""), ranges))
+            ours = complaint(resolved, resolved.level, constraints(ranges))
             forbidden += bool(refused)
             if bool(ours) != bool(refused):
                 differences.append(f"{json.dumps(pod)} in {stored}\n  ours {ours!r}\n  theirs {refused!r}")

@@ -16,15 +16,11 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes import quantity
 from overbook.core.kubernetes.cgroup import container_values, cpu_weight_of_runtime, pod_values
 from overbook.core.kubernetes.limit_range import LimitRange, bounds
-from overbook.core.kubernetes.pod import Container, Pod, convert
-from overbook.core.kubernetes.qos import is_critical, is_node_critical, oom_score_adj, qos_class
-from overbook.core.kubernetes.resources import (
-    Amounts,
-    pod_level_resources,
-    pod_limits,
-    pod_overhead,
-    pod_requests,
-)
+from overbook.core.kubernetes.oom_score import oom_score_adj
+from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.kubernetes.qos import is_node_critical
+from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod, resolve
+from overbook.core.kubernetes.resources import Amounts, amounts
 from overbook.core.kubevirt.memory import LauncherPolicy, launcher_memory
 from overbook.core.kubevirt.vm import decode_virtual_machine
 from overbook.core.override.override import override
@@ -83,19 +79,17 @@ def answer_cpu_weight(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer_pods(question: dict[str, Any]) -> dict[str, Any]:
-    pod = convert(question["pod"], Pod, "Pod")
-    asked = pod_requests(pod)
-    if _shares_decimals(pod):
-        pod = _with_overhead_in_spec(pod)
-        asked = pod_requests(pod)
+    pod = resolve(convert(question["pod"], Pod, "Pod"))
+    if _shares_decimals(pod.pod):
+        pod = resolve(_with_overhead_in_spec(pod))
     memory_bytes, swap_bytes = question["node"]["memoryBytes"], question["node"]["swapBytes"]
     values = pod_values(pod)
     return {
-        "qosClass": qos_class(pod),
-        "critical": is_critical(pod),
-        "nodeCritical": is_node_critical(pod),
-        "requests": _amounts(asked),
-        "limits": _amounts(pod_limits(pod)),
+        "qosClass": pod.qos_class,
+        "critical": pod.critical,
+        "nodeCritical": is_node_critical(pod.pod),
+        "requests": _amounts(pod.requests),
+        "limits": _amounts(pod.limits),
         "podCgroup": {
             "cpuShares": values.cpu_shares,
             "cpuQuotaMicros": values.cpu_quota_micros,
@@ -103,7 +97,7 @@ def answer_pods(question: dict[str, Any]) -> dict[str, Any]:
         },
         "containers": {
             container.name: _container(pod, container, memory_bytes, swap_bytes)
-            for container in pod.all_containers()
+            for container in pod.all_containers
         },
     }
 
@@ -116,7 +110,7 @@ def _shares_decimals(pod: Pod) -> bool:
     quantities in canonical form (512Mi, 1536Mi), as which they would be harmless; ours never share.
     """
     level = pod.spec.resources
-    if level is None or not pod_overhead(pod).memory_bytes:
+    if level is None or not amounts(pod.spec.overhead).memory_bytes:
         return False
     given = (level.requests or {}).get("memory")
     if given is not None or not level.limits:
@@ -125,23 +119,23 @@ def _shares_decimals(pod: Pod) -> bool:
     return any(text in {"512Mi", "1536Mi"} for text in asked)
 
 
-def _with_overhead_in_spec(pod: Pod) -> Pod:
-    level = pod_level_resources(pod)
+def _with_overhead_in_spec(resolved: ResolvedPod) -> Pod:
+    pod, level = resolved.pod, resolved.level
     if level is None or pod.spec.resources is None:
         return pod
-    memory_bytes = (level.requests.memory_bytes or 0) + (pod_overhead(pod).memory_bytes or 0)
+    memory_bytes = (level.requests.memory_bytes or 0) + (amounts(pod.spec.overhead).memory_bytes or 0)
     requests = {**(pod.spec.resources.requests or {}), "memory": str(memory_bytes)}
     resources = msgspec.structs.replace(pod.spec.resources, requests=requests)
     return msgspec.structs.replace(pod, spec=msgspec.structs.replace(pod.spec, resources=resources))
 
 
-def _container(pod: Pod, container: Container, memory_bytes: int, swap_bytes: int) -> dict[str, Any]:
+def _container(
+    pod: ResolvedPod, container: ResolvedContainer, memory_bytes: int, swap_bytes: int
+) -> dict[str, Any]:
     values = container_values(pod, container)
     swap = limited_swap(pod, container, memory_bytes, swap_bytes)
     return {
-        "oomScoreAdj": oom_score_adj(
-            pod, container, memory_bytes, sidecar=container in pod.init_containers and container.is_sidecar
-        ),
+        "oomScoreAdj": oom_score_adj(pod, container, memory_bytes),
         "cpuShares": values.cpu_shares,
         "cpuWeight": values.cpu_weight,
         "cpuQuotaMicros": values.cpu_quota_micros,

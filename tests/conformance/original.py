@@ -1,20 +1,23 @@
-"""What the kubelet and the original agent decide, from what a question of the vectors holds."""
+"""What the kubelet and wasp-agent decide, from what a question of the vectors holds."""
 
 from collections.abc import Mapping
 
-from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.resources import amounts, container_resources
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
+from overbook.core.kubernetes.resources import amounts
 from overbook.core.overcommit.facts import original_request_bytes
 from overbook.core.overcommit.swap import SwapDecision, burstable_reason, proportional_bytes
 from overbook.core.pressure.rank import MemoryUsage, RankInput
 
 
-def limited_swap(pod: Pod, container: Container, node_memory_bytes: int, swap_bytes: int) -> SwapDecision:
+def limited_swap(
+    pod: ResolvedPod, container: ResolvedContainer, node_memory_bytes: int, swap_bytes: int
+) -> SwapDecision:
     """What a kubelet with ``swapBehavior: LimitedSwap`` gives a container."""
     reason = burstable_reason(pod, container, node_memory_bytes)
     if reason != "Eligible":
         return SwapDecision(0, reason)
-    request = container_resources(container).requests.memory_bytes or 0
+    request = container.resources.requests.memory_bytes or 0
     return SwapDecision(proportional_bytes(request, node_memory_bytes, swap_bytes), "Eligible")
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from overbook.agent.limits.allowance_file import AllowanceFile
 from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.overcommit.allowance import SwapPolicy, allowances, pod_facts
 from overbook.node.hook import configuration, hook_files, hook_paths
 from tests.agent.fake_node import manifest
@@ -68,7 +69,7 @@ def test_the_state_is_read_in_any_layout(world: HookWorld, indent: int | None, e
 
 def test_the_written_limit_is_as_core_computes(world: HookWorld, tmp_path: pathlib.Path) -> None:
     pod: Pod = convert(manifest("vm", uid=UID, request="300Mi", limit="700Mi"), Pod, "vm")
-    facts = pod_facts(pod, 1 << 30, SwapPolicy(eligibility="Burstable"))
+    facts = pod_facts(resolve(pod), 1 << 30, SwapPolicy(eligibility="Burstable"))
     (decision,) = allowances(facts.containers, 1 << 30, 1 << 29, SwapPolicy(eligibility="Burstable"))
     assert decision.swap_max_bytes > 0
     file = AllowanceFile(str(tmp_path))

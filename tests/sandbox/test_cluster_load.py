@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from overbook.core.kubernetes.pod import Pod, convert
-from overbook.core.kubernetes.qos import qos_class
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubernetes.resources import amounts
 from overbook.core.kubevirt.memory import told_guest_bytes
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
@@ -31,7 +31,7 @@ def request_bytes(pod: Pod) -> int:
 @pytest.mark.parametrize("told", announced(PERCENT), ids=lambda pod: pod.name)
 def test_the_announced_pods_are_the_created_ones(told: Any) -> None:
     pod = made(told.name)
-    assert qos_class(pod) == told.qos_class
+    assert resolve(pod).qos_class == told.qos_class
     assert is_virtual_machine_pod(pod) == told.virtual_machine
     assert request_bytes(pod) == told.request_bytes
 
@@ -45,4 +45,4 @@ def test_guests_are_promised_more_than_there_is_and_requests_fit() -> None:
 
 
 def test_a_guests_size_is_computed_from_its_pod() -> None:
-    assert told_guest_bytes(made("vm-a"), PERCENT) == 420 * 2**20
+    assert told_guest_bytes(resolve(made("vm-a")), PERCENT) == 420 * 2**20

@@ -2,7 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.overcommit.level import levels_of
+from overbook.core.kubernetes.resolved import resolve
+from overbook.core.overcommit.level import levels_of, pod_levels
 from overbook.status.sums import NO_PODS, Summing
 from tests.core.pod_manifests import GI, MI, pod_of
 
@@ -21,7 +22,7 @@ def test_pods_with_different_requests_are_told_apart() -> None:
     summing = Summing(150)
     total = summing.of(LIMITED) + summing.of(OPEN) + summing.of(LIMITED)
     assert total.pods == 3
-    assert total.levels == levels_of([LIMITED, OPEN, LIMITED])
+    assert total.levels == levels_of(pod_levels(resolve(pod)) for pod in (LIMITED, OPEN, LIMITED))
     assert total.levels.memory.without_limit == 1
 
 
@@ -46,7 +47,7 @@ def test_sums_are_zero_after_all_pods_are_removed(pods: list[Pod]) -> None:
     total = NO_PODS
     for pod in pods:
         total += summing.of(pod)
-    assert total.levels == levels_of(pods)
+    assert total.levels == levels_of(pod_levels(resolve(pod)) for pod in pods)
     for pod in reversed(pods):
         total -= summing.of(pod)
     assert total == NO_PODS

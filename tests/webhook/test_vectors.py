@@ -7,6 +7,7 @@ from typing import Any
 from overbook.core.kubernetes.admissibility import complaint, constraints
 from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.kubernetes.resolved import resolve
 from tests.conformance.test_vectors import questions
 from tests.webhook.running import (
     Webhook,
@@ -57,7 +58,8 @@ def _answers(webhook: Webhook, lines: list[dict[str, Any]]) -> Any:
 
 def _refused(pod: dict[str, Any], line: dict[str, Any]) -> str:
     ranges = [convert(one, LimitRange, "") for one in line["limitRanges"] or ()]
-    return complaint(convert(pod, Pod, ""), constraints(ranges))
+    resolved = resolve(convert(pod, Pod, ""))
+    return complaint(resolved, resolved.level, constraints(ranges))
 
 
 def _moved(limit_range: dict[str, Any], space: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 from overbook.agent.source import PodSource
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.overcommit.allowance import SwapPolicy, allowances, pod_facts
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import SwapDecision
@@ -75,7 +76,7 @@ class Guests:
                 self._known[uid] = (
                     pod,
                     annotations,
-                    pod_facts(pod, node_memory_bytes, self._policy, annotations),
+                    pod_facts(resolve(pod), node_memory_bytes, self._policy, annotations),
                 )
                 self._refused.pop(uid, None)
             except InvalidInput as error:

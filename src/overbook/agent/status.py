@@ -1,12 +1,13 @@
 """What the agent writes down of its node for everybody: the status of its OvercommitNode."""
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
 
 from overbook import __version__
+from overbook.agent.per_pod import PerPod
 from overbook.core.api.overcommit_node import (
     MOST_DECISIONS,
     PRESSURE_CONDITION,
@@ -19,7 +20,6 @@ from overbook.core.api.overcommit_node import (
     ReliefRequest,
     SwapStatus,
 )
-from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.overcommit.promise import promise_bytes
 from overbook.core.overcommit.swap import node_swap_bytes
@@ -85,7 +85,9 @@ class StatusWriter:
         self._since = self._condition_since = to_timestamp(now)
         self._reported = trend.state
         self._decisions: deque[DecisionRecord] = deque(maxlen=MOST_DECISIONS)
-        self._promised: tuple[Mapping[str, Pod], int, int] | None = None
+        self._promises: PerPod[int] = PerPod(lambda pod: promise_bytes(pod, self._percent))
+        self._percent = 100
+        self._promised: tuple[Mapping[str, Pod], int] | None = None
 
     def take_over(self, left: OvercommitNodeStatus | None) -> None:
         """Go on where an agent before this one ended: a state that is still the same has not begun anew."""
@@ -181,17 +183,10 @@ class StatusWriter:
 
     def _promised_bytes(self, pods: Mapping[str, Pod], percent: int) -> int:
         """Worked out again only when the pods changed."""
-        last = self._promised
-        if last is None or last[0] is not pods or last[1] != percent:
-            self._promised = last = (pods, percent, _sum(list(pods.values()), percent))
-        return last[2]
-
-
-def _sum(pods: Sequence[Pod], percent: int) -> int:
-    promised = 0
-    for pod in pods:
-        try:
-            promised += promise_bytes(pod, percent)
-        except InvalidInput:
-            continue  # said when its facts were worked out; it is left alone
-    return promised
+        if percent != self._percent:
+            self._percent = percent
+            self._promises.clear()
+            self._promised = None
+        if self._promised is None or self._promised[0] is not pods:
+            self._promised = (pods, sum(self._promises.of(pods)))
+        return self._promised[1]

@@ -48,7 +48,7 @@ def build_report(inventory: Inventory, node: ExplainedNode) -> Explanation:
     )
     return Explanation(
         node=_node(node),
-        totals=_totals(inventory, pods, node),
+        totals=_totals(prepared, pods, node),
         namespaces=_namespaces(inventory, prepared),
         pods=pods,
         kill_order=tuple(order),
@@ -70,7 +70,7 @@ def _described(inventory: Inventory, node: ExplainedNode) -> tuple[list[Prepared
     prepared = [first[shape] for shape in shapes]
     swap = _swap(prepared, node)
     shares = shares_of_node(
-        [(one.facts.qos_class, one.requests.cpu_milli or 0, one.values.cpu_weight) for one in prepared]
+        [(one.facts.qos_class, one.pod.requests.cpu_milli or 0, one.values.cpu_weight) for one in prepared]
     )
     reports: dict[Shape, PodReport] = {}
     pods = []
@@ -107,9 +107,9 @@ def _node(node: ExplainedNode) -> NodeReport:
     )
 
 
-def _totals(inventory: Inventory, pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
+def _totals(prepared: Sequence[PreparedNode], pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
     capacity = Amounts.of(node.cpu_milli, node.memory_bytes)
-    levels = node_levels([found.pod for found in inventory.found], capacity, allocatable(capacity).reported)
+    levels = node_levels([one.levels for one in prepared], capacity, allocatable(capacity).reported)
     # Without a CPU count nothing can be said to exceed it.
     causes = [
         cause

@@ -7,15 +7,10 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.cgroup import PodValues, container_values, pod_values
-from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.qos import QosClass, oom_score_adj
-from overbook.core.kubernetes.resources import (
-    Amounts,
-    container_resources,
-    pod_level_resources,
-    pod_limits,
-    pod_requests,
-)
+from overbook.core.kubernetes.oom_score import oom_score_adj
+from overbook.core.kubernetes.qos import QosClass
+from overbook.core.kubernetes.resolved import ResolvedPod, resolve
+from overbook.core.kubernetes.resources import Amounts
 from overbook.core.kubevirt.memory import told_guest_bytes
 from overbook.core.kubevirt.overhead import overhead_bytes, reported_overhead_bytes
 from overbook.core.overcommit.allowance import pod_facts
@@ -37,16 +32,16 @@ class PreparedNode(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         found: the pod, or the first of those that are alike.
+        pod: it, resolved.
         facts: for the swap rules; its name and UID are the first's.
         values: the pod cgroup's.
-        requests: effective.
         levels: of overcommitment.
     """
 
     found: Found
+    pod: ResolvedPod
     facts: PodFacts
     values: PodValues
-    requests: Amounts
     levels: Levels
 
 
@@ -63,9 +58,10 @@ def prepare(
         check_names(found)
         if not pod.metadata.uid:
             pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=_NO_UID))
-        facts = pod_facts(pod, node.memory_bytes, node.policy, namespace_annotations)
-        values = pod_values(pod, quota=node.cpu_quota)
-        return PreparedNode(found, facts, values, pod_requests(pod), pod_levels(pod))
+        resolved = resolve(pod)
+        facts = pod_facts(resolved, node.memory_bytes, node.policy, namespace_annotations)
+        values = pod_values(resolved, quota=node.cpu_quota)
+        return PreparedNode(found, resolved, facts, values, pod_levels(resolved))
     except InvalidInput as error:
         raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
 
@@ -84,24 +80,22 @@ def describe(
     Raises:
         InvalidInput: a quantity is not valid.
     """
-    found, facts, values = one.found, one.facts, one.values
-    pod = found.pod
-    limits = pod_limits(pod)
-    request = one.requests.memory_bytes or 0
-    guest, overhead, source = guest_of(found, node, facts)
+    found, pod, facts, values = one.found, one.pod, one.facts, one.values
+    request = pod.requests.memory_bytes or 0
+    guest, overhead, source = guest_of(one, node)
     return PodReport(
-        name=pod.label,
+        name=found.pod.label,
         kind=found.kind,
         object=found.name,
         where=found.where,
         replicas=found.replicas,
         qos_class=facts.qos_class,
-        qos_reason=qos_reason(pod, facts.qos_class),
+        qos_reason=qos_reason(pod),
         virtual_machine=facts.virtual_machine,
         critical=facts.critical,
         priority=facts.priority,
-        requests=shown_amounts(one.requests),
-        limits=shown_amounts(limits),
+        requests=shown_amounts(pod.requests),
+        limits=shown_amounts(pod.limits),
         overcommit=level(one.levels),
         guest_bytes=guest,
         overhead_bytes=overhead,
@@ -117,7 +111,7 @@ def describe(
             quality=facts.qos_class, critical=facts.critical, request_bytes=request, priority=facts.priority
         ),
         containers=tuple(_containers(pod, node, decisions)),
-        warnings=tuple(pod_warnings(found, node, request, decisions)),
+        warnings=tuple(pod_warnings(found, pod, node, decisions)),
     )
 
 
@@ -134,17 +128,18 @@ def described_as(report: PodReport, found: Found) -> PodReport:
 
 
 def guest_of(
-    found: Found, node: ExplainedNode, facts: PodFacts
+    one: PreparedNode, node: ExplainedNode
 ) -> tuple[int | None, int | None, Literal["Manifest", "Request"] | None]:
     """What a VM's guest sees, KubeVirt's overhead, and where the guest's size is from."""
-    if not facts.virtual_machine:
+    if not one.facts.virtual_machine:
         return None, None, None
+    found = one.found
     overhead = reported_overhead_bytes(found.pod)
     if found.vmi is not None:
         if overhead is None:
             overhead = overhead_bytes(found.vmi, running=node.running)
         return found.vmi.guest_bytes, overhead, "Manifest"
-    guest = told_guest_bytes(found.pod, node.policy.percent)
+    guest = told_guest_bytes(one.pod, node.policy.percent)
     return guest, overhead, None if guest is None else "Request"
 
 
@@ -179,26 +174,22 @@ def check_names(found: Found) -> None:
 
 
 def _containers(
-    pod: Pod, node: ExplainedNode, decisions: Iterable[SwapDecision]
+    pod: ResolvedPod, node: ExplainedNode, decisions: Iterable[SwapDecision]
 ) -> Iterator[ContainerReport]:
     values = {
         container.name: container_values(pod, container, quota=node.cpu_quota)
-        for container in pod.all_containers()
+        for container in pod.all_containers
     }
     # Plain init containers are gone when the others compete.
     competing = sum(
-        values[container.name].cpu_weight
-        for container in pod.all_containers()
-        if container.is_sidecar or container in pod.containers
+        values[container.name].cpu_weight for container in pod.all_containers if container.role != "Init"
     )
-    regular = len(pod.init_containers)
-    for position, (container, decision) in enumerate(zip(pod.all_containers(), decisions, strict=True)):
+    for container, decision in zip(pod.all_containers, decisions, strict=True):
         own = values[container.name]
-        resources = container_resources(container)
-        role = _role(container, initial=position < regular)
+        resources = container.resources
         yield ContainerReport(
             name=container.name,
-            role=role,
+            role=container.role,
             requests=shown_amounts(resources.requests),
             limits=shown_amounts(resources.limits),
             cpu_shares=own.cpu_shares,
@@ -206,41 +197,36 @@ def _containers(
             cpu_quota_micros=own.cpu_quota_micros or None,
             cpu_period_micros=own.cpu_period_micros,
             memory_max_bytes=own.memory_max_bytes or None,
-            oom_score_adj=oom_score_adj(pod, container, node.memory_bytes, sidecar=role == "Sidecar"),
+            oom_score_adj=oom_score_adj(pod, container, node.memory_bytes),
             swap=Swap(
                 decision.swap_max_bytes,
                 decision.reason,
                 decision.sentence,
                 decision.swap_max_bytes if decision.wanted_bytes is None else decision.wanted_bytes,
             ),
-            overcommit=level(container_levels(container)),
-            cpu_share_of_pod_percent=None if role == "Init" else _percent(own.cpu_weight / competing),
+            overcommit=level(container_levels(resources)),
+            cpu_share_of_pod_percent=None
+            if container.role == "Init"
+            else _percent(own.cpu_weight / competing),
         )
-
-
-def _role(container: Container, *, initial: bool) -> Literal["Container", "Init", "Sidecar"]:
-    if not initial:
-        return "Container"
-    return "Sidecar" if container.is_sidecar else "Init"
 
 
 def _percent(share: float) -> float:
     return round(share * 100, 1)
 
 
-def qos_reason(pod: Pod, quality: QosClass) -> str:
+def qos_reason(pod: ResolvedPod) -> str:
     """Why the pod is in its class: what would have to change for a better one."""
+    quality = pod.qos_class
     if quality == "BestEffort":
         return "nothing in it requests or limits CPU or memory"
-    if pod_level_resources(pod) is not None:
-        named = [("the pod", pod_level_resources(pod))]
+    if pod.level is not None:
+        named = [("the pod", pod.level)]
     else:
-        named = [(container.name, container_resources(container)) for container in pod.all_containers()]
+        named = [(container.name, container.resources) for container in pod.all_containers]
     if quality == "Guaranteed":
         return "everything in it limits CPU and memory, and requests equal limits"
     for name, resources in named:
-        if resources is None:
-            continue
         missing = [
             resource
             for resource, limit in (

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from overbook.core.kubernetes.cgroup import container_values, pod_values
-from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.qos import qos_class
-from overbook.core.kubernetes.resources import container_resources, pod_level_resources
+from overbook.core.kubernetes.resolved import ResolvedPod
 from overbook.core.text import cores
 from overbook.explain.report import ContainerQuota, QuotaChange
 
@@ -16,15 +14,12 @@ _STAYS: Final = (
 )
 
 
-def quota_change(pod: Pod, *, enforced: bool) -> QuotaChange:
+def quota_change(pod: ResolvedPod, *, enforced: bool) -> QuotaChange:
     """What switching the quota changes.
 
     Args:
         pod: the pod.
         enforced: whether the node's kubelet enforces it (``cpuCFSQuota``).
-
-    Raises:
-        InvalidInput: a quantity is not valid.
     """
     containers = tuple(_limited(pod))
     return QuotaChange(
@@ -35,10 +30,10 @@ def quota_change(pod: Pod, *, enforced: bool) -> QuotaChange:
     )
 
 
-def _limited(pod: Pod) -> Iterator[ContainerQuota]:
-    level = pod_level_resources(pod)
-    for container in pod.all_containers():
-        limit = container_resources(container).limits.cpu_milli
+def _limited(pod: ResolvedPod) -> Iterator[ContainerQuota]:
+    level = pod.level
+    for container in pod.all_containers:
+        limit = container.resources.limits.cpu_milli
         if not limit and level is not None:
             limit = level.limits.cpu_milli
         if limit:
@@ -51,14 +46,14 @@ def _limited(pod: Pod) -> Iterator[ContainerQuota]:
             )
 
 
-def _sentence(pod: Pod, containers: tuple[ContainerQuota, ...], *, enforced: bool) -> str:
+def _sentence(pod: ResolvedPod, containers: tuple[ContainerQuota, ...], *, enforced: bool) -> str:
     if not containers:
         return "nothing in it has a CPU limit: it is the same with the quota and without"
     listed = ", ".join(
         f"{each.name} {cores(each.limit_milli)} (cpu.max {each.quota_micros} {each.period_micros})"
         for each in containers
     )
-    stays = _STAYS.format(quality=qos_class(pod))
+    stays = _STAYS.format(quality=pod.qos_class)
     if enforced:
         return (
             f"on: what has used up its limit in a period waits for the next, on an idle node too: {listed}. "

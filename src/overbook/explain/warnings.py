@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator
 
-from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.resources import aggregate, container_resources
+from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
 from overbook.core.kubevirt.obstacles import overcommit_findings
 from overbook.core.overcommit.swap import SwapDecision, proportional_bytes
 from overbook.core.text import cores, shown
@@ -13,18 +12,18 @@ from overbook.explain.report import Warned, WarningSeverity
 
 
 def pod_warnings(
-    found: Found, node: ExplainedNode, request_bytes: int, decisions: list[SwapDecision]
+    found: Found, pod: ResolvedPod, node: ExplainedNode, decisions: list[SwapDecision]
 ) -> Iterator[Warned]:
     """Everything about one pod.
 
     Args:
-        found: the pod and where it is from.
+        found: where the pod is from.
+        pod: the pod.
         node: the node.
-        request_bytes: the pod's effective memory request.
         decisions: its containers' swap, init containers first.
     """
-    pod = found.pod
-    for container in pod.all_containers():
+    request_bytes = pod.requests.memory_bytes or 0
+    for container in pod.all_containers:
         yield from _above_limit(container)
     if found.vmi is not None:
         for finding in overcommit_findings(found.vmi, running=node.running):
@@ -57,8 +56,8 @@ def pod_warnings(
     yield from _native_swap(pod, node, decisions)
 
 
-def _above_limit(container: Container) -> Iterator[Warned]:
-    resources = container_resources(container)
+def _above_limit(container: ResolvedContainer) -> Iterator[Warned]:
+    resources = container.resources
     requests, limits = resources.requests, resources.limits
     if requests.cpu_milli and limits.cpu_milli and requests.cpu_milli > limits.cpu_milli:
         numbers = f"{cores(requests.cpu_milli)} above its limit of {cores(limits.cpu_milli)}"
@@ -69,14 +68,14 @@ def _above_limit(container: Container) -> Iterator[Warned]:
         yield Warned("RequestAboveLimit", "Refused", f"{container.name} requests memory {numbers}")
 
 
-def _initialisation(pod: Pod) -> Iterator[Warned]:
-    if not any(not container.is_sidecar for container in pod.init_containers):
+def _initialisation(pod: ResolvedPod) -> Iterator[Warned]:
+    if not any(container.role == "Init" for container in pod.init_containers):
         return
-    needed = aggregate(pod, lambda resources: resources.requests).memory_bytes or 0
+    needed = pod.needed.requests.memory_bytes or 0
     running = sum(
-        container_resources(container).requests.memory_bytes or 0
-        for container in pod.all_containers()
-        if container in pod.containers or container.is_sidecar
+        container.resources.requests.memory_bytes or 0
+        for container in pod.all_containers
+        if container.role != "Init"
     )
     if needed > running:
         yield Warned(
@@ -87,13 +86,13 @@ def _initialisation(pod: Pod) -> Iterator[Warned]:
         )
 
 
-def _native_swap(pod: Pod, node: ExplainedNode, decisions: list[SwapDecision]) -> Iterator[Warned]:
+def _native_swap(pod: ResolvedPod, node: ExplainedNode, decisions: list[SwapDecision]) -> Iterator[Warned]:
     """Where the kubelet's own LimitedSwap would give swap and the eligibility does not."""
     native = 0
-    for container, decision in zip(pod.all_containers(), decisions, strict=True):
+    for container, decision in zip(pod.all_containers, decisions, strict=True):
         # These reasons come after all of the kubelet's own: without them the container would swap.
         if decision.reason in ("NotVirtualMachine", "DisabledOnPod", "DisabledOnNamespace"):
-            request = container_resources(container).requests.memory_bytes or 0
+            request = container.resources.requests.memory_bytes or 0
             native += proportional_bytes(request, node.memory_bytes, node.swap_bytes)
     if native:
         yield Warned(

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.qos import qos_class
+from overbook.core.kubernetes.qos import QosClass
 from overbook.core.kubernetes.resources import Amounts
 from overbook.explain.pod import level, shown_amounts
 from overbook.kube.api.errors import ApiError
@@ -33,9 +33,9 @@ async def namespace_status(reading: ClusterReader, name: str) -> NamespaceStatus
     pods: list[NamespacePod] = []
     summing = Summing(percent)
     async for pod in _pods(reading, name):
-        sums = summing.of(pod)
+        sums, quality = summing.with_class(pod)
         total += sums
-        pods.append(_build_pod(pod, sums))
+        pods.append(_build_pod(pod, sums, quality))
     metadata = namespace.metadata if namespace else None
     return NamespaceStatusReport(
         name=name,
@@ -59,12 +59,12 @@ def _pods(reading: ClusterReader, namespace: str) -> AsyncIterator[Pod]:
     return reading.client.list(PODS, namespace, field_selector=RUNNING, limit=PAGE)
 
 
-def _build_pod(pod: Pod, sums: PodSums) -> NamespacePod:
+def _build_pod(pod: Pod, sums: PodSums, quality: QosClass) -> NamespacePod:
     cpu, memory = sums.levels.cpu, sums.levels.memory
     return NamespacePod(
         name=pod.metadata.name,
         node=pod.spec.node_name,
-        qos_class=qos_class(pod),
+        qos_class=quality,
         requests=shown_amounts(Amounts.of(cpu.requested, memory.requested)),
         limits=shown_amounts(Amounts.of(cpu.limited, memory.limited)),
         overcommit=level(sums.levels),

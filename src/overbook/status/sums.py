@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.qos import QosClass
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubevirt.overhead import OVERHEAD_ANNOTATION
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.core.overcommit.level import Levels, pod_levels
@@ -63,10 +65,18 @@ class Summing:
 
     def __init__(self, percent: int) -> None:
         self._percent = percent
-        self._known: dict[tuple[object, ...], PodSums] = {}
+        self._known: dict[tuple[object, ...], tuple[PodSums, QosClass]] = {}
 
     def of(self, pod: Pod) -> PodSums:
         """The sums of one pod.
+
+        Raises:
+            InvalidInput: a quantity that the API server refuses.
+        """
+        return self.with_class(pod)[0]
+
+    def with_class(self, pod: Pod) -> tuple[PodSums, QosClass]:
+        """The sums of one pod, and its QoS class.
 
         Raises:
             InvalidInput: a quantity that the API server refuses.
@@ -78,18 +88,16 @@ class Summing:
             pod.annotations.get(OVERHEAD_ANNOTATION) if machine else None,
             machine,
         )
-        sums = self._known.get(shape)
-        if sums is None:
+        known = self._known.get(shape)
+        if known is None:
             if len(self._known) >= MOST_SHAPES:
                 self._known.clear()
-            sums = self._known[shape] = _sums(pod, self._percent, machine=machine)
-        return sums
-
-
-def _sums(pod: Pod, percent: int, *, machine: bool) -> PodSums:
-    return PodSums(
-        pods=1,
-        levels=pod_levels(pod),
-        virtual_machines=int(machine),
-        guest_bytes=promise_bytes(pod, percent) if machine else 0,
-    )
+            resolved = resolve(pod)
+            sums = PodSums(
+                pods=1,
+                levels=pod_levels(resolved),
+                virtual_machines=int(machine),
+                guest_bytes=promise_bytes(resolved, self._percent) if machine else 0,
+            )
+            known = self._known[shape] = (sums, resolved.qos_class)
+        return known

@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.kubernetes.memo import forget
 from overbook.core.kubernetes.pod import KubeStruct, Pod
 from overbook.core.override.admission import Admission, ClusterPolicy, NamespacePolicy, choose, decide
 from overbook.core.override.patch import patch_operations
@@ -20,9 +19,6 @@ from overbook.webhook.policies import Policies
 
 API_VERSION: Final = "admission.k8s.io/v1"
 _BEFORE_UID: Final = f'{{"apiVersion":"{API_VERSION}","kind":"AdmissionReview","response":{{"uid":'.encode()
-_LARGE: Final = 64 << 10
-"""Bytes of a review after which nothing of it is remembered."""
-
 _MOST_PREPARED: Final = 1024
 _LONGEST_MAKE: Final = 8 << 10
 """Bytes; a pod of 20 containers has 2,000."""
@@ -156,8 +152,6 @@ class Reviewer:
             self._metrics.counted("NotAPod")
             return _untouched(request.uid, "NotAPod")
         prepared = self._decide(request, pod)
-        if len(body) > _LARGE:
-            forget()
         self._metrics.admitted(prepared.admission, request.namespace, self._clock() - started)
         return _BEFORE_UID + _ENCODER.encode(request.uid) + prepared.answer
 

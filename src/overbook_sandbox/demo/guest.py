@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from overbook.core.kubernetes.pod import Pod, convert
-from overbook.core.kubernetes.qos import qos_class
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubernetes.resources import amounts
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.core.pressure.model import increase
@@ -259,7 +259,7 @@ def _described(pod: Pod) -> dict[str, Any]:
     requests = (pod.containers[0].resources.requests or {}) if pod.containers[0].resources else {}
     return {
         "name": pod.metadata.name,
-        "qosClass": qos_class(pod),
+        "qosClass": resolve(pod).qos_class,
         "virtualMachine": is_virtual_machine_pod(pod),
         "requestBytes": amounts(requests).memory_bytes or 0,
         "guestBytes": (hot + cold) * 2**20,

@@ -14,8 +14,9 @@ from typing import Final
 import msgspec
 
 from overbook.core.kubernetes.cgroup import ContainerValues, container_values, pod_values
+from overbook.core.kubernetes.oom_score import oom_score_adj
 from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.qos import oom_score_adj, qos_class
+from overbook.core.kubernetes.resolved import resolve
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cpu_max import CpuMax
 
@@ -44,7 +45,7 @@ def container_id(pod: Pod, container: Container) -> str:
 
 def pod_path(pod: Pod) -> str:
     """Where the kubelet's systemd driver puts a pod's cgroup."""
-    quality = qos_class(pod).lower()
+    quality = resolve(pod).qos_class.lower()
     parent = "" if quality == "guaranteed" else f"kubepods-{quality}.slice/"
     prefix = "kubepods" if quality == "guaranteed" else f"kubepods-{quality}"
     return f"kubepods.slice/{parent}{prefix}-pod{(pod.metadata.uid or '').replace('-', '_')}.slice"
@@ -67,11 +68,11 @@ def start(pod: Pod, argv: Sequence[str], node_memory_bytes: int) -> RunningPod:
     ``memory.swap.max`` is left at the kernel's own ``max``, as runtimes leave it on a node where swap was
     merely turned on.
     """
-    container = pod.containers[0]
     path = pod_path(pod)
-    scope = f"{path}/cri-containerd-{container_id(pod, container)}.scope"
+    scope = f"{path}/cri-containerd-{container_id(pod, pod.containers[0])}.scope"
     full = make_cgroup(scope)
-    values = pod_values(pod)
+    resolved = resolve(pod)
+    container, values = resolved.containers[0], pod_values(resolved)
     with Cgroup(path) as cgroup:
         cgroup.write_cpu_weight(values.cpu_weight)
         if values.cpu_quota_micros is not None:
@@ -79,8 +80,8 @@ def start(pod: Pod, argv: Sequence[str], node_memory_bytes: int) -> RunningPod:
         if values.memory_max_bytes is not None:
             cgroup.write_memory_max(values.memory_max_bytes)
     cgroup = Cgroup(scope)
-    _write_container(cgroup, container_values(pod, container))
-    process = start_in(full, argv, oom_score_adj(pod, container, node_memory_bytes))
+    _write_container(cgroup, container_values(resolved, container))
+    process = start_in(full, argv, oom_score_adj(resolved, container, node_memory_bytes))
     return RunningPod(pod, process, cgroup)
 
 
@@ -115,7 +116,7 @@ def with_status(pod: Pod) -> Pod:
     """The pod as the API shows it once its container runs."""
     status = {
         "phase": "Running",
-        "qosClass": qos_class(pod),
+        "qosClass": resolve(pod).qos_class,
         "containerStatuses": [
             {"name": c.name, "containerID": f"containerd://{container_id(pod, c)}"} for c in pod.containers
         ],

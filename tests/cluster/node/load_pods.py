@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.kubernetes.resolved import resolve
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 from overbook_sandbox.node.load_image import container
@@ -75,7 +76,10 @@ class LoadPods:
     def allowance(self, pod: Pod) -> str:
         """Return the allowance of a pod's only container, as core computes it and the kernel shows it."""
         sample = self.node.samples[-1]
-        decision = limited_swap(pod, pod.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
+        resolved = resolve(pod)
+        decision = limited_swap(
+            resolved, resolved.containers[0], sample.mem_total_bytes, sample.swap_total_bytes
+        )
         assert decision.swap_max_bytes > 0
         return str(decision.swap_max_bytes // PAGE * PAGE)
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import resolve
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
@@ -84,7 +85,8 @@ def test_the_agents_object_shows_the_nodes_memory_and_swap(
     cluster: ControlPlane, node: KubernetesNode, agent: KubernetesAgent, guest: Pod
 ) -> None:
     sample = node.samples[-1]
-    decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
+    resolved = resolve(guest)
+    decision = limited_swap(resolved, resolved.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
 
     def shown() -> dict[str, Any] | None:
         """Return the status, once the pod is its node's only one: another test's may still be leaving."""
@@ -108,9 +110,10 @@ def test_the_agents_limits_equal_the_kubelets(
 
     assert agent.said()
     sample = node.samples[-1]
-    decision = limited_swap(guest, guest.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
-    wanted = decision.swap_max_bytes // PAGE * PAGE
-    wait_for(lambda: limit() == wanted, "the guest's limit is the kubelet's", SLOW_SECONDS, 0.5)
+    resolved = resolve(guest)
+    decision = limited_swap(resolved, resolved.containers[0], sample.mem_total_bytes, sample.swap_total_bytes)
+    found = sample.pods[guest.metadata.uid or ""][container_ids(guest)["main"]]
+    assert found.memory_swap_max_bytes == decision.swap_max_bytes // PAGE * PAGE
 
 
 def test_limits_are_left_to_the_kubelet_and_mismatches_reported(

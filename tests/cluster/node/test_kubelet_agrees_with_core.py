@@ -3,8 +3,9 @@ from collections.abc import Iterator
 import pytest
 
 from overbook.core.kubernetes.cgroup import container_values, cpu_weight_of_kubelet, pod_values
+from overbook.core.kubernetes.oom_score import oom_score_adj
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.qos import oom_score_adj, qos_class
+from overbook.core.kubernetes.resolved import resolve
 from overbook.kernel.kubepods_names import (
     is_kubepods_directory,
     parse_container_directory,
@@ -53,8 +54,8 @@ class Running:
         self.node = node
         self.pods = pods
         self.containers = {
-            (name, each.name): (pod, each, f"{pod_path(pod)}/{container_ids(pod)[each.name]}")
-            for name, pod in pods.items()
+            (name, each.name): (pod, each, f"{pod_path(pod.pod)}/{container_ids(pod.pod)[each.name]}")
+            for name, pod in ((name, resolve(pod)) for name, pod in pods.items())
             for each in pod.containers
         }
 
@@ -68,8 +69,8 @@ class Running:
 
 
 def pod_path(pod: Pod) -> str:
-    """Return the cgroup path of a pod under the kubelet's cgroupfs driver."""
-    quality = qos_class(pod).lower()
+    """Where the kubelet's cgroupfs driver puts a pod."""
+    quality = resolve(pod).qos_class.lower()
     middle = "" if quality == "guaranteed" else f"{quality}/"
     return f"kubepods/{middle}pod{pod.metadata.uid}"
 
@@ -86,15 +87,15 @@ def test_cgroups_are_where_their_names_say(running: Running) -> None:
         top, *quality, pod_directory, container_directory = path.split("/")
         assert is_kubepods_directory(top)
         assert [parse_qos_directory(name) for name in quality] == (
-            [] if qos_class(pod) == "Guaranteed" else [qos_class(pod)]
+            [] if pod.qos_class == "Guaranteed" else [pod.qos_class]
         )
-        assert getattr(parse_pod_directory(pod_directory), "uid", None) == pod.metadata.uid
+        assert getattr(parse_pod_directory(pod_directory), "uid", None) == pod.pod.metadata.uid
         assert parse_container_directory(container_directory) is not None
     assert all(procs for (procs,) in running.values("cgroup.procs").values())
 
 
 def test_the_api_server_agrees_about_the_qos_class(running: Running) -> None:
-    assert {name: qos_class(pod) for name, pod in running.pods.items()} == {
+    assert {name: resolve(pod).qos_class for name, pod in running.pods.items()} == {
         name: pod.status and pod.status.qos_class for name, pod in running.pods.items()
     }
 
@@ -105,7 +106,7 @@ def test_swap_is_limited_as_core_computes_it(running: Running) -> None:
     reasons = set()
     for pod, each, path in running.containers.values():
         decision = limited_swap(pod, each, sample.mem_total_bytes, sample.swap_total_bytes)
-        assert found[path] == [str(decision.swap_max_bytes // PAGE * PAGE)], (pod.metadata.name, decision)
+        assert found[path] == [str(decision.swap_max_bytes // PAGE * PAGE)], (pod.pod.metadata.name, decision)
         reasons.add(decision.reason)
     assert reasons == {"Eligible", "RequestIsLimit", "NotBurstable"}
 
@@ -150,7 +151,7 @@ def test_limits_and_weights_of_pods_are_as_core_computes(running: Running) -> No
     paths = {name: f"{MOUNT}/{pod_path(pod)}" for name, pod in running.pods.items()}
     contents = running.node.read(*(f"{path}/{file}" for path in paths.values() for file in files))
     for name, path in paths.items():
-        values = pod_values(running.pods[name])
+        values = pod_values(resolve(running.pods[name]))
         assert [(contents[f"{path}/{file}"] or "").strip() for file in files] == [
             str(values.memory_max_bytes or "max"),
             f"{values.cpu_quota_micros or 'max'} 100000",
@@ -164,4 +165,4 @@ def test_oom_scores_are_as_core_computes(running: Running) -> None:
     scores = running.node.read(*(f"/proc/{process}/oom_score_adj" for process in processes.values()))
     for pod, each, path in running.containers.values():
         score = int(scores[f"/proc/{processes[path]}/oom_score_adj"] or 0)
-        assert score == oom_score_adj(pod, each, total), (pod.metadata.name, each.name)
+        assert score == oom_score_adj(pod, each, total), (pod.pod.metadata.name, each.name)

@@ -7,6 +7,7 @@ import pytest
 
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubernetes.reserve import class_requests, qos_reserve
+from overbook.core.kubernetes.resolved import resolve
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_agent import KubernetesAgent
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
@@ -53,7 +54,7 @@ class World:
         """Return core's limits for the pods that are there now."""
         path = f"/api/v1/pods?fieldSelector=spec.nodeName={self.node.spec.name}"
         pods: list[dict[str, Any]] = self._admin.ask("GET", path)["items"]
-        asked = class_requests([convert(pod, Pod, "pod") for pod in pods])
+        asked = class_requests([resolve(convert(pod, Pod, "pod")) for pod in pods])
         assert asked.guaranteed_bytes
         assert asked.burstable_bytes
         enforced = self.node.samples[-1].mem_total_bytes - self.system_bytes

@@ -10,6 +10,7 @@ from overbook.core.kubernetes.cgroup import (
     cpu_weight_of_runtime,
     pod_values,
 )
+from overbook.core.kubernetes.resolved import resolve
 from tests.core.pod_manifests import GI, pod_of
 
 
@@ -21,8 +22,8 @@ def test_more_cpu_never_gets_a_smaller_weight(one: int, other: int) -> None:
 
 
 def test_spare_cpu_is_split_by_request() -> None:
-    half, quarter = pod_of({"requests": {"cpu": "500m"}}), pod_of({"requests": {"cpu": "250m"}})
-    shares = [container_values(pod, pod.containers[0]).cpu_shares for pod in (half, quarter)]
+    pods = [resolve(pod_of({"requests": {"cpu": cpu}})) for cpu in ("500m", "250m")]
+    shares = [container_values(pod, pod.containers[0]).cpu_shares for pod in pods]
     assert shares[0] == 2 * shares[1]
 
 
@@ -32,7 +33,7 @@ def test_cpu_limit_is_time_per_100_ms_and_at_least_1_ms(milli: int, quota: int) 
 
 
 def test_cpu_limit_without_cfs_quota_has_no_effect_on_the_node() -> None:
-    pod = pod_of({"limits": {"cpu": "2", "memory": "1Gi"}})
+    pod = resolve(pod_of({"limits": {"cpu": "2", "memory": "1Gi"}}))
     values = container_values(pod, pod.containers[0], quota=False)
     assert values.cpu_quota_micros == 0
     assert values.cpu_shares == 2048
@@ -41,6 +42,6 @@ def test_cpu_limit_without_cfs_quota_has_no_effect_on_the_node() -> None:
 
 def test_a_pod_is_bounded_only_where_each_container_is() -> None:
     bounded, open_ended = {"limits": {"cpu": "1", "memory": "1Gi"}}, {"requests": {"memory": "1Gi"}}
-    assert pod_values(pod_of(bounded, bounded)).memory_max_bytes == 2 * GI
-    assert pod_values(pod_of(bounded, open_ended)).memory_max_bytes is None
-    assert pod_values(pod_of({})).cpu_shares == 2
+    assert pod_values(resolve(pod_of(bounded, bounded))).memory_max_bytes == 2 * GI
+    assert pod_values(resolve(pod_of(bounded, open_ended))).memory_max_bytes is None
+    assert pod_values(resolve(pod_of({}))).cpu_shares == 2

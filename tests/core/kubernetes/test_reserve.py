@@ -16,6 +16,7 @@ from overbook.core.kubernetes.reserve import (
     qos_reserve,
     threshold_bytes,
 )
+from overbook.core.kubernetes.resolved import resolvable, resolve
 from overbook.core.kubernetes.resources import Amounts
 from tests.core.pod_manifests import GI, MI, pod_of
 
@@ -61,19 +62,19 @@ def test_pod_requests_count_overhead_and_init_but_no_ended_pods() -> None:
         pod_of({"requests": {"memory": "nonsense"}}),
         ended,
     ]
-    assert class_requests(pods) == ClassRequests(1088 * MI, 350 * MI)
+    assert class_requests(resolvable(pods)) == ClassRequests(1088 * MI, 350 * MI)
 
 
 def test_static_and_critical_pods_count_as_all_others() -> None:
     static = pod_of({"requests": {"memory": "1Gi"}}, annotations={"kubernetes.io/config.source": "file"})
     critical = pod_of({"requests": {"memory": "1Gi"}}, priority=2_000_001_000)
-    assert class_requests([static, critical]) == ClassRequests(0, 2 * GI)
+    assert class_requests(resolvable([static, critical])) == ClassRequests(0, 2 * GI)
 
 
 def test_the_qos_class_in_the_pods_status_counts() -> None:
     pod = pod_of({"requests": {"memory": "1Gi"}})
     told = msgspec.structs.replace(pod, status=PodStatus(phase="Running", qos_class="Guaranteed"))
-    assert class_requests([told]) == ClassRequests(GI, 0)
+    assert class_requests([resolve(told)]) == ClassRequests(GI, 0)
 
 
 SIZES = st.integers(0, 1 << 40)

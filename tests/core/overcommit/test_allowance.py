@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.overcommit.allowance import SwapPolicy, allowances, eligibility, pod_facts
 from overbook.core.overcommit.facts import ContainerFacts
 from overbook.core.overcommit.swap import SWAP_ANNOTATION
@@ -29,7 +30,8 @@ ENABLED, DISABLED = {SWAP_ANNOTATION: "enabled"}, {SWAP_ANNOTATION: "disabled"}
 
 
 def reason(pod: Pod, policy: SwapPolicy | None = None, namespace: dict[str, str] | None = None) -> str:
-    return eligibility(pod, pod.containers[0], RAM, policy or SwapPolicy(), namespace)
+    resolved = resolve(pod)
+    return eligibility(resolved, resolved.containers[0], RAM, policy or SwapPolicy(), namespace)
 
 
 def with_uid(pod: Pod) -> Pod:
@@ -81,7 +83,7 @@ def test_proportional_is_what_the_kubelet_gives(
         {"requests": {"memory": str(request)}, **({"limits": {"memory": str(request)}} if limited else {})}
         for request, limited in requests
     ]
-    pod = with_uid(pod_of(*written, {"requests": {"memory": "1"}}, owners=KUBEVIRT))
+    pod = resolve(with_uid(pod_of(*written, {"requests": {"memory": "1"}}, owners=KUBEVIRT)))
     facts = pod_facts(pod, ram, SwapPolicy(eligibility="Burstable"))
     decided = allowances(facts.containers, ram, swap, SwapPolicy())
     expected = [limited_swap(pod, container, ram, swap) for container in pod.containers]
@@ -125,7 +127,7 @@ def test_an_unknown_need_gets_its_proportional_share() -> None:
 
 
 def test_a_guest_needs_what_it_may_hold_beyond_its_request() -> None:
-    limited = pod_facts(with_uid(pod_of(BURSTABLE)), RAM, SwapPolicy())
+    limited = pod_facts(resolve(with_uid(pod_of(BURSTABLE))), RAM, SwapPolicy())
     assert limited.containers[0].whole_bytes == GI
     manifest = pod_of(
         {"requests": {"memory": "250Mi"}},
@@ -134,7 +136,7 @@ def test_a_guest_needs_what_it_may_hold_beyond_its_request() -> None:
     )
     compute = msgspec.structs.replace(manifest.containers[0], name="compute")
     spec = msgspec.structs.replace(manifest.spec, containers=(compute,))
-    pod = with_uid(msgspec.structs.replace(manifest, spec=spec))
+    pod = resolve(with_uid(msgspec.structs.replace(manifest, spec=spec)))
     whole = pod_facts(pod, RAM, SwapPolicy(percent=150)).containers[0].whole_bytes
     assert whole is not None
     assert abs(whole - 115 * MI) <= 2  # a guest of 345Mi: 230Mi of its request at 150 %
@@ -155,7 +157,7 @@ def test_an_ineligible_pod_gets_no_swap_and_takes_none() -> None:
 
 def test_a_pod_without_uid_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"metadata\.uid"):
-        pod_facts(pod_of(BURSTABLE), RAM, SwapPolicy())
+        pod_facts(resolve(pod_of(BURSTABLE)), RAM, SwapPolicy())
 
 
 @pytest.mark.parametrize(("field", "value"), [("pooled_share", 0.0), ("pooled_share", 1.1), ("percent", 5)])

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubevirt.memory import request_bytes
 from overbook.core.overcommit.swap import (
     covered_bytes,
@@ -73,7 +74,8 @@ def test_pods_may_swap_or_have_a_reason_why_not() -> None:
         (pod_of(burstable, annotations={"kubernetes.io/config.mirror": "x"}), "Critical"),
     ]
     for pod, reason in cases:
-        decision = limited_swap(pod, pod.containers[0], 16 * GI, 8 * GI)
+        resolved = resolve(pod)
+        decision = limited_swap(resolved, resolved.containers[0], 16 * GI, 8 * GI)
         assert decision.reason == reason
         assert (decision.swap_max_bytes > 0) == (reason == "Eligible")
         assert decision.sentence

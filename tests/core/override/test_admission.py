@@ -8,6 +8,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import complaint, constraints
 from overbook.core.kubernetes.limit_range import LimitRange, with_defaults
 from overbook.core.kubernetes.pod import Pod, convert
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubernetes.selectors import LabelSelector
 from overbook.core.override.admission import (
     Admission,
@@ -145,7 +146,8 @@ def test_a_mirror_pod_is_left_alone() -> None:
 
 
 def forbidden(pod: Pod, *items: dict[str, Any]) -> str:
-    return complaint(pod, constraints(ranges_of(*items)))
+    resolved = resolve(pod)
+    return complaint(resolved, resolved.level, constraints(ranges_of(*items)))
 
 
 def container(resource: str = "memory", **bounds: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 from overbook.agent.collector import Collector
 from overbook.agent.limits.reserve_writer import CgroupReserveWriter, ReportingReserveWriter, ReserveWriter
 from overbook.agent.limits.swap_limits import shown
+from overbook.agent.per_pod import PerPod
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.kubernetes.pod import Pod
@@ -61,6 +62,7 @@ class Reserves:
         self._writer: ReserveWriter = self._telling
         self._kubelet: KubeletConfiguration | None = None
         self._pods: Mapping[str, Pod] | None = None
+        self._requests_of = PerPod(lambda pod: class_requests([pod]))
         self._requests = ClassRequests()
         self._page_bytes = page_size_bytes()
         self._ours: dict[str, int] = {}
@@ -95,7 +97,7 @@ class Reserves:
             return
         self._kubelet = kubelet
         if pods is not self._pods:
-            self._pods, self._requests = pods, class_requests(pods.values())
+            self._pods, self._requests = pods, sum(self._requests_of.of(pods), ClassRequests())
         try:
             hindrance = self._elsewhere() or self._unclear()
             if not hindrance:

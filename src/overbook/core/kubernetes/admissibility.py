@@ -10,17 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 from overbook.core.kubernetes.limit_range import LimitRange, Scope
-from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.quantity import MAX_INT64, Quantity, from_raw
-from overbook.core.kubernetes.resources import (
-    CPU,
-    MEMORY,
-    Amounts,
-    Resources,
-    aggregate,
-    container_resources,
-    pod_level_resources,
-)
+from overbook.core.kubernetes.resolved import ResolvedContainers
+from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts, Resources
 
 LimitRangeRule = Literal["min", "max", "maxLimitRequestRatio"]
 _RULES: Final[tuple[LimitRangeRule, ...]] = ("min", "max", "maxLimitRequestRatio")
@@ -79,33 +71,27 @@ def _constraints(ranges: Iterable[LimitRange]) -> Iterator[Constraint]:
                         )
 
 
-def complaint(pod: Pod, bounds: tuple[Constraint, ...]) -> str:
+def complaint(pod: ResolvedContainers, level: Resources | None, bounds: tuple[Constraint, ...]) -> str:
     """The first reason why the API server would refuse the pod's CPU and memory; empty: there is none.
 
     Args:
-        pod: with LimitRange defaults merged in.
+        pod: its containers, LimitRange defaults merged in.
+        level: its pod-level resources; ``None``: it has none.
         bounds: as :func:`constraints` gives them.
-
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
     """
     of_containers = [bound for bound in bounds if bound.scope == "Container"]
-    for container in pod.all_containers():
-        resources = container_resources(container)
+    for container in pod.all_containers:
+        resources = container.resources
         found = _above_limit(resources) or _broken(resources, of_containers)
         if found:
             return f"{container.name}: {found}"
-    level = pod_level_resources(pod)
     if level is not None:
         found = _above_limit(level) or _beside_containers(pod, level)
         if found:
             return f"pod: {found}"
     of_pods = [bound for bound in bounds if bound.scope == "Pod"]
     if of_pods:
-        together = Resources(
-            aggregate(pod, lambda resources: resources.requests),
-            aggregate(pod, lambda resources: resources.limits),
-        )
+        together = pod.needed
         if level is not None:
             together = Resources(level.requests.over(together.requests), level.limits.over(together.limits))
         found = _broken(together, of_pods)
@@ -125,14 +111,13 @@ def _above_limit(resources: Resources) -> str:
     return ""
 
 
-def _beside_containers(pod: Pod, level: Resources) -> str:
+def _beside_containers(pod: ResolvedContainers, level: Resources) -> str:
     """Pod-level requests cover the containers', and no container's limit is above the pod's."""
-    needed = aggregate(pod, lambda resources: resources.requests)
-    for resource, least, request in _pairs(needed, level.requests):
+    for resource, least, request in _pairs(pod.needed.requests, level.requests):
         if least > request:
             return f"{_amount(resource, 'request', request)} below its containers' {_text(least, resource)}"
     for container in pod.containers:
-        for resource, limit, most in _pairs(container_resources(container).limits, level.limits):
+        for resource, limit, most in _pairs(container.resources.limits, level.limits):
             if limit > most:
                 amount = _amount(resource, "limit", most)
                 return f"{amount} below {_text(limit, resource)} of container {container.name}"

@@ -11,15 +11,9 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.qos import QosClass, qos_class
-from overbook.core.kubernetes.resources import (
-    Amounts,
-    container_resources,
-    pod_level_resources,
-    pod_limits,
-    pod_requests,
-)
+from overbook.core.kubernetes.qos import QosClass
+from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
+from overbook.core.kubernetes.resources import Amounts
 
 MIN_SHARES: Final = 2
 MAX_SHARES: Final = 262_144
@@ -88,7 +82,11 @@ def cpu_quota_micros(milli: int, period_micros: int = DEFAULT_PERIOD_MICROS) -> 
 
 
 def container_values(
-    pod: Pod, container: Container, *, period_micros: int = DEFAULT_PERIOD_MICROS, quota: bool = True
+    pod: ResolvedPod,
+    container: ResolvedContainer,
+    *,
+    period_micros: int = DEFAULT_PERIOD_MICROS,
+    quota: bool = True,
 ) -> ContainerValues:
     """What is written for a container.
 
@@ -98,9 +96,9 @@ def container_values(
         period_micros: the kubelet's ``cpuCFSQuotaPeriod``.
         quota: the kubelet's ``cpuCFSQuota``; without it a CPU limit has no effect on the node.
     """
-    resources = container_resources(container)
+    resources = container.resources
     cpu_limit, memory_limit = resources.limits.cpu_milli, resources.limits.memory_bytes
-    level = pod_level_resources(pod)
+    level = pod.level
     if level is not None:
         cpu_limit = cpu_limit or level.limits.cpu_milli
         memory_limit = memory_limit or level.limits.memory_bytes
@@ -115,13 +113,14 @@ def container_values(
     )
 
 
-def pod_values(pod: Pod, *, period_micros: int = DEFAULT_PERIOD_MICROS, quota: bool = True) -> PodValues:
+def pod_values(
+    pod: ResolvedPod, *, period_micros: int = DEFAULT_PERIOD_MICROS, quota: bool = True
+) -> PodValues:
     """What the kubelet writes for the pod: a limit only where every container, or the pod itself, has one."""
-    if qos_class(pod) == "BestEffort":
+    if pod.qos_class == "BestEffort":
         return PodValues(MIN_SHARES, MIN_WEIGHT, None, None)
-    shares = cpu_shares(pod_requests(pod).cpu_milli or 0)
-    limits = pod_limits(pod)
-    level = pod_level_resources(pod)
+    shares = cpu_shares(pod.requests.cpu_milli or 0)
+    limits, level = pod.limits, pod.level
     parts = list(_declared_limits(pod))
     cpu_limited = bool(level and level.limits.cpu_milli) or all(part.cpu_milli for part in parts)
     memory_limited = bool(level and level.limits.memory_bytes) or all(part.memory_bytes for part in parts)
@@ -135,18 +134,18 @@ def pod_values(pod: Pod, *, period_micros: int = DEFAULT_PERIOD_MICROS, quota: b
     )
 
 
-def _declared_limits(pod: Pod) -> Iterator[Amounts]:
+def _declared_limits(pod: ResolvedPod) -> Iterator[Amounts]:
     """The limits that the kubelet looks at, one per container.
 
     For an init container these include the sidecars before it (and itself, when it is one), so one sidecar
     with a limit speaks for those after it.
     """
     for container in pod.containers:
-        yield container_resources(container).limits
+        yield container.resources.limits
     sidecars = Amounts()
     for container in pod.init_containers:
-        limits = container_resources(container).limits + sidecars
-        if container.is_sidecar:
+        limits = container.resources.limits + sidecars
+        if container.role == "Sidecar":
             sidecars = limits
         yield limits
 

@@ -20,7 +20,8 @@ from overbook.core.kubernetes.pod import (
     ResourceRequirements,
 )
 from overbook.core.kubernetes.quantity import Quantity, from_raw
-from overbook.core.kubernetes.resources import CPU, MEMORY, pod_level_resources
+from overbook.core.kubernetes.resolved import defaulted_level, resolve_containers, written_level
+from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts
 
 Scope = Literal["Container", "Pod"]
 _UNIT: Final = {CPU: -3, MEMORY: 0}
@@ -175,10 +176,11 @@ def with_defaults(pod: Pod, ranges: Iterable[LimitRange]) -> Pod:
 
 
 def _pod_level(pod: Pod) -> ResourceRequirements | None:
-    level = pod_level_resources(pod)
-    written = pod.spec.resources
+    level, written = written_level(pod), pod.spec.resources
     if level is None or written is None:
         return None
+    if level.limits != Amounts():
+        level = defaulted_level(level, resolve_containers(pod).needed.requests)
     defaults: ResourceList = {}
     if level.requests.cpu_milli is not None:
         defaults[CPU] = Quantity(level.requests.cpu_milli, -3).canonical()

@@ -11,10 +11,9 @@ from typing import Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.qos import qos_class
 from overbook.core.kubernetes.quantity import parse
-from overbook.core.kubernetes.resources import Amounts, pod_requests
+from overbook.core.kubernetes.resolved import ResolvedPod
+from overbook.core.kubernetes.resources import Amounts
 
 GIB: Final = 1 << 30
 MIB: Final = 1 << 20
@@ -61,24 +60,26 @@ class ClassRequests(msgspec.Struct, frozen=True, gc=False):
     guaranteed_bytes: int = 0
     burstable_bytes: int = 0
 
+    def __add__(self, other: "ClassRequests") -> "ClassRequests":
+        return ClassRequests(
+            self.guaranteed_bytes + other.guaranteed_bytes, self.burstable_bytes + other.burstable_bytes
+        )
 
-def class_requests(pods: Iterable[Pod]) -> ClassRequests:
+
+def class_requests(pods: Iterable[ResolvedPod]) -> ClassRequests:
     """What the pods of a node request, as the kubelet sums it for ``qosReserved``.
 
     Overhead, init containers and pod-level resources count as for the scheduler, critical and static pods as
-    all others. Pods that have ended do not count, nor those with a quantity that cannot be.
+    all others. Pods that have ended do not count.
     """
     sums = {"Guaranteed": 0, "Burstable": 0, "BestEffort": 0}
     for pod in pods:
-        if pod.has_ended:
+        if pod.pod.has_ended:
             continue
-        status = pod.status
-        try:
-            told = status.qos_class if status is not None else None
-            quality = told if told in sums else qos_class(pod)
-            sums[quality] += pod_requests(pod).memory_bytes or 0
-        except InvalidInput:
-            continue  # said when its facts were worked out
+        status = pod.pod.status
+        told = status.qos_class if status is not None else None
+        quality = told if told in sums else pod.qos_class
+        sums[quality] += pod.requests.memory_bytes or 0
     return ClassRequests(sums["Guaranteed"], sums["Burstable"])
 
 

@@ -1,17 +1,15 @@
-"""Requests and limits of containers and pods, defaulted and summed as the API server and scheduler do.
+"""Amounts of CPU and memory, and a container's requests and limits, defaulted as the API server does.
 
-Sources: ``k8s.io/component-helpers/resource`` and ``pkg/apis/core/v1/defaults.go`` at v1.36; pod-level
-resources: KEP-2837; sidecars: KEP-753.
+Source: ``pkg/apis/core/v1/defaults.go`` at v1.36. A whole pod: :mod:`overbook.core.kubernetes.resolved`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.memo import remembered
-from overbook.core.kubernetes.pod import Container, Pod, ResourceList, ResourceRequirements
+from overbook.core.kubernetes.pod import Container, ResourceList, ResourceRequirements
 from overbook.core.kubernetes.quantity import MAX_INT64, RawQuantity, from_raw, thousandths
 
 CPU: Final = "cpu"
@@ -80,7 +78,6 @@ class Resources(msgspec.Struct, frozen=True, gc=False):
 NONE: Final = Resources()
 
 
-@remembered
 def container_resources(container: Container) -> Resources:
     """What a container asks for, with requests defaulted from limits.
 
@@ -88,78 +85,9 @@ def container_resources(container: Container) -> Resources:
         InvalidInput: a quantity that the API server refuses, a negative one included.
     """
     try:
-        return _resolved(container.resources)
+        return _defaulted(container.resources)
     except InvalidInput as error:
         raise error.inside(f"containers[{container.name}].resources.") from error
-
-
-@remembered
-def pod_level_resources(pod: Pod) -> Resources | None:
-    """``spec.resources`` after defaulting, ``None`` where the pod has none.
-
-    Requests are defaulted only where the pod gives a pod-level limit: from what the containers need
-    together, else from the limit.
-    """
-    if pod.spec.resources is None:
-        return None
-    try:
-        requests = amounts(pod.spec.resources.requests, "requests.")
-        limits = amounts(pod.spec.resources.limits, "limits.")
-    except InvalidInput as error:
-        raise error.inside("spec.resources.") from error
-    if limits != Amounts():
-        needed = aggregate(pod, lambda resources: resources.requests)
-        requests = requests.over(needed).over(limits)
-    return Resources(requests, limits)
-
-
-def pod_overhead(pod: Pod) -> Amounts:
-    """``spec.overhead``: what the runtime needs beside the containers."""
-    return amounts(pod.spec.overhead, "spec.overhead.")
-
-
-def aggregate(pod: Pod, pick: Callable[[Resources], Amounts]) -> Amounts:
-    """What the containers need together: the running ones, or the most that initialisation needs.
-
-    A sidecar runs on beside everything that starts after it. Overhead and pod-level resources are not in it.
-    """
-    running = Amounts()
-    for container in pod.containers:
-        running += pick(container_resources(container))
-    sidecars = Amounts()
-    initialising = Amounts()
-    for container in pod.init_containers:
-        needs = pick(container_resources(container))
-        if container.is_sidecar:
-            sidecars += needs
-            initialising = initialising.at_least(sidecars)
-        else:
-            initialising = initialising.at_least(needs + sidecars)
-    return (running + sidecars).at_least(initialising)
-
-
-@remembered
-def pod_requests(pod: Pod) -> Amounts:
-    """The pod's effective requests, overhead included: what the scheduler goes by."""
-    requests = aggregate(pod, lambda resources: resources.requests)
-    level = pod_level_resources(pod)
-    if level is not None:
-        requests = level.requests.over(requests)
-    return requests + pod_overhead(pod)
-
-
-@remembered
-def pod_limits(pod: Pod) -> Amounts:
-    """The pod's effective limits; overhead is added to the limits that there are."""
-    limits = aggregate(pod, lambda resources: resources.limits)
-    level = pod_level_resources(pod)
-    if level is not None:
-        limits = level.limits.over(limits)
-    overhead = pod_overhead(pod)
-    return Amounts(
-        limits.cpu_milli and limits.cpu_milli + (overhead.cpu_milli or 0),
-        limits.memory_millibytes and limits.memory_millibytes + (overhead.memory_millibytes or 0),
-    )
 
 
 def amounts(listed: ResourceList | None, where: str = "") -> Amounts:
@@ -186,7 +114,7 @@ def _thousandths(listed: ResourceList, name: str, where: str) -> int | None:
     return amount
 
 
-def _resolved(written: ResourceRequirements | None) -> Resources:
+def _defaulted(written: ResourceRequirements | None) -> Resources:
     if written is None:
         return NONE
     limits = amounts(written.limits, "limits.")

@@ -8,9 +8,9 @@ namespace's quota wants them. Source: ``pkg/virt-controller/services`` of KubeVi
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.quantity import parse
-from overbook.core.kubernetes.resources import Amounts, Resources, container_resources
+from overbook.core.kubernetes.resolved import ResolvedPod
+from overbook.core.kubernetes.resources import Amounts, Resources
 from overbook.core.kubevirt.overhead import MAIN, Release, overhead_bytes, reported_overhead_bytes
 from overbook.core.kubevirt.vm import COMPUTE_CONTAINER, VirtualMachineInstance
 from overbook.core.percentage import check_percent
@@ -126,20 +126,20 @@ def guest_bytes(request_bytes: int, overhead_bytes: int, percent: int) -> int:
     return _roundest(smallest, max(smallest, largest))
 
 
-def told_guest_bytes(pod: Pod, percent: int) -> int | None:
+def told_guest_bytes(pod: ResolvedPod, percent: int) -> int | None:
     """What the guest in a launcher pod sees, as far as the pod alone tells; ``None``: it does not.
 
     It tells where KubeVirt wrote its overhead on the pod and computed the request from the guest's size.
 
     Raises:
-        InvalidInput: a quantity or the overhead's annotation is not valid, or the percentage is out of range.
+        InvalidInput: the overhead's annotation is not valid, or the percentage is out of range.
     """
-    overhead = reported_overhead_bytes(pod)
+    overhead = reported_overhead_bytes(pod.pod)
     if overhead is None:
         return None
     for container in pod.containers:
         if container.name == COMPUTE_CONTAINER:
-            resources = container_resources(container)
+            resources = container.resources
             request = resources.requests.memory_bytes
             # A request that equals its limit was set by hand, or belongs to dedicated CPUs.
             if request is not None and request >= overhead and request != resources.limits.memory_bytes:

@@ -13,9 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.qos import is_critical, qos_class
-from overbook.core.kubernetes.resources import container_resources, pod_requests
+from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
 from overbook.core.kubevirt.memory import guest_bytes
 from overbook.core.kubevirt.overhead import reported_overhead_bytes
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
@@ -65,8 +63,8 @@ class SwapPolicy(
 
 
 def eligibility(
-    pod: Pod,
-    container: Container,
+    pod: ResolvedPod,
+    container: ResolvedContainer,
     node_memory_bytes: int,
     policy: SwapPolicy,
     namespace_annotations: Mapping[str, str] | None = None,
@@ -79,18 +77,18 @@ def eligibility(
     reason = burstable_reason(pod, container, node_memory_bytes)
     if reason != "Eligible":
         return reason
-    if pod.annotations.get(SWAP_ANNOTATION) == "disabled":
+    if pod.pod.annotations.get(SWAP_ANNOTATION) == "disabled":
         return "DisabledOnPod"
     namespace = (namespace_annotations or {}).get(SWAP_ANNOTATION)
     if namespace == "disabled":
         return "DisabledOnNamespace"
     if policy.eligibility == "Burstable" or namespace == "enabled":
         return "Eligible"
-    return "Eligible" if is_virtual_machine_pod(pod) else "NotVirtualMachine"
+    return "Eligible" if is_virtual_machine_pod(pod.pod) else "NotVirtualMachine"
 
 
 def pod_facts(
-    pod: Pod,
+    pod: ResolvedPod,
     node_memory_bytes: int,
     policy: SwapPolicy,
     namespace_annotations: Mapping[str, str] | None = None,
@@ -98,11 +96,13 @@ def pod_facts(
     """What the rules need to know of a pod.
 
     Raises:
-        InvalidInput: a quantity that cannot be, or no UID.
+        InvalidInput: the overhead that KubeVirt wrote on it cannot be, or it has no UID.
     """
-    if not pod.metadata.uid:
-        raise InvalidInput(f"Pod {pod.label}: metadata.uid", pod.metadata.uid, "the pod's UID")
-    virtual_machine = is_virtual_machine_pod(pod)
+    manifest = pod.pod
+    uid, spec = manifest.metadata.uid, manifest.spec
+    if not uid:
+        raise InvalidInput(f"Pod {manifest.label}: metadata.uid", uid, "the pod's UID")
+    virtual_machine = is_virtual_machine_pod(manifest)
     containers = tuple(
         _container_facts(
             pod,
@@ -110,19 +110,19 @@ def pod_facts(
             eligibility(pod, container, node_memory_bytes, policy, namespace_annotations),
             policy.percent if virtual_machine and container.name == VIRTUAL_MACHINE_CONTAINER else None,
         )
-        for container in pod.all_containers()
+        for container in pod.all_containers
     )
     return PodFacts(
-        uid=pod.metadata.uid,
-        label=pod.label,
-        qos_class=qos_class(pod),
-        priority=pod.spec.priority or 0,
-        critical=is_critical(pod),
+        uid=uid,
+        label=manifest.label,
+        qos_class=pod.qos_class,
+        priority=spec.priority or 0,
+        critical=pod.critical,
         virtual_machine=virtual_machine,
-        memory_request_bytes=pod_requests(pod).memory_bytes or 0,
-        original_request_bytes=original_request_bytes(pod),
+        memory_request_bytes=pod.requests.memory_bytes or 0,
+        original_request_bytes=original_request_bytes(manifest),
         containers=containers,
-        grace_seconds=max(0, _or(pod.spec.termination_grace_period_seconds, 30)),
+        grace_seconds=max(0, _or(spec.termination_grace_period_seconds, 30)),
     )
 
 
@@ -161,14 +161,16 @@ def _wish(container: ContainerFacts, node_memory_bytes: int, swap_bytes: int, po
     return container.whole_bytes
 
 
-def _container_facts(pod: Pod, container: Container, swap: Reason, percent: int | None) -> ContainerFacts:
-    resources = container_resources(container)
+def _container_facts(
+    pod: ResolvedPod, container: ResolvedContainer, swap: Reason, percent: int | None
+) -> ContainerFacts:
+    resources = container.resources
     request, limit = resources.requests.memory_bytes, resources.limits.memory_bytes
     whole: int | None = None
     if limit is not None:
         whole = max(0, limit - (request or 0))
     elif percent is not None and request is not None:
-        overhead = reported_overhead_bytes(pod) or 0
+        overhead = reported_overhead_bytes(pod.pod) or 0
         # A request below the reported overhead was set by hand: then all of it counts as the guest's.
         overhead = overhead if overhead <= request else 0
         whole = whole_bytes(guest_bytes(request, overhead, percent), overhead, request)

@@ -10,16 +10,8 @@ from typing import Literal
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.resources import (
-    CPU,
-    MEMORY,
-    Amounts,
-    container_resources,
-    pod_level_resources,
-    pod_limits,
-    pod_requests,
-)
+from overbook.core.kubernetes.resolved import ResolvedPod
+from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts, Resources
 
 Undefined = Literal["NoRequest", "NoLimit"]
 Cause = Literal["PodMakesNoRequest", "LimitsExceedCapacity"]
@@ -117,31 +109,22 @@ class NodeLevels(msgspec.Struct, frozen=True, gc=False):
         return bool(self.causes)
 
 
-def container_levels(container: Container) -> Levels:
-    """The levels of one container.
-
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
-    """
-    resources = container_resources(container)
+def container_levels(resources: Resources) -> Levels:
+    """The levels of one container."""
     return Levels(
         _level(resources.requests.cpu_milli, resources.limits.cpu_milli, bounded=True),
         _level(resources.requests.memory_bytes, resources.limits.memory_bytes, bounded=True),
     )
 
 
-def pod_levels(pod: Pod) -> Levels:
+def pod_levels(pod: ResolvedPod) -> Levels:
     """The levels of one pod: its effective requests and limits, overhead included.
 
     A pod has a limit where itself or each of its containers has one.
-
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
     """
-    requests, limits = pod_requests(pod), pod_limits(pod)
-    level = pod_level_resources(pod)
+    requests, limits, level = pod.requests, pod.limits, pod.level
     own = level.limits if level is not None else Amounts()
-    parts = [container_resources(container).limits for container in pod.all_containers()]
+    parts = [container.resources.limits for container in pod.all_containers]
     return Levels(
         _level(
             requests.cpu_milli,
@@ -156,28 +139,25 @@ def pod_levels(pod: Pod) -> Levels:
     )
 
 
-def levels_of(pods: Iterable[Pod]) -> Levels:
+def levels_of(pods: Iterable[Levels]) -> Levels:
     """The levels of many pods together: a namespace's, a node's.
 
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
+    Args:
+        pods: as :func:`pod_levels` gives them.
     """
     total = Levels()
-    for pod in pods:
-        total += pod_levels(pod)
+    for levels in pods:
+        total += levels
     return total
 
 
-def node_levels(pods: Sequence[Pod], capacity: Amounts, allocatable: Amounts) -> NodeLevels:
+def node_levels(pods: Sequence[Levels], capacity: Amounts, allocatable: Amounts) -> NodeLevels:
     """How much a node is overcommitted, and whether it is by the document's definition.
 
     Args:
-        pods: the pods on the node that have not ended.
+        pods: of the pods on the node that have not ended, as :func:`pod_levels` gives them.
         capacity: of the node.
         allocatable: of the node, as reported.
-
-    Raises:
-        InvalidInput: a quantity that the API server refuses.
     """
     total = levels_of(pods)
     return NodeLevels(

@@ -1,13 +1,12 @@
 """Memory that a node has promised: what its guests were told they have, and what its other pods may use."""
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.resources import pod_limits, pod_requests
+from overbook.core.kubernetes.resolved import ResolvedPod
 from overbook.core.kubevirt.memory import guest_bytes, told_guest_bytes
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 
 
-def promise_bytes(pod: Pod, percent: int) -> int:
+def promise_bytes(pod: ResolvedPod, percent: int) -> int:
     """What one pod was promised.
 
     A virtual machine's pod: the memory that its guest sees, told from the request under the percentage. Any
@@ -18,9 +17,9 @@ def promise_bytes(pod: Pod, percent: int) -> int:
         percent: ``memoryOvercommitPercentage``.
 
     Raises:
-        InvalidInput: a quantity that the API server refuses, or a percentage out of range.
+        InvalidInput: the percentage is out of range.
     """
-    machine = is_virtual_machine_pod(pod)
+    machine = is_virtual_machine_pod(pod.pod)
     if machine:
         try:
             told = told_guest_bytes(pod, percent)
@@ -28,7 +27,7 @@ def promise_bytes(pod: Pod, percent: int) -> int:
             told = None
         if told is not None:
             return told
-    limit, request = pod_limits(pod).memory_bytes, pod_requests(pod).memory_bytes or 0
+    limit, request = pod.limits.memory_bytes, pod.requests.memory_bytes or 0
     if limit:
         return limit
     return guest_bytes(request, 0, percent) if machine else request

@@ -10,9 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.qos import is_critical, qos_class
-from overbook.core.kubernetes.resources import container_resources
+from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
 from overbook.core.percentage import check_percent
 
 Reason = Literal[
@@ -129,13 +127,13 @@ def covered_bytes(request_bytes: int, node_memory_bytes: int, swap_bytes: int) -
     return request_bytes + proportional_bytes(request_bytes, node_memory_bytes, swap_bytes)
 
 
-def burstable_reason(pod: Pod, container: Container, node_memory_bytes: int) -> Reason:
+def burstable_reason(pod: ResolvedPod, container: ResolvedContainer, node_memory_bytes: int) -> Reason:
     """The kubelet's own conditions, in its order."""
-    if is_critical(pod):
+    if pod.critical:
         return "Critical"
-    if qos_class(pod) != "Burstable":
+    if pod.qos_class != "Burstable":
         return "NotBurstable"
-    resources = container_resources(container)
+    resources = container.resources
     request, limit = resources.requests.memory_bytes, resources.limits.memory_bytes
     if not request and not limit:
         return "NoMemoryRequest"

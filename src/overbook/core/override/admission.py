@@ -15,6 +15,7 @@ from overbook.core.kubernetes.admissibility import Constraint, complaint, constr
 from overbook.core.kubernetes.limit_range import NO_BOUNDS, Bounds, LimitRange, bounds
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_mirror
+from overbook.core.kubernetes.resolved import defaulted_level, resolve_containers, written_level
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.core.override.override import UNCHANGED, Override, apply, override
 from overbook.core.override.source import NO_SOURCE, OverrideSource, closest
@@ -191,12 +192,20 @@ def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source:
         result = override(pod, source.settings, namespace.bounds, namespace.pod_bounds)
         if result is UNCHANGED:
             return Admission("AsItShouldBe", source)
-        forbidden = complaint(apply(pod, result.changes), namespace.constraints)
+        forbidden = _complaint(apply(pod, result.changes), namespace)
         # A pod that is forbidden anyway is not saved by being left alone.
-        if forbidden and not complaint(pod, namespace.constraints):
+        if forbidden and not _complaint(pod, namespace):
             return Admission("Inadmissible", source, result, forbidden)
     except InvalidInput as error:
         return Admission("InvalidQuantity", source, detail=str(error))
     if "Observe" in (cluster.mode, source.settings.mode):
         return Admission("Observed", source, result)
     return Admission("Overridden", source, result)
+
+
+def _complaint(pod: Pod, namespace: NamespacePolicy) -> str:
+    """Why the API server would refuse the pod, whose overhead is not looked at; empty: it would not."""
+    containers, level = resolve_containers(pod), written_level(pod)
+    if level is not None:
+        level = defaulted_level(level, containers.needed.requests)
+    return complaint(containers, level, namespace.constraints)

@@ -15,7 +15,8 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.limit_range import NO_BOUNDS, Bounds
 from overbook.core.kubernetes.pod import Container, Pod, ResourceRequirements
 from overbook.core.kubernetes.quantity import parse
-from overbook.core.kubernetes.resources import Amounts, aggregate, container_resources
+from overbook.core.kubernetes.resolved import resolve_containers
+from overbook.core.kubernetes.resources import Amounts
 from overbook.core.override.rules import (
     LIMITS_CPU,
     REQUESTS_CPU,
@@ -104,7 +105,7 @@ def override(
         InvalidInput: a percentage out of range, or a quantity that the API server refuses.
     """
     check(policy)
-    noted = pod.annotations
+    noted = pod.annotations if policy.cpu_request_to_request_percent else None
     changes: list[Change] = []
     annotations: dict[str, str] = {}
     places: tuple[tuple[Place, tuple[Container, ...]], ...] = (
@@ -113,21 +114,21 @@ def override(
     )
     for place, containers in places:
         for index, container in enumerate(containers):
-            key = ORIGINAL_REQUEST_PREFIX + container.name
             written = container.resources or NOTHING
             try:
-                outcomes, note = outcomes_of(written, policy, bounds, key, noted)
+                original = noted.get(ORIGINAL_REQUEST_PREFIX + container.name) if noted else None
+                outcomes, to_note = outcomes_of(written, policy, bounds, original)
             except InvalidInput as error:
                 raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
-            if note is not None:
-                annotations[key] = note
+            if to_note is not None:
+                annotations[ORIGINAL_REQUEST_PREFIX + container.name] = to_note
             if outcomes:
                 changes += _changes(place, index, container.name, written, outcomes)
     if pod.spec.resources is not None:
-        of_pod, note = _pod_level(pod, policy, pod_bounds, changes)
-        changes += of_pod
-        if note is not None:
-            annotations[ORIGINAL_POD_REQUEST] = note
+        set_on_pod, to_note = _pod_level(pod, policy, pod_bounds, changes)
+        changes += set_on_pod
+        if to_note is not None:
+            annotations[ORIGINAL_POD_REQUEST] = to_note
     return Override(tuple(changes), annotations) if changes or annotations else UNCHANGED
 
 
@@ -159,27 +160,23 @@ def _changes(
 
 
 def _pod_level(
-    pod: Pod,
-    policy: OverridePolicy,
-    bounds: Bounds,
-    changes: list[Change],
+    pod: Pod, policy: OverridePolicy, bounds: Bounds, changes: list[Change]
 ) -> tuple[list[Change], str | None]:
     """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'.
 
-    Returns:
-        The changes, and the CPU request to be kept in an annotation; ``None``: none is.
+    Returns the changes, and the CPU request that is to be noted as the original one.
     """
     written = pod.spec.resources or NOTHING
     try:
-        decided, note = outcomes_of(written, policy, bounds, ORIGINAL_POD_REQUEST, pod.annotations)
+        decided, to_note = outcomes_of(written, policy, bounds, pod.annotations.get(ORIGINAL_POD_REQUEST))
     except InvalidInput as error:
         raise error.inside(f"Pod {pod.label}: spec.resources.") from error
     outcomes = dict(decided)
-    overridden = apply(pod, changes)
-    needed = aggregate(overridden, lambda resources: resources.requests)
+    overridden = resolve_containers(apply(pod, changes))
+    needed = overridden.needed.requests
     largest = Amounts()
-    for container in overridden.all_containers():
-        largest = largest.at_least(container_resources(container).limits)
+    for container in overridden.all_containers:
+        largest = largest.at_least(container.resources.limits)
     for slot, least in (
         (REQUESTS_MEMORY, needed.memory_bytes),
         (LIMITS_CPU, largest.cpu_milli),
@@ -193,7 +190,7 @@ def _pod_level(
         if set_to.scaled(scale) < least:
             new = quantity_text(least, scale, set_to.format)
             outcomes[slot] = structs.replace(outcome, new=new, decided="Containers", source="")
-    return _changes("pod", 0, "", written, outcomes), note
+    return _changes("pod", 0, "", written, outcomes), to_note
 
 
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:

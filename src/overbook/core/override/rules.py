@@ -54,29 +54,27 @@ def outcomes(
     written: ResourceRequirements,
     policy: OverridePolicy,
     bounds: Bounds,
-    key: str,
-    noted: Mapping[str, str],
+    noted: str | None,
 ) -> tuple[Mapping[Slot, RuleOutcome], str | None]:
     """The rules, in order, on one container or on pod-level resources.
+
+    Returns the outcomes, and the original CPU request that a second pass has to find in an annotation;
+    ``None``: there is nothing to add.
 
     Args:
         written: requests and limits, LimitRange defaults merged in.
         policy: the percentages.
         bounds: what the namespace's LimitRanges leave.
-        key: the annotation that keeps the original CPU request.
-        noted: the pod's annotations.
-
-    Returns:
-        What the rules make of it, and the CPU request to be kept in that annotation; ``None``: none is.
+        noted: the original CPU request, as an annotation of the pod keeps it; ``None``: none does.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
     limits = written.limits or NO_QUANTITIES
-    original, note = None, None
+    original, to_note = None, None
     if policy.cpu_request_to_request_percent:
-        original, note = _original_request(written, noted.get(key))
-    return _decided(limits.get(MEMORY, UNSET), limits.get(CPU, UNSET), original, policy, bounds), note
+        original, to_note = _original_request(written, noted)
+    return _decided(limits.get(MEMORY, UNSET), limits.get(CPU, UNSET), original, policy, bounds), to_note
 
 
 @lru_cache(maxsize=4096, typed=True)
@@ -128,9 +126,9 @@ def _decided(
 
 
 def _original_request(written: ResourceRequirements, noted: str | None) -> tuple[Quantity | None, str | None]:
-    """The CPU request before any webhook touched it: the annotation's, else the present one, to be noted.
+    """The CPU request before any webhook touched it: what was noted, else the present one, which is to be.
 
-    A request of 0 is none, and so is an annotation that is no quantity.
+    A request of 0 is none, and so is a note that is no quantity. Returns the request, and the text to note.
     """
     if noted is not None:
         try:

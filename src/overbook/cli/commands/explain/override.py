@@ -7,7 +7,7 @@ from overbook.cli.output import BOLD, RED, painted, write_structured
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import complaint
 from overbook.core.kubernetes.limit_range import with_defaults
-from overbook.core.kubernetes.resources import pod_requests
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.override.admission import admit
 from overbook.core.override.override import apply
 from overbook.core.override.texts import sentence, warnings
@@ -89,6 +89,8 @@ def _report(found: Found, policies: Policies) -> PodOverride:
     admission = admit(pod, namespace, policies.cluster)
     after = apply(pod, admission.override.changes) if admission.outcome == "Overridden" else pod
     try:
+        before = resolve(pod)
+        resolved = before if after is pod else resolve(after)
         return PodOverride(
             name=pod.label,
             where=found.where,
@@ -97,9 +99,9 @@ def _report(found: Found, policies: Policies) -> PodOverride:
             detail=admission.detail,
             changes=tuple(sentence(change, named=True) for change in admission.override.changes),
             warnings=tuple(warnings(pod, admission)),
-            requests_before=shown_amounts(pod_requests(pod)),
-            requests=shown_amounts(pod_requests(after)),
-            refused=complaint(after, namespace.constraints),
+            requests_before=shown_amounts(before.requests),
+            requests=shown_amounts(resolved.requests),
+            refused=complaint(resolved, resolved.level, namespace.constraints),
         )
     except InvalidInput as error:
         raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error

@@ -1,7 +1,7 @@
 """Overcommit: the level, when a node counts as overcommitted, and the kernel's part in it."""
 
 from overbook.cli.commands.explain.topics.here import Here
-from overbook.core.kubernetes.pod import Container, ResourceRequirements
+from overbook.core.kubernetes.resources import Amounts, Resources
 from overbook.core.overcommit.level import container_levels
 
 TITLE = "Overcommit: the level, when a node is overcommitted, the kernel's part"
@@ -9,8 +9,8 @@ TITLE = "Overcommit: the level, when a node is overcommitted, the kernel's part"
 
 def page(here: Here) -> str:
     """The page."""
-    resources = ResourceRequirements(requests={"memory": "1Gi"}, limits={"memory": "2Gi"})
-    level = container_levels(Container(name="a", resources=resources)).memory.percent
+    resources = Resources(Amounts.of(memory_bytes=1 << 30), Amounts.of(memory_bytes=2 << 30))
+    level = container_levels(resources).memory.percent
     return f"""
 Pods are placed by requests and may use up to their limits. The gap between the two is the
 overcommitment: a container that requests 1Gi and is limited to 2Gi is placed as if it needed 1Gi and

@@ -1,8 +1,13 @@
 """QoS classes: how a pod comes into one, and who is killed first."""
 
 from overbook.cli.commands.explain.topics.here import Here
+from overbook.core.kubernetes.oom_score import (
+    BEST_EFFORT_OOM_SCORE_ADJ,
+    GUARANTEED_OOM_SCORE_ADJ,
+    oom_score_adj,
+)
 from overbook.core.kubernetes.pod import Container, Pod, PodSpec, ResourceRequirements
-from overbook.core.kubernetes.qos import BEST_EFFORT_OOM_SCORE_ADJ, GUARANTEED_OOM_SCORE_ADJ, oom_score_adj
+from overbook.core.kubernetes.resolved import resolve
 
 TITLE = "QoS classes: how a pod comes into one, and who is killed first"
 
@@ -14,7 +19,8 @@ def page(here: Here) -> str:
         half = Container(
             name="a", resources=ResourceRequirements(requests={"memory": str(here.memory_bytes // 2)})
         )
-        score = oom_score_adj(Pod(spec=PodSpec(containers=(half,))), half, here.memory_bytes)
+        pod = resolve(Pod(spec=PodSpec(containers=(half,))))
+        score = oom_score_adj(pod, pod.containers[0], here.memory_bytes)
         example = f" (on {here.name}, with {here.memory}, one that requests half of it gets {score})"
     return f"""
 When the pods on a node want more memory than there is, someone has to give. The class says who, and

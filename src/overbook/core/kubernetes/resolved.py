@@ -1,0 +1,195 @@
+"""A pod is resolved once: its resources, QoS class and whether it is critical, for every rule that asks.
+
+Sources: ``k8s.io/component-helpers/resource`` and ``pkg/apis/core/v1/defaults.go`` at v1.36; pod-level
+resources: KEP-2837; sidecars: KEP-753.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.qos import QosClass, is_critical, qos_class
+from overbook.core.kubernetes.resources import Amounts, Resources, amounts, container_resources
+
+ContainerRole = Literal["Container", "Init", "Sidecar"]
+
+
+class ResolvedContainer(msgspec.Struct, frozen=True, gc=False):
+    """One container.
+
+    Attributes:
+        name: its name in the pod.
+        role: ``Init`` ends before the regular containers start, ``Sidecar`` is an init container that stays.
+        resources: requests after defaulting, and limits.
+    """
+
+    name: str
+    role: ContainerRole
+    resources: Resources
+
+
+class ResolvedContainers(msgspec.Struct, frozen=True, gc=False):
+    """A pod's containers.
+
+    Attributes:
+        init_containers: plain init containers and sidecars, in order.
+        containers: the regular containers.
+        needed: what the containers need together: the running ones, or the most that initialisation needs.
+            Overhead and pod-level resources are not in it.
+    """
+
+    init_containers: tuple[ResolvedContainer, ...]
+    containers: tuple[ResolvedContainer, ...]
+    needed: Resources
+
+    @property
+    def all_containers(self) -> tuple[ResolvedContainer, ...]:
+        """Init containers, then the regular ones."""
+        return self.init_containers + self.containers if self.init_containers else self.containers
+
+
+class ResolvedPod(ResolvedContainers, frozen=True, gc=False):
+    """A pod with what follows from its spec alone.
+
+    Attributes:
+        pod: the pod as it was given.
+        level: ``spec.resources`` after defaulting; ``None``: the pod has none.
+        requests: the effective requests, overhead included: what the scheduler goes by.
+        limits: the effective limits; overhead is added to the limits that there are.
+        qos_class: the QoS class.
+        critical: whether the kubelet never evicts the pod and never gives it swap.
+    """
+
+    pod: Pod
+    level: Resources | None
+    requests: Amounts
+    limits: Amounts
+    qos_class: QosClass
+    critical: bool
+
+
+def resolve(pod: Pod) -> ResolvedPod:
+    """A pod with its resources worked out.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses, a negative one included.
+    """
+    level = written_level(pod)
+    init_containers, containers = _containers(pod)
+    needed = _needed(init_containers, containers)
+    requests, limits = needed.requests, needed.limits
+    if level is None:
+        parts: Sequence[Resources] = [one.resources for one in (*init_containers, *containers)]
+    else:
+        level = defaulted_level(level, requests)
+        requests, limits = level.requests.over(requests), level.limits.over(limits)
+        parts = (level,)
+    if pod.spec.overhead:
+        overhead = amounts(pod.spec.overhead, "spec.overhead.")
+        requests += overhead
+        limits = Amounts(
+            limits.cpu_milli and limits.cpu_milli + (overhead.cpu_milli or 0),
+            limits.memory_millibytes and limits.memory_millibytes + (overhead.memory_millibytes or 0),
+        )
+    return ResolvedPod(
+        init_containers,
+        containers,
+        needed,
+        pod,
+        level,
+        requests,
+        limits,
+        qos_class(parts),
+        is_critical(pod),
+    )
+
+
+def resolvable(pods: Iterable[Pod]) -> Iterator[ResolvedPod]:
+    """The pods resolved, without those that have a quantity that the API server refuses."""
+    for pod in pods:
+        try:
+            yield resolve(pod)
+        except InvalidInput:
+            continue
+
+
+def resolve_containers(pod: Pod) -> ResolvedContainers:
+    """The containers alone: what admission goes by, to which overhead is of no interest.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses, a negative one included.
+    """
+    init_containers, containers = _containers(pod)
+    return ResolvedContainers(init_containers, containers, _needed(init_containers, containers))
+
+
+def written_level(pod: Pod) -> Resources | None:
+    """``spec.resources`` as written, ``None`` where the pod has none.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    written = pod.spec.resources
+    if written is None:
+        return None
+    try:
+        return Resources(amounts(written.requests, "requests."), amounts(written.limits, "limits."))
+    except InvalidInput as error:
+        raise error.inside("spec.resources.") from error
+
+
+def defaulted_level(written: Resources, needed: Amounts) -> Resources:
+    """Pod-level resources after defaulting.
+
+    Requests are defaulted only where the pod gives a pod-level limit: from what the containers need
+    together, else from the limit.
+
+    Args:
+        written: as :func:`written_level` gives them.
+        needed: the requests of :attr:`ResolvedContainers.needed`.
+    """
+    if written.limits == Amounts():
+        return written
+    return Resources(written.requests.over(needed).over(written.limits), written.limits)
+
+
+def _containers(pod: Pod) -> tuple[tuple[ResolvedContainer, ...], tuple[ResolvedContainer, ...]]:
+    """Init containers and regular ones."""
+    return (
+        tuple([_resolved(one, "Sidecar" if one.is_sidecar else "Init") for one in pod.init_containers]),
+        tuple([_resolved(one, "Container") for one in pod.containers]),
+    )
+
+
+def _resolved(container: Container, role: ContainerRole) -> ResolvedContainer:
+    return ResolvedContainer(container.name, role, container_resources(container))
+
+
+def _needed(
+    init_containers: Iterable[ResolvedContainer], containers: Sequence[ResolvedContainer]
+) -> Resources:
+    """What the containers need together. A sidecar runs on beside everything that starts after it."""
+    if not init_containers and len(containers) == 1:
+        return containers[0].resources
+    running = Resources()
+    for container in containers:
+        running = _sum(running, container.resources)
+    sidecars = initialising = Resources()
+    for container in init_containers:
+        needs = _sum(container.resources, sidecars)
+        if container.role == "Sidecar":
+            sidecars = needs
+        initialising = Resources(
+            initialising.requests.at_least(needs.requests), initialising.limits.at_least(needs.limits)
+        )
+    running = _sum(running, sidecars)
+    return Resources(
+        running.requests.at_least(initialising.requests), running.limits.at_least(initialising.limits)
+    )
+
+
+def _sum(one: Resources, other: Resources) -> Resources:
+    return Resources(one.requests + other.requests, one.limits + other.limits)
