@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from overbook.agent.bridge import Bridge
@@ -17,10 +18,12 @@ from overbook.agent.ports import Ports
 from overbook.agent.relief.local import LocalRelief, Relief, ReliefReport
 from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
+from overbook.core.overcommit.swap import whole_pages
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.model import node_model
 from overbook.core.relief.guest import is_own
+from overbook.core.say_once import SayOnce
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.machine import page_size_bytes
 from overbook.nri.plugin import ContainerKey
@@ -74,7 +77,7 @@ class Agent:
         )
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
         self._last_good_tick: float | None = None
-        self._last_complaint = ""
+        self._failed = SayOnce(partial(log.error, "this tick failed, the next is tried: %s"))
 
     def tick(self) -> Decision | None:
         """One round: sample, facts, limits, decision, consequences."""
@@ -85,12 +88,10 @@ class Agent:
             decision = self._tick(started, wall)
         except (KernelFileError, OSError) as error:
             self.metrics.failed_ticks += 1
-            if str(error) != self._last_complaint:
-                self._last_complaint = str(error)
-                log.error("this tick failed, the next is tried: %s", error)  # noqa: TRY400 - no traceback at 3 a.m.
+            self._failed(str(error))
             return None
         finished = self._clock()
-        self._last_complaint = ""
+        self._failed.over()
         self._last_good_tick = finished
         self.metrics.tick_seconds += finished - started
         self.metrics.last_tick_wall_seconds = wall
@@ -183,7 +184,7 @@ class Agent:
         """What a container may swap that is about to start, by the newest that is known of its pod."""
         self._look_again()
         decision = self.guests.allowances.get(key)
-        return None if decision is None else decision.swap_max_bytes // self._page_bytes * self._page_bytes
+        return None if decision is None else whole_pages(decision.swap_max_bytes, self._page_bytes)
 
     def _own_uids(self) -> frozenset[str]:
         pods, namespace = self.guests.source.pods, self._settings.own_namespace

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from overbook.agent.collector import Collector, HeldContainer
 from overbook.core.overcommit.facts import PodFacts
-from overbook.core.overcommit.swap import SwapDecision
+from overbook.core.overcommit.swap import SwapDecision, whole_pages
 from overbook.core.pressure.sample import Sample
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.machine import page_size_bytes
@@ -143,7 +143,7 @@ class SwapLimits:
                 held = self._collector.containers.get(pod.uid, {}).get(container.name)
                 if decision is None or held is None:
                     continue
-                wanted = decision.swap_max_bytes // self._page_bytes * self._page_bytes
+                wanted = whole_pages(decision.swap_max_bytes, self._page_bytes)
                 if container.swap_max_bytes != wanted:
                     label = f"{facts[pod.uid].label}/{container.name}"
                     differing += not self._change(held, label, container.swap_max_bytes, wanted, decision)

@@ -6,6 +6,7 @@ its id, and while a guest is on its way for anybody's request nobody else is ask
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import ReliefState
 from overbook.core.relief.record import in_flight, outcome_of
 from overbook.core.relief.request import relief_candidates, relief_request
+from overbook.core.say_once import SayOnce
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ class ApiRelief:
         self._victim_uid = ""
         self._looked_back = False
         self._withdrawn = self._withdrawing = False
-        self._said = ""
+        self._say = SayOnce(partial(log.warning, "%s"))
         self.situation = AgentSituation()
         """As of now; whoever drives the agent sets it before each tick."""
         self.request: ReliefRequest | None = None
@@ -169,7 +171,7 @@ class ApiRelief:
     def _stand(self, request: ReliefRequest, now: float) -> None:
         self.request = request
         self._since = self._refreshed_at = now
-        self._said = ""
+        self._say.over()  # it is said once for each request
         self._victim_uid = next((c.uid for c in request.candidates if not c.excluded), "")
 
     def _last_resort(self, now: float) -> None:
@@ -185,12 +187,6 @@ class ApiRelief:
         self._say(f"the API server does not answer; {label} is ended here as the last resort")
         victim = Candidate(self._victim, label, 0, 0, 0, 0)
         self._local.begin(Decision(0, 0.0, (), "relieve", "", victim=victim), self._grace_seconds, now)
-
-    def _say(self, text: str) -> None:
-        """Say it once for each request."""
-        if text != self._said:
-            self._said = text
-            log.warning("%s", text)
 
     @property
     def aware(self) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import whole_pages
 from overbook.core.pressure.candidate import Candidate, candidates, swap_room_bytes
 from overbook.core.pressure.decision import Decision, FiredRule, ReclaimStep
 from overbook.core.pressure.history import History
@@ -380,7 +381,7 @@ def _coldest(
     left = wanted_bytes
     for model in cold:
         room = swap_room_bytes(facts[model.uid], model)
-        part = min(left, room, model.swappable_bytes // 2) // PAGE_BYTES * PAGE_BYTES
+        part = whole_pages(min(left, room, model.swappable_bytes // 2), PAGE_BYTES)
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts[model.uid].label, part))
             left -= part
