@@ -52,12 +52,12 @@ def test_it_is_said_and_begun_anew_and_stops_when_told(caplog: pytest.LogCapture
 
 def test_news_wakes_the_tick_and_the_same_news_does_not() -> None:
     bridge = Bridge()
-    bridge.hear(node_uid="a")
+    bridge.update_node_uid("a")
     bridge.clear()
-    bridge.hear(node_uid="a")
+    bridge.update_node_uid("a")
     with pytest.raises(BlockingIOError):
         os.eventfd_read(bridge.fileno())
-    bridge.hear(node_uid="b")
+    bridge.update_node_uid("b")
     assert os.eventfd_read(bridge.fileno()) == 1
     bridge.clear()  # twice is harmless
     bridge.close()

@@ -76,7 +76,7 @@ class KubeletPods:
             if not self._standing_in:
                 self._standing_in = True
                 log.warning("the API server does not answer; the kubelet tells %d pods", len(pods))
-            self._bridge.hear(pods=by_cgroup([as_here(pod) for pod in pods]), pods_source="kubelet")
+            self._bridge.update_pods(by_cgroup([as_here(pod) for pod in pods]), "kubelet")
         except (KubeError, msgspec.DecodeError) as error:
             self._complain(str(error))
 

@@ -51,7 +51,7 @@ class KubeletConfigz:
         while self._server:
             tries += 1
             if await self._ask() or tries == TRIES:
-                self._bridge.hear(kubelet_asked=True)
+                self._bridge.update_kubelet_asked()
             known = self._bridge.news.kubelet_asked
             await asyncio.sleep(EVERY_SECONDS if known else AGAIN_SECONDS)
 
@@ -69,8 +69,7 @@ class KubeletConfigz:
             return not isinstance(error, ApiUnavailable)
         else:
             self._complain.over()
-            if configuration != self._bridge.news.kubelet:
-                self._bridge.hear(kubelet=configuration)
+            self._bridge.update_kubelet(configuration)
             return True
         finally:
             await client.close()

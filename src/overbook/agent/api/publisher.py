@@ -118,7 +118,7 @@ class Publisher:
                 refused = error.status not in (409, 429)
                 backoff = self._refused_backoff if refused else self._backoff
                 self._not_before = time.monotonic() + backoff.next_seconds(error)
-                self._bridge.hear(refused=str(error) if refused else "")
+                self._bridge.update_refused(str(error) if refused else "")
             self._complain(str(error))
         except KubeError as error:
             if contact.failing_since is None:
@@ -129,7 +129,7 @@ class Publisher:
             self._complain(str(error))
         else:
             contact.answered()
-            self._bridge.hear(refused="")
+            self._bridge.update_refused("")
             if self._complain.over():
                 log.info("the node's status is written again")
             self._backoff.reset()
