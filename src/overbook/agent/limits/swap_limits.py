@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
+
+import msgspec
 
 from overbook.agent.collector import Collector, HeldContainer
 from overbook.core.overcommit.facts import PodFacts
@@ -24,6 +26,35 @@ Identity = tuple[str, int]
 
 Limits = tuple[int | None, int | None]
 """``memory.swap.max`` of a container and of crun's inner cgroup; ``None``: unlimited, or no inner one."""
+Unwritten = Literal["Observing", "Kubelet", "Others"]
+"""Why a limit is not written: nothing is changed at all, the kubelet writes it, or another plugin does."""
+
+
+class LimitNotWritten(msgspec.Struct, frozen=True, gc=False):
+    """A limit that is not what it should be, and is not the agent's to write.
+
+    Attributes:
+        container: ``namespace/pod/container``.
+        present_bytes: what it is; ``None``: unlimited.
+        wanted_bytes: what it should be.
+        sentence: where that comes from.
+        reason: why it is not written.
+    """
+
+    container: str
+    present_bytes: int | None
+    wanted_bytes: int
+    sentence: str
+    reason: Unwritten
+
+    def __str__(self) -> str:
+        present = shown(self.present_bytes)
+        is_there = {
+            "Observing": "would be",
+            "Kubelet": f"is {present} by the kubelet, and should be",
+            "Others": f"is {present} by somebody else, and would be",
+        }[self.reason]
+        return f"memory.swap.max of {self.container} {is_there} {shown(self.wanted_bytes)} ({self.sentence})"
 
 
 class SwapWriter(Protocol):
@@ -35,11 +66,8 @@ class SwapWriter(Protocol):
     def given(self, container: HeldContainer) -> Limits | None:
         """What a container would have that started with its limit by our doing; ``None``: another."""
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
-        """Set it; whether it was set."""
-
-    def unwritten(self, now: str) -> str:
-        """Of a limit that is not written: what comes before the one that it should be."""
+    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
+        """Set it; why it was not set, or ``None`` where it was."""
 
 
 class CgroupSwapWriter:
@@ -57,7 +85,7 @@ class CgroupSwapWriter:
         """It comes after the start."""
         return None
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
+    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
         """Set it, outer first.
 
         Raises:
@@ -67,15 +95,18 @@ class CgroupSwapWriter:
         container.cgroup.write_memory_swap_max(outer_bytes)
         if container.leaf is not None:
             container.leaf.write_memory_swap_max(inner_bytes)
-        return True
-
-    def unwritten(self, now: str) -> str:
-        """Another plugin of the runtime sets it."""
-        return f"is {now} by somebody else, and would be"
+        return None
 
 
 class ReportingSwapWriter:
-    """Writes nothing: what ``--mode observe`` uses."""
+    """Writes nothing: what ``--mode observe`` uses; or the kubelet writes, and it is only compared.
+
+    Args:
+        reason: why nothing is written.
+    """
+
+    def __init__(self, reason: Unwritten = "Observing") -> None:
+        self._reason: Unwritten = reason
 
     def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
         """There will be nothing to put back."""
@@ -85,21 +116,9 @@ class ReportingSwapWriter:
         """Nothing is ours."""
         return None
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
+    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
         """Leave it as it is."""
-        return False
-
-    def unwritten(self, now: str) -> str:
-        """Only that."""
-        return "would be"
-
-
-class CheckingSwapWriter(ReportingSwapWriter):
-    """Writes nothing either: where the kubelet does it is only compared."""
-
-    def unwritten(self, now: str) -> str:
-        """Both values: one of the two does not know the node as it is."""
-        return f"is {now} by the kubelet, and should be"
+        return self._reason
 
 
 class SwapLimits:
@@ -168,7 +187,7 @@ class SwapLimits:
                 continue
             writer, limits = before
             try:
-                restored += writer.write(container, limits)
+                restored += writer.write(container, limits) is None
             except KernelFileError as error:
                 log.warning("swap limit not put back: %s", error)
         self._before.clear()
@@ -187,7 +206,7 @@ class SwapLimits:
         ours = self._wanted.get(key) == wanted
         try:
             self._note_before(key, held, now)
-            written = self.writer.write(held, (wanted, wanted))
+            unwritten = self.writer.write(held, (wanted, wanted))
         except MissingKernelFile:
             return True  # it is gone
         except KernelFileError as error:
@@ -196,16 +215,15 @@ class SwapLimits:
                 log.warning("memory.swap.max of %s stays %s: %s", label, shown(now), error)
             return False
         self._failed.pop(key, None)
-        if written:
+        if unwritten is None:
             self._wanted[key] = wanted
             self._tell_written(
                 key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", ours=ours
             )
         elif self._told.get(key) != wanted:
             self._told[key] = wanted
-            instead = self.writer.unwritten(shown(now))
-            log.info("memory.swap.max of %s %s %s (%s)", label, instead, shown(wanted), decision.sentence)
-        return written
+            log.info("%s", LimitNotWritten(label, now, wanted, decision.sentence, unwritten))
+        return unwritten is None
 
     def _note_right(self, held: HeldContainer, wanted: int) -> None:
         """Remember of one that started with its limit by our doing what it would have had."""

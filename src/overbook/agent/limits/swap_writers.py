@@ -15,10 +15,10 @@ from overbook.agent.collector import Collector, HeldContainer
 from overbook.agent.limits.allowance_file import AllowanceFile
 from overbook.agent.limits.swap_limits import (
     CgroupSwapWriter,
-    CheckingSwapWriter,
     Limits,
     ReportingSwapWriter,
     SwapWriter,
+    Unwritten,
 )
 from overbook.agent.limits.writer_facts import WriterInputsReader
 from overbook.agent.settings import AgentSettings
@@ -51,18 +51,18 @@ class NriSwapWriter(CgroupSwapWriter):
         before = self._connection.memory.before
         return (before[container.found.id], None) if container.found.id in before else None
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
+    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
         """Set it, unless somebody else sets this container's.
 
         Raises:
             KernelFileError: the kernel refuses, or the container is gone.
         """
         if container.found.id in self._connection.memory.others:
-            return False
+            return "Others"
         super().write(container, limits)
         if limits[0] is not None:
             self._connection.update(container.found.id, limits[0])
-        return True
+        return None
 
 
 class HookSwapWriter(CgroupSwapWriter):
@@ -204,7 +204,7 @@ class SwapWriters:
         self.connection = None
         self._cleared = False
         if choice.writer == "kubelet":
-            self.acting = CheckingSwapWriter()
+            self.acting = ReportingSwapWriter("Kubelet")
         elif choice.writer == "nri" and self._epoll is not None:
             path = os.path.join(self._settings.fsroot, facts.nri_socket.lstrip("/"))
             self.connection = NriSocket(path, self._allowed, self._epoll)
