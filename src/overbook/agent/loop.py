@@ -12,6 +12,7 @@ from typing import Final
 
 from overbook.agent.agent import Agent
 from overbook.agent.http_server import Answer, HttpServer
+from overbook.agent.no_cluster import NO_DESCRIPTOR
 from overbook.agent.settings import AgentSettings
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.pressure_trigger import PressureTrigger
@@ -49,9 +50,8 @@ class Loop:
         self._trigger = self._watch_pressure()
         self._server = HttpServer(settings.listen, self._handlers(), self._epoll) if settings.listen else None
         agent.writers.attach(self._epoll)
-        self._news_fd = -1
-        if agent.cluster is not None:
-            self._news_fd = agent.cluster.bridge.fileno()
+        self._news_fd = agent.cluster.fileno()
+        if self._news_fd != NO_DESCRIPTOR:
             self._epoll.register(self._news_fd, select.EPOLLIN)
 
     def run(self) -> None:

@@ -52,6 +52,7 @@ class ApiRelief:
     Args:
         instance: this agent's; the ids of its requests begin with it.
         timestamp: a decision's time as RFC 3339.
+        look: how things are now; asked once in each tick.
         rank: by which candidates are ordered.
         calm_seconds: after so long without a rule that holds a request is withdrawn, unless a guest is on its
             way for it.
@@ -64,6 +65,7 @@ class ApiRelief:
         self,
         instance: str,
         timestamp: Callable[[float], str],
+        look: Callable[[], AgentSituation],
         *,
         rank: str,
         calm_seconds: float,
@@ -73,6 +75,7 @@ class ApiRelief:
     ) -> None:
         self._instance = instance
         self._timestamp = timestamp
+        self._look = look
         self._rank = rank
         self._calm_seconds = calm_seconds
         self._local = last_resort
@@ -85,7 +88,7 @@ class ApiRelief:
         self._withdrawn = self._withdrawing = False
         self._say = SayOnce(partial(log.warning, "%s"))
         self.situation = AgentSituation()
-        """As of now; whoever drives the agent sets it before each tick."""
+        """As of this tick."""
         self.request: ReliefRequest | None = None
         """What is to stand in the node's object."""
 
@@ -122,6 +125,7 @@ class ApiRelief:
 
     def tick(self, now: float) -> ReliefReport | None:
         """See what became of it."""
+        self.situation = self._look()
         self._withdrawn, self._withdrawing = self._withdrawing, False
         self._take_over(now)
         if self._local is not None and self._ending:
@@ -185,8 +189,7 @@ class ApiRelief:
             return
         label = self._label(self._victim)
         self._say(f"the API server does not answer; {label} is ended here as the last resort")
-        victim = Candidate(self._victim, label, 0, 0, 0, 0)
-        self._local.begin(Decision(0, 0.0, (), "relieve", "", victim=victim), self._grace_seconds, now)
+        self._local.end(self._victim, label, self._grace_seconds, now)
 
     @property
     def aware(self) -> bool:
