@@ -40,7 +40,7 @@ class Before(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class ReserveWriter(Protocol):
     """Changes ``memory.max`` of a class."""
 
-    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
+    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int, /) -> bool:
         """Set it, after what is present was remembered; whether it was set."""
 
     def restore(self) -> int:
@@ -135,7 +135,7 @@ class CgroupReserveWriter:
 class ReportingReserveWriter:
     """Writes nothing: what ``--mode observe`` and a pause use."""
 
-    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
+    def write(self, _cgroup: Cgroup, _present_bytes: int | None, _limit_bytes: int, /) -> bool:
         """Leave it as it is."""
         return False
 

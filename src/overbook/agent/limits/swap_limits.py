@@ -60,13 +60,13 @@ class LimitNotWritten(msgspec.Struct, frozen=True, gc=False):
 class SwapWriter(Protocol):
     """Reads and writes ``memory.swap.max``."""
 
-    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+    def read(self, container: HeldContainer, outer_bytes: int | None, /) -> Limits | None:
         """What is there and would have to be put back; ``None``: nothing will ever be changed."""
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, container: HeldContainer, /) -> Limits | None:
         """What a container would have that started with its limit by our doing; ``None``: another."""
 
-    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
+    def write(self, container: HeldContainer, limits: Limits, /) -> Unwritten | None:
         """Set it; why it was not set, or ``None`` where it was."""
 
 
@@ -81,7 +81,7 @@ class CgroupSwapWriter:
         """
         return outer_bytes, container.leaf.read_memory_swap_max() if container.leaf is not None else None
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, _container: HeldContainer, /) -> Limits | None:
         """It comes after the start."""
         return None
 
@@ -108,15 +108,15 @@ class ReportingSwapWriter:
     def __init__(self, reason: Unwritten = "Observing") -> None:
         self._reason: Unwritten = reason
 
-    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+    def read(self, _container: HeldContainer, _outer_bytes: int | None, /) -> Limits | None:
         """There will be nothing to put back."""
         return None
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, _container: HeldContainer, /) -> Limits | None:
         """Nothing is ours."""
         return None
 
-    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
+    def write(self, _container: HeldContainer, _limits: Limits, /) -> Unwritten | None:
         """Leave it as it is."""
         return self._reason
 
@@ -140,6 +140,9 @@ class SwapLimits:
         self._told: dict[Identity, int] = {}
         self._failed: dict[Identity, str] = {}
         self._generation = 0
+        self._decisions: Mapping[Key, SwapDecision] = {}
+        self._whole: dict[Key, int] = {}
+        """What they come to in whole pages; worked out again only when they change."""
         self.written = 0
         """Limits written since the start, for the metrics."""
         self.corrected = 0
@@ -154,18 +157,24 @@ class SwapLimits:
         decisions: Mapping[Key, SwapDecision],
     ) -> None:
         """Write every limit that is not what it should be. Pods that nobody told us of stay as they are."""
+        if decisions is not self._decisions:
+            self._decisions = decisions
+            self._whole = {
+                key: whole_pages(decision.swap_max_bytes, self._page_bytes)
+                for key, decision in decisions.items()
+            }
         differing = 0
         for pod in sample.pods:
             for container in pod.containers:
                 key = (pod.uid, container.name)
-                decision = decisions.get(key)
+                wanted = self._whole.get(key)
                 held = self._collector.containers.get(pod.uid, {}).get(container.name)
-                if decision is None or held is None:
+                if wanted is None or held is None:
                     continue
-                wanted = whole_pages(decision.swap_max_bytes, self._page_bytes)
                 if container.swap_max_bytes != wanted:
                     label = f"{facts[pod.uid].label}/{container.name}"
-                    differing += not self._change(held, label, container.swap_max_bytes, wanted, decision)
+                    present = container.swap_max_bytes
+                    differing += not self._change(held, label, present, wanted, decisions[key])
                 else:
                     self._note_right(held, wanted)
         self.differing = differing

@@ -46,7 +46,7 @@ class NriSwapWriter(CgroupSwapWriter):
     def __init__(self, connection: NriSocket) -> None:
         self._connection = connection
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, container: HeldContainer, /) -> Limits | None:
         """What it would have had, had we not been asked before it started."""
         before = self._connection.memory.before
         return (before[container.found.id], None) if container.found.id in before else None
@@ -68,7 +68,7 @@ class NriSwapWriter(CgroupSwapWriter):
 class HookSwapWriter(CgroupSwapWriter):
     """Writes what started without the hook, or changed since."""
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, _container: HeldContainer, /) -> Limits | None:
         """The hook acts after a kubelet that gives no swap."""
         return 0, None
 

@@ -39,10 +39,10 @@ class Relief(Protocol):
     def state(self) -> ReliefState:
         """Whether a guest is on its way."""
 
-    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+    def begin(self, decision: Decision, grace_seconds: float, now: float, /) -> None:
         """Ask the decision's victim to go."""
 
-    def tick(self, now: float) -> ReliefReport | None:
+    def tick(self, now: float, /) -> ReliefReport | None:
         """Go on; a report when it is over."""
 
 
@@ -138,12 +138,12 @@ class ReportingRelief:
         """Active until the next tick."""
         return "active" if self._would else "idle"
 
-    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+    def begin(self, decision: Decision, _grace_seconds: float, _now: float, /) -> None:
         """Note who would go."""
         if decision.victim is not None:
             self._would = ReliefReport(decision.victim.label, "observed", 0.0)
 
-    def tick(self, now: float) -> ReliefReport | None:
+    def tick(self, _now: float, /) -> ReliefReport | None:
         """It is over at once."""
         report, self._would = self._would, None
         return report
