@@ -217,7 +217,7 @@ class NodeTests:
         items[:] = [*rest, *(item for batch in batches.values() for item in batch.items)]
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         batch = self._batch_of.get(item.nodeid)
         if batch is None:
             return None
@@ -233,6 +233,8 @@ class NodeTests:
             report = _report_without_node(item, text, skipped=ending.unavailable)
             hook.pytest_runtest_logreport(report=report)
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        # What a test before this one set up here for its module is not needed by what comes after.
+        item.session._setupstate.teardown_exact(nextitem)
         return True
 
     @pytest.hookimpl(tryfirst=True)

@@ -15,7 +15,7 @@ print(json.dumps({"modules": sorted(sys.modules), "kib": resident, "pods": len(p
 """
 API = """
 import json, sys
-import overbook.agent.loop, overbook.agent.api.thread, overbook.agent.api.worker
+import overbook.agent.loop, overbook.agent.cluster, overbook.agent.api.thread, overbook.agent.api.worker
 with open("/proc/self/status", encoding="ascii") as file:
     resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 print(json.dumps({"modules": sorted(sys.modules), "kib": resident}))

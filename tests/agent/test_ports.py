@@ -34,14 +34,15 @@ def reported(bridge: Bridge) -> Report | None:
 
 
 def hear(bridge: Bridge, **spec: object) -> None:
-    """Give the bridge the cluster's settings, as the API thread would."""
-    bridge.hear(overcommit=OvercommitSpec(**spec), overcommit_known=True, own_known=True)  # type: ignore[arg-type]  # by field name
+    """What the API's thread hears of the cluster's wishes."""
+    bridge.update_own_known()
+    bridge.update_overcommit(OvercommitSpec(**spec))  # type: ignore[arg-type]  # by field name
 
 
 def test_limits_are_unchanged_until_the_mode_is_known(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=None)
     agent, bridge = agent_of(node)
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     node.tick(agent)
     assert node.limit(path) == "max"
     assert reported(bridge) is None
@@ -61,13 +62,12 @@ def test_an_earlier_request_stays_until_the_mode_is_known(node: FakeNode) -> Non
         decided_at="then",
         candidates=(ReliefCandidate(uid=uid_of("vm"), namespace="demo", name="vm"),),
     )
-    bridge.hear(
-        pods=told("vm"), own=OvercommitNodeStatus(agent_instance="before", request=left), own_known=True
-    )
+    bridge.update_pods(told("vm"))
+    bridge.update_own(OvercommitNodeStatus(agent_instance="before", request=left), {})
     node.tick(agent)
     node.tick(agent)
     assert reported(bridge) is None
-    bridge.hear(overcommit=OvercommitSpec(), overcommit_known=True)
+    bridge.update_overcommit(OvercommitSpec())
     node.tick(agent)
     report = reported(bridge)
     assert report
@@ -80,7 +80,7 @@ def test_an_earlier_request_stays_until_the_mode_is_known(node: FakeNode) -> Non
 def test_settings_apply_where_the_api_stays_silent(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=None)
     agent, bridge = agent_of(node)
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     for _ in range(12):
         node.tick(agent)
     assert node.limit(path) == str(128 * MI)
@@ -90,13 +90,13 @@ def test_settings_apply_where_the_api_stays_silent(node: FakeNode) -> None:
 def test_a_pause_keeps_limits_and_writes_none_until_its_end(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=None)
     agent, bridge = agent_of(node, on_exit="Restore")
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     hear(bridge)
     node.tick(agent)
     hear(bridge, paused=True)
     agent.heard()
     late = node.run("late", memory_swap_max=None)
-    bridge.hear(pods=told("vm") | told("late"))
+    bridge.update_pods(told("vm") | told("late"))
     node.tick(agent)
     assert (node.limit(path), node.limit(late)) == (str(128 * MI), "max")
     report = bridge.report
@@ -114,7 +114,7 @@ def test_a_pause_keeps_limits_and_writes_none_until_its_end(node: FakeNode) -> N
 def test_a_pause_takes_request_and_taint_back_at_once(node: FakeNode) -> None:
     node.run("vm", memory_current=400 * MI)
     agent, bridge = agent_of(node)
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     hear(bridge)
     node.set(mem_available_bytes=0, swap_free_bytes=0)
     node.tick(agent)
@@ -133,7 +133,7 @@ def test_a_pause_takes_request_and_taint_back_at_once(node: FakeNode) -> None:
 
 def test_the_clusters_percentage_gives_the_guests_sizes(node: FakeNode) -> None:
     agent, bridge = agent_of(node, swap=SwapPolicy(percent=150, allowance="whole"))
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     node.run("vm")
     for percent, expected in ((150, 128 * MI), (200, 256 * MI)):
         hear(bridge, percentage=percent)
@@ -145,7 +145,7 @@ def test_the_clusters_percentage_gives_the_guests_sizes(node: FakeNode) -> None:
 def test_the_taint_stays_until_the_node_was_calm_for_a_while(node: FakeNode) -> None:
     node.run("vm", memory_current=400 * MI)
     agent, bridge = agent_of(node)
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     hear(bridge)
     node.set(mem_available_bytes=0, swap_free_bytes=0)
     node.tick(agent)
@@ -166,7 +166,7 @@ def test_pods_are_kept_until_others_are_listed(node: FakeNode) -> None:
     source = KubePods(bridge)
     assert not source.refresh()
     pods = told("vm")
-    bridge.hear(pods=pods)
+    bridge.update_pods(pods)
     assert source.refresh()
     assert source.pods is pods
     assert not source.refresh()

@@ -3,27 +3,37 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from overbook.agent.bridge import Bridge
-from overbook.agent.cluster import Cluster
 from overbook.agent.collector import Collector
 from overbook.agent.guests import Guests
 from overbook.agent.journal import DecisionJournal, Recorder
 from overbook.agent.limits.reserves import Reserves
 from overbook.agent.limits.swap_writers import SwapWriters
-from overbook.agent.metrics import AgentMetrics, TickFacts
+from overbook.agent.metrics import AgentMetrics
+from overbook.agent.no_cluster import NoCluster
+from overbook.agent.orders import Posture
 from overbook.agent.ports import Ports
-from overbook.agent.relief.local import LocalRelief, Relief, ReliefReport
+from overbook.agent.relief.local import LocalRelief, ReliefReport
 from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
+from overbook.agent.tick import AgentTick
+from overbook.core.overcommit.swap import whole_pages
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.model import node_model
 from overbook.core.relief.guest import is_own
+from overbook.core.say_once import SayOnce
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.machine import page_size_bytes
 from overbook.nri.plugin import ContainerKey
+
+if TYPE_CHECKING:
+    from overbook.agent.cluster import Cluster
 
 log = logging.getLogger(__name__)
 
@@ -58,23 +68,26 @@ class Agent:
         self.engine = Engine(settings.ruleset, settings.reclaim)
         self.journal = DecisionJournal()
         self.metrics = AgentMetrics()
-        self.cluster: Cluster | None = None
-        relief: Relief = LocalRelief(self.collector, settings.fsroot)
-        if bridge is not None:
-            self.cluster = Cluster(settings, bridge, self.collector, self.engine, clock, wall_clock)
-            relief = self.cluster.relief
+        self.cluster: Cluster | NoCluster
+        if bridge is None:
+            self.cluster = NoCluster(settings, LocalRelief(self.collector, settings.fsroot))
+        else:
+            from overbook.agent import cluster  # noqa: PLC0415 - loaded only where there is one
+
+            self.cluster = cluster.Cluster(settings, bridge, self.collector, self.engine, clock, wall_clock)
         self.writers = SwapWriters(settings, self.collector, self._allowed, clock())
         self._page_bytes = page_size_bytes()
         self._ports = Ports(
             self.collector,
-            relief,
+            self.cluster.relief,
             self.writers,
             Reserves(self.collector, settings.fsroot, settings.reserves.qos_reserved_memory_percent),
             enforcing=settings.mode == "Enforce",
         )
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
+        self._last_tick: AgentTick | None = None
         self._last_good_tick: float | None = None
-        self._last_complaint = ""
+        self._failed = SayOnce(partial(log.error, "this tick failed, the next is tried: %s"))
 
     def tick(self) -> Decision | None:
         """One round: sample, facts, limits, decision, consequences."""
@@ -85,12 +98,10 @@ class Agent:
             decision = self._tick(started, wall)
         except (KernelFileError, OSError) as error:
             self.metrics.failed_ticks += 1
-            if str(error) != self._last_complaint:
-                self._last_complaint = str(error)
-                log.error("this tick failed, the next is tried: %s", error)  # noqa: TRY400 - no traceback at 3 a.m.
+            self._failed(str(error))
             return None
         finished = self._clock()
-        self._last_complaint = ""
+        self._failed.over()
         self._last_good_tick = finished
         self.metrics.tick_seconds += finished - started
         self.metrics.last_tick_wall_seconds = wall
@@ -99,71 +110,97 @@ class Agent:
     @property
     def instance(self) -> str:
         """This running agent's name in the cluster; empty: there is none."""
-        return self.cluster.instance if self.cluster is not None else ""
+        return self.cluster.instance
 
     def heard(self) -> None:
         """The cluster has news: obey it now and not with the next tick."""
-        if self.cluster is None:
-            return
-        self.cluster.bridge.clear()
-        self._listen()
+        self.cluster.clear()
+        posture = self._obey()
         if self._look_again():
             # The hook may be asked about a new pod before the next tick.
             self.writers.keep(self._clock(), self.guests.allowances)
-        self._report()
+        if self._last_tick is not None:
+            self._last_tick = msgspec.structs.replace(
+                self._last_tick, posture=posture, pods=self.guests.source.pods, ports=self._ports.state()
+            )
+            self.cluster.publish(self._last_tick)
 
-    def _listen(self) -> None:
-        """See who writes limits, and what may be done at all."""
-        enforcing, hands_off = self._settings.mode == "Enforce", False
-        told, asked = None, True
-        if self.cluster is not None:
-            posture, news = self.cluster.listen(), self.cluster.bridge.news
-            enforcing, hands_off = posture.enforcing, posture.yielding
-            told, asked = news.kubelet, news.kubelet_asked or not self._settings.kubelet.server
-            self.guests.use_percent(posture.percent)
-        self.writers.settle(self._clock(), told, asked=asked)
+    def _obey(self) -> Posture:
+        """See what may be done at all, and who writes limits."""
+        orders = self.cluster.orders()
+        posture = orders.posture
+        self.guests.use_percent(posture.percent)
+        self.writers.settle(self._clock(), orders.kubelet, asked=orders.kubelet_asked)
         self.metrics.writer = self.writers.choice.writer if self.writers.choice else ""
-        self._ports.enforce(enforcing, hands_off=hands_off)
-
-    def _report(self) -> None:
-        if self.cluster is not None and self.metrics.latest is not None:
-            self.cluster.report(self.metrics.latest, self.guests, self._ports)
+        self._ports.enforce(posture.enforcing, hands_off=posture.yielding)
+        return posture
 
     def _tick(self, now: float, wall: float) -> Decision | None:
-        self._listen()
+        tick = self._collected(self._obey(), now, wall)
+        self._keep_limits(tick, now)
+        tick = self._decided(tick, now, wall)
+        tick = self._acted(tick, now)
+        self._reported(tick)
+        return tick.decision
+
+    def _collected(self, posture: Posture, now: float, wall: float) -> AgentTick:
+        """Read the node, and work out anew what is known of its pods."""
         self.guests.look()
         sample = self.collector.collect(now, wall, self.guests.source.pods)
-        node = sample.node
-        if self.guests.refresh(node.memory_total_bytes, node.swap_total_bytes or 0):
+        node = node_model(sample.node)
+        if self.guests.refresh(sample.node.memory_total_bytes, sample.node.swap_total_bytes or 0):
             self._know_pods()
         if self._recorder:
             self._recorder.sample(sample)
-        self._ports.limits.keep(sample, self.guests.facts, self.guests.allowances)
-        self.writers.keep(now, self.guests.allowances)
-        if self._pods_known and self.writers.choice is not None:
-            pods, kubelet = self.guests.source.pods, self.writers.kubelet
-            self._ports.reserves.keep(node.memory_total_bytes, pods, kubelet)
-        if self.cluster is not None:
-            self.cluster.look()
-        report = self._ports.relief.tick(now)
-        if report is not None:
-            self._relieved(report, wall)
-        decision = self.engine.step(sample, self.guests.facts, self._ports.relief.state)
-        if self.engine.history.forgotten:
-            log.info("averages start anew: %s", self.engine.history.forgotten)
-        if decision is not None:
-            self._decided(decision, now)
-        if self.cluster is not None:
-            self.cluster.follow(self.guests)
-        self.metrics.latest = TickFacts(
-            node=node_model(node),
+        return AgentTick(
+            node=node,
             sample=sample,
             facts=self.guests.facts,
             allowances=self.guests.allowances,
             relief_active=self.relieving,
+            posture=posture,
+            pods=self.guests.source.pods,
         )
-        self._report()
-        return decision
+
+    def _keep_limits(self, tick: AgentTick, now: float) -> None:
+        """Put right what is not as it should be, whatever the pressure."""
+        self._ports.limits.keep(tick.sample, tick.facts, tick.allowances)
+        self.writers.keep(now, tick.allowances)
+        if self.cluster.pods_known and self.writers.choice is not None:
+            self._ports.reserves.keep(tick.node.memory_total_bytes, tick.pods, self.writers.kubelet)
+
+    def _decided(self, tick: AgentTick, now: float, wall: float) -> AgentTick:
+        """See what became of a guest that was asked to go, and decide."""
+        relieved = self._ports.relief.tick(now)
+        if relieved is not None:
+            self._note_relieved(relieved, wall)
+        decision = self.engine.step(tick.sample, tick.facts, self._ports.relief.state)
+        if self.engine.history.forgotten:
+            log.info("averages start anew: %s", self.engine.history.forgotten)
+        if decision is not None:
+            self._note_decision(decision, tick.posture)
+        return msgspec.structs.replace(
+            tick,
+            relieved=relieved,
+            findings=self.engine.findings,
+            wanting=self.engine.wanting,
+            decision=decision,
+        )
+
+    def _acted(self, tick: AgentTick, now: float) -> AgentTick:
+        """Do what was decided."""
+        decision = tick.decision
+        if decision is not None and decision.action == "reclaim":
+            self.metrics.reclaimed_bytes += self._ports.reclaimer.reclaim(decision.reclaim)
+        elif decision is not None and decision.victim is not None:
+            asked = tick.facts[decision.victim.uid].grace_seconds
+            self._ports.relief.begin(decision, min(asked, self._settings.grace_seconds), now)
+        return msgspec.structs.replace(tick, relief_active=self.relieving, ports=self._ports.state())
+
+    def _reported(self, tick: AgentTick) -> None:
+        """Leave it for whoever reads it: the cluster, Prometheus."""
+        self._last_tick = self.metrics.latest = tick
+        self.cluster.report(tick)
 
     def _know_pods(self) -> None:
         """There are other pods, or other facts of them."""
@@ -183,66 +220,48 @@ class Agent:
         """What a container may swap that is about to start, by the newest that is known of its pod."""
         self._look_again()
         decision = self.guests.allowances.get(key)
-        return None if decision is None else decision.swap_max_bytes // self._page_bytes * self._page_bytes
+        return None if decision is None else whole_pages(decision.swap_max_bytes, self._page_bytes)
 
     def _own_uids(self) -> frozenset[str]:
         pods, namespace = self.guests.source.pods, self._settings.own_namespace
         own = {uid for uid, pod in pods.items() if is_own(pod, namespace)}
         return frozenset({self._settings.own_pod_uid, *own})
 
-    def _decided(self, decision: Decision, now: float) -> None:
+    def _note_decision(self, decision: Decision, posture: Posture) -> None:
         self.metrics.decided(decision)
         self.journal.decided(decision)
-        observing = "" if self._ports.enforcing else f" ({self._why_not})"
+        observing = "" if posture.enforcing else f" ({posture.why})"
         level = logging.WARNING if decision.action == "relieve" else logging.INFO
         log.log(level, "decision %d: %s%s", decision.number, decision.sentence, observing)
         for candidate in decision.candidates:
             log.debug("candidate %s: %s %s", candidate.label, candidate.sentence, candidate.excluded)
         if self._recorder:
             self._recorder.decision(decision)
-        if self.cluster is not None:
-            self.cluster.decided(decision)
-        if decision.action == "reclaim":
-            self.metrics.reclaimed_bytes += self._ports.reclaimer.reclaim(decision.reclaim)
-        elif decision.victim is not None:
-            asked = self.guests.facts[decision.victim.uid].grace_seconds
-            self._ports.relief.begin(decision, min(asked, self._settings.grace_seconds), now)
 
-    def _relieved(self, report: ReliefReport, wall: float) -> None:
+    def _note_relieved(self, report: ReliefReport, wall: float) -> None:
         self.metrics.relief[report.outcome] += 1
         self.journal.reports.append(report)
         log.warning("%s: %s after %.1f s", report.label, report.outcome, report.seconds)
         if self._recorder:
             self._recorder.relief(report, wall)
-        if self.cluster is not None:
-            self.cluster.relieved(report)
 
     @property
     def relieving(self) -> bool:
         """Whether a guest is on its way out."""
         return self._ports.relief.state == "active"
 
-    @property
-    def _why_not(self) -> str:
-        return self.cluster.posture.why if self.cluster is not None else "observing: nothing is done"
-
     def ready(self) -> str:
         """Why the agent cannot do its work yet; empty: it can."""
-        if self.metrics.latest is None:
+        if self._last_tick is None:
             return "no tick yet"
-        if not self._pods_known:
+        if not self.cluster.pods_known:
             return "neither the API server nor the kubelet has told this node's pods yet"
         return ""
 
     @property
-    def _pods_known(self) -> bool:
-        return self.cluster is None or self.cluster.bridge.news.pods is not None
-
-    @property
     def health(self) -> str:
         """What is to be said of an agent that is healthy."""
-        attended = self.cluster is None or self.cluster.bridge.attended
-        return "ok" if attended else "ok; the thread for the API starts anew"
+        return "ok" if self.cluster.attended else "ok; the thread for the API starts anew"
 
     def healthy(self) -> bool:
         """Whether a tick succeeded lately."""
@@ -253,8 +272,7 @@ class Agent:
 
     def stop(self) -> None:
         """Leave the node as configured."""
-        if self.cluster is not None:
-            self.cluster.stop()
+        self.cluster.stop()
         if self._settings.on_exit == "Restore":
             log.info("%d swap limits put back as they were found", self._ports.limits.restore())
             self._ports.reserves.restore()
@@ -276,5 +294,4 @@ class Agent:
             "containers": sum(map(len, self.collector.containers.values())),
             "pods_known": len(self.guests.facts),
         }
-        values |= self.writers.values()
-        return values | (self.cluster.values() if self.cluster is not None else {})
+        return values | self.writers.values() | self.cluster.values()

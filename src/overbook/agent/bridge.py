@@ -188,8 +188,57 @@ class Bridge:
         """How this side is woken; ``None``: it is not there at present."""
         self._nudge = nudge
 
-    def hear(self, **changes: object) -> None:
-        """Replace a part of the news, and wake the tick's thread if it is another."""
-        if any(getattr(self.news, field) != value for field, value in changes.items()):
-            self.news = msgspec.structs.replace(self.news, **changes)
-            os.eventfd_write(self._wake_fd, 1)
+    def update_pods(self, pods: Mapping[str, Pod], source: str = "API server") -> None:
+        """This node's pods, and who says so."""
+        if pods != self.news.pods or source != self.news.pods_source:
+            self._publish(msgspec.structs.replace(self.news, pods=pods, pods_source=source))
+
+    def update_namespaces(self, namespaces: Mapping[str, Mapping[str, str]]) -> None:
+        """The annotations that count here, by namespace."""
+        if namespaces != self.news.namespaces:
+            self._publish(msgspec.structs.replace(self.news, namespaces=namespaces))
+
+    def update_overcommit(self, overcommit: OvercommitSpec | None) -> None:
+        """What the cluster's owner wants; ``None``: there is no such object."""
+        if overcommit != self.news.overcommit or not self.news.overcommit_known:
+            news = msgspec.structs.replace(self.news, overcommit=overcommit, overcommit_known=True)
+            self._publish(news)
+
+    def update_overcommit_known(self) -> None:
+        """Whether there is such an object was asked with success."""
+        self.update_overcommit(self.news.overcommit)
+
+    def update_own(self, own: OvercommitNodeStatus | None, annotations: Mapping[str, str]) -> None:
+        """What stands in this node's object; ``None``: there is none."""
+        news = self.news
+        if own != news.own or annotations != news.own_annotations or not news.own_known:
+            self._publish(msgspec.structs.replace(news, own=own, own_annotations=annotations, own_known=True))
+
+    def update_own_known(self) -> None:
+        """This node's object was looked for with success."""
+        self.update_own(self.news.own, self.news.own_annotations)
+
+    def update_kubelet(self, kubelet: KubeletConfiguration) -> None:
+        """What the kubelet says of its own configuration."""
+        if kubelet != self.news.kubelet:
+            self._publish(msgspec.structs.replace(self.news, kubelet=kubelet))
+
+    def update_kubelet_asked(self) -> None:
+        """The kubelet was asked, whatever came of it."""
+        if not self.news.kubelet_asked:
+            self._publish(msgspec.structs.replace(self.news, kubelet_asked=True))
+
+    def update_node_uid(self, uid: str) -> None:
+        """UID of the Node object; empty: there is none."""
+        if uid != self.news.node_uid:
+            self._publish(msgspec.structs.replace(self.news, node_uid=uid))
+
+    def update_refused(self, refused: str) -> None:
+        """An answer of the API server that keeps us from our work; empty: none any more."""
+        if refused != self.news.refused:
+            self._publish(msgspec.structs.replace(self.news, refused=refused))
+
+    def _publish(self, news: News) -> None:
+        """Replace the news, and wake the tick's thread."""
+        self.news = news
+        os.eventfd_write(self._wake_fd, 1)

@@ -13,16 +13,15 @@ from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.collector import Collector
 from overbook.agent.doctor import Doctor
 from overbook.agent.duplicate import DuplicateAgent, new_instance
-from overbook.agent.guests import Guests
-from overbook.agent.metrics import TickFacts
-from overbook.agent.ports import Ports
+from overbook.agent.orders import Orders, Posture
 from overbook.agent.problems import NodeFindings, node_problems
 from overbook.agent.relief.local import LocalRelief, ReliefReport
 from overbook.agent.relief.requested import AgentSituation, ApiRelief
 from overbook.agent.settings import AgentSettings
 from overbook.agent.status import Moment, StatusWriter
+from overbook.agent.tick import AgentTick
 from overbook.core.api.overcommit import OvercommitSpec
-from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.decision import Decision, FiredRule
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.state import PressureTrend
 from overbook.core.text import shortened
@@ -32,29 +31,6 @@ log = logging.getLogger(__name__)
 
 UNHEARD_SECONDS: Final = 10.0
 """So long after its start the agent only observes while it has not heard whether it is paused."""
-
-
-class Posture(msgspec.Struct, frozen=True, kw_only=True):
-    """What the agent may do now.
-
-    Attributes:
-        enforcing: whether it may change anything.
-        mode: the mode in force.
-        paused: whether a pause is obeyed.
-        percent: ``memoryOvercommitPercentage``.
-        why: why nothing is changed, for people; empty where it may be.
-        unheard: nothing is changed only because it is not known yet whether anything may be. What an agent
-            before this one left stays as well, until it is.
-        yielding: nothing is changed because another agent does this node's work.
-    """
-
-    enforcing: bool
-    mode: str
-    paused: bool
-    percent: int
-    why: str = ""
-    unheard: bool = False
-    yielding: bool = False
 
 
 class Cluster:
@@ -81,7 +57,7 @@ class Cluster:
         self._settings = settings
         self.bridge = bridge
         self._collector = collector
-        self._engine = engine
+        self._rank = engine.rank
         self._clock = clock
         self._wall_clock = wall_clock
         self.instance = new_instance(wall_clock())
@@ -92,6 +68,7 @@ class Cluster:
         self.relief = ApiRelief(
             self.instance,
             to_timestamp,
+            self._look,
             rank=settings.ruleset.rank,
             calm_seconds=settings.calm_seconds,
             grace_seconds=settings.grace_seconds,
@@ -104,11 +81,30 @@ class Cluster:
         self._tainted = False
         self._looked_back = False
         self._yielding = self._yielded = ""
+        self._findings: tuple[FiredRule, ...] = ()
         self._last: Report | None = None
         self.posture = self._posture(clock())
 
-    def listen(self) -> Posture:
-        """Take in what the API's thread has heard; what may be done now."""
+    def fileno(self) -> int:
+        """Readable when there is news."""
+        return self.bridge.fileno()
+
+    def clear(self) -> None:
+        """The news has been seen."""
+        self.bridge.clear()
+
+    @property
+    def pods_known(self) -> bool:
+        """Whether anybody has told this node's pods yet."""
+        return self.bridge.news.pods is not None
+
+    @property
+    def attended(self) -> bool:
+        """Whether the API's thread is at work."""
+        return self.bridge.attended
+
+    def orders(self) -> Orders:
+        """Take in what the API's thread has heard; what holds from now on."""
         now, news = self._clock(), self.bridge.news
         yielding, self._yielded = self._rival.seen(news.own, news.own_annotations, now)
         if yielding != self._yielding:
@@ -122,68 +118,79 @@ class Cluster:
         if news.own_known and not self._looked_back:
             self._looked_back = True
             self._writer.take_over(news.own)
-        return self.posture
+        return Orders(
+            posture=self.posture,
+            kubelet=news.kubelet,
+            kubelet_asked=news.kubelet_asked or not self._settings.kubelet.server,
+        )
 
-    def look(self) -> None:
-        """Tell relief how things are, once this tick's cgroups are known."""
+    def report(self, tick: AgentTick) -> None:
+        """Tell what a tick brought: events, pressure, the status, the newest ranks where a request stands."""
+        if tick.relieved is not None:
+            self._tell_relieved(tick.relieved)
+        if tick.decision is not None:
+            self._tell_decision(tick.decision, tick.posture)
+        self._findings = tick.findings
+        now = self._clock()
+        critical = tick.wanting or self.relief.state == "active"
+        if self._trend.seen(tick.findings, critical=critical, now=now):
+            log.info("memory pressure: %s", self._trend.state)
+        self.relief.refresh(lambda: self._rank(tick.facts), now)
+        self.publish(tick)
+
+    def _look(self) -> AgentSituation:
+        """How things are, for relief, once a tick's cgroups are known."""
         news = self.bridge.news
-        self.relief.situation = AgentSituation(
+        return AgentSituation(
             own=news.own,
             own_known=news.own_known,
             present=self._collector.pod_cgroups.keys(),
             calm_seconds=self._trend.calm_seconds(self._clock()),
-            critical=bool(self._engine.findings) and self._trend.state == "Critical",
+            critical=bool(self._findings) and self._trend.state == "Critical",
             unreachable_seconds=self.bridge.contact.unreachable_seconds(),
         )
 
-    def decided(self, decision: Decision) -> None:
+    def _tell_decision(self, decision: Decision, posture: Posture) -> None:
         """Keep a decision for the status and for an event."""
         self._writer.decided(decision)
-        message = decision.sentence + (f" ({self.posture.why})" if self.posture.why else "")
+        message = decision.sentence + (f" ({posture.why})" if posture.why else "")
         if decision.action == "reclaim":
             self._notice("MemoryReclaimed", message, repeats=True)
         elif decision.victim is None:
             self._notice("MemoryPressure", message)
         else:
-            reason = "ReliefRequested" if self.posture.enforcing else "ReliefObserved"
+            reason = "ReliefRequested" if posture.enforcing else "ReliefObserved"
             victim = decision.victim
             self._notice(reason, message, warning=True)
             self._notice(reason, message, warning=True, pod=(victim.uid, victim.label))
 
-    def relieved(self, report: ReliefReport) -> None:
+    def _tell_relieved(self, report: ReliefReport) -> None:
         """Tell what became of a guest."""
         message = f"{report.label}: {report.outcome} after {report.seconds:.1f} s"
         ended_here = report.outcome in ("ended", "killed", "failed")
         reason = "EndedAsLastResort" if ended_here else "ReliefOver"
         self._notice(reason, message, warning=ended_here)
 
-    def follow(self, guests: Guests) -> None:
-        """After the engine has looked: pressure, and the ranks of a request that stands."""
-        now = self._clock()
-        critical = self._engine.wanting or self.relief.state == "active"
-        if self._trend.seen(self._engine.findings, critical=critical, now=now):
-            log.info("memory pressure: %s", self._trend.state)
-        self.relief.refresh(lambda: self._engine.rank(guests.facts), now)
-
-    def report(self, tick: TickFacts, guests: Guests, ports: Ports) -> None:
-        """Leave for the API's thread what is to stand there."""
-        if not self.relief.aware or self.posture.unheard:
+    def publish(self, tick: AgentTick) -> None:
+        """Leave for the API's thread what is to stand there by this tick, or by the last one after news."""
+        posture = tick.posture
+        if not self.relief.aware or posture.unheard:
             return
-        self._tainted = self._wants_taint()
+        self._tainted = self._wants_taint(posture)
         status = self._writer.status(
             Moment(
                 wall_seconds=self._wall_clock(),
-                mode=self.posture.mode,
-                paused=self.posture.paused,
+                mode=posture.mode,
+                paused=posture.paused,
                 node=tick.node,
                 swap_allowed_bytes=tick.swap_allowed_bytes,
-                percent=self.posture.percent,
+                percent=posture.percent,
                 request=self.relief.request,
-                problems=node_problems(self._findings(tick, ports)),
-                writer=ports.writers.choice,
-                differing=ports.limits.differing,
+                problems=node_problems(self._node_findings(tick)),
+                writer=tick.ports.writer,
+                differing=tick.ports.differing_limits,
             ),
-            guests.source.pods,
+            tick.pods,
         )
         self._last = Report(status=status, tainted=self._tainted, yielding=self._yielding)
         self.bridge.tell(self._last)
@@ -238,33 +245,33 @@ class Cluster:
             why=why,
         )
 
-    def _wants_taint(self) -> bool:
+    def _wants_taint(self, posture: Posture) -> bool:
         """From the request on until relief is over and the node has been calm for a while."""
-        if not self.posture.enforcing:
+        if not posture.enforcing:
             return False
         calm = self._trend.calm_seconds(self._clock()) >= self._settings.calm_seconds
         return self.relief.state == "active" or (self._tainted and not calm)
 
-    def _findings(self, tick: TickFacts, ports: Ports) -> NodeFindings:
-        node = tick.node
+    def _node_findings(self, tick: AgentTick) -> NodeFindings:
+        node, posture, ports = tick.node, tick.posture, tick.ports
         return NodeFindings(
             node_name=self._settings.node_name,
-            percent=self.posture.percent,
+            percent=posture.percent,
             memory_total_bytes=node.memory_total_bytes,
             swap_total_bytes=node.swap_total_bytes,
             swap_allowed_bytes=tick.swap_allowed_bytes,
             pressure_known=tick.sample.node.stall_full_micros is not None,
             reclaim_supported=ports.reclaim_supported,
-            contested_limits=ports.limits.contested,
-            writer=ports.writers.choice,
-            differing_limits=ports.limits.differing,
-            reserves_hindrance=ports.reserves.hindrance,
-            nobody_may_go=self._engine.wanting and self.relief.state != "active" and self.posture.enforcing,
+            contested_limits=ports.contested_limits,
+            writer=ports.writer,
+            differing_limits=ports.differing_limits,
+            reserves_hindrance=ports.reserves_hindrance,
+            nobody_may_go=tick.wanting and self.relief.state != "active" and posture.enforcing,
             other_agent=self._yielded,
             refused=self.bridge.news.refused,
             doctor=self._doctor.findings(
                 self._clock(),
-                msgspec.structs.replace(self._settings.swap, percent=self.posture.percent),
+                msgspec.structs.replace(self._settings.swap, percent=posture.percent),
                 self.bridge.news.kubelet,
             ),
         )

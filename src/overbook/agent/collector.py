@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
+from overbook.core.say_once import SayOnce
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.files import KernelFileError, MissingKernelFile
@@ -49,7 +51,7 @@ class Collector:
         self._root = root
         self._scanner = PodScanner(root, look_every=LOOK_EVERY)
         self._kept = KeptFiles()
-        self._complaints: set[str] = set()
+        self._complaints = SayOnce(partial(log.warning, "not readable: %s"), most=MOST_COMPLAINTS)
         self.containers: dict[str, dict[str, HeldContainer]] = {}
         """Open containers by pod UID and container name."""
         self._settled: dict[str, tuple[PodCgroup, Pod | None]] = {}
@@ -183,10 +185,7 @@ class Collector:
     def _complain(self, error: KernelFileError) -> None:
         """Say each complaint once; a node in trouble must not drown in its own log."""
         self.unreadable += 1
-        text = str(error)
-        if text not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
-            self._complaints.add(text)
-            log.warning("not readable: %s", text)
+        self._complaints(str(error), about=str(error))
 
 
 def container_names(found: PodCgroup, pod: Pod | None) -> dict[str, str]:

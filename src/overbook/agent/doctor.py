@@ -4,9 +4,9 @@ The tick never waits for it: to read the command line of a process that stalls i
 """
 
 import logging
-import threading
 from typing import Final
 
+from overbook.agent.small_thread import SmallThread
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.node.doctor.check import HostFinding
@@ -14,7 +14,6 @@ from overbook.node.doctor.check import HostFinding
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 60.0
-STACK_BYTES: Final = 512 << 10
 
 
 class Doctor:
@@ -27,7 +26,7 @@ class Doctor:
     def __init__(self, root: str) -> None:
         self._root = root
         self._next_look = float("-inf")
-        self._thread: threading.Thread | None = None
+        self._thread: SmallThread | None = None
         self._found: tuple[HostFinding, ...] = ()
 
     def findings(
@@ -42,16 +41,13 @@ class Doctor:
         """
         if now >= self._next_look and (self._thread is None or not self._thread.is_alive()):
             self._next_look = now + LOOK_SECONDS
-            self._thread = threading.Thread(
+            self._thread = SmallThread(
                 target=self._look, args=(policy, told), name="overbook-doctor", daemon=True
             )
-            before = threading.stack_size(STACK_BYTES)
             try:
                 self._thread.start()
             except RuntimeError as error:
                 log.warning("nobody looks at the node: %s", error)
-            finally:
-                threading.stack_size(before)
         return self._found
 
     def _look(self, policy: SwapPolicy, told: KubeletConfiguration | None) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 
 import msgspec
 
@@ -12,6 +13,7 @@ from overbook.core.kubernetes.resolved import resolve
 from overbook.core.overcommit.allowance import SwapPolicy, allowances, pod_facts
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import SwapDecision
+from overbook.core.say_once import SayOnce
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class Guests:
         self._policy = policy
         self._node: tuple[int, int] | None = None
         self._changed = False
-        self._refused: dict[str, str] = {}
+        self._refused = SayOnce(partial(log.warning, "pod %s"))
         self._known: dict[str, tuple[Pod, Mapping[str, str] | None, PodFacts]] = {}
         self.facts: Mapping[str, PodFacts] = {}
         self.allowances: Mapping[tuple[str, str], SwapDecision] = {}
@@ -78,11 +80,11 @@ class Guests:
                     annotations,
                     pod_facts(resolve(pod), node_memory_bytes, self._policy, annotations),
                 )
-                self._refused.pop(uid, None)
+                self._refused.over(uid)
             except InvalidInput as error:
-                self._refuse(uid, pod.label, str(error))
+                self._refused(f"{pod.label} is left alone: {error}", about=uid)
         facts = {uid: pod_known[2] for uid, pod_known in self._known.items()}
-        self._refused = {uid: said for uid, said in self._refused.items() if uid in self.source.pods}
+        self._refused.keep_only(self.source.pods.keys())
         keys = [(uid, container.name) for uid, pod in facts.items() for container in pod.containers]
         containers = [container for pod in facts.values() for container in pod.containers]
         decided = allowances(containers, node_memory_bytes, swap_bytes, self._policy)
@@ -94,9 +96,3 @@ class Guests:
             uid: msgspec.structs.replace(pod, swap_allowed_bytes=allowed[uid]) for uid, pod in facts.items()
         }
         return True
-
-    def _refuse(self, uid: str, label: str, complaint: str) -> None:
-        """Leave a pod alone that makes no sense, and say so once."""
-        if self._refused.get(uid) != complaint:
-            self._refused[uid] = complaint
-            log.warning("pod %s is left alone: %s", label, complaint)

@@ -6,11 +6,12 @@ import os
 import select
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Final
 
 from overbook.agent.agent import Agent
+from overbook.agent.no_cluster import NO_DESCRIPTOR
 from overbook.agent.settings import AgentSettings
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.pressure_trigger import PressureTrigger
@@ -37,19 +38,22 @@ class Loop:
     Args:
         agent: what is driven.
         settings: interval, listening address, root.
+        clock: seconds, monotonic.
     """
 
-    def __init__(self, agent: Agent, settings: AgentSettings) -> None:
+    def __init__(
+        self, agent: Agent, settings: AgentSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._agent = agent
         self._settings = settings
+        self._clock = clock
         self._epoll = select.epoll()
         self._stopping = False
         self._trigger = self._watch_pressure()
         self._server = self._probe_server() if settings.listen else None
         agent.writers.attach(self._epoll)
-        self._news_fd = -1
-        if agent.cluster is not None:
-            self._news_fd = agent.cluster.bridge.fileno()
+        self._news_fd = agent.cluster.fileno()
+        if self._news_fd != NO_DESCRIPTOR:
             self._epoll.register(self._news_fd, select.EPOLLIN)
 
     def run(self) -> None:
@@ -62,7 +66,7 @@ class Loop:
         # What was made so far lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
-        next_tick = self._agent_clock()
+        next_tick = self._clock()
         try:
             while not self._stopping:
                 next_tick = self._round(next_tick, read_end)
@@ -78,7 +82,7 @@ class Loop:
             self._epoll.close()
 
     def _round(self, next_tick: float, wakeup_fd: int) -> float:
-        now = self._agent_clock()
+        now = self._clock()
         pressed = False
         for fd, _ in self._epoll.poll(max(0.0, next_tick - now), 64):
             if fd == wakeup_fd:
@@ -88,10 +92,10 @@ class Loop:
             elif fd == self._news_fd:
                 self._agent.heard()
             elif self._agent.writers.owns(fd):
-                self._agent.writers.handle(self._agent_clock())
+                self._agent.writers.handle(self._clock())
             elif self._server is not None and self._server.owns(fd):
-                self._server.handle(fd, self._agent_clock())
-        now = self._agent_clock()
+                self._server.handle(fd, self._clock())
+        now = self._clock()
         if self._server is not None:
             self._server.expire(now)
         if self._stopping or (now < next_tick and not pressed):
@@ -106,9 +110,6 @@ class Loop:
             return min(PRESSED_SECONDS, interval)
         # A grace period ends when it ends, however seldom samples are taken.
         return min(RELIEF_SECONDS, interval) if self._agent.relieving else interval
-
-    def _agent_clock(self) -> float:
-        return time.monotonic()
 
     def _stop(self, number: int, _frame: object) -> None:
         log.info("%s: stopping", signal.Signals(number).name)

@@ -13,6 +13,7 @@ from overbook.agent.limits.swap_writers import SwapWriters
 from overbook.agent.limits.writers.reporting import ReportingSwapWriter
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
 from overbook.agent.relief.local import Relief, ReliefReport, ReportingRelief
+from overbook.agent.tick import PortState
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import ReliefState
 
@@ -37,16 +38,15 @@ class Ports:
         *,
         enforcing: bool,
     ) -> None:
-        self._acting: Final = CgroupReclaimer(collector)
-        self._telling: Final = (ReportingSwapWriter(), ReportingReclaimer())
+        self._acting_reclaimer: Final = CgroupReclaimer(collector)
+        self._reporting_reclaimer: Final = ReportingReclaimer()
+        self._reporting_writer: Final = ReportingSwapWriter()
         self.writers = writers
         self.reserves = reserves
-        self.limits = SwapLimits(collector, self._telling[0])
-        self.relief = SwitchedRelief(relief, self)
+        self.relief = SwitchedRelief(relief)
+        self.limits = SwapLimits(collector, self._reporting_writer)
+        self.reclaimer: Reclaimer = self._reporting_reclaimer
         self.enforce(enforcing)
-
-    enforcing: bool
-    reclaimer: Reclaimer
 
     def enforce(self, enforcing: bool, *, hands_off: bool = False) -> None:
         """Act from now on, or only tell.
@@ -55,16 +55,21 @@ class Ports:
             enforcing: whether anything may be changed.
             hands_off: it may not because another agent does this node's work.
         """
-        self.enforcing = enforcing
-        self.reclaimer = self._acting if enforcing else self._telling[1]
-        self.limits.writer = self.writers.acting if enforcing else self._telling[0]
+        self.relief.enforce(enforcing)
+        self.reclaimer = self._acting_reclaimer if enforcing else self._reporting_reclaimer
+        self.limits.writer = self.writers.acting if enforcing else self._reporting_writer
         self.writers.enforce(enforcing, hands_off=hands_off)
         self.reserves.enforce(enforcing)
 
-    @property
-    def reclaim_supported(self) -> bool:
-        """Whether the kernel reclaims on request, as far as it was tried."""
-        return self._acting.supported
+    def state(self) -> PortState:
+        """How they stand now."""
+        return PortState(
+            writer=self.writers.choice,
+            differing_limits=self.limits.differing,
+            contested_limits=self.limits.contested,
+            reserves_hindrance=self.reserves.hindrance,
+            reclaim_supported=self._acting_reclaimer.supported,
+        )
 
 
 class SwitchedRelief:
@@ -72,24 +77,26 @@ class SwitchedRelief:
 
     Args:
         acting: while the agent enforces.
-        ports: says whether it does.
     """
 
-    def __init__(self, acting: Relief, ports: Ports) -> None:
+    def __init__(self, acting: Relief) -> None:
         self._acting = acting
-        self._telling = ReportingRelief()
-        self._ports = ports
+        self._reporting = ReportingRelief()
+        self._in_force: Relief = self._reporting
+
+    def enforce(self, enforcing: bool) -> None:
+        """Act from now on, or only tell."""
+        self._in_force = self._acting if enforcing else self._reporting
 
     @property
     def state(self) -> ReliefState:
         """Of both."""
-        return "active" if self._telling.state == "active" else self._acting.state
+        return "active" if self._reporting.state == "active" else self._acting.state
 
     def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
         """Ask the decision's victim to go, or tell that it would be asked."""
-        relief: Relief = self._acting if self._ports.enforcing else self._telling
-        relief.begin(decision, grace_seconds, now)
+        self._in_force.begin(decision, grace_seconds, now)
 
     def tick(self, now: float) -> ReliefReport | None:
         """Go on with what was begun."""
-        return self._acting.tick(now) or self._telling.tick(now)
+        return self._acting.tick(now) or self._reporting.tick(now)

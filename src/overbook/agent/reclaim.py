@@ -20,14 +20,14 @@ BUDGET_SECONDS: Final = 0.25
 class Reclaimer(Protocol):
     """Pushes memory out."""
 
-    def reclaim(self, steps: Sequence[ReclaimStep]) -> int:
+    def reclaim(self, steps: Sequence[ReclaimStep], /) -> int:
         """Do as much of the steps as fits the tick; how many bytes were asked of the kernel."""
 
 
 class ReportingReclaimer:
     """Pushes nothing out: what ``--mode observe`` uses."""
 
-    def reclaim(self, steps: Sequence[ReclaimStep]) -> int:
+    def reclaim(self, _steps: Sequence[ReclaimStep], /) -> int:
         """Leave it as it is."""
         return 0
 

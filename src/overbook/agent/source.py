@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from overbook.agent.bridge import Bridge
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import ObjectMeta, Pod, convert
+from overbook.core.say_once import SayOnce
 from overbook.kube.files.manifests import kind_of, read_file
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,7 @@ class ManifestDirectory:
         self._files: dict[str, _File] = {}
         self._changed_ns = 0
         self._looks = 0
-        self._complaints: dict[str, str] = {}
+        self._complaints = SayOnce(partial(log.warning, "manifests: %s"))
         self.pods: Mapping[str, Pod] = {}
         self.namespaces: Mapping[str, Mapping[str, str]] = {}
         if not os.path.isdir(path):
@@ -84,8 +86,7 @@ class ManifestDirectory:
         if found == {name: file.signature for name, file in self._files.items()}:
             return False
         self._files = {name: self._read(name, signature) for name, signature in found.items()}
-        for name in self._complaints.keys() - found.keys() - {self._path}:
-            del self._complaints[name]
+        self._complaints.keep_only(found.keys() | {self._path})
         pods: dict[str, Pod] = {}
         owners: dict[str, str] = {}
         for name, file in sorted(self._files.items()):
@@ -152,14 +153,11 @@ class ManifestDirectory:
             self._complain(name, f"{error}; keeping what it held before")
             held = known or _File(signature)
             return _File(signature, held.pods, held.namespaces)
-        self._complaints.pop(name, None)
+        self._complaints.over(name)
         return _File(signature, tuple(pods), tuple(namespaces))
 
     def _complain(self, name: str, complaint: str) -> None:
-        """Say it once, until it changes."""
-        if self._complaints.get(name) != complaint:
-            self._complaints[name] = complaint
-            log.warning("manifests: %s: %s", name, complaint)
+        self._complaints(f"{name}: {complaint}", about=name)
 
 
 class KubePods:

@@ -6,8 +6,10 @@ import os
 import select
 import socket
 import stat
+from functools import partial
 from typing import Final
 
+from overbook.core.say_once import SayOnce
 from overbook.nri.plugin import Allowance, NriPlugin, PluginMemory
 from overbook.nri.protobuf import WireError
 
@@ -52,7 +54,7 @@ class NriSocket:
         self._socket: socket.socket | None = None
         self._unsent = bytearray()
         self._next_try = 0.0
-        self._complaint = ""
+        self._complain = SayOnce(partial(log.info, "NRI: %s"))
         self._waiting: dict[str, int] = {}
         self.memory = PluginMemory()
         self.plugin: NriPlugin | None = None
@@ -156,8 +158,3 @@ class NriSocket:
         self.close()
         self._next_try = now + SOON_SECONDS
         log.warning("NRI: the connection ended (%s)", reason)
-
-    def _complain(self, complaint: str) -> None:
-        if complaint != self._complaint:
-            self._complaint = complaint
-            log.info("NRI: %s", complaint)

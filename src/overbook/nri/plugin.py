@@ -7,8 +7,10 @@ whatever goes wrong in here, the answer is "no adjustment". Source: containerd/n
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
+from overbook.core.say_once import SayOnce
 from overbook.nri import multiplex, ttrpc
 from overbook.nri.protobuf import (
     as_text,
@@ -107,7 +109,7 @@ class NriPlugin:
         self._answers = ttrpc.FrameReader()
         self._stream = 1
         self._unfinished: dict[ContainerKey, int] = {}
-        self._complaints: set[str] = set()
+        self._complaints = SayOnce(partial(log.warning, "NRI: %s"), most=MOST_UNFINISHED)
         self.runtime = ""
         """Name and version of the runtime, once it has configured us."""
         self.registered = False
@@ -240,10 +242,8 @@ class NriPlugin:
         self._complain(complaint)
 
     def _complain(self, complaint: str) -> None:
-        """Say it once."""
-        if complaint not in self._complaints and len(self._complaints) < MOST_UNFINISHED:
-            self._complaints.add(complaint)
-            log.warning("NRI: %s", complaint)
+        """Say it once, ever."""
+        self._complaints(complaint, about=complaint)
 
 
 _HANDLERS: Final[dict[str, Callable[[NriPlugin, bytes], bytes]]] = {

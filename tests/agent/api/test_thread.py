@@ -52,12 +52,12 @@ def test_api_thread_logs_a_failure_restarts_and_stops(caplog: pytest.LogCaptureF
 
 def test_news_wakes_the_tick_only_when_it_differs() -> None:
     bridge = Bridge()
-    bridge.hear(node_uid="a")
+    bridge.update_node_uid("a")
     bridge.clear()
-    bridge.hear(node_uid="a")
+    bridge.update_node_uid("a")
     with pytest.raises(BlockingIOError):
         os.eventfd_read(bridge.fileno())
-    bridge.hear(node_uid="b")
+    bridge.update_node_uid("b")
     assert os.eventfd_read(bridge.fileno()) == 1
     bridge.clear()  # twice is harmless
     bridge.close()

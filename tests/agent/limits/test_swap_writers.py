@@ -211,7 +211,7 @@ def test_observe_mode_calls_no_runtime_and_writes_no_file(node: FakeNode, runtim
 def test_a_pause_ends_the_connection_and_its_end_brings_it_back(node: FakeNode, runtime: Runtime) -> None:
     agent, bridge = agent_of(node)
     hear(bridge)
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     runtime.serve(agent)
     assert runtime.ask("vm") == PROPORTIONAL
     assert reported(bridge) is not None
@@ -230,11 +230,11 @@ def test_no_limit_is_written_before_the_kubelet_answers(node: FakeNode) -> None:
     path = node.run("vm", memory_swap_max=0)
     agent, bridge = agent_of(node, kubelet=KubeletAccess(server="https://127.0.0.1:10250"))
     hear(bridge)
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     node.tick(agent)
     assert node.limit(path) == "0"
 
-    bridge.hear(kubelet_asked=True)
+    bridge.update_kubelet_asked()
     node.tick(agent)
     assert node.limit(path) == PROPORTIONAL
 
@@ -266,10 +266,10 @@ def test_the_hooks_file_has_a_new_pod_before_the_next_round(node: FakeNode) -> N
     file = hook_on(node)
     agent, bridge = agent_of(node)
     hear(bridge)
-    bridge.hear(pods={})
+    bridge.update_pods({})
     node.tick(agent)
 
-    bridge.hear(pods=told("vm"))
+    bridge.update_pods(told("vm"))
     agent.heard()
 
     assert f"{uid_of('vm')}/compute {PROPORTIONAL}\n" in file.read_text()

@@ -105,24 +105,23 @@ class Followed:
     async def _told_first(self) -> None:
         """An object that is not there is no change: say that it is known not to be."""
         await self._own.wait_synced()
-        self._bridge.hear(own_known=True)
+        self._bridge.update_own_known()
         self.on_own()
         await self._overcommits.wait_synced()
-        self._bridge.hear(overcommit_known=True)
+        self._bridge.update_overcommit_known()
 
     def _own_changed(self, _: str, _old: OvercommitNode | None, new: OvercommitNode | None) -> None:
-        self._bridge.hear(
-            own=new.status if new is not None else None,
-            own_annotations=(new.metadata.annotations or {}) if new is not None else {},
-            own_known=True,
+        self._bridge.update_own(
+            new.status if new is not None else None,
+            (new.metadata.annotations or {}) if new is not None else {},
         )
         self.on_own()
 
     def _overcommit_changed(self, _: str, _old: Overcommit | None, new: Overcommit | None) -> None:
-        self._bridge.hear(overcommit=new.spec if new is not None else None, overcommit_known=True)
+        self._bridge.update_overcommit(new.spec if new is not None else None)
 
     def _node_changed(self, _: str, _old: TaintedNode | None, new: TaintedNode | None) -> None:
-        self._bridge.hear(node_uid=(new.metadata.uid or "") if new is not None else "")
+        self._bridge.update_node_uid((new.metadata.uid or "") if new is not None else "")
         self.on_node()
 
     def _namespace_changed(self, name: str, _old: _Namespace | None, new: _Namespace | None) -> None:
@@ -131,7 +130,7 @@ class Followed:
             self._annotated.pop(name, None)
             if said is not None:
                 self._annotated[name] = {SWAP_ANNOTATION: said}
-            self._bridge.hear(namespaces=dict(self._annotated))
+            self._bridge.update_namespaces(dict(self._annotated))
 
 
 async def until(event: asyncio.Event, *works: Coroutine[Any, Any, object]) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -12,6 +11,7 @@ from overbook.agent.api.pods import NodePods, as_here, by_cgroup
 from overbook.agent.bridge import Bridge
 from overbook.agent.settings import KubeletAccess
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.say_once import SayOnce
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.errors import KubeError
@@ -47,7 +47,7 @@ class KubeletPods:
         self._pods = pods
         self._asked_at = 0.0
         self._standing_in = False
-        self._complaint = ""
+        self._complain = SayOnce(partial(log.warning, "the kubelet tells no pods: %s; those last known stay"))
         self._config = kubelet_access(config, access)
 
     async def run(self) -> None:
@@ -67,7 +67,7 @@ class KubeletPods:
                 await self._ask()
 
     async def _ask(self) -> None:
-        with self._complaining():
+        try:
             client = Client(self._config, agent_name="overbook-agent", timeout_seconds=REQUEST_SECONDS)
             try:
                 pods = _DECODER.decode(await client.raw("GET", "/pods")).items or ()
@@ -76,17 +76,9 @@ class KubeletPods:
             if not self._standing_in:
                 self._standing_in = True
                 log.warning("the API server does not answer; the kubelet tells %d pods", len(pods))
-            self._bridge.hear(pods=by_cgroup([as_here(pod) for pod in pods]), pods_source="kubelet")
-
-    @contextmanager
-    def _complaining(self) -> Iterator[None]:
-        """Say once what went wrong."""
-        try:
-            yield
+            self._bridge.update_pods(by_cgroup([as_here(pod) for pod in pods]), "kubelet")
         except (KubeError, msgspec.DecodeError) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.warning("the kubelet tells no pods: %s; those last known stay", error)
+            self._complain(str(error))
 
 
 def kubelet_access(config: ClusterConfig, access: KubeletAccess) -> ClusterConfig:

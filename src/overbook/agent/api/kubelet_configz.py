@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -11,6 +12,7 @@ from overbook.agent.bridge import Bridge
 from overbook.agent.settings import KubeletAccess
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import kubelet_configuration
+from overbook.core.say_once import SayOnce
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.errors import ApiUnavailable, KubeError
@@ -41,7 +43,7 @@ class KubeletConfigz:
         self._server = access.server
         self._config = kubelet_access(config, access)
         self._bridge = bridge
-        self._complaint = ""
+        self._complain = SayOnce(partial(log.info, "the kubelet does not tell its configuration: %s"))
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -49,7 +51,7 @@ class KubeletConfigz:
         while self._server:
             tries += 1
             if await self._ask() or tries == TRIES:
-                self._bridge.hear(kubelet_asked=True)
+                self._bridge.update_kubelet_asked()
             known = self._bridge.news.kubelet_asked
             await asyncio.sleep(EVERY_SECONDS if known else AGAIN_SECONDS)
 
@@ -63,14 +65,11 @@ class KubeletConfigz:
             told = _DECODER.decode(await client.raw("GET", "/configz")).kubeletconfig
             configuration = kubelet_configuration([told])
         except (KubeError, msgspec.DecodeError, InvalidInput) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.info("the kubelet does not tell its configuration: %s", error)
+            self._complain(str(error))
             return not isinstance(error, ApiUnavailable)
         else:
-            self._complaint = ""
-            if configuration != self._bridge.news.kubelet:
-                self._bridge.hear(kubelet=configuration)
+            self._complain.over()
+            self._bridge.update_kubelet(configuration)
             return True
         finally:
             await client.close()

@@ -66,7 +66,7 @@ class NodePods:
         """Leave what the watch knows."""
         self._timer = None
         if self._complete:
-            self._bridge.hear(pods=by_cgroup(self._known.values()), pods_source="API server")
+            self._bridge.update_pods(by_cgroup(self._known.values()))
 
     async def _told_first(self) -> None:
         """A node without pods is known, too."""

@@ -4,12 +4,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from overbook.agent.bridge import Bridge, Report
 from overbook.agent.duplicate import YIELDING_ANNOTATION
 from overbook.core.api.overcommit_node import AGENT_MANAGER, OvercommitNode, OvercommitNodeStatus
 from overbook.core.kubernetes.pod import ObjectMeta
+from overbook.core.say_once import SayOnce
 from overbook.core.timestamp import to_timestamp
 from overbook.kube.api.backoff import SPREAD, Backoff
 from overbook.kube.api.client import Client
@@ -53,7 +55,7 @@ class Publisher:
         self._next_heartbeat = 0.0
         self._written: tuple[Any, ...] | None = None
         self._tried_request = ""
-        self._complaint = ""
+        self._complain = SayOnce(partial(log.warning, "the node's status is not written: %s"))
         self.on_silence: Sequence[Callable[[], None]] = ()
         """Called when the API server has begun not to answer."""
 
@@ -115,20 +117,19 @@ class Publisher:
                 refused = error.status not in (409, 429)
                 backoff = self._refused_backoff if refused else self._backoff
                 self._not_before = time.monotonic() + backoff.next_seconds(error)
-                self._bridge.hear(refused=str(error) if refused else "")
-            self._complain(error)
+                self._bridge.update_refused(str(error) if refused else "")
+            self._complain(str(error))
         except KubeError as error:
             if contact.failing_since is None:
                 for call in self.on_silence:
                     call()
             contact.failed(started)
             self._not_before = time.monotonic() + self._backoff.next_seconds(error)
-            self._complain(error)
+            self._complain(str(error))
         else:
             contact.answered()
-            self._bridge.hear(refused="")
-            if self._complaint:
-                self._complaint = ""
+            self._bridge.update_refused("")
+            if self._complain.over():
                 log.info("the node's status is written again")
             self._backoff.reset()
             self._refused_backoff.reset()
@@ -137,12 +138,6 @@ class Publisher:
             if report is not None:
                 contact.publishes += 1
                 self._written = _significant(report)
-
-    def _complain(self, error: KubeError) -> None:
-        """Say it once, until it changes or goes well."""
-        if str(error) != self._complaint:
-            self._complaint = str(error)
-            log.warning("the node's status is not written: %s", error)
 
     async def _ask(self, report: Report | None) -> None:
         """Write a report; where there is none yet, ask for what stands there, to know whether we can."""

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, NoReturn
 
 from overbook.agent.api.followed import TAINTED_NODES, TaintedNode
 from overbook.agent.bridge import Bridge
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
+from overbook.core.say_once import SayOnce
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError
@@ -35,7 +37,7 @@ class Tainter:
         self._name = node_name
         self._bridge = bridge
         self._woken = asyncio.Event()
-        self._complaint = ""
+        self._complain = SayOnce(partial(log.warning, "the taint of node %s stays as it is: %s", node_name))
 
     def wake(self) -> None:
         """Something may have changed."""
@@ -57,11 +59,9 @@ class Tainter:
             try:
                 await self._put(tainted=report.tainted)
                 backoff.reset()
-                self._complaint = ""
+                self._complain.over()
             except KubeError as error:
-                if str(error) != self._complaint:
-                    self._complaint = str(error)
-                    log.warning("the taint of node %s stays as it is: %s", self._name, error)
+                self._complain(str(error))
                 await asyncio.sleep(backoff.next_seconds(error))
                 self._woken.set()
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from overbook.agent.bridge import Bridge
+from overbook.agent.small_thread import SmallThread
 from overbook.kube.api.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-STACK_BYTES: Final = 512 << 10
-"""All of the agent's memory is locked: 8 MiB of stack are not for a loop that is a few calls deep."""
 STOP_SECONDS: Final = 8.0
 """A stopping agent waits this long for its last words to be heard."""
 
@@ -35,15 +34,11 @@ class ApiThread:
         self._work = work
         self._backoff = backoff or Backoff(0.5, 30.0)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="overbook-api", daemon=True)
+        self._thread = SmallThread(target=self._run, name="overbook-api", daemon=True)
 
     def start(self) -> None:
         """Start it."""
-        before = threading.stack_size(STACK_BYTES)
-        try:
-            self._thread.start()
-        finally:
-            threading.stack_size(before)
+        self._thread.start()
 
     def stop(self) -> None:
         """Let it say what lies in the bridge, and end it. What cannot be said in time stays unsaid."""

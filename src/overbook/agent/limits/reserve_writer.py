@@ -7,11 +7,13 @@ them. It lies in ``/run``, so it is gone with the cgroups that it speaks of.
 import logging
 import os
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
 
 from overbook.core.kubernetes.reserve import HEADROOM_BYTES
+from overbook.core.say_once import SayOnce
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.node.files import write_whole
@@ -38,7 +40,7 @@ class Before(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 class ReserveWriter(Protocol):
     """Changes ``memory.max`` of a class."""
 
-    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
+    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int, /) -> bool:
         """Set it, after what is present was remembered; whether it was set."""
 
     def restore(self) -> int:
@@ -59,7 +61,7 @@ class CgroupReserveWriter:
         self._root = root
         self._path = os.path.join(root, RECORD)
         self._before: dict[str, Before] | None = None
-        self._complaint = ""
+        self._complain = SayOnce(partial(log.warning, "%s"))
 
     def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
         """Set it. What was there before is on record first.
@@ -129,16 +131,11 @@ class CgroupReserveWriter:
                 self._complain(f"{self._path} is not readable: {error}")
         return self._before
 
-    def _complain(self, complaint: str) -> None:
-        if complaint != self._complaint:
-            self._complaint = complaint
-            log.warning("%s", complaint)
-
 
 class ReportingReserveWriter:
     """Writes nothing: what ``--mode observe`` and a pause use."""
 
-    def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
+    def write(self, _cgroup: Cgroup, _present_bytes: int | None, _limit_bytes: int, /) -> bool:
         """Leave it as it is."""
         return False
 

@@ -18,6 +18,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.reserve import ClassRequests, class_requests, held_limit_bytes, qos_reserve
+from overbook.core.overcommit.swap import whole_pages
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.machine import page_size_bytes
@@ -140,7 +141,7 @@ class Reserves:
             else:
                 continue
             sentence = f"{percent} % of what pods request ({kept}) kept from {shown(enforced)} {source}"
-            yield Reserve(quality, path, limit // self._page_bytes * self._page_bytes, sentence)
+            yield Reserve(quality, path, whole_pages(limit, self._page_bytes), sentence)
 
     def _enforced(self, capacity_bytes: int) -> tuple[int, str]:
         """What all pods may use, and how that is known.
@@ -153,7 +154,7 @@ class Reserves:
             limit = cgroup.read_memory_max()
         if self._kubelet is not None:
             told = self._kubelet.enforced_bytes(capacity_bytes)
-            if limit is None or told // self._page_bytes * self._page_bytes == limit:
+            if limit is None or whole_pages(told, self._page_bytes) == limit:
                 return told, "allocatable by the kubelet's configuration"
         if limit is None:
             return capacity_bytes, "of RAM, of which nothing is known to be reserved"

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from overbook.agent.collector import Collector, HeldContainer
-from overbook.agent.limits.writers.writer import Limits, SwapWriter
+from overbook.agent.limits.writers.writer import Limits, SwapWriter, Unwritten
 from overbook.core.overcommit.facts import PodFacts
-from overbook.core.overcommit.swap import SwapDecision
+from overbook.core.overcommit.swap import SwapDecision, whole_pages
 from overbook.core.pressure.sample import Sample
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.machine import page_size_bytes
@@ -21,6 +23,33 @@ Key = tuple[str, str]
 """Pod UID and container name."""
 Identity = tuple[str, int]
 """A cgroup's path and inode: a container keeps it while its name may become known or unknown."""
+
+
+class LimitNotWritten(msgspec.Struct, frozen=True, gc=False):
+    """A limit that is not what it should be, and is not the agent's to write.
+
+    Attributes:
+        container: ``namespace/pod/container``.
+        present_bytes: what it is; ``None``: unlimited.
+        wanted_bytes: what it should be.
+        sentence: where that comes from.
+        reason: why it is not written.
+    """
+
+    container: str
+    present_bytes: int | None
+    wanted_bytes: int
+    sentence: str
+    reason: Unwritten
+
+    def __str__(self) -> str:
+        present = shown(self.present_bytes)
+        is_there = {
+            "Observing": "would be",
+            "Kubelet": f"is {present} by the kubelet, and should be",
+            "Others": f"is {present} by somebody else, and would be",
+        }[self.reason]
+        return f"memory.swap.max of {self.container} {is_there} {shown(self.wanted_bytes)} ({self.sentence})"
 
 
 class SwapLimits:
@@ -42,6 +71,9 @@ class SwapLimits:
         self._told: dict[Identity, int] = {}
         self._failed: dict[Identity, str] = {}
         self._generation = 0
+        self._decisions: Mapping[Key, SwapDecision] = {}
+        self._whole: dict[Key, int] = {}
+        """What they come to in whole pages; worked out again only when they change."""
         self.written = 0
         """Limits written since the start, for the metrics."""
         self.corrected = 0
@@ -56,18 +88,24 @@ class SwapLimits:
         decisions: Mapping[Key, SwapDecision],
     ) -> None:
         """Write every limit that is not what it should be. Pods that nobody told us of stay as they are."""
+        if decisions is not self._decisions:
+            self._decisions = decisions
+            self._whole = {
+                key: whole_pages(decision.swap_max_bytes, self._page_bytes)
+                for key, decision in decisions.items()
+            }
         differing = 0
         for pod in sample.pods:
             for container in pod.containers:
                 key = (pod.uid, container.name)
-                decision = decisions.get(key)
+                wanted = self._whole.get(key)
                 held = self._collector.containers.get(pod.uid, {}).get(container.name)
-                if decision is None or held is None:
+                if wanted is None or held is None:
                     continue
-                wanted = decision.swap_max_bytes // self._page_bytes * self._page_bytes
                 if container.swap_max_bytes != wanted:
                     label = f"{facts[pod.uid].label}/{container.name}"
-                    differing += not self._change(held, label, container.swap_max_bytes, wanted, decision)
+                    present = container.swap_max_bytes
+                    differing += not self._change(held, label, present, wanted, decisions[key])
                 else:
                     self._note_right(held, wanted)
         self.differing = differing
@@ -89,7 +127,7 @@ class SwapLimits:
                 continue
             writer, limits = before
             try:
-                restored += writer.write(container, limits)
+                restored += writer.write(container, limits) is None
             except KernelFileError as error:
                 log.warning("swap limit not put back: %s", error)
         self._before.clear()
@@ -108,7 +146,7 @@ class SwapLimits:
         ours = self._wanted.get(key) == wanted
         try:
             self._note_before(key, held, now)
-            written = self.writer.write(held, (wanted, wanted))
+            unwritten = self.writer.write(held, (wanted, wanted))
         except MissingKernelFile:
             return True  # it is gone
         except KernelFileError as error:
@@ -117,16 +155,15 @@ class SwapLimits:
                 log.warning("memory.swap.max of %s stays %s: %s", label, shown(now), error)
             return False
         self._failed.pop(key, None)
-        if written:
+        if unwritten is None:
             self._wanted[key] = wanted
             self._tell_written(
                 key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", ours=ours
             )
         elif self._told.get(key) != wanted:
             self._told[key] = wanted
-            instead = self.writer.unwritten(shown(now))
-            log.info("memory.swap.max of %s %s %s (%s)", label, instead, shown(wanted), decision.sentence)
-        return written
+            log.info("%s", LimitNotWritten(label, now, wanted, decision.sentence, unwritten))
+        return unwritten is None
 
     def _note_right(self, held: HeldContainer, wanted: int) -> None:
         """Remember of one that started with its limit by our doing what it would have had."""

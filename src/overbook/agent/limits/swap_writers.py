@@ -7,6 +7,7 @@ runtime (NRI), and a file that the hook on the host reads. Where the kubelet wri
 import logging
 import select
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from overbook.agent.collector import Collector
@@ -18,8 +19,9 @@ from overbook.agent.limits.writers.reporting import ReportingSwapWriter
 from overbook.agent.limits.writers.writer import SwapWriter, WriterMeans
 from overbook.agent.settings import AgentSettings
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
-from overbook.core.overcommit.swap import SwapDecision
+from overbook.core.overcommit.swap import SwapDecision, whole_pages
 from overbook.core.overcommit.writer import Choice, WriterInputs, writer_in_force
+from overbook.core.say_once import SayOnce
 from overbook.kernel.machine import page_size_bytes
 from overbook.nri.connection import NriSocket
 from overbook.nri.plugin import Allowance
@@ -51,7 +53,7 @@ class SwapWriters:
         self._decisions: Mapping[tuple[str, str], SwapDecision] = {}
         self._allowances: dict[tuple[str, str], int] = {}
         self._cleared = False
-        self._complaint = ""
+        self._complain = SayOnce(partial(log.warning, "allowances for the hook: %s"))
         self._page_bytes = page_size_bytes()
         self._epoll: select.epoll | None = None
         self.connection: NriSocket | None = None
@@ -172,7 +174,7 @@ class SwapWriters:
         if decisions is not self._decisions:
             self._decisions = decisions
             self._allowances = {
-                key: decision.swap_max_bytes // self._page_bytes * self._page_bytes
+                key: whole_pages(decision.swap_max_bytes, self._page_bytes)
                 for key, decision in decisions.items()
             }
         try:
@@ -180,7 +182,7 @@ class SwapWriters:
         except OSError as error:
             self._complain(f"{error}; new containers get their limit after they start")
         else:
-            self._complaint = ""
+            self._complain.over()
             self._file_is_ours = True
 
     def _remove_file(self) -> None:
@@ -189,8 +191,3 @@ class SwapWriters:
             self._file.remove()
         except OSError as error:
             self._complain(f"{error}; the hook goes on with what it holds")
-
-    def _complain(self, complaint: str) -> None:
-        if complaint != self._complaint:
-            self._complaint = complaint
-            log.warning("allowances for the hook: %s", complaint)

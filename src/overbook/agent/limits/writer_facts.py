@@ -2,11 +2,13 @@
 
 import logging
 import os
+from functools import partial
 from typing import Final
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter, WriterInputs
+from overbook.core.say_once import SayOnce
 from overbook.node import kubelet
 from overbook.node.hook_folders import ADMINISTRATORS, hook_folders
 from overbook.nri.connection import nri_socket
@@ -41,7 +43,7 @@ class WriterInputsReader:
         self._socket = ""
         self._socket_seen = 0.0
         self._next_look = self._next_socket = float("-inf")
-        self._complaints: set[str] = set()
+        self._say = SayOnce(partial(log.info, "%s"), most=MOST_COMPLAINTS)
 
     def look(self, now: float, told: KubeletConfiguration | None) -> WriterInputs:
         """How things are.
@@ -106,7 +108,5 @@ class WriterInputsReader:
         return next((folder for folder, path in zip(folders, ours, strict=True) if os.path.exists(path)), "")
 
     def _complain(self, complaint: str) -> None:
-        """Say it once."""
-        if complaint not in self._complaints and len(self._complaints) < MOST_COMPLAINTS:
-            self._complaints.add(complaint)
-            log.info("%s", complaint)
+        """Say it once, ever."""
+        self._say(complaint, about=complaint)

@@ -39,10 +39,10 @@ class Relief(Protocol):
     def state(self) -> ReliefState:
         """Whether a guest is on its way."""
 
-    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+    def begin(self, decision: Decision, grace_seconds: float, now: float, /) -> None:
         """Ask the decision's victim to go."""
 
-    def tick(self, now: float) -> ReliefReport | None:
+    def tick(self, now: float, /) -> ReliefReport | None:
         """Go on; a report when it is over."""
 
 
@@ -74,25 +74,29 @@ class LocalRelief:
         return "active" if self._ending or self._lost else "idle"
 
     def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
-        """Send SIGTERM."""
-        victim = decision.victim
-        if victim is None or self.state == "active":
+        """End the decision's victim."""
+        if decision.victim is not None:
+            self.end(decision.victim.uid, decision.victim.label, grace_seconds, now)
+
+    def end(self, uid: str, label: str, grace_seconds: float, now: float) -> None:
+        """Send SIGTERM to a pod's processes, unless another pod is being ended."""
+        if self.state == "active":
             return
-        found = self._collector.pod_cgroups.get(victim.uid)
+        found = self._collector.pod_cgroups.get(uid)
         try:
             if found is None:
-                raise MissingKernelFile(victim.label, "the pod has no cgroup any more")
+                raise MissingKernelFile(label, "the pod has no cgroup any more")
             cgroup = Cgroup(found.path, self._root)
         except KernelFileError as error:
-            log.info("%s is gone already (%s)", victim.label, error)
-            self._lost = ReliefReport(victim.label, "gone", 0.0)
+            log.info("%s is gone already (%s)", label, error)
+            self._lost = ReliefReport(label, "gone", 0.0)
             return
-        self._ending = _Ending(victim.label, cgroup, now, now + grace_seconds)
+        self._ending = _Ending(label, cgroup, now, now + grace_seconds)
         try:
             count = cgroup.signal_all(signal.SIGTERM)
-            log.info("%s: SIGTERM to %d processes, %g s of grace", victim.label, count, grace_seconds)
+            log.info("%s: SIGTERM to %d processes, %g s of grace", label, count, grace_seconds)
         except KernelFileError as error:
-            log.warning("%s: no SIGTERM (%s); killing it", victim.label, error)
+            log.warning("%s: no SIGTERM (%s); killing it", label, error)
             self._ending.deadline = now
 
     def tick(self, now: float) -> ReliefReport | None:
@@ -134,12 +138,12 @@ class ReportingRelief:
         """Active until the next tick."""
         return "active" if self._would else "idle"
 
-    def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
+    def begin(self, decision: Decision, _grace_seconds: float, _now: float, /) -> None:
         """Note who would go."""
         if decision.victim is not None:
             self._would = ReliefReport(decision.victim.label, "observed", 0.0)
 
-    def tick(self, now: float) -> ReliefReport | None:
+    def tick(self, _now: float, /) -> ReliefReport | None:
         """It is over at once."""
         report, self._would = self._would, None
         return report

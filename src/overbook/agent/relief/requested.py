@@ -6,6 +6,7 @@ its id, and while a guest is on its way for anybody's request nobody else is ask
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import ReliefState
 from overbook.core.relief.record import in_flight, outcome_of
 from overbook.core.relief.request import relief_candidates, relief_request
+from overbook.core.say_once import SayOnce
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class ApiRelief:
     Args:
         instance: this agent's; the ids of its requests begin with it.
         timestamp: a decision's time as RFC 3339.
+        look: how things are now; asked once in each tick.
         rank: by which candidates are ordered.
         calm_seconds: after so long without a rule that holds a request is withdrawn, unless a guest is on its
             way for it.
@@ -62,6 +65,7 @@ class ApiRelief:
         self,
         instance: str,
         timestamp: Callable[[float], str],
+        look: Callable[[], AgentSituation],
         *,
         rank: str,
         calm_seconds: float,
@@ -71,6 +75,7 @@ class ApiRelief:
     ) -> None:
         self._instance = instance
         self._timestamp = timestamp
+        self._look = look
         self._rank = rank
         self._calm_seconds = calm_seconds
         self._local = last_resort
@@ -81,9 +86,9 @@ class ApiRelief:
         self._victim_uid = ""
         self._looked_back = False
         self._withdrawn = self._withdrawing = False
-        self._said = ""
+        self._say = SayOnce(partial(log.warning, "%s"))
         self.situation = AgentSituation()
-        """As of now; whoever drives the agent sets it before each tick."""
+        """As of this tick."""
         self.request: ReliefRequest | None = None
         """What is to stand in the node's object."""
 
@@ -120,6 +125,7 @@ class ApiRelief:
 
     def tick(self, now: float) -> ReliefReport | None:
         """See what became of it."""
+        self.situation = self._look()
         self._withdrawn, self._withdrawing = self._withdrawing, False
         self._take_over(now)
         if self._local is not None and self._ending:
@@ -169,7 +175,7 @@ class ApiRelief:
     def _stand(self, request: ReliefRequest, now: float) -> None:
         self.request = request
         self._since = self._refreshed_at = now
-        self._said = ""
+        self._say.over()  # it is said once for each request
         self._victim_uid = next((c.uid for c in request.candidates if not c.excluded), "")
 
     def _last_resort(self, now: float) -> None:
@@ -183,14 +189,7 @@ class ApiRelief:
             return
         label = self._label(self._victim)
         self._say(f"the API server does not answer; {label} is ended here as the last resort")
-        victim = Candidate(self._victim, label, 0, 0, 0, 0)
-        self._local.begin(Decision(0, 0.0, (), "relieve", "", victim=victim), self._grace_seconds, now)
-
-    def _say(self, text: str) -> None:
-        """Say it once for each request."""
-        if text != self._said:
-            self._said = text
-            log.warning("%s", text)
+        self._local.end(self._victim, label, self._grace_seconds, now)
 
     @property
     def aware(self) -> bool:

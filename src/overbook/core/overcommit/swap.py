@@ -127,6 +127,11 @@ def covered_bytes(request_bytes: int, node_memory_bytes: int, swap_bytes: int) -
     return request_bytes + proportional_bytes(request_bytes, node_memory_bytes, swap_bytes)
 
 
+def whole_pages(size_bytes: int, page_bytes: int) -> int:
+    """As much of a size as is whole pages: the kernel keeps a limit in pages and drops the rest."""
+    return size_bytes // page_bytes * page_bytes
+
+
 def burstable_reason(pod: ResolvedPod, container: ResolvedContainer, node_memory_bytes: int) -> Reason:
     """The kubelet's own conditions, in its order."""
     if pod.critical:

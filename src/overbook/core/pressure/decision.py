@@ -33,6 +33,36 @@ class ReclaimStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     wanted_bytes: int
 
 
+class Reclaim(msgspec.Struct, frozen=True, gc=False):
+    """Memory is pushed out.
+
+    Attributes:
+        reason: why that is enough for now.
+        steps: of which pods, coldest first.
+    """
+
+    reason: str
+    steps: tuple[ReclaimStep, ...]
+
+
+class Wait(msgspec.Struct, frozen=True, gc=False):
+    """Nothing is done.
+
+    Attributes:
+        reason: what is waited for.
+    """
+
+    reason: str
+
+
+class Relieve(msgspec.Struct, frozen=True, gc=False):
+    """A guest has to go."""
+
+
+Outcome = Reclaim | Wait | Relieve
+"""What rules that hold lead to."""
+
+
 class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One decision.
 

@@ -12,8 +12,9 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import whole_pages
 from overbook.core.pressure.candidate import Candidate, candidates, swap_room_bytes, why_never
-from overbook.core.pressure.decision import Decision, FiredRule, ReclaimStep
+from overbook.core.pressure.decision import Decision, FiredRule, Outcome, Reclaim, ReclaimStep, Relieve, Wait
 from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel, PodModel, node_model, pod_models
 from overbook.core.pressure.rank import MemoryUsage, RankInput, rank_culprit, rank_original
@@ -142,21 +143,21 @@ class Engine:
         models = pod_models(self.history.samples)
         ranked = self._rank(models, facts)
         victim = next((candidate for candidate in ranked if not candidate.excluded), None)
-        if stalled:
-            gentler = self._gentler(sample, fired, node, models, facts, victim)
-            if gentler != "relieve":
-                return gentler
+        outcome = self._outcome_of_stall(sample, node, models, facts, victim) if stalled else Relieve()
+        if isinstance(outcome, Reclaim):
+            return self._decision(sample, fired, "reclaim", outcome.reason, reclaim=outcome.steps)
+        if isinstance(outcome, Wait):
+            return self._wait(sample, fired, outcome.reason)
         return self._relieve(sample, fired, ranked)
 
-    def _gentler(
+    def _outcome_of_stall(
         self,
         sample: Sample,
-        fired: list[FiredRule],
         node: NodeModel,
         models: Mapping[str, PodModel],
         facts: Mapping[str, PodFacts],
         victim: Candidate | None,
-    ) -> Decision | Literal["relieve"] | None:
+    ) -> Outcome:
         """What a stall leaves to do before a guest goes: push out cold memory, or wait."""
         beyond = victim is not None and victim.over_promise_bytes > 0
         # While nobody takes more than he was promised, memory that goes out and stays there needs no victim.
@@ -170,19 +171,16 @@ class Engine:
                 self._stall.seconds_in_vain(now, absorbing),
             )
         if not absorbing and waited >= patience:
-            return "relieve"
+            return Relieve()
         room = self._room_bytes(node, models, facts)
         steps = self._reclaim_steps(room, node, models, facts)
         if steps:
-            reason = f"swap has {room / 2**20:.0f} MiB of room for them"
-            return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
+            return Reclaim(f"swap has {room / 2**20:.0f} MiB of room for them", steps)
         if absorbing:
-            return self._wait(sample, fired, "cold memory is on its way out to swap")
+            return Wait("cold memory is on its way out to swap")
         if beyond:
-            return "relieve"  # nothing left to push out, and somebody takes what is not his
-        return self._wait(
-            sample, fired, f"no guest is beyond its promise; the kernel is given {patience:g} s"
-        )
+            return Relieve()  # nothing left to push out, and somebody takes what is not his
+        return Wait(f"no guest is beyond its promise; the kernel is given {patience:g} s")
 
     def _meanwhile(
         self, sample: Sample, fired: list[FiredRule], node: NodeModel, facts: Mapping[str, PodFacts]
@@ -381,7 +379,7 @@ def _coldest(
     left = wanted_bytes
     for model in cold:
         room = swap_room_bytes(facts[model.uid], model)
-        part = min(left, room, model.swappable_bytes // 2) // PAGE_BYTES * PAGE_BYTES
+        part = whole_pages(min(left, room, model.swappable_bytes // 2), PAGE_BYTES)
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts[model.uid].label, part))
             left -= part

@@ -1,6 +1,7 @@
 """The recent past that detectors look back on: bounded in time and in number, forgetful when in doubt."""
 
 from collections import deque
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from overbook.core.pressure.model import increase
@@ -8,12 +9,13 @@ from overbook.core.pressure.sample import NodeSample, Sample
 
 Counter = Literal["swap_in_pages", "swap_out_pages", "stall_some_micros", "stall_full_micros"]
 
-COUNTERS: Final[tuple[Counter, ...]] = (
-    "swap_in_pages",
-    "swap_out_pages",
-    "stall_some_micros",
-    "stall_full_micros",
-)
+COUNTERS: Final[Mapping[Counter, Callable[[NodeSample], int | None]]] = {
+    "swap_in_pages": lambda node: node.swap_in_pages,
+    "swap_out_pages": lambda node: node.swap_out_pages,
+    "stall_some_micros": lambda node: node.stall_some_micros,
+    "stall_full_micros": lambda node: node.stall_full_micros,
+}
+"""How each counter is read of a sample."""
 MOST_POINTS: Final = 4096
 """More points than this in a window say nothing new; they are kept further apart then."""
 
@@ -103,7 +105,8 @@ class History:
                 break
         if now <= start:
             return None, 0.0
-        return increase(getattr(reference, counter), getattr(node, counter)), now - start
+        read = COUNTERS[counter]
+        return increase(read(reference), read(node)), now - start
 
     def _doubt(self, sample: Sample) -> str | None:
         if not self._points:
@@ -114,8 +117,8 @@ class History:
             return "the clock went backwards"
         if elapsed > self._longest_gap_seconds:
             return f"no sample for {elapsed:.0f} s"
-        for counter in COUNTERS:
-            before, after = getattr(node, counter), getattr(sample.node, counter)
+        for counter, read in COUNTERS.items():
+            before, after = read(node), read(sample.node)
             if before is not None and after is not None and after < before:
                 return f"{counter} went backwards ({before} -> {after})"
         return None

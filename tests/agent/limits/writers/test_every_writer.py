@@ -1,10 +1,12 @@
 from pkgutil import iter_modules
+from typing import get_args
 
 import pytest
 
 from overbook.agent.limits import writers
+from overbook.agent.limits.swap_limits import LimitNotWritten
 from overbook.agent.limits.writers import MAKERS
-from overbook.agent.limits.writers.writer import WriterMeans
+from overbook.agent.limits.writers.writer import Unwritten, WriterMeans
 from overbook.core.overcommit.writer import EARLY, WRITERS, Writer, WriterInputs
 
 
@@ -27,6 +29,8 @@ def test_a_writer_is_in_the_module_called_as_it_is(name: Writer) -> None:
     assert MAKERS[name].__module__.rpartition(".")[2] == name
 
 
-@pytest.mark.parametrize("name", WRITERS)
-def test_a_writer_says_what_a_limit_is_that_it_does_not_write(name: Writer) -> None:
-    assert "8 MiB" in MAKERS[name](means()).unwritten("8 MiB")
+@pytest.mark.parametrize("reason", get_args(Unwritten))
+def test_a_limit_that_is_not_written_is_explained(reason: Unwritten) -> None:
+    sentence = str(LimitNotWritten("demo/vm/compute", 8 << 20, 16 << 20, "as the allowance says", reason))
+    assert "16 MiB (as the allowance says)" in sentence
+    assert ("8 MiB" in sentence) is (reason != "Observing")

@@ -8,7 +8,7 @@ from overbook.agent.limits.writers.writer import Limits, WriterMeans
 class HookSwapWriter(CgroupSwapWriter):
     """Writes what started without the hook, or changed since."""
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, _container: HeldContainer, /) -> Limits | None:
         """The hook acts after a kubelet that gives no swap."""
         return 0, None
 

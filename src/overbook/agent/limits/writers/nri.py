@@ -4,7 +4,7 @@ import os
 
 from overbook.agent.collector import HeldContainer
 from overbook.agent.limits.writers.reconcile import CgroupSwapWriter
-from overbook.agent.limits.writers.writer import Limits, WriterMeans
+from overbook.agent.limits.writers.writer import Limits, Unwritten, WriterMeans
 from overbook.nri.connection import NriSocket
 
 
@@ -18,23 +18,23 @@ class NriSwapWriter(CgroupSwapWriter):
     def __init__(self, connection: NriSocket) -> None:
         self.connection = connection
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, container: HeldContainer, /) -> Limits | None:
         """What it would have had, had we not been asked before it started."""
         before = self.connection.memory.before
         return (before[container.found.id], None) if container.found.id in before else None
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
+    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
         """Set it, unless somebody else sets this container's.
 
         Raises:
             KernelFileError: the kernel refuses, or the container is gone.
         """
         if container.found.id in self.connection.memory.others:
-            return False
+            return "Others"
         super().write(container, limits)
         if limits[0] is not None:
             self.connection.update(container.found.id, limits[0])
-        return True
+        return None
 
 
 def make(means: WriterMeans) -> CgroupSwapWriter:

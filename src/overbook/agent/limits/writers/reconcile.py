@@ -1,7 +1,7 @@
 """The agent's own rounds write, a tick after a container's start: they need nothing of runtime or kubelet."""
 
 from overbook.agent.collector import HeldContainer
-from overbook.agent.limits.writers.writer import Limits, WriterMeans
+from overbook.agent.limits.writers.writer import Limits, Unwritten, WriterMeans
 
 
 class CgroupSwapWriter:
@@ -15,11 +15,11 @@ class CgroupSwapWriter:
         """
         return outer_bytes, container.leaf.read_memory_swap_max() if container.leaf is not None else None
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, _container: HeldContainer, /) -> Limits | None:
         """It comes after the start."""
         return None
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
+    def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
         """Set it, outer first.
 
         Raises:
@@ -29,11 +29,7 @@ class CgroupSwapWriter:
         container.cgroup.write_memory_swap_max(outer_bytes)
         if container.leaf is not None:
             container.leaf.write_memory_swap_max(inner_bytes)
-        return True
-
-    def unwritten(self, now: str) -> str:
-        """Another plugin of the runtime sets it."""
-        return f"is {now} by somebody else, and would be"
+        return None
 
 
 def make(_means: WriterMeans) -> CgroupSwapWriter:

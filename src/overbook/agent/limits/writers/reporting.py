@@ -1,24 +1,27 @@
 """Nobody writes; what would be written is only said."""
 
 from overbook.agent.collector import HeldContainer
-from overbook.agent.limits.writers.writer import Limits
+from overbook.agent.limits.writers.writer import Limits, Unwritten
 
 
 class ReportingSwapWriter:
-    """Writes nothing: what ``--mode observe`` uses."""
+    """Writes nothing: what ``--mode observe`` uses; or the kubelet writes, and its limit is only compared.
 
-    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+    Args:
+        reason: why nothing is written.
+    """
+
+    def __init__(self, reason: Unwritten = "Observing") -> None:
+        self._reason: Unwritten = reason
+
+    def read(self, _container: HeldContainer, _outer_bytes: int | None, /) -> Limits | None:
         """There will be nothing to put back."""
         return None
 
-    def given(self, container: HeldContainer) -> Limits | None:
+    def given(self, _container: HeldContainer, /) -> Limits | None:
         """Nothing is ours."""
         return None
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
+    def write(self, _container: HeldContainer, _limits: Limits, /) -> Unwritten | None:
         """Leave it as it is."""
-        return False
-
-    def unwritten(self, now: str) -> str:
-        """Only that."""
-        return "would be"
+        return self._reason

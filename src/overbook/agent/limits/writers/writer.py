@@ -1,7 +1,7 @@
 """What a writer of swap limits is, and what it may need."""
 
 import select
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from overbook.agent.collector import HeldContainer
 from overbook.core.overcommit.writer import WriterInputs
@@ -9,22 +9,21 @@ from overbook.nri.plugin import Allowance
 
 Limits = tuple[int | None, int | None]
 """``memory.swap.max`` of a container and of crun's inner cgroup; ``None``: unlimited, or no inner one."""
+Unwritten = Literal["Observing", "Kubelet", "Others"]
+"""Why a limit is not written: nothing is changed at all, the kubelet writes it, or another plugin does."""
 
 
 class SwapWriter(Protocol):
     """Reads and writes ``memory.swap.max``."""
 
-    def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
+    def read(self, container: HeldContainer, outer_bytes: int | None, /) -> Limits | None:
         """What is there and would have to be put back; ``None``: nothing will ever be changed."""
 
-    def given(self, container: HeldContainer) -> Limits | None:
-        """What a container would have that started with its limit by our doing; ``None``: another."""
+    def given(self, container: HeldContainer, /) -> Limits | None:
+        """The limits that the container would have without Overbook, if Overbook set them at its start."""
 
-    def write(self, container: HeldContainer, limits: Limits) -> bool:
-        """Set it; whether it was set."""
-
-    def unwritten(self, now: str) -> str:
-        """Of a limit that is not written: what comes before the one that it should be."""
+    def write(self, container: HeldContainer, limits: Limits, /) -> Unwritten | None:
+        """Set the limits; returns why they were not set, or ``None`` where they were."""
 
 
 class WriterMeans(NamedTuple):
