@@ -41,13 +41,13 @@ _PROCS_LIMIT = 4 << 20  # half a million pids
 _DEPTH_LIMIT = 16
 _READING = ("memory.stat", "memory.current", "memory.swap.current", "memory.swap.max")
 _NUMBER = rb"[0-9]{1,20}"
-# All but the first, with a NUL between them, as they usually look.
+# The usual content of the last three files of `_READING`, joined by NUL bytes.
 _VALUES = re.compile(rb"(%(n)s)\n\0(%(n)s)\n\0(max|%(n)s)\n" % {b"n": _NUMBER})
 _CGROUP_EVENTS = FlatKeyed((b"populated", b"frozen"))
 
 
 class MemoryReading(msgspec.Struct, frozen=True, gc=False):
-    """What is read of a cgroup every second.
+    """The values of a cgroup that are read every second.
 
     Attributes:
         use: from memory.stat.
@@ -66,7 +66,7 @@ def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
     """The pids in cgroup.procs; 0 stands for a process that our pid namespace does not show.
 
     Raises:
-        KernelFileError: A line is no pid, or the last one is cut off.
+        KernelFileError: A line is not a pid, or the last line is cut off.
     """
     lines = data.split(b"\n")
     if lines.pop() or not all(line.isdigit() and len(line) <= 10 for line in lines):
@@ -75,10 +75,10 @@ def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
 
 
 def parse_populated(data: bytes, path: str = "cgroup.events") -> bool:
-    """Whether cgroup.events says that there are processes in the cgroup or below.
+    """Whether cgroup.events reports processes in the cgroup or below.
 
     Raises:
-        KernelFileError: It has no `populated` line.
+        KernelFileError: There is no `populated` line.
     """
     populated = _CGROUP_EVENTS.parse(data, path)[0]
     if populated is None:
@@ -102,19 +102,19 @@ class Cgroup(CgroupDirectory):
         return parse_value(self.read_hot("memory.swap.current"), self._prefix + "memory.swap.current")
 
     def read_memory_swap_max(self) -> int | None:
-        """The most bytes of swap it may use; None is no limit."""
+        """The swap limit in bytes; None is no limit."""
         return parse_limit(self.read_hot("memory.swap.max"), self._prefix + "memory.swap.max")
 
     def read_memory_stat(self) -> MemoryStat:
-        """What its memory is made of, and paging counters."""
+        """The parts of the cgroup's memory, and its paging counters."""
         return parse_memory_stat(self.read_hot("memory.stat"), self._prefix + "memory.stat")
 
     def read_memory_pressure(self) -> Pressure:
-        """How long its tasks were stalled for lack of memory."""
+        """How long the cgroup's tasks were stalled for lack of memory."""
         return parse_pressure(self.read_hot("memory.pressure"), self._prefix + "memory.pressure")
 
     def read_memory(self) -> MemoryReading:
-        """What a reading every second needs, in a fraction of the time of the single reads."""
+        """The values that are read every second, in a fraction of the time of the single reads."""
         data = self.read_kept(_READING)
         if data is not None:
             values = _VALUES.fullmatch(b"\0".join(data[1:]))
@@ -133,7 +133,7 @@ class Cgroup(CgroupDirectory):
         )
 
     def _swap(self) -> tuple[int, int | None]:
-        """What it swaps and may swap: nothing where the kernel does not account for swap."""
+        """Swap in use and its limit; both 0 where the kernel does not count swap per cgroup."""
         try:
             return self.read_memory_swap_current(), self.read_memory_swap_max()
         except MissingKernelFile:
@@ -148,11 +148,11 @@ class Cgroup(CgroupDirectory):
         return parse_limit(self.read("memory.max"), self._prefix + "memory.max")
 
     def read_memory_events(self) -> MemoryEvents:
-        """How often it, or a cgroup below, met its memory limits."""
+        """How often the cgroup, or one below it, reached its memory limits."""
         return parse_memory_events(self.read("memory.events"), self._prefix + "memory.events")
 
     def read_memory_swap_events(self) -> MemorySwapEvents:
-        """How often it, or a cgroup below, met its swap limits."""
+        """How often the cgroup, or one below it, reached its swap limits."""
         return parse_memory_swap_events(self.read("memory.swap.events"), self._prefix + "memory.swap.events")
 
     def read_cpu_stat(self) -> CpuStat:
@@ -160,41 +160,41 @@ class Cgroup(CgroupDirectory):
         return parse_cpu_stat(self.read("cpu.stat"), self._prefix + "cpu.stat")
 
     def read_cpu_weight(self) -> int:
-        """Its share of a contended CPU, 1-10000, 100 by default."""
+        """The cgroup's weight when CPUs are busy: 1-10000, 100 by default."""
         return parse_value(self.read("cpu.weight"), self._prefix + "cpu.weight")
 
     def read_cpu_max(self) -> CpuMax:
-        """Its CFS bandwidth limit."""
+        """The CFS bandwidth limit."""
         return parse_cpu_max(self.read("cpu.max"), self._prefix + "cpu.max")
 
     def populated(self) -> bool:
-        """Whether there is a living process in it or below."""
+        """Whether the cgroup or one below it has a living process."""
         return parse_populated(self.read("cgroup.events"), self._prefix + "cgroup.events")
 
     def read_procs(self, *, recursive: bool = False) -> tuple[int, ...]:
-        """Pids of its processes; those that our pid namespace does not show are left out.
+        """Pids of the cgroup's processes, without those that this pid namespace does not show.
 
         Args:
-            recursive: Those of the cgroups below as well, down to 16 levels.
+            recursive: Include the cgroups below, down to 16 levels.
         """
         return tuple(pid for pid in self._read_pids(recursive=recursive) if pid)
 
     # Writes. The kernel rounds byte counts down to pages.
 
     def write_memory_swap_max(self, value: int | None) -> None:
-        """Limit swap to `value` bytes; None is no limit. What is in swap already stays there."""
+        """Limit swap to `value` bytes; None is no limit. Pages that are already in swap stay there."""
         path = self._prefix + "memory.swap.max"
         self.write("memory.swap.max", render_limit(value, path))
 
     def write_memory_max(self, value: int | None) -> None:
         """Limit memory to `value` bytes; None is no limit.
 
-        Below the present use the kernel reclaims first and then kills.
+        If the limit is below the present use, the kernel reclaims first and then kills.
         """
         self.write("memory.max", render_limit(value, self._prefix + "memory.max"))
 
     def write_cpu_weight(self, weight: int) -> None:
-        """Set the share of a contended CPU, 1-10000."""
+        """Set the weight when CPUs are busy, 1-10000."""
         self.write("cpu.weight", render_cpu_weight(weight, self._prefix + "cpu.weight"))
 
     def write_cpu_max(self, cpu_max: CpuMax) -> None:
@@ -204,10 +204,10 @@ class Cgroup(CgroupDirectory):
     # Actions.
 
     def reclaim(self, size_bytes: int) -> bool:
-        """Have the kernel reclaim memory from it, to swap or by dropping page cache. Blocks while it works.
+        """Make the kernel reclaim the cgroup's memory, to swap or by dropping page cache. Blocks meanwhile.
 
         Returns:
-            True when all of it was reclaimed; False when the kernel gave up before (some may have been).
+            True if everything was reclaimed; False if the kernel gave up earlier (a part may be reclaimed).
 
         Raises:
             MissingKernelFile: Linux before 5.19, or the cgroup is gone.
@@ -225,7 +225,7 @@ class Cgroup(CgroupDirectory):
         return True
 
     def kill(self) -> None:
-        """SIGKILL every process in it and below, at once where the kernel can (5.14), else one by one.
+        """SIGKILL every process in the cgroup and below, at once where the kernel can (5.14), or one by one.
 
         Raises:
             MissingKernelFile: The cgroup is gone.
@@ -240,10 +240,10 @@ class Cgroup(CgroupDirectory):
             self.signal_all(signal.SIGKILL)
 
     def signal_all(self, number: int) -> int:
-        """Send a signal to every process in it and below; a recycled pid is never hit.
+        """Send a signal to every process in the cgroup and below; a recycled pid is never hit.
 
         Returns:
-            How many processes were signalled.
+            The number of processes that were signalled.
 
         Raises:
             KernelFileError: It is the root cgroup, or some processes cannot be reached (all others were).
@@ -256,14 +256,14 @@ class Cgroup(CgroupDirectory):
     def memory_pressure_trigger(
         self, kind: Literal["some", "full"], stall_micros: int, window_micros: int
     ) -> PressureTrigger:
-        """A trigger on its memory.pressure; see `PressureTrigger`. The caller closes it."""
+        """A trigger on the cgroup's memory.pressure; see `PressureTrigger`. The caller closes the trigger."""
         dir_fd = self._check_open("memory.pressure")
         return PressureTrigger("memory.pressure", kind, stall_micros, window_micros, dir_fd=dir_fd)
 
     def _check_not_root(self) -> None:
         if not self.path.strip("/."):
             raise KernelFileError(
-                self._prefix, "is the root cgroup: to signal it would be to signal the whole node"
+                self._prefix, "is the root cgroup: a signal would reach every process of the node"
             )
 
     def _read_pids(self, *, recursive: bool, depth: int = 0) -> tuple[int, ...]:

@@ -66,7 +66,7 @@ def parse_cpu_max(data: bytes, path: str = "cpu.max") -> CpuMax:
 
 
 def render_cpu_max(cpu_max: CpuMax, path: str = "cpu.max") -> bytes:
-    """What to write to cpu.max.
+    """The text to write to cpu.max.
 
     Raises:
         KernelFileError: Quota under 1 ms, or period outside of 1 ms to 1 s, which the kernel refuses.
@@ -82,7 +82,7 @@ def render_cpu_max(cpu_max: CpuMax, path: str = "cpu.max") -> bytes:
 
 
 def render_cpu_weight(weight: int, path: str = "cpu.weight") -> bytes:
-    """What to write to cpu.weight.
+    """The text to write to cpu.weight.
 
     Raises:
         KernelFileError: Outside of 1 to 10000.

@@ -9,12 +9,12 @@ _BOOT_ID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\n")
 
 
 def page_size_bytes() -> int:
-    """Bytes in a page, the unit of counters such as pswpin. No root: there is one kernel."""
+    """Bytes in a page, the unit of counters such as pswpin. It takes no root, because there is one kernel."""
     return os.sysconf("SC_PAGE_SIZE")
 
 
 def parse_boot_id(data: bytes, path: str = "/proc/sys/kernel/random/boot_id") -> str:
-    """The UUID of this boot.
+    """The UUID of this boot, from the content of boot_id.
 
     Raises:
         KernelFileError: It is no UUID.
@@ -25,7 +25,7 @@ def parse_boot_id(data: bytes, path: str = "/proc/sys/kernel/random/boot_id") ->
 
 
 def read_boot_id(root: str | os.PathLike[str] = "/") -> str:
-    """The UUID of this boot: counters of another boot must not be compared with this one's.
+    """The UUID of this boot, with which counters of different boots are told apart.
 
     Raises:
         KernelFileError: Unreadable, or no UUID.

@@ -9,10 +9,10 @@ from overbook.kernel.flat_keyed import FlatKeyed
 
 
 class MemoryStat(msgspec.Struct, frozen=True, gc=False):
-    """What a cgroup's memory is made of (bytes), and its counters (pages or faults since it was made).
+    """The parts of a cgroup's memory (bytes), and its counters (pages or faults since it was made).
 
-    None where the kernel has no such line. Linux 6.1 has no `pswpin` and `pswpout` here; there refaults of
-    anonymous memory (`workingset_refault_anon`) tell who waits for swap.
+    A value is None where the kernel has no such line. Linux 6.1 has no `pswpin` and `pswpout` here; there
+    refaults of anonymous memory (`workingset_refault_anon`) show which cgroup waits for swap.
     """
 
     anon_bytes: int | None = None
@@ -30,7 +30,7 @@ class MemoryStat(msgspec.Struct, frozen=True, gc=False):
 
 
 class MemoryUse(msgspec.Struct, frozen=True, gc=False):
-    """The lines of memory.stat that a reading every second needs; a third of the work of all of them."""
+    """The lines of memory.stat that are needed every second: a third of the work of parsing all lines."""
 
     anon_bytes: int | None = None
     shmem_bytes: int | None = None
@@ -39,7 +39,7 @@ class MemoryUse(msgspec.Struct, frozen=True, gc=False):
 
 
 class MemoryEvents(msgspec.Struct, frozen=True, gc=False):
-    """How often a cgroup met its limits; None where the kernel has no such line.
+    """How often a cgroup reached its limits; None where the kernel has no such line.
 
     Attributes:
         low: Reclaimed although below memory.low.
@@ -59,7 +59,7 @@ class MemoryEvents(msgspec.Struct, frozen=True, gc=False):
 
 
 class MemorySwapEvents(msgspec.Struct, frozen=True, gc=False):
-    """How often a cgroup met its swap limits; None where the kernel has no such line.
+    """How often a cgroup reached its swap limits; None where the kernel has no such line.
 
     Attributes:
         high: Over memory.swap.high.
@@ -92,7 +92,7 @@ def parse_memory_stat(data: bytes, path: str = "memory.stat") -> MemoryStat:
 
 
 def parse_memory_use(data: bytes, path: str = "memory.stat") -> MemoryUse:
-    """The few lines of memory.stat that a reading every second needs.
+    """The few lines of memory.stat that are needed every second.
 
     Raises:
         KernelFileError: None of them is there.

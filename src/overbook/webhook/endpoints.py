@@ -1,4 +1,4 @@
-"""Which path answers what: reviews on the one port, health and metrics on the other."""
+"""The paths of the two ports: reviews on one, health and metrics on the other."""
 
 from collections.abc import Callable
 from typing import Final
@@ -13,17 +13,17 @@ _METRICS_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 def review_handler(reviewer: Reviewer) -> Handler:
-    """``POST /override``."""
+    """The handler of ``POST /override``."""
 
     def handle(request: HttpRequest) -> HttpAnswer:
         # The API server adds ?timeout=10s.
         if request.target != _OVERRIDE and request.target.split(b"?", 1)[0] != _OVERRIDE:
-            return _refused(404, f"only {OVERRIDE_PATH} is answered here")
+            return _refused(404, f"the only path is {OVERRIDE_PATH}")
         if request.method != b"POST":
-            return _refused(405, "an AdmissionReview is sent with POST")
+            return _refused(405, "send an AdmissionReview with POST")
         content_type = request.content_type
         if content_type != _JSON and not _is_json(content_type):
-            return _refused(415, "an AdmissionReview is sent as application/json")
+            return _refused(415, "send an AdmissionReview as application/json")
         try:
             return HttpAnswer(reviewer.answer(request.body, request.started), _JSON)
         except NotAReview as error:
@@ -33,11 +33,11 @@ def review_handler(reviewer: Reviewer) -> Handler:
 
 
 def status_handler(not_ready: Callable[[], str], metrics: Callable[[], bytes]) -> Handler:
-    """``GET`` of ``/healthz``, ``/readyz`` and ``/metrics``.
+    """The handler of ``GET`` for ``/healthz``, ``/readyz`` and ``/metrics``.
 
     Args:
-        not_ready: why no reviews should be sent here; empty: they may.
-        metrics: the exposition.
+        not_ready: returns why no reviews should be sent; empty if ready.
+        metrics: returns the metrics as text.
     """
 
     def ready() -> HttpAnswer:
@@ -55,7 +55,7 @@ def status_handler(not_ready: Callable[[], str], metrics: Callable[[], bytes]) -
         if answer is None:
             return _refused(404, "known paths: /healthz /readyz /metrics")
         if request.method not in (b"GET", b"HEAD"):
-            return _refused(405, "only GET is answered")
+            return _refused(405, "the only method is GET")
         return answer()
 
     return handle

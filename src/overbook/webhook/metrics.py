@@ -1,4 +1,4 @@
-"""What Prometheus reads: admissions by outcome, override and namespace, and how long they took."""
+"""The webhook's Prometheus metrics: admissions by outcome, override and namespace, and their duration."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -10,14 +10,14 @@ from overbook.core.override.admission import Admission
 
 PREFIX: Final = "overbook_webhook_"
 MOST_SERIES: Final = 2000
-"""Combinations of outcome, override and namespace; later ones are counted in the namespace ``(other)``."""
+"""The most combinations of outcome, override and namespace; later ones count as namespace ``(other)``."""
 
 BUCKETS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
-"""Seconds."""
+"""The buckets of the histogram, in seconds."""
 
 
 class WebhookMetrics:
-    """Counts over the server's life."""
+    """The counters of one server process."""
 
     def __init__(self) -> None:
         self._admissions: Counter[tuple[str, str, str]] = Counter()
@@ -25,21 +25,21 @@ class WebhookMetrics:
         self._latency_sum = 0.0
 
     def admitted(self, admission: Admission, namespace: str, seconds: float) -> None:
-        """A pod was answered for."""
+        """Count the review of a pod."""
         key = (admission.outcome, admission.source.label, namespace)
         if key not in self._admissions and len(self._admissions) >= MOST_SERIES:
-            # As many more as there are outcomes, at most.
+            # This adds at most as many series as there are outcomes.
             key = (admission.outcome, "", "(other)")
         self._admissions[key] += 1
         self._latency[bisect_left(BUCKETS, seconds)] += 1
         self._latency_sum += seconds
 
     def counted(self, outcome: str) -> None:
-        """Something that is no pod was answered for."""
+        """Count a review of something other than a pod."""
         self._admissions[outcome, "", ""] += 1
 
     def render(self, responses: Mapping[int, int], gauges: Mapping[str, float]) -> bytes:
-        """The exposition.
+        """The metrics as text.
 
         Args:
             responses: HTTP answers to reviews by status.

@@ -111,7 +111,7 @@ def test_where_it_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(json.dumps(kubeconfig()))
     assert load_config(environment={"HOME": str(tmp_path)}).token == SECRET
-    with pytest.raises(InvalidInput, match=r"--kubeconfig, or KUBECONFIG, or to run in a pod"):
+    with pytest.raises(InvalidInput, match=r"--kubeconfig, KUBECONFIG, or to run in a pod"):
         load_config(environment={"HOME": str(tmp_path / "nowhere")})
     with pytest.raises(OSError, match="absent"):
         load_config(str(tmp_path / "absent"))
