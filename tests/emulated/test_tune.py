@@ -164,7 +164,7 @@ def test_what_the_system_has_in_swap_already_stays_and_is_said(
         assert main(["node", "tune", "apply"]) == 0
 
         assert swapped("system.slice") >= 8 * MIB
-        assert "of system.slice are in swap from earlier" in capsys.readouterr().out
+        assert "of system.slice are still in swap from earlier" in capsys.readouterr().out
 
 
 def test_killed_at_any_moment_the_old_values_come_back(before: dict[str, str]) -> None:

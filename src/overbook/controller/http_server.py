@@ -1,4 +1,4 @@
-"""A very small HTTP server: a few GET paths for probes and Prometheus, nothing else.
+"""A very small HTTP server with a few GET paths for probes and Prometheus.
 
 Connections, request size and time are limited; each answer closes its connection.
 """
@@ -31,11 +31,11 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 
 class HttpServer:
-    """Answers GET and HEAD on the paths given.
+    """A server that answers GET and HEAD on the given paths.
 
     Args:
         address: ``host:port``; the host may be in brackets (IPv6) or empty (all).
-        handlers: by path.
+        handlers: the handlers by path.
     """
 
     def __init__(self, address: str, handlers: Mapping[str, Callable[[], Answer]]) -> None:
@@ -46,30 +46,30 @@ class HttpServer:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            InvalidInput: the address cannot be listened on.
+            InvalidInput: the address cannot be used.
         """
         try:
             self._server = await asyncio.start_server(
                 self._serve, self._host or None, self._port, limit=MOST_REQUEST_BYTES
             )
         except OSError as error:
-            problem = f"an address that can be listened on ({error.strerror or error})"
+            problem = f"a usable address ({error.strerror or error})"
             raise InvalidInput("--listen", self._address, problem) from error
         log.info("listening on %s:%d", self._host or "*", self.port)
 
     @property
     def port(self) -> int:
-        """The one that is listened on."""
+        """The port on which the server listens."""
         if self._server is None:
             raise RuntimeError("not started")
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def close(self) -> None:
-        """Listen no more, and end what is connected."""
+        """Stop listening, and close all connections."""
         if self._server is not None:
             self._server.close()
             for writer in self._connections:
@@ -86,7 +86,7 @@ class HttpServer:
         except asyncio.LimitOverrunError:
             writer.write(_response(b"GET", (400, _TEXT, b"the request is too large\n")))
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # who asked has gone, or never asked
+            pass  # the client has closed the connection, or sent no request
         finally:
             self._connections.discard(writer)
             writer.close()
@@ -101,7 +101,7 @@ class HttpServer:
         handler = self._handlers.get(target.split(b"?", 1)[0].decode("ascii", "replace"))
         if handler is None:
             paths = ", ".join(sorted(self._handlers))
-            return _response(method, (404, _TEXT, f"there are {paths}\n".encode()))
+            return _response(method, (404, _TEXT, f"known paths: {paths}\n".encode()))
         return _response(method, handler())
 
 

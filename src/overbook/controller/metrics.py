@@ -1,4 +1,4 @@
-"""What Prometheus reads of the controller, in the text exposition format."""
+"""The controller's Prometheus metrics, in the text exposition format."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,11 @@ PREFIX: Final = "overbook_controller_"
 
 
 class ControllerMetrics:
-    """Counts over the process's life; they go on when the lead is lost and won again."""
+    """The counters of one process; they continue when the lead is lost and won again."""
 
     def __init__(self) -> None:
         self.answers: Counter[str] = Counter()
-        self.told: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.plans = 0
         self.plan_seconds = 0.0
@@ -21,27 +21,29 @@ class ControllerMetrics:
         self.leads = False
 
     def render(self, now: Mapping[str, float], stages: Mapping[str, int]) -> bytes:
-        """The exposition.
+        """The metrics as text.
 
         Args:
-            now: single values as of now, by name without the prefix.
-            stages: how many nodes are in which stage.
+            now: present values by name without the prefix.
+            stages: the number of nodes by stage.
         """
         return "".join(self._lines(now, stages)).encode()
 
     def _lines(self, now: Mapping[str, float], stages: Mapping[str, int]) -> Iterator[str]:
         yield from _metric("leader", "Whether this replica leads.", {"": int(self.leads)})
-        yield from _metric("plans_total", "Times at which all requests were looked at.", {"": self.plans})
-        yield from _metric("plan_seconds_total", "Time that took.", {"": self.plan_seconds})
+        yield from _metric("plans_total", "Plans made from all requests.", {"": self.plans})
+        yield from _metric("plan_seconds_total", "Time spent on plans.", {"": self.plan_seconds})
         yield from _metric(
             "evictions_total",
-            "Evictions and deletions asked for, by what the API server's answer meant.",
+            "Evictions and deletions requested, by the meaning of the API server's answer.",
             _labelled("answer", self.answers),
         )
-        yield from _metric("events_total", "What was told, by reason.", _labelled("reason", self.told))
+        yield from _metric("events_total", "Events reported, by reason.", _labelled("reason", self.events))
         yield from _metric("failures_total", "Steps that failed, by step.", _labelled("step", self.failures))
         yield from _metric(
-            "taints_cleared_total", "Of nodes without a reporting agent.", {"": self.taints_cleared}
+            "taints_cleared_total",
+            "Taints removed from nodes without a reporting agent.",
+            {"": self.taints_cleared},
         )
         yield from _metric(
             "conditions_written_total", "Node conditions written.", {"": self.conditions_written}
@@ -59,5 +61,5 @@ def _metric(name: str, text: str, values: Mapping[str, float]) -> Iterator[str]:
 
 
 def _labelled(label: str, counts: Mapping[str, float]) -> dict[str, float]:
-    """All label values are words of our own: nothing has to be escaped."""
+    """The values by label. All label values are fixed words, so nothing has to be escaped."""
     return {f'{{{label}="{word}"}}': count for word, count in sorted(counts.items())}

@@ -103,7 +103,7 @@ def test_whichever_file_says_something_first_is_right(tmp_path: Path) -> None:
     assert (config.server, config.token) == ("https://10.0.0.1:6443", SECRET)
     assert config.ca_file == str(tmp_path / "a" / "ca.pem")
     assert load_config(None, "other", environment).token == ""
-    with pytest.raises(InvalidInput, match=r"KUBECONFIG: .*/none.*at least one exists"):
+    with pytest.raises(InvalidInput, match=r"KUBECONFIG: .*/none.*at least one existing file"):
         load_config(None, None, {"KUBECONFIG": f"{tmp_path}/none"})
 
 

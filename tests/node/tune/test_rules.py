@@ -109,11 +109,11 @@ def test_overcommit_is_not_switched_off_under_a_kubelet_that_would_not_start_aga
 @pytest.mark.parametrize(
     ("present", "value", "words"),
     [
-        ("60", "0", "goes back from 60 to 0"),
-        ("1", "0", "goes back from 1 to 0"),  # of an earlier run
+        ("60", "0", "is restored from 60 to 0"),
+        ("1", "0", "is restored from 1 to 0"),  # of an earlier run
         ("0", None, "as before"),
-        ("30", None, "somebody else set it since"),
-        (None, None, "not there any more"),
+        ("30", None, "it was changed since by another program or person"),
+        (None, None, "no longer exists"),
     ],
 )
 def test_a_setting_goes_back_only_where_it_is_still_ours(

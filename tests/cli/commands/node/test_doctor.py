@@ -40,7 +40,7 @@ def test_worst_first_with_commands_marked_as_such_and_then_what_is_right() -> No
     [
         ((), "nothing is wrong"),
         ((NOTE,), "nothing is wrong; worth knowing"),
-        ((NOTE, UNSEEN), "nothing wrong was found, but not everything could be looked at"),
+        ((NOTE, UNSEEN), "nothing wrong was found, but not everything could be checked"),
         ((RISKY, UNSEEN), "what is wrong, worst first"),
     ],
 )

@@ -90,7 +90,7 @@ def test_status_says_what_is_wrong_and_what_puts_it_right(
     hook(root, "install", "--folder", "/own/hooks.d")
     capsys.readouterr()
     assert hook(root, "status", "--folder", "/own/hooks.d") == 1
-    assert "which is not read" in capsys.readouterr().out
+    assert "which the engine does not read" in capsys.readouterr().out
 
 
 def test_status_for_programs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
