@@ -63,7 +63,7 @@ class MemoryReading(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
-    """The pids in cgroup.procs; 0 stands for a process that our pid namespace does not show.
+    """The pids in cgroup.procs; 0 stands for a process that this pid namespace does not show.
 
     Raises:
         KernelFileError: A line is not a pid, or the last line is cut off.
@@ -275,7 +275,7 @@ class Cgroup(CgroupDirectory):
         for name, _ in self.children():
             try:
                 with self.child(name) as child:
-                    pids += child._read_pids(recursive=True, depth=depth + 1)  # of our own class  # noqa: SLF001 - it is of our own class
+                    pids += child._read_pids(recursive=True, depth=depth + 1)  # noqa: SLF001 - the same class
             except MissingKernelFile:
                 continue  # it vanished, and its processes with it
         return pids

@@ -196,7 +196,7 @@ class CgroupDirectory:
         self._check_open(name)
         child = type(self).__new__(type(self))
         child.path = f"{self.path}/{name}" if self.path else name
-        child._prefix = f"{self._prefix}{name}/"  # it is of our own class  # noqa: SLF001 - it is of our own class
+        child._prefix = f"{self._prefix}{name}/"  # noqa: SLF001 - the same class
         child._hot, child._kept = {}, self._kept  # noqa: SLF001
         child._fd = -1  # noqa: SLF001
         child._fd = self._open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)  # noqa: SLF001

@@ -46,7 +46,7 @@ def parse_cpu_stat(data: bytes, path: str = "cpu.stat") -> CpuStat:
     """The lines of cpu.stat that Overbook uses.
 
     Raises:
-        KernelFileError: None of them is there.
+        KernelFileError: None of these lines exists.
     """
     return CpuStat(*_FIELDS.parse(data, path))
 

@@ -41,7 +41,7 @@ class KernelFileError(Exception):
         return f"{self.path}: {self.problem}"
 
 
-class MissingKernelFile(KernelFileError):  # what it says is a fact more often than a fault  # noqa: N818 - what it says is a fact more often than a fault
+class MissingKernelFile(KernelFileError):  # noqa: N818 - often a fact, not an error
     """The file does not exist: the kernel does not have it, or it vanished with its cgroup."""
 
 

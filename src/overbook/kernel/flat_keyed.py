@@ -52,7 +52,7 @@ class FlatKeyed:
         The last line is ignored when it has no line end: its number may be cut off.
 
         Raises:
-            KernelFileError: None of the wanted keys is there.
+            KernelFileError: None of the wanted keys exists.
         """
         layout = self._layout
         if layout is not None:

@@ -1,4 +1,4 @@
-"""What identifies the running kernel: page size and boot id."""
+"""The page size and the boot id of the running kernel."""
 
 import os
 import re

@@ -86,7 +86,7 @@ def parse_memory_stat(data: bytes, path: str = "memory.stat") -> MemoryStat:
     """The lines of memory.stat that Overbook uses.
 
     Raises:
-        KernelFileError: None of them is there.
+        KernelFileError: None of these lines exists.
     """
     return MemoryStat(*_STAT.parse(data, path))
 
@@ -95,7 +95,7 @@ def parse_memory_use(data: bytes, path: str = "memory.stat") -> MemoryUse:
     """The few lines of memory.stat that are needed every second.
 
     Raises:
-        KernelFileError: None of them is there.
+        KernelFileError: None of these lines exists.
     """
     return MemoryUse(*_USE.parse(data, path))
 

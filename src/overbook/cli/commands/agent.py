@@ -150,8 +150,8 @@ def run(args: argparse.Namespace) -> int:
     from overbook.kernel.cgroup_version import check_cgroup2
     from overbook.kernel.own_process import lock_memory, lower_oom_score, raise_descriptor_limit
 
-    ours = {"command", "run", "config", "check_config"}
-    flags = {name: value for name, value in vars(args).items() if name not in ours}
+    not_settings = {"command", "run", "config", "check_config"}
+    flags = {name: value for name, value in vars(args).items() if name not in not_settings}
     settings = load(args.config, os.environ, flags)
     if not settings.node_name:
         settings = with_setting(settings, "node_name", os.uname().nodename)

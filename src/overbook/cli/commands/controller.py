@@ -78,8 +78,10 @@ def run(args: argparse.Namespace) -> int:
 
     from overbook.controller.settings import load
 
-    ours = {"command", "run", "check_config"}
-    settings = load(os.environ, {name: value for name, value in vars(args).items() if name not in ours})
+    not_settings = {"command", "run", "check_config"}
+    settings = load(
+        os.environ, {name: value for name, value in vars(args).items() if name not in not_settings}
+    )
     if args.check_config:
         print(msgspec.json.format(msgspec.json.encode(settings), indent=2).decode())
         return 0

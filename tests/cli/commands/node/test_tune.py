@@ -115,7 +115,9 @@ def test_what_somebody_else_set_since_stays_and_is_said(
     assert tune(root, "remove") == 0
 
     assert settings(root)["proc/sys/vm/swappiness"] == "30"
-    assert "vm.swappiness stays 30: it was changed since by another program or person" in capsys.readouterr().out
+    assert (
+        "vm.swappiness stays 30: it was changed since by another program or person" in capsys.readouterr().out
+    )
     assert settings(root)["proc/sys/vm/panic_on_oom"] == "1"
 
 
