@@ -94,10 +94,10 @@ def node_of(arguments: argparse.Namespace) -> ExplainedNode:
         swap_from = "--node-swap"
     if swap is None:
         swap = node_swap_bytes(memory, 100 if percent is None else percent)
-        swap_from = "computed from --percent" if percent is not None else "no --node-swap, no --percent"
+        swap_from = "by the formula for --percent" if percent is not None else "no --node-swap, no --percent"
     percent_from = "--percent"
     if percent is None:
-        percent, percent_from = min(10_000, percent_for_swap(memory, swap)), "what the swap is enough for"
+        percent, percent_from = min(10_000, percent_for_swap(memory, swap)), "what the swap carries"
     policy = SwapPolicy(
         eligibility=cast("Any", arguments.eligibility),
         allowance=cast("Any", arguments.allowance),

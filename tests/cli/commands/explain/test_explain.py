@@ -13,7 +13,7 @@ NODE = ["--node-memory", "16Gi", "--percent", "150"]
 
 VM_POD = """\
 node    16Gi of RAM (--node-memory)
-swap    8Gi (computed from --percent); 150 % (--percent)
+swap    8Gi (by the formula for --percent); 150 % (--percent)
 policy  BurstableVirtualMachines may swap; allowance proportional; KubeVirt v1.10
 
 Pod shop/virt-launcher-database-x7kqp  [FILE, document 1 (line 3)]
