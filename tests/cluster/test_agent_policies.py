@@ -152,7 +152,7 @@ REFUSED: dict[str, tuple[str, str, Any, str, str]] = {
         *("PATCH", f"{OBJECTS}/{OWN}"),
         {**own_object(), "metadata": {"name": OWN, "finalizers": ["example.com/stay"]}},
         APPLY,
-        "an agent sets no finalizers",
+        "an agent may not set finalizers",
     ),
     "another node": (
         *("PATCH", f"{NODES}/{OTHER}", {"spec": {"taints": [TAINT]}}, STRATEGIC),
@@ -204,11 +204,11 @@ REFUSED: dict[str, tuple[str, str, Any, str, str]] = {
     ),
     "an event about another node": (
         *("POST", EVENTS, event("other-node", name=OTHER), JSON),
-        f"an agent says something about pods and its own node only, not about Node {OTHER}",
+        f"an agent may write events only about pods and its own node, not about Node {OTHER}",
     ),
     "an event about something else": (
         *("POST", EVENTS, event("a-secret", kind="Secret", name="s", namespace="default"), JSON),
-        "an agent says something about pods and its own node only, not about Secret s",
+        "an agent may write events only about pods and its own node, not about Secret s",
     ),
     "an event in another node's name": (
         *("POST", EVENTS, event("in-disguise", host=OTHER), JSON),
@@ -236,7 +236,7 @@ def test_agent_may_not_change_an_event_of_another(agent: UserClient, admin: User
     admin.ask("POST", EVENTS, event("of-the-kubelet", component="kubelet"))
     taken = {"source": {"component": "overbook-agent", "host": OWN}, "message": "all is well"}
     said = agent.refusal("PATCH", f"{EVENTS}/of-the-kubelet", taken, MERGE)
-    assert "an agent changes only its own events" in said
+    assert "an agent may change only its own events" in said
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ def running(
 
 @pytest.fixture
 def kubevirt_after_it(running: ControllerProcess, kubevirt: KubeVirtStandIn) -> KubeVirtStandIn:
-    """KubeVirt is installed, and the controller knows it."""
-    wait_for(lambda: "KubeVirt is here" in running.log.read_text(), "the controller notices KubeVirt")
+    """KubeVirt, once the controller knows of it."""
+    wait_for(lambda: "KubeVirt is installed" in running.log.read_text(), "the controller notices KubeVirt")
     return kubevirt
 
 

@@ -68,7 +68,7 @@ def test_the_table_has_every_node_within_120_columns(run: Run) -> None:
     assert words(header, 11) == "NODE RAM ALLOC REQUESTS LIMITS GUESTS LEVEL OVER SWAP USED IN/OUT | STATE"
     numbers, _, state = words(first, 12).partition(" | ")
     assert numbers == "worker-1 16.0 15.0 3.2 2.0+ 3.0 61 %+ no 8.0/8.0 3.0 1200/12.3k"
-    assert state == "critical, tainted, everyone refused"
+    assert state == "critical, tainted, all refused"
     numbers, _, state = words(second, 12).partition(" | ")
     assert numbers == "worker-2 16.0 15.0 1.0 2.0+ 0.0 200 %+ requests 0.0/8.0 - -/-"
     assert state == "no agent"
@@ -134,7 +134,7 @@ def test_a_pod_is_shown_with_its_rank_and_its_history(run: Run) -> None:
     assert code == 1  # something critical is wrong with its node
     assert f"Pod shop/{LAUNCHER} [on node worker-1]" in text
     assert "3Gi + 256Mi overhead" in text
-    assert "number 1 of 1 that could go: 2048 MiB over its request" in text
+    assert "number 1 of 1 candidates: 2048 MiB over its request" in text
     assert f"worker-1 refused: DisruptionBudget {BUDGET}" in text
     assert f"overbook-controller ReliefRefused {BUDGET}" in text
     answer = structured(run, "pod", f"shop/{LAUNCHER}")

@@ -86,7 +86,7 @@ def test_other_users_may_not_create_vm_pods(admin: UserClient, pods: str, versio
     said = admin.refusal("POST", pods, pod("guest", owner(version)))
     assert said.startswith("403 ")
     assert REFUSED in said
-    assert said.endswith("makes pods of a VirtualMachineInstance, not kubernetes-admin")
+    assert said.endswith("may make pods of a VirtualMachineInstance, not kubernetes-admin")
 
 
 def test_a_pod_cannot_become_a_vm_pod(admin: UserClient, pods: str) -> None:

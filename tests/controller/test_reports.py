@@ -18,13 +18,13 @@ def heard(seconds: float, time: Time, reports: Reports) -> None:
 def test_an_agent_that_writes_nothing_new_becomes_silent() -> None:
     time = Time()
     reports = Reports(time)
-    reports.said("n", "10:00:00")
+    reports.reported("n", "10:00:00")
     heard(89, time, reports)
-    reports.said("n", "10:00:00")
+    reports.reported("n", "10:00:00")
     assert not reports.is_stale("n", 90)
     heard(2, time, reports)
     assert reports.is_stale("n", 90)
-    reports.said("n", "10:02:00")
+    reports.reported("n", "10:02:00")
     assert not reports.is_stale("n", 90)
 
 
@@ -32,7 +32,7 @@ def test_an_agents_clock_does_not_matter() -> None:
     time = Time()
     reports = Reports(time)
     for date in ("1999-01-01", "2099-01-01", "1999-01-01"):
-        reports.said("n", date)
+        reports.reported("n", date)
         heard(60, time, reports)
         assert not reports.is_stale("n", 90)
 
@@ -48,7 +48,7 @@ def test_an_agent_that_never_wrote_becomes_silent_as_late() -> None:
 def test_no_agent_becomes_silent_in_an_api_outage_or_right_after() -> None:
     time = Time()
     reports = Reports(time)
-    reports.said("n", "10:00:00")
+    reports.reported("n", "10:00:00")
     heard(5, time, reports)
     last = time.now
     for _ in range(600):

@@ -28,7 +28,7 @@ def test_swap_is_on_before_the_kubelet_at_every_boot(
 
     first = node.boot(f"{APPLY} --disk-floor 8Mi --disk-floor-percent 1; echo status $?; cat /proc/swaps")
     assert "status 0" in first
-    assert f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is on again after every boot" in first
+    assert f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is turned on after every boot" in first
     assert FOLDER in first[-1]
 
     second = node.boot(
@@ -47,4 +47,4 @@ def test_swap_is_on_before_the_kubelet_at_every_boot(
     assert third[:2] == ["active", "state=DiskFull"]
     assert "MiB free" in third[2]
     assert third[3] == "0"
-    assert third[-1] == "no program, setting or unit of it is left on this node"
+    assert third[-1] == "all files and units of swap are removed from this node"

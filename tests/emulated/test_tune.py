@@ -164,7 +164,7 @@ def test_system_pages_in_swap_stay_there_and_are_reported(
         assert main(["node", "tune", "apply"]) == 0
 
         assert swapped("system.slice") >= 8 * MIB
-        assert "of system.slice are in swap from earlier" in capsys.readouterr().out
+        assert "of system.slice are still in swap from earlier" in capsys.readouterr().out
 
 
 def test_old_values_return_after_a_kill_at_any_moment(before: dict[str, str]) -> None:

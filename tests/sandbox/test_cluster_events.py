@@ -52,7 +52,7 @@ def test_taint_and_condition_are_shown_when_they_come_and_go() -> None:
     calm = Seen(condition=("False", ""))
     trouble = Seen(tainted=True, condition=("True", "all work stalls"))
     assert sentences(calm, trouble) == [
-        "worker-1 is tainted overbook.dev/memory-pressure: the scheduler puts no more pods there",
+        "worker-1 is tainted overbook.dev/memory-pressure: the scheduler places no more pods there",
         "condition OvercommitPressure of worker-1 is True: all work stalls",
     ]
     assert sentences(trouble, calm) == [
@@ -69,9 +69,9 @@ def test_stages_of_relief_and_migration_are_shown_once() -> None:
     asking = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Asking", message="demo/vm-c")))
     migrating = Seen(status=OvercommitNodeStatus(relief=ReliefRecord(stage="Migrating")))
     migrating = migrating._replace(migrations={"evacuation-1": "Running"})
-    assert sentences(Seen(), asking) == ["the controller evicts a guest: demo/vm-c"]
+    assert sentences(Seen(), asking) == ["the controller evicts a pod: demo/vm-c"]
     assert sentences(asking, migrating) == [
-        "KubeVirt takes the eviction for a live migration",
+        "KubeVirt answers the eviction with a live migration",
         "live migration evacuation-1: Running",
     ]
 
@@ -79,8 +79,8 @@ def test_stages_of_relief_and_migration_are_shown_once() -> None:
 def test_a_held_back_pod_has_the_schedulers_words_then_its_node() -> None:
     held = Seen(pods={"9": SeenPod("late", "late", waits=UNPLACED)})
     runs = Seen(pods={"9": SeenPod("late", "late", node="worker-1", phase="Running")})
-    assert sentences(Seen(), held) == [f"the scheduler holds late back: {UNPLACED}"]
-    assert sentences(held, runs) == ["the scheduler puts late on worker-1", "late runs on worker-1"]
+    assert sentences(Seen(), held) == [f"the scheduler cannot place late: {UNPLACED}"]
+    assert sentences(held, runs) == ["the scheduler places late on worker-1", "late runs on worker-1"]
 
 
 def test_a_migrated_vm_is_gone_from_its_node_and_not_lost() -> None:
@@ -102,8 +102,8 @@ def test_a_pods_end_is_explained_as_far_as_it_is_known() -> None:
 
 def test_a_migrating_vm_is_not_shown_where_it_is_not_yet() -> None:
     assert sentences(Seen(), Seen(pods={"2": TARGET})) == [
-        "the scheduler puts the pod that vm-c is to move into on worker-2",
-        "vm-c has a place to move to on worker-2",
+        "the scheduler places the target pod of vm-c on worker-2",
+        "vm-c has a running target pod on worker-2",
     ]
 
 

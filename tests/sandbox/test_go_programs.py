@@ -89,7 +89,7 @@ def test_an_old_compiler_is_replaced_by_a_download(
     with pytest.raises(SandboxUnavailableError) as error:
         go_command(fake.host(), str(tmp_path))
     assert "no matching distribution" in str(error.value)
-    assert "Go of 1.26 or newer" in str(error.value)
+    assert "Go 1.26 or newer" in str(error.value)
     assert fake.said[0].startswith("downloading Go 1.26")
 
 

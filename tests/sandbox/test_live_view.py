@@ -110,7 +110,7 @@ def test_rich_is_not_loaded_for_plain_lines() -> None:
 
 def test_the_clusters_steps_are_shown_in_its_words() -> None:
     story, stream = Story(overbook=True), io.StringIO()
-    step = StepEvent(at=3.0, sentence="the scheduler holds late back: 1 node(s) had untolerated taint(s)")
+    step = StepEvent(at=3.0, sentence="the scheduler cannot place late: 1 node(s) had untolerated taint(s)")
     PlainView(stream).show(story, story.add(step))
     assert stream.getvalue() == f"[with       3.0 s] {step.sentence}\n"
     assert f"3 s: {step.sentence}" in "\n".join(panel_lines(story, 100))

@@ -35,13 +35,13 @@ def test_a_good_run_passes_every_check() -> None:
 def test_a_wrong_pod_fails_one_check_and_is_named() -> None:
     facts = facts_of(told(wrong_pod_run()))
     broken = [promise for promise in promises(facts) if not promise.kept]
-    assert [promise.promise for promise in broken] == ["vm-c went, and nobody else"]
+    assert [promise.promise for promise in broken] == ["only vm-c left"]
     assert broken[0].seen == "web: killed by Overbook, 7.4 s after `wild` began"
 
 
 def test_a_second_victim_fails_the_check() -> None:
     lines = [*good_run(), {"event": "gone", "at": 111.0, "pod": "web", "how": "killed by overbook"}]
-    assert not kept(lines)["vm-c went, and nobody else"]
+    assert not kept(lines)["only vm-c left"]
 
 
 def test_only_vms_swapped_is_claimed_only_where_it_is_true() -> None:
@@ -84,7 +84,7 @@ def test_a_crash_leaves_what_is_unknown_unknown() -> None:
     assert not any(
         promise.kept for promise in promises(facts) if promise.promise != "only Burstable VM pods swapped"
     )
-    assert headline(facts).startswith("Not told to its end")
+    assert headline(facts).startswith("Not complete")
 
 
 def test_times_count_from_the_start_of_the_wild_phase() -> None:
@@ -106,7 +106,7 @@ def test_a_vm_that_was_ended_was_not_migrated() -> None:
         line | {"how": "migrated to worker-2"} if line["event"] == "gone" else line for line in good_run()
     ]
     assert migrated(facts_of(told(moved))).kept
-    assert kept(moved)["vm-c went, and nobody else"]
+    assert kept(moved)["only vm-c left"]
     assert not migrated(facts_of(told(good_run()))).kept
 
 

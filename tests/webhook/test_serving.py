@@ -184,8 +184,8 @@ def test_neither_client_nor_certificates_load_without_a_cluster(manifests: str) 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--manifests", "{0}"], "one of them"),
-        (["--manifests", "{0}", "--self-signed", "--certificates", "{0}"], "one of them"),
+        (["--manifests", "{0}"], "one of the two"),
+        (["--manifests", "{0}", "--self-signed", "--certificates", "{0}"], "one of the two"),
         (["--manifests", "{0}", "--certificates", "{0}"], "tls.crt"),
         (["--manifests", "{0}/nowhere", "--self-signed"], "nowhere"),
         (["--self-signed", "--kubeconfig", "{0}/nowhere"], "nowhere"),

@@ -1,7 +1,7 @@
-"""The command line: commands are one module each, imported only when called.
+"""The command line: each command has a module, which is imported only when the command runs.
 
-Exit status: 0; 1: the answer is no; 2: usage or input error; 130: interrupted; 141: the reader of the output
-went away.
+Exit status: 0: success; 1: the answer is no; 2: usage or input error; 130: interrupted; 141: the reader of
+the output has ended.
 """
 
 import os
@@ -28,13 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered has no reader; Python would complain about it when it ends.
+        # Without this, Python would report the unwritten buffer as an error when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except ModuleNotFoundError as error:
         if not (error.name or "").split(".")[0].startswith("overbook"):
             raise
-        # An image holds one application; the commands of all are there.
+        # An image contains one application, but lists the commands of all.
         print(f"overbook: {error.name} is not part of this installation", file=sys.stderr)
         return 2
     except _users_errors() as error:
@@ -59,7 +59,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _users_errors() -> tuple[type[Exception], ...]:
-    """What a user can cause. Looked up only once something went wrong: their modules cost start-up time."""
+    """The exceptions that a user can cause. They are imported only after an error, to keep the start fast."""
     from overbook.core.errors import InvalidInput
     from overbook.kernel.files import KernelFileError
     from overbook.kube.api.errors import KubeError

@@ -1,4 +1,4 @@
-"""The node that ``explain`` is about: from options, else this machine."""
+"""Options that several commands share, and the node that they describe."""
 
 import argparse
 import os
@@ -18,21 +18,21 @@ from overbook.kernel.files import KernelFileError
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
-    """The options that describe the node and the cluster."""
+    """Add the options that describe the node and the cluster."""
     node = parser.add_argument_group("the node", "default: this machine")
     node.add_argument("--node-memory", metavar="SIZE", help="RAM, such as 16Gi")
-    node.add_argument("--node-swap", metavar="SIZE", help="swap, such as 8Gi (default: by --percent)")
+    node.add_argument("--node-swap", metavar="SIZE", help="swap, such as 8Gi (default: from --percent)")
     node.add_argument("--node-cpu", metavar="CPUS", help="CPUs, such as 8")
     node.add_argument(
         "--cpu-quota",
         action=argparse.BooleanOptionalAction,
-        help="whether CPU limits are enforced (default: as this machine's kubelet has it: cpuCFSQuota)",
+        help="whether CPU limits are enforced (default: cpuCFSQuota of this machine's kubelet)",
     )
     cluster = parser.add_argument_group("the cluster")
     cluster.add_argument(
         "--percent",
         metavar="N",
-        help="memoryOvercommitPercentage, such as 150 (default: what the node's swap carries)",
+        help="memoryOvercommitPercentage, such as 150 (default: the one that the node's swap is enough for)",
     )
     add_allowance_option(cluster)
     cluster.add_argument(
@@ -43,15 +43,15 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
         "--kubevirt-version",
         metavar="VERSION",
         default="main",
-        help="decides a VM's overhead, such as v1.9 (default: main)",
+        help="KubeVirt's version, for a VM's overhead, such as v1.9 (default: main)",
     )
 
 
 def cpu_milli(text: str, option: str) -> int:
-    """A number of CPUs that a user gave, in milli-CPU.
+    """The number of CPUs that a user gave, in milli-CPU.
 
     Raises:
-        InvalidInput: no number, or not more than 0.
+        InvalidInput: the text is no number, or not more than 0.
     """
     try:
         milli = parse(text).milli()
@@ -63,10 +63,10 @@ def cpu_milli(text: str, option: str) -> int:
 
 
 def percentage(text: str, option: str) -> int:
-    """A percentage that a user gave.
+    """The percentage that a user gave.
 
     Raises:
-        InvalidInput: no whole number from 10 to 10000; a ratio gets a hint.
+        InvalidInput: the text is no whole number from 10 to 10000; for a ratio the message has a hint.
     """
     short = text.strip().removesuffix("%").strip()
     if short.isascii() and short.isdigit() and is_percent(int(short[:6])):
@@ -87,7 +87,7 @@ def node_of(arguments: argparse.Namespace) -> ExplainedNode:
     """The node that the options describe.
 
     Raises:
-        InvalidInput: an option is out of range, or there is no node to take from.
+        InvalidInput: an option is out of range, or this machine's memory is not readable.
     """
     percent = None if arguments.percent is None else percentage(arguments.percent, "--percent")
     memory, swap, swap_from = _memory(arguments)
@@ -124,7 +124,7 @@ def node_of(arguments: argparse.Namespace) -> ExplainedNode:
 
 
 def _memory(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
-    """RAM, swap where this machine says it, and where swap is from."""
+    """RAM, this machine's swap if it counts, and the origin of the swap."""
     if arguments.node_memory is not None:
         return size_bytes(arguments.node_memory, "--node-memory"), None, ""
     from overbook.kernel.meminfo import read_meminfo
@@ -140,7 +140,7 @@ def _memory(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
 
 
 def _cpu_quota(arguments: argparse.Namespace) -> tuple[bool, str]:
-    """Whether CPU limits are enforced, and who says so."""
+    """Whether CPU limits are enforced, and the origin of that setting."""
     if arguments.cpu_quota is not None:
         return arguments.cpu_quota, "--cpu-quota" if arguments.cpu_quota else "--no-cpu-quota"
     if arguments.node_memory is None:
@@ -149,7 +149,7 @@ def _cpu_quota(arguments: argparse.Namespace) -> tuple[bool, str]:
         try:
             kubelet = running_kubelet("/")
         except (InvalidInput, OSError):
-            kubelet = None  # not everybody may read its files
+            kubelet = None  # this user may not read the kubelet's files
         if kubelet is not None:
             return kubelet.configuration.cpu_cfs_quota, "cpuCFSQuota of this machine's kubelet"
     return True, "the kubelet's default"
@@ -168,33 +168,33 @@ Options = argparse.ArgumentParser | argparse._ArgumentGroup  # noqa: SLF001
 
 
 def add_eligibility_option(options: Options, default: str | None = USUAL.eligibility) -> None:
-    """Describe ``--eligibility``. Where a file may say it, too, `default` is another: not given."""
+    """Add ``--eligibility``. Pass another `default` if a configuration file may set it, too."""
     options.add_argument(
         "--eligibility",
         choices=get_args(Eligibility),
         default=default,
-        help=f"who may swap (default: {USUAL.eligibility})",
+        help=f"pods that may swap (default: {USUAL.eligibility})",
     )
 
 
 def add_allowance_option(options: Options, default: str | None = USUAL.allowance) -> None:
-    """Describe ``--allowance``."""
+    """Add ``--allowance``."""
     options.add_argument(
         "--allowance",
         choices=get_args(Allowance),
         default=default,
-        help="how much swap each gets: the request's share (as the kubelet), what the guest can need, or "
-        f"that out of a common pool (default: {USUAL.allowance})",
+        help="swap of each pod: in proportion to its request (as the kubelet), all that the guest can need, "
+        f"or that from a common pool (default: {USUAL.allowance})",
     )
 
 
 def add_swap_writer_option(options: Options, default: str | None = "auto") -> None:
-    """Describe ``--swap-writer``."""
+    """Add ``--swap-writer``."""
     options.add_argument(
         "--swap-writer",
         choices=get_args(AskedWriter),
         default=default,
-        help="who writes the limits (default: auto, by what is there)",
+        help="what writes the swap limits (default: auto, the best that the node has)",
     )
 
 
@@ -214,7 +214,7 @@ def add_rule_options(group: Any) -> None:
     group.add_argument(
         "--rank",
         choices=["culprit", "original"],
-        help="who goes first (default: culprit)",
+        help="order of eviction: culprit, or as wasp-agent (original) (default: culprit)",
         default=not_given,
     )
 

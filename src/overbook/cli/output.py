@@ -1,4 +1,4 @@
-"""Text for people, JSON and YAML for programs."""
+"""The output of commands: text for people, JSON and YAML for programs."""
 
 import argparse
 import os
@@ -10,13 +10,13 @@ BOLD, RED, YELLOW = "1", "31", "33"
 
 
 def add_output_option(parser: argparse.ArgumentParser, *more: str) -> None:
-    """``--output``; ``more``: other forms than the usual ones."""
+    """Add ``--output``; ``more``: forms in addition to the usual ones."""
     forms = ["table", *more, "json", "yaml"]
-    parser.add_argument("-o", "--output", choices=forms, default="table", help="default: table")
+    parser.add_argument("-o", "--output", choices=forms, default="table", help="format (default: table)")
 
 
 def write_structured(value: Any, form: str) -> None:
-    """Write a value to standard output as JSON or YAML, its field names in camelCase."""
+    """Write a value to standard output as JSON or YAML, with field names in camelCase."""
     import msgspec
 
     if form == "json":
@@ -37,7 +37,7 @@ def write_structured(value: Any, form: str) -> None:
 
 
 def painted(text: str, code: str) -> str:
-    """The text in colour or bold, where standard output is a terminal and nobody objects (``NO_COLOR``)."""
+    """The text in colour or bold, if standard output is a terminal and ``NO_COLOR`` is not set."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{code}m{text}\x1b[0m"
@@ -50,7 +50,7 @@ def columns(
     *,
     pad_last: bool = False,
 ) -> list[str]:
-    """Aligned lines; ``right`` names the columns that hold numbers, ``pad_last``: something follows."""
+    """Aligned lines; ``right``: the columns with numbers; ``pad_last``: pad the last column, too."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""The argument parser, with only the chosen command's options in it."""
+"""The argument parser, with the options of the chosen command only."""
 
 import argparse
 import sys
@@ -7,11 +7,11 @@ from typing import Any, NoReturn
 from overbook.cli.registry import COMMANDS, Command, find, load
 
 EXAMPLES = """examples:
-  overbook explain pod.yaml                        what a pod gets on this node, and why
+  overbook explain pod.yaml                        a pod's resources on this node, with the reasons
   kubectl get pods -A -o json | overbook explain - --node-memory 64Gi --node-swap 32Gi
   overbook explain --topic swap                    why swap is off by default, and what breaks when it is on
   overbook swap-size --ram 16Gi --overcommit 150   how much swap a node needs
-  overbook status                                  a cluster's nodes, what is wrong, and what mends it
+  overbook status                                  a cluster's nodes, and problems with their fixes
   overbook demo                                    see it work on an emulated node
 
 `kubectl overbook …` is the same program. Each command has its own --help.
@@ -20,7 +20,7 @@ Exit status: 0; 1: the answer is no; 2: wrong usage or input.
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage in front of it.
+    """A parser that prints errors in one line, without the usage before them.
 
     Attributes:
         intermixed: whether names may stand before, between and after options.
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
     words: tuple[str, ...] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse what is known."""
+        """Parse the known arguments."""
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
         # argparse parses twice for that, once without names, and asks itself both times.

@@ -1,4 +1,4 @@
-"""The commands: name, one line, module. Only the chosen one is imported, so a cold start stays short."""
+"""The list of commands. Only the chosen one's module is imported, so that the start stays fast."""
 
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -9,8 +9,9 @@ class Command(NamedTuple):
 
     Attributes:
         name: as typed.
-        summary: one line for ``overbook --help``.
-        module: has ``add_parser(subparsers)``, which sets ``run``, a function of the parsed arguments.
+        summary: the line in ``overbook --help``.
+        module: the module with ``add_parser(subparsers)``, which sets ``run``, a function of the parsed
+            arguments.
     """
 
     name: str
@@ -22,21 +23,31 @@ COMMANDS: Final = (
     Command(
         "explain", "say what pods, VMs and workloads get, and why", "overbook.cli.commands.explain.command"
     ),
-    Command("swap-size", "swap for a percentage, a percentage for swap", "overbook.cli.commands.swap_size"),
     Command(
-        "status", "nodes, what is wrong with them, and what mends it", "overbook.cli.commands.status.command"
+        "swap-size",
+        "compute swap for a percentage, or a percentage for swap",
+        "overbook.cli.commands.swap_size",
     ),
-    Command("agent", "watch this node and keep it safe", "overbook.cli.commands.agent"),
     Command(
-        "controller", "relieve nodes that ask for it, one guest at a time", "overbook.cli.commands.controller"
+        "status",
+        "show the cluster's nodes, and problems with their fixes",
+        "overbook.cli.commands.status.command",
+    ),
+    Command("agent", "watch this node and protect it under memory pressure", "overbook.cli.commands.agent"),
+    Command(
+        "controller",
+        "evict or live-migrate pods from nodes under pressure",
+        "overbook.cli.commands.controller",
     ),
     Command("webhook", "override requests when pods are created", "overbook.cli.commands.webhook"),
-    Command("node", "this node's swap and what is wrong on it", "overbook.cli.commands.node.command"),
+    Command("node", "check this node, and set up its swap and tuning", "overbook.cli.commands.node.command"),
     Command(
         "replay", "decide a recording again under another ruleset", "overbook.cli.commands.replay.command"
     ),
     Command("manifests", "print the objects of an installation", "overbook.cli.commands.manifests"),
-    Command("demo", "boot a node, overcommit it, and watch it being saved", "overbook_sandbox.commands.demo"),
+    Command(
+        "demo", "boot a node, overcommit it, and watch Overbook protect it", "overbook_sandbox.commands.demo"
+    ),
     Command("sandbox", "prepare or use the emulated Linux node", "overbook_sandbox.commands.sandbox"),
     Command(
         "completion", "print a completion script for bash, zsh or fish", "overbook.cli.commands.completion"
@@ -45,7 +56,7 @@ COMMANDS: Final = (
 
 
 def find(name: str) -> Command | None:
-    """The command of that name."""
+    """The command with this name."""
     return next((command for command in COMMANDS if command.name == name), None)
 
 

@@ -1,4 +1,4 @@
-"""Sizes as people write and read them."""
+"""Sizes in the forms that people write and read."""
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.quantity import MAX_INT64, parse
@@ -8,14 +8,14 @@ SIZE_EXPECTED = 'a size such as "16Gi" or "16G"'
 
 
 def size_bytes(text: str, option: str) -> int:
-    """A size that a user gave, in bytes: ``16Gi`` is binary; ``16G``, ``16 GB`` and ``16GB`` are decimal.
+    """The size that a user gave, in bytes: ``16Gi`` is binary; ``16G``, ``16 GB`` and ``16GB`` are decimal.
 
     Args:
-        text: as typed.
-        option: its name, for the message.
+        text: the text as typed.
+        option: the option's name, for the message.
 
     Raises:
-        InvalidInput: no size, or not more than 0.
+        InvalidInput: the text is no size, or not more than 0.
     """
     short = text.replace(" ", "")
     if len(short) > 1 and short.endswith("B"):
@@ -32,7 +32,7 @@ def size_bytes(text: str, option: str) -> int:
 
 
 def shown_like(number_bytes: int, text: str) -> str:
-    """A size in the family of units that a user typed: decimal (``8G``) where ``text`` is, else binary."""
+    """A size in the kind of unit that a user typed: decimal (``8G``) if ``text`` is, else binary."""
     if "i" in text or not any(letter.isalpha() for letter in text):
         return shown(number_bytes)
     for suffix, power in (("P", 15), ("T", 12), ("G", 9), ("M", 6), ("k", 3)):

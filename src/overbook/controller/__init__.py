@@ -1,1 +1,1 @@
-"""The cluster's side of relief: takes the nodes' requests and moves one guest at a time, within budgets."""
+"""The cluster's side of relief: evict or live-migrate one pod at a time per request, within budgets."""

@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 
 AGENT_NAME: Final = "overbook-controller"
 URGENT_SECONDS: Final = 35.0
-"""For an eviction with its webhooks, which may take 30 s."""
+"""The timeout of an eviction, whose webhooks may take 30 s."""
 SILENT_SECONDS: Final = 60.0
 """Without any answer from the API server for so long the process is not healthy."""
 
 
 class Controller:
-    """Stands for election, and does the work while it leads.
+    """The controller's process: it takes part in the leader election, and works while it leads.
 
     Args:
-        settings: everything that can be set.
-        config: where the API server is, and who we are.
+        settings: the controller's settings.
+        config: the API server's address and the credentials.
     """
 
     def __init__(self, settings: ControllerSettings, config: ClusterConfig) -> None:
@@ -48,7 +48,7 @@ class Controller:
         self._ready_since: float | None = None
 
     async def run(self) -> None:
-        """Work until SIGTERM or SIGINT; then give the lease back."""
+        """Work until SIGTERM or SIGINT; then release the lease."""
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +59,7 @@ class Controller:
                 self._settings.listen, self._handlers(), "--listen", "HOST:PORT, such as 127.0.0.1:9714"
             )
             server.start()
-        work = asyncio.create_task(self._stand())
+        work = asyncio.create_task(self._elect())
         stop = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait((work, stop), return_when=asyncio.FIRST_COMPLETED)
@@ -75,7 +75,7 @@ class Controller:
             for client in self._clients:
                 await client.close()
 
-    async def _stand(self) -> None:
+    async def _elect(self) -> None:
         self._ready_since = time.monotonic()
         if not self._settings.leader_elect:
             await self._lead(lambda: True)
@@ -112,10 +112,10 @@ class Controller:
         return client
 
     def _healthy(self) -> bool:
-        """Whether the API server has been heard lately. A follower hears it by the lease."""
+        """Whether the API server has answered lately. A follower reads the lease regularly."""
         contacts = [client.last_contact for client in self._clients]
-        heard = [contact for contact in (*contacts, self._ready_since) if contact is not None]
-        return bool(heard) and time.monotonic() - max(heard) < SILENT_SECONDS
+        times = [contact for contact in (*contacts, self._ready_since) if contact is not None]
+        return bool(times) and time.monotonic() - max(times) < SILENT_SECONDS
 
     def _handlers(self) -> Mapping[str, Handler]:
         return {
@@ -128,7 +128,7 @@ class Controller:
         }
 
     def _ready(self) -> bool:
-        """A follower is ready once it stands for election, the leader once it has seen everything."""
+        """Whether a follower takes part in the election, or the leader has read all objects."""
         if self._ready_since is None:
             return False
         return self._leader is None or self._leader.situation.known

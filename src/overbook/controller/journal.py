@@ -1,4 +1,4 @@
-"""The last things that relief did, for whoever asks on ``/decisions``."""
+"""The last events of relief, as ``/decisions`` shows them."""
 
 from collections import deque
 from typing import Final
@@ -11,13 +11,13 @@ KEPT: Final = 256
 
 
 class JournalEntry(msgspec.Struct, frozen=True, gc=False):
-    """One thing that happened.
+    """One event of relief.
 
     Attributes:
-        at: when, RFC 3339.
-        node: for which node.
-        reason: that of its event, or ``Waiting``.
-        message: for people.
+        at: the time, RFC 3339.
+        node: the node.
+        reason: the reason of the Kubernetes event, or ``Waiting``.
+        message: the text for people.
     """
 
     at: str
@@ -27,15 +27,15 @@ class JournalEntry(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReliefJournal:
-    """Oldest first, at most :data:`KEPT`."""
+    """The last entries, oldest first, at most :data:`KEPT`."""
 
     def __init__(self) -> None:
         self.entries: deque[JournalEntry] = deque(maxlen=KEPT)
 
     def add(self, node: str, reason: str, message: str, wall_seconds: float) -> None:
-        """Something happened."""
+        """Add an entry."""
         self.entries.append(JournalEntry(to_timestamp(wall_seconds), node, reason, message))
 
     def as_json(self) -> bytes:
-        """All of it."""
+        """All entries as JSON."""
         return msgspec.json.encode({"decisions": list(self.entries)})

@@ -1,4 +1,4 @@
-"""The kinds that the controller watches, as narrow as it needs them: some exist once for each node."""
+"""The kinds that the controller watches, with few fields, because some exist once for each node."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ class _AskingStatus(KubeStruct, frozen=True):
 
 
 class AskingNode(KubeStruct, frozen=True):
-    """An ``OvercommitNode``, as far as relief goes."""
+    """An ``OvercommitNode`` with the fields that relief needs."""
 
     metadata: NodeMeta = NodeMeta()
     status: _AskingStatus = _AskingStatus()

@@ -1,4 +1,4 @@
-"""KubeVirt, if it is there: its migrations, its limits, and its default strategy. It may come later."""
+"""A watch of KubeVirt's migrations, limits and default strategy; KubeVirt may be installed later."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from overbook.kube.api.reflector import Reflector
 log = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 30.0
-"""How often it is looked for while it is not there."""
+"""How often the controller checks whether KubeVirt has been installed."""
 
 
 class _Resource(msgspec.Struct, frozen=True):
@@ -30,12 +30,12 @@ class _Resources(msgspec.Struct, frozen=True):
 
 
 class KubeVirtWatch:
-    """What relief knows of KubeVirt.
+    """The state of KubeVirt that relief needs.
 
     Args:
         client: to the API server.
         changed: called when a migration or a limit has changed.
-        probe_seconds: how often it is looked for.
+        probe_seconds: how often to check whether KubeVirt has been installed.
     """
 
     def __init__(
@@ -47,16 +47,16 @@ class KubeVirtWatch:
         self._migrations: Reflector[Migration] = Reflector(client, MIGRATIONS, on_change=self._notice)
         self._kubevirts: Reflector[KubeVirt] = Reflector(client, KUBEVIRTS, on_change=self._notice)
         self.present: bool | None = None
-        """Whether its kinds are there; ``None``: not known yet."""
+        """Whether KubeVirt's kinds exist; ``None``: not known yet."""
 
     @property
     def migrations(self) -> tuple[Migration, ...]:
-        """All that are known."""
+        """All known migrations."""
         return tuple(self._migrations.objects.values())
 
     @property
     def limits(self) -> MigrationLimits | None:
-        """Its limits; ``None``: not known, or there is no KubeVirt."""
+        """KubeVirt's limits on live migrations; ``None``: not known, or there is no KubeVirt."""
         if not (self.present and self._migrations.synced and self._kubevirts.synced):
             return None
         known = self._kubevirt
@@ -64,7 +64,7 @@ class KubeVirtWatch:
 
     @property
     def eviction_strategy(self) -> str:
-        """Of VMs without their own."""
+        """The eviction strategy of VMs without their own."""
         return self._kubevirt.eviction_strategy
 
     @property
@@ -72,10 +72,10 @@ class KubeVirtWatch:
         return next(iter(self._kubevirts.objects.values()), KubeVirt())
 
     async def run(self) -> None:
-        """Look for it, then follow it, until cancelled."""
+        """Wait until KubeVirt is installed, then watch it, until cancelled."""
         while not await self._probe():  # noqa: ASYNC110 - what is waited for happens on a server
             await asyncio.sleep(self._probe_seconds)
-        log.info("KubeVirt is here: its migrations count")
+        log.info("KubeVirt is installed: its migrations are watched")
         await asyncio.gather(self._migrations.run(), self._kubevirts.run())
 
     async def _probe(self) -> bool:
@@ -86,10 +86,10 @@ class KubeVirtWatch:
             if error.status == 404:
                 self._found(present=False)
             else:
-                log.warning("it is not known whether KubeVirt is here: %s", error)
+                log.warning("it is not known whether KubeVirt is installed: %s", error)
             return False
         except (KubeError, msgspec.DecodeError) as error:
-            log.warning("it is not known whether KubeVirt is here: %s", error)
+            log.warning("it is not known whether KubeVirt is installed: %s", error)
             return False
         self._found(present={MIGRATIONS.plural, KUBEVIRTS.plural} <= names)
         return bool(self.present)

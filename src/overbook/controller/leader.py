@@ -1,4 +1,4 @@
-"""One leadership: see everything, plan, do the steps. Whatever was before stands in the records."""
+"""One leadership: read all objects, plan, and carry out the steps. Earlier steps are in the records."""
 
 import asyncio
 import logging
@@ -22,22 +22,22 @@ from overbook.kube.api.events import EventRecorder
 log = logging.getLogger(__name__)
 
 LONGEST_REST_SECONDS: Final = 2.0
-"""A plan is made so often at least: candidates' numbers and silent agents wake nobody."""
+"""The longest time between two plans: changed numbers and silent agents trigger no plan."""
 MOST_NOTES_AT_ONCE: Final = 4
-"""Records that only say who waits; the API server has more important things to do."""
+"""The most writes at once of records that only report waiting; other requests are more important."""
 COMPONENT: Final = "overbook-controller"
 
 
 class Leadership:
-    """The work of the replica that leads. Made anew for each leadership: nothing of an old one counts.
+    """The work of the leading replica. Each leadership has a new object without state of an earlier one.
 
     Args:
-        client: for watches, notes and nodes.
-        urgent: for the steps of a relief, so that they never queue behind the others.
+        client: the client for watches, waiting records and nodes.
+        urgent: the client for the steps of a relief, so that these never queue behind other requests.
         settings: mode and namespace.
-        leads: whether this process still leads.
-        journal: what happened.
-        metrics: counts.
+        leads: returns whether this process still leads.
+        journal: the last events.
+        metrics: the metrics.
         clock: seconds that only grow.
         wall_clock: seconds since the epoch.
     """
@@ -76,23 +76,23 @@ class Leadership:
         self._not_before: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Work until cancelled. Steps under way are cancelled, too."""
+        """Work until cancelled, which also cancels the steps under way."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.situation.run())
                 tasks.create_task(self._events.run())
                 tasks.create_task(self._keeper.run())
-                tasks.create_task(self._plan_for_ever())
+                tasks.create_task(self._plan_forever())
         finally:
             left = list(self._busy.values())
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def _plan_for_ever(self) -> None:
+    async def _plan_forever(self) -> None:
         await self.situation.wait_known()
         log.info(
-            "%d nodes report, %d ask to be relieved",
+            "%d nodes report, %d need relief",
             len(self.situation.asking.objects),
             len(self.situation.cases()),
         )
@@ -103,7 +103,7 @@ class Leadership:
             took = self._clock() - began
             self._metrics.plans += 1
             self._metrics.plan_seconds += took
-            # However much there is to plan, half of the time is left for doing it.
+            # At most half of the time is spent on planning, so that steps are carried out.
             await asyncio.sleep(took)
             rest = LONGEST_REST_SECONDS if until is None else until - self._wall_clock()
             try:
@@ -113,7 +113,7 @@ class Leadership:
                 pass
 
     def _plan_once(self) -> float | None:
-        """Begin every step that can be begun; when the next one is due by the clock, if that is known."""
+        """Begin every possible step. Returns when the next one is due, if that is known."""
         situation = self.situation
         due: list[float] = []
         for node, step in plan(situation.cases(), situation.cluster(), self._wall_clock()).items():
@@ -153,8 +153,8 @@ class Leadership:
             backoff = self._backoffs.setdefault(node, Backoff())
             pause = backoff.next_seconds(error)
             self._not_before[node] = self._clock() + pause
-            log.warning("node %s: %s is tried again in %.1f s: %s", node, kind, pause, error)
-        except Exception:  # a defect for one node must not end relief for all
+            log.warning("node %s: %s failed, retry in %.1f s: %s", node, kind, pause, error)
+        except Exception:  # a defect for one node must not stop relief for the others
             self._metrics.failures["defect"] += 1
             self._not_before[node] = self._clock() + LONGEST_REST_SECONDS
             log.exception("node %s: a step failed", node)

@@ -13,11 +13,11 @@ PREFIX: Final = "overbook_controller_"
 
 
 class ControllerMetrics:
-    """Counts over the process's life; they go on when the lead is lost and won again."""
+    """The counters of one process; they continue when the lead is lost and won again."""
 
     def __init__(self) -> None:
         self.answers: Counter[str] = Counter()
-        self.told: Counter[str] = Counter()
+        self.events: Counter[str] = Counter()
         self.failures: Counter[str] = Counter()
         self.plans = 0
         self.plan_seconds = 0.0
@@ -53,25 +53,25 @@ def _known(read: Callable[[ClusterSituation], Values]) -> Callable[[ControllerRe
 
 METRICS: Final[tuple[Metric[ControllerReading], ...]] = (
     Metric("leader", "gauge", "Whether this replica leads.", lambda of: int(of.counts.leads)),
-    Metric(
-        "plans_total", "counter", "Times at which all requests were looked at.", lambda of: of.counts.plans
-    ),
-    Metric("plan_seconds_total", "counter", "Time that took.", lambda of: of.counts.plan_seconds),
+    Metric("plans_total", "counter", "Plans made from all requests.", lambda of: of.counts.plans),
+    Metric("plan_seconds_total", "counter", "Time spent on plans.", lambda of: of.counts.plan_seconds),
     Metric(
         "evictions_total",
         "counter",
-        "Evictions and deletions asked for, by what the API server's answer meant.",
+        "Evictions and deletions requested, by the meaning of the API server's answer.",
         lambda of: of.counts.answers,
         ("answer",),
     ),
-    Metric("events_total", "counter", "What was told, by reason.", lambda of: of.counts.told, ("reason",)),
+    Metric(
+        "events_total", "counter", "Events reported, by reason.", lambda of: of.counts.events, ("reason",)
+    ),
     Metric(
         "failures_total", "counter", "Steps that failed, by step.", lambda of: of.counts.failures, ("step",)
     ),
     Metric(
         "taints_cleared_total",
         "counter",
-        "Of nodes without a reporting agent.",
+        "Taints removed from nodes without a reporting agent.",
         lambda of: of.counts.taints_cleared,
     ),
     Metric(

@@ -1,4 +1,4 @@
-"""Node objects: the condition follows what agents report, and no taint outlives the agent that set it."""
+"""The controller's part of Node objects: the condition, and the removal of taints without an agent."""
 
 import asyncio
 import logging
@@ -16,19 +16,19 @@ from overbook.kube.api.errors import ApiError, KubeError, is_status
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 5.0
-"""How often agents that say nothing are looked for."""
+"""How often the keeper looks for agents that no longer report."""
 MOST_AT_ONCE: Final = 4
 RETRY_SECONDS: Final = 5.0
 
 
 class NodeKeeper:
-    """Keeps what is the controller's on Node objects.
+    """The task that writes the condition on Node objects and removes stale taints.
 
     Args:
         client: to the API server.
-        situation: what is known.
-        leads: whether this process leads.
-        metrics: counts.
+        situation: the state of the cluster.
+        leads: returns whether this process leads.
+        metrics: the metrics.
         wall_clock: seconds since the epoch.
     """
 
@@ -48,7 +48,7 @@ class NodeKeeper:
         self._stale: set[str] = set()
 
     async def run(self) -> None:
-        """Keep them, until cancelled."""
+        """Work until cancelled."""
         await self._situation.wait_known()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._sweep())
@@ -56,7 +56,7 @@ class NodeKeeper:
                 tasks.create_task(self._work())
 
     async def _sweep(self) -> None:
-        """Silence changes nothing that could be watched."""
+        """Check periodically for agents that no longer report, which no watch can show."""
         while True:
             situation = self._situation
             names = situation.asking.objects.keys() | {
@@ -65,7 +65,7 @@ class NodeKeeper:
             stale = {name for name in names if situation.is_stale(name)}
             changed = stale ^ self._stale
             for name in sorted(stale - self._stale):
-                log.warning("node %s: its agent has stopped reporting", name)
+                log.warning("node %s: its agent no longer reports", name)
             self._stale = stale
             situation.unkept.update(changed)
             if changed:
@@ -114,24 +114,24 @@ class NodeKeeper:
         except ApiError as error:
             if not is_status(error, 404, 422):
                 raise
-            # The taints have changed; the watch brings them, and it is looked at anew.
+            # The taints have changed; the watch triggers the next attempt.
             log.info("node %s: its taints have changed meanwhile", name)
             return
         self._metrics.taints_cleared += 1
-        log.warning("node %s: its taint is removed: nobody else would, its agent is silent", name)
+        log.warning("node %s: the taint is removed, because the node's agent no longer reports", name)
 
     async def _remove(self, name: str, uid: str | None) -> None:
-        """The node is no more: its object goes, where no owner reference tells the garbage collector so."""
+        """Delete the ``OvercommitNode`` of a deleted node, for the case that it has no owner reference."""
         try:
             await self._client.get(KEPT_NODES, name)
         except ApiError as error:
             if error.status != 404:
                 raise
         else:
-            return  # it was made again meanwhile
+            return  # the node was created again meanwhile
         try:
             await self._client.delete(ASKING_NODES, name, uid=uid)
         except ApiError as error:
             if not is_status(error, 404, 409):
                 raise
-        log.info("node %s is no more; its OvercommitNode is deleted", name)
+        log.info("node %s no longer exists; its OvercommitNode is deleted", name)

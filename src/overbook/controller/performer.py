@@ -1,4 +1,4 @@
-"""Doing one step: looking at a pod, writing the record, asking for the eviction."""
+"""One step of a plan, carried out: read a pod, write the record, or request the eviction."""
 
 import logging
 import time
@@ -29,16 +29,16 @@ REQUEST_ANNOTATION: Final = "overbook.dev/request-id"
 
 
 class Performer:
-    """Does what the plan says, for one node at a time each.
+    """The part of the leader that carries out a step of the plan for a node.
 
     Args:
-        client: for what is urgent; nothing else shares its connections.
-        notes: for records that only say who waits: hundreds of them must not stand before a step.
-        situation: what is known; results are put there.
-        leads: whether this process leads, asked right before anything that only a leader may do.
-        events: of pods and nodes.
-        journal: what happened.
-        metrics: counts.
+        client: the client for urgent requests; nothing else shares its connections.
+        notes: the client for records that only report waiting: hundreds of them must not delay a step.
+        situation: the state of the cluster; results are stored there.
+        leads: returns whether this process leads; called before anything that only a leader may do.
+        events: the recorder of events on pods and nodes.
+        journal: the last events.
+        metrics: the metrics.
         wall_clock: seconds since the epoch.
     """
 
@@ -64,10 +64,10 @@ class Performer:
         self._wall_clock = wall_clock
 
     async def perform(self, node: str, step: Step) -> None:
-        """Do a step.
+        """Carry out a step.
 
         Raises:
-            KubeError: it could not be done, and nothing was learned.
+            KubeError: the step failed, with an unknown or no effect.
         """
         if not self._leads():
             return
@@ -91,7 +91,7 @@ class Performer:
             owner = known.instance.partition("/")[2]
         if owner and situation.kubevirt.present:
             instance = await _instance(self._client, namespace, owner)
-        seen = guest(node, uid, pod, instance, situation.house, self._wall_clock())
+        seen = guest(node, uid, pod, instance, situation.defaults, self._wall_clock())
         situation.guests.setdefault(node, {})[uid] = seen
 
     async def _write(self, node: str, record: ReliefRecord) -> None:
@@ -106,7 +106,7 @@ class Performer:
             situation.answers.pop(node, None)
         if record.stage is None and not record.refusals:
             situation.guests.pop(node, None)
-        self._tell(node, before, record)
+        self._report(node, before, record)
 
     async def _ask(self, node: str, step: Evict | Delete) -> EvictionAnswer:
         record = self._situation.records.of(node)
@@ -126,22 +126,22 @@ class Performer:
             return no_answer(str(error))
         return ACCEPTED
 
-    def _tell(self, node: str, before: ReliefRecord, after: ReliefRecord) -> None:
-        for said in told(node, before, after):
-            log.log(logging.WARNING if said.warning else logging.INFO, "%s: %s", said.reason, said.message)
-            self._metrics.told[said.reason] += 1
-            self._journal.add(node, said.reason, said.message, self._wall_clock())
-            kind: EventType = "Warning" if said.warning else "Normal"
+    def _report(self, node: str, before: ReliefRecord, after: ReliefRecord) -> None:
+        for event in told(node, before, after):
+            log.log(logging.WARNING if event.warning else logging.INFO, "%s: %s", event.reason, event.message)
+            self._metrics.events[event.reason] += 1
+            self._journal.add(node, event.reason, event.message, self._wall_clock())
+            kind: EventType = "Warning" if event.warning else "Normal"
             about = [ObjectReference(api_version="v1", kind="Node", name=node, uid=node)]
-            if said.uid:
-                namespace, _, name = said.label.partition("/")
+            if event.uid:
+                namespace, _, name = event.label.partition("/")
                 about.append(
                     ObjectReference(
-                        api_version="v1", kind="Pod", namespace=namespace, name=name, uid=said.uid
+                        api_version="v1", kind="Pod", namespace=namespace, name=name, uid=event.uid
                     )
                 )
             for regarding in about:
-                self._events.record(regarding, said.reason, said.message, type=kind)
+                self._events.record(regarding, event.reason, event.message, type=kind)
         if after.stage == "Waiting" and after.message != before.message:
             log.info("%s waits: %s", node, after.message)
             self._journal.add(node, "Waiting", after.message, self._wall_clock())

@@ -1,4 +1,4 @@
-"""The records of all reliefs, and their writing: compare and swap, so that no two leaders can both go on."""
+"""The records of all reliefs. They are written with compare-and-swap, so that only one leader can proceed."""
 
 import logging
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ from overbook.kube.api.errors import ApiError, ApiUnavailable, is_status
 log = logging.getLogger(__name__)
 
 MOST_TRIES: Final = 5
-"""An agent under pressure writes its part about once a second; five such meetings in a row mean trouble."""
+"""The most attempts of a write. An agent writes about once a second; more conflicts mean a defect."""
 
 
 class Records:
-    """What stands at the API server, as far as this leader knows.
+    """The records at the API server, as far as this leader knows.
 
-    Only the leader writes records, so what it wrote last is the truth for as long as nobody else has. A
-    write is made against the version of the object in which that was seen. If the object has changed since,
-    it is read: the same record in it means that the agent wrote its own part, and the write is made again;
-    another record means another leader (or a person), and theirs counts.
+    Only the leader writes records, so its last record is valid until another writer changes it. Each write
+    names the last known version of the object. If the object has changed since, it is read again: with the
+    same record, only the agent has written its part, and the write is repeated; with another record, another
+    leader (or a person) has written it, and that record counts.
     """
 
     def __init__(self) -> None:
@@ -30,19 +30,19 @@ class Records:
         self._pending: dict[str, ReliefRecord] = {}
         self._versions: dict[str, str] = {}
         self.lost: set[str] = set()
-        """Nodes whose object was made anew while something was on its way: to be written there again."""
+        """Nodes whose object was created again during a relief: the record must be written again."""
 
     @property
     def nodes(self) -> Mapping[str, ReliefRecord]:
-        """Nodes for which something was written, with the record as it stands or is being written."""
+        """The records by node, including those that are being written."""
         return {**self._known, **self._pending}
 
     def of(self, node: str) -> ReliefRecord:
-        """A node's record, one that is just being written included: its place is taken already."""
+        """A node's record; one that is being written counts already."""
         return self._pending.get(node) or self._known.get(node) or ReliefRecord()
 
     def seen(self, obj: AskingNode) -> None:
-        """The object has changed. Its record counts if it is newer than what was written here."""
+        """Take over the record of a changed object, if it is newer than the last one written here."""
         node = obj.metadata.name
         if node in self._pending or not _is_newer(obj.metadata.resource_version, self._versions.get(node)):
             return
@@ -52,30 +52,30 @@ class Records:
             self._versions[node] = obj.metadata.resource_version or ""
             return
         if known is not None and record not in (None, known):
-            log.warning("node %s: its relief was changed by somebody else: %s", node, record)
+            log.warning("node %s: another writer changed the relief record: %s", node, record)
         self._keep(node, record or ReliefRecord(), obj.metadata.resource_version)
 
     def gone(self, node: str) -> None:
-        """There is no object any more. What is on its way is not forgotten with it."""
+        """Forget a deleted object, but not the record of a relief under way."""
         self._versions.pop(node, None)
         if self.of(node).stage is None:
             self._known.pop(node, None)
 
     async def write(self, client: Client, obj: AskingNode | None, node: str, record: ReliefRecord) -> bool:
-        """Write a record down.
+        """Write a record.
 
         Args:
             client: to the API server.
-            obj: the object as it was seen last; ``None``: there is none, and nothing can be written.
-            node: whose.
-            record: what shall stand there.
+            obj: the last known object; ``None``: there is none, and nothing can be written.
+            node: the node.
+            record: the new record.
 
         Returns:
-            Whether it stands there now. If not, :meth:`of` is what does.
+            Whether the record is written. If not, :meth:`of` returns the present one.
 
         Raises:
-            ApiError: it was refused.
-            ApiUnavailable: it is not known whether it stands there; writing it again is harmless.
+            ApiError: the API server refused.
+            ApiUnavailable: it is not known whether the record is written; writing it again is harmless.
         """
         if obj is None:
             return self._unwritten(node, record)
@@ -111,18 +111,18 @@ class Records:
                 self._keep(node, record, written.metadata.resource_version)
                 return True
             obj = await client.get(ASKING_NODES, node)
-            stands = obj.status.relief
-            if stands == record:  # our own write, whose answer was lost
+            present = obj.status.relief
+            if present == record:  # this leader's own write, whose answer was lost
                 self._keep(node, record, obj.metadata.resource_version)
                 return True
-            if stands is not None and stands != self._known.get(node, ReliefRecord()):
-                log.warning("node %s: another record stands there: %s", node, stands.message)
-                self._keep(node, stands, obj.metadata.resource_version)
+            if present is not None and present != self._known.get(node, ReliefRecord()):
+                log.warning("node %s: the object has another relief record: %s", node, present.message)
+                self._keep(node, present, obj.metadata.resource_version)
                 return False
         raise ApiUnavailable(f"the object of node {node} changes faster than it can be written")
 
     def _unwritten(self, node: str, record: ReliefRecord) -> bool:
-        """Without an object nobody is asked to go; what is on its way is followed all the same."""
+        """Refuse to begin a relief without an object; but keep the record of one that is under way."""
         if record.stage == "Asking":
             return False
         self._known[node] = record

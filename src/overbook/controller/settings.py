@@ -1,4 +1,4 @@
-"""The controller's settings. Budgets are not here: they are the cluster's, in the ``Overcommit`` object."""
+"""The controller's settings. Budgets are not among them: they are in the ``Overcommit`` object."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -14,17 +14,17 @@ IDENTITY_VARIABLE: Final = "POD_NAME"
 
 
 class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Everything that can be set.
+    """The controller's settings.
 
     Attributes:
-        mode: ``Observe`` starts nothing, whatever the ``Overcommit`` says.
-        kubeconfig: how to reach the API server; ``None``: as kubectl would, or as a pod.
-        context: of the kubeconfig; ``None``: its current one.
-        namespace: in which Overbook is installed: the lease is there, and pods that are never asked to go.
-        identity: this process among its replicas; empty: host name and process.
+        mode: ``Observe`` starts no relief, also if the ``Overcommit`` has ``Enforce``.
+        kubeconfig: the kubeconfig; ``None``: as kubectl finds it, or the pod's service account.
+        context: the kubeconfig's context; ``None``: the current one.
+        namespace: Overbook's namespace, with the lease; its pods are never evicted.
+        identity: the name of this replica; empty: host name and process.
         leader_elect: whether only the holder of the lease works.
         listen: address and port of metrics and health; empty: none.
-        verbosity: 0 quiet, 1 what is done, 2 details.
+        verbosity: 0 quiet, 1 actions, 2 details.
     """
 
     mode: Literal["Observe", "Enforce"] = "Enforce"
@@ -41,7 +41,7 @@ def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Controller
     """Settings from the environment and the command line, which wins.
 
     Raises:
-        InvalidInput: a value that cannot be.
+        InvalidInput: a value is invalid.
     """
     known: dict[str, Any] = {}
     for variable, field in ((NAMESPACE_VARIABLE, "namespace"), (IDENTITY_VARIABLE, "identity")):

@@ -1,4 +1,4 @@
-"""Everything that the plan looks at, kept up to date: requests, records, nodes, budgets, KubeVirt."""
+"""The input of the plan, kept up to date: requests, records, nodes, budgets and KubeVirt's state."""
 
 import asyncio
 import time
@@ -19,11 +19,11 @@ from overbook.kube.api.client import Client
 from overbook.kube.api.kinds import OVERCOMMITS
 from overbook.kube.api.reflector import Reflector
 
-NOBODY: Final[Mapping[str, Guest]] = {}
+_NO_PODS: Final[Mapping[str, Guest]] = {}
 
 
 class ClusterSituation:
-    """What one leader knows.
+    """The state of the cluster as one leader knows it.
 
     Args:
         client: to the API server.
@@ -46,53 +46,57 @@ class ClusterSituation:
         self.answers: dict[str, EvictionAnswer] = {}
         self.destinations: set[str] = set()
         self.unkept: set[str] = set()
-        """Nodes whose condition or taint may have to be written."""
+        """Nodes whose condition or taint may have to be written; `NodeKeeper` handles them."""
         self.woken = asyncio.Event()
         self.unkept_some = asyncio.Event()
 
     def wake(self) -> None:
-        """Something has changed that the plan looks at."""
+        """Trigger a new plan, after a change of its input."""
         self.woken.set()
 
     async def run(self) -> None:
-        """Follow everything, until cancelled."""
+        """Watch all objects, until cancelled."""
         await asyncio.gather(
-            self.asking.run(), self.nodes.run(), self.overcommits.run(), self.kubevirt.run(), self._listen()
+            self.asking.run(),
+            self.nodes.run(),
+            self.overcommits.run(),
+            self.kubevirt.run(),
+            self._note_contact(),
         )
 
     async def wait_known(self) -> None:
-        """Wait until everything has been seen once."""
+        """Wait until all objects have been read once."""
         for reflector in (self.asking, self.nodes, self.overcommits):
             await reflector.wait_synced()
 
     @property
     def known(self) -> bool:
-        """Whether it has."""
+        """Whether all objects have been read once."""
         return self.asking.synced and self.nodes.synced and self.overcommits.synced
 
     @property
     def spec(self) -> OvercommitSpec:
-        """What the owner wants; the defaults where nothing is said."""
+        """The spec of the ``Overcommit``, or the defaults if there is none."""
         written: Overcommit | None = self.overcommits.objects.get(OVERCOMMIT_NAME)
         return written.spec if written is not None else OvercommitSpec()
 
     @property
-    def house(self) -> ClusterDefaults:
-        """What applies to every guest."""
+    def defaults(self) -> ClusterDefaults:
+        """The defaults for every pod."""
         return ClusterDefaults(self._settings.namespace, self.kubevirt.eviction_strategy)
 
     def is_stale(self, node: str) -> bool:
-        """Whether the node's agent has stopped reporting."""
+        """Whether the node's agent no longer reports."""
         return self.reports.is_stale(node, self.spec.relief.stale_seconds)
 
     def cases(self) -> list[NodeCase]:
-        """Nodes that ask, and nodes for which something was begun."""
+        """The nodes that request relief, and the nodes with a relief under way."""
         names = {name for name, obj in self.asking.objects.items() if obj.status.request is not None}
         names.update(name for name, record in self.records.nodes.items() if record.stage is not None)
         return [self._case(name) for name in names]
 
     def cluster(self) -> ClusterCase:
-        """What applies to all nodes."""
+        """The input of the plan that is common to all nodes."""
         spec = self.spec
         if spec.paused:
             held_back = "relief is paused (Overcommit cluster: spec.paused)"
@@ -118,12 +122,12 @@ class ClusterSituation:
             stale=self.is_stale(node),
             observes=status.mode == "Observe",
             record=self.records.of(node),
-            guests=self.guests.get(node, NOBODY),
+            guests=self.guests.get(node, _NO_PODS),
             answer=self.answers.get(node),
         )
 
-    async def _listen(self) -> None:
-        """Silence counts only while somebody could have been heard."""
+    async def _note_contact(self) -> None:
+        """Note regularly whether the API server answers: missing reports count only while it does."""
         while True:
             self.reports.contact(self._client.last_contact)
             await asyncio.sleep(1.0)
@@ -135,9 +139,9 @@ class ClusterSituation:
             self._keep(name)
             self.wake()
             return
-        self.reports.said(name, new.status.observed_at)
+        self.reports.reported(name, new.status.observed_at)
         self.records.seen(new)
-        if old is None or _pressing(old) != _pressing(new):
+        if old is None or _plan_input(old) != _plan_input(new):
             self._keep(name)
             self.wake()
 
@@ -159,8 +163,8 @@ class ClusterSituation:
         self.unkept_some.set()
 
 
-def _pressing(obj: AskingNode) -> tuple[object, ...]:
-    """What makes a plan anew: not the numbers, which change every second."""
+def _plan_input(obj: AskingNode) -> tuple[object, ...]:
+    """The fields whose change triggers a plan, without the numbers, which change every second."""
     request = obj.status.request
     return (
         obj.metadata.uid,

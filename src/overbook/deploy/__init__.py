@@ -1,1 +1,1 @@
-"""What Overbook is in a cluster: custom resources, rights, policies and workloads, as data and as files."""
+"""Overbook's objects in a cluster: custom resources, rights, policies and workloads, as data and as files."""

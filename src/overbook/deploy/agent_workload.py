@@ -1,4 +1,4 @@
-"""The agent on every node: a DaemonSet with what of the host it needs, named one by one."""
+"""The agent on every node: a DaemonSet that mounts only the host folders it needs."""
 
 from typing import Any, Final
 
@@ -11,9 +11,9 @@ PORT: Final = 9713
 KUBELET_PORT: Final = 10250
 HOST: Final = "/host"
 CAPABILITIES: Final = (
-    "IPC_LOCK",  # keeps its own memory out of swap
-    "KILL",  # ends a guest's processes, with `lastResort: Kill` alone
-    "SYS_RESOURCE",  # is woken by a stall of 100 ms, and lowers its own oom_score_adj
+    "IPC_LOCK",  # locks its own memory
+    "KILL",  # ends a pod's processes, only with `lastResort: Kill`
+    "SYS_RESOURCE",  # sets a PSI trigger of 100 ms, and lowers its own oom_score_adj
 )
 _THERE: Final = "Directory"
 _MADE: Final = "DirectoryOrCreate"
@@ -22,19 +22,19 @@ _HOST_FOLDERS: Final = (
     ("proc", "/proc", _THERE, True),
     # memory.swap.max, memory.reclaim, cgroup.kill
     ("cgroup", "/sys/fs/cgroup", _THERE, False),
-    # What swap lies on: a disk's numbers, and the device itself.
+    # The medium of swap: a disk's numbers, and the device itself.
     ("block", "/sys/dev/block", _THERE, True),
     ("devices", "/sys/devices", _THERE, True),
-    # The runtime's socket: it comes and goes, so its folder is what is mounted. A runtime that gets NRI later
-    # finds the folder and uses it. To call a socket needs no right to write there.
+    # The runtime's socket. The socket may be made again, so its folder is mounted, also for a runtime that
+    # gets NRI later. Connecting to a socket needs no write access.
     ("nri", "/run/nri", _MADE, True),
-    # What the OCI hook reads.
+    # The files that the OCI hook reads.
     ("overbook", "/run/overbook", _MADE, False),
 )
 
 
 def agent_workload(where: Installation) -> list[Manifest]:
-    """Configuration, DaemonSet, and who may reach it."""
+    """The agent's configuration, its DaemonSet, and its network policy."""
     return [
         _configuration(where),
         _daemon_set(where),
@@ -56,11 +56,11 @@ def _daemon_set(where: Installation) -> Manifest:
     spec: dict[str, Any] = {
         "serviceAccountName": AGENT,
         "automountServiceAccountToken": False,
-        # A critical pod is not swapped by the kubelet, not evicted, and finds a place on a full node.
+        # The kubelet does not swap or evict a critical pod, and the scheduler places it on a full node.
         "priorityClassName": "system-node-critical",
         "tolerations": where.agent_tolerations,
         "nodeSelector": {"kubernetes.io/os": "linux"},
-        # A process is signalled by its number in the host's PID namespace.
+        # The agent signals processes by their pid in the host's PID namespace.
         "hostPID": True,
         "terminationGracePeriodSeconds": 30,
         "containers": [_container(where)],
@@ -104,8 +104,8 @@ def _container(where: Installation) -> Manifest:
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "resources": where.agent_resources,
         "readinessProbe": probe("/readyz", "metrics", period=10, failures=3),
-        # Two minutes: a thrashing node answers late, and an agent that starts anew then has forgotten
-        # what it had seen.
+        # Two minutes, because a thrashing node answers late, and a restart then would lose the agent's
+        # samples.
         "livenessProbe": probe("/healthz", "metrics", period=30, failures=4),
         "securityContext": {
             "runAsUser": 0,
@@ -113,7 +113,7 @@ def _container(where: Installation) -> Manifest:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"], "add": list(CAPABILITIES)},
             "seccompProfile": {"type": "RuntimeDefault"},
-            # The runtimes' default profiles refuse what this container is for: other pods' cgroups.
+            # The runtimes' default profiles refuse access to other pods' cgroups.
             "appArmorProfile": {"type": "Unconfined"},
             "seLinuxOptions": {"type": "spc_t"},
         },

@@ -1,4 +1,4 @@
-"""The controller: two replicas, of which one leads."""
+"""The controller's workload: two replicas, of which one leads."""
 
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ PORT: Final = 9714
 
 
 def controller_workload(where: Installation) -> list[Manifest]:
-    """Deployment, budget, and who may reach it."""
+    """The controller's Deployment, disruption budget and network policy."""
     about = metadata(CONTROLLER, "controller", where.namespace)
     return [
         _deployment(where),
@@ -34,7 +34,7 @@ def _deployment(where: Installation) -> Manifest:
         "serviceAccountName": CONTROLLER,
         "automountServiceAccountToken": False,
         "priorityClassName": "system-cluster-critical",
-        # It has to run where it is needed, and that is a cluster whose nodes are in trouble.
+        # The controller must also run in a cluster whose nodes are all under pressure.
         "tolerations": [
             {"key": "overbook.dev/memory-pressure", "operator": "Exists", "effect": "NoSchedule"},
             {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"},

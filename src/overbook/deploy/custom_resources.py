@@ -1,4 +1,4 @@
-"""The definitions of Overbook's custom resources, made from the structs that read and write them."""
+"""The definitions of Overbook's custom resources, made from the structs in `core.api`."""
 
 from typing import Any, Final
 
@@ -36,7 +36,7 @@ LIMITS: Final = Limits(
         (LabelSelector, "match_expressions"): _MOST_REQUIREMENTS,
         (LabelRequirement, "values"): _MOST_REQUIREMENTS,
     },
-    # As override_rules.check has them, with better words than a decoder's: it stays the one that refuses.
+    # The same bounds as in override_rules.check, whose messages are better; that check stays.
     bounds={
         (OverridePolicy, "memory_request_to_limit_percent"): (0, 100),
         (OverridePolicy, "cpu_request_to_limit_percent"): (0, 100),
@@ -47,12 +47,12 @@ LIMITS: Final = Limits(
 
 
 def definitions() -> list[Manifest]:
-    """All of them."""
+    """All custom resource definitions."""
     return [overcommits(), overcommit_nodes(), resource_overrides()]
 
 
 def overcommits() -> Manifest:
-    """``Overcommit``: one object with a fixed name, written by people."""
+    """The definition of ``Overcommit``: one object with a fixed name, written by people."""
     root = _root(Overcommit, "spec", schema_of(OvercommitSpec, LIMITS, written_by_people=True))
     root["properties"]["spec"]["default"] = {}
     root["x-kubernetes-validations"] = [
@@ -73,7 +73,7 @@ def overcommits() -> Manifest:
 
 
 def overcommit_nodes() -> Manifest:
-    """``OvercommitNode``: one for each node, written by agent and controller."""
+    """The definition of ``OvercommitNode``: one for each node, written by agent and controller."""
     root = _root(OvercommitNode, "status", schema_of(OvercommitNodeStatus, LIMITS, written_by_people=False))
     columns = [
         _column("Pressure", "string", ".status.pressure.state"),
@@ -88,7 +88,7 @@ def overcommit_nodes() -> Manifest:
 
 
 def resource_overrides() -> Manifest:
-    """``ResourceOverride``: written by people, for pods of one namespace."""
+    """The definition of ``ResourceOverride``: written by people, for the pods of one namespace."""
     schema = schema_of(ResourceOverrideSpec, LIMITS, written_by_people=True)
     percentages = ".spec.podResourceOverride"
     columns = [

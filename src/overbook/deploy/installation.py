@@ -1,4 +1,4 @@
-"""What may differ from one installation to another. The fewer, the better."""
+"""The choices that may differ from one installation to another."""
 
 from typing import Any, Final, Literal
 
@@ -10,7 +10,7 @@ IMAGE: Final = "ghcr.io/overbook/overbook"
 
 
 Manifest = dict[str, Any]
-"""One Kubernetes object, with its fields in the order in which people read them."""
+"""One Kubernetes object, with its fields in a readable order."""
 
 Component = Literal["agent", "controller", "webhook"]
 
@@ -23,12 +23,12 @@ STATUS: Final = "overbook-status"
 
 
 def labels(component: Component) -> dict[str, str]:
-    """What every object of a component carries."""
+    """The labels of every object of a component."""
     return {**LABELS, "app.kubernetes.io/component": component}
 
 
 def selector(component: Component) -> dict[str, str]:
-    """What tells a component's pods from all others; never changed, since a workload's selector cannot be."""
+    """The labels that select a component's pods. Never change them: a workload's selector is immutable."""
     return {"app.kubernetes.io/part-of": PART_OF, "app.kubernetes.io/component": component}
 
 
@@ -48,19 +48,22 @@ def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
     """One installation's choices.
 
-    For a chart they are texts that its template engine replaces, so what is not a text has an open type.
+    For a chart the values are texts that its template engine replaces, so fields other than texts have an
+    open type.
 
     Attributes:
-        namespace: where the workloads are.
-        image: repository; a component's image is ``IMAGE-COMPONENT:TAG``.
+        namespace: the namespace of the workloads.
+        image: the repository; a component's image is ``IMAGE-COMPONENT:TAG``.
         tag: the images' tag.
-        overcommit: spec of the ``Overcommit`` that is installed. It begins by observing, and says no more
-            than it has to: what it does not say, its owner can set and no later installation takes back.
-        agent_configuration: YAML: fields of the agent's configuration file that are not their defaults.
-        agent_resources: requests and limits.
-        agent_tolerations: every taint, since a node in trouble is the one that needs its agent.
-        controller_resources: requests and limits.
-        webhook_resources: requests and limits.
+        overcommit: the spec of the ``Overcommit`` that is installed. It begins with ``Observe`` and has as
+            few fields as possible: a field that is absent here can be set by the user and survives an
+            upgrade.
+        agent_configuration: YAML with the fields of the agent's configuration file that differ from the
+            default.
+        agent_resources: the agent's requests and limits.
+        agent_tolerations: all taints, because a node with problems needs its agent most.
+        controller_resources: the controller's requests and limits.
+        webhook_resources: the webhook's requests and limits.
     """
 
     namespace: str = "overbook"

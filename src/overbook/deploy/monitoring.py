@@ -1,4 +1,4 @@
-"""For clusters with the Prometheus operator: what to scrape, and what to be woken for."""
+"""Monitoring for clusters with the Prometheus operator: what to scrape, and the alerts."""
 
 from typing import Any, Final
 
@@ -8,8 +8,8 @@ from overbook.deploy.webhook_workload import ADMISSION_NAME
 API: Final = "monitoring.coreos.com/v1"
 RUNBOOKS: Final = "https://github.com/overbook/overbook/blob/main/docs/runbooks"
 SWAP_PAGES_PER_SECOND: Final = 200
-"""Both ways: the threshold of the original agent's alert. Its window of one minute is two here, since of two
-samples in a minute one may be missed."""
+"""The threshold each way, as in the alert of wasp-agent. The window is two minutes, not one, because a minute
+has only two samples, and one may be missed."""
 
 
 def monitoring(where: Installation) -> list[Manifest]:
@@ -46,8 +46,8 @@ def _swap_activity() -> dict[str, Any]:
         "labels": {"severity": "warning"},
         "annotations": {
             "summary": "The node of {{ $labels.instance }} swaps out and in at the same time.",
-            "description": f"More than {most} pages a second go each way: its guests need more memory at the "
-            "same time than there is RAM, and wait for the disk. See who they are with overbook status.",
+            "description": f"More than {most} pages per second go each way: the pods need more memory at the "
+            "same time than there is RAM, and wait for the disk. overbook status shows which pods.",
             "runbook_url": f"{RUNBOOKS}/NodeHighSwapActivity.md",
         },
     }
@@ -62,8 +62,8 @@ def _override_missed() -> dict[str, Any]:
         "labels": {"severity": "warning"},
         "annotations": {
             "summary": "Pods are created without the override of their requests.",
-            "description": "The API server could not ask the webhook and let pods through as they were. "
-            "They ask for more than the override would leave them, so that nodes look full too early. "
-            "Look at the pods with the label app.kubernetes.io/component=webhook.",
+            "description": "The API server could not reach the webhook and admitted pods unchanged. "
+            "Their requests are higher than with the override, so nodes look full too early. "
+            "Check the pods with the label app.kubernetes.io/component=webhook.",
         },
     }

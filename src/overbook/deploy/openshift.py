@@ -1,4 +1,4 @@
-"""What OpenShift asks for beside: a SecurityContextConstraints that lets the agent's pod be what it is."""
+"""The additional object for OpenShift: a SecurityContextConstraints that admits the agent's pod."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ API: Final = "security.openshift.io/v1"
 
 
 def security_context_constraints(where: Installation) -> Manifest:
-    """For the agent's account alone; controller and webhook run under ``restricted-v2``."""
+    """The constraints for the agent's account only; controller and webhook run under ``restricted-v2``."""
     return {
         "apiVersion": API,
         "kind": "SecurityContextConstraints",

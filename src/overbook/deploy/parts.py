@@ -1,4 +1,4 @@
-"""An installation taken apart: which objects belong together and who wants them."""
+"""The parts of an installation: groups of objects, some of them optional."""
 
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
@@ -16,16 +16,16 @@ from overbook.deploy.policies import agent_policies, vm_identity
 from overbook.deploy.webhook_workload import webhook_workload
 
 Group = Literal["crds", "base", "webhook", "vm-identity", "last-resort", "openshift", "monitoring"]
-"""``crds`` come first, ``base`` is what everyone needs, the others are for those who ask for them."""
+"""``crds`` must be applied first, ``base`` is always needed, the other groups are optional."""
 
 
 class Part(NamedTuple):
     """Objects that are applied together.
 
     Attributes:
-        name: for people and as a file's name.
-        group: the directory it is in.
-        objects: of an installation.
+        name: a readable name, which is also the file's name.
+        group: the directory of the file.
+        objects: returns the objects for an installation.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
 
 def _namespace(where: Installation) -> list[Manifest]:
-    # The agent reaches into its host, which only `privileged` allows. The others keep to `restricted`.
+    # The agent mounts host folders, which only `privileged` allows. The others comply with `restricted`.
     levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "warn", "audit")}
     about = {"name": where.namespace, "labels": {**LABELS, **levels}}
     return [{"apiVersion": "v1", "kind": "Namespace", "metadata": about}]

@@ -1,4 +1,4 @@
-"""What the pods of all components have in common."""
+"""The fields that the pods of all components have in common."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ UNPRIVILEGED: Final = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
-"""The container of whoever needs nothing of its node."""
+"""The security context of a container that needs nothing of its node."""
 NON_ROOT: Final = {
     "runAsNonRoot": True,
     "runAsUser": 65532,
@@ -22,14 +22,14 @@ NON_ROOT: Final = {
 
 
 def deployment(name: str, component: Component, namespace: str, spec: Manifest, **more: Any) -> Manifest:
-    """Two replicas of a pod.
+    """A Deployment with two replicas of a pod.
 
     Args:
-        name: of the Deployment.
-        component: of whose pods.
-        namespace: where.
-        spec: of the pod.
-        more: fields of the Deployment's own spec.
+        name: the Deployment's name.
+        component: the component of the pods.
+        namespace: the namespace.
+        spec: the pod's spec.
+        more: further fields of the Deployment's spec.
     """
     return {
         "apiVersion": "apps/v1",
@@ -37,7 +37,7 @@ def deployment(name: str, component: Component, namespace: str, spec: Manifest, 
         "metadata": metadata(name, component, namespace),
         "spec": {
             "replicas": 2,
-            # With two nodes there is no third place for a surge beside replicas that keep apart.
+            # With two nodes and anti-affinity there is no place for a third replica during an update.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
             **more,
             "selector": {"matchLabels": selector(component)},
@@ -52,7 +52,7 @@ def from_field(name: str, path: str) -> Manifest:
 
 
 def probe(path: str, port: str, *, period: int, failures: int, scheme: str = "HTTP") -> Manifest:
-    """An HTTP probe. The timeout is long: a node that needs its agent is slow."""
+    """An HTTP probe with a long timeout, because a node under pressure is slow."""
     get: Manifest = {"path": path, "port": port}
     if scheme != "HTTP":
         get["scheme"] = scheme
@@ -60,12 +60,12 @@ def probe(path: str, port: str, *, period: int, failures: int, scheme: str = "HT
 
 
 def token_volume() -> Manifest:
-    """A short-lived token that is bound to the pod, with what is needed to reach the API server."""
+    """The volume with a short-lived token that is bound to the pod, the API server's CA and the namespace."""
     return {
         "name": "token",
         "projected": {
-            # Of what is public, the authority and the namespace: who is not root has to read them, too. The
-            # kubelet gives the token to the user that the pod names alone, whatever stands here.
+            # For the CA and the namespace, which are public: users other than root must read them. The
+            # kubelet makes the token readable only for the pod's user, independently of this mode.
             "defaultMode": 0o444,
             "sources": [
                 {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
@@ -81,12 +81,12 @@ def token_volume() -> Manifest:
 
 
 def token_mount() -> Manifest:
-    """Where every Kubernetes client looks for it."""
+    """The mount of the token, where every Kubernetes client looks for it."""
     return {"name": "token", "mountPath": TOKEN_PATH, "readOnly": True}
 
 
 def apart(component: Component) -> Manifest:
-    """Replicas on different nodes, and in different zones where there are some."""
+    """An affinity that puts replicas on different nodes, and in different zones if possible."""
     return {
         "podAntiAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": [
@@ -115,7 +115,7 @@ def template(component: Component, spec: Manifest) -> Manifest:
 
 
 def disruption_budget(component: Component, about: Manifest) -> Manifest:
-    """One of two may be away; a pod that is not ready keeps no drain waiting."""
+    """A budget that allows one of two pods to be away; a pod that is not ready does not block a drain."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
@@ -129,7 +129,7 @@ def disruption_budget(component: Component, about: Manifest) -> Manifest:
 
 
 def ingress(component: Component, about: Manifest, ports: list[Any]) -> Manifest:
-    """Only its own ports are reached; where the node asks (probes, API server) no network policy counts."""
+    """A network policy that opens only the component's ports. Probes and the API server are not affected."""
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",

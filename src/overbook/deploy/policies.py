@@ -1,7 +1,7 @@
-"""Admission policies that tie what an agent writes to the node that its token names.
+"""Admission policies that allow an agent to write only about the node in its token.
 
-RBAC knows no "own node": with its role alone, whoever takes over one agent could taint every node. The API
-server puts the node into a token that is bound to a pod (Kubernetes 1.32; KEP-4193), so admission can tell.
+RBAC has no notion of "own node": with RBAC alone, an attacker with one agent's token could taint every node.
+A token that is bound to a pod contains the node (Kubernetes 1.32; KEP-4193), so admission can check it.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ _VERSION: Final = "admissionregistration.k8s.io/v1"
 
 
 class Validation(NamedTuple):
-    """What must hold.
+    """A condition that must hold.
 
     Attributes:
-        expression: in CEL.
-        message: what is said where it does not hold; in CEL, too.
+        expression: the condition in CEL.
+        message: the error message, also in CEL.
     """
 
     expression: str
@@ -37,11 +37,11 @@ def policy(
     """A policy with its binding.
 
     Args:
-        about: its metadata; the binding is called the same.
-        resources: what it looks at: group, version, resources and operations.
-        conditions: all of which hold for a request that it looks at.
+        about: the policy's metadata; the binding has the same name.
+        resources: the matched group, version, resources and operations.
+        conditions: the policy applies to requests for which all of these hold.
         variables: named expressions.
-        validations: all of which must hold.
+        validations: a request is allowed if all of these hold.
     """
     rules = [
         {"apiGroups": [group], "apiVersions": [version], "resources": names, "operations": operations}
@@ -82,12 +82,12 @@ _HAS_NODE: Final = Validation(
     "'an agent writes only with a token that is bound to its pod: this one names no node'",
 )
 _NODE_SPEC: Final = ("unschedulable", "podCIDR", "podCIDRs", "providerID", "configSource", "externalID")
-"""All fields of a Node's spec but its taints."""
+"""All fields of a Node's spec except its taints."""
 _UNCHANGED_METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
 def own_overcommit_node(where: Installation) -> list[Manifest]:
-    """An agent writes the OvercommitNode of its own node, and not the controller's part of it."""
+    """The policy that an agent writes only its own node's OvercommitNode, without the controller's part."""
     return _of_agents(
         where,
         "object",
@@ -105,19 +105,19 @@ def own_overcommit_node(where: Installation) -> list[Manifest]:
             ),
             Validation(
                 "!has(object.metadata.finalizers)",
-                "'an agent sets no finalizers: its object could never be removed'",
+                "'an agent may not set finalizers: the object could never be removed'",
             ),
             Validation(
                 "object.metadata.?ownerReferences.orValue([]).all(owner,\n"
                 "  owner.kind == 'Node' && owner.name == variables.node)",
-                "'an OvercommitNode is owned by its Node alone'",
+                "'the only owner of an OvercommitNode is its Node'",
             ),
         ],
     )
 
 
 def own_taint(where: Installation) -> list[Manifest]:
-    """An agent changes one taint of its own Node, and nothing else of it."""
+    """The policy that an agent changes only one taint of its own Node."""
 
     def others(of: str) -> str:
         return (
@@ -155,12 +155,13 @@ def own_taint(where: Installation) -> list[Manifest]:
 
 
 def own_events(where: Installation) -> list[Manifest]:
-    """An agent's events say that they are an agent's, and come from its node.
+    """The policy that an agent's events name the agent and its own node as their source.
 
-    In the words of ``events.k8s.io``: events of the core group are converted before they are looked at.
+    The fields are those of ``events.k8s.io``, because events of the core group are converted before the
+    check.
     """
 
-    def ours(of: str) -> str:
+    def from_agent(of: str) -> str:
         return (
             f"{of}.?deprecatedSource.?component.orValue('') == '{AGENT}'\n"
             f"&& {of}.?deprecatedSource.?host.orValue('') == variables.node"
@@ -173,15 +174,18 @@ def own_events(where: Installation) -> list[Manifest]:
         [("events.k8s.io", "v1", ["events"], ["CREATE", "UPDATE"])],
         [
             Validation(
-                ours("object"),
+                from_agent("object"),
                 f"'an event of this agent has source.component {AGENT} and source.host ' + variables.node",
             ),
-            Validation(f"oldObject == null || {ours('oldObject')}", "'an agent changes only its own events'"),
+            Validation(
+                f"oldObject == null || {from_agent('oldObject')}",
+                "'an agent may change only its own events'",
+            ),
             Validation(
                 "object.?regarding.?kind.orValue('') == 'Pod'\n"
                 f"|| object.?regarding.?kind.orValue('') == 'Node' && {about_node}\n"
                 f"|| object.?regarding.?apiVersion.orValue('') == '{API_VERSION}' && {about_node}",
-                "'an agent says something about pods and its own node only, not about '"
+                "'an agent may write events only about pods and its own node, not about '"
                 " + object.?regarding.?kind.orValue('') + ' ' + object.?regarding.?name.orValue('')",
             ),
         ],
@@ -189,7 +193,7 @@ def own_events(where: Installation) -> list[Manifest]:
 
 
 def agent_policies(where: Installation) -> list[Manifest]:
-    """All of them, each with its binding."""
+    """All policies for agents, each with its binding."""
     return [*own_overcommit_node(where), *own_taint(where), *own_events(where)]
 
 
@@ -214,9 +218,9 @@ NAME: Final = "overbook-vm-identity"
 
 
 def vm_identity() -> list[Manifest]:
-    """The policy with its binding.
+    """The policy that only KubeVirt makes pods of virtual machines, with its binding.
 
-    Owners that a pod has already may stay and may go: losing one only takes something from the pod.
+    Existing owners may stay or be removed: a removed owner only takes rights away from the pod.
     """
 
     def instances(of: str) -> str:
@@ -238,7 +242,7 @@ def vm_identity() -> list[Manifest]:
             Validation(
                 "request.userInfo.username in variables.controllers",
                 "'only KubeVirt (' + variables.controllers.join(', ')"
-                f" + ') makes pods of a {INSTANCE_KIND}, not ' + request.userInfo.username",
+                f" + ') may make pods of a {INSTANCE_KIND}, not ' + request.userInfo.username",
             )
         ],
     )

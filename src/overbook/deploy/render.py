@@ -1,6 +1,7 @@
-"""The templates of the Helm chart: the same objects, with its values where an installation may differ.
+"""The files in ``deploy``: the templates of the Helm chart, and the files for kustomize.
 
-``Chart.yaml`` and ``values.yaml`` are written by hand.
+The chart has the same objects, with its values where installations may differ. ``Chart.yaml``,
+``values.yaml`` and ``values.schema.json`` are written by hand.
 """
 
 import re
@@ -23,17 +24,17 @@ _CONDITIONS: Final[dict[Group, str]] = {
     "monitoring": f'.Capabilities.APIVersions.Has "{monitoring.API}"',
 }
 _NOT_IN_THE_CHART: Final = frozenset({"namespace"})
-"""Helm keeps its own records in the namespace, so that has to be there before the chart is."""
+"""Parts left out: Helm keeps its records in the namespace, which must exist before the chart is installed."""
 
 _AS_VALUE: Final = re.compile(r"^( *(?:- )?)([\w.]+): '?<(\.[\w.]+)>'?$", re.MULTILINE)
 _IN_TEXT: Final = re.compile(r"^( *)<(\.[\w.]+)>$", re.MULTILINE)
 
 _OF_AN_ALERT: Final = re.compile(r"\{\{ \$labels\.\w+ \}\}")
-"""Prometheus fills these in, with the same brackets as Helm."""
+"""Placeholders that Prometheus replaces; they have the same brackets as Helm's."""
 
 
 def chart_files() -> Iterator[tuple[str, str]]:
-    """Path below the chart and content of each file that is made here."""
+    """The path (below the chart) and content of each generated file."""
     where = Installation(
         namespace="{{ .Release.Namespace }}",
         image="{{ .Values.image.repository }}",
@@ -59,7 +60,7 @@ def chart_files() -> Iterator[tuple[str, str]]:
 
 
 def _templated(text: str) -> str:
-    """Replace ``<.Values.x>`` by what puts that value there as YAML, at its depth; keep an alert's own."""
+    """Replace ``<.Values.x>`` by a template that inserts the value as YAML; keep an alert's placeholders."""
 
     def as_value(found: re.Match[str]) -> str:
         depth = len(found[1]) + 2
@@ -74,17 +75,17 @@ def _templated(text: str) -> str:
 
 
 BY_HAND: Final = frozenset({"chart/Chart.yaml", "chart/values.yaml", "chart/values.schema.json"})
-"""Those that are not."""
+"""The files in ``deploy`` that are written by hand."""
 
 
 def deploy_files() -> dict[str, str]:
-    """Content by path below ``deploy``."""
+    """The content of each generated file, by its path below ``deploy``."""
     files = dict(kustomize_files(Installation()))
     return files | {f"chart/{path}": text for path, text in chart_files()}
 
 
 def kustomize_files(where: Installation) -> Iterator[tuple[str, str]]:
-    """Path below ``deploy`` and content of each file."""
+    """The path (below ``deploy``) and content of each file for kustomize."""
     groups: dict[Group, list[str]] = {}
     for part in PARTS:
         groups.setdefault(part.group, []).append(f"{part.name}.yaml")
@@ -104,7 +105,7 @@ def _kustomization(group: Group, names: list[str]) -> Manifest:
         version, kind = "kustomize.config.k8s.io/v1alpha1", "Component"
     found: Manifest = {"apiVersion": version, "kind": kind, "resources": names}
     if group == "last-resort":
-        # The right and the wish for it are one decision.
+        # The component grants the right and also switches the setting on.
         change = {
             "apiVersion": API_VERSION,
             "kind": "Overcommit",

@@ -1,6 +1,6 @@
-"""What each part may do in a cluster: the least that works, with the reason beside each rule.
+"""The RBAC rights of each part: the fewest that work, each with its reason.
 
-Rules are data, so that a test can take one verb away and see what fails, and a page can list them.
+Rules are data, so that a test can remove one verb and see what fails, and a document can list them.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of a role.
 
     Attributes:
-        why: what it is for, as the end of "needed to …".
+        why: the reason, as the end of "needed to …".
         group: the API group; empty: core.
         resources: plural names, with their subresource.
-        verbs: the API's.
-        names: the only objects that it is for; empty: all.
-        where: ``Cluster``: everywhere; ``Installation``: in the installation's namespace.
+        verbs: the verbs of the API.
+        names: the only objects to which the rule applies; empty: all.
+        where: ``Cluster``: the whole cluster; ``Installation``: the installation's namespace.
     """
 
     why: str
@@ -46,7 +46,7 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
     where: Where = "Cluster"
 
     def rule(self) -> Manifest:
-        """As RBAC writes it."""
+        """The rule as RBAC writes it."""
         rule: Manifest = {"apiGroups": [self.group], "resources": list(self.resources)}
         if self.names:
             rule["resourceNames"] = list(self.names)
@@ -56,7 +56,7 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
 AGENT_RIGHTS: Final = (
     Right(why="know this node's pods", resources=("pods",), verbs=("list", "watch")),
     Right(
-        why="know them from the kubelet while the API server is away",
+        why="know them from the kubelet while the API server does not answer",
         resources=("nodes/pods",),
         verbs=("get",),
     ),
@@ -66,9 +66,9 @@ AGENT_RIGHTS: Final = (
         verbs=("get",),
     ),
     Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
-    Right(why="taint its own node and take the taint away", resources=("nodes",), verbs=("get", "patch")),
+    Right(why="taint its own node and remove the taint", resources=("nodes",), verbs=("get", "patch")),
     Right(
-        why="notice that its node was made anew, or that somebody took the taint away",
+        why="notice that its node was created again, or that the taint was removed",
         resources=("nodes",),
         verbs=("list", "watch"),
     ),
@@ -80,7 +80,7 @@ AGENT_RIGHTS: Final = (
         verbs=("create", "patch"),
     ),
     Right(
-        why="follow what the controller answers there, and notice another agent",
+        why="read the controller's answers there, and notice another agent",
         group=GROUP,
         resources=("overcommitnodes",),
         verbs=("list", "watch"),
@@ -91,24 +91,26 @@ AGENT_RIGHTS: Final = (
         resources=("overcommitnodes/status",),
         verbs=("patch",),
     ),
-    Right(why="say on node and pod what it did", resources=("events",), verbs=("create", "patch")),
+    Right(
+        why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
+    ),
 )
 
 CONTROLLER_RIGHTS: Final = (
     Right(
-        why="see what the agents ask for, and what stands there after a conflict",
+        why="read the agents' requests, and the present state after a conflict",
         group=GROUP,
         resources=("overcommitnodes",),
         verbs=("get", "list", "watch"),
     ),
     Right(
-        why="remove the object of a node that is no more",
+        why="remove the object of a node that no longer exists",
         group=GROUP,
         resources=("overcommitnodes",),
         verbs=("delete",),
     ),
     Right(
-        why="record what it does about it",
+        why="record its relief of the node",
         group=GROUP,
         resources=("overcommitnodes/status",),
         verbs=("patch",),
@@ -117,19 +119,19 @@ CONTROLLER_RIGHTS: Final = (
         why="know budgets, mode and pause", group=GROUP, resources=("overcommits",), verbs=("list", "watch")
     ),
     Right(why="know destinations", resources=("nodes",), verbs=("list", "watch")),
-    Right(why="be sure that a node is no more", resources=("nodes",), verbs=("get",)),
-    Right(why="take away taints of nodes whose agent is gone", resources=("nodes",), verbs=("patch",)),
+    Right(why="be sure that a node no longer exists", resources=("nodes",), verbs=("get",)),
+    Right(why="remove taints of nodes whose agent is gone", resources=("nodes",), verbs=("patch",)),
     Right(why="set the condition OvercommitPressure", resources=("nodes/status",), verbs=("patch",)),
-    Right(why="look at a candidate before it is asked", resources=("pods",), verbs=("get",)),
-    Right(why="ask a guest to go", resources=("pods/eviction",), verbs=("create",)),
+    Right(why="check a candidate before it is evicted", resources=("pods",), verbs=("get",)),
+    Right(why="evict a pod", resources=("pods/eviction",), verbs=("create",)),
     Right(
-        why="know a guest's eviction strategy and where it runs",
+        why="know a VM's eviction strategy and its node",
         group=KUBEVIRT_GROUP,
         resources=("virtualmachineinstances",),
         verbs=("get",),
     ),
     Right(
-        why="follow its migration, and count those of others",
+        why="follow its live migration, and count those of others",
         group=KUBEVIRT_GROUP,
         resources=("virtualmachineinstancemigrations",),
         verbs=("list", "watch"),
@@ -140,7 +142,9 @@ CONTROLLER_RIGHTS: Final = (
         resources=("kubevirts",),
         verbs=("list", "watch"),
     ),
-    Right(why="say on node and pod what it did", resources=("events",), verbs=("create", "patch")),
+    Right(
+        why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
+    ),
     Right(
         why="become the leader for the first time",
         group="coordination.k8s.io",
@@ -159,12 +163,16 @@ CONTROLLER_RIGHTS: Final = (
 )
 
 DELETE_RIGHTS: Final = (
-    Right(why="delete a pod where `lastResort: Delete` says so", resources=("pods",), verbs=("delete",)),
+    Right(why="delete a pod if `lastResort` is `Delete`", resources=("pods",), verbs=("delete",)),
 )
-"""Only for clusters that want it; see ``relief.lastResort`` of ``Overcommit``."""
+"""Rights only for clusters with this setting; see ``relief.lastResort`` of ``Overcommit``."""
 
 WEBHOOK_RIGHTS: Final = (
-    Right(why="know which projects want it", resources=("namespaces",), verbs=("list", "watch")),
+    Right(
+        why="know which namespaces have the override enabled",
+        resources=("namespaces",),
+        verbs=("list", "watch"),
+    ),
     Right(why="keep within LimitRanges", resources=("limitranges",), verbs=("list", "watch")),
     Right(
         why="know the override",
@@ -173,32 +181,32 @@ WEBHOOK_RIGHTS: Final = (
         verbs=("list", "watch"),
     ),
     Right(
-        why="know the override where OpenShift's kinds serve",
+        why="know the override if OpenShift's kinds are used",
         group="operator.autoscaling.openshift.io",
         resources=("clusterresourceoverrides",),
         verbs=("list", "watch"),
     ),
     Right(
-        why="know a project's override where OpenShift's kinds serve",
+        why="know a namespace's override if OpenShift's kinds are used",
         group="autoscaling.openshift.io",
         resources=("resourceoverrides",),
         verbs=("list", "watch"),
     ),
     Right(
-        why="tell the API server which authority signed its certificate",
+        why="publish the CA of its certificate to the API server",
         group="admissionregistration.k8s.io",
         resources=("mutatingwebhookconfigurations",),
         verbs=("get", "patch"),
         names=(WEBHOOK,),
     ),
     Right(
-        why="keep its certificate for the other replica",
+        why="store its certificate for the other replica",
         resources=("secrets",),
         verbs=("create",),
         where="Installation",
     ),
     Right(
-        why="read and renew it",
+        why="read and renew that certificate",
         resources=("secrets",),
         verbs=("get", "patch"),
         names=(f"{WEBHOOK}-tls",),
@@ -208,10 +216,10 @@ WEBHOOK_RIGHTS: Final = (
 
 STATUS_RIGHTS: Final = (
     Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
-    Right(why="show a project's switches", resources=("namespaces",), verbs=("get",)),
+    Right(why="show a namespace's switches", resources=("namespaces",), verbs=("get",)),
     Right(why="show what happened to a pod", resources=("events",), verbs=("list",)),
     Right(
-        why="show what Overbook knows",
+        why="show the status that Overbook publishes",
         group=GROUP,
         resources=("overcommitnodes",),
         verbs=("list", "watch"),
@@ -225,7 +233,7 @@ STATUS_RIGHTS: Final = (
         names=(CONTROLLER,),
     ),
     Right(
-        why="compare KubeVirt's percentage, and tell guests that would be restarted",
+        why="compare KubeVirt's percentage, and show VMs that would be restarted",
         group="kubevirt.io",
         resources=("kubevirts", "virtualmachineinstances"),
         verbs=("list",),
@@ -252,14 +260,14 @@ def webhook(where: Installation) -> list[Manifest]:
 
 
 def last_resort(where: Installation) -> list[Manifest]:
-    """What the controller needs beyond that to delete pods."""
+    """The roles that the controller needs additionally to delete pods."""
     return _granted("controller", f"{CONTROLLER}-last-resort", DELETE_RIGHTS, where, account=CONTROLLER)
 
 
 def status() -> list[Manifest]:
-    """A role for people who run ``overbook status``; the cluster's owner says who has it."""
+    """The role for people who run ``overbook status``; the cluster's administrator binds it."""
     role = _role("ClusterRole", metadata(STATUS), STATUS_RIGHTS)
-    # OpenShift's cluster-reader takes in every role with this label.
+    # OpenShift's cluster-reader includes every role with this label.
     role["metadata"]["labels"] = {**LABELS, f"{_RBAC}/aggregate-to-cluster-reader": "true"}
     return [role]
 
@@ -269,7 +277,7 @@ def _account(component: Component, name: str, where: Installation) -> Manifest:
         "apiVersion": "v1",
         "kind": "ServiceAccount",
         "metadata": metadata(name, component, where.namespace),
-        # Pods ask for the token they need, with their own lifetime.
+        # Pods mount a token of their own, with its own lifetime.
         "automountServiceAccountToken": False,
     }
 
@@ -277,7 +285,7 @@ def _account(component: Component, name: str, where: Installation) -> Manifest:
 def _granted(
     component: Component, name: str, rights: Sequence[Right], where: Installation, account: str = ""
 ) -> list[Manifest]:
-    """Roles with the rights, bound to the component's account."""
+    """The roles with the rights, bound to the component's account."""
     subject = {"kind": "ServiceAccount", "name": account or name, "namespace": where.namespace}
     found = []
     for place, kind, namespace in (

@@ -1,9 +1,9 @@
-"""msgspec structs as structural OpenAPI v3 schemas: the structs are the only source of a custom resource.
+"""Structural OpenAPI v3 schemas from msgspec structs, which are the only source of a custom resource.
 
-What people write (a spec) is checked to the letter: bounds, words, defaults; a field that does not exist is
-refused or pruned. What Overbook writes (a status) is only typed, and fields that a newer version brings are
-kept: server-side apply answers 500 to a field that a definition does not declare, and one new field or word
-must not cost an older definition a node's whole status.
+A spec, which people write, is checked strictly: bounds, words, defaults; an unknown field is refused or
+pruned. A status, which Overbook writes, has only types, and unknown fields are kept. Reason: server-side
+apply answers 500 to a field that a definition does not declare, and a new field of a newer Overbook must not
+make an older definition refuse a node's whole status.
 """
 
 import re
@@ -19,11 +19,11 @@ Bounds = tuple[int, int]
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a struct itself does not say.
+    """Limits that a struct itself does not contain.
 
     Attributes:
-        most_items: the most that a list holds, by struct and field.
-        bounds: of a number that a rule checks, by struct and field.
+        most_items: the most items of a list, by struct and field.
+        bounds: the bounds of a number that a rule checks, by struct and field.
     """
 
     most_items: Mapping[tuple[type, str], int] = {}
@@ -35,11 +35,11 @@ def schema_of(kind: type[msgspec.Struct], limits: Limits, *, written_by_people: 
 
     Args:
         kind: the struct.
-        limits: of its lists and numbers.
-        written_by_people: check bounds and words and fill in defaults; otherwise types alone.
+        limits: the limits of its lists and numbers.
+        written_by_people: check bounds and words and fill in defaults; otherwise only types.
 
     Raises:
-        TypeError: a field has a type that no schema stands for, or a list has no limit.
+        TypeError: a field has a type without a schema, or a list has no limit.
     """
     return _Writer(limits, written_by_people).struct(kind)
 
@@ -108,7 +108,7 @@ class _Writer:
         for known, name in _PLAIN.items():
             if isinstance(declared, known):
                 return {"type": name}
-        raise TypeError(f"{place[0].__name__}.{place[1]}: no schema stands for {declared}")
+        raise TypeError(f"{place[0].__name__}.{place[1]}: there is no schema for {declared}")
 
     def _integer(self, declared: msgspec.inspect.IntType) -> Schema:
         schema: Schema = {"type": "integer", "format": "int64"}
@@ -117,20 +117,20 @@ class _Writer:
 
 
 def _declaring(kind: type, name: str) -> type:
-    """The class in which a struct's field stands: it may be one that the struct builds on."""
+    """The class that declares a struct's field, which may be a base class."""
     above = [base for base in kind.__mro__ if issubclass(base, msgspec.Struct) and base is not msgspec.Struct]
     return next(base for base in reversed(above) if name in base.__struct_fields__)
 
 
 def _default(value: Any) -> Any:
-    """A field's default. A struct's is empty: the API server goes on with what is inside."""
+    """A field's default. For a struct it is empty, and the API server adds the defaults inside."""
     if isinstance(value, msgspec.Struct) and value == type(value)():
         return {}
     return msgspec.to_builtins(value)
 
 
 def _words(declared: msgspec.inspect.Type) -> list[str]:
-    """The words of a Literal, also of one that may be absent."""
+    """The words of a Literal, also of an optional one."""
     if isinstance(declared, msgspec.inspect.UnionType):
         return next((_words(member) for member in declared.types if _words(member)), [])
     return (
@@ -173,7 +173,7 @@ def summary(kind: type) -> str:
 
 
 def attributes(kind: type) -> dict[str, str]:
-    """What the section ``Attributes`` says, and that of the classes it builds on, each in one line."""
+    """The texts of the section ``Attributes`` of a class and its base classes, each in one line."""
     found: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         found |= _own_attributes(base)

@@ -1,7 +1,7 @@
-"""The admission webhook: two replicas, a service, and when the API server asks them.
+"""The webhook's workload: two replicas, a service, and the API server's configuration.
 
-It fails open. A pod whose override is missed is scheduled by what its developer asked for, as before; a pod
-that cannot be created is an outage. The API server counts what was missed, and an alert looks at that.
+The webhook fails open. A pod without its override is scheduled with its own requests, as before; a pod that
+cannot be created is an outage. The API server counts the missed overrides, and an alert watches that count.
 """
 
 from typing import Any, Final
@@ -29,7 +29,7 @@ _TIMEOUT_SECONDS: Final = 2
 
 
 def webhook_workload(where: Installation) -> list[Manifest]:
-    """Deployment, service, budget, who may reach it, and the API server's configuration."""
+    """The webhook's Deployment, service, budget, network policy, and the API server's configuration."""
     about = metadata(WEBHOOK, "webhook", where.namespace)
     return [
         _deployment(where),
@@ -90,7 +90,7 @@ def _configuration(where: Installation) -> Manifest:
             {
                 "name": ADMISSION_NAME,
                 "admissionReviewVersions": ["v1"],
-                # Without a caBundle: the webhook writes its own, and no update of this file takes it away.
+                # Without a caBundle: the webhook writes it, and an update of this file does not remove it.
                 "clientConfig": {
                     "service": {
                         "name": WEBHOOK,

@@ -1,4 +1,4 @@
-"""YAML as people would write it: block style, expressions on lines of their own, no aliases."""
+"""YAML in a readable form: block style, expressions on separate lines, no aliases."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -25,7 +25,7 @@ _Dumper.add_representer(str, _text)
 
 
 def yaml_text(documents: Iterable[Any], *, width: int = _WIDTH) -> str:
-    """Documents, separated as ``kubectl`` reads them; lines longer than ``width`` are folded."""
+    """The documents as one YAML text for ``kubectl``; lines longer than ``width`` are folded."""
     return "---\n".join(
         yaml.dump(document, Dumper=_Dumper, sort_keys=False, width=width, allow_unicode=True)
         for document in documents

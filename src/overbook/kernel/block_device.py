@@ -12,23 +12,23 @@ import msgspec
 from overbook.kernel.files import KernelFileError, MissingKernelFile, from_os_error, read_file, under
 
 Medium = Literal["network", "heads", "loop", "zram", "unknown", "virtual", "flash"]
-"""Worst first. `virtual`: a virtual machine's disk; what it lies on, its host knows."""
+"""Worst first. `virtual`: a virtual machine's disk, whose medium only its host knows."""
 
 SYSFS = "/sys/dev/block"
 MOST_LEVELS = 8
-"""A crypt device on a volume on a RAID on partitions has five."""
+"""The most levels of stacked devices; a crypt device on a volume on a RAID on partitions has five."""
 _WORST_FIRST: tuple[Medium, ...] = ("network", "heads", "loop", "zram", "unknown", "virtual", "flash")
 _NETWORK_NAMES = ("nbd", "rbd", "drbd")
 _NETWORK_PATHS = ("/session", "/rport-", "/nvme-fabrics/")
-"""iSCSI, Fibre Channel, NVMe over Fabrics, as they stand in a device's path."""
+"""Parts of a device's path that show iSCSI, Fibre Channel or NVMe over Fabrics."""
 
 
 class BlockDevice(msgspec.Struct, frozen=True, gc=False):
-    """A device and what it lies on.
+    """A block device and the kind of disk below it.
 
     Attributes:
         name: The kernel's name.
-        medium: The worst of what it lies on.
+        medium: The worst kind of disk that the device is made of.
     """
 
     name: str
@@ -57,10 +57,10 @@ def device_numbers(root: str | os.PathLike[str] = "/") -> dict[str, str]:
 
 
 def read_block_device(number: str, root: str | os.PathLike[str] = "/") -> BlockDevice:
-    """The device of a "major:minor".
+    """The block device with the number "major:minor".
 
     Raises:
-        MissingKernelFile: There is none of that number.
+        MissingKernelFile: No device has that number.
     """
     path = under(root, f"{SYSFS}/{number}")
     if not os.path.isdir(path):
@@ -70,7 +70,7 @@ def read_block_device(number: str, root: str | os.PathLike[str] = "/") -> BlockD
 
 
 def backing_file(number: str, root: str | os.PathLike[str] = "/") -> str:
-    """The file of the loop device that a device is made of; empty: it is made of none, or of its own."""
+    """The backing file of the loop device below a device; empty if there is no loop device below it."""
     device = os.path.realpath(under(root, f"{SYSFS}/{number}"))
     for _ in range(MOST_LEVELS):
         slaves = _listed(f"{device}/slaves")
@@ -83,7 +83,7 @@ def backing_file(number: str, root: str | os.PathLike[str] = "/") -> str:
 
 
 def worst(media: Iterable[Medium]) -> Medium:
-    """The worst of them; `unknown` where there is none."""
+    """The worst of several media; `unknown` if there are none."""
     return min(media, key=_WORST_FIRST.index, default="unknown")
 
 
@@ -103,14 +103,14 @@ def _medium(device: str, levels: int) -> Medium:
     if slaves and levels > 0:
         return worst(_medium(os.path.realpath(f"{device}/slaves/{slave}"), levels - 1) for slave in slaves)
     rotational = _text(f"{device}/queue/rotational")
-    # Where nobody told the kernel otherwise, it says that a virtual disk rotates.
+    # The kernel reports a virtual disk as rotating unless the hypervisor says otherwise.
     if rotational == "1":
         return "virtual" if name.startswith(("vd", "xvd")) else "heads"
     return "flash" if rotational == "0" else "unknown"
 
 
 def _fabric(device: str) -> bool:
-    """Whether an NVMe device with several paths goes over the network by one of them."""
+    """Whether one of the paths of a multipath NVMe device goes over the network."""
     subsystem = os.path.dirname(device)
     if not os.path.basename(subsystem).startswith("nvme-subsys"):
         return False
@@ -132,7 +132,7 @@ def _text(path: str) -> str:
 
 
 MOST_LEVELS = 8
-"""A crypt device on a volume on a RAID on partitions has five."""
+"""The most levels of stacked devices; a crypt device on a volume on a RAID on partitions has five."""
 _IN_MEMORY = ("zram", "ram", "loop")
 
 

@@ -31,13 +31,13 @@ _PROCS_LIMIT = 4 << 20  # half a million pids
 _DEPTH_LIMIT = 16
 _READING = ("memory.stat", "memory.current", "memory.swap.current", "memory.swap.max")
 _NUMBER = rb"[0-9]{1,20}"
-# All but the first, with a NUL between them, as they usually look.
+# The usual content of the last three files of `_READING`, joined by NUL bytes.
 _VALUES = re.compile(rb"(%(n)s)\n\0(%(n)s)\n\0(max|%(n)s)\n" % {b"n": _NUMBER})
 _CGROUP_EVENTS = FlatKeyed((b"populated", b"frozen"))
 
 
 class MemoryReading(msgspec.Struct, frozen=True, gc=False):
-    """What is read of a cgroup every second.
+    """The values of a cgroup that are read every second.
 
     Attributes:
         use: from memory.stat.
@@ -53,10 +53,10 @@ class MemoryReading(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
-    """The pids in cgroup.procs; 0 stands for a process that our pid namespace does not show.
+    """The pids in cgroup.procs; 0 stands for a process that this pid namespace does not show.
 
     Raises:
-        KernelFileError: A line is no pid, or the last one is cut off.
+        KernelFileError: A line is not a pid, or the last line is cut off.
     """
     lines = data.split(b"\n")
     if lines.pop() or not all(line.isdigit() and len(line) <= 10 for line in lines):
@@ -65,10 +65,10 @@ def parse_procs(data: bytes, path: str = "cgroup.procs") -> tuple[int, ...]:
 
 
 def parse_populated(data: bytes, path: str = "cgroup.events") -> bool:
-    """Whether cgroup.events says that there are processes in the cgroup or below.
+    """Whether cgroup.events reports processes in the cgroup or below.
 
     Raises:
-        KernelFileError: It has no `populated` line.
+        KernelFileError: There is no `populated` line.
     """
     populated = _CGROUP_EVENTS.parse(data, path)[0]
     if populated is None:
@@ -92,11 +92,11 @@ class Cgroup(CgroupDirectory):
         return parse_value(self.read_hot("memory.swap.current"), self._prefix + "memory.swap.current")
 
     def read_memory_swap_max(self) -> int | None:
-        """The most bytes of swap it may use; None is no limit."""
+        """The swap limit in bytes; None is no limit."""
         return parse_limit(self.read_hot("memory.swap.max"), self._prefix + "memory.swap.max")
 
     def read_memory(self) -> MemoryReading:
-        """What a reading every second needs, in a fraction of the time of the single reads."""
+        """The values that are read every second, in a fraction of the time of the single reads."""
         data = self.read_kept(_READING)
         if data is not None:
             values = _VALUES.fullmatch(b"\0".join(data[1:]))
@@ -115,7 +115,7 @@ class Cgroup(CgroupDirectory):
         )
 
     def _swap(self) -> tuple[int, int | None]:
-        """What it swaps and may swap: nothing where the kernel does not account for swap."""
+        """Swap in use and its limit; both 0 where the kernel does not count swap per cgroup."""
         try:
             return self.read_memory_swap_current(), self.read_memory_swap_max()
         except MissingKernelFile:
@@ -130,37 +130,37 @@ class Cgroup(CgroupDirectory):
         return parse_limit(self.read("memory.max"), self._prefix + "memory.max")
 
     def read_memory_events(self) -> MemoryEvents:
-        """How often it, or a cgroup below, met its memory limits."""
+        """How often the cgroup, or one below it, reached its memory limits."""
         return parse_memory_events(self.read("memory.events"), self._prefix + "memory.events")
 
     def populated(self) -> bool:
-        """Whether there is a living process in it or below."""
+        """Whether the cgroup or one below it has a living process."""
         return parse_populated(self.read("cgroup.events"), self._prefix + "cgroup.events")
 
     def read_procs(self, *, recursive: bool = False) -> tuple[int, ...]:
-        """Pids of its processes; those that our pid namespace does not show are left out.
+        """Pids of the cgroup's processes, without those that this pid namespace does not show.
 
         Args:
-            recursive: Those of the cgroups below as well, down to 16 levels.
+            recursive: Include the cgroups below, down to 16 levels.
         """
         return tuple(pid for pid in self._read_pids(recursive=recursive) if pid)
 
     # Writes. The kernel rounds byte counts down to pages.
 
     def write_memory_swap_max(self, value: int | None) -> None:
-        """Limit swap to `value` bytes; None is no limit. What is in swap already stays there."""
+        """Limit swap to `value` bytes; None is no limit. Pages that are already in swap stay there."""
         path = self._prefix + "memory.swap.max"
         self.write("memory.swap.max", render_limit(value, path))
 
     def write_memory_max(self, value: int | None) -> None:
         """Limit memory to `value` bytes; None is no limit.
 
-        Below the present use the kernel reclaims first and then kills.
+        If the limit is below the present use, the kernel reclaims first and then kills.
         """
         self.write("memory.max", render_limit(value, self._prefix + "memory.max"))
 
     def write_cpu_weight(self, weight: int) -> None:
-        """Set the share of a contended CPU, 1-10000."""
+        """Set the weight when CPUs are busy, 1-10000."""
         self.write("cpu.weight", render_cpu_weight(weight, self._prefix + "cpu.weight"))
 
     def write_cpu_max(self, cpu_max: CpuMax) -> None:
@@ -170,10 +170,10 @@ class Cgroup(CgroupDirectory):
     # Actions.
 
     def reclaim(self, size_bytes: int) -> bool:
-        """Have the kernel reclaim memory from it, to swap or by dropping page cache. Blocks while it works.
+        """Make the kernel reclaim the cgroup's memory, to swap or by dropping page cache. Blocks meanwhile.
 
         Returns:
-            True when all of it was reclaimed; False when the kernel gave up before (some may have been).
+            True if everything was reclaimed; False if the kernel gave up earlier (a part may be reclaimed).
 
         Raises:
             MissingKernelFile: Linux before 5.19, or the cgroup is gone.
@@ -191,7 +191,7 @@ class Cgroup(CgroupDirectory):
         return True
 
     def kill(self) -> None:
-        """SIGKILL every process in it and below, at once where the kernel can (5.14), else one by one.
+        """SIGKILL every process in the cgroup and below, at once where the kernel can (5.14), or one by one.
 
         Raises:
             MissingKernelFile: The cgroup is gone.
@@ -206,10 +206,10 @@ class Cgroup(CgroupDirectory):
             self.signal_all(signal.SIGKILL)
 
     def signal_all(self, number: int) -> int:
-        """Send a signal to every process in it and below; a recycled pid is never hit.
+        """Send a signal to every process in the cgroup and below; a recycled pid is never hit.
 
         Returns:
-            How many processes were signalled.
+            The number of processes that were signalled.
 
         Raises:
             KernelFileError: It is the root cgroup, or some processes cannot be reached (all others were).
@@ -222,7 +222,7 @@ class Cgroup(CgroupDirectory):
     def _check_not_root(self) -> None:
         if not self.path.strip("/."):
             raise KernelFileError(
-                self._prefix, "is the root cgroup: to signal it would be to signal the whole node"
+                self._prefix, "is the root cgroup: a signal would reach every process of the node"
             )
 
     def _read_pids(self, *, recursive: bool, depth: int = 0) -> tuple[int, ...]:
@@ -234,7 +234,7 @@ class Cgroup(CgroupDirectory):
         for name, _ in self.children():
             try:
                 with self.child(name) as child:
-                    pids += child._read_pids(recursive=True, depth=depth + 1)  # of our own class  # noqa: SLF001 - it is of our own class
+                    pids += child._read_pids(recursive=True, depth=depth + 1)  # noqa: SLF001 - the same class
             except MissingKernelFile:
                 continue  # it vanished, and its processes with it
         return pids

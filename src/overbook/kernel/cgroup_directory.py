@@ -1,7 +1,7 @@
 """A cgroup's directory, held by descriptor, and the files in it.
 
-Holding the descriptor is what makes identity safe: when a cgroup is removed and another is made under its
-name, every access through the old descriptor fails; nothing of the new one is ever read or written.
+The descriptor makes identity safe: when a cgroup is removed and another is made under its name, every access
+through the old descriptor fails, so the new cgroup is never read or written by mistake.
 
 Files that are read every second may be kept open as well. A `pread` on a kept descriptor costs about a
 fifth of open, read and close. Descriptors are a bounded resource, so `KeptFiles` counts them for all cgroups.
@@ -32,11 +32,11 @@ _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class KeptFiles:
-    """How many files may be kept open, for all cgroups that share it.
+    """The budget of files that may be kept open, shared by many cgroups.
 
     Args:
-        limit: The most files; None is half of the present RLIMIT_NOFILE, asked anew each time, so that
-            raising the limit later is enough.
+        limit: The most files; None is half of the present RLIMIT_NOFILE, read at each call, so that raising
+            the limit later is enough.
     """
 
     __slots__ = ("_limit", "count")
@@ -46,7 +46,7 @@ class KeptFiles:
         self.count = 0
 
     def take(self) -> bool:
-        """Ask to keep one more file open."""
+        """Count one more open file; False if the limit is reached and the file must not be kept."""
         limit = self._limit
         if limit is None:
             soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -57,11 +57,11 @@ class KeptFiles:
         return True
 
     def give_back(self, files: int = 1) -> None:
-        """That many files were closed."""
+        """Count closed files."""
         self.count -= files
 
     def run_out(self) -> None:
-        """Descriptors ran out although we are within the limit: keep no more than now."""
+        """Lower the limit to the present count, because descriptors ran out below the limit."""
         self._limit = self.count
 
 
@@ -117,7 +117,7 @@ class CgroupDirectory:
             os.close(fd)
 
     def read_hot(self, name: str) -> bytes:
-        """The same for a file of at most 4 KiB that is read again and again: it is kept open where possible.
+        """The content of a file of at most 4 KiB that is read often; the file is kept open where possible.
 
         Raises:
             MissingKernelFile: As `read`.
@@ -138,9 +138,9 @@ class CgroupDirectory:
         return self.read(name)
 
     def read_kept(self, names: tuple[str, ...]) -> list[bytes] | None:
-        """Some of the files that `read_hot` keeps open, in one go; None where that cannot be done.
+        """The contents of several files that `read_hot` keeps open; None if one of them cannot be read so.
 
-        Then one of them is not kept, went away, is empty or too long, and `read_hot` says which.
+        That file is not kept, is gone, is empty or too long; `read_hot` then gives the exact error.
         """
         hot, pread = self._hot, os.pread
         try:
@@ -163,7 +163,7 @@ class CgroupDirectory:
             raise self._named(name, error) from None
 
     def file_exists(self, name: str) -> bool:
-        """Whether the cgroup is there and has such a file."""
+        """Whether the cgroup exists and has such a file."""
         try:
             os.stat(name, dir_fd=self._check_open(name))
         except (OSError, KernelFileError):
@@ -171,7 +171,7 @@ class CgroupDirectory:
         return True
 
     def exists(self) -> bool:
-        """Whether this very cgroup is still there; one made later under its name does not count."""
+        """Whether this cgroup still exists; a later one with the same name does not count."""
         return self._fd >= 0 and self.file_exists("cgroup.procs")
 
     def children(self) -> list[tuple[str, int]]:
@@ -196,7 +196,7 @@ class CgroupDirectory:
         self._check_open(name)
         child = type(self).__new__(type(self))
         child.path = f"{self.path}/{name}" if self.path else name
-        child._prefix = f"{self._prefix}{name}/"  # it is of our own class  # noqa: SLF001 - it is of our own class
+        child._prefix = f"{self._prefix}{name}/"  # noqa: SLF001 - the same class
         child._hot, child._kept = {}, self._kept  # noqa: SLF001
         child._fd = -1  # noqa: SLF001
         child._fd = self._open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)  # noqa: SLF001
@@ -208,7 +208,7 @@ class CgroupDirectory:
         return self._fd
 
     def close(self) -> None:
-        """Let the cgroup and its kept files go. Closing twice is harmless."""
+        """Close the cgroup's descriptors. Closing twice is harmless."""
         for name in tuple(self._hot):
             self._drop(name)
         fd, self._fd = self._fd, -1
@@ -244,7 +244,7 @@ class CgroupDirectory:
         except OSError as error:
             if error.errno not in _NO_DESCRIPTORS or not self._hot:
                 raise from_os_error(self._prefix + name, error, "open") from None
-        # Out of descriptors while we keep some: better slow than blind.
+        # No descriptors left: close the kept files. Reading slowly is better than not reading.
         for kept in tuple(self._hot):
             self._drop(kept)
         self._kept.run_out()

@@ -1,4 +1,4 @@
-"""Which cgroup version a node runs, and with which controllers.
+"""The cgroup version of a node, and its controllers.
 
 Only version 2 has per-cgroup swap limits, pressure and reclaim, so there is nothing to fall back on.
 """
@@ -12,14 +12,14 @@ from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file,
 
 
 class CgroupVersion(msgspec.Struct, frozen=True, gc=False):
-    """What `cgroup.controllers` at the root says; `version` is always 2."""
+    """The controllers of the root cgroup; `version` is always 2."""
 
     controllers: frozenset[str]
     version: int = 2
 
 
 def check_cgroup2(root: str | os.PathLike[str] = "/") -> CgroupVersion:
-    """Make sure that /sys/fs/cgroup below `root` is cgroup version 2.
+    """Check that /sys/fs/cgroup below `root` is cgroup version 2.
 
     Raises:
         MissingKernelFile: Nothing is mounted there.

@@ -24,7 +24,7 @@ class CpuMax(msgspec.Struct, frozen=True, gc=False):
 
 
 def render_cpu_max(cpu_max: CpuMax, path: str = "cpu.max") -> bytes:
-    """What to write to cpu.max.
+    """The text to write to cpu.max.
 
     Raises:
         KernelFileError: Quota under 1 ms, or period outside of 1 ms to 1 s, which the kernel refuses.
@@ -40,7 +40,7 @@ def render_cpu_max(cpu_max: CpuMax, path: str = "cpu.max") -> bytes:
 
 
 def render_cpu_weight(weight: int, path: str = "cpu.weight") -> bytes:
-    """What to write to cpu.weight.
+    """The text to write to cpu.weight.
 
     Raises:
         KernelFileError: Outside of 1 to 10000.

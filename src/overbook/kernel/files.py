@@ -1,8 +1,8 @@
 """Bounded reads and single writes of kernel files, with errors that name the file.
 
-Every failure in this package is a `KernelFileError`. A file that is not there, or that went away while it
-was being read, is its subclass `MissingKernelFile`: on a node where containers come and go that is an
-answer, and callers treat it as one.
+Every failure in this package is a `KernelFileError`. Its subclass `MissingKernelFile` means that the file
+does not exist, or vanished while it was being read. On a node where containers come and go that is normal,
+and callers treat it as an answer.
 """
 
 import errno
@@ -10,7 +10,7 @@ import os
 
 READ_LIMIT = 65536
 _SHOWN_BYTES = 60
-# ENODEV is what kernfs says when a cgroup is removed under an open file; ESRCH is /proc's word for it.
+# kernfs returns ENODEV when a cgroup is removed under an open file; /proc returns ESRCH.
 _GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ESRCH})
 _REMEDIES = {
     errno.EACCES: "run as root, and mount the file system so that this file may be accessed",
@@ -41,12 +41,12 @@ class KernelFileError(Exception):
         return f"{self.path}: {self.problem}"
 
 
-class MissingKernelFile(KernelFileError):  # what it says is a fact more often than a fault  # noqa: N818 - what it says is a fact more often than a fault
-    """The file is not there: never was (older kernel, feature off) or vanished with its cgroup."""
+class MissingKernelFile(KernelFileError):  # noqa: N818 - often a fact, not an error
+    """The file does not exist: the kernel does not have it, or it vanished with its cgroup."""
 
 
 def shown(data: bytes) -> str:
-    """What was found, quoted and cut to a length that fits a log line."""
+    """A file's content for an error message: quoted, and cut to the length of a log line."""
     if not data:
         return "an empty file"
     cut = data[:_SHOWN_BYTES]
@@ -75,9 +75,9 @@ def under(root: str | os.PathLike[str], path: str) -> str:
 
 
 def read_fd(fd: int, path: str, limit: int = READ_LIMIT) -> bytes:
-    """Everything that `fd` still has to say, from its present offset.
+    """The rest of the file `fd`, from its present offset.
 
-    A short read is no end of file: the kernel hands records over a page at a time.
+    A short read does not mean the end of the file: the kernel returns records one page at a time.
 
     Raises:
         KernelFileError: Unreadable, or longer than `limit` bytes.
@@ -107,7 +107,7 @@ def read_file(path: str, limit: int = READ_LIMIT, dir_fd: int | None = None) -> 
         dir_fd: An open directory that a relative path starts at.
 
     Raises:
-        MissingKernelFile: It does not exist, or vanished meanwhile.
+        MissingKernelFile: The file does not exist, or vanished meanwhile.
         KernelFileError: Unreadable, or longer than `limit` bytes.
     """
     try:
@@ -121,10 +121,10 @@ def read_file(path: str, limit: int = READ_LIMIT, dir_fd: int | None = None) -> 
 
 
 def write_file(path: str, data: bytes, dir_fd: int | None = None) -> None:
-    """Write `data` in one call, as kernel files want it. The file is never created.
+    """Write `data` in one call, as kernel files need it. The file is never created.
 
     Raises:
-        MissingKernelFile: It does not exist, or vanished meanwhile.
+        MissingKernelFile: The file does not exist, or vanished meanwhile.
         KernelFileError: The kernel refused; `errno` says how.
     """
     try:
@@ -153,7 +153,7 @@ OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def open_directory(path: str, dir_fd: int | None = None) -> int:
-    """A descriptor of the directory; the caller closes it.
+    """A descriptor of the directory; the caller closes the descriptor.
 
     Raises:
         MissingKernelFile: There is no such directory (any more).
@@ -179,7 +179,7 @@ def subdirectories(fd: int, path: str) -> list[tuple[str, int]]:
         KernelFileError: It cannot be listed.
     """
     try:
-        # The type comes with the listing, so the many files of a cgroup cost no stat each.
+        # The listing includes the type, so the many files of a cgroup need no stat.
         with os.scandir(fd) as entries:
             return [(entry.name, entry.inode()) for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError as error:

@@ -4,9 +4,9 @@
     file 0
     ...
 
-The agent reads `memory.stat` of every container every second and wants a dozen of its sixty keys. A kernel
-prints the same keys in the same order each time, so `FlatKeyed` learns once where they stand and afterwards
-only checks that they still stand there. That takes half the time of a dict or of a search for each key.
+The agent reads `memory.stat` of every container every second and needs a dozen of its sixty keys. A kernel
+prints the same keys in the same order each time, so `FlatKeyed` remembers their line numbers and afterwards
+only checks them. That takes half the time of a dict or of a search for each key.
 """
 
 import errno
@@ -21,7 +21,7 @@ _MOST_DIGITS = 20
 
 
 class _Layout(msgspec.Struct, frozen=True, gc=False):
-    """Where the wanted keys stand in a file."""
+    """The line numbers of the wanted keys in a file."""
 
     last_line: int
     lines_of: Callable[[list[bytes]], tuple[bytes, ...]]
@@ -31,11 +31,11 @@ class _Layout(msgspec.Struct, frozen=True, gc=False):
 
 
 class FlatKeyed:
-    """Picks some keys out of a flat keyed file.
+    """A parser that picks some keys out of a flat keyed file.
 
     Args:
         keys: The wanted keys.
-        words: Words in a line; 3 for /proc/meminfo, whose values are followed by a unit.
+        words: The number of words in a line; 3 for /proc/meminfo, whose values are followed by a unit.
     """
 
     __slots__ = ("_keys", "_layout", "_words")
@@ -47,12 +47,12 @@ class FlatKeyed:
         self._layout: _Layout | None = None
 
     def parse(self, data: bytes, path: str) -> Sequence[int | None]:
-        """The values of the wanted keys, in their order; None for a key that is not there or has no number.
+        """The values of the wanted keys, in their order; None for a key that is missing or has no number.
 
         The last line is ignored when it has no line end: its number may be cut off.
 
         Raises:
-            KernelFileError: None of the wanted keys is there.
+            KernelFileError: None of the wanted keys exists.
         """
         layout = self._layout
         if layout is not None:
@@ -99,10 +99,10 @@ class FlatKeyed:
 
     def _learn(self, places: dict[bytes, int]) -> None:
         present = [key for key in self._keys if key in places]
-        if len(present) < 2:  # itemgetter of one is no tuple
+        if len(present) < 2:  # itemgetter of one key returns no tuple
             return
         missing = tuple(place for place, key in enumerate(self._keys) if key not in places)
-        end = b" " if self._words == 2 else b""  # the keys of /proc/meminfo bring their colon
+        end = b" " if self._words == 2 else b""  # the keys of /proc/meminfo include their colon
         self._layout = _Layout(
             last_line=max(places[key] for key in present),
             lines_of=itemgetter(*(places[key] for key in present)),
@@ -140,7 +140,7 @@ def parse_limit(data: bytes, path: str = "limit") -> int | None:
 
 
 def render_limit(value: int | None, path: str = "limit") -> bytes:
-    """What to write for a limit: the number, or `max` for None.
+    """The text to write for a limit: the number, or `max` for None.
 
     Raises:
         KernelFileError: `value` is negative.

@@ -1,23 +1,22 @@
 """The pods and containers of a node, found in its cgroup tree.
 
-A cgroup directory lists some eighty files, so listing every pod and container anew costs more than reading
-their memory. `PodScanner` therefore lists a directory again only if its subdirectories may have changed. That
-is sound for this reason, and only this:
+A cgroup directory has some eighty files, so listing every pod and container again costs more than reading
+their memory. `PodScanner` therefore lists a directory again only if its subdirectories may have changed. This
+is sound only for these reasons:
 
 - The link count of a kernfs directory is 2 plus the number of its subdirectories, computed at each stat
   (kernel fs/kernfs/inode.c `kernfs_refresh_inode`). ext4 and tmpfs, where tests live, count likewise; a file
   system that does not count reports 1, and is then always listed.
 - An inode number is never given to another cgroup while the node is up (kernfs ids count upwards).
-- So if the count is the same and every subdirectory that we knew is still there under its inode, there is no
-  room for one that we do not know.
+- So if the count is unchanged and every known subdirectory still has its inode, there can be no subdirectory
+        that is not known.
 
-Most of that work is asking for each container anew. Who reads all containers' files through descriptors
-after each scan learns the same from that: what can be read is still there. Such a reader asks for the
-subdirectories to be looked at only now and then (`look_every`), and has a pod of which something could not be
-read listed again (`PodScanner.forget`).
+Most of that work is one stat for each container. A caller that reads every container through open descriptors
+notices removed ones anyway: the read fails. It can pass `look_every=N` to check a pod's subdirectories only
+every Nth scan, and call `PodScanner.forget(path)` after a failed read.
 
-The modification time would be cheaper and is not sound: kernfs keeps it only for directories whose attributes
-were set from user space. The count alone is not sound either: a container that restarts leaves it unchanged.
+The modification time would be cheaper but is not sound: kernfs keeps it only for directories whose attributes
+were set from user space. The count alone is not sound either: it is unchanged when a container restarts.
 """
 
 import os
@@ -41,7 +40,7 @@ _KUBEPODS_DEPTH = 4
 _YOUNG_SCANS = 10
 _NEVER_KUBEPODS = (".scope", ".service", ".mount", ".socket", ".swap", ".automount")
 _OTHER_SLICES = frozenset({"system.slice", "user.slice", "machine.slice"})
-# A node runs some hundreds of pods. Far more directories mean that something leaks cgroups.
+# A node runs some hundreds of pods. Many more directories mean that something leaks cgroups.
 DIRECTORY_LIMIT = 50_000
 
 
@@ -50,10 +49,10 @@ class ContainerCgroup(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         id: The container's id.
-        runtime: "cri-containerd", "crio", ...; None where the name does not say.
+        runtime: "cri-containerd", "crio", ...; None if the directory's name does not contain it.
         path: Relative to the cgroup root.
-        leaf_path: Where its processes are: `path`, or with crun a child of it.
-        inode: Of `path`; another one under the same name is another cgroup.
+        leaf_path: The cgroup of its processes: `path`, or with crun a child of it.
+        inode: The inode of `path`; a cgroup with the same name and another inode is another cgroup.
     """
 
     id: str
@@ -64,14 +63,14 @@ class ContainerCgroup(msgspec.Struct, frozen=True, gc=False):
 
 
 class PodCgroup(msgspec.Struct, frozen=True):
-    """A pod's cgroup. It may have no containers: directories of ended pods can stay for a while.
+    """A pod's cgroup, perhaps without containers: the directories of ended pods can stay for a while.
 
     Attributes:
         uid: The pod's uid; for a static pod the hash of its manifest.
-        qos_class: By where the cgroup stands.
+        qos_class: The class, from the cgroup's place in the tree.
         path: Relative to the cgroup root.
-        inode: Of `path`.
-        containers: The pod's sandbox is among them, where it has a cgroup.
+        inode: The inode of `path`.
+        containers: The containers, with the pod's sandbox if that has a cgroup.
     """
 
     uid: str
@@ -82,7 +81,7 @@ class PodCgroup(msgspec.Struct, frozen=True):
 
 
 class _Known(msgspec.Struct):
-    """A pod as last listed, with what must be unchanged for it to be valid still."""
+    """A pod as last listed, with the values that must be unchanged for the listing to be still valid."""
 
     pod: PodCgroup
     links: int
@@ -92,13 +91,13 @@ class _Known(msgspec.Struct):
 
 
 class PodScanner:
-    """Finds all pods, and remembers them so that the next scan is cheap.
+    """A scanner that finds all pods, and remembers them so that the next scan is cheap.
 
     Args:
         root: The file-system root that has /sys/fs/cgroup below it.
-        directory_limit: The most directories that a scan may meet.
-        look_every: In how many scans each known subdirectory of a pod is looked at once. More than 1 is for
-            who reads them all after each scan, see above; young pods are looked at each time.
+        directory_limit: The most directories that a scan may find.
+        look_every: Check the known subdirectories of a pod in every Nth scan only. More than 1 is for callers
+            that read them all after each scan, see above; young pods are checked in every scan.
     """
 
     def __init__(
@@ -115,10 +114,10 @@ class PodScanner:
         self._known: dict[str, _Known] = {}
         self._met = 0
         self.class_paths: tuple[tuple[str, QosClass], ...] = ()
-        """Where the last scan looked for pods, and of which class; Guaranteed ones stand in kubepods."""
+        """The directories that the last scan searched, each with its QoS class; kubepods is Guaranteed."""
 
     def scan(self) -> tuple[PodCgroup, ...]:
-        """All pods that are there now, ordered by path. What vanishes during the scan is left out.
+        """All present pods, ordered by path. Directories that vanish during the scan are left out.
 
         Pods that did not change are the same objects as in the last scan.
 
@@ -145,16 +144,16 @@ class PodScanner:
         return tuple(known[path].pod for path in sorted(known))
 
     def forget(self, path: str) -> None:
-        """Have the next scan list a pod anew."""
+        """Make the next scan list a pod's directory again."""
         self._known.pop(path, None)
 
     def _looked_at(self, known: _Known) -> bool:
-        """Whether it is a pod's turn to have its subdirectories looked at."""
+        """Whether this scan checks a pod's known subdirectories."""
         young = self._scans - known.listed_in <= _YOUNG_SCANS
         return young or (self._scans + known.pod.inode) % self._look_every == 0
 
     def _pod_parents(self, root_fd: int) -> Iterator[tuple[str, QosClass]]:
-        """The directories that hold pods, and the class of the pods in them."""
+        """The directories that hold pods, each with the QoS class of its pods."""
         for kubepods in self._find_kubepods(root_fd, "", 1):
             yield kubepods, "Guaranteed"
             for name, _ in self._list_vanishing(root_fd, kubepods):
@@ -198,14 +197,15 @@ class PodScanner:
     def _scan_pod(self, parent_fd: int, name: str, pod: PodCgroup) -> _Known:
         fd = open_directory(name, parent_fd)
         try:
-            # Counted before the listing: what comes in between does not match, and the next scan finds it.
+            # Counted before the listing: a directory made in between does not match, and the next scan finds
+            # it.
             links = os.fstat(fd).st_nlink
             containers: list[ContainerCgroup] = []
             children: list[tuple[str, int, int, int]] = []
             for child, inode in self._subdirectories(fd, pod.path):
                 status = _stat(child, fd)
                 if status is None or status.st_ino != inode:
-                    links = 0  # replaced under our eyes: list it again next time
+                    links = 0  # replaced meanwhile: list it again next time
                     continue
                 container = parse_container_directory(child)
                 leaf = None
@@ -249,7 +249,7 @@ class PodScanner:
 
 
 def _unchanged(parent_fd: int, name: str, known: _Known, *, look: bool) -> bool:
-    """Whether a pod has as many subdirectories as it had; if looked at: just those, and each its leaf."""
+    """Whether a pod has as many subdirectories as before; with `look`, the same ones with the same leaves."""
     stat = os.stat
     try:
         links = stat(name, dir_fd=parent_fd, follow_symlinks=False).st_nlink

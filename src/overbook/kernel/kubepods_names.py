@@ -1,16 +1,17 @@
-"""How the kubelet and the container runtimes name cgroup directories.
+"""The names that the kubelet and the container runtimes give to cgroup directories.
 
-With the systemd driver every name tells the whole path and dashes in a uid become underscores:
+With the systemd driver every name contains the whole path, and dashes in a uid become underscores:
 
     kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid>.slice/cri-containerd-<id>.scope
 
-With the cgroupfs driver a name says only what its parents have not said:
+With the cgroupfs driver a name does not repeat its parents' names:
 
     kubepods/burstable/pod<uid>/<id>
 
-Guaranteed pods stand directly below kubepods. A cgroup root of the kubelet's own (`cgroupRoot`; kind uses
-`/kubelet`) comes before it, in systemd's names as a prefix: `kubelet-kubepods.slice`. The uid of a static
-pod is a hash without dashes. Source: kubelet cgroup_manager_linux.go; containerd and CRI-O `getCgroupsPath`.
+Guaranteed pods are directly below kubepods. If the kubelet has a cgroup root of its own (`cgroupRoot`; kind
+uses `/kubelet`), it comes before kubepods, in systemd's names as a prefix: `kubelet-kubepods.slice`. The uid
+of a static pod is a hash without dashes. Source: kubelet cgroup_manager_linux.go; containerd and CRI-O
+`getCgroupsPath`.
 """
 
 import re
@@ -29,11 +30,11 @@ _CONTAINER = re.compile(r"(?:([a-z][0-9a-z-]*)-)?([0-9a-f]{32,64})(\.scope)?")
 
 
 class PodName(msgspec.Struct, frozen=True, gc=False):
-    """What a pod directory's name says.
+    """The parts of a pod directory's name.
 
     Attributes:
         uid: The pod's uid with its dashes; for a static pod the hash of its manifest.
-        qos_class: None with the cgroupfs driver: there the parent directory says it.
+        qos_class: None with the cgroupfs driver, where only the parent directory contains the class.
     """
 
     uid: str
@@ -41,10 +42,10 @@ class PodName(msgspec.Struct, frozen=True, gc=False):
 
 
 class ContainerName(msgspec.Struct, frozen=True, gc=False):
-    """What a container directory's name says.
+    """The parts of a container directory's name.
 
     Attributes:
-        runtime: "cri-containerd", "crio", "docker"; None where the name is the bare id.
+        runtime: "cri-containerd", "crio", "docker"; None if the name is the bare id.
         id: The container's id, 64 hexadecimal digits with all known runtimes.
     """
 
@@ -53,18 +54,18 @@ class ContainerName(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_kubepods_directory(name: str) -> bool:
-    """Whether a directory is the one that holds all pods, under either driver."""
+    """Whether a directory's name is that of the directory of all pods, under either driver."""
     return _KUBEPODS.fullmatch(name) is not None
 
 
 def parse_qos_directory(name: str) -> QosClass | None:
-    """The QoS class whose pods a directory below kubepods holds; None if it holds none."""
+    """The QoS class of the pods in a directory below kubepods; None for any other directory."""
     match = _QOS_DIRECTORY.fullmatch(name)
     return _QOS[match[1]] if match else None
 
 
 def parse_pod_directory(name: str) -> PodName | None:
-    """What the name of a pod's directory says; None if it is no pod's."""
+    """The parts of a pod directory's name; None for any other name."""
     match = _SYSTEMD_POD.fullmatch(name)
     if match is not None:
         return PodName(match[2].replace("_", "-"), _QOS[match[1]] if match[1] else "Guaranteed")
@@ -73,7 +74,7 @@ def parse_pod_directory(name: str) -> PodName | None:
 
 
 def parse_container_directory(name: str) -> ContainerName | None:
-    """What the name of a container's directory says; None if it is no container's.
+    """The parts of a container directory's name; None for any other name.
 
     conmon, the process with which CRI-O watches a container, has a scope of its own and is no container.
     """

@@ -4,5 +4,5 @@ import os
 
 
 def page_size_bytes() -> int:
-    """Bytes in a page, the unit of counters such as pswpin. No root: there is one kernel."""
+    """Bytes in a page, the unit of counters such as pswpin. It takes no root, because there is one kernel."""
     return os.sysconf("SC_PAGE_SIZE")

@@ -50,7 +50,7 @@ def parse_meminfo(data: bytes, path: str = "/proc/meminfo") -> Meminfo:
     """The lines of /proc/meminfo that Overbook uses; the kernel's kB are KiB.
 
     Raises:
-        KernelFileError: There is no usable `MemTotal` line. Any other bad line is only None.
+        KernelFileError: There is no usable `MemTotal` line. Any other bad line is None.
     """
     kib = _FIELDS.parse(data, path)
     in_bytes = [None if value is None else value * 1024 for value in kib]

@@ -9,7 +9,7 @@ from overbook.kernel.flat_keyed import FlatKeyed
 
 
 class MemoryUse(msgspec.Struct, frozen=True, gc=False):
-    """The lines of memory.stat that a reading every second needs; a third of the work of all of them."""
+    """The lines of memory.stat that are needed every second: a third of the work of parsing all lines."""
 
     anon_bytes: int | None = None
     shmem_bytes: int | None = None
@@ -18,7 +18,7 @@ class MemoryUse(msgspec.Struct, frozen=True, gc=False):
 
 
 class MemoryEvents(msgspec.Struct, frozen=True, gc=False):
-    """How often a cgroup met its limits; None where the kernel has no such line.
+    """How often a cgroup reached its limits; None where the kernel has no such line.
 
     Attributes:
         low: Reclaimed although below memory.low.
@@ -46,10 +46,10 @@ _EVENTS = _keys(MemoryEvents)
 
 
 def parse_memory_use(data: bytes, path: str = "memory.stat") -> MemoryUse:
-    """The few lines of memory.stat that a reading every second needs.
+    """The few lines of memory.stat that are needed every second.
 
     Raises:
-        KernelFileError: None of them is there.
+        KernelFileError: None of these lines exists.
     """
     return MemoryUse(*_USE.parse(data, path))
 

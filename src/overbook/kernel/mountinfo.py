@@ -1,8 +1,8 @@
-r"""/proc/1/mountinfo: on which device, or on whose network share, a host's file lies.
+r"""/proc/1/mountinfo: the device or network share that holds a host's file.
 
     36 35 98:0 /mnt1 /mnt/parent rw,noatime master:1 - ext3 /dev/root rw,errors=continue
 
-The first process's view is the host's. Blanks and backslashes are octal escapes.
+The mounts of process 1 are those of the host. Blanks and backslashes are octal escapes.
 Source: kernel Documentation/filesystems/proc.rst, 3.5.
 """
 
@@ -22,7 +22,7 @@ class Mount(msgspec.Struct, frozen=True, gc=False):
     """One mount.
 
     Attributes:
-        device: "major:minor"; a major of 0 is no block device.
+        device: "major:minor"; major 0 means that it is not a block device.
         mount_point: Where it is mounted.
         filesystem: Its type.
         source: What was mounted, as its type writes it.
@@ -35,7 +35,7 @@ class Mount(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_mountinfo(data: bytes) -> tuple[Mount, ...]:
-    """The mounts in the order in which they were made; lines that are none are left out."""
+    """The mounts in the order in which they were made; malformed lines are left out."""
     mounts = []
     for line in data.decode("utf-8", "backslashreplace").splitlines():
         head, _, tail = line.partition(" - ")
@@ -46,7 +46,7 @@ def parse_mountinfo(data: bytes) -> tuple[Mount, ...]:
 
 
 def mount_of(path: str, mounts: tuple[Mount, ...]) -> Mount | None:
-    """The mount that a file is reached through: the deepest, of equals the one made last."""
+    """The mount that contains a file: the deepest one, and of equal ones the one made last."""
     best = None
     for mount in mounts:
         point = mount.mount_point.rstrip("/")
@@ -57,7 +57,7 @@ def mount_of(path: str, mounts: tuple[Mount, ...]) -> Mount | None:
 
 
 def read_mountinfo(root: str | os.PathLike[str] = "/") -> tuple[Mount, ...]:
-    """The first process's mounts, of the processes below `root`.
+    """The mounts of process 1, from /proc below `root`.
 
     Raises:
         KernelFileError: Unreadable.

@@ -1,4 +1,4 @@
-"""Protecting the calling process in a shortage: locked memory, a safe OOM score, enough descriptors."""
+"""Protection of the calling process when memory is short: locked memory, OOM score, enough descriptors."""
 
 import ctypes
 import logging
@@ -12,11 +12,11 @@ MCL_CURRENT: Final = 1
 MCL_FUTURE: Final = 2
 MCL_ONFAULT: Final = 4
 OOM_SCORE_ADJ: Final = -900
-"""Below every pod but the static ones, above the kubelet (-999): the node needs that more than us."""
+"""Killed after every pod except static ones, but before the kubelet (-999), which the node needs more."""
 
 
 def lock_memory() -> bool:
-    """Keep every page that was ever touched in RAM; whether the kernel allowed it.
+    """Keep every page that the process has touched in RAM. Returns whether the kernel allowed it.
 
     With ONFAULT only pages in use are locked, not the address space that Python reserves.
     """
@@ -33,7 +33,7 @@ def lock_memory() -> bool:
 
 
 def lower_oom_score() -> bool:
-    """Ask the OOM killer to look elsewhere first; whether the kernel allowed it."""
+    """Make the OOM killer choose other processes first. Returns whether the kernel allowed it."""
     try:
         with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
             if int(file.read()) <= OOM_SCORE_ADJ:
@@ -47,7 +47,7 @@ def lower_oom_score() -> bool:
 
 
 def raise_descriptor_limit() -> int:
-    """Allow as many open files as the hard limit does; the limit now in force."""
+    """Raise the soft limit on open files to the hard limit. Returns the limit now in force."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

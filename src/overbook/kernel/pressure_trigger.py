@@ -1,4 +1,4 @@
-"""PSI triggers: be woken when tasks stall, instead of looking every so often.
+"""PSI triggers: the kernel wakes a waiting process when tasks stall, so that it need not poll.
 
 Source: kernel Documentation/accounting/psi.rst, "Monitoring for pressure thresholds".
 """
@@ -15,7 +15,7 @@ WINDOW_MICROS_MAX = 10_000_000
 
 
 class PressureTrigger:
-    """Wakes a poll when tasks were stalled for `stall_micros` within any `window_micros`.
+    """A trigger that wakes `epoll` when tasks were stalled for `stall_micros` within any `window_micros`.
 
     Register it with `select.epoll` for `EPOLLPRI`; it fires at most once a window. `EPOLLERR` means that the
     cgroup is gone: close the trigger. The trigger ends with `close()`.
@@ -53,7 +53,7 @@ class PressureTrigger:
         except OSError as error:
             raise from_os_error(path, error, "open for a pressure trigger") from None
         try:
-            # The kernel overwrites the last byte that it gets with NUL, so send one that may be lost.
+            # The kernel overwrites the last byte with NUL, so send one that may be lost.
             os.write(fd, f"{kind} {stall_micros} {window_micros}\0".encode())
         except OSError as error:
             os.close(fd)

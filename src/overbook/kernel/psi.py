@@ -23,7 +23,7 @@ _LINE = re.compile(rb"(?:some|full)" + _STALL)
 
 
 class Stall(msgspec.Struct, frozen=True, gc=False):
-    """How long tasks were stalled.
+    """The time for which tasks were stalled.
 
     Attributes:
         avg10: Percent of the time, 0-100, averaged over 10 s.
@@ -39,14 +39,14 @@ class Stall(msgspec.Struct, frozen=True, gc=False):
 
 
 class Pressure(msgspec.Struct, frozen=True, gc=False):
-    """One pressure file. `full` is None for the CPU before Linux 5.13."""
+    """The content of one pressure file. `full` is None for the CPU before Linux 5.13."""
 
     some: Stall | None = None
     full: Stall | None = None
 
 
 def parse_pressure(data: bytes, path: str = "pressure") -> Pressure:
-    """A pressure file; lines of kinds that the kernel may yet add are ignored.
+    """Parse a pressure file; lines of unknown kinds are ignored.
 
     Raises:
         KernelFileError: A `some` or `full` line is malformed, or neither is there.

@@ -1,9 +1,9 @@
-"""Signalling the processes of a cgroup without ever hitting a stranger.
+"""Signals to the processes of a cgroup, which never reach a process outside of it.
 
-A pid that was read from `cgroup.procs` may be another process by the time it is signalled. A pidfd is not: it
-stands for one process for good. So: open pidfds, read `cgroup.procs` again, signal those that are still
-listed. If a pid is listed after its pidfd was opened, the process behind the pidfd is that member, or it
-has ended.
+A pid that was read from `cgroup.procs` may belong to another process by the time of the signal. A pidfd
+always stands for the same process. So: open pidfds, read `cgroup.procs` again, and signal the pids that are
+still listed. If a pid is listed after its pidfd was opened, the process of the pidfd is that member, or has
+ended.
 """
 
 import errno
@@ -21,12 +21,12 @@ def signal_processes(read_pids: Callable[[], Sequence[int]], number: int, path: 
     """Send a signal once to each process, new ones included, until a reading shows no new one.
 
     Args:
-        read_pids: Reads the pids anew; 0 stands for a process that our pid namespace does not show.
+        read_pids: Reads the present pids; 0 stands for a process that this pid namespace does not show.
         number: The signal.
         path: The file that the pids come from, for messages.
 
     Returns:
-        How many processes were signalled.
+        The number of processes that were signalled.
 
     Raises:
         KernelFileError: A process cannot be seen or may not be signalled; all others have been. Also after 20
@@ -63,7 +63,7 @@ def _signal_batch(
     reached: set[int],
     problems: set[str],
 ) -> int:
-    """Signal the first of `pids`, as many as there are descriptors for; returns how many, at least one."""
+    """Signal the first of `pids`, as many as there are descriptors for. Returns how many; at least one."""
     pidfds: list[tuple[int, int | None]] = []
     try:
         tried = _open_pidfds(pids, pidfds)
@@ -89,11 +89,11 @@ def _open_pidfds(pids: Sequence[int], pidfds: list[tuple[int, int | None]]) -> i
         try:
             pidfds.append((pid, os.pidfd_open(pid)))
         except ProcessLookupError:
-            continue  # ended meanwhile, which no signal can better
+            continue  # ended meanwhile
         except OSError as error:
             if error.errno in {errno.EMFILE, errno.ENFILE} and tried:
-                return tried  # the others in the next batch
-            pidfds.append((pid, None))  # none to be had: kernel before 5.3, seccomp, no descriptors
+                return tried  # the rest goes into the next batch
+            pidfds.append((pid, None))  # no pidfd possible: kernel before 5.3, seccomp, no descriptors
     return len(pids)
 
 

@@ -1,4 +1,4 @@
-"""What a swap area lies on: the disk under its device, or under the file system that its file is on."""
+"""The medium of a swap area: the disk under its device, or under the file system of its file."""
 
 import os
 
@@ -13,10 +13,10 @@ NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "g
 
 
 class LiesOn(msgspec.Struct, frozen=True, gc=False):
-    """What is below a swap area.
+    """The medium below a swap area.
 
     Attributes:
-        medium: What it is.
+        medium: The kind of medium.
         name: The device or network share; empty: not known.
     """
 
@@ -25,10 +25,10 @@ class LiesOn(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_swap_medium(area: SwapArea, root: str | os.PathLike[str] = "/") -> LiesOn:
-    """What it lies on.
+    """The medium of a swap area.
 
     Raises:
-        KernelFileError: Something on the way cannot be read, or is of a kind that is not known here.
+        KernelFileError: A file cannot be read, or a device or file system is of an unknown kind.
     """
     if area.type == "file":
         return _of_file(area.filename, root)
@@ -43,10 +43,10 @@ def _of_file(path: str, root: str | os.PathLike[str]) -> LiesOn:
         return LiesOn("network", f"{mount.filesystem} {mount.source}")
     if not mount.device.startswith("0:"):
         return _of_device(mount.device, root)
-    # btrfs gives its files a number that no device has.
+    # btrfs reports a device number that no device has.
     if mount.source.startswith("/dev/"):
         return _named(mount.source, root)
-    raise KernelFileError(path, f"is on {mount.filesystem}, of which the device is not known")
+    raise KernelFileError(path, f"is on {mount.filesystem}, whose device is not known")
 
 
 def _named(filename: str, root: str | os.PathLike[str]) -> LiesOn:

@@ -26,10 +26,10 @@ class SwapArea(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         filename: The device or file, without " (deleted)"; bytes that are not UTF-8 appear as escapes.
         type: "partition" or "file".
-        size_bytes: What it can hold.
-        used_bytes: What it holds.
-        priority: The higher is used first; negative ones were given by the kernel.
-        deleted: The file was unlinked while in use; it cannot be switched off by its name.
+        size_bytes: The size of the area.
+        used_bytes: The part in use.
+        priority: Areas with a higher priority are used first; the kernel assigns the negative ones.
+        deleted: The file was unlinked while in use; the area cannot be switched off by its name.
     """
 
     filename: str
@@ -44,8 +44,8 @@ def parse_swaps(data: bytes, path: str = "/proc/swaps") -> tuple[SwapArea, ...]:
     """The swap areas in the kernel's order; empty when there is no swap.
 
     Raises:
-        KernelFileError: The header is missing, or a line is malformed: to leave an area out would be to
-            count less than there is.
+        KernelFileError: The header is missing, or a line is malformed. Skipping it would count too little
+            swap.
     """
     header, *lines = data.split(b"\n")
     if not header.startswith(b"Filename"):

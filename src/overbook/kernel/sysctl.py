@@ -16,10 +16,10 @@ _INTEGER = re.compile(rb"-?[0-9]{1,19}")
 
 
 def sysctl_path(name: str, root: str | os.PathLike[str] = "/") -> str:
-    """The file of a dotted name: `vm.swappiness` is /proc/sys/vm/swappiness below `root`.
+    """The path of the file for a dotted name: `vm.swappiness` is /proc/sys/vm/swappiness below `root`.
 
     Raises:
-        KernelFileError: It is no dotted name.
+        KernelFileError: `name` is no dotted name.
     """
     if _NAME.fullmatch(name) is None:
         raise KernelFileError(f"sysctl {name!r}", "is no dotted name such as 'vm.swappiness'", errno.EINVAL)
@@ -30,7 +30,7 @@ def parse_integer(data: bytes, path: str = "sysctl") -> int:
     """The value of a parameter that is one integer.
 
     Raises:
-        KernelFileError: It is none.
+        KernelFileError: The content is not one integer.
     """
     text = data.strip()
     if _INTEGER.fullmatch(text) is None:
@@ -39,7 +39,7 @@ def parse_integer(data: bytes, path: str = "sysctl") -> int:
 
 
 def read_sysctl(name: str, root: str | os.PathLike[str] = "/") -> str:
-    """The value as text, without the line end.
+    """The value of a parameter as text, without the line end.
 
     Raises:
         MissingKernelFile: The kernel has no such parameter.
@@ -82,7 +82,7 @@ class IntegerSysctl(msgspec.Struct, frozen=True):
         return parse_integer(read_file(path), path)
 
     def write(self, value: int, root: str | os.PathLike[str] = "/") -> None:
-        """Set it until the next boot.
+        """Set the parameter until the next boot.
 
         Raises:
             MissingKernelFile: The kernel has no such parameter.

@@ -1,4 +1,4 @@
-"""Settings of the kernel by one kind of name, read and written as text.
+"""Kernel settings (sysctls and cgroup files) under one kind of name, read and written as text.
 
 `vm.swappiness` is a sysctl. `system.slice/memory.swap.max` is a cgroup's file. `system.slice/io.latency/8:0`
 is one disk's line of a cgroup's io.latency: its target in microseconds, or "none".
@@ -17,7 +17,7 @@ _IO_LATENCY_SYMBOL = b" iolatency_set_limit"
 
 
 def read_tunable(name: str, root: str | os.PathLike[str] = "/") -> str | None:
-    """The present value; None: this kernel has no such setting.
+    """The present value of a setting; None if this kernel has no such setting.
 
     Raises:
         KernelFileError: Unreadable.
@@ -33,7 +33,7 @@ def read_tunable(name: str, root: str | os.PathLike[str] = "/") -> str | None:
 
 
 def write_tunable(name: str, value: str, root: str | os.PathLike[str] = "/") -> None:
-    """Set it until the next boot.
+    """Change a setting until the next boot.
 
     Raises:
         MissingKernelFile: The kernel has no such setting.
@@ -52,8 +52,8 @@ def has_io_latency(cgroup: str, root: str | os.PathLike[str] = "/") -> bool:
     """Whether this kernel was built with io.latency.
 
     Args:
-        cgroup: One below the root cgroup. While the io controller is off there, it shows nothing; then the
-            kernel's symbols tell.
+        cgroup: A cgroup below the root. While the io controller is off there, the cgroup has no io files;
+            then the kernel's symbols are searched.
         root: The host's file system.
     """
     folder = under(root, CGROUPS)
@@ -69,7 +69,7 @@ def has_io_latency(cgroup: str, root: str | os.PathLike[str] = "/") -> bool:
 
 
 def _cgroup_file(name: str, root: str | os.PathLike[str]) -> tuple[str, str]:
-    """The file's path, and the disk that is meant; empty: the whole file."""
+    """The file's path, and the disk; an empty disk means the whole file."""
     folder, disk = name.rpartition("/")[::2]
     if ":" in disk:
         return under(root, f"{CGROUPS}/{folder}"), disk

@@ -39,7 +39,7 @@ def parse_vmstat(data: bytes, path: str = "/proc/vmstat") -> Vmstat:
     """The lines of /proc/vmstat that Overbook uses.
 
     Raises:
-        KernelFileError: None of them is there.
+        KernelFileError: None of these lines exists.
     """
     return Vmstat(*_FIELDS.parse(data, path))
 

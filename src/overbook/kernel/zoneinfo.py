@@ -8,7 +8,7 @@
             ...
             managed  2009824
 
-In pages, a paragraph for each zone. Source: kernel mm/vmstat.c `zoneinfo_show_print`.
+The values are in pages, with a paragraph for each zone. Source: kernel mm/vmstat.c `zoneinfo_show_print`.
 """
 
 import os
@@ -20,18 +20,18 @@ from overbook.kernel.files import KernelFileError, read_file, shown, under
 from overbook.kernel.machine import page_size_bytes
 
 LIMIT_BYTES = 8 << 20
-"""A paragraph lists each CPU; large machines have many of both."""
+"""The longest file that is read. A paragraph lists each CPU; large machines have many of both."""
 _FIELD = re.compile(rb"^ +(min|low|high|managed) +([0-9]{1,15})$", re.MULTILINE)
 
 
 class ZoneSums(msgspec.Struct, frozen=True, gc=False):
-    """Sums over all zones, in bytes.
+    """The watermarks, summed over all zones, in bytes.
 
     Attributes:
         min_bytes: Below it only the kernel itself gets memory.
         low_bytes: Below it kswapd works.
         high_bytes: Above it kswapd sleeps.
-        managed_bytes: What the zones hold.
+        managed_bytes: The size of the zones.
     """
 
     min_bytes: int
@@ -41,10 +41,10 @@ class ZoneSums(msgspec.Struct, frozen=True, gc=False):
 
 
 def parse_zoneinfo(data: bytes, path: str = "/proc/zoneinfo", page_bytes: int = 4096) -> ZoneSums:
-    """The sums.
+    """The sums over all zones of a zoneinfo file.
 
     Raises:
-        KernelFileError: No zone is in it, or one that is incomplete.
+        KernelFileError: There is no zone, or an incomplete one.
     """
     sums = dict.fromkeys((b"min", b"low", b"high", b"managed"), 0)
     seen = dict.fromkeys(sums, 0)

@@ -1,1 +1,1 @@
-"""What a host is and what is put on it: its kubelet, its swap, its tuning, its OCI hook."""
+"""The host of a node: its kubelet, and the swap, tuning and OCI hook that Overbook installs on it."""

@@ -1,7 +1,7 @@
-"""Puts files on a host and takes them away again.
+"""Install files on a host, and remove them.
 
-A file appears whole or not at all, and is on the disk before its name is. Everything is safe to repeat, and
-to be killed in the middle of.
+A file appears completely or not at all: its content is on the disk before its name. Every function may be
+repeated, and may be killed at any point.
 """
 
 import os
@@ -13,7 +13,7 @@ HostFile = tuple[bytes, int]
 
 
 def install(files: Mapping[str, HostFile], root: str = "/") -> list[str]:
-    """Write the files that are not as they should be.
+    """Write the files that differ in content or mode.
 
     Args:
         files: content and mode by path below the root.
@@ -23,7 +23,7 @@ def install(files: Mapping[str, HostFile], root: str = "/") -> list[str]:
         The paths that were written, in order.
 
     Raises:
-        OSError: one cannot be written; those before it are.
+        OSError: a file cannot be written; those before it are.
     """
     return [path for path, (data, mode) in files.items() if write_whole(os.path.join(root, path), data, mode)]
 
@@ -32,21 +32,21 @@ def differing(files: Mapping[str, HostFile], root: str = "/") -> list[str]:
     """The paths that :func:`install` would write, in order.
 
     Raises:
-        OSError: one cannot be read.
+        OSError: a file cannot be read.
     """
     return [path for path, (data, mode) in files.items() if not _is(os.path.join(root, path), data, mode)]
 
 
 def write_whole(path: str, data: bytes, mode: int = 0o600) -> bool:
-    """Write one file by a rename, its folder made where it is missing; whether it was not like that already.
+    """Write one file by a rename, with its folder. Returns False if the file is already as wanted.
 
     Raises:
-        OSError: it cannot be written; what was there is there still.
+        OSError: the file cannot be written; the old one is unchanged.
     """
     if _is(path, data, mode):
         return False
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    # One name, so that a process that is killed here leaves no second file; its mode from the first byte.
+    # One fixed name, so that killed processes do not leave several files; private from the first byte.
     making = f"{path}.new"
     try:
         with suppress(FileNotFoundError):
@@ -70,10 +70,10 @@ def _is(path: str, data: bytes, mode: int) -> bool:
 
 
 def remove(paths: Iterable[str], root: str = "/") -> list[str]:
-    """Delete files, and the folders of ours that are empty then; returns what was there.
+    """Delete files, and Overbook's folders that are then empty. Returns the deleted paths.
 
     Raises:
-        OSError: one cannot be deleted.
+        OSError: a file cannot be deleted.
     """
     removed = []
     for path in paths:

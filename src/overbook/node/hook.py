@@ -1,8 +1,8 @@
-"""The OCI hook on a host: its program, its configuration for the runtime, and where both lie.
+"""The OCI hook on a host: its program, its configuration for the runtime, and their paths.
 
-The configuration is that of OCI hooks 1.0.0, which CRI-O and Podman read. CRI-O gives a container its pod's
-annotations, and over them the labels that the kubelet gives the container: whatever the pod's owner wrote,
-``io.kubernetes.pod.uid`` and ``io.kubernetes.container.name`` are the kubelet's.
+The configuration follows OCI hooks 1.0.0, which CRI-O and Podman read. CRI-O gives a container its pod's
+annotations, and the kubelet's labels of the container replace them. So ``io.kubernetes.pod.uid`` and
+``io.kubernetes.container.name`` are always the kubelet's, also if the pod has such annotations.
 """
 
 import os
@@ -20,23 +20,23 @@ from overbook.node.files import HostFile
 PROGRAM: Final = "usr/local/libexec/overbook/overbook-swap-hook"
 SHELL: Final = "bin/sh"
 GUARD: Final = 'trap "exit 0" EXIT; [ -r "$0" ] && . "$0"; exit 0'
-"""Runs the program inside the shell that the runtime starts: the container starts without it, too."""
+"""The command that runs the program in a shell and always succeeds, so that the container always starts."""
 
 _KUBERNETES: Final = {r"^io\.kubernetes\.pod\.uid$": ".", r"^io\.kubernetes\.container\.name$": "."}
 _LAUNCHER: Final = {r"^kubevirt\.io/domain$": "."}
-"""Its pods carry the machine's name; a pod that only claims it finds no allowance."""
+"""The annotation of pods of VMs; another pod with this annotation has no allowance."""
 
 
 def configuration(eligibility: Eligibility) -> bytes:
-    """``overbook-swap.json``: which containers the hook is started for, and when.
+    """The content of ``overbook-swap.json``: the containers for which the hook runs, and the stage.
 
     Args:
-        eligibility: who may swap. For the containers of others the runtime starts nothing.
+        eligibility: the eligible pods. For containers of other pods the runtime does not start the hook.
     """
     annotations = {**_KUBERNETES, **(_LAUNCHER if eligibility == "BurstableVirtualMachines" else {})}
     content = {
         "version": "1.0.0",
-        # No timeout: a runtime that waits too long refuses the container.
+        # No timeout: after a timeout the runtime would refuse the container.
         "hook": {"path": f"/{SHELL}", "args": ["sh", "-c", GUARD, f"/{PROGRAM}"]},
         "when": {"annotations": annotations},
         "stages": ["createRuntime"],
@@ -50,20 +50,20 @@ def program_file() -> bytes:
 
 
 def hook_files(folder: str, eligibility: Eligibility = "BurstableVirtualMachines") -> dict[str, HostFile]:
-    """What is installed, the program first: no runtime ever finds a configuration without it.
+    """The files to install, the program first, so that a runtime never finds a configuration without it.
 
     Args:
-        folder: one in which the runtime looks for hooks, an absolute path on the host.
-        eligibility: who may swap.
+        folder: a folder in which the runtime looks for hooks, an absolute path on the host.
+        eligibility: the eligible pods.
 
     Raises:
-        InvalidInput: no absolute path.
+        InvalidInput: `folder` is no absolute path.
     """
     return {PROGRAM: (program_file(), 0o755), _placed(folder): (configuration(eligibility), 0o644)}
 
 
 def hook_paths(folders: Iterable[str]) -> tuple[str, ...]:
-    """All that may lie on the host, in the order of removal: the configurations, then the program.
+    """All paths that may exist on the host, in the order of removal: the configurations, then the program.
 
     Raises:
         InvalidInput: a folder is no absolute path.
@@ -72,17 +72,17 @@ def hook_paths(folders: Iterable[str]) -> tuple[str, ...]:
 
 
 def installed_in(folders: Iterable[str], root: str = "/") -> tuple[str, ...]:
-    """The folders, of those given, in which the hook's configuration lies."""
+    """The given folders that contain the hook's configuration."""
     return tuple(
         folder for folder in dict.fromkeys(folders) if os.path.lexists(os.path.join(root, _placed(folder)))
     )
 
 
 def found_eligibility(folders: Iterable[str], root: str = "/") -> Eligibility | None:
-    """For whom the hook in the first of these folders is installed; ``None``: that is none of ours.
+    """The eligible pods of the hook in the first of these folders; ``None``: not a file of Overbook.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     for folder in folders:
         with open(os.path.join(root, _placed(folder)), "rb") as file:

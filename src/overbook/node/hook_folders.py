@@ -1,9 +1,9 @@
-"""In which folders this host's container engines look for OCI hooks.
+"""The folders in which this host's container engines look for OCI hooks.
 
 CRI-O: ``hooks_dir`` of the table ``crio.runtime`` in ``crio.conf`` and, over it, in every file of
 ``crio.conf.d`` in order of their names (crio.conf(5), crio.conf.d(5)). Podman: ``hooks_dir`` of the table
-``engine`` in the chain of ``containers.conf`` (containers.conf(5), podman(1)). An engine that was told
-nothing has its default.
+``engine`` in the chain of ``containers.conf`` (containers.conf(5), podman(1)). An engine without this setting
+uses its default.
 """
 
 import os
@@ -21,7 +21,7 @@ MOST_BYTES: Final = 1 << 20
 
 _CRIO: Final = ("usr/bin/crio", "usr/local/bin/crio", "run/crio/crio.sock", "etc/crio")
 _PODMAN: Final = ("usr/bin/podman", "usr/local/bin/podman")
-"""One of these is there where the engine is."""
+"""Paths of which one exists if the engine is installed."""
 _CRIO_FILES: Final = ("etc/crio/crio.conf", "etc/crio/crio.conf.d/")
 _PODMAN_FILES: Final = (
     "usr/share/containers/containers.conf",
@@ -29,24 +29,24 @@ _PODMAN_FILES: Final = (
     "etc/containers/containers.conf",
     "etc/containers/containers.conf.d/",
 )
-"""In the order in which the engine reads them; with a slash at the end: every file in it."""
+"""The files in the engine's order of reading; a slash at the end means every file in the folder."""
 
 
 def hook_folders(root: str = "/") -> tuple[str, ...]:
-    """Those of all engines, CRI-O's first, as the host calls them; empty: no engine here reads hooks.
+    """The folders of all engines, CRI-O's first, as paths on the host; empty if no engine reads hooks.
 
     Args:
         root: the host's file system.
 
     Raises:
         InvalidInput: a configuration file is malformed.
-        OSError: one cannot be read.
+        OSError: a file cannot be read.
     """
     return tuple(dict.fromkeys((*crio_hook_folders(root), *podman_hook_folders(root))))
 
 
 def crio_hook_folders(root: str = "/") -> tuple[str, ...]:
-    """CRI-O's, which Kubernetes' containers are made with; raises as :func:`hook_folders`."""
+    """The folders of CRI-O, which runs Kubernetes' containers; raises as :func:`hook_folders`."""
     if not _there(_CRIO, root):
         return ()
     files = _files(_CRIO_FILES, root, suffix="")
@@ -54,7 +54,7 @@ def crio_hook_folders(root: str = "/") -> tuple[str, ...]:
 
 
 def podman_hook_folders(root: str = "/") -> tuple[str, ...]:
-    """Those of Podman that root runs; raises as :func:`hook_folders`."""
+    """The folders of root's Podman; raises as :func:`hook_folders`."""
     if not _there(_PODMAN, root):
         return ()
     files = _files(_PODMAN_FILES, root, suffix=".conf")
@@ -62,7 +62,7 @@ def podman_hook_folders(root: str = "/") -> tuple[str, ...]:
 
 
 def preferred(folders: Iterable[str]) -> str:
-    """Where a hook is put: among the administrator's files where those are read; empty: nowhere."""
+    """The best folder for a hook: the administrator's if the engine reads it; empty if there is none."""
     read = tuple(folders)
     return next((folder for folder in (ADMINISTRATORS, UNTIL_BOOT, *read) if folder in read), "")
 
@@ -96,7 +96,7 @@ def _configured(files: Iterable[str], tables: tuple[str, ...], default: tuple[st
 
 
 def _added(before: tuple[str, ...], value: object, where: str) -> tuple[str, ...]:
-    """The list that is in force after a file; ``{append = true}`` in it adds to the one before."""
+    """The list after reading a file; ``{append = true}`` in the file adds to the previous list."""
     entries = value if isinstance(value, list) else [value]
     named = tuple(entry for entry in entries if isinstance(entry, str))
     orders = [entry for entry in entries if not isinstance(entry, str)]

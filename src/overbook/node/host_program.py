@@ -1,4 +1,4 @@
-"""Programs of the host, run where the host's own paths hold."""
+"""Programs of the host, run with the host's own paths."""
 
 import os
 import subprocess
@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 def run_on_host(
     argv: Sequence[str], root: str = "/", environment: Mapping[str, str] | None = None, *, shown: bool = False
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a program of the host: in its first process's mount namespace where its file system is elsewhere.
+    """Run a program of the host, in the mount namespace of process 1 unless `root` is ``/``.
 
     Args:
-        argv: the program and its arguments, as the host calls them.
+        argv: the program and its arguments, with paths on the host.
         root: the host's file system.
-        environment: variables beside ``PATH``.
-        shown: whether what it says goes where ours goes, at once; otherwise it is in the result's ``stdout``.
+        environment: variables in addition to ``PATH``.
+        shown: whether the output is shown directly; otherwise it is in the result's ``stdout``.
 
     Raises:
-        OSError: it cannot be started.
+        OSError: the program cannot be started.
     """
     inside = () if os.path.realpath(root) == "/" else ("nsenter", "--target", "1", "--mount", "--")
     return subprocess.run(  # noqa: S603 - argv lists made in this package, never a shell line

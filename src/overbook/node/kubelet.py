@@ -17,9 +17,9 @@ class Process(msgspec.Struct, frozen=True):
     """A kubelet's process.
 
     Attributes:
-        pid: its number.
-        started: when it was started, in the kernel's own ticks: a number is given again, this is not.
-        flags: of its command line, without dashes.
+        pid: the process's pid.
+        started: its start time in the kernel's ticks, which tells it from a later process with the same pid.
+        flags: the flags of its command line, without dashes.
     """
 
     pid: int
@@ -28,15 +28,15 @@ class Process(msgspec.Struct, frozen=True):
 
 
 class Kubelet(msgspec.Struct, frozen=True):
-    """A kubelet and what it was told.
+    """A kubelet and its configuration.
 
     Attributes:
-        pid: its process.
-        configuration: what is in force.
-        files: the files that it is from, in order.
-        flags: of its command line, without dashes.
-        limits_swap: whether it finds ``memory.swap.max`` in its own cgroup; where it does not, it writes no
-            limit at all, silently. ``None``: that cannot be told.
+        pid: the pid of its process.
+        configuration: the configuration in force.
+        files: the configuration files, in order.
+        flags: the flags of its command line, without dashes.
+        limits_swap: whether the kubelet finds ``memory.swap.max`` in its own cgroup; without it the kubelet
+            silently writes no limit at all. ``None``: not known.
     """
 
     pid: int
@@ -47,7 +47,7 @@ class Kubelet(msgspec.Struct, frozen=True):
 
 
 def running_kubelet(root: str = "/") -> Kubelet | None:
-    """The running kubelet; ``None``: there is none.
+    """The running kubelet; ``None`` if there is none.
 
     Args:
         root: the host's file system.
@@ -61,7 +61,7 @@ def running_kubelet(root: str = "/") -> Kubelet | None:
 
 
 def find_process(root: str = "/") -> Process | None:
-    """The running kubelet's process, of which everybody may read the command line; ``None``: there is none.
+    """The process of the running kubelet; ``None`` if there is none. Every user may read its command line.
 
     Raises:
         OSError: there is no ``/proc``.
@@ -88,18 +88,18 @@ def command_lines(root: str = "/") -> Iterator[tuple[int, list[str]]]:
 
 
 def started(pid: int, root: str = "/") -> str:
-    """When a process was started, in the kernel's own ticks; empty: it has ended."""
+    """The start time of a process in the kernel's ticks; empty if it has ended."""
     try:
         stat = _read(os.path.join(root, "proc", str(pid), "stat"))
     except OSError:
         return ""
-    # Its name, the second field, is in parentheses and may hold anything. The start is the 22nd.
+    # The second field, the name in parentheses, may contain anything. The start time is the 22nd field.
     fields = stat.rpartition(b")")[2].split()
     return fields[19].decode("ascii", "replace") if len(fields) > 19 else ""
 
 
 def parse_flags(arguments: list[str]) -> dict[str, str]:
-    """``--name=value``, ``--name value`` and ``--name`` of a command line; the last one counts."""
+    """The flags ``--name=value``, ``--name value`` and ``--name`` of a command line; the last one counts."""
     flags: dict[str, str] = {}
     for number, word in enumerate(arguments):
         if not word.startswith("-") or not word.strip("-"):
@@ -139,7 +139,7 @@ def _configuration_files(flags: Mapping[str, str], root: str) -> Iterator[str]:
 
 
 def limits_swap(pid: int, root: str = "/") -> bool | None:
-    """Whether a kubelet finds ``memory.swap.max`` in its own cgroup; ``None``: that cannot be told."""
+    """Whether a kubelet finds ``memory.swap.max`` in its own cgroup; ``None``: not known."""
     try:
         lines = _read(os.path.join(root, "proc", str(pid), "cgroup")).decode("utf-8", "replace").splitlines()
     except OSError:
@@ -147,7 +147,7 @@ def limits_swap(pid: int, root: str = "/") -> bool | None:
     for line in lines:
         hierarchy, _, path = line.split(":", 2) if line.count(":") >= 2 else ("", "", "")
         if hierarchy == "0":
-            # In a cgroup namespace of the reader's own it climbs out of that first: /../../system.slice/…
+            # For a reader in another cgroup namespace the path begins with /../../: /../../system.slice/…
             inside = os.path.normpath(f"/{path}").lstrip("/")
             return os.path.exists(os.path.join(root, "sys/fs/cgroup", inside, "memory.swap.max"))
     return None

@@ -1,4 +1,4 @@
-"""The swap program on a host: its settings file, its units, and where everything lies."""
+"""The swap program on a host: its settings file, its units, and their paths."""
 
 import os
 from importlib.resources import files
@@ -20,7 +20,7 @@ STATE: Final = "run/overbook/swap.state"
 ON_UNIT: Final = "overbook-swap.service"
 MAKE_UNIT: Final = "overbook-swap-provision.service"
 PATHS: Final = (PROGRAM, SETTINGS, f"{UNIT_FOLDER}/{ON_UNIT}", f"{UNIT_FOLDER}/{MAKE_UNIT}")
-"""All that is ever written on the host."""
+"""All files that are written on the host."""
 
 
 FOLDER: Final = "/var/lib/overbook/swap"
@@ -29,23 +29,24 @@ CLEANED_UP: Final = ("/var/tmp/", "/tmp/")  # noqa: S108 - to refuse them
 
 
 class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What swap a node gets.
+    """The settings of a node's swap.
 
     Attributes:
         kind: a file, a partition or device, or zram.
-        folder: where the file lies; not under ``/var/tmp``, which is cleaned up.
+        folder: the folder of the swap file; not under ``/var/tmp``, which is cleaned up.
         device: ``/dev/…``, ``LABEL=…`` or ``PARTLABEL=…``.
-        percent: memory that is promised, of the node's RAM: the size follows.
-        size_bytes: the size itself; 0: by the percentage.
-        priority: of ``swapon``; the higher is used first.
-        discard: whether the device is told of freed pages: once when swap is turned on, or always.
-        encrypt: with a key that is thrown away when the node goes down; not for zram, which is RAM.
-        disk_floor_percent: of the file system, that stays free; the kubelet's image threshold by default.
+        percent: the overcommit percentage, from which the size is computed.
+        size_bytes: the size itself; 0: computed from the percentage.
+        priority: the priority for ``swapon``; higher ones are used first.
+        discard: whether freed pages are discarded on the device: once when swap is turned on, or always.
+        encrypt: encrypt with a key that is lost when the node goes down; not for zram, which is RAM.
+        disk_floor_percent: the part of the file system that stays free; by default the kubelet's image
+            threshold.
         disk_floor_bytes: the same in bytes; the larger of the two counts.
         kubelet_configs: the kubelet's configuration files and folders of drop-ins, in order. Swap stays off
-            while they refuse it; empty: nobody is asked.
-        kubelet_fail_swap_on: the kubelet's flag ``--fail-swap-on``, which wins over its files; ``None``: it
-            has none.
+            while they have ``failSwapOn``; empty: not checked.
+        kubelet_fail_swap_on: the kubelet's flag ``--fail-swap-on``, which overrides its files; ``None``: not
+            set.
     """
 
     kind: Kind = "file"
@@ -62,17 +63,17 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     kubelet_fail_swap_on: bool | None = None
 
     def check(self) -> None:
-        """Refuse what cannot be written into a settings file, or cannot work.
+        """Check that the settings can be written into a file, and can work.
 
         Raises:
-            InvalidInput: a path that is no absolute path in one line, or no device where one is needed.
+            InvalidInput: a path is not an absolute path in one line, or a needed device is missing.
         """
         paths = [("folder", self.folder), *(("kubeletConfigs", path) for path in self.kubelet_configs)]
         for field, path in paths:
             if not path.startswith("/") or set(path) & _NOT_IN_PATHS:
                 raise InvalidInput(field, path, "an absolute path without blanks and colons")
         if f"{self.folder}/".startswith(CLEANED_UP):
-            raise InvalidInput("folder", self.folder, "a place that is not cleaned up, such as /var/lib")
+            raise InvalidInput("folder", self.folder, "a folder that is not cleaned up, such as /var/lib")
         if self.kind == "device" and not self.device.startswith(("/dev/", "LABEL=", "PARTLABEL=")):
             raise InvalidInput("device", self.device, "/dev/…, LABEL=… or PARTLABEL=…")
         if set(self.device) & _NOT_IN_PATHS:
@@ -81,12 +82,12 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
             raise InvalidInput("encrypt", "with zram", "no encryption: zram is RAM")
         if self.encrypt and self.kind == "device" and self.device.startswith("LABEL="):
             raise InvalidInput(
-                "device", self.device, "PARTLABEL=… or /dev/…: what is encrypted overwrites its own label"
+                "device", self.device, "PARTLABEL=… or /dev/…: encrypted swap overwrites the label"
             )
 
 
 def settings_file(settings: SwapSettings) -> str:
-    """``swap.conf``: ``KEY=VALUE``, a line each.
+    """The content of ``swap.conf``: lines of ``KEY=VALUE``.
 
     Raises:
         InvalidInput: the settings cannot work.
@@ -110,11 +111,11 @@ def settings_file(settings: SwapSettings) -> str:
 
 
 def read_settings(root: str) -> SwapSettings | None:
-    """The settings in force on a host; ``None``: there are none.
+    """The settings in force on a host; ``None`` if there are none.
 
     Raises:
-        InvalidInput: the file says what no settings file of ours says.
-        OSError: it cannot be read.
+        InvalidInput: the file is not a settings file of Overbook.
+        OSError: the file cannot be read.
     """
     try:
         with open(os.path.join(root, SETTINGS), encoding="utf-8") as file:
@@ -138,19 +139,19 @@ def read_settings(root: str) -> SwapSettings | None:
 
 
 def program_file() -> bytes:
-    """The swap program itself."""
+    """The content of the swap program."""
     return (files("overbook.node.programs") / "swap.sh").read_bytes()
 
 
 def host_files(settings: SwapSettings) -> dict[str, tuple[bytes, int]]:
-    """Everything that lies on the host: content and mode by path below its root.
+    """All files to install: content and mode by path below the host's root.
 
     Raises:
         InvalidInput: the settings cannot work.
     """
     settings.check()
     units = {
-        # The folder's file system has to be there first.
+        # The units depend on the folder's file system.
         f"{UNIT_FOLDER}/{name}": (
             (files("overbook.node.programs") / name).read_text().replace(FOLDER, settings.folder).encode(),
             0o644,
@@ -168,14 +169,14 @@ _MOST_BYTES: Final = 4096
 
 
 def read_state(root: str) -> tuple[str, str] | None:
-    """Word and sentence; ``None``: nothing was attempted since the boot.
+    """The state of swap, as a word and a sentence; ``None`` if nothing was attempted since the boot.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the state file cannot be read.
     """
     try:
         with open(os.path.join(root, STATE), encoding="utf-8", errors="replace") as file:
             written = dict(line.partition("=")[::2] for line in file.read(_MOST_BYTES).splitlines())
     except FileNotFoundError:
         return None
-    return written.get("state", "Unreadable"), written.get("sentence", "its state file says nothing")
+    return written.get("state", "Unreadable"), written.get("sentence", "the state file has no sentence")

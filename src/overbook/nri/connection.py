@@ -1,4 +1,4 @@
-"""The plugin's connection to the runtime, in its owner's event loop: it never waits, and it comes back."""
+"""The plugin's connection to the runtime, in the agent's event loop. It never blocks, and reconnects."""
 
 import itertools
 import logging
@@ -16,19 +16,19 @@ from overbook.nri.protobuf import WireError
 log = logging.getLogger(__name__)
 
 NRI_SOCKETS: Final = ("run/nri/nri.sock", "var/run/nri/nri.sock")
-"""Where a runtime makes it, below the host's root; usually both are the same place."""
+"""The paths of the runtime's socket below the host's root; usually both are the same folder."""
 RETRY_SECONDS: Final = 5.0
 SOON_SECONDS: Final = 1.0
-"""After a connection that worked: a runtime that restarts is back soon."""
+"""The wait after a connection that worked, because a restarted runtime is back soon."""
 MOST_UNSENT_BYTES: Final = 8 << 20
 MOST_UPDATES: Final = 4
-"""Containers told to the runtime at a time: it starts a program for each, and nothing else meanwhile."""
+"""The most containers in one request: the runtime starts a program for each, and does nothing else then."""
 MOST_WAITING: Final = 1024
 _READ_BYTES: Final = 1 << 16
 
 
 def nri_socket(root: str = "/") -> str:
-    """Path of the runtime's socket, as the host calls it; empty: it has none."""
+    """The path of the runtime's socket on the host; empty if there is none."""
     for path in NRI_SOCKETS:
         try:
             if stat.S_ISSOCK(os.stat(os.path.join(root, path)).st_mode):
@@ -39,11 +39,11 @@ def nri_socket(root: str = "/") -> str:
 
 
 class NriSocket:
-    """Keeps a plugin connected for as long as there is a runtime to connect to.
+    """A connection that keeps a plugin registered with the runtime.
 
     Args:
         path: the runtime's socket.
-        allowance: what containers may swap.
+        allowance: returns a container's allowance.
         epoll: the loop that reports readiness; :meth:`handle` is called for a descriptor that :meth:`owns`.
     """
 
@@ -58,23 +58,23 @@ class NriSocket:
         self._waiting: dict[str, int] = {}
         self.memory = PluginMemory()
         self.plugin: NriPlugin | None = None
-        """Of the present connection."""
+        """The plugin of the present connection."""
         self.connections = 0
-        """Made since the start, for the metrics."""
+        """Connections made since the start, for the metrics."""
 
     def owns(self, fd: int) -> bool:
-        """Whether a descriptor is this connection's."""
+        """Whether a descriptor belongs to this connection."""
         return self._socket is not None and self._socket.fileno() == fd
 
     @property
     def connected(self) -> bool:
-        """Whether the runtime has taken us in."""
+        """Whether the runtime has registered the plugin."""
         return self.plugin is not None and self.plugin.registered
 
     def tick(self, now: float) -> None:
-        """Tell what waits; connect where there is no connection and it is time to try."""
+        """Send waiting updates; connect if there is no connection and a retry is due."""
         if self._socket is not None:
-            self._tell()
+            self._send_waiting()
             return
         if now < self._next_try:
             return
@@ -93,7 +93,7 @@ class NriSocket:
         self._send(self.plugin.register())
 
     def handle(self, now: float) -> None:
-        """The descriptor is ready: read, answer, and write what is left."""
+        """Handle a ready descriptor: read, answer, and write pending data."""
         if self._socket is None or self.plugin is None:
             return
         try:
@@ -113,7 +113,7 @@ class NriSocket:
             self._drop(now, str(error))
 
     def update(self, container_id: str, swap_max_bytes: int) -> None:
-        """Have the runtime know a running container's new limit before long, so that it does not undo it."""
+        """Queue a running container's new limit for the runtime, so that the runtime does not undo it."""
         if len(self._waiting) < MOST_WAITING:
             self._waiting[container_id] = swap_max_bytes
 
@@ -126,7 +126,7 @@ class NriSocket:
         self.plugin = None
         self._unsent.clear()
 
-    def _tell(self) -> None:
+    def _send_waiting(self) -> None:
         if self._waiting and self.plugin is not None and self.plugin.registered:
             some = dict(itertools.islice(self._waiting.items(), MOST_UPDATES))
             for container_id in some:
@@ -135,7 +135,7 @@ class NriSocket:
 
     def _send(self, data: bytes) -> None:
         if len(self._unsent) + len(data) > MOST_UNSENT_BYTES:
-            log.warning("NRI: the runtime does not read; starting over")
+            log.warning("NRI: the runtime does not read; connecting again")
             self.close()
             return
         self._unsent += data
@@ -150,7 +150,7 @@ class NriSocket:
         except BlockingIOError:
             pass
         except OSError:
-            return  # the next read says what happened
+            return  # the next read reports the error
         wanted = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
         self._epoll.modify(self._socket, wanted)
 

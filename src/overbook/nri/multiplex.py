@@ -1,4 +1,4 @@
-"""NRI's multiplexing: two ttrpc connections over one socket, one each way.
+"""NRI's multiplexing: two ttrpc connections over one socket, one in each direction.
 
 A chunk has a header of 8 bytes, big-endian: connection and length. The bytes of one connection are a stream:
 a ttrpc frame may be split over chunks, or share one. Source: containerd/nri, ``pkg/net/multiplex``.
@@ -12,22 +12,22 @@ from overbook.nri.protobuf import WireError
 from overbook.nri.ttrpc import MOST_PAYLOAD_BYTES
 
 PLUGIN: Final = 1
-"""The connection on which the runtime calls us."""
+"""The connection on which the runtime calls the plugin."""
 RUNTIME: Final = 2
-"""The connection on which we call the runtime."""
+"""The connection on which the plugin calls the runtime."""
 MOST_CHUNK_BYTES: Final = MOST_PAYLOAD_BYTES + 10
 
 _HEADER: Final = struct.Struct(">II")
 
 
 class ChunkReader:
-    """Cuts the socket's bytes into chunks, however they arrive."""
+    """A splitter of the socket's bytes into chunks."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Take in bytes and yield connection and bytes of each chunk that is whole.
+        """Add bytes and yield the connection and the bytes of each complete chunk.
 
         Raises:
             WireError: a chunk is larger than the protocol allows.

@@ -1,8 +1,8 @@
-"""A plugin of the Node Resource Interface (NRI): it tells a runtime what a new container may swap.
+"""A plugin of the Node Resource Interface (NRI) that gives a runtime the swap limit of each new container.
 
-No I/O here: bytes from the runtime go in, bytes for it come out. The plugin always fails open: a runtime
-drops a plugin that breaks the protocol, but an error as an answer makes the container's creation fail. So
-whatever goes wrong in here, the answer is "no adjustment". Source: containerd/nri 0.12, ``api.proto``.
+This module does no I/O: bytes from the runtime go in, bytes for the runtime come out. The plugin always fails
+open: an error as an answer would make the container's creation fail, so after any error the answer is "no
+adjustment". (A runtime drops a plugin that breaks the protocol.) Source: containerd/nri 0.12, ``api.proto``.
 """
 
 import logging
@@ -30,33 +30,33 @@ log = logging.getLogger(__name__)
 SWAP_KEY: Final = "memory.swap.max"
 PLUGIN_NAME: Final = "overbook-swap"
 PLUGIN_INDEX: Final = "90"
-"""Plugins are called in ascending order: late enough to see what the others set."""
+"""The place of the plugin: plugins are called in ascending order, and this one must see what others set."""
 PLUGIN_SERVICE: Final = "nri.pkg.api.v1alpha1.Plugin"
 RUNTIME_SERVICE: Final = "nri.pkg.api.v1alpha1.Runtime"
 
 _CREATE, _POST_CREATE, _UPDATE = 4, 5, 8
-"""Of NRI's ``Event``: the ones asked for. A bit that a runtime does not know would end the registration."""
+"""The requested events of NRI's ``Event``. A bit that a runtime does not know fails the registration."""
 EVENTS: Final = sum(1 << (event - 1) for event in (_CREATE, _POST_CREATE, _UPDATE))
 FAILED_CREATIONS: Final = 2
-"""Of one container in a row, after which its key is left to whoever else sets it."""
+"""After this many failed creations in a row, a container's key is left to the other writer of it."""
 MOST_UNFINISHED: Final = 1024
 MOST_REMEMBERED: Final = 1024
-"""Containers; a node runs a few hundred."""
+"""The most remembered containers; a node runs a few hundred."""
 
 
 class ContainerKey(NamedTuple):
-    """A container by its pod's UID and its name."""
+    """The identity of a container: its pod's UID and its name."""
 
     pod_uid: str
     name: str
 
 
 Allowance = Callable[[ContainerKey], int | None]
-"""What a container may swap, in bytes, a whole number of pages; ``None``: nothing is known of it."""
+"""Returns a container's allowance in bytes, a whole number of pages; ``None`` for an unknown container."""
 
 
 class Created(NamedTuple):
-    """What a runtime says of a container."""
+    """A container as the runtime describes it."""
 
     key: ContainerKey
     label: str
@@ -65,27 +65,27 @@ class Created(NamedTuple):
 
 
 class PluginMemory:
-    """What is remembered from one connection to the next."""
+    """The state that is kept from one connection to the next."""
 
     def __init__(self) -> None:
         self.before: dict[str, int | None] = {}
-        """What a container that got its limit from us would have had, by its id; ``None``: no limit."""
+        """The limit that each adjusted container would otherwise have, by id; ``None``: no limit."""
         self.others: dict[str, None] = {}
-        """Ids of the containers whose key somebody else sets."""
+        """Ids of the containers whose key another writer sets."""
         self.adjusted = 0
-        """Containers that got their limit before they started, for the metrics."""
+        """The number of containers that got their limit before they started, for the metrics."""
         self.kept = 0
-        """Updates by others in which our limit was kept."""
+        """The number of updates by others in which the plugin kept its limit."""
         self.left_alone = 0
-        """Times that a key was left to somebody else."""
+        """How often a key was left to another writer."""
 
     @property
     def full(self) -> bool:
-        """Whether it is time to forget containers that are gone."""
+        """Whether `forget` should be called."""
         return max(len(self.before), len(self.others)) >= MOST_REMEMBERED
 
     def forget(self, held: Collection[str]) -> None:
-        """Forget containers that are gone; the newest may not be held yet."""
+        """Forget containers that no longer exist; the newest ones may be missing in `held`, and are kept."""
         for remembered in (self.before, self.others):
             if len(remembered) >= MOST_REMEMBERED:
                 newest = set(list(remembered)[-MOST_REMEMBERED // 8 :])
@@ -94,11 +94,11 @@ class PluginMemory:
 
 
 class NriPlugin:
-    """One connection's state.
+    """The plugin's state for one connection.
 
     Args:
-        allowance: asked for each container; it has to be quick.
-        memory: of the connections before this one; ``None``: there was none.
+        allowance: called for each container; must be fast.
+        memory: the memory of the previous connections; ``None``: there were none.
     """
 
     def __init__(self, allowance: Allowance, memory: PluginMemory | None = None) -> None:
@@ -111,19 +111,19 @@ class NriPlugin:
         self._unfinished: dict[ContainerKey, int] = {}
         self._complaints = SayOnce(partial(log.warning, "NRI: %s"), most=MOST_UNFINISHED)
         self.runtime = ""
-        """Name and version of the runtime, once it has configured us."""
+        """Name and version of the runtime, once it has configured the plugin."""
         self.registered = False
 
     def register(self) -> bytes:
-        """What to send first. The runtime may call before it answers this."""
+        """The first message to send. The runtime may call the plugin before it answers this."""
         wanted = put_text(1, PLUGIN_NAME) + put_text(2, PLUGIN_INDEX)
         return self._call("RegisterPlugin", wanted)
 
     def update(self, limits: Mapping[str, int]) -> bytes:
-        """What to send to change running containers, so that the runtime's own record changes too.
+        """The message that changes the limits of running containers, and the runtime's own record of them.
 
         Args:
-            limits: in bytes, by the containers' ids.
+            limits: the limits in bytes, by container id.
         """
         updates = b"".join(
             put_bytes(1, _update(id_, swap_max_bytes)) for id_, swap_max_bytes in limits.items()
@@ -131,10 +131,10 @@ class NriPlugin:
         return self._call("UpdateContainers", updates)
 
     def received(self, data: bytes) -> bytes:
-        """Take in what the runtime sent; returns what to answer.
+        """Process bytes from the runtime and return the answer.
 
         Raises:
-            WireError: it does not speak the protocol; the connection is of no more use.
+            WireError: the runtime breaks the protocol; the connection must be closed.
         """
         answer = b""
         for connection, part in self._chunks.feed(data):
@@ -164,7 +164,7 @@ class NriPlugin:
         called = ttrpc.parse_request(frame.payload)
         handler = _HANDLERS.get(called.method) if called.service == PLUGIN_SERVICE else None
         if handler is None:
-            status = ttrpc.RpcStatus(ttrpc.UNIMPLEMENTED, f"{called.service}/{called.method} is not there")
+            status = ttrpc.RpcStatus(ttrpc.UNIMPLEMENTED, f"there is no {called.service}/{called.method}")
             return ttrpc.response(frame.stream, b"", status)
         try:
             payload = handler(self, called.payload)
@@ -175,11 +175,11 @@ class NriPlugin:
 
     def _on_configure(self, payload: bytes) -> bytes:
         self.runtime = f"{text(payload, 2)} {text(payload, 3)}".strip()
-        log.info("NRI: %s asks us about new containers", self.runtime)
+        log.info("NRI: %s calls the plugin for new containers", self.runtime)
         return put_integer(2, EVENTS)
 
     def _on_synchronize(self, payload: bytes) -> bytes:
-        """What runs already is the reconciler's; the list may come in parts."""
+        """Change no container that runs already (the agent's rounds do that); the list may come in parts."""
         return put_integer(2, integer(payload, 3))
 
     def _on_create(self, payload: bytes) -> bytes:
@@ -191,8 +191,8 @@ class NriPlugin:
         if attempts > FAILED_CREATIONS:
             self._leave(
                 created,
-                f"{created.label} was not created {FAILED_CREATIONS} times in a row with our {SWAP_KEY}; "
-                "another plugin sets it too, and it is left to that one",
+                f"creating {created.label} with Overbook's {SWAP_KEY} failed {FAILED_CREATIONS} times; "
+                "another plugin sets it too, so Overbook leaves it to that one",
             )
             return b""
         if len(self._unfinished) < MOST_UNFINISHED:
@@ -208,7 +208,7 @@ class NriPlugin:
         return b""
 
     def _on_update(self, payload: bytes) -> bytes:
-        """The kubelet changes a container: it sends its own limit along, which would undo ours."""
+        """Keep Overbook's limit when the kubelet updates a container, since the update has another limit."""
         created = _created(payload)
         asked = entries(message(payload, 3), 6).get(SWAP_KEY)
         wanted = self._wanted(created._replace(swap_max=asked))
@@ -219,31 +219,31 @@ class NriPlugin:
         return put_bytes(1, _update(created.id, wanted))
 
     def _wanted(self, created: Created) -> int | None:
-        """The limit to set, unless nothing is known of the container or somebody else has set another one."""
+        """The limit to set; ``None`` if the container is unknown or another writer has set another limit."""
         wanted = self._allowance(created.key)
         if wanted is None or created.swap_max == str(wanted) or created.id in self.memory.others:
             return None
         if created.swap_max not in {None, "0"}:
-            # 0 is the kubelet's NoSwap. Anything else was put there by LimitedSwap or another plugin.
+            # 0 is the kubelet's NoSwap. Any other value is from LimitedSwap or another plugin.
             self._leave(
                 created,
-                f"{SWAP_KEY} of {created.label} is {created.swap_max} by the kubelet's LimitedSwap or "
-                "another plugin; it is left to that one",
+                f"the kubelet's LimitedSwap or another plugin set {SWAP_KEY} of {created.label} to "
+                f"{created.swap_max}; Overbook leaves it to that one",
             )
             return None
         return wanted
 
-    def _leave(self, created: Created, complaint: str) -> None:
-        """Somebody else sets this container's key: nobody here writes it any more."""
+    def _leave(self, created: Created, problem: str) -> None:
+        """Remember that another writer sets this container's key, so that Overbook no longer writes it."""
         self.memory.left_alone += 1
         if len(self.memory.others) < 2 * MOST_REMEMBERED:
             self.memory.others[created.id] = None
         self.memory.before.pop(created.id, None)
-        self._complain(complaint)
+        self._complain(problem)
 
-    def _complain(self, complaint: str) -> None:
-        """Say it once, ever."""
-        self._complaints(complaint, about=complaint)
+    def _complain(self, problem: str) -> None:
+        """Log each problem only once."""
+        self._complaints(problem, about=problem)
 
 
 _HANDLERS: Final[dict[str, Callable[[NriPlugin, bytes], bytes]]] = {
@@ -278,5 +278,5 @@ def _update(container_id: str, swap_max_bytes: int) -> bytes:
     return (
         put_text(1, container_id)
         + put_bytes(2, put_bytes(1, _resources(swap_max_bytes)))
-        + put_integer(3, 1)  # a container that is gone by now is no failure
+        + put_integer(3, 1)  # do not fail if the container no longer exists
     )

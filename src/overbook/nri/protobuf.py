@@ -1,7 +1,7 @@
-"""The part of Protocol Buffers' wire format that NRI's messages need, both ways.
+"""The part of Protocol Buffers' wire format that NRI's messages need: reading and writing.
 
 A message is a sequence of fields, each a number and a value: an integer, or bytes that are a text or another
-message. Unknown fields are skipped, as the format asks. Source: protobuf.dev, *Encoding*.
+message. Unknown fields are skipped, as the format requires. Source: protobuf.dev, *Encoding*.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,14 +15,14 @@ _MOST_VARINT_BYTES: Final = 10
 
 
 class WireError(ValueError):
-    """The bytes are no message."""
+    """The bytes are not a valid message."""
 
 
 def fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
     """A message's fields in order: number and value.
 
     Raises:
-        WireError: it is cut off, or has a wire type that nobody uses any more.
+        WireError: the message is cut off, or has an obsolete wire type.
     """
     position = 0
     while position < len(data):
@@ -67,20 +67,20 @@ def messages(data: bytes, number: int) -> Iterator[bytes]:
 
 
 def message(data: bytes, number: int) -> bytes:
-    """The value of a field that holds a message; empty where it is absent, which is the empty message."""
+    """The value of a field that holds a message; empty if absent, which is the empty message."""
     return b"".join(messages(data, number))
 
 
 def last_fields(data: bytes) -> dict[int, int | bytes]:
-    """All fields by number, of a repeated one the last: for a message of which several are needed."""
+    """All fields of a message by number; of a repeated field the last value."""
     return dict(fields(data))
 
 
 def text(data: bytes, number: int) -> str:
-    """The value of a field that holds a text; empty where it is absent.
+    """The value of a field that holds a text; empty if absent.
 
     Raises:
-        WireError: it is not UTF-8.
+        WireError: the value is not UTF-8.
     """
     found = b""
     for value in messages(data, number):
@@ -89,10 +89,10 @@ def text(data: bytes, number: int) -> str:
 
 
 def as_text(value: int | bytes | None) -> str:
-    """A field's value as a text; empty where it is absent.
+    """A field's value as a text; empty if absent.
 
     Raises:
-        WireError: it is not UTF-8.
+        WireError: the value is not UTF-8.
     """
     try:
         return value.decode() if isinstance(value, bytes) else ""
@@ -101,7 +101,7 @@ def as_text(value: int | bytes | None) -> str:
 
 
 def integer(data: bytes, number: int) -> int:
-    """The value of a field that holds a number; 0 where it is absent."""
+    """The value of a field that holds a number; 0 if absent."""
     found = 0
     for field, value in fields(data):
         if field == number and isinstance(value, int):
@@ -115,22 +115,22 @@ def entries(data: bytes, number: int) -> dict[str, str]:
 
 
 def put_integer(number: int, value: int) -> bytes:
-    """A field that holds a number, which is not negative; nothing where it is 0."""
+    """The bytes of a field that holds a number of 0 or more; empty for 0."""
     return _put_varint(number << 3 | _VARINT) + _put_varint(value) if value else b""
 
 
 def put_bytes(number: int, value: bytes) -> bytes:
-    """A field that holds a message, even an empty one."""
+    """The bytes of a field that holds a message, which may be empty."""
     return _put_varint(number << 3 | _BYTES) + _put_varint(len(value)) + value
 
 
 def put_text(number: int, value: str) -> bytes:
-    """A field that holds a text; nothing where it is empty."""
+    """The bytes of a field that holds a text; empty for an empty text."""
     return put_bytes(number, value.encode()) if value else b""
 
 
 def put_entries(number: int, values: Mapping[str, str]) -> bytes:
-    """A field that holds a map of texts."""
+    """The bytes of a field that holds a map of texts."""
     return b"".join(put_bytes(number, put_text(1, key) + put_text(2, value)) for key, value in values.items())
 
 

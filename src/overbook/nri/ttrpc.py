@@ -15,7 +15,7 @@ REQUEST: Final = 1
 RESPONSE: Final = 2
 MOST_PAYLOAD_BYTES: Final = 4 << 20
 UNIMPLEMENTED: Final = 12
-"""gRPC's status for a method that is not there."""
+"""gRPC's status for a method that does not exist."""
 
 _HEADER: Final = struct.Struct(">IIBB")
 
@@ -37,20 +37,20 @@ class RpcRequest(NamedTuple):
 
 
 class RpcStatus(NamedTuple):
-    """How a call ended; code 0 is success."""
+    """The status of a call; code 0 is success."""
 
     code: int
     text: str
 
 
 class FrameReader:
-    """Cuts a byte stream into frames, however the bytes arrive."""
+    """A splitter of a byte stream into frames."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take in bytes and yield the frames that are whole.
+        """Add bytes and yield the complete frames.
 
         Raises:
             WireError: a frame is larger than the protocol allows.
@@ -79,25 +79,25 @@ def request(stream: int, service: str, method: str, payload: bytes) -> bytes:
 
 
 def response(stream: int, payload: bytes, status: RpcStatus | None = None) -> bytes:
-    """An answer's frame; with a status, a refusal."""
+    """An answer's frame; with a status it is a refusal."""
     refused = put_bytes(1, put_integer(1, status.code) + put_text(2, status.text)) if status else b""
     return frame(stream, RESPONSE, refused + put_bytes(2, payload))
 
 
 def parse_request(payload: bytes) -> RpcRequest:
-    """What is called.
+    """The call in a request's payload.
 
     Raises:
-        WireError: it is no request.
+        WireError: the payload is no request.
     """
     return RpcRequest(text(payload, 1), text(payload, 2), message(payload, 3))
 
 
 def parse_response(payload: bytes) -> tuple[RpcStatus, bytes]:
-    """How a call ended, and its result.
+    """A call's status and result, from a response's payload.
 
     Raises:
-        WireError: it is no response.
+        WireError: the payload is no response.
     """
     status = message(payload, 1)
     return RpcStatus(integer(status, 1), text(status, 2)), message(payload, 2)

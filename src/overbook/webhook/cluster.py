@@ -1,4 +1,4 @@
-"""Policies from the cluster, watched live: namespaces, LimitRanges, and the kinds of overrides there are."""
+"""Policies from the cluster, kept up to date: namespaces, LimitRanges and overrides."""
 
 import asyncio
 import logging
@@ -41,13 +41,14 @@ OnObject = Callable[[str, Any], None]
 
 
 class ClusterWatch:
-    """Keeps policies as the cluster is.
+    """A watch that keeps the policies up to date with the cluster.
 
     Args:
         client: to the API server.
-        policies: to be kept.
-        overrides: whether overrides are watched; otherwise they come from elsewhere.
-        discovery_seconds: between two looks which kinds there are: an operator may be installed later, or go.
+        policies: the policies to update.
+        overrides: whether overrides are watched; otherwise they come from a file.
+        discovery_seconds: the time between two checks which kinds exist: an operator may be installed later
+            or removed.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class ClusterWatch:
         self._complete: set[Kind[Any]] = set()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Watch until cancelled."""
         self._watch(NAMESPACES)
         self._watch(LIMIT_RANGES)
         try:
@@ -81,28 +82,28 @@ class ClusterWatch:
                 await self._cancel(kind)
 
     def not_synced(self) -> str:
-        """What is missing before admissions can be decided; empty: nothing."""
+        """The kinds that are not complete yet, without which admissions cannot be decided; empty: none."""
         missing = [] if self._discovered else ["the kinds of overrides"]
         missing += [kind.plural for kind in self._tasks if kind not in self._complete]
         return ", ".join(missing or ([] if self._tasks else ["everything"]))
 
     async def _discover(self) -> None:
-        """Watch the kinds that there are, and no others."""
-        there: set[Kind[Any]] = set()
+        """Watch the kinds that exist, and no others."""
+        existing: set[Kind[Any]] = set()
         try:
             for version in {kind.api_version for kind in _OPTIONAL}:
                 plurals = await self._plurals(version)
-                there |= {
+                existing |= {
                     kind for kind in _OPTIONAL if kind.api_version == version and kind.plural in plurals
                 }
         except (KubeError, msgspec.DecodeError) as error:
-            log.warning("which kinds of overrides there are is not known: %s", error)
+            log.warning("the kinds of overrides in this cluster are not known: %s", error)
             return
         for kind in _OPTIONAL:
-            if kind in there and kind not in self._tasks:
+            if kind in existing and kind not in self._tasks:
                 self._watch(kind)
-            elif kind in self._tasks and kind not in there:
-                log.info("%s of %s is gone", kind.kind, kind.group)
+            elif kind in self._tasks and kind not in existing:
+                log.info("the kind %s of %s no longer exists", kind.kind, kind.group)
                 await self._cancel(kind)
                 self._choose_origins()
         self._discovered = True
@@ -123,7 +124,7 @@ class ClusterWatch:
         self._tasks[kind] = asyncio.create_task(self._follow(kind, reflector), name=kind.plural)
 
     async def _follow(self, kind: Kind[Any], reflector: Reflector[Any]) -> None:
-        """A kind counts from when all of its objects are known."""
+        """Follow a kind, which is used as soon as all of its objects are known."""
         async with asyncio.TaskGroup() as group:
             group.create_task(reflector.run())
             await reflector.wait_synced()
@@ -149,24 +150,24 @@ class ClusterWatch:
         )
 
     def _handler(self, kind: Kind[Any]) -> OnObject:
-        """What to do when an object of the kind is there, has changed or (``None``) is gone."""
+        """The handler for an object of the kind that was added, changed or (``None``) deleted."""
         policies = self._policies
 
         def cluster_override(key: str, one: ClusterResourceOverride | None) -> None:
             if key == CLUSTER_NAME:
                 policies.set_cluster_override(one)
-                _complain(key, cluster_source(one))
+                _log_problem(key, cluster_source(one))
 
         def overcommit(key: str, one: Overcommit | None) -> None:
             if key == OVERCOMMIT_NAME:
                 policies.set_overcommit(one)
-                _complain(key, cluster_source(one))
+                _log_problem(key, cluster_source(one))
 
         def namespaced(origin: Origin) -> OnObject:
             def handle(key: str, one: ResourceOverride | None) -> None:
                 policies.set_override(origin, *_split(key), one)
                 if one is not None:
-                    _complain(key, *namespaced_sources([one]))
+                    _log_problem(key, *namespaced_sources([one]))
 
             return handle
 
@@ -194,6 +195,6 @@ def _split(key: str) -> tuple[str, str]:
     return namespace, name
 
 
-def _complain(key: str, source: OverrideSource) -> None:
+def _log_problem(key: str, source: OverrideSource) -> None:
     if source.problem:
-        log.warning("%s (%s) cannot be used, its pods go unchanged: %s", source.label, key, source.problem)
+        log.warning("%s (%s) cannot be used, its pods stay unchanged: %s", source.label, key, source.problem)

@@ -11,17 +11,17 @@ _JSON: Final = b"application/json"
 
 
 def review_handler(reviewer: Reviewer) -> Handler:
-    """``POST /override``."""
+    """The handler of ``POST /override``."""
 
     def handle(request: HttpRequest) -> HttpAnswer:
         # The API server adds ?timeout=10s.
         if request.target != _OVERRIDE and request.target.split(b"?", 1)[0] != _OVERRIDE:
-            return _refused(404, f"only {OVERRIDE_PATH} is answered here")
+            return _refused(404, f"the only path is {OVERRIDE_PATH}")
         if request.method != b"POST":
-            return _refused(405, "an AdmissionReview is sent with POST")
+            return _refused(405, "send an AdmissionReview with POST")
         content_type = request.content_type
         if content_type != _JSON and not _is_json(content_type):
-            return _refused(415, "an AdmissionReview is sent as application/json")
+            return _refused(415, "send an AdmissionReview as application/json")
         try:
             return HttpAnswer(reviewer.answer(request.body, request.started), _JSON)
         except NotAReview as error:

@@ -1,7 +1,7 @@
-"""HTTP/1.1 for one connection: requests in, answers out, everything bounded.
+"""HTTP/1.1 for one connection: requests in, answers out, all sizes bounded.
 
-A request is answered as soon as it is complete, within the callback that brought its last byte. So the
-requests of one connection are answered in their order, and whoever pipelines gets what they asked for.
+A request is answered as soon as it is complete, within the callback that received its last byte. So the
+requests of one connection are answered in order, and pipelining works.
 """
 
 import asyncio
@@ -15,13 +15,13 @@ import msgspec
 log = logging.getLogger(__name__)
 
 MOST_BODY_BYTES: Final = 8 << 20
-"""The API server takes objects of 3 MiB, and as JSON they are longer than as it received them."""
+"""The largest body. The API server accepts objects of 3 MiB, which may be longer as JSON."""
 
 MOST_HEAD_BYTES: Final = 16 << 10
-"""Target and header fields; each field counts 32 bytes more than it has."""
+"""The limit of target and header fields; each field counts 32 bytes in addition."""
 
 _SMALL_BODY_BYTES: Final = 64 << 10
-"""Bodies up to here are not counted against what all connections may hold together."""
+"""Bodies up to this size do not count towards the limit of all connections."""
 
 _REASONS: Final = {
     200: b"OK",
@@ -40,7 +40,7 @@ TEXT: Final = b"text/plain; charset=utf-8"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
-    """What goes back."""
+    """An answer to a request."""
 
     body: bytes
     content_type: bytes = TEXT
@@ -53,9 +53,9 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         method: ``POST``.
         target: path and query.
-        content_type: as sent, empty: none was.
-        body: all of it.
-        started: when its first byte was there, by the server's clock.
+        content_type: the content type as sent; empty: none.
+        body: the whole body.
+        started: when its first byte arrived, by the server's clock.
     """
 
     method: bytes
@@ -69,10 +69,10 @@ Handler = Callable[[HttpRequest], HttpAnswer]
 
 
 class Connections(Protocol):
-    """The server, as its connections see it.
+    """The part of the server that its connections use.
 
     Attributes:
-        draining: whether each answer is to be the last on its connection.
+        draining: whether each answer is the last on its connection.
         handler: answers requests.
         clock: seconds.
     """
@@ -82,19 +82,19 @@ class Connections(Protocol):
     clock: Callable[[], float]
 
     def opened(self, connection: "HttpProtocol") -> bool:
-        """Whether there is room for it."""
+        """Register a connection. Returns whether there is room for it."""
         ...
 
     def closed(self, connection: "HttpProtocol") -> None:
-        """It is gone."""
+        """Forget a closed connection."""
         ...
 
     def hold(self, more_bytes: int) -> bool:
-        """Whether there is room for so many more bytes of bodies; a negative number gives them back."""
+        """Reserve bytes for bodies. Returns whether there is room; a negative number releases them."""
         ...
 
     def answered(self, status: int) -> None:
-        """An answer went out."""
+        """Count an answer."""
         ...
 
 
@@ -102,13 +102,13 @@ class HttpProtocol(asyncio.Protocol):
     """One connection.
 
     Args:
-        server: whose it is.
+        server: the connection's server.
 
     Attributes:
         since: when the present state began, by the server's clock.
         state: ``Idle`` between requests, ``Busy`` within one, ``Refused`` after an answer that ends the
-            connection before everything that was sent has been read.
-        stalled: whether the other side does not take its answers.
+            connection before all sent data has been read.
+        stalled: whether the client does not read its answers.
     """
 
     def __init__(self, server: Connections) -> None:
@@ -141,7 +141,7 @@ class HttpProtocol(asyncio.Protocol):
         self._server.closed(self)
 
     def pause_writing(self) -> None:
-        """Answers pile up: nothing more is read until they are taken."""
+        """Stop reading requests until the client reads its answers."""
         self.stalled = True
         if self._transport is not None:
             self._transport.pause_reading()
@@ -158,7 +158,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-            if self._head_bytes > MOST_HEAD_BYTES:  # within what one piece of data can add
+            if self._head_bytes > MOST_HEAD_BYTES:  # one piece of data may exceed the limit before this check
                 self.refuse(431, f"at most {MOST_HEAD_BYTES} bytes of target and header fields")
         except httptools.HttpParserUpgrade:
             self.refuse(400, "this server speaks HTTP/1.1 and nothing else")
@@ -166,7 +166,7 @@ class HttpProtocol(asyncio.Protocol):
             self.refuse(400, f"not an HTTP/1.1 request: {error}")
 
     def on_message_begin(self) -> None:
-        """Called by the parser, as all that follows; also for what was pipelined behind a refused request."""
+        """Begin a request. The parser calls this and the methods below, also after a refused request."""
         if self.state == "Refused":
             return
         self.since = self._clock()
@@ -176,31 +176,31 @@ class HttpProtocol(asyncio.Protocol):
         self._head_bytes = self._body_bytes = 0
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
+        """Add a piece of the target."""
         self._target += url
         self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field."""
+        """Handle a header field."""
         length = len(name)
         self._head_bytes += length + len(value) + 32
         if length == 12 and name.lower() == b"content-type":
             self._content_type = value
         elif length == 14 and name.lower() == b"content-length":
-            if int(value) > MOST_BODY_BYTES:  # the parser has seen that these are digits
+            if int(value) > MOST_BODY_BYTES:  # the parser has checked that these are digits
                 self._too_large()
         elif length == 6 and name.lower() == b"expect":
             self._expects = value.lower() == b"100-continue"
 
     def on_headers_complete(self) -> None:
-        """The body comes next."""
+        """Check the head before the body comes."""
         if self._head_bytes > MOST_HEAD_BYTES:
             self.refuse(431, f"at most {MOST_HEAD_BYTES} bytes of target and header fields")
         elif self._expects and self.state == "Busy" and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
-        """A piece of the body."""
+        """Add a piece of the body."""
         if self.state == "Refused":
             return
         self._pieces.append(piece)
@@ -214,7 +214,7 @@ class HttpProtocol(asyncio.Protocol):
                 self.refuse(503, "too many large requests at once")
 
     def on_message_complete(self) -> None:
-        """Answer."""
+        """Answer the request."""
         if self.state == "Refused":
             return
         method = self._parser.get_method()
@@ -226,7 +226,7 @@ class HttpProtocol(asyncio.Protocol):
             )
         except Exception:
             log.exception("answering %.100r failed", self._target)
-            answer = HttpAnswer(b"this is a defect of the server, see its log\n", status=500)
+            answer = HttpAnswer(b"an error in the server, see its log\n", status=500)
         last = (
             self._server.draining
             or not self._parser.should_keep_alive()
@@ -236,13 +236,13 @@ class HttpProtocol(asyncio.Protocol):
         self.since = self._clock()
         self.state = "Idle"
         if last:
-            self.state = "Refused"  # whatever comes now on this connection
+            self.state = "Refused"  # ignore further data on this connection
             self.close()
 
     def refuse(self, status: int, why: str) -> None:
-        """Answer without having read everything; what still comes is thrown away until the other side ends.
+        """Answer before the whole request is read, and discard the rest until the client closes.
 
-        Closing at once would reset the connection, and the answer would be lost with it.
+        Closing at once would reset the connection, and the answer would be lost.
         """
         if self.state == "Refused":
             return
@@ -252,12 +252,12 @@ class HttpProtocol(asyncio.Protocol):
         self._write(HttpAnswer(f"{why}\n".encode(), status=status), last=True)
 
     def close(self) -> None:
-        """End the connection when what was written has gone out."""
+        """Close the connection after all data is sent."""
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """End the connection now."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 

@@ -1,8 +1,8 @@
-"""A CA and a certificate that it signs, made by a process of their own; then the CA's key is gone.
+"""A CA and a certificate that it signs, made in a separate process; the CA's key is then discarded.
 
 ``python -m overbook.webhook.make_certificate`` reads a :class:`Wanted` from standard input and writes a
-:class:`Certificate` to standard output, both as JSON. A process of its own, because `cryptography` would
-stay in the server's memory and is needed once in months.
+:class:`Certificate` to standard output, both as JSON. The process is separate because `cryptography` would
+stay in the server's memory, and is needed only once in months.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ _SECONDS: Final = 60.0
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What the certificate is for.
+    """The names and the lifetime of a certificate.
 
     Attributes:
         dns_names: names of the server.
         addresses: IP addresses of the server.
-        valid_seconds: how long it and its CA are valid.
+        valid_seconds: how long the certificate and its CA are valid.
     """
 
     dns_names: tuple[str, ...]
@@ -34,8 +34,8 @@ class Certificate(msgspec.Struct, frozen=True):
     """A server's certificate, all as PEM.
 
     Attributes:
-        authority: who signed it; nobody can sign with it any more.
-        certificate: the server's.
+        authority: the CA's certificate; the CA's key no longer exists.
+        certificate: the server's certificate.
         key: the server's private key.
     """
 
@@ -48,10 +48,10 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 async def make(wanted: Wanted) -> Certificate:
-    """Have one made.
+    """Make a certificate in a separate process.
 
     Raises:
-        RuntimeError: the process that makes it failed; the message is the last line of what it said.
+        RuntimeError: the process failed; the message has the last line of its error output.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -63,19 +63,19 @@ async def make(wanted: Wanted) -> Certificate:
     )
     try:
         async with asyncio.timeout(_SECONDS):
-            said, complaint = await process.communicate(msgspec.json.encode(wanted))
+            output, errors = await process.communicate(msgspec.json.encode(wanted))
     except TimeoutError:
         process.kill()
         raise RuntimeError(f"making a certificate took more than {_SECONDS:.0f} s") from None
     if process.returncode:
-        lines = complaint.decode(errors="replace").strip().splitlines()
+        lines = errors.decode(errors="replace").strip().splitlines()
         raise RuntimeError(f"making a certificate failed: {lines[-1] if lines else process.returncode}")
-    return msgspec.json.decode(said, type=Certificate)
+    return msgspec.json.decode(output, type=Certificate)
 
 
 def main() -> None:
-    """What the process does."""
-    from overbook.kube.api.certificates import Authority  # noqa: PLC0415 - only this process is to load it
+    """Make a certificate: the entry point of the separate process."""
+    from overbook.kube.api.certificates import Authority  # noqa: PLC0415 - only this process loads it
 
     wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=Wanted)
     now, lifetime = datetime.now(UTC), timedelta(seconds=wanted.valid_seconds)

@@ -1,4 +1,4 @@
-"""Policies from files: overrides, namespaces and LimitRanges, in whatever form the cluster has them."""
+"""Policies from files: overrides, namespaces and LimitRanges, as manifests of any supported kind."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -24,7 +24,7 @@ DEFAULT_NAMESPACE: Final = "default"
 
 
 def read_documents(paths: list[str]) -> Iterable[Document]:
-    """Every object in files and directories.
+    """All objects in files and directories.
 
     Raises:
         InvalidInput: a file is malformed.
@@ -34,13 +34,13 @@ def read_documents(paths: list[str]) -> Iterable[Document]:
 
 
 def take(policies: Policies, documents: Iterable[Document]) -> int:
-    """Take what bears on overrides, pass over the rest.
+    """Add the objects that concern overrides to the policies, and ignore all others.
 
     Returns:
-        How many overrides there were.
+        The number of overrides.
 
     Raises:
-        InvalidInput: an object is not what its kind says, or an override or LimitRange cannot be used.
+        InvalidInput: an object is not of its kind's type, or an override or LimitRange cannot be used.
     """
     namespaced: Origin = "Own"
     cluster: Origin = "Own"
@@ -48,7 +48,7 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
     for document in documents:
         manifest = document.manifest
         if not isinstance(manifest, dict):
-            continue  # pods of a long list, which are decoded already
+            continue  # a pod of a long list, which is decoded already
         try:
             one = _decoded(manifest)
         except InvalidInput as error:
@@ -75,7 +75,7 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
 
 
 def _decoded(manifest: dict[str, Any]) -> Any:
-    """The object, checked; ``None`` for other kinds."""
+    """The decoded and checked object; ``None`` for other kinds."""
     match manifest.get("apiVersion"), manifest.get("kind"):
         case "v1", "Namespace":
             return convert(manifest, NamespaceSwitches, "")

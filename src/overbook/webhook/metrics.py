@@ -12,14 +12,14 @@ from overbook.probes.exposition import Histogram, Metric, render
 
 PREFIX: Final = "overbook_webhook_"
 MOST_SERIES: Final = 2000
-"""Combinations of outcome, override and namespace; later ones are counted in the namespace ``(other)``."""
+"""The most combinations of outcome, override and namespace; later ones count as namespace ``(other)``."""
 
 BUCKETS: Final = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
-"""Seconds."""
+"""The buckets of the histogram, in seconds."""
 
 
 class WebhookMetrics:
-    """Counts over the server's life."""
+    """The counters of one server process."""
 
     def __init__(self) -> None:
         self.admissions: Counter[tuple[str, str, str]] = Counter()
@@ -27,7 +27,7 @@ class WebhookMetrics:
         self.latency_sum = 0.0
 
     def admitted(self, admission: Admission, namespace: str, seconds: float) -> None:
-        """A pod was answered for."""
+        """Count the review of a pod."""
         key = (admission.outcome, admission.source.label, namespace)
         if key not in self.admissions and len(self.admissions) >= MOST_SERIES:
             # As many more as there are outcomes, at most.

@@ -1,4 +1,4 @@
-"""All policies of one moment, and how they follow from the objects in the cluster."""
+"""The policies, computed from the objects in the cluster."""
 
 from collections.abc import Collection
 from typing import Final, Literal, TypeVar
@@ -27,19 +27,19 @@ KUBEVIRT_CONTROLLERS: Final = frozenset(vm.KUBEVIRT_CONTROLLERS)
 
 
 class NamespaceLabels(msgspec.Struct, frozen=True, gc=False):
-    """The only label of a namespace that matters; the others are not even kept."""
+    """The only label of a namespace that is used; the others are not kept in memory."""
 
     enabled: str | None = msgspec.field(default=None, name=ENABLED_LABEL)
 
 
 class NamespaceAnnotations(msgspec.Struct, frozen=True, gc=False):
-    """The only annotation of a namespace that matters."""
+    """The only annotation of a namespace that is used."""
 
     switch: str | None = msgspec.field(default=None, name=SWITCH_ANNOTATION)
 
 
 class NamespaceMetadata(KubeStruct, frozen=True):
-    """Of a namespace, as little as possible: there may be thousands."""
+    """A namespace's metadata, with as few fields as possible, because there may be thousands."""
 
     name: str = ""
     namespace: str | None = None
@@ -50,23 +50,23 @@ class NamespaceMetadata(KubeStruct, frozen=True):
 
 
 class NamespaceSwitches(KubeStruct, frozen=True):
-    """A namespace: whether it takes part."""
+    """A namespace with the switches that enable or disable overrides."""
 
     metadata: NamespaceMetadata = NamespaceMetadata()
 
 
 class Policies:
-    """The objects as they come and go, and for each namespace the policy that follows from them.
+    """The present objects, and for each namespace the policy that is computed from them.
 
-    A policy is immutable. It is worked out when the first pod of its namespace comes, and kept until an
-    object that it follows from changes.
+    A policy is immutable. It is computed for the first pod of its namespace, and kept until one of its
+    objects changes.
 
     Args:
-        mode: ``Observe`` changes nothing anywhere, whatever an ``Overcommit`` says.
-        virtual_machine_makers: users whose pods may be a virtual machine's; ``None``: not known.
+        mode: ``Observe`` changes no pod, also if the ``Overcommit`` has ``Enforce``.
+        virtual_machine_makers: the users that may create pods of virtual machines; ``None``: not known.
 
     Attributes:
-        cluster: what holds in every namespace.
+        cluster: the policy of the whole cluster.
     """
 
     def __init__(
@@ -87,48 +87,48 @@ class Policies:
         self.cluster = self._cluster()
 
     def of(self, namespace: str) -> NamespacePolicy:
-        """A namespace's policy; one that is not known is left alone."""
-        return self._known.get(namespace) or self._work_out(namespace)
+        """A namespace's policy; pods of an unknown namespace are not changed."""
+        return self._known.get(namespace) or self._compute(namespace)
 
     def limit_ranges(self, namespace: str) -> Collection[LimitRange]:
         """A namespace's LimitRanges."""
         return self._ranges.get(namespace, {}).values()
 
     def set_namespace(self, name: str, one: NamespaceSwitches | None) -> None:
-        """A namespace is there, has changed, or is gone (``None``)."""
+        """Store a namespace that was added or changed, or remove it (``None``)."""
         _put(self._namespaces, name, one)
         self._known.pop(name, None)
 
     def set_limit_range(self, namespace: str, name: str, one: LimitRange | None) -> None:
-        """The same for a LimitRange."""
+        """Store or (``None``) remove a LimitRange."""
         _put(self._ranges.setdefault(namespace, {}), name, one)
         self._known.pop(namespace, None)
 
     def set_override(self, origin: Origin, namespace: str, name: str, one: ResourceOverride | None) -> None:
-        """The same for a namespaced override."""
+        """Store or (``None``) remove a namespaced override."""
         _put(self._overrides[origin].setdefault(namespace, {}), name, one)
         self._known.pop(namespace, None)
 
     def set_cluster_override(self, one: ClusterResourceOverride | None) -> None:
-        """The same for OpenShift's override of the cluster."""
+        """Store or (``None``) remove OpenShift's ``ClusterResourceOverride``."""
         self._cluster_override = one
         self.cluster = self._cluster()
 
     def set_overcommit(self, one: Overcommit | None) -> None:
-        """The same for the ``Overcommit``, whose mode counts even where its override does not."""
+        """Store or (``None``) remove the ``Overcommit``; its mode counts even if its override is not used."""
         self._overcommit = one
         self.cluster = self._cluster()
 
     def set_origins(self, *, namespaced: Origin, cluster: Origin) -> None:
-        """Whose kinds serve: OpenShift's where they exist, else ours."""
+        """Choose the kinds that are used: OpenShift's if they exist, else Overbook's."""
         self._namespaced_origin, self._cluster_origin = namespaced, cluster
         self._known.clear()
         self.cluster = self._cluster()
 
-    def _work_out(self, namespace: str) -> NamespacePolicy:
+    def _compute(self, namespace: str) -> NamespacePolicy:
         switches = self._namespaces.get(namespace)
         if switches is None:
-            return UNKNOWN  # not kept: names that do not exist are without number
+            return UNKNOWN  # not kept: the number of names that do not exist is unlimited
         labels, annotations = switches.metadata.labels, switches.metadata.annotations
         policy = self._known[namespace] = namespace_policy(
             namespace,

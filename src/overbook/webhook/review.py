@@ -1,6 +1,6 @@
-"""``admission.k8s.io/v1`` reviews: decoded as far as they matter, answered by the rules in ``core``.
+"""``admission.k8s.io/v1`` reviews: only the needed fields are decoded; the rules in ``core`` decide.
 
-Operations of the patch are emitted, never found by comparing two pods.
+The operations of the patch come from the decision, not from a comparison of two pods.
 """
 
 import time
@@ -21,17 +21,17 @@ API_VERSION: Final = "admission.k8s.io/v1"
 _BEFORE_UID: Final = f'{{"apiVersion":"{API_VERSION}","kind":"AdmissionReview","response":{{"uid":'.encode()
 _MOST_PREPARED: Final = 1024
 _LONGEST_MAKE: Final = 8 << 10
-"""Bytes; a pod of 20 containers has 2,000."""
+"""The longest key of a remembered pod in bytes; a pod of 20 containers has 2,000."""
 
 
 class UserInfo(KubeStruct, frozen=True):
-    """Who asks."""
+    """The user that sent the request."""
 
     username: str = ""
 
 
 class GroupVersionKind(KubeStruct, frozen=True):
-    """What the object is."""
+    """The kind of an object."""
 
     group: str = ""
     version: str = ""
@@ -39,7 +39,7 @@ class GroupVersionKind(KubeStruct, frozen=True):
 
 
 class AdmissionRequest(KubeStruct, frozen=True):
-    """What is to be done with which object."""
+    """The operation under review, and its object."""
 
     uid: str
     kind: GroupVersionKind = GroupVersionKind()
@@ -63,7 +63,7 @@ class _OtherRequest(KubeStruct, frozen=True):
 
 
 class _OtherReview(KubeStruct, frozen=True):
-    """A review of something else than a pod, or of a pod that is none."""
+    """A review of something other than a pod, or of a malformed pod."""
 
     request: _OtherRequest
     api_version: str = ""
@@ -71,7 +71,7 @@ class _OtherReview(KubeStruct, frozen=True):
 
 
 class AdmissionResponse(KubeStruct, frozen=True, omit_defaults=True):
-    """The answer but for its ``uid``; ``patch`` becomes base64 when it is encoded."""
+    """The answer without its ``uid``; ``patch`` is encoded as base64."""
 
     allowed: bool
     patch_type: str | None = None
@@ -81,14 +81,14 @@ class AdmissionResponse(KubeStruct, frozen=True, omit_defaults=True):
 
 
 class PreparedReview(msgspec.Struct, frozen=True, gc=False):
-    """A decision and its answer, kept for the next pod of the same make.
+    """A decision and its answer, kept for the next identical pod.
 
     Attributes:
-        namespace: the policy that it followed from; another one makes it void.
-        cluster: the same.
+        namespace: the namespace's policy; the decision is valid only with the same one.
+        cluster: the cluster's policy; the decision is valid only with the same one.
         source: the override that applied.
         admission: the decision.
-        answer: from after the ``uid`` to the end.
+        answer: the part of the answer after the ``uid``.
     """
 
     namespace: NamespacePolicy
@@ -98,8 +98,8 @@ class PreparedReview(msgspec.Struct, frozen=True, gc=False):
     answer: bytes
 
 
-class NotAReview(ValueError):  # noqa: N818 - it names what is wrong, as InvalidInput does
-    """What was sent is no review that can be answered; the message says why."""
+class NotAReview(ValueError):  # noqa: N818 - named after the problem, as InvalidInput
+    """The body is no review that can be answered; the message says why."""
 
 
 _REVIEW: Final = msgspec.json.Decoder(AdmissionReview)
@@ -109,15 +109,15 @@ _MALFORMED: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Reviewer:
-    """Answers reviews.
+    """A reviewer of pods at admission.
 
-    Most pods are one of many of the same make: replicas of a template. What was decided for one is kept for
-    the others, by all of the pod that the decision goes by.
+    Most pods are replicas of a template. The decision for one is kept for the others. Its key is the part of
+    the pod on which the decision depends.
 
     Args:
-        policies: of the cluster's namespaces.
-        metrics: counts what happens.
-        clock: the server's.
+        policies: the policies of the cluster's namespaces.
+        metrics: counts the reviews.
+        clock: the server's clock.
     """
 
     def __init__(
@@ -136,10 +136,10 @@ class Reviewer:
 
         Args:
             body: JSON.
-            started: when its first byte was there, by the clock.
+            started: when its first byte arrived, by the clock.
 
         Raises:
-            NotAReview: it cannot be answered at all.
+            NotAReview: the body is no review.
         """
         try:
             review = _REVIEW.decode(body)
@@ -182,7 +182,7 @@ class Reviewer:
         return prepared
 
     def _not_understood(self, body: bytes, error: Exception) -> bytes:
-        """Admit what has the form of a review, whatever its object is; refuse the rest."""
+        """Admit any object in a well-formed review; refuse anything else."""
         try:
             review = _OTHER.decode(body)
         except _MALFORMED:

@@ -1,9 +1,9 @@
-"""Which certificate is served, and when the next one takes its place: pure, without a clock of its own.
+"""The rotation of the webhook's certificates, as pure functions without a clock.
 
-A certificate has a CA of its own, whose key is thrown away when it has signed. The next pair is made long
-before the present one ends and only *staged*: clients get to know its CA first. It is promoted when they
-have known it for a while. So a client knows the CA of whatever certificate a server shows, at every moment,
-also while some of the servers have not noticed yet.
+Each certificate has its own CA, whose key is discarded after signing. The next pair is made long before the
+present one expires, and is only *staged* at first: its CA is published to the clients. It is promoted after
+the clients have had that CA for a while. So at every moment a client trusts the certificate of every server,
+also while some servers still use the previous one.
 """
 
 import re
@@ -17,24 +17,24 @@ from overbook.webhook.make_certificate import AUTHORITY_NAME, Certificate
 Step = Literal["Make", "Stage", "Promote", "Nothing"]
 
 RENEW_AT: Final = 2 / 3
-"""Of its life: then there is time left for whatever goes wrong."""
+"""The part of a certificate's life after which the next one is staged; the rest is time for retries."""
 
 _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 
 
 class Validity(msgspec.Struct, frozen=True):
-    """From when to when, in seconds since 1970."""
+    """The time in which a certificate is valid, in seconds since 1970."""
 
     not_before: float
     not_after: float
 
 
 class Held(msgspec.Struct, frozen=True):
-    """What the servers share.
+    """The certificates that all servers share.
 
     Attributes:
-        serving: what they show.
-        staged: what they will show.
+        serving: the certificate in use.
+        staged: the next certificate.
     """
 
     serving: Certificate | None = None
@@ -42,13 +42,15 @@ class Held(msgspec.Struct, frozen=True):
 
 
 def next_step(held: Held, bundle: str, now: float, settle_seconds: float) -> Step:
-    """What is to be done next. Done in this order, at any time, by any of the servers, nobody is locked out.
+    """The next step of certificate rotation.
+
+    Any server may take it at any time; in this order the API server always trusts the certificate in use.
 
     Args:
-        held: what the servers share.
-        bundle: the CAs that clients know, PEM.
+        held: the certificates that all servers share.
+        bundle: the CAs that clients trust, PEM.
         now: seconds since 1970.
-        settle_seconds: after the beginning of a staged CA's life, before its certificate is shown.
+        settle_seconds: the time from the start of a staged CA's validity until its certificate is used.
     """
     serving = validity(held.serving.authority) if held.serving is not None else None
     if serving is None or serving.not_after <= now:
@@ -64,14 +66,14 @@ def next_step(held: Held, bundle: str, now: float, settle_seconds: float) -> Ste
 
 
 def wanted_bundle(held: Held, present: str, now: float) -> str:
-    """The CAs that clients have to know: of what is served and staged, and of what may be served still.
+    """The CAs that clients must trust: those of all certificates that are, may be, or will be in use.
 
-    A CA of ours in the present bundle stays until it ends: one of the servers may know more than we do. CAs
-    that are not ours are dropped.
+    A CA of Overbook in the present bundle stays until it expires, because another server may use its
+    certificate. Other CAs are removed.
 
     Args:
-        held: what the servers share.
-        present: the bundle as it is.
+        held: the certificates that all servers share.
+        present: the present bundle.
         now: seconds since 1970.
     """
     authorities = [one.authority for one in (held.serving, held.staged) if one is not None]
@@ -88,7 +90,7 @@ def split(bundle: str) -> list[str]:
 
 
 def validity(authority: str) -> Validity | None:
-    """From when to when a CA of ours is valid; ``None``: it is no certificate, or not ours."""
+    """The validity of a CA of Overbook; ``None``: no certificate, or not one of Overbook's."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=authority)

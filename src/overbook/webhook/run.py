@@ -1,4 +1,4 @@
-"""The webhook's process: what is started, in which order, and how it ends."""
+"""The webhook's process: its start, its work and its end."""
 
 import asyncio
 import gc
@@ -34,19 +34,19 @@ def run(settings: WebhookSettings) -> None:
 
     Raises:
         InvalidInput: a setting or a manifest cannot be used.
-        OSError: a file cannot be read, or an address not be listened on.
+        OSError: a file cannot be read, or the address cannot be used.
     """
     if bool(settings.certificate_folder) == settings.self_signed:
         raise InvalidInput(
             "--certificates, --self-signed",
             settings.certificate_folder,
-            "one of them: a folder with tls.crt and tls.key, or certificates of our own",
+            "one of the two: a folder with tls.crt and tls.key, or self-signed certificates",
         )
     uvloop.run(WebhookServer(settings).serve())
 
 
 class WebhookServer:
-    """One server process."""
+    """The webhook's server process."""
 
     def __init__(self, settings: WebhookSettings) -> None:
         self._settings = settings
@@ -62,7 +62,7 @@ class WebhookServer:
         self._ended = asyncio.Event()
 
     async def serve(self) -> None:
-        """Start, serve, drain, end."""
+        """Start, serve, drain and stop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._ended.set)
@@ -92,7 +92,7 @@ class WebhookServer:
             log.info("%d overrides in %s", overrides, ", ".join(paths))
 
     def _follow_cluster(self) -> None:
-        """Imported only here: with files there is no need for a client."""
+        """Start the watch of the cluster. The client is imported only here, because files need none."""
         from overbook.kube.api.client import Client  # noqa: PLC0415 - loaded only where it is needed
         from overbook.kube.api.find_cluster import load_config  # noqa: PLC0415 - loaded only where it is needed
         from overbook.webhook.cluster import ClusterWatch  # noqa: PLC0415
@@ -120,7 +120,7 @@ class WebhookServer:
             self._start(self._shared.run())
 
     async def _has_certificate(self) -> bool:
-        """Wait for the first certificate; whether there is one, and not the end before it."""
+        """Wait for the first certificate. Returns False if the process is stopped before."""
         settings = self._settings
         if settings.certificate_folder is not None:
             folder = tls.CertificateFolder(self._context, settings.certificate_folder)
@@ -138,7 +138,7 @@ class WebhookServer:
         return not self._ended.is_set()
 
     async def _settle(self) -> None:
-        """What is there once everything is known stays: collecting garbage need not walk it again."""
+        """Wait until all policies are known, and then exclude the present objects from garbage collection."""
         ended = asyncio.create_task(self._ended.wait())
         while self._not_ready() and not ended.done():
             await asyncio.wait((ended,), timeout=0.1)
@@ -148,7 +148,7 @@ class WebhookServer:
         log.info("ready")
 
     async def _drain(self) -> None:
-        """Go on answering while the API server still sends, and say that it should go elsewhere."""
+        """Answer the remaining requests, each with ``Connection: close``, for the drain time."""
         self._reviews.draining = True
         log.info("draining for %g s", self._settings.drain_seconds)
         await asyncio.sleep(self._settings.drain_seconds)
@@ -162,9 +162,9 @@ class WebhookServer:
         self._tasks.append(task)
 
     def _failed(self, task: asyncio.Task[Any]) -> None:
-        """Nothing of this ends by itself. If it does, the process ends, and is started again."""
+        """Stop the process if one of its tasks ends, which should not happen; Kubernetes starts it again."""
         if not task.cancelled() and not self._ended.is_set():
-            log.error("a part of the webhook ended", exc_info=task.exception())
+            log.error("a task of the webhook ended unexpectedly", exc_info=task.exception())
             self._ended.set()
 
     def _wanted(self) -> make_certificate.Wanted:

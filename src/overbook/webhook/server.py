@@ -1,4 +1,4 @@
-"""A listening server: its connections, their time limits, and its end without a lost request."""
+"""A listening server: its connections, their time limits, and a shutdown that loses no request."""
 
 import asyncio
 import logging
@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS: Final = 1024
 MOST_HELD_BYTES: Final = 64 << 20
-"""Of large bodies that are still being received, on all connections together."""
+"""The limit of large bodies that are being received, on all connections together."""
 
 IDLE_SECONDS: Final = 180.0
-"""The API server drops a connection after 90 s without a request; it is better if the client is the one."""
+"""Longer than the API server's own 90 s, because it is better if the client closes the connection."""
 
 REQUEST_SECONDS: Final = 10.0
-"""From a request's first byte to its last; the API server waits at most 30 s, usually 10."""
+"""The limit from a request's first byte to its last; the API server waits at most 30 s, usually 10."""
 
 LINGER_SECONDS: Final = 5.0
 _HANDSHAKE_SECONDS: Final = 10.0
@@ -27,7 +27,7 @@ _BACKLOG: Final = 1024
 
 
 class Server:
-    """Listens, and keeps its connections within limits.
+    """A server that listens, and keeps its connections within limits.
 
     Args:
         handler: answers requests.
@@ -36,8 +36,8 @@ class Server:
 
     Attributes:
         draining: whether each answer is the last on its connection.
-        responses: how many answers there were, by status.
-        port: where it listens.
+        responses: the number of answers by HTTP status.
+        port: the port on which it listens.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class Server:
         self._sweep: asyncio.TimerHandle | None = None
 
     async def start(self, host: str, port: int, context: ssl.SSLContext | None = None) -> None:
-        """Listen.
+        """Start to listen.
 
         Args:
-            host: empty: on all addresses.
-            port: 0: any free one.
-            context: ``None``: without TLS.
+            host: the address; empty: all addresses.
+            port: the port; 0: any free one.
+            context: the TLS context; ``None``: without TLS.
 
         Raises:
-            OSError: the address cannot be listened on.
+            OSError: the address cannot be used.
         """
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
@@ -83,7 +83,7 @@ class Server:
         self._sweep = loop.call_later(_SWEEP_SECONDS, self._drop_slow)
 
     async def stop(self, grace_seconds: float = REQUEST_SECONDS) -> None:
-        """Take no new connections, answer what has begun, and end.
+        """Accept no new connections, answer the requests that have begun, and stop.
 
         Args:
             grace_seconds: how long requests that have begun may take.
@@ -103,7 +103,7 @@ class Server:
 
     @property
     def connections(self) -> int:
-        """How many there are."""
+        """The number of open connections."""
         return len(self._connections)
 
     def opened(self, connection: HttpProtocol) -> bool:

@@ -1,4 +1,4 @@
-"""What ``overbook webhook`` is told."""
+"""The settings of ``overbook webhook``."""
 
 from typing import Final
 
@@ -13,27 +13,28 @@ DEFAULT_CONFIGURATION: Final = "overbook-webhook"
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Settings, from flags and the pod's environment.
+    """The webhook's settings, from flags and the pod's environment.
 
     Attributes:
-        manifests: files and directories to serve from; empty: a cluster is watched.
+        manifests: files and directories with the policies; empty: a cluster is watched.
         override_file: overrides to use instead of those in the cluster.
-        kubeconfig: of the cluster; ``None``: as ``kubectl`` finds it, or the pod's own.
-        discovery_seconds: between two looks which kinds of overrides the cluster has.
-        mode: ``Observe`` changes nothing.
-        host: to listen on; empty: all addresses.
-        port: for reviews.
-        status_port: for health and metrics, without TLS.
-        certificate_folder: with ``tls.crt`` and ``tls.key``.
+        kubeconfig: the cluster's kubeconfig; ``None``: as ``kubectl`` finds it, or the pod's own.
+        discovery_seconds: the time between two checks which kinds of overrides the cluster has.
+        mode: ``Observe`` changes no pod.
+        host: the address to listen on; empty: all addresses.
+        port: the port for reviews.
+        status_port: the port for health and metrics, without TLS.
+        certificate_folder: a folder with ``tls.crt`` and ``tls.key``.
         self_signed: make a CA and a certificate.
-        namespace: where the Secret with the certificate is.
-        service: of the webhook, for the certificate's names.
+        namespace: the namespace of the Secret with the certificate.
+        service: the webhook's Service, for the certificate's names.
         configuration: the MutatingWebhookConfiguration whose ``caBundle`` is kept current.
-        certificate_seconds: how long a certificate of our own is valid.
-        certificate_poll_seconds: between two looks whether something is to be done.
-        certificate_settle_seconds: how long a new CA is known before its certificate is shown, and 5 minutes.
-        drain_seconds: how long it goes on answering after SIGTERM.
-        virtual_machine_makers: users whose pods may be a virtual machine's.
+        certificate_seconds: how long a self-signed certificate is valid.
+        certificate_poll_seconds: the time between two checks of the certificate.
+        certificate_settle_seconds: how long a new CA is published before its certificate is used, including
+            the 5 minutes by which its validity is dated back.
+        drain_seconds: how long requests are answered after SIGTERM.
+        virtual_machine_makers: the users that may create pods of virtual machines.
     """
 
     manifests: tuple[str, ...] = ()
@@ -57,6 +58,6 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dns_names(self) -> tuple[str, ...]:
-        """By which the API server calls the service."""
+        """The names by which the API server calls the service."""
         name = f"{self.service}.{self.namespace}"
         return (f"{name}.svc", f"{name}.svc.cluster.local", name, self.service, "localhost")

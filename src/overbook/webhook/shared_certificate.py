@@ -1,7 +1,7 @@
-"""The certificate that all replicas share: a Secret, and the ``caBundle`` by which the API server knows it.
+"""The certificate that all replicas share, in a Secret, with its CA in the ``caBundle`` of the API server.
 
-Each replica looks every few seconds, does the next step if there is one, and takes what is there. Whoever
-is second finds the Secret changed (409) and looks again.
+Every few seconds each replica reads the Secret, uses its certificate, and takes the next step if there is
+one. If two replicas take a step at once, the second gets a conflict (409) and reads again.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 SECRET_NAME: Final = "overbook-webhook-tls"  # noqa: S105 - a name
 POLL_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 900.0
-"""A CA's life begins 5 minutes before it is made, for slow clocks; the rest is for slow watches."""
+"""Includes the 5 minutes by which a CA's validity is dated back; the rest is for slow watches."""
 
 _AUTHORITY_FILE: Final = "ca.crt"
 _STAGED: Final = "staged-"
 _BUSY: Final = (404, 409, 422)
-"""Answers after which the next look tells more: gone, changed meanwhile, a ``test`` that did not hold."""
+"""Answers after which the next round tries again: not found, conflict, or a failed ``test``."""
 
 
 class Secret(KubeStruct, frozen=True):
@@ -43,7 +43,7 @@ class Secret(KubeStruct, frozen=True):
 
 
 class ClientConfig(KubeStruct, frozen=True):
-    """How the API server reaches a webhook, as far as it concerns us."""
+    """The part of a webhook's ``clientConfig`` that is used here."""
 
     ca_bundle: str | None = None
 
@@ -73,15 +73,15 @@ CONFIGURATIONS: Final = Kind(
 
 
 class SharedCertificate:
-    """Keeps the certificate served, the Secret and the ``caBundle`` in step.
+    """A task that keeps the served certificate, the Secret and the ``caBundle`` consistent.
 
     Args:
         client: to the API server.
-        context: that serves the certificate.
-        wanted: what a certificate is to be for.
-        namespace: of the Secret.
-        configuration: name of the MutatingWebhookConfiguration.
-        poll_seconds: between two looks.
+        context: the TLS context that serves the certificate.
+        wanted: the names and lifetime of a new certificate.
+        namespace: the Secret's namespace.
+        configuration: the name of the MutatingWebhookConfiguration.
+        poll_seconds: the time between two rounds.
         settle_seconds: see :func:`next_step`.
     """
 
@@ -107,20 +107,20 @@ class SharedCertificate:
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run until cancelled."""
         while True:
             try:
                 while await self._look():
                     pass
             except KubeError as error:
                 if not is_status(error, *_BUSY):
-                    log.warning("the shared certificate: %s", error)
+                    log.warning("the shared certificate could not be checked: %s", error)
             except (RuntimeError, OSError, ValueError):
-                log.exception("the shared certificate")
+                log.exception("the shared certificate could not be checked")
             await asyncio.sleep(self._poll_seconds)
 
     async def _look(self) -> bool:
-        """See what there is, take it, and do one step; whether there was one to do."""
+        """Read the Secret, serve its certificate, and take one step. Returns whether there was one."""
         try:
             secret = await self._client.get(SECRETS, SECRET_NAME, self._namespace)
         except KubeError as error:
@@ -151,7 +151,7 @@ class SharedCertificate:
         self.ready.set()
 
     async def _publish(self, held: Held) -> str:
-        """Have every CA that a replica may show in the configuration; gives the bundle that is there then."""
+        """Publish the CA of every certificate that a replica may use. Returns the published bundle."""
         try:
             found = await self._client.get(CONFIGURATIONS, self._configuration)
         except KubeError as error:
@@ -172,7 +172,7 @@ class SharedCertificate:
             for number in outdated
         ]
         await self._client.json_patch(CONFIGURATIONS, self._configuration, operations)
-        log.info("caBundle of %s brought up to date", self._configuration)
+        log.info("updated the caBundle of %s", self._configuration)
         return wanted
 
     async def _write(self, secret: Secret | None, pairs: dict[str, Certificate | None]) -> None:

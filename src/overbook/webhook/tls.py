@@ -1,4 +1,4 @@
-"""The server's side of TLS: a context whose certificate can be changed while it serves."""
+"""The server's TLS context, whose certificate can be changed while it serves."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ POLL_SECONDS: Final = 10.0
 
 
 def server_context() -> ssl.SSLContext:
-    """TLS 1.2 and later, HTTP/1.1, no certificate yet."""
+    """A context for TLS 1.2 and later and HTTP/1.1, without a certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -22,21 +22,21 @@ def server_context() -> ssl.SSLContext:
 
 
 def use(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Serve another certificate from the next handshake on; present connections go on.
+    """Serve another certificate from the next handshake on; open connections are not changed.
 
-    The key passes through memory only: OpenSSL wants a file, and gets one that is on no disk.
+    OpenSSL needs a file for the key; it gets one in memory, so that the key never reaches a disk.
 
     Raises:
-        ssl.SSLError: they are no certificate and key, or do not belong together.
+        ssl.SSLError: certificate or key are invalid, or do not belong together.
     """
     trial = server_context()
     with _InMemory(certificate) as certificate_path, _InMemory(key) as key_path:
-        trial.load_cert_chain(certificate_path, key_path)  # a context that has failed serves nothing any more
+        trial.load_cert_chain(certificate_path, key_path)  # a context that failed to load is unusable
         context.load_cert_chain(certificate_path, key_path)
 
 
 class _InMemory:
-    """A file that only this process has."""
+    """A file in memory that only this process can open."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -51,11 +51,11 @@ class _InMemory:
 
 
 class CertificateFolder:
-    """``tls.crt`` and ``tls.key`` in a folder, as cert-manager and the service CA's Secrets are mounted.
+    """A folder with ``tls.crt`` and ``tls.key``, such as a mounted Secret of cert-manager or of OpenShift.
 
     Args:
-        context: that serves them.
-        folder: where they are.
+        context: the TLS context that serves the certificate.
+        folder: the folder.
     """
 
     def __init__(self, context: ssl.SSLContext, folder: str) -> None:
@@ -64,14 +64,14 @@ class CertificateFolder:
         self._seen: tuple[tuple[int, int, int], ...] = ()
 
     def load(self) -> bool:
-        """Read them where they have changed.
+        """Read the files if they have changed.
 
         Returns:
-            Whether they had.
+            Whether they had changed.
 
         Raises:
-            OSError: one cannot be read.
-            ssl.SSLError: they cannot be used.
+            OSError: a file cannot be read.
+            ssl.SSLError: the certificate or key cannot be used.
         """
         seen = tuple(_identity(path) for path in self._paths)
         if seen == self._seen:
@@ -85,20 +85,20 @@ class CertificateFolder:
         return True
 
     async def keep_current(self, poll_seconds: float = POLL_SECONDS) -> None:
-        """Look again and again; what cannot be used is logged, and the last good pair stays.
+        """Check the files periodically; unusable files are logged, and the last usable pair stays.
 
-        Changes are looked for, not notified: a mounted Secret changes by a link to a link.
+        The files are polled, because a mounted Secret changes through a link to a link.
         """
-        complained = ""
+        last_error = ""
         while True:
             await asyncio.sleep(poll_seconds)
             try:
                 if self.load():
                     log.info("serving the new certificate in %s", self._paths[0])
-                complained = ""
+                last_error = ""
             except (OSError, ValueError) as error:  # ssl.SSLError is an OSError, bad bytes are a ValueError
-                if str(error) != complained:
-                    complained = str(error)
+                if str(error) != last_error:
+                    last_error = str(error)
                     log.warning("the new certificate in %s cannot be used yet: %s", self._paths[0], error)
 
 

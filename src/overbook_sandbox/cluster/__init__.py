@@ -1,1 +1,1 @@
-"""A real control plane, and what runs on it: hollow nodes, services, Overbook itself."""
+"""A real control plane, with hollow nodes, services and Overbook on it."""

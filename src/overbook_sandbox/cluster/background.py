@@ -1,4 +1,4 @@
-"""Running a coroutine beside code that is no coroutine: in a thread with an event loop of its own."""
+"""A coroutine for synchronous callers: it runs in a thread with its own event loop."""
 
 import asyncio
 import threading
@@ -14,8 +14,8 @@ class Background:
     """A coroutine in a thread.
 
     Args:
-        run: Makes it. It is given what to call once it works, and runs until it is cancelled.
-        name: The thread's.
+        run: Makes the coroutine, which calls its argument when it is ready and runs until it is cancelled.
+        name: The name of the thread.
     """
 
     def __init__(self, run: Callable[[Callable[[], None]], Awaitable[None]], name: str) -> None:
@@ -34,10 +34,10 @@ class Background:
         self.stop()
 
     def start(self) -> None:
-        """Start it, and wait until it works.
+        """Start the coroutine, and wait until it is ready.
 
         Raises:
-            SandboxError: It ended, or did not work within five minutes.
+            SandboxError: The coroutine ended, or was not ready within five minutes.
         """
         self._thread.start()
         if not self._ready.wait(READY_SECONDS):
@@ -46,14 +46,14 @@ class Background:
         self.require_running()
 
     def require_running(self) -> None:
-        """Raise a SandboxError if it has ended by itself; its own, if it was one."""
+        """Raise a SandboxError if the coroutine has ended by itself; the original one, if it raised one."""
         if isinstance(self._error, SandboxError):
             raise self._error
         if self._error is not None:
             raise SandboxError(f"{self._thread.name} ended: {self._error!r}") from self._error
 
     def stop(self) -> None:
-        """Cancel it and wait for its end; what it failed of before is raised."""
+        """Cancel the coroutine and wait for its end; an earlier failure is raised."""
         loop, task = self._loop, self._task
         if loop is not None and task is not None and self._thread.is_alive():
             loop.call_soon_threadsafe(task.cancel)
@@ -65,7 +65,7 @@ class Background:
             asyncio.run(self._supervised())
         except asyncio.CancelledError:
             pass
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits for us
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
             self._error = error
         finally:
             self._ready.set()

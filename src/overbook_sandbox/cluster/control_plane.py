@@ -1,7 +1,7 @@
 """A Kubernetes control plane on this machine: real etcd, API server, controller manager and scheduler.
 
-It listens on loopback only and is gone, with what it stored, when the process that started it is. Several can
-run at once. Authorization, admission and credentials are those of production.
+It listens on loopback only, and ends with its data when the process that started it ends. Several can run at
+once. Authorization, admission and credentials are as in production.
 """
 
 import os
@@ -22,37 +22,37 @@ from overbook_sandbox.cluster.service import Service, ServiceError
 from overbook_sandbox.machine.errors import SandboxError
 
 READY_SECONDS: Final = 120.0
-"""How long a part may take to start on a machine that is busy with other things; 5 s are usual for all."""
+"""The time limit for the start of a part on a busy machine; usually all start within 5 s."""
 
 COMPONENTS: Final = ("controller-manager", "scheduler")
 
 _POLL_SECONDS: Final = 0.1
 _PROBE_SECONDS: Final = 5.0
 _KUBECTL_SECONDS: Final = 120.0
-_FIRST_WORK: Final = "/api/v1/namespaces/default/serviceaccounts/default"  # the controller manager makes it
+_FIRST_WORK: Final = "/api/v1/namespaces/default/serviceaccounts/default"  # made by the controller manager
 
 
 class KubectlError(SandboxError):
-    """kubectl failed; the text is what it said."""
+    """kubectl failed; the text has its error output."""
 
 
 class ControlPlane:
-    """A control plane.
+    """A Kubernetes control plane on this machine.
 
     Args:
-        folder: For its data, keys and logs; made if it is missing.
-        components: What runs beside etcd and the API server.
-        programs: The programs; None finds them.
+        folder: The folder for data, keys and logs; made if it is missing.
+        components: The programs in addition to etcd and the API server.
+        programs: The folder of programs; None: `find()`.
         addresses: IP addresses besides loopback by which clients reach the API server (through a forwarded
             port), for its certificate.
-        api_server_arguments: More arguments for the API server.
+        api_server_arguments: Additional arguments for the API server.
 
     Attributes:
-        folder: As given, absolute.
-        pki: Its authority, for servers and users of a test's own.
-        port: The API server's.
-        server: URL of the API server.
-        kubeconfig: Path of a kubeconfig with all rights.
+        folder: The folder's absolute path.
+        pki: The cluster's authority, also for servers and users of a test.
+        port: The API server's port.
+        server: The API server's URL.
+        kubeconfig: The path of a kubeconfig with all rights.
 
     Raises:
         SandboxUnavailableError: A program is missing; the text says what to run.
@@ -101,7 +101,7 @@ class ControlPlane:
         self.stop()
 
     def start(self) -> None:
-        """Start everything, and wait until all of it works.
+        """Start all components, and wait until they are ready.
 
         Raises:
             ServiceError: A component ended, or was not ready in time.
@@ -111,7 +111,7 @@ class ControlPlane:
             self.start_api_server()
             for service in filter(None, (self._controller_manager, self._scheduler)):
                 service.start()
-            # A component that loses the API server while it starts gives up; later it would not.
+            # A component that loses the API server during its start gives up, but not later.
             if self._controller_manager:
                 self._wait(self._controller_manager, lambda: self._answers(self.port, _FIRST_WORK))
             if self._scheduler:
@@ -121,7 +121,7 @@ class ControlPlane:
             raise
 
     def stop(self) -> None:
-        """End everything and delete what was stored; keys and logs stay."""
+        """Stop all components and delete the data; keys and logs stay."""
         for service in reversed(self._services()):
             service.kill()
         for reserved in self._reserved:
@@ -129,43 +129,43 @@ class ControlPlane:
         shutil.rmtree(os.path.join(self.folder, "data"), ignore_errors=True)
 
     def require_running(self) -> None:
-        """Raise a ServiceError with the end of its log if a component has ended by itself."""
+        """Raise a ServiceError with the end of the log if a component has ended by itself."""
         for service in self._services():
             service.require_running()
 
     def kill_api_server(self) -> None:
-        """End the API server with SIGKILL; its port refuses connections until it is started again."""
+        """Kill the API server; its port refuses connections until it is started again."""
         self._api_server.kill()
 
     def start_api_server(self, ready_seconds: float = READY_SECONDS) -> None:
-        """Start the API server on its port and its etcd, and wait until it is ready.
+        """Start the API server with the same port and etcd as before, and wait until it is ready.
 
         Args:
-            ready_seconds: How long it may take.
+            ready_seconds: The time limit.
 
         Raises:
-            ServiceError: It ended, or was not ready in time.
+            ServiceError: The API server ended, or was not ready in time.
         """
         self._api_server.start()
         self._wait(self._api_server, self.ready, ready_seconds)
 
     def ready(self) -> bool:
-        """Whether the API server says that it is ready (`/readyz`)."""
+        """Whether the API server is ready (`/readyz`)."""
         return self._answers(self.port, "/readyz")
 
     def kubectl(self, *argv: str, stdin: str | bytes | None = None, kubeconfig: str | None = None) -> str:
         """Run kubectl.
 
         Args:
-            argv: Its arguments.
-            stdin: What it reads from `-f -`.
-            kubeconfig: Whose rights it has; None means all.
+            argv: The arguments.
+            stdin: The standard input, for `-f -`.
+            kubeconfig: The kubeconfig; None: the one with all rights.
 
         Returns:
-            Its standard output.
+            The standard output.
 
         Raises:
-            KubectlError: It failed, or took longer than two minutes.
+            KubectlError: kubectl failed, or took longer than two minutes.
         """
         command = (self._programs.path("kubectl"), f"--kubeconfig={kubeconfig or self.kubeconfig}", *argv)
         data = stdin.encode() if isinstance(stdin, str) else stdin
@@ -182,20 +182,21 @@ class ControlPlane:
         except subprocess.TimeoutExpired as error:
             raise KubectlError(f"kubectl {' '.join(argv)}: no end after {_KUBECTL_SECONDS:.0f} s") from error
         if done.returncode:
-            said = done.stderr.decode(errors="replace").strip()
-            raise KubectlError(f"kubectl {' '.join(argv)}: {said or done.returncode}")
+            errors = done.stderr.decode(errors="replace").strip()
+            raise KubectlError(f"kubectl {' '.join(argv)}: {errors or done.returncode}")
         return done.stdout.decode(errors="replace")
 
     def token(
         self, namespace: str, service_account: str, *, bound_pod: str | None = None, seconds: int = 3600
     ) -> str:
-        """Ask for a service account's token (TokenRequest).
+        """Request a service account's token (TokenRequest).
 
         Args:
-            namespace: The account's.
-            service_account: Its name.
-            bound_pod: A pod of that account; the token names it and its node, and ends with it.
-            seconds: How long it is valid, at least 600.
+            namespace: The account's namespace.
+            service_account: The account's name.
+            bound_pod: A pod of that account. The token contains the pod and its node, and becomes invalid
+                with it.
+            seconds: How long the token is valid, at least 600.
 
         Raises:
             KubectlError: There is no such account or pod.
@@ -217,22 +218,22 @@ class ControlPlane:
 
         Args:
             token: A bearer token.
-            name: The file's name; a file of that name is replaced.
+            name: The file's name; an existing file is replaced.
 
         Returns:
-            Its path.
+            The file's path.
         """
         return self._write_kubeconfig(name, {"token": token})
 
     def user_kubeconfig(self, user: str, groups: Iterable[str] = ()) -> str:
-        """Write a kubeconfig of a user known by a certificate.
+        """Write a kubeconfig of a user with a client certificate.
 
         Args:
-            user: User name, such as `system:node:worker-1`.
-            groups: Groups, such as `system:nodes`.
+            user: The user name, such as `system:node:worker-1`.
+            groups: The groups, such as `system:nodes`.
 
         Returns:
-            Its path.
+            The file's path.
         """
         return self._kubeconfig_of(self.pki.issue_client(user, groups))
 
@@ -244,7 +245,7 @@ class ControlPlane:
         return Service(name, [self._programs.path(name), *options], self.folder)
 
     def _reserve_port(self) -> int:
-        """Keep a free port of loopback by a socket that does not listen: connecting to it is refused."""
+        """Reserve a free port of loopback with a socket that does not listen, so connections are refused."""
         reserved = socket.socket()
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         reserved.bind(("127.0.0.1", 0))

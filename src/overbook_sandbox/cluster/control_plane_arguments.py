@@ -1,4 +1,4 @@
-"""With which arguments the programs of a control plane run."""
+"""The command-line arguments of a control plane's programs."""
 
 from typing import Final
 
@@ -8,15 +8,17 @@ ISSUER: Final = "https://kubernetes.default.svc"
 
 _SERVICES: Final = "10.96.0.0/16"
 API_SERVICE_ADDRESS: Final = "10.96.0.1"
-"""Of the service `kubernetes`, the range's first: what every pod is told as the API server's."""
+"""The address of the Service `kubernetes`, the first of the range, as pods use it."""
 
-_ETCD: Final = "unix://etcd:1"  # a socket in the working directory: no port to be taken, nobody else reads
+_ETCD: Final = (
+    "unix://etcd:1"  # a socket in the working directory: it needs no port, and no other user can read it
+)
 _ETCD_PEER: Final = "unix://etcd-peer:1"
 _ETCD_QUOTA_BYTES: Final = 4 * 1024**3
 
 
 def etcd() -> list[str]:
-    """Etcd's."""
+    """The arguments of etcd."""
     return [
         "--data-dir=data",
         f"--listen-client-urls={_ETCD}",
@@ -24,19 +26,19 @@ def etcd() -> list[str]:
         f"--listen-peer-urls={_ETCD_PEER}",
         f"--initial-advertise-peer-urls={_ETCD_PEER}",
         f"--initial-cluster=default={_ETCD_PEER}",
-        "--unsafe-no-fsync",  # nothing here has to survive a power cut
+        "--unsafe-no-fsync",  # the data need not survive a power cut
         f"--quota-backend-bytes={_ETCD_QUOTA_BYTES}",
         "--log-level=warn",
     ]
 
 
 def api_server(pki: Pki, port: int, kubelet_client: CertificateFiles) -> list[str]:
-    """The API server's.
+    """The arguments of the API server.
 
     Args:
         pki: The cluster's authority.
-        port: Where it listens.
-        kubelet_client: By what kubelets know it.
+        port: The port on which it listens.
+        kubelet_client: The certificate with which it connects to kubelets.
     """
     return [
         *_serving(pki, port),
@@ -58,12 +60,12 @@ def api_server(pki: Pki, port: int, kubelet_client: CertificateFiles) -> list[st
 
 
 def controller_manager(pki: Pki, port: int, kubeconfig: str) -> list[str]:
-    """The controller manager's.
+    """The arguments of the controller manager.
 
     Args:
         pki: The cluster's authority.
-        port: Where it listens.
-        kubeconfig: Path of its credentials.
+        port: The port on which it listens.
+        kubeconfig: The path of its kubeconfig.
     """
     return [
         *_client(pki, port, kubeconfig),
@@ -74,7 +76,7 @@ def controller_manager(pki: Pki, port: int, kubeconfig: str) -> list[str]:
 
 
 def scheduler(pki: Pki, port: int, kubeconfig: str) -> list[str]:
-    """The scheduler's; arguments as for the controller manager."""
+    """The arguments of the scheduler; parameters as for the controller manager."""
     return _client(pki, port, kubeconfig)
 
 
@@ -82,7 +84,7 @@ def _serving(pki: Pki, port: int) -> list[str]:
     return [
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
-        "--permit-port-sharing=true",  # with the socket that keeps the port between two starts
+        "--permit-port-sharing=true",  # shared with the socket that reserves the port between two starts
         f"--tls-cert-file={pki.server.certificate}",
         f"--tls-private-key-file={pki.server.key}",
         "--profiling=false",

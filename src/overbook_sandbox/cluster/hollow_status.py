@@ -1,4 +1,4 @@
-"""What hollow nodes say: the statuses that a kubelet would write of a node and of a pod."""
+"""The statuses that hollow nodes write: those that a kubelet would write of a node and of a pod."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,16 +14,16 @@ _ADDRESS: Final = "127.0.0.1"
 
 
 class HollowNode(msgspec.Struct, frozen=True):
-    """What a node says of itself.
+    """A hollow node's description of itself.
 
     Attributes:
-        name: Its name.
-        cpu: CPU capacity.
-        memory: Memory capacity.
-        allocatable_memory: What of it pods may have; None: all of it.
-        pods: How many pods it takes.
-        swap_bytes: Its swap; None says nothing about it, as an old kubelet does.
-        labels: Beside those of every node.
+        name: The node's name.
+        cpu: The CPU capacity.
+        memory: The memory capacity.
+        allocatable_memory: The memory for pods; None: all.
+        pods: The most pods.
+        swap_bytes: The reported swap; None: not reported, as by an old kubelet.
+        labels: Labels in addition to those of every node.
     """
 
     name: str
@@ -56,7 +56,7 @@ class _PodStatus(KubeStruct, frozen=True):
 
 
 class HollowPod(KubeStruct, frozen=True):
-    """What of a pod its status follows from."""
+    """The fields of a pod from which its status is computed."""
 
     metadata: ObjectMeta = ObjectMeta()
     spec: _PodSpec = _PodSpec()
@@ -67,13 +67,13 @@ PODS: Final = Kind("", "v1", "pods", "Pod", True, HollowPod)
 
 
 def manifest(node: HollowNode) -> dict[str, Any]:
-    """The node as it registers."""
+    """The Node object for the registration."""
     labels = {"kubernetes.io/hostname": node.name, "kubernetes.io/os": "linux", **node.labels}
     return {"metadata": {"name": node.name, "labels": labels}, "status": node_status(node)}
 
 
 def node_status(node: HollowNode) -> dict[str, Any]:
-    """The status of a node that is well."""
+    """The status of a healthy node."""
     capacity = {"cpu": node.cpu, "memory": node.memory, "pods": str(node.pods)}
     versions: dict[str, Any] = dict.fromkeys(
         ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "kubeProxyVersion"), ""
@@ -82,7 +82,7 @@ def node_status(node: HollowNode) -> dict[str, Any]:
     versions |= {"operatingSystem": "linux", "architecture": "amd64"}
     if node.swap_bytes is not None:
         versions["swap"] = {"capacity": node.swap_bytes}
-    troubles = ("MemoryPressure", "DiskPressure", "PIDPressure")
+    problems = ("MemoryPressure", "DiskPressure", "PIDPressure")
     return {
         "capacity": capacity,
         "allocatable": {**capacity, "memory": node.allocatable_memory or node.memory},
@@ -91,19 +91,19 @@ def node_status(node: HollowNode) -> dict[str, Any]:
             {"type": "InternalIP", "address": _ADDRESS},
         ],
         "conditions": [
-            *({**_condition(name, holds=False), "lastHeartbeatTime": now()} for name in troubles),
+            *({**_condition(name, holds=False), "lastHeartbeatTime": now()} for name in problems),
             {**_condition("Ready", holds=True), "lastHeartbeatTime": now()},
         ],
         "nodeInfo": versions,
     }
 
 
-def news(pod: HollowPod, number: int) -> dict[str, Any] | None:
-    """What to report of a pod that is bound; None where that is known already.
+def pod_status(pod: HollowPod, number: int) -> dict[str, Any] | None:
+    """The status to report of a pod; None if it is already reported.
 
     Args:
         pod: The pod.
-        number: Makes its address another than those of others.
+        number: A number that makes the pod's address unique.
     """
     holding = {each.type for each in pod.status.conditions if each.status == "True"}
     is_open = all(gate.condition_type in holding for gate in pod.spec.readiness_gates)
@@ -150,16 +150,16 @@ def _condition(name: str, *, holds: bool) -> dict[str, str]:
         "type": name,
         "status": str(holds),
         "reason": "HollowNode",
-        "message": "a hollow node says so",
+        "message": "reported by a hollow node",
         "lastTransitionTime": now(),
     }
 
 
 def is_ready(node: Node) -> bool:
-    """Whether a node says that it is well."""
+    """Whether a node is Ready."""
     return any(each.type == "Ready" and each.status == "True" for each in node.status.conditions or ())
 
 
 def now() -> str:
-    """The time as the API writes it, with microseconds."""
+    """The present time in the API's format, with microseconds."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""Writing a kubeconfig for one user of one cluster."""
+"""A kubeconfig for one user of one cluster."""
 
 import base64
 import os
@@ -10,12 +10,12 @@ from overbook_sandbox.machine.cache import write_whole
 
 
 def write_kubeconfig(path: str, *, server: str, authority_pem: bytes, user: Mapping[str, str]) -> None:
-    """Write it, mode 0600, in JSON, which is YAML too.
+    """Write a kubeconfig with mode 0600, in JSON, which is also YAML.
 
     Args:
-        path: Where to.
-        server: URL of the API server.
-        authority_pem: The certificate authority of the server.
+        path: The file's path.
+        server: The API server's URL.
+        authority_pem: The server's certificate authority.
         user: The user's entry: `token`, or `client-certificate` and `client-key` with paths.
     """
     authority = base64.b64encode(authority_pem).decode()

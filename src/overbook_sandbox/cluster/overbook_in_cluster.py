@@ -1,7 +1,7 @@
-"""Overbook in a test cluster: what is shipped, applied, and the controller as a program of this host.
+"""Overbook in a test cluster: its shipped objects, and the controller as a program on this host.
 
-It has the account and the rights that it is installed with; only its image is missing. The agent of a node is
-:mod:`overbook_sandbox.node.kubernetes_agent`.
+The controller has the same account and rights as in an installation; only its image is not used. The agent of
+a node is :mod:`overbook_sandbox.node.kubernetes_agent`.
 """
 
 import subprocess
@@ -28,19 +28,19 @@ _TOKEN_SECONDS: Final = 4 * 3600
 
 
 def overbook(*words: str) -> list[str]:
-    """A command line of this installation."""
+    """The command line of an `overbook` command of this installation."""
     return [sys.executable, "-m", "overbook", *words]
 
 
 def install(cluster: ControlPlane, spec: Mapping[str, Any]) -> None:
-    """Apply custom resources, accounts, rights and policies, and say what the cluster's owner wants.
+    """Apply custom resources, accounts, rights and policies, and set the Overcommit object's spec.
 
     Args:
-        cluster: Where.
-        spec: Of the Overcommit object, such as `{"percentage": 150, "mode": "Enforce"}`.
+        cluster: The control plane.
+        spec: The Overcommit object's spec, such as `{"percentage": 150, "mode": "Enforce"}`.
 
     Raises:
-        SandboxError: Something was not accepted.
+        SandboxError: An object was not accepted.
     """
     _apply(cluster, _manifests("--part", "crds"))
     _wait_until_served(cluster)
@@ -50,7 +50,7 @@ def install(cluster: ControlPlane, spec: Mapping[str, Any]) -> None:
 
 
 def controller(cluster: ControlPlane) -> Service:
-    """`overbook controller`, not started yet, with its own account's rights."""
+    """The program `overbook controller`, not started yet, with the rights of its account."""
     config = cluster.kubeconfig_for(
         cluster.token(NAMESPACE, CONTROLLER, seconds=_TOKEN_SECONDS), name=CONTROLLER
     )
@@ -59,7 +59,7 @@ def controller(cluster: ControlPlane) -> Service:
 
 
 def _manifests(*words: str) -> list[dict[str, Any]]:
-    done = subprocess.run(overbook("manifests", *words), capture_output=True, check=False, text=True)  # noqa: S603 - no shell; the argv is ours
+    done = subprocess.run(overbook("manifests", *words), capture_output=True, check=False, text=True)  # noqa: S603 - no shell; a fixed argv
     if done.returncode:
         raise SandboxError(f"overbook manifests failed: {done.stderr.strip()}")
     return [each for each in yaml.safe_load_all(done.stdout) if each]
@@ -71,7 +71,7 @@ def _apply(cluster: ControlPlane, objects: list[dict[str, Any]]) -> None:
 
 
 def _wait_until_served(cluster: ControlPlane) -> None:
-    """The API server's discovery follows a definition within a second or two."""
+    """Wait until the API server serves the new kinds, usually a second or two."""
     deadline = time.monotonic() + _SERVED_SECONDS
     while True:
         try:

@@ -1,6 +1,6 @@
-"""The keys and certificates of a test cluster, in files as its programs want them.
+"""The keys and certificates of a test cluster, in files as its programs need them.
 
-One authority signs for servers and clients. Users are known by their certificate: the common name is the
+One authority signs for servers and clients. A client's certificate contains its user: the common name is the
 user, the organizations are the groups (Kubernetes: "X.509 client certificates").
 """
 
@@ -12,17 +12,17 @@ from typing import Final, NamedTuple
 from overbook.kube.api.certificates import Authority, KeyPair, signing_keys
 
 SERVER_NAMES: Final = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
-"""By which names clients may reach the API server: an emulated node reaches it by another address."""
+"""The names by which clients may reach the API server; an emulated node uses another address."""
 
 _LIFETIME: Final = timedelta(days=7)
 
 
 class CertificateFiles(NamedTuple):
-    """Where a certificate and its key lie.
+    """The files of a certificate and its key.
 
     Attributes:
-        certificate: Path of the certificate.
-        key: Path of its key, mode 0600.
+        certificate: The path of the certificate.
+        key: The path of its key, mode 0600.
     """
 
     certificate: str
@@ -30,10 +30,10 @@ class CertificateFiles(NamedTuple):
 
 
 class Pki:
-    """The cluster's authority.
+    """The cluster's certificate authority.
 
     Args:
-        folder: Made, mode 0700, and filled.
+        folder: The folder for the files, made with mode 0700.
         addresses: IP addresses of the API server, besides loopback.
     """
 
@@ -43,7 +43,7 @@ class Pki:
         self._authority = Authority.make("overbook-sandbox", now=datetime.now(UTC), lifetime=_LIFETIME)
         self.authority_pem = self._authority.pair.certificate_pem
         self.authority = self._write("ca.crt", self.authority_pem)
-        """Path of the authority's certificate."""
+        """The path of the authority's certificate."""
         private, public = signing_keys()
         self.service_account_key = self._write("service-account.key", private)
         self.service_account_public_key = self._write("service-account.pub", public)
@@ -53,9 +53,9 @@ class Pki:
         """Issue a server's certificate.
 
         Args:
-            name: Its common name, and that of its files.
-            dns_names: Names that it answers for.
-            addresses: IP addresses that it answers for.
+            name: The common name, also used for the files' names.
+            dns_names: The server's names.
+            addresses: The server's IP addresses.
         """
         pair = self._authority.issue(
             name, dns_names=dns_names, addresses=addresses, now=datetime.now(UTC), lifetime=_LIFETIME
@@ -63,11 +63,11 @@ class Pki:
         return self._files(name, pair)
 
     def issue_client(self, user: str, groups: Iterable[str] = ()) -> CertificateFiles:
-        """Issue a certificate by which the API server knows a user.
+        """Issue a client certificate for a user of the API server.
 
         Args:
-            user: User name.
-            groups: Names of groups.
+            user: The user name.
+            groups: The names of groups.
         """
         pair = self._authority.issue(user, organizations=groups, now=datetime.now(UTC), lifetime=_LIFETIME)
         return self._files(f"user-{user.replace(':', '-').replace('/', '-')}", pair)

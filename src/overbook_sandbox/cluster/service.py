@@ -1,6 +1,6 @@
-"""A program that runs in the background of the sandbox: started, watched while it starts, ended for sure.
+"""A program in the background of the sandbox: started, watched, and always ended.
 
-It is ended with everything it started. If this process ends first, however that happens, the kernel ends it.
+It is ended with all its children. If this process ends first, for any reason, the kernel ends the program.
 """
 
 import os
@@ -18,16 +18,17 @@ from overbook_sandbox.machine.errors import SandboxError
 _TAIL_LINES: Final = 20
 _STOP_SECONDS: Final = 5.0
 
-# The kernel's "parent" in PR_SET_PDEATHSIG is a thread: what a short-lived thread starts would die with it.
+# The kernel's "parent" in PR_SET_PDEATHSIG is a thread: a program started by a short-lived thread would end
+# with that thread.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="service-starter")
 
 
 class ServiceError(SandboxError):
-    """A program that did not start, or ended.
+    """A background program did not start, or ended.
 
     Args:
         problem: One sentence.
-        service: The program; the end of its log is shown.
+        service: The program, whose log's end is shown.
     """
 
     def __init__(self, problem: str, service: "Service") -> None:
@@ -36,13 +37,13 @@ class ServiceError(SandboxError):
 
 
 class Service:
-    """One such program.
+    """A program in the background.
 
     Args:
-        name: What to call it.
+        name: The name for messages and the log.
         argv: The program's path and its arguments.
-        folder: Its working directory; its log is `NAME.log` there, and goes on where an earlier one ended.
-        environment: Its environment; nothing is inherited but PATH.
+        folder: The working directory; the log is `NAME.log` there, and an existing log is continued.
+        environment: The environment; only PATH is inherited.
     """
 
     def __init__(
@@ -61,37 +62,37 @@ class Service:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and has not ended."""
+        """Whether the program was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def process_id(self) -> int:
-        """Its process id; raises ValueError unless it was started."""
+        """The program's process id; raises ValueError if it was not started."""
         if self._process is None:
             raise ValueError(f"{self.name} was not started")
         return self._process.pid
 
     def start(self) -> None:
-        """Start it; nothing is done where it runs."""
+        """Start the program, unless it runs."""
         if not self.running:
             self._process = _starter.submit(self._spawn).result()
 
     def require_running(self) -> None:
-        """Raise a ServiceError with the end of its log if it has ended."""
+        """Raise a ServiceError with the end of the log if the program has ended."""
         if not self.running:
             status = self._process.returncode if self._process else "none"
             raise ServiceError(f"{self.name} ended with status {status}", self)
 
     def kill(self) -> None:
-        """End it and its children with SIGKILL, and wait until it is gone."""
+        """Kill the program and its children, and wait for their end."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it with SIGTERM; if that does not help within 5 s, with SIGKILL."""
+        """End the program with SIGTERM, or after 5 s with SIGKILL."""
         self._end(signal.SIGTERM)
 
     def log_tail(self) -> list[str]:
-        """The last lines of its log, oldest first."""
+        """The last lines of the log, oldest first."""
         with suppress(FileNotFoundError), open(self.log, encoding="utf-8", errors="replace") as file:
             return [line.rstrip() for line in deque(file, maxlen=_TAIL_LINES)]
         return []

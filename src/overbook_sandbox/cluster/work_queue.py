@@ -1,4 +1,4 @@
-"""Work by key, as controllers do it: look at what is, do the next step, look again when something changed."""
+"""A work queue by key, as controllers use it: read the state, do the next step, repeat after changes."""
 
 import asyncio
 import logging
@@ -11,15 +11,15 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 0.5
 
-Look = Callable[[str], Awaitable[float | None]]
-"""Looks at a key and does what there is to do; returns in how many seconds to look again, or None."""
+Handle = Callable[[str], Awaitable[float | None]]
+"""Handles a key; returns the seconds until it must be called again, or None."""
 
 
 class WorkQueue:
-    """Keys that wait to be looked at. One key is never looked at twice at the same time.
+    """A queue of keys to handle. A key is never handled twice at the same time.
 
     Args:
-        workers: How many are looked at at once.
+        workers: The number of keys that are handled at once.
     """
 
     def __init__(self, workers: int = 8) -> None:
@@ -30,31 +30,31 @@ class WorkQueue:
         self._again: set[str] = set()
 
     def add(self, key: str) -> None:
-        """Have a key looked at soon."""
+        """Add a key to the queue."""
         if key in self._busy:
             self._again.add(key)
         elif key not in self._queued:
             self._queued.add(key)
             self._waiting.put_nowait(key)
 
-    async def run(self, look: Look) -> None:
-        """Look at keys until cancelled.
+    async def run(self, handle: Handle) -> None:
+        """Handle keys until cancelled.
 
         Args:
-            look: Looks at one. After a KubeError it is called again half a second later.
+            handle: Handles one key. After a KubeError it is called again half a second later.
         """
         async with asyncio.TaskGroup() as group:
             for _ in range(self._workers):
-                group.create_task(self._work(look))
+                group.create_task(self._work(handle))
 
-    async def _work(self, look: Look) -> None:
+    async def _work(self, handle: Handle) -> None:
         loop = asyncio.get_running_loop()
         while True:
             key = await self._waiting.get()
             self._queued.discard(key)
             self._busy.add(key)
             try:
-                again_seconds = await look(key)
+                again_seconds = await handle(key)
             except KubeError as error:
                 log.info("%s: %s", key, error)
                 again_seconds = RETRY_SECONDS

@@ -1,4 +1,4 @@
-"""`overbook demo`: the same load on two emulated nodes, with Overbook and without, side by side."""
+"""`overbook demo`: run the same load on two emulated nodes, with and without Overbook, side by side."""
 
 import argparse
 import os
@@ -25,9 +25,9 @@ Side = Literal["with", "without"]
 
 _SIDES: tuple[Side, ...] = ("with", "without")
 _NODE_SECONDS = 420.0
-"""Far more than the story takes: a node that thrashes is slow, and that is part of the story."""
+"""The time limit of a node, far longer than the story, because a thrashing node is slow."""
 _TICK_SECONDS = 0.25
-# What a cloud's general-purpose disk does: swapping to the host's page cache would cost almost nothing.
+# As a cloud's general-purpose disk. Without a limit, swapping to the host's page cache would be too fast.
 _SWAP_OPERATIONS_PER_SECOND = 3_000
 _SWAP_BYTES_PER_SECOND = 125_000_000
 _REPLAY_SPEED = 10.0
@@ -42,23 +42,23 @@ examples:
 
 It writes demo.svg, summary.json and the events of each node (with.jsonl, without.jsonl).
 
-With --cluster there is one node, on a real control plane: the guest that runs wild is migrated live to a
-second one, and `overbook status` is shown before, in between and afterwards. The first time Kubernetes is
+With --cluster there is one node, on a real control plane: the VM that runs wild is live-migrated to a
+second one, and `overbook status` is shown before, during and afterwards. The first time, Kubernetes is
 built from its Go modules, which takes about ten minutes. The files are called cluster.svg, cluster.jsonl,
-cluster-summary.json, cluster-status-MOMENT.txt and .json, and there are the programs' logs.
+cluster-summary.json, cluster-status-MOMENT.txt and .json, with the programs' logs.
 
-exit status: 0 when the node with Overbook did what is promised; 1 when not, with the reason; 2 where
-the demo could not be run; 130 after Ctrl-C.
+Exit status: 0: the node with Overbook did what is promised; 1: it did not, with the reason; 2: the demo
+could not run; 130: after Ctrl-C.
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `demo`."""
+    """Add the command `demo`."""
     parser = subparsers.add_parser(
         "demo",
-        help="overcommit an emulated node and save it when a guest runs wild",
-        description="Boots two small Linux nodes under emulation, gives both the same load of more memory "
-        "than they have, lets one guest run wild, and shows what happens with Overbook and without. It "
+        help="overcommit an emulated node, and protect it when a pod runs wild",
+        description="Boot two small Linux nodes under emulation, give both the same load of more memory "
+        "than they have, let one pod run wild, and show what happens with and without Overbook. This "
         "needs neither root nor KVM.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -66,17 +66,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--install-packages",
         action="store_true",
-        help="let apt-get install QEMU and busybox where they are missing",
+        help="let apt-get install QEMU and busybox if they are missing",
     )
     parser.add_argument(
-        "--output-dir", default="demo-out", metavar="DIR", help="where files go (default: demo-out)"
+        "--output-dir", default="demo-out", metavar="DIR", help="folder for the files (default: demo-out)"
     )
-    parser.add_argument("--output", choices=["text", "json"], default="text", help="form of the summary")
+    parser.add_argument(
+        "--output", choices=["text", "json"], default="text", help="format of the summary (default: text)"
+    )
     parser.add_argument("--verbose", action="store_true", help="show the agent's log too")
     parser.add_argument(
         "--cluster",
         action="store_true",
-        help="tell the story on a real cluster: scheduler, taint, live migration, recovery",
+        help="run the demo on a real cluster: scheduler, taint, live migration, recovery",
     )
     parser.add_argument("--only", choices=_SIDES, help="run one of the two nodes")
     parser.add_argument("--memory", default="1Gi", metavar="SIZE", help="RAM of a node (default: 1Gi)")
@@ -85,19 +87,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=int,
         default=150,
         metavar="PERCENT",
-        help="how much of its RAM a node promises; its swap follows from it (default: 150)",
+        help="overcommit percentage, from which the node's swap is computed (default: 150)",
     )
     parser.add_argument(
-        "--replay-events", metavar="DIR", help="boot nothing: show the recorded events of this folder again"
+        "--replay-events", metavar="DIR", help="do not boot: show the recorded events of this folder again"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run or replay the demo, write its files, and say what was seen.
+    """Run or replay the demo, write its files, and print the summary.
 
     Returns:
-        The exit status, as the command's help says.
+        The exit status, as in the command's help.
     """
     from overbook.core.errors import InvalidInput
     from overbook_sandbox.machine.errors import SandboxError
@@ -113,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             stories = _replay(args, sides) if args.replay_events else _boot(args, sides)
             return _finish(args, stories)
     except (SandboxError, InvalidInput, OSError) as error:
-        _say(f"the demo cannot go on: {error}")
+        _say(f"the demo failed: {error}")
         return 2
     except KeyboardInterrupt:
         _say("stopped; no node is left running")
@@ -158,7 +160,7 @@ def _node(side: Side, image: "Image", spec: "MachineSpec", shared: str, percent:
 
 
 class Said(NamedTuple):
-    """What a node's thread has to say: a line, how the job ended, or why the node failed."""
+    """A message from a node's thread: a line, the job's result, or the node's failure."""
 
     side: Side
     what: "str | NodeResult | Exception"
@@ -166,13 +168,13 @@ class Said(NamedTuple):
 
 @contextmanager
 def _running(nodes: "Mapping[Side, Machine]") -> "Iterator[queue.SimpleQueue[Said]]":
-    """Run each node in a thread of its own; at the end of the block none runs any more."""
+    """Run each node in its own thread; at the end of the block all have ended."""
     said: queue.SimpleQueue[Said] = queue.SimpleQueue()
 
     def follow(side: Side, node: "Machine") -> None:
         try:
             said.put(Said(side, node.run(lambda line: said.put(Said(side, line)))))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the main thread tells it
+        except Exception as error:  # noqa: BLE001 - the main thread reports any error
             said.put(Said(side, error))
 
     threads = [threading.Thread(target=follow, args=item, daemon=True) for item in nodes.items()]
@@ -189,18 +191,18 @@ def _running(nodes: "Mapping[Side, Machine]") -> "Iterator[queue.SimpleQueue[Sai
 
 
 def watch(nodes: "Mapping[Side, Machine]", folder: str, view_of: "ViewOf") -> "list[Story]":
-    """Run the nodes at the same time, record and show what they say.
+    """Run the nodes at the same time, and record and show their events.
 
     Args:
         nodes: The nodes, none started yet.
-        folder: Where `with.jsonl` and `without.jsonl` go, complete up to the last line that came.
+        folder: The folder for `with.jsonl` and `without.jsonl`, which are complete up to the last event.
         view_of: Makes the view of the stories.
 
     Returns:
-        The stories, told to their end.
+        The complete stories.
 
     Raises:
-        SandboxError: A node failed; the other one is stopped then.
+        SandboxError: A node failed; the other one is then stopped.
     """
     from overbook_sandbox.demo.story import Story, read_event
     from overbook_sandbox.machine.errors import SandboxError
@@ -228,7 +230,9 @@ def watch(nodes: "Mapping[Side, Machine]", folder: str, view_of: "ViewOf") -> "l
             elif (event := read_event(what)) is not None:
                 records[side].write(what.encode() + b"\n")
                 view.show(stories[side], stories[side].add(event))
-            elif not what.startswith("{"):  # a traceback, say; events of a later version are no trouble
+            elif not what.startswith(
+                "{"
+            ):  # such as a traceback; unknown events of a later version are ignored
                 strange[side].append(what)
     return list(stories.values())
 
@@ -241,12 +245,12 @@ def _check_end(side: Side, result: "NodeResult", story: "Story", strange: Sequen
     shown = "".join(f"\n  {line}" for line in strange or result.console_tail[-20:])
     raise SandboxError(
         f"the program in the node {_name(side)} ended after {story.end:.1f} s with exit status "
-        f"{result.exit_status} before its story was told{'; its last lines:' if shown else ''}{shown}"
+        f"{result.exit_status} before the end of its story{'; its last lines:' if shown else ''}{shown}"
     )
 
 
 def _replay(args: argparse.Namespace, sides: Sequence[Side]) -> "list[Story]":
-    """Tell recorded events again; on a terminal ten times as fast as they were."""
+    """Show recorded events again; on a terminal at ten times the speed."""
     import time
 
     from overbook.core.errors import InvalidInput
@@ -285,7 +289,7 @@ def _recorded(path: str) -> "Iterator[AnyEvent]":
 
 
 def _finish(args: argparse.Namespace, stories: "Sequence[Story]") -> int:
-    """Write the picture and the summary, print the summary, and judge."""
+    """Write the picture and the summary, print the summary, and check the promises."""
     from overbook_sandbox.demo import summary
     from overbook_sandbox.demo.picture import svg
 
@@ -317,7 +321,7 @@ def _view_of(args: argparse.Namespace) -> "ViewOf":
 
 
 def _stream(args: argparse.Namespace) -> TextIO:
-    """Where the view goes: a summary for programs keeps standard output to itself."""
+    """The stream for the view: standard error if standard output is for a JSON summary."""
     return sys.stderr if args.output == "json" else sys.stdout
 
 
@@ -331,7 +335,7 @@ def _name(side: Side) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the demo as Ctrl-C does: in order."""
+    """Make SIGTERM end the demo as Ctrl-C does."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt

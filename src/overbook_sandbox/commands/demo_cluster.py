@@ -1,4 +1,4 @@
-"""`overbook demo --cluster`: the story on a real cluster: scheduler, taint, live migration, recovery."""
+"""`overbook demo --cluster`: the demo on a real cluster: scheduler, taint, live migration, recovery."""
 
 import argparse
 import os
@@ -24,19 +24,19 @@ _MOMENTS = {
 
 
 def run_on_cluster(args: argparse.Namespace, view_of: "ViewOf", say: Callable[[str], None]) -> int:
-    """Bring a cluster up, have the story told on it, end the cluster, and say what was seen.
+    """Start a cluster, run the demo on it, stop the cluster, and print the summary.
 
     Args:
-        args: Of the command.
+        args: The command's arguments.
         view_of: Makes the view of the story.
-        say: Receives a line for each thing done.
+        say: Receives a line for each step.
 
     Returns:
-        The exit status, as the command's help says.
+        The exit status, as in the command's help.
 
     Raises:
-        InvalidInput: An option is for the demo without a cluster.
-        SandboxError: Something cannot be provided here, did not start, or did not happen in time.
+        InvalidInput: An option is only for the demo without a cluster.
+        SandboxError: A part is not available, did not start, or an expected event did not happen in time.
     """
     from overbook_sandbox.cluster import go_programs
     from overbook_sandbox.demo.cluster_demo import ClusterDemo
@@ -108,7 +108,7 @@ def _watch(demo: "ClusterDemo", folder: str, view_of: "ViewOf") -> "Story":
         while not story.complete:
             view.tick()
             try:
-                event = demo.told.get(timeout=_TICK_SECONDS)
+                event = demo.events_queue.get(timeout=_TICK_SECONDS)
             except queue.Empty:
                 telling.require_running()
                 continue
@@ -118,7 +118,7 @@ def _watch(demo: "ClusterDemo", folder: str, view_of: "ViewOf") -> "Story":
 
 
 def _keep_logs(folder: str, output: str) -> None:
-    """The programs' own words, for those who want to see more."""
+    """Copy the programs' logs to the output folder."""
     for name in ("node/overbook-agent.log", "control-plane/overbook-controller.log", "node/kubelet.log"):
         path = os.path.join(folder, name)
         if os.path.exists(path):

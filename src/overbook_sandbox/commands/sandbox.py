@@ -22,29 +22,29 @@ examples:
   overbook sandbox run --memory 512Mi --swap 2Gi -- sh -c 'cat /proc/pressure/memory'
   overbook sandbox shell
 
-The node sees this machine's files at the same paths. What it writes stays in its memory and is
-lost, except in the folder given with --share.
+The node sees this machine's files at the same paths. Its writes stay in its memory and are lost,
+except in the folder given with --share.
 
-exit status of `run`: the command's own; 1 where the node failed; 2 where the sandbox cannot be used.
+Exit status of `run`: that of the command; 1: the node failed; 2: the sandbox cannot be used.
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `sandbox` and its three verbs."""
+    """Add the command `sandbox` and its three verbs."""
     parser = subparsers.add_parser(
         "sandbox",
         help="a real Linux node under emulation",
-        description="A real Linux node (cgroup v2, PSI, swap) under QEMU emulation. It needs neither root "
-        "nor KVM, and changes nothing on this machine.",
+        description="Run a real Linux node (cgroup v2, PSI, swap) under QEMU emulation. This needs neither "
+        "root nor KVM, and changes nothing on this machine.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    prepare = verbs.add_parser("prepare", help="fetch and build what a node boots from; quick when done")
+    prepare = verbs.add_parser("prepare", help="fetch and build the files for booting; fast if they exist")
     prepare.add_argument(
         "--kubernetes",
         action="store_true",
-        help="fetch and build what test clusters and their nodes run, too (about 10 minutes, once)",
+        help="fetch and build also the programs of test clusters (about 10 minutes, once)",
     )
     command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
     shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")
@@ -52,34 +52,40 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         verb.add_argument(
             "--install-packages",
             action="store_true",
-            help="let apt-get install QEMU and busybox where they are missing",
+            help="let apt-get install QEMU and busybox if they are missing",
         )
     for verb in (command, shell):
         verb.add_argument("--memory", default="1Gi", metavar="SIZE", help="the node's memory (default: 1Gi)")
-        verb.add_argument("--swap", default="512Mi", metavar="SIZE", help="its swap disk (default: 512Mi)")
-        verb.add_argument("--no-swap", action="store_true", help="leave the swap disk out")
-        verb.add_argument("--cpus", type=int, default=1, metavar="N", help="its CPUs (default: 1)")
+        verb.add_argument(
+            "--swap", default="512Mi", metavar="SIZE", help="the node's swap disk (default: 512Mi)"
+        )
+        verb.add_argument("--no-swap", action="store_true", help="boot without a swap disk")
+        verb.add_argument("--cpus", type=int, default=1, metavar="N", help="the node's CPUs (default: 1)")
         verb.add_argument("--share", metavar="DIR", help="folder that the node may write to")
     command.add_argument(
-        "--timeout", type=float, default=600.0, metavar="SECONDS", help="end the command after (default: 600)"
+        "--timeout",
+        type=float,
+        default=600.0,
+        metavar="SECONDS",
+        help="end the command after this time (default: 600)",
     )
     command.add_argument("argv", nargs="+", metavar="CMD", help="the command, after --")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what the verb says.
+    """Run the chosen verb.
 
     Returns:
-        The exit status: the command's own where it ran; 1 where the node failed, 2 where the sandbox
-        cannot be used or the arguments are wrong, 130 after Ctrl-C.
+        The exit status: that of the command; 1 if the node failed, 2 if the sandbox cannot be used or the
+        arguments are wrong, 130 after Ctrl-C.
     """
     from overbook.core.errors import InvalidInput
     from overbook_sandbox.machine.errors import NodeError, SandboxError
     from overbook_sandbox.machine.image import prepare
 
     try:
-        spec = None if args.verb == "prepare" else _spec(args)  # typing errors come before downloads
+        spec = None if args.verb == "prepare" else _spec(args)  # check the arguments before any download
         image = prepare(install_packages=args.install_packages, say=_say)
         if spec is None:
             _prepare_kubernetes(args)

@@ -1,1 +1,1 @@
-"""The demo: its script, its loads, what is recorded, and the picture of it."""
+"""The demo: its story, its loads, its recordings, and its picture."""

@@ -1,4 +1,4 @@
-"""The agent as the demo runs it: a process, told of pods by manifests, watched by its recording."""
+"""The agent as a process of the demo, which reads pods from manifests; the demo reads its recording."""
 
 import os
 import subprocess
@@ -18,10 +18,10 @@ READY_SECONDS: Final = 60.0
 
 
 class AgentProcess:
-    """``overbook agent`` in ``system.slice``.
+    """The process ``overbook agent`` in ``system.slice``.
 
     Args:
-        folder: for its manifests, its recording and its log.
+        folder: the folder for manifests, recording and log.
         percent: the cluster's overcommit percentage.
     """
 
@@ -34,13 +34,13 @@ class AgentProcess:
         self._positions = {self._recording: 0, self._log: 0}
         self._parts: dict[str, bytes] = {}
         self.asked: set[str] = set()
-        """Pods that were asked to go."""
+        """Pods for which relief was requested."""
         self.relieved: dict[str, str] = {}
-        """What became of them."""
+        """The outcome of relief by pod."""
         os.makedirs(self._manifests)
 
     def start(self) -> None:
-        """Start it, and wait until it has taken its first sample."""
+        """Start the agent, and wait until it has taken its first sample."""
         argv = [sys.executable, "-m", "overbook", "agent", "--manifests", self._manifests]
         argv += ["--percent", str(self._percent), "--record", self._recording, "--listen", "", "--grace", "3"]
         with open(self._log, "wb") as log:
@@ -54,14 +54,14 @@ class AgentProcess:
             time.sleep(0.1)
 
     def publish(self, pod: Pod) -> None:
-        """Tell the agent of a pod, as the API would."""
+        """Publish a pod's manifest for the agent."""
         path = os.path.join(self._manifests, f"{pod.metadata.name}.json")
         with open(f"{path}.new", "wb") as file:
             file.write(msgspec.json.encode(pod))
         os.rename(f"{path}.new", path)
 
-    def news(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Decisions and log lines since the last look."""
+    def new_events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The decisions and log lines since the last call."""
         for line in self._lines(self._recording):
             entry = msgspec.json.decode(line)
             if "decision" in entry:
@@ -84,7 +84,7 @@ class AgentProcess:
             yield "log", {"text": line.decode("utf-8", "replace")}
 
     def stop(self) -> None:
-        """SIGTERM, as systemd would."""
+        """End the agent with SIGTERM, as systemd would."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(10)

@@ -1,7 +1,7 @@
-"""The story of the demo on a cluster: guests are made, one of them runs wild, and what follows.
+"""The story of the demo on a cluster: pods are made, one of them runs wild, and the node is relieved.
 
-See :mod:`overbook_sandbox.demo.cluster_stage` for what it plays on, and
-:mod:`overbook_sandbox.demo.cluster_events` for how it is found in the cluster's objects.
+See :mod:`overbook_sandbox.demo.cluster_stage` for the cluster, and
+:mod:`overbook_sandbox.demo.cluster_events` for the events from the cluster's objects.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ from overbook_sandbox.node.kubernetes_agent import SERVICE as AGENT
 OTHER_NODE: Final = "worker-2"
 PHASE_SECONDS: Final[dict[PhaseName, float]] = {"alone": 10.0, "steady": 15.0}
 MOST_SECONDS: Final[dict[PhaseName, float]] = {"fill": 900.0, "wild": 300.0, "after": 300.0}
-"""How long a phase may take that ends by itself; usual is a minute or two."""
+"""The time limits of phases that end by themselves, usually after a minute or two."""
 
 _LOOK_SECONDS: Final = 0.5
 _START_SECONDS: Final = 600.0
@@ -61,19 +61,19 @@ _LEAST_AFTER_SECONDS: Final = 12.0
 
 
 class ClusterDemo:
-    """The story, from the first guest to the recovery.
+    """The story on a cluster, from the first pod to the recovery.
 
     Args:
-        stage: Everything runs.
-        folder: Where `cluster-status-*` files go.
+        stage: The running cluster.
+        folder: The folder for `cluster-status-*` files.
 
     Attributes:
-        told: Events as they happen; the last one is Bye.
-        statuses: What `overbook status` printed, by moment: before, during, after.
+        events_queue: The events as they happen; the last one is Bye.
+        statuses: The output of `overbook status` by moment: before, during, after.
     """
 
     def __init__(self, stage: Stage, folder: str) -> None:
-        self.told: queue.SimpleQueue[AnyEvent] = queue.SimpleQueue()
+        self.events_queue: queue.SimpleQueue[AnyEvent] = queue.SimpleQueue()
         self.statuses: dict[str, str] = {}
         self._stage = stage
         self._folder = folder
@@ -87,22 +87,22 @@ class ClusterDemo:
         self._client = Client(load_config(stage.cluster.kubeconfig), agent_name="overbook-demo")
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Tell it.
+        """Run the story.
 
         Raises:
             SandboxError: A step did not happen in time; the text says which.
         """
         ready()
-        self._helpers.append(asyncio.create_task(self._look_on()))
+        self._helpers.append(asyncio.create_task(self._observe()))
         try:
-            await self._tell()
+            await self._run_story()
         finally:
             for task in self._helpers:
                 task.cancel()
             await asyncio.gather(*self._helpers, return_exceptions=True)
             await self._client.close()
 
-    async def _tell(self) -> None:
+    async def _run_story(self) -> None:
         await self._until(self._agent_reports, _START_SECONDS, f"the agent of {NODE} reports")
         memory, swap = self._seen.status.memory, self._seen.status.swap
         size = NodeSize(memory_bytes=memory.total_bytes, swap_bytes=swap.total_bytes)
@@ -116,12 +116,13 @@ class ClusterDemo:
         for name in load.HOT_AND_COLD_MIB:
             if name != PAID_POD:
                 await self._create(name)
-        await self._until(lambda: self._filled, MOST_SECONDS["fill"], "every guest has what it takes")
+        await self._until(lambda: self._filled, MOST_SECONDS["fill"], "every pod has its memory")
         neighbour = HollowNodes(self._stage.cluster.kubeconfig, [HollowNode(OTHER_NODE, memory="8Gi")])
         self._helpers.append(asyncio.create_task(neighbour.run()))
         self._put(
             StepEvent(
-                at=self._now, sentence=f"{OTHER_NODE} joins the cluster (hollow: its pods only say they run)"
+                at=self._now,
+                sentence=f"{OTHER_NODE} joins the cluster (a hollow node, whose pods only report to run)",
             )
         )
         await self._phase("steady")
@@ -134,11 +135,13 @@ class ClusterDemo:
         self._put(Phase(at=self._now, name="wild"))
         uid = next(uid for uid, pod in self._seen.pods.items() if pod.guest == WILD_POD)
         await asyncio.to_thread(self._stage.node.signal, f"kubepods/burstable/pod{uid}", Signals.SIGUSR1)
-        await self._until(lambda: self._relieved, MOST_SECONDS["wild"], f"{NODE} is relieved of a guest")
+        await self._until(
+            lambda: self._relieved, MOST_SECONDS["wild"], f"the controller begins relief of {NODE}"
+        )
         during = asyncio.create_task(self._status("during"))
         await self._until(lambda: self._seen.tainted, MOST_SECONDS["wild"], f"{NODE} is tainted")
         await self._client.create(PODS, load.late_pod(NODE), load.NAMESPACE)
-        await self._until(lambda: WILD_POD in self._gone, MOST_SECONDS["wild"], f"{WILD_POD} has gone")
+        await self._until(lambda: WILD_POD in self._gone, MOST_SECONDS["wild"], f"{WILD_POD} has left")
         await during
 
     async def _recovery(self) -> None:
@@ -147,7 +150,7 @@ class ClusterDemo:
         await self._until(
             lambda: self._calm and time.monotonic() - left > _LEAST_AFTER_SECONDS,
             MOST_SECONDS["after"],
-            f"{NODE} is calm: taint gone, condition False, {load.LATE_POD} running",
+            f"{NODE} is calm: no taint, condition False, {load.LATE_POD} running",
         )
         await self._status("after")
 
@@ -156,14 +159,14 @@ class ClusterDemo:
         return time.monotonic() - self._started
 
     def _put(self, event: AnyEvent) -> None:
-        self.told.put(event)
+        self.events_queue.put(event)
 
     def _agent_reports(self) -> bool:
         return self._seen.status.observed_at is not None
 
     @property
     def _relieved(self) -> bool:
-        """Whether the controller has begun to do something."""
+        """Whether the controller has begun relief."""
         return self._seen.status.relief is not None and self._seen.status.relief.stage is not None
 
     def _runs(self, guest: str) -> bool:
@@ -208,17 +211,17 @@ class ClusterDemo:
                 tail = "".join(f"\n  {line}" for line in self._stage.node.log_tail(AGENT))
                 raise SandboxError(f"the agent ended with status {status}; its last lines:{tail}")
             if time.monotonic() > deadline:
-                raise SandboxError(f"waited {seconds:.0f} s, and it did not happen: {what}")
+                raise SandboxError(f"waited {seconds:.0f} s, but this did not happen: {what}")
             await asyncio.sleep(_LOOK_SECONDS / 2)
 
-    async def _look_on(self) -> None:
-        """Look at the objects and at the node's samples, again and again."""
+    async def _observe(self) -> None:
+        """Read the objects and the node's samples periodically."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             self._take_samples()
             try:
-                seen = await self._look()
-            except ApiUnavailable:  # it is busy, and asked again; what waits for news has its own deadline
+                seen = await self._read()
+            except ApiUnavailable:  # the API server is busy: try again; each wait has its own time limit
                 continue
             for event in events(self._seen, seen, self._now, NODE):
                 if not isinstance(event, Gone):
@@ -228,7 +231,7 @@ class ClusterDemo:
                     self._put(event)
             self._seen = seen
 
-    async def _look(self) -> Seen:
+    async def _read(self) -> Seen:
         node, status = await asyncio.gather(self._client.get(NODES, NODE), self._node_status())
         pods = [pod async for pod in self._client.list(PODS, load.NAMESPACE)]
         migrations = [each async for each in self._client.list(MIGRATIONS, load.NAMESPACE)]
@@ -250,9 +253,9 @@ class ClusterDemo:
             return OvercommitNodeStatus()
 
     def _take_samples(self) -> None:
-        """The node's samples since the last look, at their own times: a node that thrashes tells late.
+        """Add the node's new samples with their own times, because a thrashing node sends them late.
 
-        What comes before the paid pod's work is no part of the story.
+        Samples before the paid pod's work are not part of the story.
         """
         samples = self._stage.node.samples.copy()
         if self._sampled_at is None:
@@ -272,7 +275,7 @@ class ClusterDemo:
 
     @property
     def _here(self) -> dict[str, SeenPod]:
-        """The guests of the node."""
+        """The demo's pods on the node."""
         known = load.HOT_AND_COLD_MIB
         return {uid: pod for uid, pod in self._seen.pods.items() if pod.node == NODE and pod.guest in known}
 
@@ -280,10 +283,10 @@ class ClusterDemo:
         await asyncio.to_thread(self._ask_status, moment)
 
     def _ask_status(self, moment: str) -> None:
-        """Keep what `overbook status` says, as text and as JSON."""
+        """Save the output of `overbook status`, as text and as JSON."""
         for form, suffix in ((), "txt"), (("--output", "json"), "json"):
             argv = overbook("status", "--kubeconfig", self._stage.viewer, *form)
-            done = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=_STATUS_SECONDS)  # noqa: S603 - no shell; the argv is ours
+            done = subprocess.run(argv, capture_output=True, check=False, text=True, timeout=_STATUS_SECONDS)  # noqa: S603 - no shell; a fixed argv
             if done.returncode not in (0, 1):
                 raise SandboxError(f"overbook status failed: {done.stderr.strip()}")
             path = os.path.join(self._folder, f"cluster-status-{moment}.{suffix}")

@@ -1,6 +1,6 @@
-"""What a cluster's objects say of one node's trouble, as events of the demo's story.
+"""The events of the demo's story on a cluster, from the cluster's objects.
 
-Two looks at the objects make the events between them; nothing is told that no object says.
+The events are the differences between two readings of the objects; nothing else is reported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,25 +22,25 @@ from overbook_sandbox.node.kubernetes_messages import ContainerReading, NodeRead
 
 _SHOWN_PHASES: Final = ("Running", "Succeeded", "Failed")
 _STAGES: Final = {
-    "Asking": "the controller evicts a guest",
-    "Migrating": "KubeVirt takes the eviction for a live migration",
+    "Asking": "the controller evicts a pod",
+    "Migrating": "KubeVirt answers the eviction with a live migration",
     "CoolingDown": "relief is done",
 }
-_SANDBOX_BYTES: Final = 8 << 20  # a pod's sandbox alone holds less
+_SANDBOX_BYTES: Final = 8 << 20  # more than the memory of a pod's sandbox
 
 
 class SeenPod(NamedTuple):
     """A pod at one moment.
 
     Attributes:
-        guest: The virtual machine's name, or the pod's own.
-        name: The pod's.
-        node: Where it was put; empty: nowhere yet.
-        phase: Of its status.
-        reason: Why it failed, in the kubelet's word.
-        waits: Why the scheduler has not put it anywhere, in its words.
-        is_target: Whether a live migration made it.
-        is_ending: Whether it was deleted and is not gone yet.
+        guest: The VM's name, or the pod's own.
+        name: The pod's name.
+        node: The pod's node; empty: none yet.
+        phase: The phase of its status.
+        reason: The kubelet's reason of a failure.
+        waits: The scheduler's message, if the pod is not scheduled.
+        is_target: Whether the pod is the target of a live migration.
+        is_ending: Whether the pod is being deleted.
     """
 
     guest: str
@@ -54,19 +54,19 @@ class SeenPod(NamedTuple):
 
     @property
     def lives(self) -> bool:
-        """Whether its containers run or are yet to."""
+        """Whether the pod runs or will run."""
         return self.phase in ("Pending", "Running")
 
 
 class Seen(NamedTuple):
-    """The cluster at one moment, as far as the story needs it.
+    """The state of the cluster that the story needs, at one moment.
 
     Attributes:
         tainted: Whether the node has Overbook's taint.
-        condition: Status and message of the node's condition of Overbook; None: it has none.
-        status: What agent and controller say of the node.
-        pods: By uid.
-        migrations: Phases, by name.
+        condition: The status and message of Overbook's node condition; None: there is none.
+        status: The status of the node's OvercommitNode.
+        pods: The pods by uid.
+        migrations: The phases of migrations by name.
     """
 
     tainted: bool = False
@@ -77,7 +77,7 @@ class Seen(NamedTuple):
 
 
 def seen_pod(pod: KubeVirtDocument) -> SeenPod:
-    """A pod as the API has it."""
+    """A pod's state from its object."""
     waits = next(
         (
             each.get("message", "")
@@ -99,7 +99,7 @@ def seen_pod(pod: KubeVirtDocument) -> SeenPod:
 
 
 def node_signs(node: Node) -> tuple[bool, tuple[str, str] | None]:
-    """Whether a node has Overbook's taint, and its condition of Overbook."""
+    """Whether a node has Overbook's taint, and Overbook's condition of it."""
     tainted = any(taint.key == TAINT_KEY for taint in node.spec.taints or ())
     for each in node.status.conditions or ():
         if each.type == PRESSURE_CONDITION:
@@ -108,13 +108,13 @@ def node_signs(node: Node) -> tuple[bool, tuple[str, str] | None]:
 
 
 def events(before: Seen, now: Seen, at: float, node: str) -> Iterator[AnyEvent]:
-    """What happened between two looks.
+    """The events between two readings of the cluster.
 
     Args:
-        before: The earlier look.
-        now: The later one.
-        at: Its time in the story.
-        node: The node with the trouble.
+        before: The earlier state.
+        now: The later state.
+        at: The time of the later state in the story.
+        node: The node under pressure.
     """
     known = {each.id for each in before.status.decisions}
     for each in reversed(now.status.decisions):
@@ -132,9 +132,9 @@ def events(before: Seen, now: Seen, at: float, node: str) -> Iterator[AnyEvent]:
 
 
 def _signs(before: Seen, now: Seen, node: str) -> Iterator[str]:
-    """What became of taint, condition, relief and migrations."""
+    """The changes of taint, condition, relief and migrations."""
     if now.tainted and not before.tainted:
-        yield f"{node} is tainted {TAINT_KEY}: the scheduler puts no more pods there"
+        yield f"{node} is tainted {TAINT_KEY}: the scheduler places no more pods there"
     if before.tainted and not now.tainted:
         yield f"{node} is no longer tainted: the scheduler may use it again"
     had, has = before.condition or ("", ""), now.condition or ("", "")
@@ -151,20 +151,20 @@ def _signs(before: Seen, now: Seen, node: str) -> Iterator[str]:
 
 def _progress(before: SeenPod, now: SeenPod) -> Iterator[str]:
     if now.waits and now.waits != before.waits and not now.node:
-        yield f"the scheduler holds {now.guest} back: {now.waits}"
+        yield f"the scheduler cannot place {now.guest}: {now.waits}"
     if now.node and not before.node:
-        what = f"the pod that {now.guest} is to move into" if now.is_target else now.guest
-        yield f"the scheduler puts {what} on {now.node}"
+        what = f"the target pod of {now.guest}" if now.is_target else now.guest
+        yield f"the scheduler places {what} on {now.node}"
     if now.phase == "Running" and before.phase != "Running":
-        yield f"{now.guest}{' has a place to move to' if now.is_target else ' runs'} on {now.node}"
+        yield f"{now.guest}{' has a running target pod' if now.is_target else ' runs'} on {now.node}"
 
 
 def left(found: NodeReading, pods: Mapping[str, SeenPod]) -> Iterator[SeenPod]:
-    """The pods that were told to end and whose memory the node has back; the API hears of it later.
+    """The pods that are being deleted and have freed their memory, before the API shows their end.
 
     Args:
-        found: What the node's kernel counts.
-        pods: Those of the node, by uid.
+        found: A sample of the node.
+        pods: The node's pods by uid.
     """
     for uid, pod in pods.items():
         containers = found.pods.get(uid, {}).values()
@@ -174,12 +174,12 @@ def left(found: NodeReading, pods: Mapping[str, SeenPod]) -> Iterator[SeenPod]:
 
 
 def how(pod: SeenPod, later: SeenPod | None, now: Seen) -> str:
-    """How a pod went.
+    """How a pod left its node.
 
     Args:
-        pod: As it was last seen on its node.
-        later: As it is now; None where it is gone.
-        now: The cluster.
+        pod: The pod's last state on its node.
+        later: The pod's present state; None if it no longer exists.
+        now: The present state of the cluster.
     """
     if later is not None and later.reason:
         return f"ended by the kubelet ({later.reason})"
@@ -192,25 +192,25 @@ def how(pod: SeenPod, later: SeenPod | None, now: Seen) -> str:
 
 
 def _guest_label(victim: str, now: Seen) -> str:
-    """`namespace/name` with the virtual machine's name in place of its pod's."""
+    """The label `namespace/name` of a pod, with the VM's name in place of the pod's."""
     namespace, _, name = victim.rpartition("/")
     guest = next((pod.guest for pod in now.pods.values() if pod.name == name), name)
     return f"{namespace}/{guest}" if namespace else guest
 
 
 class Sampler:
-    """Makes samples of the story from those of the node."""
+    """A converter of the node's samples into samples of the story."""
 
     def __init__(self) -> None:
         self._last: NodeReading | None = None
 
     def sample(self, found: NodeReading, at: float, pods: Mapping[str, SeenPod]) -> SampleEvent:
-        """One sample.
+        """Convert a sample.
 
         Args:
-            found: The node's.
-            at: Its time in the story.
-            pods: By uid; others are left out.
+            found: The node's sample.
+            at: The sample's time in the story.
+            pods: The pods by uid; others are left out.
         """
         last, self._last = self._last, found
         units = _units(found, pods)
@@ -237,7 +237,7 @@ class Sampler:
 
 
 def _units(found: NodeReading, pods: Mapping[str, SeenPod]) -> tuple[int, float] | None:
-    """The paced work of the paid pod."""
+    """The number of units of the paid pod's work, and the time of the last one."""
     for uid, containers in found.pods.items():
         if uid in pods and pods[uid].guest == PAID_POD:
             for container in containers.values():
@@ -247,7 +247,7 @@ def _units(found: NodeReading, pods: Mapping[str, SeenPod]) -> tuple[int, float]
 
 
 def _pod(containers: Mapping[str, ContainerReading]) -> StoryPodSample:
-    """All containers together, but for the limit and the swap of the pod's sandbox: nobody limits that."""
+    """The sum of all containers, without the limit and swap of the pod's sandbox, which has no limit."""
     sandbox_swap_bytes = min(
         (
             each.memory_swap_current_bytes

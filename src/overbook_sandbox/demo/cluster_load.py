@@ -1,4 +1,4 @@
-"""The guests of the cluster's demo: virtual machines of KubeVirt's stand-in, and pods that are none."""
+"""The pods of the demo on a cluster: VMs of KubeVirt's stand-in, and ordinary pods."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -15,7 +15,7 @@ from overbook_sandbox.node.load_image import container
 NAMESPACE: Final = "demo"
 NODE_LABEL: Final = "kubernetes.io/hostname"
 LATE_POD: Final = "late"
-"""A pod that may run on the node with the trouble only, and comes in the middle of it."""
+"""A pod that may run only on the node under pressure, and is created during the pressure."""
 
 HOT_AND_COLD_MIB: Final[Mapping[str, tuple[int, int]]] = {
     PAID_POD: (50, 0),
@@ -25,18 +25,18 @@ HOT_AND_COLD_MIB: Final[Mapping[str, tuple[int, int]]] = {
     "web": (10, 10),
     "batch": (10, 2),
 }
-"""What each guest touches over and over, and what it touched once."""
+"""The memory that each pod uses all the time, and the memory that it uses only once."""
 
 _GUEST_MIB: Final = 420
 _PAID_MIB: Final = 80
 _OVERHEAD_BYTES: Final = 20 * MEBIBYTE
 _COPY_SECONDS: Final = 8
-"""How long a live migration takes: long enough to be looked at."""
+"""The duration of a live migration, long enough to be seen."""
 _WEB: Final = {"requests": {"cpu": "50m", "memory": "40Mi"}, "limits": {"memory": "80Mi"}}
 
 
 def announced(percent: int) -> tuple[StoryPod, ...]:
-    """The pods as the story introduces them.
+    """The pods' descriptions for the story.
 
     Args:
         percent: The cluster's memory overcommit percentage.
@@ -57,7 +57,7 @@ def announced(percent: int) -> tuple[StoryPod, ...]:
 
 
 def manifest(name: str) -> dict[str, Any]:
-    """What is created for one of them."""
+    """The manifest of a pod or VM."""
     if name == PAID_POD:
         resources = {"cpu": "300m", "memory": f"{_PAID_MIB - _OVERHEAD_BYTES // MEBIBYTE}Mi"}
         return _machine(name, {"resources": {"requests": resources, "limits": resources}})
@@ -67,7 +67,7 @@ def manifest(name: str) -> dict[str, Any]:
 
 
 def late_pod(node: str) -> dict[str, Any]:
-    """A small pod for one node only, which the scheduler has to hold back while that is tainted."""
+    """A small pod for one node only, which the scheduler cannot place while that node is tainted."""
     resources = {"requests": {"cpu": "10m", "memory": "16Mi"}}
     pod = _pod(LATE_POD, container(LATE_POD, hot_mib=1, resources=resources))
     pod["spec"]["nodeSelector"] = {NODE_LABEL: node}
@@ -102,7 +102,7 @@ def _pod(name: str, container: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain() -> dict[str, Any]:
-    """The node's own network costs less to start than one of the pod's own."""
+    """The common fields of the pods; the host's network makes their start faster."""
     return {"automountServiceAccountToken": False, "enableServiceLinks": False, "hostNetwork": True}
 
 

@@ -1,6 +1,6 @@
-"""What the demo on a cluster plays on: a control plane, Overbook, KubeVirt's stand-in, and a real node.
+"""The cluster of the demo: a control plane, Overbook, KubeVirt's stand-in, and a real node.
 
-All of it is real but KubeVirt: scheduler, kubelet, containerd, Eviction API and kernel act together.
+All except KubeVirt is real: scheduler, kubelet, containerd, Eviction API and kernel act together.
 """
 
 import os
@@ -25,11 +25,14 @@ PERCENT: Final = 150
 MEMORY_BYTES: Final = GIBIBYTE * 3 // 2
 
 _VIEWER: Final = "viewer"
-# What a cloud's general-purpose disk does: swapping to the host's page cache would cost almost nothing.
+# As a cloud's general-purpose disk. Without a limit, swapping to the host's page cache would be too fast.
 _SWAP_OPERATIONS_PER_SECOND: Final = 3_000
 _SWAP_BYTES_PER_SECOND: Final = 125_000_000
-_OWNERS_WISH: Final = {"percentage": PERCENT, "mode": "Enforce", "relief": {"coolDownSeconds": 10}}
-_AGENT_SETTINGS: Final = {"calmSeconds": 10.0, "heartbeatSeconds": 5.0}  # the end is to be seen soon
+_OVERCOMMIT_SPEC: Final = {"percentage": PERCENT, "mode": "Enforce", "relief": {"coolDownSeconds": 10}}
+_AGENT_SETTINGS: Final = {
+    "calmSeconds": 10.0,
+    "heartbeatSeconds": 5.0,
+}  # short times, so that the demo ends soon
 _VIRTUALIZATION: Final = {
     "evictionStrategy": "LiveMigrate",
     "developerConfiguration": {"memoryOvercommit": PERCENT},
@@ -39,13 +42,13 @@ Say = Callable[[str], None]
 
 
 class Stage(NamedTuple):
-    """Everything that the story needs, running.
+    """The running parts of the demo's cluster.
 
     Attributes:
         cluster: The control plane.
         node: The emulated node, with the agent in it.
-        controller: Overbook's.
-        viewer: Path of a kubeconfig with the rights of the ClusterRole `overbook-status`.
+        controller: Overbook's controller.
+        viewer: The path of a kubeconfig with the rights of the ClusterRole `overbook-status`.
     """
 
     cluster: ControlPlane
@@ -56,23 +59,23 @@ class Stage(NamedTuple):
 
 @contextmanager
 def stage(folder: str, parts: Parts, say: Say) -> Iterator[Stage]:
-    """Bring everything up; at the end of the block none of it runs any more.
+    """Start the cluster; at the end of the block all parts have ended.
 
     Args:
-        folder: For keys, data and logs.
-        parts: What the node is made from.
-        say: Receives a line for each thing done.
+        folder: The folder for keys, data and logs.
+        parts: The node's parts.
+        say: Receives a line for each step.
 
     Raises:
-        SandboxError: A part did not come up; the text has the end of its log.
+        SandboxError: A part did not start; the text has the end of its log.
     """
     with ExitStack() as stack:
         say("starting etcd, kube-apiserver, kube-controller-manager and kube-scheduler")
         cluster = stack.enter_context(
             ControlPlane(os.path.join(folder, "control-plane"), addresses=(HOST_ADDRESS,))
         )
-        say("installing Overbook: custom resources, accounts, rights and policies, as they are shipped")
-        overbook_in_cluster.install(cluster, _OWNERS_WISH)
+        say("installing Overbook: custom resources, accounts, rights and policies, as shipped")
+        overbook_in_cluster.install(cluster, _OVERCOMMIT_SPEC)
         say("starting a stand-in for KubeVirt, and `overbook controller`")
         kubevirt = KubeVirtStandIn(cluster, _VIRTUALIZATION)
         kubevirt.install()

@@ -1,7 +1,7 @@
-"""Inside the emulated node: the demo's story, told as JSON lines on standard output.
+"""The program in the emulated node: it runs the demo's story, and prints events as JSON lines.
 
-The same pods, the same phases and the same wild guest with and without Overbook, so that the difference is
-a fact. See :mod:`overbook_sandbox.demo.story` for what is made of the lines.
+The pods, the phases and the wild pod are the same with and without Overbook, so that only Overbook makes the
+difference. :mod:`overbook_sandbox.demo.story` reads the lines.
 """
 
 import argparse
@@ -44,23 +44,23 @@ HOT_AND_COLD_MIB: Final[Mapping[str, tuple[int, int]]] = {
     "web": (10, 10),
     "batch": (10, 2),
 }
-"""What each guest touches over and over, and what it touched once."""
+"""The memory that each pod uses all the time, and the memory that it uses only once."""
 SAMPLE_SECONDS: Final = 0.5
 PHASE_SECONDS: Final = {"alone": 8.0, "fill": 40.0, "steady": 12.0, "wild": 60.0, "after": 12.0}
 
 
-class Teller:
-    """Prints events.
+class EventPrinter:
+    """A printer of events.
 
     Args:
-        started: monotonic seconds that count as 0.
+        started: the monotonic time that counts as 0.
     """
 
     def __init__(self, started: float) -> None:
         self._started = started
 
-    def tell(self, event: str, **facts: Any) -> None:
-        """One event, with the time."""
+    def print_event(self, event: str, **facts: Any) -> None:
+        """Print an event with the present time."""
         line = {"event": event, "at": round(time.monotonic() - self._started, 3), **facts}
         os.write(1, msgspec.json.encode(line) + b"\n")
 
@@ -73,7 +73,7 @@ class Paid:
         self._before: tuple[float, int] | None = None
 
     def read(self, now: float) -> tuple[float | None, float | None]:
-        """Units a second since the last look, and the seconds since the last unit."""
+        """The units per second since the last call, and the seconds since the last unit."""
         try:
             with open(self._path, "rb") as file:
                 done, last = load.COUNTER.unpack(file.read(load.COUNTER.size))
@@ -85,16 +85,16 @@ class Paid:
 
 
 class StoryTeller:
-    """Runs the phases.
+    """The runner of the story's phases.
 
     Args:
-        teller: tells what happens.
+        printer: prints the events.
         overbook: whether the agent runs.
-        percent: the overcommit percentage that the agent is told.
+        percent: the agent's overcommit percentage.
     """
 
-    def __init__(self, teller: Teller, *, overbook: bool, percent: int) -> None:
-        self._teller = teller
+    def __init__(self, printer: EventPrinter, *, overbook: bool, percent: int) -> None:
+        self._printer = printer
         self._work = tempfile.mkdtemp(prefix="overbook-", dir="/run" if os.path.isdir("/run") else None)
         self._pods = {pod.metadata.name: pod for pod in _manifests()}
         self._running: dict[str, RunningPod] = {}
@@ -106,9 +106,9 @@ class StoryTeller:
         self._wild_gone_at: float | None = None
 
     def run(self) -> None:
-        """All phases, then the end of everything that was started."""
+        """Run all phases, and then end all started processes."""
         memory = read_meminfo()
-        self._teller.tell(
+        self._printer.print_event(
             "hello",
             overbook=self._agent is not None,
             node={"memoryBytes": memory.mem_total_bytes, "swapBytes": memory.swap_total_bytes or 0},
@@ -133,7 +133,7 @@ class StoryTeller:
                 running.process.kill()
             if self._agent is not None:
                 self._agent.stop()
-        self._teller.tell("bye")
+        self._printer.print_event("bye")
 
     def _start(self, name: str) -> None:
         pod = self._pods[name]
@@ -145,13 +145,13 @@ class StoryTeller:
             self._agent.publish(with_status(pod))
 
     def _wait_for_work(self) -> None:
-        """Until the Guaranteed VM does its work: an interpreter takes seconds to start here."""
+        """Wait until the Guaranteed VM does its work; starting an interpreter takes seconds here."""
         deadline = time.monotonic() + 30
         while self._paid.read(time.monotonic())[1] is None and time.monotonic() < deadline:
             time.sleep(0.1)
 
     def _phase(self, name: str) -> None:
-        self._teller.tell("phase", name=name)
+        self._printer.print_event("phase", name=name)
         begun = time.monotonic()
         while True:
             self._round()
@@ -161,7 +161,7 @@ class StoryTeller:
             time.sleep(SAMPLE_SECONDS)
 
     def _over(self, phase: str, elapsed: float) -> bool:
-        """Whether a phase has shown what it is for before its time is up."""
+        """Whether a phase has reached its goal before its time limit."""
         if phase == "fill":
             return elapsed >= 5 and all(self._filled(name) for name in self._running)
         if phase == "wild":
@@ -174,13 +174,13 @@ class StoryTeller:
 
     def _round(self) -> None:
         if self._agent is not None:
-            for event, facts in self._agent.news():
-                self._teller.tell(event, **facts)
+            for event, facts in self._agent.new_events():
+                self._printer.print_event(event, **facts)
         for name, running in self._running.items():
             status = running.process.poll()
             if status is not None and name not in self._gone:
                 self._gone.add(name)
-                self._teller.tell("gone", pod=name, how=self._how(name, running))
+                self._printer.print_event("gone", pod=name, how=self._how(name, running))
         self._sample()
 
     def _how(self, name: str, running: RunningPod) -> str:
@@ -198,13 +198,13 @@ class StoryTeller:
     def _sample(self) -> None:
         now = time.monotonic()
         if self._last is not None and now - self._last[0] < SAMPLE_SECONDS / 2:
-            return  # a phase ended: rates over a few milliseconds would be noise
+            return  # too soon after the last sample, as at a phase's end: the rates would be noise
         memory, events = read_meminfo(), read_vmstat()
         pressure = read_pressure("memory").full
         counters = (now, events.pswpin or 0, events.pswpout or 0, pressure.total_micros if pressure else 0)
         last, self._last = self._last, counters
         pace, gap = self._paid.read(now)
-        self._teller.tell(
+        self._printer.print_event(
             "sample",
             memoryAvailableBytes=memory.mem_available_bytes,
             swapUsedBytes=_swap_used(memory),
@@ -267,7 +267,7 @@ def _described(pod: Pod) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Tell the story once."""
+    """Run the story once."""
     parser = argparse.ArgumentParser(prog="overbook_sandbox.demo.guest")
     parser.add_argument("--overbook", action=argparse.BooleanOptionalAction, required=True)
     parser.add_argument("--percent", type=int, default=150)
@@ -278,7 +278,7 @@ def main() -> int:
     lock_memory()
     lower_oom_score()
     use_generations()
-    StoryTeller(Teller(time.monotonic()), overbook=args.overbook, percent=args.percent).run()
+    StoryTeller(EventPrinter(time.monotonic()), overbook=args.overbook, percent=args.percent).run()
     return 0
 
 

@@ -1,6 +1,6 @@
-"""The demo while it runs: two panels on a terminal, plain lines everywhere else.
+"""The view of the running demo: two panels on a terminal, plain lines elsewhere.
 
-`rich` is loaded only by :class:`LiveView`. Both views draw from stories; neither fails for what is missing.
+Only :class:`LiveView` imports `rich`. Both views show stories, also with missing values.
 """
 
 import textwrap
@@ -31,41 +31,41 @@ Clock = Callable[[], float]
 
 MEBIBYTE: Final = 1 << 20
 STATUS_SECONDS: Final = 5.0
-"""How often the plain view says how a node is doing."""
+"""How often the plain view prints a node's state."""
 _REFRESH_SECONDS: Final = 0.25
 _TWO_PANELS: Final = 104
-"""Columns of a terminal from which on two panels stand side by side."""
+"""The least columns of a terminal for two panels side by side."""
 _SPARKS: Final = "▁▂▃▄▅▆▇█"
 _SPARKLINE: Final = 30
 _STEPS: Final = 4
-"""How many of the cluster's last steps a panel shows."""
+"""The number of last steps of the cluster in a panel."""
 _UNKNOWN: Final = "–"
 
 
 class View(Protocol):
-    """Shows stories while they grow."""
+    """A view that shows stories while they grow."""
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start the view."""
         ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End; what was shown last stays."""
+        """End the view; the last picture stays."""
         ...
 
     def show(self, story: Story, event: AnyEvent) -> None:
-        """An event has just been added to a story."""
+        """Show an event that was added to a story."""
         ...
 
     def tick(self) -> None:
-        """Time has passed."""
+        """Update the view after some time."""
         ...
 
 
 def view_for(stories: Sequence[Story], stream: TextIO, *, verbose: bool = False) -> View:
-    """The view that suits a stream: live on a terminal with `rich` at hand, plain lines else."""
+    """The view for a stream: live on a terminal if `rich` is installed, or else plain lines."""
     if stream.isatty():
         try:
             return LiveView(stories, stream, verbose=verbose)
@@ -75,11 +75,11 @@ def view_for(stories: Sequence[Story], stream: TextIO, *, verbose: bool = False)
 
 
 class PlainView:
-    """One line for each thing worth knowing, and one every few seconds of a node's time.
+    """A view with a line for each important event, and for each node's state every few seconds.
 
     Args:
-        stream: Where the lines go.
-        verbose: Whether the agent's log lines are shown too.
+        stream: The stream for the lines.
+        verbose: Whether the agent's log lines are shown, too.
     """
 
     def __init__(self, stream: TextIO, *, verbose: bool = False) -> None:
@@ -89,21 +89,21 @@ class PlainView:
         self._last_sample: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        """Nothing to prepare."""
+        """Return the view."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to put back."""
+        """Do nothing."""
 
     def show(self, story: Story, event: AnyEvent) -> None:
-        """Print what the event is worth."""
+        """Print the lines for an event."""
         for words in self._words(story, event):
             print(f"[{story.name:7} {event.at:6.1f} s] {words}", file=self._stream, flush=True)
 
     def tick(self) -> None:
-        """Lines come with events only."""
+        """Do nothing: lines come only with events."""
 
     def _words(self, story: Story, event: AnyEvent) -> list[str]:
         match event:
@@ -116,7 +116,7 @@ class PlainView:
             case StepEvent():
                 return [event.sentence]
             case Gone():
-                return [f"gone: {event.pod}, {event.how or 'nobody knows how'}"]
+                return [f"gone: {event.pod}, {event.how or 'reason not known'}"]
             case Log() if self._verbose:
                 return [f"log: {event.text}"]
             case SampleEvent():
@@ -136,13 +136,13 @@ class PlainView:
 
 
 class LiveView:
-    """Panels that are redrawn in place.
+    """A view with panels that are redrawn in place.
 
     Args:
-        stories: One panel for each.
+        stories: The stories, each with a panel.
         stream: The terminal.
-        verbose: Whether the agent's last log lines are shown too.
-        clock: Seconds; tells for how long a node has been silent.
+        verbose: Whether the agent's last log lines are shown, too.
+        clock: Seconds, to measure a node's silence.
 
     Raises:
         ImportError: `rich` is not installed.
@@ -164,12 +164,12 @@ class LiveView:
         self._verbose = verbose
         self._clock = clock
         self._console = console or Console(file=stream)
-        self._heard: dict[str, float] = {}
+        self._last_event: dict[str, float] = {}
         self._drawn = -_REFRESH_SECONDS
         self._live: Live = Live(console=self._console, auto_refresh=False)
 
     def __enter__(self) -> Self:
-        """Take the terminal."""
+        """Start drawing on the terminal."""
         self._live.start()
         return self
 
@@ -181,9 +181,9 @@ class LiveView:
         self._live.stop()
 
     def show(self, story: Story, event: AnyEvent) -> None:
-        """Remember when the node was heard; drawing waits for its turn."""
+        """Note the time of a node's event, and redraw if it is time."""
         if isinstance(event, SampleEvent | Hello):
-            self._heard[story.name] = self._clock()
+            self._last_event[story.name] = self._clock()
         self.tick()
 
     def tick(self) -> None:
@@ -193,7 +193,7 @@ class LiveView:
             self._live.update(self.picture(), refresh=True)
 
     def picture(self) -> "RenderableType":
-        """Both panels, beside each other where there is room."""
+        """All panels, side by side if there is room."""
         from rich.console import Group  # noqa: PLC0415 - as above
         from rich.panel import Panel  # noqa: PLC0415 - as above
         from rich.table import Table  # noqa: PLC0415 - as above
@@ -204,11 +204,11 @@ class LiveView:
         panels = []
         bodies = []
         for story in self._stories:
-            silent = self._clock() - self._heard.get(story.name, self._clock())
+            silent = self._clock() - self._last_event.get(story.name, self._clock())
             bodies.append(panel_lines(story, room, silent, verbose=self._verbose))
         tallest = max(map(len, bodies), default=0)
         for story, lines in zip(self._stories, bodies, strict=True):
-            padding = [""] * (tallest - len(lines))  # side by side they should end at one line
+            padding = [""] * (tallest - len(lines))  # so that panels side by side have the same height
             body = Text("\n".join([*lines, *padding]), no_wrap=True)
             title = "with Overbook" if story.overbook else "without: swap is on, the kernel decides"
             panels.append(Panel(body, title=title, border_style="green" if story.overbook else "yellow"))
@@ -222,7 +222,7 @@ class LiveView:
 
 
 def panel_lines(story: Story, room: int, silent_seconds: float = 0.0, *, verbose: bool = False) -> list[str]:
-    """What a panel says, in lines of at most `room` characters."""
+    """The lines of a panel, each with at most `room` characters."""
     sample = story.samples[-1] if story.samples else SampleEvent(at=0.0)
     lines = [_phase_line(story, silent_seconds), *_bars(story, sample, room), *_sparklines(story)]
     lines += ["", f"{'pod':10}{'memory':>9}{'swap':>9} {'allowance':>10}  state"]
@@ -245,7 +245,7 @@ def panel_lines(story: Story, room: int, silent_seconds: float = 0.0, *, verbose
 
 
 def status(story: Story) -> str:
-    """How a node is doing, in one line."""
+    """A node's state in one line."""
     if not story.samples:
         return "no sample yet"
     sample = story.samples[-1]
@@ -258,7 +258,7 @@ def status(story: Story) -> str:
 
 
 def pace_text(story: Story) -> str:
-    """The paid pod's pace now, against the one alone."""
+    """The paid pod's present pace, compared with its pace alone."""
     pace = story.samples[-1].pace if story.samples else None
     alone = story.pace_alone()
     if pace is None:
@@ -268,7 +268,7 @@ def pace_text(story: Story) -> str:
 
 
 def sparkline(values: Sequence[float | None], highest: float) -> str:
-    """A bar for each value, the last ones; a blank where it is not known."""
+    """A bar for each of the last values; a blank for an unknown one."""
     bars = []
     for value in values[-_SPARKLINE:]:
         if value is None:
@@ -280,7 +280,7 @@ def sparkline(values: Sequence[float | None], highest: float) -> str:
 
 
 def bar(used: float | None, size: float | None, width: int) -> str:
-    """A filled share of a width."""
+    """A bar of a width, filled in proportion."""
     share = used / size if used is not None and size else 0.0
     full = round(min(1.0, max(0.0, share)) * width)
     return "█" * full + "░" * (width - full)
@@ -312,7 +312,7 @@ def _sparklines(story: Story) -> list[str]:
         ("stall", [one.stall_full_percent for one in last], 10.0, "%"),
     )
     lines = []
-    for name, values, least, unit in rows:  # below the least a full bar would make noise look like trouble
+    for name, values, least, unit in rows:  # without a least height, noise would look like a problem
         highest = max([least, *(value for value in values if value is not None)])
         now = _number(values[-1]) if values else _UNKNOWN
         lines.append(f"{name:9}{sparkline(values, highest):{_SPARKLINE}} {now} {unit}")

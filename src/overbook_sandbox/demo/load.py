@@ -1,7 +1,7 @@
-"""A guest's work: allocate memory, keep a part of it hot, and on SIGUSR1 run wild.
+"""The load of a pod: allocate memory, keep a part of it hot, and run wild after SIGUSR1.
 
-Runs alone (``python -I -S load.py …``) with little more than a bare interpreter, since every page of it
-counts on a small node. Memory is touched a page at a time by one slice assignment, at C speed.
+It runs as ``python -I -S load.py …`` with few imports, since every page counts on a small node. A slice
+assignment touches many pages at C speed.
 """
 
 import mmap
@@ -14,27 +14,27 @@ import time
 PAGE = 4096
 MIB = 2**20
 UNIT_SECONDS = 0.1
-"""The paced work: a unit each tenth of a second, as long as the node lets it."""
+"""The time of a unit of work, if the node is fast enough."""
 SLICES = 10
-"""In how many units all of the hot memory is touched once."""
+"""The number of units in which all hot memory is touched once."""
 GROWTH_MIB = 2
 WILD_STEP_MIB = 12
 COUNTER = struct.Struct("=Qd")
-"""Units done, and when the last one was (monotonic seconds)."""
+"""The number of units, and the time of the last one (monotonic seconds)."""
 
 
 def take(mib: int) -> mmap.mmap:
-    """Reserve memory of the kind that a guest's RAM is: anonymous and private."""
+    """Reserve anonymous private memory, as a guest's RAM is."""
     return mmap.mmap(-1, max(1, mib) * MIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 def touch(memory: mmap.mmap, start: int, length: int) -> None:
-    """Write one byte to every page of a stretch."""
+    """Write one byte to every page of a range."""
     memory[start : start + length : PAGE] = b"\1" * (length // PAGE)
 
 
 def run_wild(memory: mmap.mmap, size_mib: int) -> None:
-    """Touch everything, again and again, and take more each time."""
+    """Touch all memory repeatedly, and allocate more each time."""
     more: list[mmap.mmap] = []
     while True:
         grown = take(WILD_STEP_MIB)
@@ -50,9 +50,9 @@ def main(hot_mib: int, cold_mib: int, pace_file: str) -> None:
     """Work until ended.
 
     Args:
-        hot_mib: touched over and over.
-        cold_mib: touched once.
-        pace_file: where finished units are counted; empty: the work is not paced.
+        hot_mib: the memory that is touched all the time.
+        cold_mib: the memory that is touched once.
+        pace_file: the file in which finished units are counted; empty: they are not counted.
     """
     wild = False
 
@@ -71,21 +71,21 @@ def main(hot_mib: int, cold_mib: int, pace_file: str) -> None:
     while not wild:
         touch(memory, done % SLICES * slice_mib * MIB, slice_mib * MIB)
         if grown_mib < hot_mib + cold_mib:
-            # Cold memory comes little by little beside the hot, as in a guest that fills its caches.
+            # Cold memory grows little by little, as in a guest that fills its caches.
             touch(memory, grown_mib * MIB, GROWTH_MIB * MIB)
             grown_mib += GROWTH_MIB
         done += 1
         now = time.monotonic()
         if counter is not None:
             counter[: COUNTER.size] = COUNTER.pack(done, now)
-        # Work that could not be done in time is not made up for: a second stood still stays lost.
+        # Missed units are not made up for: a second of standstill stays lost.
         due = max(due + UNIT_SECONDS, now)
         time.sleep(max(0.0, due - time.monotonic()))
     run_wild(memory, grown_mib)
 
 
 def pace_counter(path: str) -> mmap.mmap:
-    """A page shared with whoever wants to see how the work goes."""
+    """A page of a file with the counter, which other processes can read."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     os.ftruncate(fd, PAGE)
     return mmap.mmap(fd, PAGE)

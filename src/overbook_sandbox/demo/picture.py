@@ -1,4 +1,4 @@
-"""One picture of the demo: the same load on one or two nodes along one axis of time, as an SVG."""
+"""The picture of the demo as an SVG: the same load on one or two nodes along one time axis."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -30,14 +30,14 @@ class Column(NamedTuple):
 
     @property
     def width(self) -> float:
-        """Of the plot and the labels beside it."""
+        """The width of the plot and the labels beside it."""
         return self.x.end - self.x.start + _LABELS
 
 
 def svg(stories: Sequence[Story]) -> str:
     """The picture of one or two stories, as a self-contained SVG document.
 
-    It is readable on light and dark pages, needs no font of its own, and says in its title what it shows.
+    It is readable on light and dark pages, needs no special font, and has a title.
     """
     columns = _columns(stories)
     width = columns[-1].x.end + _LABELS + 12 if columns else _AXIS + _PLOT + _LABELS
@@ -97,7 +97,7 @@ def _head(stories: Sequence[Story], width: float) -> tuple[list[str], float]:
 def _subtitle(stories: Sequence[Story]) -> str:
     known = next((story for story in stories if story.pods), None)
     if known is None:
-        return "The nodes did not say what they are."
+        return "The nodes' sizes are not known."
     memory, swap = known.node.memory_bytes, known.node.swap_bytes
     size = f"{memory / MEBIBYTE:.0f} MiB of RAM" if memory is not None else "RAM of unknown size"
     size += f", {swap / MEBIBYTE:.0f} MiB of swap" if swap is not None else ""
@@ -110,8 +110,8 @@ def _subtitle(stories: Sequence[Story]) -> str:
 
 def _heading(head: list[str], column: Column, y: float) -> float:
     head.append(parts.text(Point(column.x.start, y), _capital(_name(column.story)), size=15, bold=True))
-    told = headline(facts_of(column.story))
-    for words in parts.wrapped(told, column.width, size=parts.BODY, most_lines=3):
+    summary_text = headline(facts_of(column.story))
+    for words in parts.wrapped(summary_text, column.width, size=parts.BODY, most_lines=3):
         y += 17
         head.append(parts.text(Point(column.x.start, y), words, size=parts.BODY))
     return y
@@ -137,7 +137,7 @@ def _bands(column: Column, strip: float, bottom: float) -> Iterator[str]:
 
 
 def _row(row: PictureRow, top: float, columns: Sequence[Column]) -> tuple[list[str], list[str]]:
-    """A row of plots, and the words that go on top of everything."""
+    """The pieces of a row of plots, and the texts that are drawn on top."""
     y = row.scale(top)
     pieces: list[str] = []
     words: list[str] = []

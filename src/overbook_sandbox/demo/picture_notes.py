@@ -1,4 +1,4 @@
-"""The numbered moments of the demo's picture: which ones are worth a number, and their explanations."""
+"""The numbered notes of the demo's picture: the most important moments, with their explanations."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -16,7 +16,7 @@ _MOST_LINES: Final = 4
 
 
 class Note(NamedTuple):
-    """A moment worth a number; a lower rank is more worth it."""
+    """A note on a moment; notes with a lower rank are more important."""
 
     at: float
     sentence: str
@@ -25,17 +25,17 @@ class Note(NamedTuple):
 
 
 def notes_of(story: Story) -> list[Note]:
-    """The moments worth a number, in order of time: who went, then who was asked to, then the rest."""
+    """The most important notes by time: first choose pods that left, then reliefs, then other decisions."""
     everything = [*_decisions(story), *(_gone(gone) for gone in story.gone)]
     worth = sorted(everything, key=lambda note: (note.rank, note.at))[:MOST_NOTES]
     return sorted(worth)
 
 
 def explained(notes: Sequence[Note], corner: Point, width: float) -> tuple[list[str], float]:
-    """The notes as wrapped text below each other.
+    """The notes as wrapped texts below each other.
 
     Returns:
-        The pieces, and where the text ends.
+        The pieces, and the y coordinate of the end.
     """
     pieces: list[str] = []
     y = corner.y
@@ -51,7 +51,7 @@ def explained(notes: Sequence[Note], corner: Point, width: float) -> tuple[list[
 
 
 def _decisions(story: Story) -> list[Note]:
-    """Decisions of one kind in a row share a number: the agent repeats itself until the node is well."""
+    """The notes on decisions; similar ones in a row share a note, since the agent repeats decisions."""
     phases = [phase.at for phase in story.phases]
 
     def kind(step: DecisionEvent) -> tuple[int, str, str, str | None]:

@@ -13,7 +13,7 @@ GRID: Final = "#e4e7eb"
 SMALL: Final = 12.0
 BODY: Final = 13.0
 
-# Okabe and Ito's palette, told apart with any colour vision; yellow is left out: it is unreadable on white.
+# Okabe and Ito's palette, for any colour vision, without yellow, which is unreadable on white.
 BLUE: Final = "#0072b2"
 SKY: Final = "#56b4e9"
 GREEN: Final = "#009e73"
@@ -25,18 +25,18 @@ GREY: Final = "#c3c9d0"
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NUMBER_AND_UNIT: Final = re.compile(r"(\d) (s|%|MiB|pages/s)\b")
 _LETTER_WIDTH: Final = 0.58
-"""Mean width of a letter as a share of the font size, on the wide side of common sans-serif fonts."""
+"""The mean width of a letter relative to the font size, estimated high for common sans-serif fonts."""
 
 
 class Point(NamedTuple):
-    """A place in the picture."""
+    """A point in the picture."""
 
     x: float
     y: float
 
 
 class Scale(NamedTuple):
-    """Maps values from `low` to `high` to pixels from `start` to `end`; values outside are clipped."""
+    """A scale that maps values from `low` to `high` to pixels from `start` to `end`, and clips others."""
 
     low: float
     high: float
@@ -50,7 +50,7 @@ class Scale(NamedTuple):
 
 
 def escaped(text: str) -> str:
-    """Text as it may stand in XML; characters that XML cannot hold become U+FFFD."""
+    """Text escaped for XML; characters that XML does not allow become U+FFFD."""
     return html.escape(_NOT_XML.sub("�", text))
 
 
@@ -74,12 +74,12 @@ def text(
 
 
 def text_width(words: str, size: float = SMALL) -> float:
-    """About how wide a line of text is; rather too wide than too narrow."""
+    """The estimated width of a line of text, rather too wide than too narrow."""
     return len(words) * size * _LETTER_WIDTH
 
 
 def wrapped(words: str, width: float, *, size: float = SMALL, most_lines: int = 9) -> list[str]:
-    """Words in lines that fit a width; a number stays with its unit, and what is too much ends in `…`."""
+    """Text wrapped to a width; a number stays with its unit, and a too long text ends with `…`."""
     whole = _NUMBER_AND_UNIT.sub("\\1\u00a0\\2", words)
     return textwrap.wrap(
         whole, max(10, int(width / (size * _LETTER_WIDTH))), max_lines=most_lines, placeholder=" …"
@@ -109,7 +109,7 @@ def curve(points: Sequence[Point], colour: str, *, width: float = 1.6) -> str:
 
 
 def area(top: Sequence[Point], bottom: Sequence[Point], colour: str, *, opacity: float = 1.0) -> str:
-    """A filled area between two lines; a thin white edge sets stacked areas apart."""
+    """A filled area between two lines; a thin white edge separates stacked areas."""
     if not top:
         return ""
     return (
@@ -135,7 +135,7 @@ def numbered_dot(at: Point, number: int, colour: str) -> str:
 
 
 def ticks(high: float, wanted: int) -> list[float]:
-    """Round values from 0 to `high`, about as many as wanted; only 0 where `high` is absurd."""
+    """Round values from 0 to `high`, about as many as wanted; only 0 if `high` is out of range."""
     if not 1e-6 < high < 1e15:
         return [0.0]
     rough = high / wanted
@@ -145,7 +145,7 @@ def ticks(high: float, wanted: int) -> list[float]:
 
 
 def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Places near the wanted ones (ascending) that keep a gap and stay within `low` to `high` if they can."""
+    """Places near the wanted ones (ascending) with a gap between them, within `low` to `high` if possible."""
     placed: list[float] = []
     for value in wanted:
         placed.append(max(value, placed[-1] + gap if placed else low))

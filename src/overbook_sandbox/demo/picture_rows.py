@@ -1,6 +1,6 @@
-"""The rows of the demo's picture: what each shows, on one scale for all nodes.
+"""The rows of the demo's picture, each with one scale for all nodes.
 
-A silence is a gap: nothing is drawn across it.
+Without samples there is a gap: no line is drawn across it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,14 +21,14 @@ _COLOURS: Final = {
     "batch": parts.ORANGE,
 }
 _STACK: Final = (PAID_POD, "batch", "web", "vm-a", "vm-b", "vm-c")
-"""From the bottom: first who should not move, on top who runs wild."""
+"""The order from the bottom: first the pod that should not change, last the one that runs wild."""
 _PACE_SECONDS: Final = 1.0
-"""Work comes in units: over one sample their number is too coarse a measure."""
+"""The time over which the pace is averaged, since the number of units in one sample is too coarse."""
 _LABEL_HEIGHT: Final = 11.0
 
 
 class Label(NamedTuple):
-    """Words beside a plot, at the height of what they name."""
+    """A label beside a plot, at the height of the named part."""
 
     y: float
     words: str
@@ -36,7 +36,7 @@ class Label(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """What a row draws for one node, the words on top of everything, and the labels beside it."""
+    """The pieces of a row for one node, the texts on top, and the labels beside it."""
 
     pieces: list[str]
     words: list[str]
@@ -44,7 +44,7 @@ class Drawing(NamedTuple):
 
 
 class PictureRow(NamedTuple):
-    """One row: its scale in the row's unit, and how a story is drawn on it."""
+    """A row, with its scale in the row's unit, and the function that draws a story."""
 
     title: str
     height: float
@@ -54,12 +54,12 @@ class PictureRow(NamedTuple):
     draw: Callable[[Story, Scale, Scale], Drawing]
 
     def scale(self, top: float) -> Scale:
-        """The row's scale when its plot starts at `top`."""
+        """The row's scale if its plot starts at `top`."""
         return Scale(self.low, self.high, top + self.height, top)
 
 
 class Layer(NamedTuple):
-    """One part of a stack: its value at a sample; None counts as nothing."""
+    """A layer of a stack, with the function for its value at a sample."""
 
     name: str
     colour: str
@@ -67,7 +67,7 @@ class Layer(NamedTuple):
 
 
 def rows(stories: Sequence[Story]) -> list[PictureRow]:
-    """All rows, each on one scale for every story."""
+    """All rows, each with one scale for all stories."""
     ram = max((story.node.memory_bytes or 0 for story in stories), default=0) / MEBIBYTE
     swap = max((story.node.swap_bytes or 0 for story in stories), default=0) / MEBIBYTE
     return [
@@ -155,7 +155,7 @@ def _band(
 
 
 def _roomiest(bands: Sequence[Sequence[tuple[Point, Point]]], width: float) -> Point | None:
-    """The middle of the longest part of a layer that is thick and long enough for a word."""
+    """The middle of a layer's longest part that is thick and long enough for a label."""
     longest: list[Point] = []
     for band in bands:
         for thick, run in groupby(band, lambda edge: edge[1].y - edge[0].y >= _LABEL_HEIGHT):

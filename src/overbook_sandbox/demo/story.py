@@ -1,7 +1,7 @@
-"""What happened on one node of the demo: its events, kept in order, and the facts that follow from them.
+"""The story of one node of the demo: its events in order, and the facts computed from them.
 
-Nothing is asserted here that was not seen. What the events do not tell is None, and a stretch of time in
-which no sample came is a silence, not a line between the samples around it.
+Only observed facts count. An unknown value is None, and a time without samples is a silence, not a line
+between the samples around it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,20 +18,20 @@ PAID_POD: Final = "vm-paid"
 WILD_POD: Final = "vm-c"
 """The VM pod that runs wild in the phase `wild`."""
 SILENCE_SECONDS: Final = 3.0
-"""Samples come every 0.5 to 1 s; a node that says nothing for longer than this does not answer."""
+"""A node without a sample for longer than this does not answer; samples come every 0.5 to 1 s."""
 SHORTEST_SECONDS: Final = 0.2
-"""Rates over less than this are noise: one page in a millisecond is no traffic of 1000 pages/s."""
+"""Rates over a shorter time are noise: one page in a millisecond is no traffic of 1000 pages/s."""
 WARM_UP_SECONDS: Final = 2.0
 """The pace of the paid pod counts only after this much of the phase `alone`."""
 HELD_SWAP_BYTES: Final = 1 << 20
-"""A pod with more than this in swap has swapped; below it are stray pages of its start."""
+"""A pod with more than this in swap has swapped; less may be a few pages of its start."""
 CALM_SECONDS: Final = 3.0
 CALM_STALL_PERCENT: Final = 1.0
 CALM_PACE_RATIO: Final = 0.9
 
 
 class StoryPod(msgspec.Struct, frozen=True, rename="camel"):
-    """A pod of the load. Sizes are None where they are not known."""
+    """A pod of the load. Unknown sizes are None."""
 
     name: str
     qos_class: str = ""
@@ -41,19 +41,19 @@ class StoryPod(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def may_swap(self) -> bool:
-        """Whether it is of the only kind that Overbook gives swap to."""
+        """Whether the pod is eligible for swap: a Burstable VM pod."""
         return self.virtual_machine and self.qos_class == "Burstable"
 
 
 class NodeSize(msgspec.Struct, frozen=True, rename="camel"):
-    """RAM and swap as the node's own kernel counts them."""
+    """The node's RAM and swap, as its kernel counts them."""
 
     memory_bytes: int | None = None
     swap_bytes: int | None = None
 
 
 class StoryPodSample(msgspec.Struct, frozen=True, rename="camel"):
-    """A pod at one moment; `swap_max_bytes` is None where it is unlimited or not known."""
+    """A pod at one moment; `swap_max_bytes` is None if there is no limit or it is not known."""
 
     memory_bytes: int | None = None
     swap_bytes: int | None = None
@@ -62,13 +62,13 @@ class StoryPodSample(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StoryEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="event"):
-    """One line of the guest program; `at` is in seconds since it started, by a clock that never jumps."""
+    """An event of the program in the node; `at` is in monotonic seconds since that program's start."""
 
     at: float
 
 
 class Hello(StoryEvent, frozen=True, kw_only=True, tag="hello"):
-    """The guest program has started."""
+    """The program in the node has started."""
 
     overbook: bool | None = None
     node: NodeSize = NodeSize()
@@ -82,7 +82,7 @@ class Phase(StoryEvent, frozen=True, kw_only=True, tag="phase"):
 
 
 class SampleEvent(StoryEvent, frozen=True, kw_only=True, tag="sample"):
-    """The node at one moment; rates and pace are means since the sample before."""
+    """The node at one moment; rates and pace are means since the previous sample."""
 
     memory_available_bytes: int | None = None
     swap_used_bytes: int | None = None
@@ -95,7 +95,7 @@ class SampleEvent(StoryEvent, frozen=True, kw_only=True, tag="sample"):
 
 
 class DecisionEvent(StoryEvent, frozen=True, kw_only=True, tag="decision"):
-    """The agent decided something."""
+    """The agent has made a decision."""
 
     action: str
     sentence: str = ""
@@ -109,7 +109,7 @@ class DecisionEvent(StoryEvent, frozen=True, kw_only=True, tag="decision"):
 
 
 class StepEvent(StoryEvent, frozen=True, kw_only=True, tag="step"):
-    """Something that the cluster did: the scheduler, the controller, KubeVirt."""
+    """A step of the scheduler, the controller or KubeVirt."""
 
     sentence: str
 
@@ -121,19 +121,19 @@ class Log(StoryEvent, frozen=True, kw_only=True, tag="log"):
 
 
 class Gone(StoryEvent, frozen=True, kw_only=True, tag="gone"):
-    """A pod is no more."""
+    """A pod has ended or left the node."""
 
     pod: str
     how: str = ""
 
     @property
     def by_kernel(self) -> bool:
-        """Whether the kernel's OOM killer ended it."""
+        """Whether the kernel's OOM killer killed the pod."""
         return "kernel" in self.how.lower()
 
 
 class Bye(StoryEvent, frozen=True, kw_only=True, tag="bye"):
-    """The guest program is done."""
+    """The program in the node has finished."""
 
 
 AnyEvent = Hello | Phase | SampleEvent | DecisionEvent | StepEvent | Log | Gone | Bye
@@ -144,10 +144,10 @@ _DECODER: Final[msgspec.json.Decoder[AnyEvent]] = msgspec.json.Decoder(AnyEvent)
 
 
 def read_event(line: str) -> AnyEvent | None:
-    """The event in a line; None for events that are not known and for lines that are none."""
+    """The event in a line; None for unknown events and other lines."""
     try:
         return _DECODER.decode(line)
-    except msgspec.DecodeError:  # wrong types and unknown events are among them
+    except msgspec.DecodeError:  # also for wrong types and unknown events
         return None
 
 
@@ -160,30 +160,30 @@ def _time(event: StoryEvent) -> float:
 
 
 class Span(NamedTuple):
-    """A stretch of time in seconds."""
+    """A span of time in seconds."""
 
     start: float
     end: float
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """The length of the span."""
         return self.end - self.start
 
     def overlap(self, other: "Span") -> float:
-        """How many seconds both have in common."""
+        """The seconds that two spans have in common."""
         return max(0.0, min(self.end, other.end) - max(self.start, other.start))
 
 
 class Story:
-    """The events of one node, in order, and the facts that follow from them.
+    """The events of one node in order, and the facts computed from them.
 
     Args:
         overbook: Whether the node runs Overbook's agent.
 
     Attributes:
-        complete: Whether the guest program said that it was done.
-        end: When the last event was, in seconds since the first phase began.
+        complete: Whether the program in the node has finished.
+        end: The time of the last event, in seconds since the first phase began.
     """
 
     def __init__(self, *, overbook: bool) -> None:
@@ -206,11 +206,11 @@ class Story:
         return "with" if self.overbook else "without"
 
     def add(self, event: AnyEvent) -> AnyEvent:
-        """Take the next event. A sample too soon after the one before it is dropped.
+        """Add the next event. A sample too soon after the previous one is dropped.
 
         Returns:
-            The event in the story's own time, which begins with the first phase: how long a node took to
-            get ready for it is no part of the story.
+            The event with its time in the story, which begins with the first phase: a node's preparation is
+            not part of the story.
         """
         if isinstance(event, Phase) and not self.phases:
             self._begin(event.at)
@@ -236,7 +236,7 @@ class Story:
         return event
 
     def _begin(self, at: float) -> None:
-        """What came before the first phase happened at 0, at the latest; samples of that time are let go."""
+        """Set the origin of time: earlier events get the time 0, and earlier samples are dropped."""
         self._origin, self.end = at, 0.0
         self.samples.clear()
         self.decisions = [_moved(step, at) for step in self.decisions]
@@ -246,17 +246,17 @@ class Story:
 
     @property
     def pod_names(self) -> tuple[str, ...]:
-        """Every pod that was announced or seen, in that order."""
+        """The names of all pods: the announced ones, then others in samples."""
         announced = [pod.name for pod in self.pods]
         return tuple(dict.fromkeys([*announced, *(name for sample in self.samples for name in sample.pods)]))
 
     @property
     def phase(self) -> str | None:
-        """The phase that it is in."""
+        """The present phase."""
         return self.phases[-1].name if self.phases else None
 
     def span(self, name: PhaseName) -> Span | None:
-        """When a phase was; None where it was not reached."""
+        """The time span of a phase; None if it was not reached."""
         for index, phase in enumerate(self.phases):
             if phase.name == name:
                 later = self.phases[index + 1 :]
@@ -264,13 +264,13 @@ class Story:
         return None
 
     def silences(self) -> tuple[Span, ...]:
-        """When no sample came for longer than :data:`SILENCE_SECONDS`, the story's end included."""
+        """The spans without a sample for longer than :data:`SILENCE_SECONDS`, also at the story's end."""
         times = [0.0, *(sample.at for sample in self.samples), self.end]
         spans = (Span(start, end) for start, end in pairwise(times))
         return tuple(span for span in spans if span.seconds > SILENCE_SECONDS)
 
     def pace(self, span: Span | None) -> float | None:
-        """Units per second that the paid pod finished in a stretch of time, as far as it is known."""
+        """The paid pod's units per second in a span of time, as far as known."""
         if span is None:
             return None
         first = bisect_right(self.samples, span.start, key=_time)
@@ -285,15 +285,15 @@ class Story:
         return sum(pace * weight for pace, weight in known) / seconds if seconds > 0 else None
 
     def pace_alone(self) -> float | None:
-        """The pace that everything is compared with: the one in `alone` after its warm-up."""
+        """The pace in the phase `alone` after its warm-up, with which other paces are compared."""
         alone = self.span("alone")
         return self.pace(Span(alone.start + WARM_UP_SECONDS, alone.end)) if alone else None
 
     def longest_standstill(self, since: float) -> float | None:
-        """Longest time in seconds, as far as is known, in which the paid pod finished no unit of work.
+        """The longest known time in seconds in which the paid pod finished no unit of work.
 
-        Where the node was silent for D seconds and k units had been finished after them, one gap was at
-        least D / (k + 1) long: that is what a silence adds. A pod that went stands still from then on.
+        If the node was silent for D seconds and k units were finished in that time, one gap was at least
+        D / (k + 1) long, which is the contribution of a silence. A pod that left stands still from then on.
         """
         known: list[float] = []
         for sample, covered in self._covered():
@@ -312,10 +312,10 @@ class Story:
         return max(known, default=None)
 
     def recovered_at(self, since: float) -> float | None:
-        """From when on memory did not stall and the paid pod had its pace back; None: never, or not known.
+        """The time from which memory did not stall and the paid pod had its pace; None: never or not known.
 
-        It is the start of the first :data:`CALM_SECONDS` of calm after the last pod went, else after the
-        first consequence, else after the worst stall.
+        It is the start of the first :data:`CALM_SECONDS` of calm after the last pod left, or else after the
+        first decision to act, or else after the worst stall.
         """
         trouble = self.trouble_at(since)
         alone = self.pace_alone()
@@ -339,7 +339,7 @@ class Story:
         return None
 
     def trouble_at(self, since: float) -> float | None:
-        """The moment after which recovery is looked for; None where nothing happened."""
+        """The time after which recovery is measured; None if there was no trouble."""
         went = [gone.at for gone in self.gone if gone.at >= since and gone.how != "exited"]
         if went:
             return max(went)
@@ -354,7 +354,7 @@ class Story:
         return at if worst >= CALM_STALL_PERCENT else None
 
     def _covered(self) -> Iterator[tuple[SampleEvent, Span]]:
-        """Each sample and the stretch of time that its means are over."""
+        """Each sample with the span of time of its means."""
         before = 0.0
         for sample in self.samples:
             yield sample, Span(before, sample.at)

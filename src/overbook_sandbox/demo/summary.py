@@ -1,4 +1,4 @@
-"""What the demo showed: facts, a table that compares both nodes, and sentences that follow from the facts."""
+"""The summary of the demo: facts, a table that compares both nodes, and sentences from the facts."""
 
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ _CELL: Final = 38
 
 
 class Departure(msgspec.Struct, frozen=True, rename="camel"):
-    """A pod that went: when in seconds of the story, and how in words."""
+    """A pod that left: the time in seconds of the story, and how it left."""
 
     pod: str
     at: float
@@ -22,14 +22,14 @@ class Departure(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def sentence(self) -> str:
-        """Who, how and when."""
+        """The departure as a sentence."""
         if self.seconds_into_wild is None:
             return f"{self.pod}: {self.how} at {self.at:.0f} s"
         return f"{self.pod}: {self.how}, {self.seconds_into_wild:.1f} s after `wild` began"
 
     @property
     def clause(self) -> str:
-        """The same as part of a sentence."""
+        """The departure as a part of a sentence."""
         how = self.how if self.how in {"exited", "gone"} else f"was {self.how}"
         return f"{self.pod} {how}" + (
             f" after {self.seconds_into_wild:.1f} s" if self.seconds_into_wild is not None else ""
@@ -37,23 +37,24 @@ class Departure(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class RunFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one node's events say. None: they do not say it.
+    """The facts from one node's events. Unknown facts are None.
 
     Attributes:
         overbook: whether Overbook's agent ran.
-        complete: whether the story was told to its end.
+        complete: whether the story reached its end.
         guests: the VM pods.
         guests_fit: whether each of them ran until the phase `wild` began.
         held_bytes: the most that all pods held in RAM and swap together before `wild`.
-        may_swap: the pods that Overbook gives swap to.
-        swapped: the pods that were ever seen with more than 1 MiB in swap.
-        pace_alone: units per second of the paid pod in the phase `alone`; the others likewise.
+        may_swap: the pods that are eligible for swap.
+        swapped: the pods that ever had more than 1 MiB in swap.
+        pace_alone: the paid pod's units per second in the phase `alone`; the other paces likewise.
         standstill_seconds: the longest time from `wild` on without a finished unit.
-        departures: who went.
-        decision_seconds: from the start of `wild` to the agent's first reclaim or relief; relief likewise.
-        in_trouble: whether anything went wrong from `wild` on.
-        recovery_seconds: from the start of `wild` to the recovery.
-        silent_seconds: how long no sample came, in all; the longest silence beside it.
+        departures: the pods that left.
+        decision_seconds: the time from the start of `wild` to the agent's first reclaim or relief;
+            `relief_seconds` likewise.
+        in_trouble: whether there was trouble from `wild` on.
+        recovery_seconds: the time from the start of `wild` to the recovery.
+        silent_seconds: the total time without samples; the longest one beside it.
     """
 
     overbook: bool
@@ -84,17 +85,17 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     longest_silence_seconds: float
 
     def share_of_alone(self, pace: float | None) -> float | None:
-        """A pace in percent of the one alone."""
+        """A pace in percent of the pace alone."""
         return 100 * pace / self.pace_alone if pace is not None and self.pace_alone else None
 
     @property
     def went_in_wild(self) -> tuple[str, ...]:
-        """The pods that went from `wild` on."""
+        """The pods that left from `wild` on."""
         return tuple(one.pod for one in self.departures if one.seconds_into_wild is not None)
 
 
 def facts_of(story: Story) -> RunFacts:
-    """Everything that the summary needs, from a story."""
+    """The facts of a story for the summary."""
     wild = story.span("wild")
     since = wild.start if wild else None
     recovered = story.recovered_at(since) if since is not None else None
@@ -133,7 +134,7 @@ def facts_of(story: Story) -> RunFacts:
 
 
 class Promise(msgspec.Struct, frozen=True, rename="camel"):
-    """Something that the demo is to show, and what was seen."""
+    """An expected result of the demo, with the observed one."""
 
     promise: str
     kept: bool
@@ -141,23 +142,23 @@ class Promise(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def promises(facts: RunFacts) -> tuple[Promise, ...]:
-    """Whether the node did what Overbook promises."""
+    """The expected results of a node with Overbook."""
     return (
         Promise("the VMs fit", facts.guests_fit is True, fit_text(facts)),
         Promise("only Burstable VM pods swapped", _only_guests_swapped(facts), swapped_text(facts)),
-        Promise(f"{WILD_POD} went, and nobody else", facts.went_in_wild == (WILD_POD,), went_text(facts)),
+        Promise(f"only {WILD_POD} left", facts.went_in_wild == (WILD_POD,), went_text(facts)),
         Promise("the node recovered", facts.recovery_seconds is not None, recovery_text(facts)),
     )
 
 
 def migrated(facts: RunFacts) -> Promise:
-    """What the demo on a cluster is to show beside that: a guest that went was not ended."""
+    """The additional expected result on a cluster: the wild VM was live-migrated, not ended."""
     moved = any(one.pod == WILD_POD and one.how.startswith("migrated") for one in facts.departures)
     return Promise(f"{WILD_POD} was moved by live migration", moved, went_text(facts))
 
 
 def fit_text(facts: RunFacts) -> str:
-    """Whether the VMs fitted, and what they had to fit into."""
+    """Whether the VMs fitted, with the memory of pods and node."""
     if facts.guests_fit is None:
         return "not known: the phase `wild` was not reached"
     before = [one for one in facts.departures if one.seconds_into_wild is None]
@@ -169,9 +170,9 @@ def fit_text(facts: RunFacts) -> str:
 
 
 def swapped_text(facts: RunFacts) -> str:
-    """Who swapped, and whether that was only who may."""
+    """The pods that swapped, and whether all of them are eligible."""
     if not facts.swapped:
-        return "nobody"
+        return "no pod"
     if _only_guests_swapped(facts):
         return f"only {names(facts.swapped)}"
     others = [name for name in facts.swapped if name not in facts.may_swap]
@@ -179,12 +180,12 @@ def swapped_text(facts: RunFacts) -> str:
 
 
 def went_text(facts: RunFacts) -> str:
-    """Who went, by whom, when."""
-    return "; ".join(one.sentence for one in facts.departures) or "nobody"
+    """The pods that left, with how and when."""
+    return "; ".join(one.sentence for one in facts.departures) or "no pod"
 
 
 def recovery_text(facts: RunFacts) -> str:
-    """How long the recovery took."""
+    """The duration of the recovery."""
     if facts.recovery_seconds is not None:
         return f"{facts.recovery_seconds:.1f} s after `wild` began"
     if facts.pace_alone is None:
@@ -200,27 +201,27 @@ def _silence(facts: RunFacts) -> str:
 
 _ROWS: Final[tuple[tuple[str, Callable[[RunFacts], str]], ...]] = (
     ("the VMs fit", fit_text),
-    ("who swapped", swapped_text),
+    ("pods that swapped", swapped_text),
     ("most swap in use", lambda facts: _mebibytes(facts.peak_swap_bytes)),
     (f"pace of {PAID_POD}, alone", lambda facts: _number(facts.pace_alone, "{:.1f} units/s")),
     ("… while the others swap", lambda facts: _pace(facts, facts.pace_steady)),
     (f"… while {WILD_POD} runs wild", lambda facts: _pace(facts, facts.pace_wild)),
     ("… afterwards", lambda facts: _pace(facts, facts.pace_after)),
     ("its longest standstill", lambda facts: _number(facts.standstill_seconds, "{:.1f} s")),
-    ("who went", went_text),
+    ("pods that left", went_text),
     ("killed by the kernel (OOM)", lambda facts: str(facts.oom_kills)),
     ("swap traffic, peak in", lambda facts: _number(facts.peak_swap_in, "{:,.0f} pages/s")),
     ("swap traffic, peak out", lambda facts: _number(facts.peak_swap_out, "{:,.0f} pages/s")),
     ("memory stall, peak", lambda facts: _number(facts.peak_stall_percent, "{:.0f} %")),
     ("first decision in `wild`", lambda facts: _number(facts.decision_seconds, "after {:.1f} s", "none")),
-    ("relief asked for", lambda facts: _number(facts.relief_seconds, "after {:.1f} s", "no")),
+    ("relief requested", lambda facts: _number(facts.relief_seconds, "after {:.1f} s", "no")),
     ("recovered", recovery_text),
     ("the node did not answer", _silence),
 )
 
 
 def table(columns: Sequence[RunFacts]) -> str:
-    """A table of text: a row for each fact, a column for each node."""
+    """The facts as a table of text: a row for each fact, a column for each node."""
     heads = ["with Overbook" if one.overbook else "without" for one in columns]
     width = max(len(title) for title, _ in _ROWS)
     lines = [f"{'':{width}}  " + "  ".join(f"{head:{_CELL}}" for head in heads)]
@@ -236,43 +237,43 @@ def table(columns: Sequence[RunFacts]) -> str:
 
 
 def sentences(columns: Sequence[RunFacts]) -> list[str]:
-    """What a reader should take away, in three to five sentences; each says only what was measured."""
-    told = [sentence for one in columns for sentence in _told(one)]
+    """The most important facts in three to five sentences."""
+    found = [sentence for one in columns for sentence in _sentences_of(one)]
     stood = {one.overbook: one.standstill_seconds for one in columns}
     ours, theirs = stood.get(True), stood.get(False)
     if ours is not None and theirs is not None:
-        told.append(
+        found.append(
             f"From the moment {WILD_POD} ran wild, the longest that {PAID_POD} stood still was {ours:.1f} s "
             f"with Overbook and {theirs:.1f} s without."
         )
-    return told
+    return found
 
 
 def headline(facts: RunFacts) -> str:
-    """The node's story in a dozen words."""
+    """The summary of a node's story in a dozen words."""
     went = [one for one in facts.departures if one.seconds_into_wild is not None]
     if facts.guests_fit is False:
         who = "The VMs did not fit"
     elif not went:
-        who = "Nobody went"
+        who = "No pod left"
     else:
         who = "; ".join(one.clause for one in went[:2])
         who += f" and {len(went) - 2} more" if len(went) > 2 else ""
     if not facts.complete:
-        who = f"Not told to its end · {who}"
+        who = f"Not complete · {who}"
     if facts.standstill_seconds is None:
         return who
     return f"{who} · {PAID_POD} stood still for {facts.standstill_seconds:.1f} s"
 
 
 def names(many: Iterable[str]) -> str:
-    """`a, b and c`."""
+    """A list of names as `a, b and c`."""
     *first, last = many
     return f"{', '.join(first)} and {last}" if first else last
 
 
 def as_json(stories: Sequence[Story]) -> bytes:
-    """The summary for programs."""
+    """The summary as JSON."""
     columns = [facts_of(story) for story in stories]
     document: dict[str, object] = {
         story.name: {"facts": facts, "promises": promises(facts)}
@@ -282,7 +283,7 @@ def as_json(stories: Sequence[Story]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _told(facts: RunFacts) -> Iterable[str]:
+def _sentences_of(facts: RunFacts) -> Iterable[str]:
     where = "with Overbook" if facts.overbook else "without Overbook"
     if facts.guests_fit:
         fits = "all VMs ran"
@@ -295,13 +296,13 @@ def _told(facts: RunFacts) -> Iterable[str]:
     share = facts.share_of_alone(facts.pace_steady)
     pace = f", and {PAID_POD} worked at {share:.0f} % of the pace it had alone" if share is not None else ""
     only = "only " if _only_guests_swapped(facts) else ""
-    who = f"{only}{names(facts.swapped)} swapped" if facts.swapped else "nobody swapped"
+    who = f"{only}{names(facts.swapped)} swapped" if facts.swapped else "no pod swapped"
     yield f"{where[0].upper()}{where[1:]} {fits}, {who}{pace}."
     if facts.guests_fit is None:
         return
-    steps = [f"a rule asked for relief after {facts.relief_seconds:.1f} s"] if facts.relief_seconds else []
+    steps = [f"relief was requested after {facts.relief_seconds:.1f} s"] if facts.relief_seconds else []
     went = [one for one in facts.departures if one.seconds_into_wild is not None]
-    steps += [one.clause for one in went] or ["nobody went"]
+    steps += [one.clause for one in went] or ["no pod left"]
     if facts.recovery_seconds is not None:
         steps.append(f"the node was back to normal after {facts.recovery_seconds:.1f} s")
     else:

@@ -1,1 +1,1 @@
-"""Files of a kernel and a runtime that answers, for tests and benchmarks without an emulated machine."""
+"""Fake kernel files and a fake container runtime, for tests and benchmarks without an emulated machine."""

@@ -1,10 +1,11 @@
-"""Kernel files for tests: trees of /proc and cgroups made in code, for whoever tests against this package.
+"""Kernel files for tests: trees of /proc and cgroups that are made in code.
 
     make_node(tmp_path, mem_total_bytes=16 << 30)
     path = make_container(tmp_path, uid=UID, container_id=ID, qos_class="Burstable", memory_current=1 << 20)
     Cgroup(path, tmp_path).read_memory_current()
 
-The files look as a kernel prints them and may be written like a kernel's; they obey no limit and kill nobody.
+The files look as a kernel prints them, and may be written like a kernel's, but limits and kills have no
+effect.
 """
 
 import os
@@ -26,8 +27,9 @@ def build_tree(root: str | os.PathLike[str], tree: Mapping[str, object]) -> None
     """Make files and directories below `root`.
 
     Args:
-        root: Made if it is not there.
-        tree: Names to content: text or bytes make a file, a mapping makes a directory. A name may be a path.
+        root: The root folder, made if it is missing.
+        tree: The content by name: text or bytes make a file, a mapping makes a directory. A name may be a
+            path.
 
     Raises:
         TypeError: Content is neither text, bytes nor a mapping.
@@ -57,7 +59,7 @@ def pressure_file(
 
 
 def memory_stat_file(**values: int) -> str:
-    """A memory.stat as Linux 6.12 prints it; keys that are not given are 0.
+    """A memory.stat as Linux 6.12 prints it; missing keys are 0.
 
     Raises:
         ValueError: A key is not in that file.
@@ -83,14 +85,14 @@ def container_files(
     """The files of one cgroup, for `build_tree`.
 
     Args:
-        memory_current: Bytes in use.
-        memory_max: Bytes; None is "max".
-        memory_swap_current: Bytes in swap.
-        memory_swap_max: Bytes; None is "max".
-        memory_stat: Lines of memory.stat by their key; all of `memory_current` is `anon` if not given.
-        some_micros: Total of the `some` line of memory.pressure, microseconds.
-        full_micros: Total of its `full` line.
-        pids: Processes in it; they make it populated.
+        memory_current: The bytes in use.
+        memory_max: The limit in bytes; None is "max".
+        memory_swap_current: The bytes in swap.
+        memory_swap_max: The swap limit in bytes; None is "max".
+        memory_stat: The lines of memory.stat by key; default: all of `memory_current` is `anon`.
+        some_micros: The total of the `some` line of memory.pressure, in microseconds.
+        full_micros: The total of its `full` line.
+        pids: The processes; with any the cgroup is populated.
     """
     stat = {"anon": memory_current, "inactive_anon": memory_current} if memory_stat is None else memory_stat
     return {
@@ -114,7 +116,7 @@ def container_files(
 
 
 def pod_path(uid: str, qos_class: QosClass, driver: Driver = "systemd") -> str:
-    """Where a pod's cgroup is, relative to the cgroup root."""
+    """The path of a pod's cgroup, relative to the cgroup root."""
     word = _QOS_WORD[qos_class]
     if driver == "cgroupfs":
         return "/".join(part for part in ("kubepods", word, f"pod{uid}") if part)
@@ -131,7 +133,7 @@ def container_path(
     driver: Driver = "systemd",
     runtime: Runtime = "cri-containerd",
 ) -> str:
-    """Where a container's cgroup is, relative to the cgroup root."""
+    """The path of a container's cgroup, relative to the cgroup root."""
     if driver == "systemd":
         name = f"{runtime}-{container_id}.scope"
     else:
@@ -140,13 +142,13 @@ def container_path(
 
 
 def make_cgroup(root: str | os.PathLike[str], path: str, files: Mapping[str, object] | None = None) -> str:
-    """Make one cgroup at `path` below the cgroup root, with `container_files()` if not told otherwise."""
+    """Make one cgroup at `path` below the cgroup root, by default with `container_files()`."""
     build_tree(os.path.join(under(root, CGROUP_MOUNT), path), container_files() if files is None else files)
     return path
 
 
 def remove_cgroup(root: str | os.PathLike[str], path: str) -> None:
-    """Remove a cgroup and those below it, so that readers that keep its files open notice, as on a kernel."""
+    """Remove a cgroup and those below it; readers that keep its files open notice that, as with a kernel."""
     full = os.path.join(under(root, CGROUP_MOUNT), path)
     for directory, _, names in os.walk(full):
         for name in names:
@@ -165,17 +167,17 @@ def make_node(
     some_micros: int = 0,
     full_micros: int = 0,
 ) -> None:
-    """The node's own files below `root`: /proc, and a cgroup v2 root without pods.
+    """Make the node's files below `root`: /proc, and a cgroup v2 root without pods.
 
     Args:
         root: The file-system root.
         mem_total_bytes: RAM.
-        mem_available_bytes: What can be had without swapping.
-        swap_total_bytes: One swap partition of this size; 0 is no swap.
-        swap_free_bytes: What of it is free.
-        vmstat: Lines of /proc/vmstat by their key; others are 0.
-        some_micros: Total of the `some` line of /proc/pressure/memory, microseconds.
-        full_micros: Total of its `full` line.
+        mem_available_bytes: The memory that is available without swapping.
+        swap_total_bytes: The size of the only swap partition; 0 is no swap.
+        swap_free_bytes: The free part of swap.
+        vmstat: The lines of /proc/vmstat by key; others are 0.
+        some_micros: The total of the `some` line of /proc/pressure/memory, in microseconds.
+        full_micros: The total of its `full` line.
     """
     meminfo = dict.fromkeys(_MEMINFO.split(), 0) | {
         "MemTotal": mem_total_bytes,

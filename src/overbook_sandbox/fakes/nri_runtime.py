@@ -1,4 +1,4 @@
-"""A runtime's side of NRI, for tests and benchmarks: it asks about containers as containerd does."""
+"""A runtime's side of NRI, for tests and benchmarks: it calls the plugin as containerd does."""
 
 import os
 import select
@@ -15,14 +15,14 @@ ANSWER_SECONDS: Final = 30.0
 
 
 class RuntimeStandIn:
-    """Listens like a runtime, and takes one plugin.
+    """A fake runtime that listens for one plugin.
 
     Args:
-        path: of the socket; its folder is made.
-        pump: called while an answer is waited for, to let a plugin in this process work.
+        path: the path of the socket, whose folder is made.
+        pump: called while waiting for an answer, to let a plugin in this process work.
 
     Attributes:
-        updates: what the plugin had changed by itself: container ids and limits, oldest first.
+        updates: the updates that the plugin sent by itself: container ids and limits, oldest first.
     """
 
     def __init__(self, path: str, pump: Callable[[], object] = lambda: None) -> None:
@@ -43,19 +43,19 @@ class RuntimeStandIn:
         self.close()
 
     def close(self) -> None:
-        """End as a runtime does: its socket goes, and with it every plugin."""
+        """End as a runtime does: remove the socket and disconnect every plugin."""
         if self._connection is not None:
             self._connection.close()
         self._listening.close()
         os.unlink(self._path)
 
     def accept(self) -> None:
-        """Wait for the plugin and take it in.
+        """Wait for the plugin and register it.
 
         Raises:
-            TimeoutError: none came.
+            TimeoutError: no plugin connected.
         """
-        self._until(lambda: _readable(self._listening), "no plugin came")
+        self._until(lambda: _readable(self._listening), "no plugin connected")
         if self._connection is not None:
             self._connection.close()
         self._connection, _ = self._listening.accept()
@@ -63,49 +63,49 @@ class RuntimeStandIn:
         self._calls, self._answers = ttrpc.FrameReader(), ttrpc.FrameReader()
         self._registered = False
         self._results: dict[int, bytes] = {}
-        self._hear(lambda: self._registered, "the plugin did not register")
+        self._process(lambda: self._registered, "the plugin did not register")
         self.call("Configure", put_text(2, "stand-in") + put_text(3, "1.0"))
         self.call("Synchronize", b"")
 
     def create(self, pod_uid: str, name: str, container_id: str, swap_max: str | None = "0") -> str | None:
-        """Ask about a container, and say that it was made; the limit that the plugin sets, if any."""
+        """Call the plugin for a new container and report its creation. Returns its limit, if any."""
         about = container(pod_uid, name, container_id, swap_max)
         answer = self.call("CreateContainer", about)
         self.call("PostCreateContainer", about)
         return entries(message(message(message(answer, 1), 6), 2), 6).get(SWAP_KEY)
 
     def update(self, pod_uid: str, name: str, container_id: str, swap_max: str) -> str | None:
-        """Ask about another's update of a container; the limit that the plugin sets instead, if any."""
+        """Call the plugin for a container's update. Returns the limit that it sets instead, if any."""
         asked = put_bytes(3, put_entries(6, {SWAP_KEY: swap_max}))
         answer = self.call("UpdateContainer", container(pod_uid, name, container_id, swap_max) + asked)
         return _update_of(message(answer, 1))[1] or None
 
     def call(self, method: str, payload: bytes) -> bytes:
-        """Call the plugin; its answer.
+        """Call the plugin. Returns the answer.
 
         Raises:
-            TimeoutError: it does not answer.
+            TimeoutError: the plugin does not answer.
         """
         stream, self._stream = self._stream, self._stream + 2
         request = ttrpc.request(stream, PLUGIN_SERVICE, method, payload)
         self._send(multiplex.PLUGIN, request)
-        self._hear(lambda: stream in self._results, f"no answer to {method}")
+        self._process(lambda: stream in self._results, f"no answer to {method}")
         return self._results.pop(stream)
 
     def listen(self, until: Callable[[], bool]) -> None:
-        """Hear the plugin until something holds.
+        """Process the plugin's messages until a condition holds.
 
         Raises:
-            TimeoutError: it does not.
+            TimeoutError: the condition does not hold in time.
         """
-        self._hear(until, "the plugin did not say what was waited for")
+        self._process(until, "the plugin did not send the expected message")
 
-    def _hear(self, done: Callable[[], bool], problem: str) -> None:
-        def heard() -> bool:
+    def _process(self, done: Callable[[], bool], problem: str) -> None:
+        def processed() -> bool:
             self._read()
             return done()
 
-        self._until(heard, problem)
+        self._until(processed, problem)
 
     def _until(self, done: Callable[[], bool], problem: str) -> None:
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -115,7 +115,7 @@ class RuntimeStandIn:
                 raise TimeoutError(problem)
 
     def _read(self) -> None:
-        assert self._connection is not None  # noqa: S101 - whoever asks has accepted
+        assert self._connection is not None  # noqa: S101 - the caller has called `accept`
         if not _readable(self._connection):
             return
         for connection, part in self._chunks.feed(self._connection.recv(1 << 16)):
@@ -142,7 +142,7 @@ class RuntimeStandIn:
 
 
 def container(pod_uid: str, name: str, container_id: str, swap_max: str | None) -> bytes:
-    """A pod and a container of it, with what a usual one has beside."""
+    """The message with a pod and a container, with the other fields that are usual."""
     environment = b"".join(put_text(9, f"SERVICE_{number}_HOST=192.0.2.{number}") for number in range(40))
     mount = put_text(1, "/etc/hosts") + put_text(2, "bind") + put_text(3, "/var/lib/kubelet/pods/x/etc-hosts")
     pod = put_text(1, "sandbox") + put_text(2, "guest") + put_text(3, pod_uid) + put_text(4, "demo")

@@ -1,4 +1,4 @@
-"""A stand-in for KubeVirt: its objects, its eviction webhook with its answers, and migrations of real pods.
+"""A stand-in for KubeVirt: its objects, its eviction webhook, and live migrations of real pods.
 
-What is a virtual machine there is an ordinary container here; the API sees no difference.
+An ordinary container takes the place of a virtual machine; in the API there is no difference.
 """

@@ -1,4 +1,4 @@
-"""Objects of the API as they are, of which the stand-in copies parts without knowing them."""
+"""Objects of the API as plain values, so that the stand-in can copy unknown fields."""
 
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ from overbook.kube.api.kinds import Kind
 
 NAMESPACE: Final = "kubevirt"
 CONTROLLER: Final = "kubevirt-controller"
-"""The service account that launcher pods are made by."""
+"""The service account that makes launcher pods."""
 
 APP_LABEL: Final = "kubevirt.io"
 LAUNCHER: Final = "virt-launcher"
@@ -27,13 +27,13 @@ FINALIZER: Final = "kubevirt.io/migrationJobFinalize"
 
 
 class KubeVirtMetadata(ObjectMeta, frozen=True):
-    """Metadata with what keeps an object from going."""
+    """Metadata with finalizers."""
 
     finalizers: tuple[str, ...] = ()
 
 
 class KubeVirtDocument(KubeStruct, frozen=True):
-    """An object."""
+    """An object of the API."""
 
     metadata: KubeVirtMetadata = KubeVirtMetadata()
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -41,27 +41,27 @@ class KubeVirtDocument(KubeStruct, frozen=True):
 
     @property
     def namespace(self) -> str:
-        """Its namespace; these kinds all have one."""
+        """The object's namespace; all these kinds have one."""
         return self.metadata.namespace or ""
 
     @property
     def uid(self) -> str:
-        """Its uid."""
+        """The object's uid."""
         return self.metadata.uid or ""
 
     @property
     def labels(self) -> dict[str, str]:
-        """Never None."""
+        """The object's labels; empty if there are none."""
         return self.metadata.labels or {}
 
     @property
     def annotations(self) -> dict[str, str]:
-        """Never None."""
+        """The object's annotations; empty if there are none."""
         return self.metadata.annotations or {}
 
     @property
     def phase(self) -> str:
-        """Empty where none was set."""
+        """The object's phase; empty if not set."""
         phase: str = self.status.get("phase") or ""
         return phase
 

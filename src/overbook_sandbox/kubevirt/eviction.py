@@ -5,15 +5,15 @@ from typing import Final, NamedTuple
 from overbook_sandbox.kubevirt.documents import KubeVirtDocument
 
 TRIGGERED: Final = "Eviction triggered evacuation of VMI"
-"""By these words a client knows that the guest is about to move."""
+"""The text from which a client knows that a live migration will begin."""
 
 
 class ReviewAnswer(NamedTuple):
-    """What the webhook says.
+    """The webhook's answer.
 
     Attributes:
-        denial: Why not, which goes out with status 429; None: the eviction may go on.
-        mark_node: The node to write into `status.evacuationNodeName` before that is said; None: nothing.
+        denial: The reason of a denial, sent with status 429; None: the eviction is allowed.
+        mark_node: The node to write into `status.evacuationNodeName` before the answer; None: nothing.
     """
 
     denial: str | None = None
@@ -26,12 +26,12 @@ ALLOWED: Final = ReviewAnswer()
 def about_launcher(
     pod: KubeVirtDocument, instance: KubeVirtDocument, cluster_strategy: str | None
 ) -> ReviewAnswer:
-    """The answer about a launcher pod that is not completed.
+    """The answer for a launcher pod that is not completed.
 
     Args:
         pod: The pod.
-        instance: Its virtual machine.
-        cluster_strategy: `evictionStrategy` of the KubeVirt object, for machines that set none.
+        instance: The pod's virtual machine.
+        cluster_strategy: The `evictionStrategy` of the KubeVirt object, for VMs without their own.
     """
     name, namespace = instance.metadata.name, instance.namespace
     migratable = instance.holds("LiveMigratable")
@@ -56,11 +56,11 @@ def about_launcher(
 
 
 def about_hotplug(pod: KubeVirtDocument, instance: KubeVirtDocument | None) -> ReviewAnswer:
-    """The answer about a pod that holds a disk plugged into a machine.
+    """The answer for a pod with a hotplugged disk of a VM.
 
     Args:
         pod: The pod.
-        instance: The machine that its launcher runs, if there is one.
+        instance: The VM of its launcher, if there is one.
     """
     if instance is None:
         return ALLOWED

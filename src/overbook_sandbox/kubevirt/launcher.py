@@ -1,7 +1,7 @@
 """A virtual machine's pod, as KubeVirt renders it (`pkg/virt-controller/services/template.go`).
 
-Its requests are KubeVirt's. What runs in it is a container that the machine's annotation
-`sandbox.overbook.dev/pod-spec` describes: fields of a PodSpec, of which `containers[0]` becomes `compute`.
+The requests are KubeVirt's. The container is described by the VM's annotation
+`sandbox.overbook.dev/pod-spec`, which has fields of a PodSpec; its `containers[0]` becomes `compute`.
 """
 
 from typing import Any, Final
@@ -25,21 +25,21 @@ from overbook_sandbox.kubevirt.documents import (
 
 POD_SPEC_ANNOTATION: Final = "sandbox.overbook.dev/pod-spec"
 OVERHEAD_BYTES_ANNOTATION: Final = "sandbox.overbook.dev/overhead-bytes"
-"""On a virtual machine: what runs beside the guest here, which is less than KubeVirt's own programs."""
+"""An annotation of a VM: the overhead here, which is less than that of KubeVirt's own programs."""
 READINESS_GATE: Final = "kubevirt.io/virtual-machine-unpaused"
 
 _HOST_TOPOLOGY: Final = "kubernetes.io/hostname"
 
 
 def launcher_pod(instance: KubeVirtDocument, percent: int) -> dict[str, Any]:
-    """The first pod of a machine.
+    """The first pod of a VM.
 
     Args:
-        instance: The machine.
+        instance: The VM.
         percent: The cluster's memory overcommit percentage.
 
     Raises:
-        InvalidInput: The machine's manifest or its annotation is wrong.
+        InvalidInput: The VM's manifest or its annotation is invalid.
     """
     manifest = {"metadata": {"name": instance.metadata.name}, "spec": instance.spec}
     vmi = convert(manifest, VirtualMachineInstance, f"{INSTANCE_KIND} {instance.metadata.name}")
@@ -71,11 +71,11 @@ def launcher_pod(instance: KubeVirtDocument, percent: int) -> dict[str, Any]:
 def target_pod(
     instance: KubeVirtDocument, source: KubeVirtDocument, migration: KubeVirtDocument
 ) -> dict[str, Any]:
-    """The pod that a machine migrates into: as its present one, on another node.
+    """The target pod of a live migration: like the present pod, but on another node.
 
     Args:
-        instance: The machine.
-        source: Its present pod.
+        instance: The VM.
+        source: The VM's present pod.
         migration: The migration.
     """
     spec = {key: value for key, value in source.spec.items() if key != "nodeName"}

@@ -1,4 +1,4 @@
-"""What becomes of a virtual machine: its pod is made, it runs, it is evacuated, it ends."""
+"""The life of a virtual machine: its pod is made, it runs, it is evacuated, it ends."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from overbook_sandbox.kubevirt.launcher import READINESS_GATE, launcher_pod
 from overbook_sandbox.kubevirt.store import Store, instance_key
 
 MIGRATABLE_ANNOTATION: Final = "sandbox.overbook.dev/live-migratable"
-"""On a virtual machine: `False` where KubeVirt would find that it cannot migrate."""
+"""An annotation of a VM: `False` if the VM cannot be live-migrated."""
 
 _PLACE_SECONDS: Final = 5.0
 _PARALLEL_PER_CLUSTER: Final = 5
@@ -24,7 +24,7 @@ _PARALLEL_OUTBOUND_PER_NODE: Final = 2
 
 
 class Machines:
-    """KubeVirt's controllers of virtual machines and of their evacuation.
+    """The part of the stand-in for KubeVirt's controllers of VMs and their evacuation.
 
     Args:
         store: The cluster.
@@ -34,7 +34,7 @@ class Machines:
         self._store = store
 
     async def look(self, key: str) -> float | None:
-        """Do the next step for a machine; returns in how many seconds to look again, or None."""
+        """Do the next step for a VM. Returns the seconds until the next call, or None."""
         instance = await self._store.find(INSTANCES, key)
         if instance is None or instance.metadata.deletion_timestamp or instance.is_finished:
             return None
@@ -90,8 +90,8 @@ class Machines:
             await self._store.patch_pod(pod, {"annotations": {IN_PROGRESS_ANNOTATION: value}})
 
     async def _evacuate(self, key: str) -> float | None:
-        """Make the migration that takes a marked machine away, as soon as there is a place for one."""
-        # First the migrations, then the machine: one that is over has taken the mark away before it said so.
+        """Make the migration of a marked VM, as soon as the limits allow it."""
+        # Read the migrations before the VM: a migration removes the mark before it becomes finished.
         active = await self._store.migrations()
         instance = await self._store.find(INSTANCES, key)
         if instance is None or not instance.holds("LiveMigratable"):
@@ -122,7 +122,7 @@ class Machines:
 
 
 def limits(configuration: dict[str, Any]) -> tuple[int, int]:
-    """How many migrations may run in the cluster, and out of one node."""
+    """The limits on migrations: in the cluster, and out of one node."""
     given = configuration.get("migrations", {})
     return (
         given.get("parallelMigrationsPerCluster", _PARALLEL_PER_CLUSTER),

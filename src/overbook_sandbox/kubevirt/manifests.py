@@ -1,4 +1,4 @@
-"""What an installation of the stand-in consists of, as manifests for `kubectl apply`."""
+"""The objects of an installation of the stand-in, as manifests for `kubectl apply`."""
 
 import base64
 from typing import Any, Final
@@ -20,7 +20,7 @@ _SHORT_NAMES: Final = {INSTANCES: "vmi", MIGRATIONS: "vmim", KUBEVIRTS: "kv"}
 
 
 def installation() -> list[dict[str, Any]]:
-    """The kinds, the namespace, the controller's identity and its rights, and KubeVirt's settings."""
+    """The kinds, the namespace, and the controller's account with its rights."""
     account = {"name": CONTROLLER, "namespace": NAMESPACE}
     role_name = {"name": CONTROLLER}
     return [
@@ -48,7 +48,7 @@ def installation() -> list[dict[str, Any]]:
 
 
 def settings(configuration: dict[str, Any] | None = None) -> dict[str, Any]:
-    """KubeVirt's own object.
+    """The KubeVirt object with the settings.
 
     Args:
         configuration: `spec.configuration`, such as `{"evictionStrategy": "LiveMigrate"}`.
@@ -62,11 +62,11 @@ def settings(configuration: dict[str, Any] | None = None) -> dict[str, Any]:
 
 
 def webhook(url: str, authority_pem: bytes) -> dict[str, Any]:
-    """The configuration by which the API server asks about evictions, as KubeVirt registers it.
+    """The webhook configuration for evictions, as KubeVirt registers it.
 
     Args:
-        url: Where the stand-in listens.
-        authority_pem: Who signed its certificate.
+        url: The URL of the stand-in.
+        authority_pem: The authority of its certificate.
     """
     bundle = base64.b64encode(authority_pem).decode()
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/eviction"], "operations": ["*"]}

@@ -1,4 +1,4 @@
-"""A live migration: the machine's pod is made on another node, the machine moves, the first pod ends."""
+"""A live migration: a target pod is made on another node, the VM moves, and the source pod ends."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -18,16 +18,16 @@ from overbook_sandbox.kubevirt.launcher import target_pod
 from overbook_sandbox.kubevirt.store import Store, instance_key
 
 SECONDS_ANNOTATION: Final = "sandbox.overbook.dev/migration-seconds"
-"""On a virtual machine: how long its memory takes to copy; 1 if it says nothing."""
+"""An annotation of a VM: how long the copy of its memory takes; default 1."""
 OUTCOME_ANNOTATION: Final = "sandbox.overbook.dev/migration-outcome"
-"""On a virtual machine: `Succeeded` (the default), `Failed`, or `Stalled`: for ever, until it is deleted."""
+"""An annotation of a VM: `Succeeded` (the default), `Failed`, or `Stalled` (until it is deleted)."""
 
-_UNSCHEDULABLE_SECONDS: Final = 300.0  # KubeVirt's default patience with a target that finds no node
+_UNSCHEDULABLE_SECONDS: Final = 300.0  # KubeVirt's default timeout of a target pod without a node
 _STEPS: Final = ("Scheduled", "PreparingTarget", "TargetReady", "Running")
 
 
 class Migrations:
-    """KubeVirt's controller of migrations.
+    """The part of the stand-in for KubeVirt's controller of migrations.
 
     Args:
         store: The cluster.
@@ -39,7 +39,7 @@ class Migrations:
         self._now = now
 
     async def look(self, key: str) -> float | None:
-        """Do the next step for a migration; returns in how many seconds to look again, or None."""
+        """Do the next step for a migration. Returns the seconds until the next call, or None."""
         migration = await self._store.find(MIGRATIONS, key)
         if migration is None:
             return None
@@ -101,7 +101,7 @@ class Migrations:
         pods: list[KubeVirtDocument],
         target: KubeVirtDocument,
     ) -> None:
-        """The next of the phases before memory is copied."""
+        """Go to the next phase before the copy of memory."""
         done = _STEPS.index(migration.phase) + 1 if migration.phase in _STEPS else 0
         if _STEPS[done] != "Running":
             await self._set(migration, _STEPS[done])
@@ -130,7 +130,7 @@ class Migrations:
     ) -> float | None:
         state = instance.status.get("migrationState") or {}
         node = target.spec["nodeName"]
-        if instance.status.get("nodeName") == node:  # we were interrupted after the move
+        if instance.status.get("nodeName") == node:  # interrupted after the move
             await self._end_source(migration, instance, pods)
             return None
         if _source(instance, pods) is None:
@@ -175,7 +175,7 @@ class Migrations:
         target: KubeVirtDocument | None,
         reason: str,
     ) -> None:
-        """End a migration; the machine stays where it is and may be evacuated again."""
+        """End a migration with a failure; the VM stays on its node and may be evacuated again."""
         if target is not None:
             await self._store.delete_pod(target)
         ended = {
@@ -201,7 +201,7 @@ class Migrations:
         )
 
     async def _release(self, migration: KubeVirtDocument) -> None:
-        """Let go of a migration that is over, so that it can be deleted."""
+        """Remove the finalizer of a finished migration, so that it can be deleted."""
         if FINALIZER not in migration.metadata.finalizers:
             return
         kept = [each for each in migration.metadata.finalizers if each != FINALIZER]
@@ -219,7 +219,7 @@ class Migrations:
 
 
 def _source(instance: KubeVirtDocument, pods: list[KubeVirtDocument]) -> KubeVirtDocument | None:
-    """The pod in which a machine runs now, unless it is ending."""
+    """The present pod of a VM, unless it is being deleted."""
     node = instance.status.get("nodeName")
     for pod in pods:
         if pod.spec.get("nodeName") == node and not pod.is_finished:

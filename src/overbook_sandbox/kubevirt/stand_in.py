@@ -1,4 +1,4 @@
-"""The stand-in as one program: webhook, machines, evacuation and migrations."""
+"""The stand-in as one program: webhook, VMs, evacuation and migrations."""
 
 import asyncio
 import ssl
@@ -23,11 +23,11 @@ _TOKEN_SECONDS: Final = 24 * 3600
 
 
 class KubeVirtStandIn:
-    """KubeVirt, as far as eviction and migration go.
+    """A stand-in for KubeVirt's evictions and migrations.
 
     Args:
-        control_plane: Where it is installed.
-        configuration: `spec.configuration` of the KubeVirt object.
+        control_plane: The control plane.
+        configuration: The `spec.configuration` of the KubeVirt object.
     """
 
     def __init__(self, control_plane: ControlPlane, configuration: dict[str, Any] | None = None) -> None:
@@ -35,7 +35,7 @@ class KubeVirtStandIn:
         self._configuration = configuration
 
     def install(self) -> None:
-        """Apply its kinds, its rights and its settings; done again, it changes nothing but the settings."""
+        """Apply the kinds, the rights and the settings; a second call changes only the settings."""
         self._apply(*manifests.installation())
         self._control_plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
         self.configure(self._configuration)
@@ -44,7 +44,7 @@ class KubeVirtStandIn:
         """Replace KubeVirt's settings.
 
         Args:
-            configuration: `spec.configuration`; None: KubeVirt's defaults.
+            configuration: The `spec.configuration`; None: KubeVirt's defaults.
         """
         self._apply(manifests.settings(configuration))
 
@@ -52,14 +52,14 @@ class KubeVirtStandIn:
         """Work until cancelled.
 
         Args:
-            ready: Called once evictions are answered and machines are looked after.
+            ready: Called when the webhook and the controllers work.
         """
         plane = self._control_plane
         token = await asyncio.to_thread(plane.token, NAMESPACE, CONTROLLER, seconds=_TOKEN_SECONDS)
         client = Client(
             load_config(plane.kubeconfig_for(token, name=CONTROLLER)), agent_name="virt-controller"
         )
-        machines = WorkQueue(workers=1)  # it counts migrations, then makes one
+        machines = WorkQueue(workers=1)  # one worker, because it counts migrations before it makes one
         migrations = WorkQueue()
         store = Store(client, machines.add, migrations.add)
         try:

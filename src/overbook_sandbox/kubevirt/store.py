@@ -1,4 +1,4 @@
-"""What the stand-in's controllers see of the cluster, and how they write to it."""
+"""The access of the stand-in's controllers to the cluster."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,12 +21,12 @@ from overbook_sandbox.kubevirt.documents import (
 
 
 class Store:
-    """Copies that follow the cluster, and requests where a copy would not be new enough.
+    """Local copies of objects, and requests where a copy may be outdated.
 
     Args:
-        client: Speaks for the service account of KubeVirt's controller.
-        changed: Called with the key of a virtual machine of which something changed.
-        migration_changed: Called with the key of a migration of which something changed.
+        client: A client with the service account of KubeVirt's controller.
+        changed: Called with a VM's key after a change that concerns it.
+        migration_changed: Called with a migration's key after a change that concerns it.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Store:
         self.reflectors = (self._pods, self._instances, self._migrations)
 
     async def find(self, kind: Kind[KubeVirtDocument], key: str) -> KubeVirtDocument | None:
-        """An object as it is now."""
+        """Read an object's present state; None if it does not exist."""
         namespace, _, name = key.partition("/")
         try:
             return await self.client.get(kind, name, namespace)
@@ -53,16 +53,16 @@ class Store:
             return None
 
     async def pods_of(self, instance: KubeVirtDocument) -> list[KubeVirtDocument]:
-        """The launcher pods of a machine as they are now, the finished ones included."""
+        """Read a VM's present launcher pods, including finished ones."""
         selector = f"{CREATED_BY_LABEL}={instance.uid}"
         return [pod async for pod in self.client.list(PODS, instance.namespace, label_selector=selector)]
 
     async def migrations(self) -> list[KubeVirtDocument]:
-        """All migrations of the cluster that are not over, as they are now."""
+        """Read all present migrations of the cluster that are not finished."""
         return [each async for each in self.client.list(MIGRATIONS) if not each.is_finished]
 
     async def configuration(self) -> dict[str, Any]:
-        """KubeVirt's settings."""
+        """Read KubeVirt's settings."""
         kubevirt = await self.find(KUBEVIRTS, f"{NAMESPACE}/kubevirt")
         configuration: dict[str, Any] = kubevirt.spec.get("configuration", {}) if kubevirt else {}
         return configuration
@@ -70,7 +70,7 @@ class Store:
     async def patch_instance(
         self, instance: KubeVirtDocument, status: dict[str, Any], labels: dict[str, str] | None = None
     ) -> None:
-        """Change fields of a machine's status, and labels."""
+        """Change fields of a VM's status, and labels."""
         patch: dict[str, Any] = {"metadata": {"uid": instance.uid, "labels": labels or {}}, "status": status}
         await self.client.merge_patch(INSTANCES, instance.metadata.name, patch, instance.namespace)
 
@@ -89,7 +89,7 @@ class Store:
             await self.client.strategic_patch(PODS, name, patch, pod.namespace, "status")
 
     async def delete_pod(self, pod: KubeVirtDocument) -> None:
-        """Have a pod end; one that is gone is gone."""
+        """Delete a pod; a missing pod is no error."""
         try:
             await self.client.delete(PODS, pod.metadata.name, pod.namespace, uid=pod.uid)
         except ApiError as error:
@@ -113,7 +113,7 @@ class Store:
         self._migration_changed(key)
         if (migration := new or old) is not None:
             self._changed(instance_key(migration))
-            if new is None or new.is_finished:  # its place is free: whoever waits for one may go
+            if new is None or new.is_finished:  # a waiting migration may now start
                 for waiting, instance in self._instances.objects.items():
                     if instance.status.get("evacuationNodeName"):
                         self._changed(waiting)
@@ -126,5 +126,5 @@ class Store:
 
 
 def instance_key(migration: KubeVirtDocument) -> str:
-    """The key of the machine that a migration is about."""
+    """The key of a migration's VM."""
     return f"{migration.namespace}/{migration.spec.get('vmiName', '')}"

@@ -1,4 +1,4 @@
-"""The stand-in's webhook: HTTPS, as the API server calls it."""
+"""The stand-in's HTTPS webhook, which the API server calls."""
 
 import asyncio
 import ssl
@@ -27,15 +27,15 @@ from overbook_sandbox.kubevirt.eviction import ALLOWED, ReviewAnswer
 
 PATH: Final = "/launcher-eviction-validate"
 
-_MOST_BODY_BYTES: Final = 3 << 20  # what the API server takes of an object
+_MOST_BODY_BYTES: Final = 3 << 20  # the API server's limit of an object
 _MOST_HEAD_BYTES: Final = 64 << 10
 
 
 class EvictionWebhook:
-    """Answers about evictions.
+    """The webhook that answers evictions.
 
     Args:
-        client: Reads pods and virtual machines, and marks these.
+        client: Reads pods and VMs, and marks VMs.
     """
 
     def __init__(self, client: Client) -> None:
@@ -44,10 +44,10 @@ class EvictionWebhook:
 
     @asynccontextmanager
     async def serving(self, context: ssl.SSLContext, host: str) -> AsyncIterator[int]:
-        """Listen on a free port, which is given to the block; at its end connections are dropped.
+        """Listen on a free port, which is yielded; at the end of the block connections are closed.
 
         Args:
-            context: With the certificate.
+            context: The TLS context with the certificate.
             host: An address of this machine.
         """
         server = await asyncio.start_server(self._connection, host, 0, ssl=context, limit=_MOST_HEAD_BYTES)
@@ -64,7 +64,7 @@ class EvictionWebhook:
         if (task := asyncio.current_task()) is None:
             return
         self._connections[task] = writer
-        # The API server keeps connections, and drops them without a word.
+        # The API server keeps connections, and closes them at any time.
         with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError):
             while await self._one_request(reader, writer):
                 pass

@@ -1,1 +1,1 @@
-"""An emulated Linux machine: kernel, initramfs, emulator, and jobs that run in it."""
+"""An emulated Linux machine: its kernel, initramfs and emulator, and the jobs that run in it."""

@@ -1,7 +1,8 @@
-"""Where downloads and built files are kept, and how several processes share that place.
+"""The cache of downloads and built files, which several processes can share.
 
-Everything in the cache appears there whole, by a rename; a lock file lets one process build while others
-wait. Deleting any of it is safe: it is made again.
+Each entry appears complete, by a rename; a lock file lets one process build while others wait. Any entry may
+be
+deleted: it is made again.
 """
 
 import fcntl
@@ -22,7 +23,7 @@ def cache_folder(environment: Mapping[str, str]) -> str:
 
 @contextmanager
 def locked(folder: str, name: str) -> Iterator[None]:
-    """Hold the lock called `name` of a cache folder, which is made where it is missing."""
+    """Hold the lock `name` of a cache folder, which is made if it is missing."""
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, f".{name}.lock"), "w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -31,16 +32,16 @@ def locked(folder: str, name: str) -> Iterator[None]:
 
 @contextmanager
 def folder_in_the_making(final: str) -> Iterator[str]:
-    """Give a temporary folder beside `final` that takes its place if the block ends well.
+    """Yield a temporary folder that is renamed to `final` if the block succeeds.
 
-    An older `final` is removed first. Call it under a lock.
+    An older `final` is removed first. The caller must hold a lock.
     """
     parent = os.path.dirname(final)
     os.makedirs(parent, exist_ok=True)
     making = tempfile.mkdtemp(prefix=".making-", dir=parent)
     try:
         yield making
-        os.chmod(making, 0o755)  # noqa: S103 - mkdtemp's 0700 would hide a shared cache from other users
+        os.chmod(making, 0o755)  # noqa: S103 - with mkdtemp's 0700 other users could not read a shared cache
         shutil.rmtree(final, ignore_errors=True)
         os.rename(making, final)
     finally:

@@ -8,13 +8,13 @@ _TRAILER = "TRAILER!!!"
 
 
 class ArchiveEntry(NamedTuple):
-    """One member of the archive.
+    """One entry of the archive.
 
     Attributes:
-        name: Path without a leading slash.
-        mode: Type and permission bits, as in `stat.st_mode`.
-        data: Content of a file, target of a symbolic link, nothing for a directory.
-        device: Major and minor number of a device node.
+        name: The path without a leading slash.
+        mode: The type and permission bits, as in `stat.st_mode`.
+        data: The content of a file, the target of a symbolic link, empty for a directory.
+        device: The major and minor number of a device node.
     """
 
     name: str
@@ -24,12 +24,12 @@ class ArchiveEntry(NamedTuple):
 
 
 def directory(name: str) -> ArchiveEntry:
-    """A directory anyone may read."""
+    """A directory that all users may read."""
     return ArchiveEntry(name, stat.S_IFDIR | 0o755)
 
 
 def regular_file(name: str, data: bytes, *, executable: bool = False) -> ArchiveEntry:
-    """A file anyone may read."""
+    """A file that all users may read."""
     return ArchiveEntry(name, stat.S_IFREG | (0o755 if executable else 0o644), data)
 
 
@@ -39,13 +39,13 @@ def character_device(name: str, major: int, minor: int) -> ArchiveEntry:
 
 
 def archive(entries: Iterable[ArchiveEntry]) -> bytes:
-    """Pack entries, in their order, into one archive.
+    """Pack entries in their order into one archive.
 
-    All times are zero and all owners root, so equal entries give equal bytes. Archives may be
+    All times are zero and all owners are root, so equal entries give equal bytes. Archives may be
     concatenated: the kernel unpacks one after the other.
 
     Args:
-        entries: Members; a directory comes before what is in it.
+        entries: The entries; a directory comes before its content.
 
     Returns:
         The archive, a multiple of four bytes long.

@@ -1,4 +1,4 @@
-"""Debian packages, downloaded through apt and unpacked, never installed."""
+"""Debian packages that are downloaded through apt and unpacked, but never installed."""
 
 import glob
 import os
@@ -9,20 +9,20 @@ from overbook_sandbox.machine.errors import SandboxUnavailableError
 from overbook_sandbox.machine.packages import Host
 
 KEYRING: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
-"""Signs Debian's suites, the coming ones too; of the package debian-archive-keyring."""
+"""The keys of Debian's suites, also of future ones, from the package debian-archive-keyring."""
 
 _MIRROR = "http://deb.debian.org/debian/"
 _COMMANDS = ("apt-get", "apt-cache", "dpkg-deb")
 
 
 class Suite:
-    """Another suite than this host's, through an apt of its own: the host's configuration is left alone.
+    """A suite other than this host's, used with a separate apt configuration, so the host's is not changed.
 
     Args:
         host: Runs apt.
         name: The suite's code name.
-        folder: Where its lists are kept.
-        keyring: Whose keys it must be signed with.
+        folder: The folder for the suite's lists.
+        keyring: The keys with which the suite must be signed.
     """
 
     def __init__(self, host: Host, name: str, folder: str, keyring: str = KEYRING) -> None:
@@ -36,11 +36,11 @@ class Suite:
         """Fetch the suite's lists and check their signature.
 
         Raises:
-            SandboxUnavailableError: They cannot be had.
+            SandboxUnavailableError: The lists cannot be fetched or checked.
         """
         if not os.path.exists(self._keyring):
             raise SandboxUnavailableError(
-                f"{self._keyring} is not there, so nothing from Debian can be checked; "
+                f"{self._keyring} does not exist, so nothing from Debian can be checked; "
                 "`sudo apt-get install debian-archive-keyring` provides it"
             )
         for part in ("state/lists/partial", "cache/archives/partial"):
@@ -55,7 +55,7 @@ class Suite:
             )
 
     def _mirror(self) -> str:
-        """The mirror that this host uses for Debian, or Debian's own."""
+        """This host's mirror of Debian, or Debian's own."""
         listed = self._host.run(("apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)"), None)
         for line in listed.stdout.splitlines() if listed.returncode == 0 else ():
             label, _, uri = line.partition(" ")
@@ -71,7 +71,7 @@ class Suite:
             'Dir::Etc::SourceParts "/dev/null";',
             'Acquire::Languages "none";',
             'Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";',
-            "#clear APT::Update::Post-Invoke;",  # what a host does after its own updates is not for these
+            "#clear APT::Update::Post-Invoke;",  # the host's actions after an update are not wanted here
             "#clear APT::Update::Post-Invoke-Success;",
         ]
         if os.geteuid() == 0:
@@ -80,11 +80,11 @@ class Suite:
 
 
 def require_apt(host: Host, otherwise: str) -> None:
-    """Make sure that packages can be had here.
+    """Check that this host has apt.
 
     Args:
         host: Finds programs.
-        otherwise: What else would do, for the message.
+        otherwise: An alternative, for the message.
 
     Raises:
         SandboxUnavailableError: This host has no apt.
@@ -99,15 +99,15 @@ def fetch(host: Host, package: str, folder: str, *, suite: Suite | None = None) 
 
     Args:
         host: Runs apt.
-        package: Its name.
-        folder: An existing folder; nothing but what is unpacked stays in it.
-        suite: Where to take it from; the host's own suite unless given.
+        package: The package's name.
+        folder: An existing folder; only the unpacked files stay in it.
+        suite: The suite; None: the host's own.
 
     Returns:
         The folder with the package's files, inside `folder`.
 
     Raises:
-        SandboxUnavailableError: It cannot be had.
+        SandboxUnavailableError: The package cannot be downloaded or unpacked.
     """
     own: tuple[str, ...] = ("-o", "APT::Sandbox::User=root") if os.geteuid() == 0 else ()
     options = own if suite is None else suite.options

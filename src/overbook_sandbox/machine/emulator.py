@@ -1,7 +1,7 @@
-"""Starting the emulator so that nothing of it is left behind.
+"""The start of the emulator, such that it leaves nothing behind.
 
-Its disk and its initramfs are files without a name, and the kernel is asked to end it when the process
-that started it ends, however that happens.
+The disk and the initramfs are files without a name, and the kernel ends the emulator when the process that
+started it ends for any reason.
 """
 
 import os
@@ -22,8 +22,8 @@ class Emulator(NamedTuple):
     """A running emulator.
 
     Attributes:
-        process: The emulator; its standard output is the node's console.
-        output: The node's other channel: the job's output.
+        process: The emulator's process, whose standard output is the node's console.
+        output: The node's second channel, with the job's output.
     """
 
     process: "subprocess.Popen[bytes]"
@@ -40,29 +40,29 @@ class _Files(NamedTuple):
 
 @contextmanager
 def emulator(image: Image, spec: MachineSpec, job: Job, marker: str) -> Iterator[Emulator]:
-    """Boot a node; it is gone at the end of the block.
+    """Boot a node, which is ended at the end of the block.
 
     Args:
-        image: What to boot.
+        image: The image to boot.
         spec: The node.
         job: The command.
-        marker: The word before the node's own lines in the output.
+        marker: The word that begins the node's own lines in the output.
 
     Raises:
-        SandboxError: The job cannot be run so.
+        SandboxError: The job is invalid.
     """
     with ExitStack() as stack:
         files = stack.enter_context(_files(image, spec, job, marker))
         ours, theirs = socket.socketpair()
         stack.enter_context(ours)
-        with theirs:  # closed here, or the emulator's end would not end the channel
+        with theirs:  # closed here, so that the channel ends with the emulator
             process = subprocess.Popen(  # noqa: S603 - arguments built by qemu_argv
                 _argv(image, spec, job, files, theirs.fileno()),
                 pass_fds=(*files.descriptors(), theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C at the terminal is for us; we end it in order
+                start_new_session=True,  # Ctrl-C reaches only this process, which then ends the emulator
             )
         stack.callback(_end, process)
         yield Emulator(process, ours)
@@ -72,7 +72,7 @@ def run_on_console(image: Image, spec: MachineSpec, job: Job) -> int:
     """Boot a node whose console is this terminal; Ctrl-A X ends it.
 
     Args:
-        image: What to boot.
+        image: The image to boot.
         spec: The node.
         job: An interactive job.
 
@@ -80,7 +80,7 @@ def run_on_console(image: Image, spec: MachineSpec, job: Job) -> int:
         The emulator's exit status.
 
     Raises:
-        SandboxError: The job cannot be run so.
+        SandboxError: The job is invalid.
     """
     with _files(image, spec, job, "") as files:
         argv = _argv(image, spec, job, files, None)
@@ -116,13 +116,13 @@ def _argv(image: Image, spec: MachineSpec, job: Job, files: _Files, output_fd: i
         swap_disk=None if files.swap_disk is None else _path(files.swap_disk),
         output_fd=output_fd,
     )
-    # Without setpriv (util-linux) a host process killed with SIGKILL would leave its emulator running.
+    # Without setpriv (util-linux), an emulator would survive if its host process is killed with SIGKILL.
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--", *argv] if setpriv else argv
 
 
 def _path(descriptor: int) -> str:
-    """A path by which the emulator opens a file that it has inherited and that has no name."""
+    """A path with which the emulator opens an inherited file without a name."""
     return f"/proc/self/fd/{descriptor}"
 
 

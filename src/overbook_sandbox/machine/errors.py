@@ -1,16 +1,16 @@
-"""What can go wrong around an emulated node."""
+"""The errors of emulated nodes."""
 
 
 class SandboxError(Exception):
-    """Anything that keeps a node from doing what was asked; the text is for the user."""
+    """An error of the sandbox; the text is for the user."""
 
 
 class SandboxUnavailableError(SandboxError):
-    """This host lacks something that the sandbox needs; the text says what would help."""
+    """This host lacks something that the sandbox needs; the text has a fix."""
 
 
 class NodeError(SandboxError):
-    """A node that did not boot, died, or took too long.
+    """A node did not boot, crashed, or took too long.
 
     Args:
         problem: One sentence.

@@ -1,10 +1,10 @@
-"""How an emulated node's own kernel is set."""
+"""Settings of an emulated node's kernel."""
 
 import logging
 
 
 def use_generations() -> None:
-    """Turn on the multi-generational LRU: the emulator's TLB hides accesses from the classic one."""
+    """Turn on the multi-generational LRU, because the emulator's TLB hides accesses from the classic LRU."""
     try:
         with open("/sys/kernel/mm/lru_gen/enabled", "w", encoding="ascii") as file:
             file.write("y")

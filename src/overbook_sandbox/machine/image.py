@@ -1,4 +1,4 @@
-"""Everything a node boots from, ready on this host."""
+"""The files from which a node boots, ready on this host."""
 
 import os
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from overbook_sandbox.machine.packages import Host, Say
 
 
 class Image(NamedTuple):
-    """What a node boots from.
+    """The files from which a node boots.
 
     Attributes:
-        qemu: Path of the emulator.
-        kernel: Path of the kernel.
-        initramfs: Path of the initramfs that all boots share.
-        kernel_name: The package that the kernel is from, or its path.
+        qemu: The path of the emulator.
+        kernel: The path of the kernel.
+        initramfs: The path of the initramfs that all boots share.
+        kernel_name: The package of the kernel, or its path.
     """
 
     qemu: str
@@ -29,15 +29,15 @@ class Image(NamedTuple):
 def prepare(
     *, install_packages: bool = False, say: Say | None = None, environment: Mapping[str, str] = os.environ
 ) -> Image:
-    """Fetch and build what is missing; quick when nothing is.
+    """Fetch and build the missing files; fast if none is missing.
 
     Args:
         install_packages: Whether apt-get may install missing packages.
-        say: Receives a line for each thing done; nothing is said when there is nothing to do.
-        environment: Names the cache folder and, if wanted, another kernel.
+        say: Receives a line for each step; none if nothing has to be done.
+        environment: May contain the cache folder and another kernel.
 
     Raises:
-        SandboxUnavailableError: Something is missing that may not or cannot be provided.
+        SandboxUnavailableError: A missing part may not or cannot be installed or fetched.
     """
     host = Host(install=install_packages, say=say or _nothing)
     cache = cache_folder(environment)

@@ -1,4 +1,4 @@
-"""The node's initramfs: busybox, the modules, and the two scripts that lead to the job."""
+"""The node's initramfs: busybox, the modules, and the two scripts that start the job."""
 
 import hashlib
 import os
@@ -12,17 +12,17 @@ _FOLDERS = ("bin", "dev", "proc", "sys", "modules")
 
 
 def build(busybox: bytes, modules: Mapping[str, bytes], scripts: Mapping[str, bytes]) -> bytes:
-    """Build the archive that is the same for every boot.
+    """Build the archive, which is the same for every boot.
 
-    It is not compressed: the emulated CPU would spend longer on unpacking than the host on reading.
+    It is not compressed, because the emulated CPU would need longer to unpack it than the host to read it.
 
     Args:
         busybox: A statically linked busybox.
-        modules: Contents by name, in loading order.
-        scripts: Shell scripts by name; `init` is the first program.
+        modules: The modules' contents by name, in loading order.
+        scripts: The shell scripts by name; `init` is the first program.
 
     Returns:
-        A cpio archive. `cpio.archive` of more files can be appended to it.
+        A cpio archive, to which further archives can be appended.
     """
     order = "".join(f"{name}\n" for name in modules).encode()
     return cpio.archive(
@@ -38,9 +38,9 @@ def build(busybox: bytes, modules: Mapping[str, bytes], scripts: Mapping[str, by
 
 
 def cached(cache: str, busybox_path: str, modules: Mapping[str, bytes]) -> str:
-    """Build the archive unless the cache has it, and return its path.
+    """Build the archive if the cache does not have it, and return its path.
 
-    The name in the cache is a digest of the content, so nothing stale is ever used.
+    The name in the cache is a digest of the content, so no outdated archive is used.
     """
     with open(busybox_path, "rb") as file:
         content = build(file.read(), modules, guest_scripts())
@@ -52,7 +52,7 @@ def cached(cache: str, busybox_path: str, modules: Mapping[str, bytes]) -> str:
 
 
 def guest_scripts() -> dict[str, bytes]:
-    """The scripts that run in the node, by their names there."""
+    """The scripts that run in the node, by name."""
     folder = files("overbook_sandbox.machine")
     return {
         "init": (folder / "guest_init.sh").read_bytes(),

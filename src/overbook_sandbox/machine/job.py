@@ -1,4 +1,4 @@
-"""The command that a node runs, as the shell script its start reads."""
+"""The command that a node runs, as a shell script for the node's start."""
 
 import os
 import re
@@ -17,25 +17,25 @@ ENDED = "/run/overbook/ended"
 
 _DEFAULT_ENVIRONMENT = {
     "LANG": "C.UTF-8",
-    "PYTHONUNBUFFERED": "1",  # lines reach the host when they are printed
-    "PYTHONDONTWRITEBYTECODE": "1",  # they would go to the overlay, which is RAM
+    "PYTHONUNBUFFERED": "1",  # lines reach the host at once
+    "PYTHONDONTWRITEBYTECODE": "1",  # bytecode would go to the overlay, which is in RAM
     IN_NODE_VARIABLE: "1",
 }
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run in a node.
+    """A command to run in a node.
 
     Attributes:
         argv: The command; the host's programs are at the same paths in the node.
-        share: Folder of the host, at the same path in the node, that the command may write to.
-        environment: Variables beside PATH, HOME and the ones that make Python print at once.
-        directory: Where the command starts.
-        takes_input: Whether its standard input is what `Node.send` gives it; otherwise it is empty.
-        interactive: Whether a person uses the console instead of the output being collected.
-        first_process: Whether it is the node's first process, as an init is. Its end is then an exit status
-            that something writes to `ENDED`, and what it starts prints to `OUTPUT`.
+        share: A folder of the host, at the same path in the node, in which the command may write.
+        environment: Variables in addition to PATH, HOME and those for Python.
+        directory: The working directory.
+        takes_input: Whether `Machine.send` provides its standard input; otherwise that is empty.
+        interactive: Whether a person uses the console; otherwise the output is collected.
+        first_process: Whether the command is the node's first process, as an init is. It then ends when an
+            exit status is written to `ENDED`, and its children print to `OUTPUT`.
     """
 
     argv: tuple[str, ...]
@@ -48,15 +48,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def job_archive(job: Job, spec: MachineSpec, marker: str) -> bytes:
-    """A cpio archive with the job's script, to follow the initramfs.
+    """A cpio archive with the job's script, to append to the initramfs.
 
     Args:
         job: The command.
-        spec: The node that it runs in.
-        marker: A word that sets the node's own lines apart from the job's output.
+        spec: The node.
+        marker: A word that distinguishes the node's own lines from the job's output.
 
     Raises:
-        SandboxError: The job cannot be run so.
+        SandboxError: The job is invalid.
     """
     return cpio.archive([cpio.regular_file("job.sh", _script(job, spec, marker).encode())])
 
@@ -65,7 +65,7 @@ def _script(job: Job, spec: MachineSpec, marker: str) -> str:
     if not job.argv:
         raise SandboxError("there is no command to run in the node")
     if not os.path.isdir(job.share):
-        raise SandboxError(f"{job.share}: the folder to share with the node is not there")
+        raise SandboxError(f"{job.share}: the folder to share with the node does not exist")
     for name in job.environment:
         if not _VARIABLE_NAME.fullmatch(name):
             raise SandboxError(f"{name!r} is no name of an environment variable")

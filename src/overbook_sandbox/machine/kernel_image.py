@@ -1,7 +1,7 @@
-"""The node's kernel: Debian's generic one, downloaded and unpacked, never installed.
+"""The node's kernel: Debian's generic one, downloaded and unpacked, but never installed.
 
-From the package are kept the kernel, decompressed on the host because the emulated CPU would spend seconds
-on it, and the modules that a node needs. `OVERBOOK_SANDBOX_KERNEL` names another kernel.
+Two parts of the package are kept: the kernel, decompressed on the host because the emulated CPU would need
+seconds for that, and the modules that a node needs. `OVERBOOK_SANDBOX_KERNEL` sets another kernel.
 """
 
 import glob
@@ -28,19 +28,19 @@ MODULES_VARIABLE = "OVERBOOK_SANDBOX_MODULES"
 
 _OTHER_KERNEL = (
     f"{KERNEL_VARIABLE}=/path/to/vmlinuz with {MODULES_VARIABLE}=/path/to/lib/modules/VERSION "
-    "uses a kernel of your own"
+    "selects another kernel"
 )
-_FORMAT = 2  # raise it when what is kept of a package changes
+_FORMAT = 2  # raise it if the kept parts of a package change
 _XZ_MAGIC = b"\xfd7zXZ\0"
 
 
 class _Manifest(msgspec.Struct, frozen=True):
-    """What was kept of a kernel package.
+    """The kept parts of a kernel package.
 
     Attributes:
-        modules: Names in loading order.
-        later: More of them, which the node's init leaves out.
-        sizes: Bytes of each file.
+        modules: The names of modules in loading order.
+        later: Further modules, which the node's init does not load.
+        sizes: The size of each file in bytes.
     """
 
     modules: tuple[str, ...]
@@ -49,12 +49,12 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 class KernelImage(NamedTuple):
-    """A kernel ready to boot.
+    """A kernel that is ready to boot.
 
     Attributes:
-        name: The package it comes from, or its path.
+        name: The kernel's package, or its path.
         path: The kernel's file.
-        modules: Contents of its modules by name, in loading order.
+        modules: The contents of its modules by name, in loading order.
     """
 
     name: str
@@ -63,15 +63,15 @@ class KernelImage(NamedTuple):
 
 
 def kernel_image(host: Host, cache: str, environment: Mapping[str, str]) -> KernelImage:
-    """Find the node's kernel, downloading it where the cache has none.
+    """Find the node's kernel, or download it if the cache has none.
 
     Args:
         host: Runs apt.
         cache: The cache folder.
-        environment: May name another kernel.
+        environment: May contain another kernel.
 
     Raises:
-        SandboxUnavailableError: There is no kernel and none can be downloaded.
+        SandboxUnavailableError: There is no kernel, and it cannot be downloaded.
         SandboxError: The kernel lacks a module.
     """
     if own := environment.get(KERNEL_VARIABLE):
@@ -85,12 +85,12 @@ def kernel_image(host: Host, cache: str, environment: Mapping[str, str]) -> Kern
 
 
 def later_modules(cache: str, environment: Mapping[str, str], release: str) -> dict[str, bytes]:
-    """The modules that the node's init leaves out, of the kernel that runs: for whoever runs in the node.
+    """The modules that the node's init does not load, for programs in the node.
 
     Args:
         cache: The cache folder.
         environment: May name another kernel.
-        release: The running kernel's, as `uname -r` gives it.
+        release: The running kernel's release, as from `uname -r`.
 
     Raises:
         SandboxError: The kernel lacks a module.
@@ -102,19 +102,19 @@ def later_modules(cache: str, environment: Mapping[str, str], release: str) -> d
 
 
 def versioned_package(apt_cache_depends: str) -> str | None:
-    """The package behind the meta package, from `apt-cache depends`; None where it names none."""
+    """The real package behind the meta package, from `apt-cache depends`; None if there is none."""
     found = re.search(r"^\s*\|?Depends: (linux-image-\d\S*)$", apt_cache_depends, re.MULTILINE)
     return found[1] if found else None
 
 
 def uncompressed_kernel(image: bytes) -> bytes | None:
-    """Take the ELF kernel out of a bzImage (Documentation/arch/x86/boot.rst).
+    """Extract the ELF kernel from a bzImage (Documentation/arch/x86/boot.rst).
 
     Args:
-        image: Content of a `vmlinuz` file.
+        image: The content of a `vmlinuz` file.
 
     Returns:
-        The ELF file, or None where the image is of another kind or not compressed with xz.
+        The ELF file, or None if the image is of another kind or not compressed with xz.
     """
     if image[0x202:0x206] != b"HdrS":
         return None
@@ -164,13 +164,13 @@ def _resolve(host: Host) -> str:
         if attempt or not host.refresh_package_lists():
             break
     raise SandboxUnavailableError(
-        f"apt knows no {META_PACKAGE}. On Debian `sudo apt-get update` fetches its lists; "
+        f"apt does not know {META_PACKAGE}. On Debian, `sudo apt-get update` fetches its lists; "
         f"elsewhere {_OTHER_KERNEL}"
     )
 
 
 def _keep(unpacked: str, final: str) -> None:
-    """Write what a node needs of an unpacked kernel package into `final`."""
+    """Copy the needed parts of an unpacked kernel package into `final`."""
     images = glob.glob(os.path.join(glob.escape(unpacked), "boot", "vmlinuz-*"))
     trees = [  # Debian 13 moved the modules under /usr
         tree
@@ -178,7 +178,9 @@ def _keep(unpacked: str, final: str) -> None:
         for tree in glob.glob(os.path.join(glob.escape(unpacked), parent, "modules", "*"))
     ]
     if len(images) != 1 or len(trees) != 1:
-        raise SandboxUnavailableError(f"the kernel package holds no kernel where expected; {_OTHER_KERNEL}")
+        raise SandboxUnavailableError(
+            f"the kernel package has no kernel at the expected path; {_OTHER_KERNEL}"
+        )
     with open(images[0], "rb") as file:
         compressed = file.read()
     contents = {"kernel": uncompressed_kernel(compressed) or compressed}
@@ -194,7 +196,7 @@ def _keep(unpacked: str, final: str) -> None:
 
 
 def _newest_complete(folder: str) -> str | None:
-    """The most recently kept kernel of which nothing is missing."""
+    """The newest kernel in the cache that is complete."""
     kept = glob.glob(os.path.join(glob.escape(folder), f"*.{_key()}"))
     return max(filter(_complete, kept), key=os.path.getmtime, default=None)
 

@@ -1,7 +1,7 @@
-"""Which kernel modules a node needs, and in which order they must be loaded.
+"""The kernel modules that a node needs, in their loading order.
 
-A Debian kernel package carries no `modules.dep` (depmod writes it on installation), so the dependencies
-are read from the modules themselves: the `.modinfo` section holds `depends=a,b`.
+A Debian kernel package has no `modules.dep` (depmod writes it on installation), so the dependencies are read
+from the modules themselves: the `.modinfo` section contains `depends=a,b`.
 """
 
 import gzip
@@ -14,9 +14,9 @@ from graphlib import CycleError, TopologicalSorter
 from overbook_sandbox.machine.errors import SandboxError
 
 WANTED = ("virtio_pci", "virtio_blk", "virtio_console", "9pnet_virtio", "9p", "overlay", "virtio_net", "veth")
-"""What the node's init uses, and its pods' network; their dependencies are found."""
+"""The modules for the node's init and its pods' network; their dependencies are added."""
 LATER = ("crc32c_generic", "ext4", "loop", "zram", "dm_crypt", "xts", "ecb")
-"""What a test may load in the node: a disk with files, and swap of each kind."""
+"""The modules that a test may load in the node: for a disk with files, and for each kind of swap."""
 
 _DEPENDS = re.compile(rb"\0depends=([\w,-]*)\0")
 _DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
@@ -27,7 +27,7 @@ _DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
 
 
 def canonical_name(module: str) -> str:
-    """The kernel's own spelling: `virtio-rng` and `virtio_rng` are one module."""
+    """The kernel's spelling of a module's name: `virtio-rng` and `virtio_rng` are one module."""
     return module.replace("-", "_")
 
 
@@ -35,10 +35,10 @@ def dependencies(module: bytes) -> tuple[str, ...]:
     """Read the names of the modules that must be loaded before this one.
 
     Args:
-        module: Content of an uncompressed `.ko` file.
+        module: The content of an uncompressed `.ko` file.
 
     Returns:
-        Canonical names, as listed in the module; empty where it needs none.
+        The canonical names, as listed in the module; empty if it needs none.
     """
     found = _DEPENDS.search(module)
     names = found[1].decode().split(",") if found else []
@@ -46,14 +46,14 @@ def dependencies(module: bytes) -> tuple[str, ...]:
 
 
 def load_order(wanted: Iterable[str], dependencies_of: Callable[[str], Iterable[str]]) -> list[str]:
-    """Order modules so that each comes after all it depends on.
+    """Order modules so that each comes after its dependencies.
 
     Args:
-        wanted: Modules asked for.
-        dependencies_of: Direct dependencies of one module.
+        wanted: The wanted modules.
+        dependencies_of: Returns the direct dependencies of a module.
 
     Returns:
-        The wanted modules and everything below them, each once.
+        The wanted modules and all their dependencies, each once.
 
     Raises:
         SandboxError: The modules depend on each other in a circle.
@@ -78,7 +78,7 @@ class ModuleTree:
         folder: A kernel's module folder, such as `/lib/modules/6.1.0-1-amd64`.
 
     Raises:
-        SandboxError: The folder is not there.
+        SandboxError: The folder does not exist.
     """
 
     def __init__(self, folder: str) -> None:
@@ -89,10 +89,10 @@ class ModuleTree:
         self._built_in = frozenset(_built_in(os.path.join(folder, "modules.builtin")))
 
     def read(self, name: str) -> bytes:
-        """Content of one module, decompressed.
+        """The decompressed content of a module.
 
         Raises:
-            SandboxError: The kernel has no such module, or it is compressed in a way not known here.
+            SandboxError: The kernel has no such module, or its compression is not supported.
         """
         path = self._paths.get(name)
         if path is None:
@@ -101,18 +101,18 @@ class ModuleTree:
         decompress = _DECOMPRESS.get(suffix)
         if decompress is None:
             known = ", ".join(_DECOMPRESS)
-            raise SandboxError(f"{path}: cannot decompress {suffix}; a kernel with modules as {known} works")
+            raise SandboxError(f"{path}: cannot decompress {suffix}; use a kernel with modules as {known}")
         with open(path, "rb") as file:
             return decompress(file.read())
 
     def collect(self, wanted: Iterable[str]) -> dict[str, bytes]:
-        """Read the wanted modules and all they depend on.
+        """Read the wanted modules and their dependencies.
 
         Args:
-            wanted: Module names; those built into the kernel are left out.
+            wanted: The names of modules; built-in ones are left out.
 
         Returns:
-            Contents by canonical name, in the order in which they must be loaded.
+            The contents by canonical name, in loading order.
 
         Raises:
             SandboxError: A module is missing or cannot be read.
@@ -145,6 +145,6 @@ def _built_in(path: str) -> Iterator[str]:
 
 
 def _split(file: str) -> tuple[str, str]:
-    """`fs/9p.ko.xz` -> (`fs/9p`, `.ko.xz`); the suffix is empty where the file is no module."""
+    """Split a path: `fs/9p.ko.xz` -> (`fs/9p`, `.ko.xz`); the suffix is empty if the file is no module."""
     stem, dot, rest = file.partition(".ko")
     return (stem, dot + rest) if dot and (not rest or rest.startswith(".")) else (file, "")

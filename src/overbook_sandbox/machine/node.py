@@ -1,4 +1,4 @@
-"""One boot of an emulated node: a command runs in it as root and its output comes back line by line."""
+"""One boot of an emulated node, in which a command runs as root; its output is returned line by line."""
 
 import os
 import secrets
@@ -25,13 +25,13 @@ _CONSOLE_TAIL_LINES = 80
 
 
 class NodeResult(msgspec.Struct, frozen=True):
-    """How a job ended.
+    """The result of a job.
 
     Attributes:
-        exit_status: 0 to 255; above 128 a signal ended it.
-        console_tail: The console's last lines, oldest first: the kernel's warnings, its OOM killer.
-        boot_seconds: Wall time from starting the emulator to starting the job.
-        run_seconds: Wall time from there to the job's end.
+        exit_status: The exit status, 0 to 255; above 128 the job was ended by a signal.
+        console_tail: The console's last lines, oldest first, such as kernel warnings.
+        boot_seconds: The time from the emulator's start to the job's start.
+        run_seconds: The time from the job's start to its end.
     """
 
     exit_status: int
@@ -41,10 +41,10 @@ class NodeResult(msgspec.Struct, frozen=True):
 
 
 class Machine:
-    """A node for one job. Several can run at the same time, each in a thread of its own.
+    """An emulated node for one job. Several can run at the same time, each in its own thread.
 
     Args:
-        image: What to boot.
+        image: The image to boot.
         spec: The node.
         job: The command.
     """
@@ -66,17 +66,17 @@ class Machine:
         os.close(self._stop_writer)
 
     def run(self, on_line: OnLine, on_start: OnStart | None = None) -> NodeResult:
-        """Boot, run the job, and power off. Call it once.
+        """Boot, run the job, and power off. It may be called only once.
 
         Args:
-            on_line: Receives each line of the job's output as it comes, without its end. What it raises
-                ends the node and reaches the caller.
-            on_start: Receives the boot's seconds when the job starts.
+            on_line: Receives each line of the job's output without its end. An exception in it ends the node
+                and is raised.
+            on_start: Receives the duration of the boot in seconds when the job starts.
 
         Raises:
-            NodeError: The node did not boot, died, or took too long.
+            NodeError: The node did not boot, crashed, or took too long.
             NodeStoppedError: `stop` was called.
-            SandboxError: The job cannot be run so.
+            SandboxError: The job is invalid.
         """
         begun = time.monotonic()
         started: float | None = None
@@ -104,10 +104,10 @@ class Machine:
         )
 
     def send(self, line: str) -> None:
-        """Give a job that takes input a line of it, from any one thread while the node runs.
+        """Send a line to a job that takes input; call it from one thread only, while the node runs.
 
         Raises:
-            NodeError: There is no node to give it to.
+            NodeError: The node does not run.
         """
         try:
             if self._running is None:
@@ -117,7 +117,7 @@ class Machine:
             raise NodeError("the node does not run, so it takes no input") from error
 
     def stop(self) -> None:
-        """End the node at once; `run` then raises in the thread that called it."""
+        """End the node at once; `run` then raises in its thread."""
         self._stop_requested.set()
         os.write(self._stop_writer, b"\0")
 
@@ -131,7 +131,7 @@ class Machine:
             yield channels
 
     def _next_lines(self, channels: selectors.BaseSelector, deadline: float) -> Iterator[str]:
-        """Wait for the next bytes from the node and yield the job's lines in them."""
+        """Wait for the next data from the node and yield the job's lines in it."""
         ready = channels.select(max(0.0, deadline - time.monotonic()))
         if self._stop_requested.is_set():
             raise NodeStoppedError("the node was stopped")
@@ -145,7 +145,7 @@ class Machine:
                 self._console_tail.extend(line for line in self._console.feed(data) if line)
             else:
                 yield from self._output.feed(data)
-        # Both have to end, so that the console's last words are in the message.
+        # Both channels must end, so that the message has the console's last lines.
         if (
             all(key.data == "stop" for key in channels.get_map().values())
             and self._output.exit_status is None
@@ -159,7 +159,7 @@ class Machine:
 
     def _died(self) -> str:
         if self._output.started:
-            return "the node went down before its command ended"
+            return "the node ended before its command"
         return "the node did not boot"
 
     def _failure(self, problem: str) -> NodeError:
@@ -179,20 +179,20 @@ def run_in_node(
 ) -> NodeResult:
     """Boot a node, run one command in it as root, and power off.
 
-    The host's file system is the node's, at the same paths; what the node writes to it stays in the
-    node's memory and is lost, except under `share`.
+    The node sees the host's files at the same paths. Its writes stay in its memory and are lost, except under
+    `share`.
 
     Args:
         spec: The node.
         argv: The command.
-        share: Folder of the host that the command may write to.
-        environment: Variables of the command; nothing is inherited.
-        on_line: Receives each line of the command's output as it comes.
-        directory: Where the command starts; `share` unless given.
-        image: What to boot; prepared from what this host has unless given.
+        share: A folder of the host in which the command may write.
+        environment: The command's variables; nothing is inherited.
+        on_line: Receives each line of the command's output.
+        directory: The working directory; default: `share`.
+        image: The image to boot; default: `prepare()`.
 
     Raises:
-        NodeError: The node did not boot, died, or took too long.
+        NodeError: The node did not boot, crashed, or took too long.
         SandboxError: The node or its command cannot be started.
     """
     job = Job(argv=tuple(argv), share=share, environment=environment, directory=directory or share)

@@ -1,35 +1,35 @@
-"""The stream that comes out of a node: the job's lines and, between them, the node's own words."""
+"""The output stream of a node: the job's lines and, between them, the node's own reports."""
 
 import re
 from collections.abc import Iterator
 
 
 class OutputSplitter:
-    """Cuts bytes into lines as they come in; undecodable bytes become U+FFFD."""
+    """A splitter of incoming bytes into lines; undecodable bytes become U+FFFD."""
 
     def __init__(self) -> None:
         self._partial = b""
 
     def feed(self, data: bytes) -> Iterator[str]:
-        """Take more bytes and yield the lines that they complete, without their ends."""
+        """Add bytes and yield the lines that are now complete, without line ends."""
         *whole, self._partial = (self._partial + data).split(b"\n")
         for line in whole:
             yield line.rstrip(b"\r").decode(errors="replace")
 
     def rest(self) -> str:
-        """What has come in since the last line's end."""
+        """The incomplete last line."""
         return self._partial.decode(errors="replace")
 
 
 class OutputReader:
-    """Tells the job's lines from the node's reports that it started and ended.
+    """A reader that separates the job's lines from the node's reports of its start and end.
 
     Args:
-        marker: The word before each report, made anew for each boot so that no job can print it by chance.
+        marker: The word before each report, random for each boot so that no job prints it by chance.
 
     Attributes:
-        started: Whether the job has been started.
-        exit_status: The job's exit status, 0 to 255, once it has ended; above 128 a signal ended it.
+        started: Whether the job has started.
+        exit_status: The job's exit status, 0 to 255, after its end; above 128 it was ended by a signal.
     """
 
     def __init__(self, marker: str) -> None:
@@ -39,7 +39,7 @@ class OutputReader:
         self._report = re.compile(rf"(.*){re.escape(marker)} (?:(started)|exit (\d+))$")
 
     def feed(self, data: bytes) -> Iterator[str]:
-        """Take more bytes and yield the job's lines; the attributes change on the way."""
+        """Add bytes and yield the job's lines; reports change the attributes."""
         for line in self._lines.feed(data):
             report = self._report.match(line)
             if report is None:
@@ -53,5 +53,5 @@ class OutputReader:
                 self.exit_status = int(report[3])
 
     def rest(self) -> str:
-        """An unfinished last line, for when the node died in the middle of one."""
+        """The incomplete last line, for a node that crashed."""
         return self._lines.rest()

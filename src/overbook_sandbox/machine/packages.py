@@ -1,4 +1,4 @@
-"""What the sandbox needs from the host, and how Debian provides it."""
+"""The programs that the sandbox needs from the host, and their Debian packages."""
 
 import os
 import shutil
@@ -17,12 +17,12 @@ _DYNAMIC_LOADERS = (b"/ld-linux", b"/ld-musl")
 
 
 class Tool(NamedTuple):
-    """A program that the sandbox starts or copies.
+    """A program of the host that the sandbox needs.
 
     Attributes:
-        command: Its name on PATH.
-        package: Debian's package that holds it.
-        purpose: What it is for, to say why it is installed.
+        command: The program's name on PATH.
+        package: The Debian package of the program.
+        purpose: The reason for installing it.
     """
 
     command: str
@@ -35,29 +35,29 @@ BUSYBOX = Tool("busybox", "busybox-static", "is the node's first program")
 
 
 def run_command(argv: Sequence[str], folder: str | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run a program to its end with its output captured as text; a failure is left to the caller."""
+    """Run a program to its end and capture its output as text; the caller checks for failure."""
     return subprocess.run(  # noqa: S603 - argv lists made in this package, never a shell line
         argv, cwd=folder, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
 
 def is_static(path: str) -> bool:
-    """Whether a program runs without a dynamic loader, as the first program of an initramfs must."""
+    """Whether a program is statically linked, as the first program of an initramfs must be."""
     with open(path, "rb") as file:
         head = file.read(4096)  # the ELF interpreter's name follows the program headers
     return head.startswith(b"\x7fELF") and not any(loader in head for loader in _DYNAMIC_LOADERS)
 
 
 class Host:
-    """This machine, as far as the sandbox cares.
+    """The host, with the functions that the sandbox needs.
 
     Args:
         install: Whether missing packages may be installed.
-        say: Receives one line for each thing done.
+        say: Receives one line for each step.
         which: Finds a program.
         run: Runs a program.
         platform: `sys.platform` and the machine's architecture.
-        user_id: Effective user id; commands that change the host go through sudo unless it is 0.
+        user_id: The effective user id; unless it is 0, commands that change the host use sudo.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class Host:
         self._user_id = os.geteuid() if user_id is None else user_id
 
     def tools(self) -> tuple[str, str]:
-        """Find QEMU and a static busybox, and install them where that is allowed.
+        """Find QEMU and a static busybox, and install them if that is allowed.
 
         Returns:
             The paths of both.
 
         Raises:
-            SandboxUnavailableError: They are missing; the text says which command provides them.
+            SandboxUnavailableError: A program is missing; the text has the command that installs it.
         """
         if self._platform != ("linux", "x86_64"):
             raise SandboxUnavailableError(
@@ -100,7 +100,7 @@ class Host:
         return self.which(QEMU.command) or "", self.which(BUSYBOX.command) or ""
 
     def refresh_package_lists(self) -> bool:
-        """Fetch apt's package lists where that is allowed; returns whether it was done."""
+        """Fetch apt's package lists if that is allowed. Returns whether it was done."""
         if not self._install:
             return False
         self.say("fetching apt's package lists")
@@ -115,12 +115,12 @@ class Host:
 
     def _provide(self, missing: list[Tool]) -> None:
         packages = [tool.package for tool in missing]
-        # --no-remove: busybox-static replaces the dynamic busybox, and that is the user's to decide.
+        # --no-remove: busybox-static replaces the dynamic busybox, which only the user may decide.
         install = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", "--no-remove", *packages)
         if not self.which("apt-get"):
             raise SandboxUnavailableError(
                 f"the sandbox needs {_commands(missing)} on PATH, and this host has no apt-get to install "
-                f"it with; install QEMU for x86_64 and a statically linked busybox yourself"
+                f"it; install QEMU for x86_64 and a statically linked busybox yourself"
             )
         if not self._install:
             raise SandboxUnavailableError(

@@ -1,7 +1,6 @@
-"""Runs pods on the emulated node: the cgroups that a kubelet with containerd and systemd makes.
+"""Pods on the emulated node, in the cgroups that a kubelet with containerd and systemd would make.
 
-The same names,
-the same values, from the same rules; the containers' work is a process of ours.
+Names and values follow the same rules; each container is a process of the sandbox.
 """
 
 import hashlib
@@ -28,8 +27,8 @@ class RunningPod(msgspec.Struct):
     """A pod that was started.
 
     Attributes:
-        pod: its manifest, with the status that the API would show.
-        process: its one container's first process.
+        pod: the pod's manifest, with the status that the API would show.
+        process: the first process of its only container.
         cgroup: the container's cgroup.
     """
 
@@ -39,7 +38,7 @@ class RunningPod(msgspec.Struct):
 
 
 def container_id(pod: Pod, container: Container) -> str:
-    """A runtime's container id: 64 hexadecimal digits."""
+    """A container id as runtimes make it: 64 hexadecimal digits."""
     return hashlib.sha256(f"{pod.metadata.uid}/{container.name}".encode()).hexdigest()
 
 
@@ -52,7 +51,7 @@ def pod_path(pod: Pod) -> str:
 
 
 def make_cgroup(path: str, root: str = CGROUP_ROOT) -> str:
-    """Make a cgroup and its parents, each with all controllers for its children."""
+    """Make a cgroup and its parents, with all controllers enabled for their children."""
     full = root
     for part in path.split("/"):
         with open(os.path.join(full, "cgroup.subtree_control"), "wb", buffering=0) as file:
@@ -65,8 +64,7 @@ def make_cgroup(path: str, root: str = CGROUP_ROOT) -> str:
 def start(pod: Pod, argv: Sequence[str], node_memory_bytes: int) -> RunningPod:
     """Make the pod's cgroups with the kubelet's values and start its process in them.
 
-    ``memory.swap.max`` is left at the kernel's own ``max``, as runtimes leave it on a node where swap was
-    merely turned on.
+    ``memory.swap.max`` stays at the kernel's default ``max``, as on a node where swap is only turned on.
     """
     path = pod_path(pod)
     scope = f"{path}/cri-containerd-{container_id(pod, pod.containers[0])}.scope"
@@ -93,17 +91,17 @@ def start_in(
     output: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> "subprocess.Popen[bytes]":
-    """Start a process that is in its cgroup from its first instruction on.
+    """Start a process that is in its cgroup from its first instruction.
 
     Args:
-        cgroup_path: Absolute.
+        cgroup_path: The cgroup's absolute path.
         argv: The program and its arguments.
-        score: Its `oom_score_adj`.
-        output: Descriptor for what it prints; our standard error unless given.
-        environment: Variables beside our own.
+        score: The process's `oom_score_adj`.
+        output: The descriptor for its output; default: this process's standard error.
+        environment: Variables in addition to this process's.
     """
     enter = 'echo $$ > "$1/cgroup.procs" && echo "$2" > /proc/self/oom_score_adj && shift 2 && exec "$@"'
-    return subprocess.Popen(  # noqa: S603 - our own argv
+    return subprocess.Popen(  # noqa: S603 - a fixed argv
         ["/bin/sh", "-c", enter, "sh", cgroup_path, str(score), *argv],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr if output is None else output,
@@ -113,7 +111,7 @@ def start_in(
 
 
 def with_status(pod: Pod) -> Pod:
-    """The pod as the API shows it once its container runs."""
+    """The pod with the status that the API shows when its container runs."""
     status = {
         "phase": "Running",
         "qosClass": resolve(pod).qos_class,

@@ -1,4 +1,4 @@
-"""What a node is, and the emulator's command line that makes one."""
+"""The description of a node, and the emulator's command line for it."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,15 +11,15 @@ GIBIBYTE = 1 << 30
 _KERNEL_FIXED_BYTES = 48 * MEBIBYTE
 _PAGE_STRUCT_SHARE = 64  # 64 bytes of bookkeeping for each page of 4096
 
-# All the emulator can do, but no five-level page tables, which make each emulated walk longer, and no fast
-# byte strings: the kernel and libc would clear and copy byte by byte, 2.5 times slower than by words.
+# All features of the emulator except two: five-level page tables make each emulated walk longer, and with
+# fast byte strings the kernel and libc would clear and copy byte by byte, 2.5 times slower than by words.
 _CPU = "max,la57=off,erms=off,fsrm=off"
 
 OUTPUT_PORT = "overbook.output"
 HOST_ADDRESS = "10.0.2.2"
-"""The host's loopback as a node with a network sees it."""
+"""The address of the host's loopback in a node with a network."""
 NODE_ADDRESS = "10.0.2.15"
-"""The node's own address there, in the emulator's network of 24 bits."""
+"""The node's own address in the emulator's /24 network."""
 HOST_TAG = "host"
 SHARE_TAG = "share"
 
@@ -28,21 +28,21 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An emulated node.
 
     Attributes:
-        memory_bytes: What the node's MemTotal will be, give or take 2 %.
-        swap_bytes: Size of its swap disk `/dev/vda`; 0 for none.
-        swap_operations_per_second: What the swap disk is held to, in operations; 0 for as fast as it goes.
-        swap_bytes_per_second: The same in bytes.
-        swap_on: Whether the disk is in use when the command starts.
-        kept_disk: An existing file that is the disk instead, whatever its size: the next boot finds what this
-            one leaves on it. Empty: the disk ends with the node.
-        cpus: Number of CPUs. Each is a thread of the host, and 10 to 20 times slower than one.
+        memory_bytes: The node's MemTotal, within 2 %.
+        swap_bytes: The size of the swap disk `/dev/vda`; 0 for none.
+        swap_operations_per_second: The limit of the swap disk in operations; 0 for no limit.
+        swap_bytes_per_second: The limit of the swap disk in bytes; 0 for no limit.
+        swap_on: Whether swap is on when the command starts.
+        kept_disk: An existing file of any size that is used as the disk, and kept for the next boot. Empty:
+            the disk ends with the node.
+        cpus: The number of CPUs. Each is a thread of the host, and 10 to 20 times slower.
         psi: Whether the kernel reports pressure stall information.
         cgroup_version: 2, or 1 for a node such as old distributions have.
-        network: Whether it has a network card. It reaches the host's loopback as `HOST_ADDRESS`; nothing
-            reaches the node.
-        kernel_arguments: More words for the kernel's command line.
-        boot_timeout_seconds: How long the boot may take.
-        timeout_seconds: How long the command may run after that.
+        network: Whether the node has a network card. The node reaches the host's loopback as `HOST_ADDRESS`;
+            the host cannot reach the node.
+        kernel_arguments: Additional words for the kernel's command line.
+        boot_timeout_seconds: The time limit of the boot.
+        timeout_seconds: The time limit of the command.
     """
 
     memory_bytes: int = GIBIBYTE
@@ -61,13 +61,13 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def machine_memory_mebibytes(memory_bytes: int) -> int:
-    """RAM to give the machine so that the kernel, once it has taken its part, reports `memory_bytes`."""
+    """The RAM of the machine with which the kernel reports `memory_bytes`, after taking its own part."""
     machine = (memory_bytes + _KERNEL_FIXED_BYTES) * _PAGE_STRUCT_SHARE / (_PAGE_STRUCT_SHARE - 1)
     return round(machine / MEBIBYTE)
 
 
 def kernel_command_line(spec: MachineSpec) -> str:
-    """The kernel's arguments: say little, end on a panic, and no mitigations, which cost time here."""
+    """The kernel's arguments: few messages, reboot on a panic, and no mitigations, which would be slow."""
     words = (
         "console=ttyS0",
         "quiet",
@@ -93,12 +93,12 @@ def qemu_argv(
 
     Args:
         spec: The node.
-        qemu: Path of the emulator.
-        kernel: Path of the kernel.
-        initramfs: Path of the archive with the job in it.
-        share: Folder of the host that the node may write to.
-        swap_disk: Path of a raw disk image, or None where the node has none.
-        output_fd: A connected socket for the job's output; None leaves the console to a person.
+        qemu: The path of the emulator.
+        kernel: The path of the kernel.
+        initramfs: The path of the archive, with the job in it.
+        share: A folder of the host in which the node may write.
+        swap_disk: The path of a raw disk image; None for no disk.
+        output_fd: A connected socket for the job's output; None: a person uses the console.
 
     Returns:
         The arguments, the program first.
@@ -126,7 +126,7 @@ def qemu_argv(
 
 
 def _folder(tag: str, path: str, *options: str) -> Sequence[str]:
-    # security_model=none: files that the node's root makes belong to whoever started the emulator.
+    # security_model=none: files made by the node's root belong to the user that started the emulator.
     backend = ",".join(
         ("local", f"id={tag}", f"path={_escaped(path)}", "security_model=none", "multidevs=remap", *options)
     )
@@ -134,5 +134,5 @@ def _folder(tag: str, path: str, *options: str) -> Sequence[str]:
 
 
 def _escaped(path: str) -> str:
-    """A comma ends an option's value unless doubled."""
+    """Escape a path for an option's value, where a comma must be doubled."""
     return path.replace(",", ",,")

@@ -1,7 +1,7 @@
-"""The API server at its service's address in an emulated node, as kube-proxy would have it.
+"""The API server's service address in an emulated node, which kube-proxy would provide.
 
-Pods with a network of their own are told that address. It is made one of the node's, and a program there
-passes on what comes in.
+Pods with their own network use that address. It becomes an address of the node, and a program there forwards
+the connections.
 """
 
 import sys
@@ -13,7 +13,7 @@ from overbook_sandbox.machine.spec import HOST_ADDRESS
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 
 SERVICE: Final = "api-service"
-"""The node's service that does it; where it is stopped, pods do not reach the API server."""
+"""The node's service that forwards connections; without it pods cannot reach the API server."""
 
 _PORT: Final = 443
 _FORWARDER: Final = "overbook_sandbox.node.forwarder"
@@ -21,12 +21,12 @@ _BUSYBOX: Final = "/run/overbook/busybox"
 
 
 def start(cluster: ControlPlane, node: KubernetesNode) -> None:
-    """Have pods on a node reach its API server; again, after it was stopped."""
+    """Make the API server reachable for pods on a node, also again after `stop`."""
     node.run(_BUSYBOX, "ip", "address", "replace", f"{API_SERVICE_ADDRESS}/32", "dev", "lo")
     between = (API_SERVICE_ADDRESS, _PORT, HOST_ADDRESS, cluster.port)
     node.start_service(SERVICE, [sys.executable, "-m", _FORWARDER, *map(str, between)])
 
 
 def stop(node: KubernetesNode) -> None:
-    """Keep pods from it."""
+    """Make the API server unreachable for pods on a node."""
     node.stop_service(SERVICE)

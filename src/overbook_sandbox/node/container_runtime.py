@@ -1,7 +1,7 @@
-"""containerd, runc and network plugins for the Kubernetes node: Debian's, unpacked in the cache.
+"""containerd, runc and network plugins for the Kubernetes node, from Debian, unpacked in the cache.
 
-A kubelet of today wants containerd 2, which Debian has from its suite forky on. It needs little and runs
-on older ones. That suite's runc does not, so runc is of the suite that this host has.
+A current kubelet needs containerd 2, which Debian has since its suite forky. It has few dependencies and runs
+on older suites. That suite's runc does not, so runc is from this host's suite.
 """
 
 import hashlib
@@ -21,33 +21,33 @@ _KEPT: Final = {
     "runc": ("usr/sbin/runc",),
     "containernetworking-plugins": ("usr/lib/cni/loopback", "usr/lib/cni/ptp", "usr/lib/cni/host-local"),
 }
-"""What is kept of which package; all of it goes into one folder."""
+"""The kept files of each package, which go into one folder."""
 _OF_SUITE: Final = frozenset({"containerd"})
 
 
 class ContainerRuntime(NamedTuple):
-    """Where the programs are.
+    """The folder of the runtime's programs.
 
     Attributes:
-        folder: Holds them all: containerd, its shim, ctr, runc, and the plugins.
+        folder: The folder with containerd, its shim, ctr, runc, and the plugins.
     """
 
     folder: str
 
     def path(self, program: str) -> str:
-        """Path of one of the programs."""
+        """The path of a program."""
         return os.path.join(self.folder, program)
 
 
 def container_runtime(host: Host, cache: str) -> ContainerRuntime:
-    """Find the runtime, downloading it where the cache has none.
+    """Find the runtime, or download it if the cache has none.
 
     Args:
         host: Runs apt.
         cache: The cache folder.
 
     Raises:
-        SandboxUnavailableError: It cannot be had on this host.
+        SandboxUnavailableError: The runtime cannot be downloaded on this host.
     """
     final = os.path.join(cache, "container-runtime", _key())
     with locked(cache, "container-runtime"):
@@ -58,7 +58,7 @@ def container_runtime(host: Host, cache: str) -> ContainerRuntime:
 
 def _download(host: Host, final: str) -> None:
     require_apt(host, "a Kubernetes node needs containerd and runc from Debian")
-    host.say(f"downloading containerd (of Debian {SUITE}) and runc (about 40 MB; nothing is installed)")
+    host.say(f"downloading containerd (from Debian {SUITE}) and runc (about 40 MB; nothing is installed)")
     with folder_in_the_making(final) as making:
         lists = os.path.join(making, "apt")
         suite = Suite(host, SUITE, lists)
@@ -84,7 +84,7 @@ def _fetch(host: Host, package: str, folder: str, suite: Suite | None) -> str:
 
 def _keep(path: str, folder: str) -> None:
     if not os.path.exists(path):
-        raise SandboxUnavailableError(f"{path}: the package does not hold what it should")
+        raise SandboxUnavailableError(f"{path}: the package does not contain this file")
     os.rename(path, os.path.join(folder, os.path.basename(path)))
 
 

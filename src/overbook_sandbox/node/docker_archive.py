@@ -19,12 +19,12 @@ _LEVEL: Final = 6
 
 
 def docker_archive(name: str, layers: Sequence[bytes], config: Mapping[str, Any]) -> bytes:
-    """An image. Its layers are compressed: what an emulated node has to read and hash is what takes long.
+    """The archive of an image. The layers are compressed, because an emulated node reads and hashes slowly.
 
     Args:
-        name: With its tag.
-        layers: Tar archives, the lowest first.
-        config: How its program starts, such as `{"Entrypoint": ["/program"]}`.
+        name: The image's name with its tag.
+        layers: The tar archives, the lowest first.
+        config: The image's configuration, such as `{"Entrypoint": ["/program"]}`.
     """
     names = [f"layer-{number}.tar.gz" for number in range(len(layers))]
     about = {
@@ -47,8 +47,8 @@ def layer_of_files(contents: Mapping[str, bytes], *, mode: int) -> bytes:
     """A layer of some files.
 
     Args:
-        contents: By their paths, relative to the image's root.
-        mode: Theirs, all alike.
+        contents: The files' contents by path, relative to the image's root.
+        mode: The mode of all files.
     """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
@@ -60,12 +60,12 @@ def layer_of_files(contents: Mapping[str, bytes], *, mode: int) -> bytes:
 
 
 def layer_of_folder(folder: str, below: str = "", *, without: Collection[str] = ()) -> bytes:
-    """A layer of all that a folder holds, owned by root and without times: the same files are the same layer.
+    """A layer of a folder's content, owned by root and without times, so equal files give an equal layer.
 
     Args:
-        folder: What to take.
-        below: Where it is in the image, relative to its root.
-        without: Folders that are left out, relative to `folder`.
+        folder: The folder.
+        below: The folder's path in the image, relative to the image's root.
+        without: Folders to leave out, relative to `folder`.
     """
     left_out = {os.path.join(below, path) for path in without}
 

@@ -1,6 +1,6 @@
-"""Inside the emulated machine: passes TCP connections on from an address of the node to one of the host.
+"""A program in the emulated machine that forwards TCP connections from an address of the node to the host.
 
-Its arguments are both, as `ADDRESS PORT ADDRESS PORT`.
+The arguments are both addresses, as `ADDRESS PORT ADDRESS PORT`.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ _CHUNK_BYTES: Final = 65536
 
 
 async def forward(address: str, port: int, host: str, host_port: int) -> None:
-    """Listen and pass on until cancelled; where the host refuses, so does this."""
+    """Listen and forward connections until cancelled; if the host refuses, the connection is closed."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -20,13 +20,13 @@ async def forward(address: str, port: int, host: str, host_port: int) -> None:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(_pass_on(reader, towards), _pass_on(beyond, writer))
+        await asyncio.gather(_copy(reader, towards), _copy(beyond, writer))
 
     server = await asyncio.start_server(connected, address, port)
     await server.serve_forever()
 
 
-async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         while data := await source.read(_CHUNK_BYTES):
             target.write(data)
@@ -35,5 +35,5 @@ async def _pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -
 
 
 if __name__ == "__main__":
-    own_address, own_port, host_address, port_there = sys.argv[1:]
-    asyncio.run(forward(own_address, int(own_port), host_address, int(port_there)))
+    own_address, own_port, host_address, port_on_host = sys.argv[1:]
+    asyncio.run(forward(own_address, int(own_port), host_address, int(port_on_host)))

@@ -1,4 +1,4 @@
-"""The host's end of the line to a Kubernetes node: commands go in, answers and samples come out."""
+"""The host's end of the connection to a Kubernetes node: commands go in, answers and samples come out."""
 
 import itertools
 import threading
@@ -24,17 +24,17 @@ from overbook_sandbox.node.kubernetes_messages import (
 OnSample = Callable[[NodeReading], None]
 
 ANSWER_SECONDS: Final = 120.0
-"""How long a command may take beside its own time: a node that thrashes answers late."""
+"""The time limit of an answer in addition to the command's own time, since a thrashing node is slow."""
 
 _STRANGE_LINES: Final = 40
 _STOP_SECONDS: Final = 10.0
 
 
 class GuestLink:
-    """Runs a node in a thread of its own and talks to the program in it.
+    """A node that runs in its own thread, and the connection to the program in it.
 
     Args:
-        node: Not run yet; its job is :mod:`overbook_sandbox.node.kubernetes_guest`.
+        node: The node, not run yet; its job is :mod:`overbook_sandbox.node.kubernetes_guest`.
         on_sample: Receives each sample, in the node's thread.
     """
 
@@ -54,7 +54,7 @@ class GuestLink:
         """Boot the node and wait until its programs run.
 
         Raises:
-            NodeError: They do not after so many seconds, or the node ended.
+            NodeError: The programs did not run in time, or the node ended.
         """
         self._thread.start()
         self._wait(lambda: self._up, seconds, "its programs to run")
@@ -63,11 +63,11 @@ class GuestLink:
         """Send a command and wait for the answer.
 
         Args:
-            command: Its number is chosen here.
-            seconds: How long it may take by itself.
+            command: The command, whose number is set here.
+            seconds: The command's own time limit.
 
         Raises:
-            NodeError: It could not be done, or the node does not answer.
+            NodeError: The command failed, or the node does not answer.
         """
         number = next(self._numbers)
         self._node.send(msgspec.json.encode(msgspec.structs.replace(command, number=number)).decode())
@@ -78,22 +78,22 @@ class GuestLink:
         return answer
 
     def ended(self, service: str) -> int | None:
-        """How a service last ended; None where it never did."""
+        """The last exit status of a service; None if it never ended."""
         with self._changed:
             return self._ended.get(service)
 
     def forget(self, service: str) -> None:
-        """Forget how a service ended: it is started again."""
+        """Forget a service's exit status, before it is started again."""
         with self._changed:
             self._ended.pop(service, None)
 
     def wait_ended(self, service: str, seconds: float) -> int:
-        """Wait for a service's end; returns its status, negative for a signal's number."""
+        """Wait for a service's end. Returns its exit status, negative for a signal's number."""
         self._wait(lambda: service in self._ended, seconds, f"the end of {service}")
         return self._ended[service]
 
     def close(self) -> None:
-        """End the node, in order if it still listens."""
+        """End the node, orderly if it still reads commands."""
         if self._thread.ident is None:
             return
         if self._thread.is_alive():
@@ -111,7 +111,7 @@ class GuestLink:
             result = self._node.run(self._take)
             if result.exit_status:
                 end = f"the program in the node ended with status {result.exit_status}"
-        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error is reported to the waiting caller
             end = str(error)
         with self._changed:
             self._end = end
@@ -120,7 +120,7 @@ class GuestLink:
     def _take(self, line: str) -> None:
         try:
             message: AnyMessage = MESSAGES.decode(line)
-        except msgspec.DecodeError:  # a traceback, say
+        except msgspec.DecodeError:  # such as a traceback
             self._strange.append(line)
             return
         if isinstance(message, NodeReading):

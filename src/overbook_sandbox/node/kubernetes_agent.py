@@ -1,7 +1,7 @@
-"""The agent on a Kubernetes node in the emulator, with the rights that it is installed with.
+"""The agent on a Kubernetes node in the emulator, with the rights of an installation.
 
-It runs as a program of the node, from the same source as this one. Its credentials are those of a DaemonSet's
-pod: a token of the agent's account, bound to a pod on that node.
+It runs as a program of the node, from this source tree. Its credentials are as in a DaemonSet's pod: a token
+of the agent's account that is bound to a pod on that node.
 """
 
 import os
@@ -25,16 +25,16 @@ _KUBELET: Final = "https://127.0.0.1:10250"
 
 
 class KubernetesAgent:
-    """``overbook agent --kube`` in `system.slice/overbook-agent.service`.
+    """The agent, as ``overbook agent --kube`` in `system.slice/overbook-agent.service`.
 
     Args:
-        cluster: Overbook's custom resources, namespace, accounts and rights are there.
-        node: Where it runs.
-        namespace: Of the installation.
+        cluster: The control plane, with Overbook's custom resources, namespace, accounts and rights.
+        node: The node on which the agent runs.
+        namespace: The namespace of the installation.
 
     Attributes:
-        log: Path of its log.
-        recording: Path of its recording, for `overbook replay`.
+        log: The path of the agent's log.
+        recording: The path of the agent's recording, for `overbook replay`.
     """
 
     def __init__(self, cluster: ControlPlane, node: KubernetesNode, namespace: str = "overbook") -> None:
@@ -48,7 +48,7 @@ class KubernetesAgent:
         self._kubeconfig = node.write_kubeconfig("agent.kubeconfig", {"tokenFile": self.token_file})
 
     def register(self) -> None:
-        """Make the pod that its token is bound to, and get the token."""
+        """Make the pod to which the agent's token is bound, and get the token."""
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -69,10 +69,10 @@ class KubernetesAgent:
         write_whole(self.token_file, token.encode())
 
     def start(self, settings: Mapping[str, Any] | None = None) -> None:
-        """Start it; it is not waited for.
+        """Start the agent, without waiting for it.
 
         Args:
-            settings: Fields of its configuration file.
+            settings: The fields of the agent's configuration file.
         """
         configuration = os.path.join(self._node.folder, "agent.json")  # JSON is YAML
         write_whole(configuration, msgspec.json.encode(settings or {}))
@@ -82,10 +82,10 @@ class KubernetesAgent:
         self._node.start_service(SERVICE, argv, oom_score_adj=_OOM_SCORE_ADJ)
 
     def stop(self, number: Signals = Signals.SIGTERM) -> int:
-        """End it; returns its status, negative for a signal's number."""
+        """End the agent. Returns its exit status, negative for a signal's number."""
         return self._node.stop_service(SERVICE, number)
 
     def said(self) -> str:
-        """All of its log so far."""
+        """The agent's log so far."""
         with open(self.log, encoding="utf-8", errors="replace") as file:
             return file.read()

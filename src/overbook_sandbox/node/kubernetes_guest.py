@@ -1,10 +1,11 @@
-"""Inside the emulated machine: brings up containerd and the kubelet, then does what its owner asks.
+"""The program in the emulated machine: it starts containerd and the kubelet, and then runs commands.
 
-Commands come in on standard input, answers and samples go out on standard output; see
+Commands come from the host on standard input, answers and samples go to standard output; see
 :mod:`overbook_sandbox.node.kubernetes_messages`.
 
-The kubelet gets a cgroup of its own, and must: it looks for `memory.swap.max` in it to find out whether swap
-can be limited. In the root cgroup it finds none, and then leaves every container's swap unlimited, silently.
+The kubelet must have its own cgroup, in which it looks for `memory.swap.max` to find out whether swap can be
+limited. The root cgroup has no such file; there the kubelet would silently leave every container's swap
+unlimited.
 """
 
 import os
@@ -45,20 +46,20 @@ _READ_LIMIT: Final = 1 << 20
 
 
 class KubernetesGuest:
-    """The node's inside.
+    """The program that runs in the node.
 
     Args:
-        folder: Shared with the host, for logs.
-        plan: What to bring up.
+        folder: A folder shared with the host, for logs.
+        plan: The programs to start.
     """
 
     def __init__(self, folder: str, plan: GuestPlan) -> None:
         self._folder = folder
         self._plan = plan
-        self._one_line = threading.Lock()
+        self._output_lock = threading.Lock()
 
     def run(self) -> None:
-        """Bring the node up and obey until told to stop."""
+        """Start the node's programs, and run commands until the command to stop."""
         _prepare()
         self._start("containerd", self._plan.containerd, RUNTIME_SCORE)
         _wait_for_socket(self._plan.socket)
@@ -66,16 +67,16 @@ class KubernetesGuest:
         done = _run(self._plan.import_image)
         if done.returncode:
             raise RuntimeError(f"containerd did not take the image: {done.stdout.strip()}")
-        self._say(Up(at=time.monotonic()))
+        self._send(Up(at=time.monotonic()))
         threading.Thread(target=self._sample, daemon=True).start()
         for line in sys.stdin:
             command = COMMANDS.decode(line)
             if isinstance(command, Stop):
                 return
-            # Each on its own: one that takes long must not hold back a SIGKILL.
-            threading.Thread(target=self._obey, args=(command,), daemon=True).start()
+            # Each command has its own thread: a slow one must not delay a SIGKILL.
+            threading.Thread(target=self._execute, args=(command,), daemon=True).start()
 
-    def _obey(self, command: GuestCommand) -> None:
+    def _execute(self, command: GuestCommand) -> None:
         answer = CommandAnswer(at=0.0, number=command.number)
         try:
             match command:
@@ -95,7 +96,7 @@ class KubernetesGuest:
                     answer = msgspec.structs.replace(answer, contents=contents)
         except (OSError, KernelFileError, subprocess.TimeoutExpired) as error:
             answer = msgspec.structs.replace(answer, error=str(error))
-        self._say(msgspec.structs.replace(answer, at=time.monotonic()))
+        self._send(msgspec.structs.replace(answer, at=time.monotonic()))
 
     def _start(
         self, name: str, argv: Sequence[str], score: int, environment: Mapping[str, str] | None = None
@@ -103,22 +104,22 @@ class KubernetesGuest:
         path = make_cgroup(f"system.slice/{name}.service")
         with open(os.path.join(self._folder, f"{name}.log"), "ab") as log:
             process = start_in(path, argv, score, output=log.fileno(), environment=environment)
-        threading.Thread(target=self._tell_its_end, args=(name, process), daemon=True).start()
+        threading.Thread(target=self._report_end, args=(name, process), daemon=True).start()
         return process.pid
 
-    def _tell_its_end(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+    def _report_end(self, name: str, process: "subprocess.Popen[bytes]") -> None:
         status = process.wait()
-        self._say(Ended(at=time.monotonic(), name=name, status=status))
+        self._send(Ended(at=time.monotonic(), name=name, status=status))
 
     def _sample(self) -> None:
         sampler = KubernetesSampler()
         while True:
-            self._say(sampler.sample())
+            self._send(sampler.sample())
             time.sleep(self._plan.sample_seconds)
 
-    def _say(self, message: AnyMessage) -> None:
+    def _send(self, message: AnyMessage) -> None:
         line = msgspec.json.encode(message) + b"\n"
-        with self._one_line:
+        with self._output_lock:
             sys.stdout.buffer.write(line)
             sys.stdout.buffer.flush()
 
@@ -130,15 +131,15 @@ def _prepare() -> None:
     _mount("--make-rshared", "/")
     make_cgroup("system.slice")
     with Cgroup("system.slice") as system:
-        system.write_memory_swap_max(0)  # the node's own programs stay in RAM, as the documents ask
+        system.write_memory_swap_max(0)  # the node's own programs stay in RAM, as the documents require
 
 
 def _mount(*arguments: str) -> None:
-    subprocess.run(("/bin/mount", *arguments), check=True)  # noqa: S603 - our own words
+    subprocess.run(("/bin/mount", *arguments), check=True)  # noqa: S603 - fixed arguments
 
 
 def _wait_for_socket(path: str) -> None:
-    """Wait until something listens; the host has the deadline."""
+    """Wait until a program listens on a socket; the host has the time limit."""
     with socket.socket(socket.AF_UNIX) as probe:
         while probe.connect_ex(path):
             time.sleep(0.1)
@@ -147,7 +148,7 @@ def _wait_for_socket(path: str) -> None:
 def _run(
     argv: Sequence[str], environment: Mapping[str, str] | None = None, seconds: float | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603 - the owner's own argv
+    return subprocess.run(  # noqa: S603 - the argv comes from the host
         argv,
         check=False,
         env={**os.environ, **(environment or {})},
@@ -169,7 +170,7 @@ def _read(path: str) -> str | None:
 
 
 def main() -> None:
-    """Do it all; the only argument is the plan's file, and logs go beside it."""
+    """Run the program; the only argument is the plan's file, beside which the logs are written."""
     path = sys.argv[1]
     with open(path, "rb") as file:
         plan = msgspec.json.decode(file.read(), type=GuestPlan)

@@ -1,17 +1,17 @@
-"""What a Kubernetes node in the emulator and its owner on the host tell each other, a line of JSON each."""
+"""The messages between the host and a Kubernetes node in the emulator, each a line of JSON."""
 
 from typing import Final
 
 import msgspec
 
 RUNTIME_SCORE: Final = -999
-"""`oom_score_adj` of the kubelet and of containerd, as their own units set it."""
+"""The `oom_score_adj` of the kubelet and of containerd, as in their usual units."""
 PACE_FILE: Final = "/pace"
-"""Where a load program counts its work, in the root of its container."""
+"""The file in the container's root in which a load program counts its work."""
 
 
 class GuestCommand(msgspec.Struct, frozen=True, kw_only=True, tag_field="do"):
-    """Something to do in the node; `number` comes back in the answer."""
+    """A command for the node; the answer has the same `number`."""
 
     number: int
 
@@ -20,9 +20,9 @@ class Run(GuestCommand, frozen=True, kw_only=True, tag="run"):
     """Run a program to its end.
 
     Attributes:
-        argv: Its path and arguments.
-        environment: Variables beside the node's own.
-        seconds: After which it is ended.
+        argv: The program's path and arguments.
+        environment: Variables in addition to the node's own.
+        seconds: The time limit.
     """
 
     argv: tuple[str, ...]
@@ -31,13 +31,13 @@ class Run(GuestCommand, frozen=True, kw_only=True, tag="run"):
 
 
 class Start(GuestCommand, frozen=True, kw_only=True, tag="start"):
-    """Start a service: a program in a cgroup of its own, `system.slice/NAME.service`, its log in the share.
+    """Start a service: a program in the cgroup `system.slice/NAME.service`, with its log in the share.
 
     Attributes:
-        name: Of the service.
-        argv: Its path and arguments.
-        environment: Variables beside the node's own.
-        oom_score_adj: How willingly the kernel's OOM killer takes it, -1000 to 1000.
+        name: The service's name.
+        argv: The program's path and arguments.
+        environment: Variables in addition to the node's own.
+        oom_score_adj: The score for the OOM killer, -1000 to 1000.
     """
 
     name: str
@@ -50,8 +50,8 @@ class Signal(GuestCommand, frozen=True, kw_only=True, tag="signal"):
     """Send a signal to every process below a cgroup.
 
     Attributes:
-        cgroup: Relative to the cgroup root.
-        signal: Its number.
+        cgroup: The cgroup's path, relative to the cgroup root.
+        signal: The signal's number.
     """
 
     cgroup: str
@@ -62,38 +62,38 @@ class Read(GuestCommand, frozen=True, kw_only=True, tag="read"):
     """Read files, such as those of a cgroup.
 
     Attributes:
-        paths: Absolute.
+        paths: The absolute paths.
     """
 
     paths: tuple[str, ...]
 
 
 class Stop(GuestCommand, frozen=True, kw_only=True, tag="stop"):
-    """End everything, which powers the machine off."""
+    """End the program in the node, which powers the machine off."""
 
 
 AnyCommand = Run | Start | Signal | Read | Stop
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="event"):
-    """Something that the node says. `at` is in seconds of the node's monotonic clock."""
+    """A message from the node. `at` is in seconds of the node's monotonic clock."""
 
     at: float
 
 
 class Up(Message, frozen=True, kw_only=True, tag="up"):
-    """containerd and the kubelet run and the image is there; the kubelet has yet to register the node."""
+    """containerd and the kubelet run, and the image is loaded; the node is not registered yet."""
 
 
 class CommandAnswer(Message, frozen=True, kw_only=True, tag="answer"):
-    """How a command ended.
+    """The answer to a command.
 
     Attributes:
-        number: The command's.
-        error: Why it could not be done; empty where it was.
+        number: The command's number.
+        error: Why the command failed; empty if it succeeded.
         status: A program's exit status, negative for a signal; a service's process id.
         output: A program's output.
-        contents: What was read, by path; None where there is no such file.
+        contents: The contents of files by path; None if there is no such file.
     """
 
     number: int
@@ -104,21 +104,21 @@ class CommandAnswer(Message, frozen=True, kw_only=True, tag="answer"):
 
 
 class Ended(Message, frozen=True, kw_only=True, tag="ended"):
-    """A service has ended; a negative status is a signal's number."""
+    """A service has ended; a negative status means the number of a signal."""
 
     name: str
     status: int
 
 
 class Work(msgspec.Struct, frozen=True):
-    """The paced work of a load program: units done, and when the last one was, by the node's clock."""
+    """The regular work of a load program: the number of units, and the time of the last one."""
 
     units: int
     last_at: float
 
 
 class ContainerReading(msgspec.Struct, frozen=True, kw_only=True):
-    """A container at one moment; `memory_swap_max` is None where it is unlimited."""
+    """The values of a container at one moment; `memory_swap_max_bytes` is None if there is no limit."""
 
     memory_current_bytes: int
     memory_swap_current_bytes: int
@@ -128,17 +128,17 @@ class ContainerReading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeReading(Message, frozen=True, kw_only=True, tag="sample"):
-    """What the kernel counts.
+    """A sample of the kernel's values.
 
     Attributes:
         mem_total_bytes: RAM.
-        mem_available_bytes: What can be had without swapping, as the kernel estimates it.
-        swap_total_bytes: All swap areas.
-        swap_free_bytes: What of that is free.
-        swapped_in_pages: Since boot.
-        swapped_out_pages: Since boot.
-        full_stall_micros: PSI `full total` of memory, since boot; None without PSI.
-        pods: By pod uid, then by container id, the pod's sandbox among them.
+        mem_available_bytes: The memory that is available without swapping, as the kernel estimates it.
+        swap_total_bytes: The size of all swap areas.
+        swap_free_bytes: The free part of swap.
+        swapped_in_pages: Pages swapped in since boot.
+        swapped_out_pages: Pages swapped out since boot.
+        full_stall_micros: PSI `full total` of memory since boot; None without PSI.
+        pods: The containers by pod uid and container id, including the pod's sandbox.
     """
 
     mem_total_bytes: int
@@ -158,14 +158,14 @@ MESSAGES: Final[msgspec.json.Decoder[AnyMessage]] = msgspec.json.Decoder(AnyMess
 
 
 class GuestPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the program in the node has to bring up, in that order.
+    """The programs that the program in the node starts, in this order.
 
     Attributes:
-        containerd: Command line.
-        socket: Where containerd then listens.
-        import_image: Command line that gives it the image.
-        kubelet: Command line.
-        sample_seconds: Time between two samples.
+        containerd: The command line of containerd.
+        socket: The socket on which containerd listens.
+        import_image: The command line that imports the image.
+        kubelet: The command line of the kubelet.
+        sample_seconds: The time between two samples.
     """
 
     containerd: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A real Kubernetes node in the emulator: kubelet, containerd and runc, on a control plane of this host."""
+"""A real Kubernetes node in the emulator, with kubelet, containerd and runc, that joins a control plane."""
 
 import asyncio
 import os
@@ -50,9 +50,9 @@ from overbook_sandbox.node.node_configuration import (
 )
 
 UP_SECONDS: Final = 300.0
-"""How long the boot may take until the node's programs run; 20 s are usual on an idle machine."""
+"""The time limit until the node's programs run; usually 20 s on an idle machine."""
 READY_SECONDS: Final = 300.0
-"""How long the kubelet may take after that; 10 s are usual."""
+"""The time limit until the node is Ready after that; usually 10 s."""
 
 PLAN_FILE: Final = "plan.json"
 _KUBELET_FILE: Final = "kubelet.json"
@@ -68,12 +68,12 @@ _POLL_SECONDS: Final = 0.3
 
 
 class Parts(NamedTuple):
-    """What a node is made from.
+    """The parts from which a node is made.
 
     Attributes:
-        machine: What boots.
-        runtime: containerd and what it starts.
-        load_archive: Path of the image that pods run.
+        machine: The image to boot.
+        runtime: containerd and its helper programs.
+        load_archive: The path of the archive with the pods' image.
     """
 
     machine: Image
@@ -84,15 +84,15 @@ class Parts(NamedTuple):
 def prepare(
     *, install_packages: bool = False, say: Say | None = None, environment: Mapping[str, str] = os.environ
 ) -> Parts:
-    """Fetch and build what is missing, but for Kubernetes' own programs; quick when nothing is.
+    """Fetch and build the missing parts, except Kubernetes' own programs; fast if none is missing.
 
     Args:
         install_packages: Whether apt-get may install missing packages.
-        say: Receives a line for each thing done.
-        environment: Names the cache folder.
+        say: Receives a line for each step.
+        environment: May contain the cache folder.
 
     Raises:
-        SandboxUnavailableError: Something is missing that may not or cannot be provided.
+        SandboxUnavailableError: A missing part may not or cannot be installed or fetched.
     """
     host = Host(install=install_packages, say=say or (lambda _line: None))
     cache = cache_folder(environment)
@@ -109,17 +109,17 @@ class KubernetesNode:
     Args:
         cluster: The control plane, whose certificate is valid for `spec.HOST_ADDRESS`.
         spec: The node.
-        parts: What it is made from.
-        folder: Shared with the node: configuration and logs; made if it is missing. A file that is put there
-            is at the same path in the node, and the other way round.
+        parts: The node's parts.
+        folder: A folder shared with the node, for configuration and logs; made if it is missing. Its files
+            are at the same paths on the host and in the node.
 
     Attributes:
-        samples: What its kernel counted, oldest first; the last hour's.
-        boot_seconds: From the start to the programs running.
-        ready_seconds: From the start to the Node object saying Ready.
+        samples: The samples of the node's kernel, oldest first, up to four hours of them.
+        boot_seconds: The time from the start until the programs run.
+        ready_seconds: The time from the start until the Node object is Ready.
 
     Raises:
-        SandboxUnavailableError: There is no kubelet; the text says what to run.
+        SandboxUnavailableError: There is no kubelet; the text says which command builds it.
     """
 
     def __init__(self, cluster: ControlPlane, spec: KubernetesNodeSpec, parts: Parts, folder: str) -> None:
@@ -140,10 +140,10 @@ class KubernetesNode:
         self.stop()
 
     def start(self) -> None:
-        """Boot it and wait until the cluster calls it Ready.
+        """Boot the node and wait until the Node object is Ready.
 
         Raises:
-            NodeError: It was not in time; the text has the last lines of its logs.
+            NodeError: The node was not Ready in time; the text has the last lines of its logs.
         """
         begun = time.monotonic()
         try:
@@ -156,7 +156,7 @@ class KubernetesNode:
         self.ready_seconds = time.monotonic() - begun
 
     def stop(self) -> None:
-        """End it as a power cut would; its Node object stays."""
+        """End the node, as a power cut would; its Node object stays."""
         self._link.close()
 
     def run(
@@ -165,18 +165,18 @@ class KubernetesNode:
         """Run a program in the node, as root and outside any pod, to its end.
 
         Raises:
-            NodeError: It could not be started or took too long.
+            NodeError: The program could not be started or took too long.
         """
         return self._link.ask(
             Run(number=0, argv=argv, environment=dict(environment or {}), seconds=seconds), seconds
         )
 
     def read(self, *paths: str) -> dict[str, str | None]:
-        """Files of the node; None for one that is not there."""
+        """The contents of files of the node; None for a missing file."""
         return self._link.ask(Read(number=0, paths=paths)).contents
 
     def signal(self, cgroup: str, number: Signals) -> int:
-        """Send a signal to all processes below a cgroup; returns how many there were."""
+        """Send a signal to all processes below a cgroup. Returns their number."""
         return self._link.ask(Signal(number=0, cgroup=cgroup, signal=number)).status
 
     def start_service(
@@ -190,7 +190,7 @@ class KubernetesNode:
         """Start a program in `system.slice/NAME.service`; its log is `NAME.log` in the folder.
 
         Returns:
-            Its process id in the node.
+            The process id in the node.
         """
         self._link.forget(name)
         command = Start(
@@ -203,20 +203,20 @@ class KubernetesNode:
         return self._link.ask(command).status
 
     def stop_service(self, name: str, number: Signals = Signals.SIGTERM, seconds: float = 60.0) -> int:
-        """Send a service a signal and wait until it has ended; returns its status."""
+        """Send a signal to a service and wait for its end. Returns its exit status."""
         self.signal(f"system.slice/{name}.service", number)
         return self._link.wait_ended(name, seconds)
 
     def restart_kubelet(self, **fields: Any) -> None:
-        """Restart it, with some fields of its configuration changed, and wait until it listens.
+        """Restart the kubelet with some changed fields of its configuration, and wait until it listens.
 
-        Its containers go on.
+        The node's containers keep running.
 
         Args:
-            fields: Of its configuration file, by name.
+            fields: The changed fields of the configuration file, by name.
 
         Raises:
-            NodeError: It does not end, or does not come back.
+            NodeError: The kubelet does not end, or does not listen again.
         """
         path = os.path.join(self.folder, _KUBELET_FILE)
         with open(path, "rb") as file:
@@ -227,31 +227,31 @@ class KubernetesNode:
         self.run(sys.executable, "-I", "-S", "-c", _WAIT_FOR_KUBELET, seconds=READY_SECONDS)
 
     def stop_containerd(self, number: Signals = Signals.SIGTERM) -> None:
-        """End containerd alone, as its unit does: its containers go on.
+        """End only containerd, as its unit does; the containers keep running.
 
         Raises:
-            NodeError: It does not end.
+            NodeError: containerd does not end.
         """
         procs = "/sys/fs/cgroup/system.slice/containerd.service/cgroup.procs"
-        # The first of its cgroup: the others are the containers' shims.
+        # The first process of its cgroup; the others are the containers' shims.
         pid = min(int(line) for line in (self.read(procs)[procs] or "").split())
         self._link.forget("containerd")
-        # The shell's own: not every Debian has a program of that name.
+        # The shell's built-in `kill`, since not every Debian has such a program.
         self.run("/bin/sh", "-c", f"kill -{number.value} {pid}")
         self._link.wait_ended("containerd", UP_SECONDS)
 
     def start_containerd(self) -> None:
-        """Start it again; it is not waited for."""
+        """Start containerd again, without waiting for it."""
         self.start_service("containerd", self._plan.containerd, oom_score_adj=RUNTIME_SCORE)
 
     def ctr(self, *words: str) -> str:
-        """Run containerd's own client on what is the kubelet's there, such as `images import --local FILE`.
+        """Run containerd's client in the kubelet's namespace, such as `images import --local FILE`.
 
         Returns:
-            What it says.
+            The client's output.
 
         Raises:
-            NodeError: It says no.
+            NodeError: The client failed.
         """
         done = self.run(*self._ctr, *words, seconds=READY_SECONDS)
         if done.status:
@@ -259,7 +259,7 @@ class KubernetesNode:
         return done.output
 
     def service_status(self, name: str) -> int | None:
-        """How a service has ended; None while it runs."""
+        """The exit status of a service; None while it runs."""
         return self._link.ended(name)
 
     def log_tail(self, service: str, lines: int = 20) -> tuple[str, ...]:
@@ -273,14 +273,14 @@ class KubernetesNode:
             return ()
 
     def write_kubeconfig(self, name: str, user: Mapping[str, str]) -> str:
-        """Write a kubeconfig by which a program in the node reaches the API server.
+        """Write a kubeconfig with which a program in the node reaches the API server.
 
         Args:
-            name: The file's, in the folder.
+            name: The file's name in the folder.
             user: The user's entry: `token`, or `client-certificate` and `client-key` with paths.
 
         Returns:
-            Its path, here and there.
+            The file's path, on the host and in the node.
         """
         path = os.path.join(self.folder, name)
         server = f"https://{HOST_ADDRESS}:{self._cluster.port}"

@@ -1,4 +1,4 @@
-"""What the kernel of a Kubernetes node counts, at one moment: the node and each container."""
+"""Samples of a Kubernetes node's kernel: the values of the node and of each container."""
 
 import struct
 import time
@@ -14,13 +14,13 @@ from overbook_sandbox.node.kubernetes_messages import PACE_FILE, ContainerReadin
 
 
 class KubernetesSampler:
-    """Takes samples."""
+    """A sampler of the node's values."""
 
     def __init__(self) -> None:
         self._scanner = PodScanner()
 
     def sample(self) -> NodeReading:
-        """One sample; containers that end meanwhile are left out.
+        """Take a sample; containers that end meanwhile are left out.
 
         Raises:
             KernelFileError: The node's own files cannot be read.
@@ -64,6 +64,6 @@ def _work(processes: tuple[int, ...]) -> Work | None:
         try:
             with open(f"/proc/{process}/root{PACE_FILE}", "rb") as file:
                 return Work(*COUNTER.unpack(file.read(COUNTER.size)))
-        except (OSError, struct.error):  # it does not count its work, or not yet, or it has ended
+        except (OSError, struct.error):  # the process does not count its work (yet), or has ended
             continue
     return None

@@ -1,6 +1,6 @@
-"""The image that all pods of the Kubernetes node run: the load program, which also serves as their sandbox.
+"""The image of all pods of the Kubernetes node: the load program, which is also the pods' sandbox.
 
-It comes as an archive in Docker's format, made here, so that no registry is needed.
+It is an archive in Docker's format that is made here, so that no registry is needed.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from overbook_sandbox.node.docker_archive import EXECUTABLE, docker_archive, lay
 from overbook_sandbox.node.kubernetes_messages import PACE_FILE
 
 IMAGE: Final = "localhost/load:1"
-"""Its name for pods, with `imagePullPolicy: Never`."""
+"""The image's name for pods, with `imagePullPolicy: Never`."""
 
 _SOURCE: Final = "main.go"
 _ARCHIVE: Final = "load.tar"
@@ -24,14 +24,14 @@ _PROGRAM: Final = "load"
 
 
 def load_image(host: Host, cache: str) -> str:
-    """Path of the archive; the cache keeps it for each version of the program's source.
+    """The path of the archive, which is made if the cache does not have it for this source.
 
     Args:
         host: Runs Go.
         cache: The cache folder.
 
     Raises:
-        SandboxUnavailableError: There is no Go here, or it does not build the program.
+        SandboxUnavailableError: There is no Go, or the build failed.
     """
     source = (files("overbook_sandbox.cluster") / "go" / "load" / _SOURCE).read_bytes()
     final = os.path.join(cache, "load-image", hashlib.sha256(source).hexdigest()[:16])
@@ -52,12 +52,12 @@ def container(
     """A pod's container that runs the load program.
 
     Args:
-        name: Of the container.
-        hot_mib: What it touches over and over.
-        cold_mib: What it touches once, little by little.
-        burst_mib: What it touches once, by its first instructions.
-        wild: Whether it takes more and more after that; otherwise it does so on SIGUSR1.
-        fields: Its other fields, such as `resources`.
+        name: The container's name.
+        hot_mib: Memory that it uses all the time.
+        cold_mib: Memory that it uses once, little by little.
+        burst_mib: Memory that it uses once, with its first instructions.
+        wild: Whether it then allocates more and more; otherwise it does so after SIGUSR1.
+        fields: The container's other fields, such as `resources`.
     """
     arguments = [f"-hot={hot_mib}", f"-cold={cold_mib}", f"-pace={PACE_FILE}", *(["-wild"] if wild else [])]
     arguments += [f"-burst={burst_mib}"] if burst_mib else []
@@ -67,7 +67,7 @@ def container(
 def _build(host: Host, go: str, source: bytes, folder: str) -> bytes:
     with open(os.path.join(folder, _SOURCE), "wb") as file:
         file.write(source)
-    # It needs nothing but Go's own library, hence no module.
+    # The program needs only Go's own library, so it is no module.
     variables = ("env", "CGO_ENABLED=0", "GO111MODULE=off", "GOFLAGS=")
     build = (go, "build", "-trimpath", "-ldflags=-s -w", "-o", _PROGRAM, _SOURCE)
     done = host.run((*variables, *build), folder)

@@ -1,4 +1,4 @@
-"""What a Kubernetes node's programs are told: the configuration of kubelet, containerd and the pods' network.
+"""The configuration of a Kubernetes node's programs: kubelet, containerd and the pods' network.
 
 Sources: Kubernetes "Kubelet Configuration (v1beta1)"; containerd `docs/cri/config.md` (version 3); CNI
 specification 1.0.0.
@@ -25,13 +25,14 @@ class KubernetesNodeSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A Kubernetes node.
 
     Attributes:
-        name: Of the Node object.
-        machine: The emulated machine; it has a network in any case.
+        name: The Node object's name.
+        machine: The emulated machine; it always gets a network.
         swap_behavior: The kubelet's `memorySwap.swapBehavior`.
-        eviction_hard: The kubelet's thresholds; the default ends pods only where hardly anything is left.
-        labels: Of the Node object.
-        taints: Of the Node object as the kubelet registers it.
-        sample_seconds: How often the node reports what its kernel counts.
+        eviction_hard: The kubelet's thresholds; with the default, pods are evicted only if almost no memory
+            is left.
+        labels: The Node object's labels.
+        taints: The Node object's taints at registration.
+        sample_seconds: The time between two samples of the node.
     """
 
     name: str
@@ -52,8 +53,8 @@ def kubelet_configuration(
 
     Args:
         spec: The node.
-        authority: Path of the cluster's certificate authority, by which clients of the kubelet are known.
-        serving: What the kubelet shows to them.
+        authority: The path of the cluster's certificate authority, for the kubelet's clients.
+        serving: The kubelet's serving certificate.
     """
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -80,12 +81,12 @@ def kubelet_configuration(
 
 
 def kubelet_arguments(spec: KubernetesNodeSpec, *, configuration: str, kubeconfig: str) -> list[str]:
-    """What the kubelet takes on its command line only.
+    """The kubelet's settings that exist only as command-line arguments.
 
     Args:
         spec: The node.
-        configuration: Path of its configuration file.
-        kubeconfig: Path of its kubeconfig.
+        configuration: The path of the kubelet's configuration file.
+        kubeconfig: The path of the kubelet's kubeconfig.
     """
     labels = ",".join(f"{key}={value}" for key, value in spec.labels.items())
     return [
@@ -98,11 +99,11 @@ def kubelet_arguments(spec: KubernetesNodeSpec, *, configuration: str, kubeconfi
 
 
 def containerd_configuration(runtime: ContainerRuntime, network_folder: str) -> str:
-    """Containerd's configuration file.
+    """The configuration file of containerd.
 
     Args:
-        runtime: Where the programs are.
-        network_folder: Folder of the pods' network configuration.
+        runtime: The folder of the runtime's programs.
+        network_folder: The folder of the pods' network configuration.
     """
     return f"""\
 version = 3
@@ -133,7 +134,7 @@ SystemdCgroup = false
 
 
 def network_configuration() -> dict[str, Any]:
-    """The pods' network: a pair of devices between each pod and the node, which passes nothing on."""
+    """The pods' network: a pair of devices between each pod and the node, which does not route."""
     return {
         "cniVersion": "1.0.0",
         "name": "pods",
@@ -143,7 +144,7 @@ def network_configuration() -> dict[str, Any]:
                 "ipam": {
                     "type": "host-local",
                     "ranges": [[{"subnet": _POD_SUBNET}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],  # addresses of the node that are not the pair's
+                    "routes": [{"dst": "0.0.0.0/0"}],  # for the node's other addresses
                     "dataDir": "/run/cni-addresses",
                 },
             }

@@ -1,6 +1,6 @@
-"""Programs that nodes or tests have and this host may lack: Debian's, unpacked in the cache, never installed.
+"""Programs for nodes and tests that this host may lack: from Debian, unpacked in the cache, never installed.
 
-A test in the emulated node finds them there: the node sees this host's files, its cache among them.
+A test in the emulated node finds them in the cache, because the node sees this host's files.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "shellcheck": ("shellcheck", "libffi8", "libgmp10"),
     "systemd": ("systemd", "libsystemd-shared", "libapparmor1", "libip4tc2", "libkmod2"),
 }
-"""Each program's packages, of this host's suite: its own, and libraries that a minimal Debian lacks."""
+"""The packages of each program, from this host's suite, with libraries that a minimal Debian lacks."""
 
 _FOLDER: Final = "node-programs"
 _BINARIES: Final = ("usr/bin", "usr/sbin", "bin", "sbin", "usr/libexec/podman")
@@ -70,24 +70,24 @@ class NodeProgram(NamedTuple):
 
     Attributes:
         name: the program, a key of :data:`PACKAGES`.
-        tree: the folder in which their files lie as below ``/``.
+        tree: the folder with their files, as below ``/``.
     """
 
     name: str
     tree: str
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        """An environment in which its programs and their libraries are found before the host's own."""
+        """An environment with the program and its libraries before the host's own."""
         made = dict(base)
         for name, folders in (("PATH", _BINARIES), ("LD_LIBRARY_PATH", _LIBRARIES)):
-            there = [os.path.join(self.tree, folder) for folder in folders]
-            made[name] = ":".join([*filter(os.path.isdir, there), *filter(None, [base.get(name)])])
+            paths = [os.path.join(self.tree, folder) for folder in folders]
+            made[name] = ":".join([*filter(os.path.isdir, paths), *filter(None, [base.get(name)])])
         return made
 
     def put_into_place(self, root: str = "/") -> None:
-        """Link its files to where they would be installed, but for those that are there: only in a node.
+        """Link the files to their installed paths, except existing ones. Only for use in a node.
 
-        A program started by another, which gives it an environment of its own, finds its libraries then, too.
+        This way a program finds its libraries also if it is started with another environment.
         """
         for parent, _, names in os.walk(self.tree):
             folder = os.path.join(root, os.path.relpath(parent, self.tree))
@@ -102,10 +102,10 @@ def node_program(name: str, environment: Mapping[str, str] = os.environ) -> Node
 
     Args:
         name: a key of :data:`PACKAGES`.
-        environment: names the cache folder.
+        environment: may contain the cache folder.
 
     Raises:
-        SandboxUnavailableError: it is not there.
+        SandboxUnavailableError: the program has not been fetched.
     """
     found = NodeProgram(name, _tree(cache_folder(environment), name))
     if not os.path.isdir(found.tree):
@@ -116,14 +116,14 @@ def node_program(name: str, environment: Mapping[str, str] = os.environ) -> Node
 
 
 def prepare(host: Host, cache: str) -> None:
-    """Fetch those that the cache does not have.
+    """Fetch the programs that the cache does not have.
 
     Args:
         host: Runs apt.
         cache: The cache folder.
 
     Raises:
-        SandboxUnavailableError: One cannot be had on this host.
+        SandboxUnavailableError: A program cannot be fetched on this host.
     """
     with locked(cache, _FOLDER):
         for name, packages in PACKAGES.items():
@@ -133,7 +133,7 @@ def prepare(host: Host, cache: str) -> None:
 
 
 def _download(host: Host, name: str, packages: tuple[str, ...], tree: str) -> None:
-    require_apt(host, f"tests of what runs on a node need Debian's {name}")
+    require_apt(host, f"tests of programs on a node need Debian's {name}")
     host.say(f"downloading {name} (nothing is installed)")
     with folder_in_the_making(tree) as making:
         for package in packages:

@@ -89,7 +89,7 @@ class World:
     def wait_connected(self, times: int) -> None:
         """Wait until the runtime has taken the agent in so often."""
         wait_for(
-            lambda: self.said().count("asks us about new containers") >= times,
+            lambda: self.said().count("calls the plugin for new containers") >= times,
             "the runtime asks the agent",
             SLOW_SECONDS,
             0.5,

@@ -66,8 +66,13 @@ def status_of(agent: Shipped) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def guest(agent: Shipped, pods: LoadPods) -> Pod:
-    """A pod that takes more memory at once than it may have in RAM."""
-    wait_for(lambda: "asks us about new containers" in agent.said(), "the runtime asks it", SLOW_SECONDS, 1.0)
+    """One that takes more at once than it may have in RAM."""
+    wait_for(
+        lambda: "calls the plugin for new containers" in agent.said(),
+        "the runtime asks it",
+        SLOW_SECONDS,
+        1.0,
+    )
     return pods.start(manifest("guest", container("main", burst_mib=AT_ONCE_MIB, **REQUEST)))["guest"]
 
 

@@ -116,8 +116,8 @@ def test_a_plugin_gets_its_arguments_and_exec_info(tmp_path: Path) -> None:
         (printing({"clientCertificateData": "x"}), "without the other"),
         ("head -c 3000000 /dev/zero", "printed more than 1 MiB"),
         ("yes", "printed more than 1 MiB"),
-        ("exec sleep 60", "was not done after 1 s"),
-        ("sleep 60 & sleep 60", "was not done after 1 s"),
+        ("exec sleep 60", "did not finish within 1 s"),
+        ("sleep 60 & sleep 60", "did not finish within 1 s"),
     ],
 )
 def test_a_failing_plugin_is_named(tmp_path: Path, script: str, said: str) -> None:
@@ -136,7 +136,7 @@ def test_a_plugin_that_is_missing_or_needs_a_person(tmp_path: Path) -> None:
     ):
         asyncio.run(run_plugin(config))
     asking = plugin(tmp_path, printing({"token": "t"}), interactive_mode="Always")
-    with pytest.raises(AccessError, match="there is no terminal"):
+    with pytest.raises(AccessError, match="needs a terminal"):
         asyncio.run(run_plugin(asking))
 
 

@@ -103,7 +103,7 @@ def test_the_first_file_that_sets_a_field_wins(tmp_path: Path) -> None:
     assert (config.server, config.token) == ("https://10.0.0.1:6443", SECRET)
     assert config.ca_file == str(tmp_path / "a" / "ca.pem")
     assert load_config(None, "other", environment).token == ""
-    with pytest.raises(InvalidInput, match=r"KUBECONFIG: .*/none.*at least one exists"):
+    with pytest.raises(InvalidInput, match=r"KUBECONFIG: .*/none.*at least one existing file"):
         load_config(None, None, {"KUBECONFIG": f"{tmp_path}/none"})
 
 
@@ -111,7 +111,7 @@ def test_kubeconfig_is_looked_for_in_its_places(tmp_path: Path) -> None:
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text(json.dumps(kubeconfig()))
     assert load_config(environment={"HOME": str(tmp_path)}).token == SECRET
-    with pytest.raises(InvalidInput, match=r"--kubeconfig, or KUBECONFIG, or to run in a pod"):
+    with pytest.raises(InvalidInput, match=r"--kubeconfig, KUBECONFIG, or to run in a pod"):
         load_config(environment={"HOME": str(tmp_path / "nowhere")})
     with pytest.raises(OSError, match="absent"):
         load_config(str(tmp_path / "absent"))

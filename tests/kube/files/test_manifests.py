@@ -23,7 +23,7 @@ def refusal(data: bytes, name: str = "f.yaml") -> str:
     [
         (b"apiVersion: v1\nkind: Pod\nmetadata:\n\tname: x\n", ["f.yaml, document 1, line 4", "tabs"]),
         (POD + b"---\na: [b\nc: d\n", ["document 2, line 9", "flow sequence"]),
-        (b"kind: Pod\napiVersion: v1\nkind: Pod\n", ["line 3", "'kind'", "line 1 too"]),
+        (b"kind: Pod\napiVersion: v1\nkind: Pod\n", ["line 3", "'kind'", "also in line 1"]),
         (b"spec:\n  a: 1\n  b: {c: 1, c: 2}\n", ["line 3", "'c'", "each key once"]),
         ("kind: Pod".encode("utf-16"), ["UTF-16", "UTF-8"]),
         (b"a: 1\nkind: \xff\n", ["line 2", "UTF-8"]),

@@ -109,11 +109,11 @@ def test_overcommit_stays_on_where_it_would_stop_the_kubelet() -> None:
 @pytest.mark.parametrize(
     ("present", "value", "words"),
     [
-        ("60", "0", "goes back from 60 to 0"),
-        ("1", "0", "goes back from 1 to 0"),  # of an earlier run
+        ("60", "0", "is restored from 60 to 0"),
+        ("1", "0", "is restored from 1 to 0"),  # of an earlier run
         ("0", None, "as before"),
-        ("30", None, "somebody else set it since"),
-        (None, None, "not there any more"),
+        ("30", None, "it was changed since by another program or person"),
+        (None, None, "no longer exists"),
     ],
 )
 def test_a_setting_is_restored_only_where_it_is_still_ours(

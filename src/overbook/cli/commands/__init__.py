@@ -1,1 +1,1 @@
-"""One module or folder for each command, imported when it is called."""
+"""The commands: a module or folder for each, which is imported when the command runs."""

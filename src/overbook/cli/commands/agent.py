@@ -1,4 +1,4 @@
-"""``overbook agent``: watch this node, keep its swap limits, relieve it when it is in trouble."""
+"""``overbook agent``: watch this node, set its pods' swap limits, and request relief under pressure."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   overbook agent --kube --node-name worker-1 --mode observe
-      pods from the API server; report there what would be done (in a pod of the cluster --kube is implied)
+      pods from the API server; publish the decisions there (in a pod of the cluster --kube is implied)
   overbook agent --manifests /etc/overbook/pods --mode observe
       decide and report, change nothing
   overbook agent --manifests pods/ --percent 150 --allowance whole --record night.jsonl
-      keep swap limits, act, and record for `overbook replay`
+      set swap limits, act, and record for `overbook replay`
   overbook agent --config agent.yaml --check-config
       show the settings that would be used, and stop
 
-The original agent's variables are understood: MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND,
+The variables of wasp-agent are also read: MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND,
 MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND, SWAP_UTILIZATION_THRESHOLD_FACTOR,
-AVERAGE_WINDOW_SIZE_SECONDS, VERBOSITY, FSROOT, NODE_NAME. Flags win over them, they win over the file.
+AVERAGE_WINDOW_SIZE_SECONDS, VERBOSITY, FSROOT, NODE_NAME. Flags override them, they override the file.
 
 While it runs: http://127.0.0.1:9713/metrics, /healthz, /readyz, /decisions.
 """
@@ -31,7 +31,7 @@ def _mode(text: str) -> str:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command. Every flag's default is "not given", so that file and environment count."""
+    """Add the command. No flag has a default, so that the file and the environment count."""
     from overbook.cli.options import (
         add_allowance_option,
         add_eligibility_option,
@@ -41,8 +41,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     parser = subparsers.add_parser(
         "agent",
-        help="watch this node and keep it safe",
-        description=__doc__,
+        help="watch this node and protect it under memory pressure",
+        description="Watch this node, set its pods' swap limits, and request relief under pressure.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
@@ -52,28 +52,34 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--check-config", action="store_true", default=False, help="show the resulting settings and stop"
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--kube", action="store_true", help="pods from the API server; report there")
-    source.add_argument("--manifests", metavar="DIR", help="this node's pods, as manifests")
+    source.add_argument("--kube", action="store_true", help="read pods from the API server; report there")
+    source.add_argument("--manifests", metavar="DIR", help="read this node's pods from manifests")
     parser.add_argument(
         "--mode",
         type=_mode,
         choices=["Observe", "Enforce"],
-        help="Observe changes nothing (default: Enforce)",
+        help="Observe: only decide and report (default: Enforce)",
     )
     parser.add_argument(
-        "--interval", dest="interval_seconds", type=float, metavar="SECONDS", help="default: 1"
+        "--interval",
+        dest="interval_seconds",
+        type=float,
+        metavar="SECONDS",
+        help="time between samples (default: 1)",
     )
     swap = parser.add_argument_group("swap and memory")
     add_eligibility_option(swap, argparse.SUPPRESS)
     add_allowance_option(swap, argparse.SUPPRESS)
-    swap.add_argument("--pooled-share", type=float, metavar="0-1", help="of the node's swap (default: 0.5)")
+    swap.add_argument(
+        "--pooled-share", type=float, metavar="0-1", help="most of the swap for one container (default: 0.5)"
+    )
     swap.add_argument("--percent", type=int, help="memoryOvercommitPercentage of the cluster (default: 100)")
     add_swap_writer_option(swap, argparse.SUPPRESS)
     swap.add_argument(
         "--on-exit",
         type=_mode,
         choices=["Leave", "Restore"],
-        help="limits that were written, when stopped (default: Leave)",
+        help="what happens to written limits when the agent stops (default: Leave)",
     )
     swap.add_argument(
         "--qos-reserved",
@@ -83,34 +89,50 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     rules = parser.add_argument_group("rules")
     add_rule_options(rules)
     rules.add_argument(
-        "--grace", dest="grace_seconds", type=float, metavar="SECONDS", help="a guest's most (default: 10)"
+        "--grace",
+        dest="grace_seconds",
+        type=float,
+        metavar="SECONDS",
+        help="the longest time a pod gets to end (default: 10)",
     )
     cluster = parser.add_argument_group("cluster (with --kube)")
     cluster.add_argument(
-        "--kubeconfig", metavar="FILE", help="how to reach it (default: the pod's own account, or KUBECONFIG)"
+        "--kubeconfig",
+        metavar="FILE",
+        help="kubeconfig file (default: the pod's service account, or KUBECONFIG)",
     )
-    cluster.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+    cluster.add_argument(
+        "--context", metavar="NAME", help="context of the kubeconfig (default: the current one)"
+    )
     cluster.add_argument(
         "--kubelet",
         dest="kubelet_server",
         metavar="URL",
-        help="who else knows the pods, such as https://192.0.2.7:10250 (default: nobody)",
+        help="the kubelet, to read pods while the API server does not answer, such as "
+        "https://192.0.2.7:10250 (default: none)",
     )
     cluster.add_argument(
         "--last-resort",
         type=_mode,
         choices=["None", "Kill"],
-        help="Kill ends a guest here where the API server is out of reach (default: None)",
+        help="Kill: kill a pod here if the API server does not answer (default: None)",
     )
     other = parser.add_argument_group("other")
     other.add_argument("--record", metavar="FILE", help="write samples and decisions, for overbook replay")
-    other.add_argument("--listen", metavar="HOST:PORT", help='"" for none (default: 127.0.0.1:9713)')
-    other.add_argument("--fsroot", metavar="DIR", help="where the host's file system is (default: /)")
-    other.add_argument("--node-name", help="how this node is called (default: its host name)")
     other.add_argument(
-        "--no-lock-memory", dest="lock_memory", action="store_false", help="allow it to be swapped"
+        "--listen",
+        metavar="HOST:PORT",
+        help='address of metrics and health, "" for none (default: 127.0.0.1:9713)',
     )
-    other.add_argument("-v", "--verbosity", type=int, metavar="0-2", help="how much is logged (default: 1)")
+    other.add_argument("--fsroot", metavar="DIR", help="the host's file system (default: /)")
+    other.add_argument("--node-name", help="this node's name (default: its host name)")
+    other.add_argument(
+        "--no-lock-memory",
+        dest="lock_memory",
+        action="store_false",
+        help="allow the agent's memory to be swapped",
+    )
+    other.add_argument("-v", "--verbosity", type=int, metavar="0-2", help="amount of log lines (default: 1)")
     parser.set_defaults(run=run)
 
 
@@ -128,8 +150,8 @@ def run(args: argparse.Namespace) -> int:
     from overbook.kernel.cgroup_version import check_cgroup2
     from overbook.kernel.own_process import lock_memory, lower_oom_score, raise_descriptor_limit
 
-    ours = {"command", "run", "config", "check_config"}
-    flags = {name: value for name, value in vars(args).items() if name not in ours}
+    not_settings = {"command", "run", "config", "check_config"}
+    flags = {name: value for name, value in vars(args).items() if name not in not_settings}
     settings = load(args.config, os.environ, flags)
     if not settings.node_name:
         settings = with_setting(settings, "node_name", os.uname().nodename)
@@ -146,7 +168,8 @@ def run(args: argparse.Namespace) -> int:
     )
     log = logging.getLogger("overbook")
     if settings.verbosity < 2:
-        # Each watch tells each attempt. That the API server is away is said once, by who writes the status.
+        # Each watch logs each attempt. The writer of the status logs once that the API server does not
+        # answer.
         logging.getLogger("overbook.kube").setLevel(logging.WARNING)
     check_cgroup2(settings.fsroot)
     agent, thread = _agent(settings)
@@ -175,7 +198,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _agent(settings: "AgentSettings") -> "tuple[Agent, ApiThread | None]":
-    """The agent, and the thread that speaks to the API server where there is one."""
+    """The agent, and the thread for the API server if there is one."""
     from overbook.agent.agent import Agent
 
     if settings.manifests is not None:

@@ -1,4 +1,4 @@
-"""``overbook completion``: scripts for bash, zsh and fish, generated from the parsers themselves."""
+"""``overbook completion``: scripts for bash, zsh and fish, generated from the commands' parsers."""
 
 import argparse
 import contextlib
@@ -21,9 +21,9 @@ class Option(NamedTuple):
 
     Attributes:
         flags: ``-o``, ``--output``.
-        help: what it does.
-        choices: what may follow; empty: anything.
-        takes_value: whether something follows.
+        help: the option's help text.
+        choices: the allowed values; empty: any.
+        takes_value: whether the option has a value.
     """
 
     flags: tuple[str, ...]
@@ -38,7 +38,7 @@ class Described(NamedTuple):
     Attributes:
         name: as typed.
         summary: one line.
-        words: what may stand without an option: verbs, shells.
+        words: the words that are not options: verbs, shells.
         options: its options.
     """
 
@@ -49,7 +49,7 @@ class Described(NamedTuple):
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     parser = subparsers.add_parser(
         "completion",
         help="print a completion script for bash, zsh or fish",
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def described() -> list[Described]:
-    """Every command, read from its parser; one whose module is not installed has only its name."""
+    """Every command, read from its parser; a command that is not installed has only its name."""
     from overbook.cli.parser import parser_of
     from overbook.cli.registry import COMMANDS
 

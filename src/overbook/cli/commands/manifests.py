@@ -1,23 +1,23 @@
-"""``overbook manifests``: print the objects of an installation. It prints; nothing is sent to a cluster."""
+"""``overbook manifests``: print the objects of an installation. Nothing is sent to a cluster."""
 
 import argparse
 
 EXAMPLES = """examples:
   overbook manifests --part crds | kubectl apply --server-side -f -
-      the custom resources, which have to be there before the rest
+      the custom resources, which must exist before the rest
   overbook manifests | kubectl apply --server-side -f -
       agent, controller, their rights and policies, and an Overcommit that only observes
   overbook manifests --part webhook --part vm-identity
-      what is for those who ask for it
+      optional parts
   overbook manifests --namespace guests --image registry.example/overbook --tag 0.1.0
       another namespace and other images
 
-This command only prints. docs/install.md says how to install, with kustomize and Helm, too.
+This command only prints. docs/install.md describes the installation, also with kustomize and Helm.
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.deploy.installation import Installation
     from overbook.deploy.parts import PARTS
 
@@ -26,7 +26,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "manifests",
         help="print the objects of an installation",
-        description=__doc__,
+        description="Print the objects of an installation. Nothing is sent to a cluster.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -35,18 +35,18 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         dest="parts",
         action="append",
         choices=groups,
-        help="what to print; may be repeated (default: base)",
+        help="part to print; may be repeated (default: base)",
     )
-    parser.add_argument("--namespace", default=defaults.namespace, help="default: %(default)s")
+    parser.add_argument("--namespace", default=defaults.namespace, help="namespace (default: %(default)s)")
     parser.add_argument(
         "--image", default=defaults.image, metavar="REPOSITORY", help="images are REPOSITORY-COMPONENT:TAG"
     )
-    parser.add_argument("--tag", default=defaults.tag, help="default: %(default)s")
+    parser.add_argument("--tag", default=defaults.tag, help="tag of the images (default: %(default)s)")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print them."""
+    """Print the objects."""
     from overbook.deploy.installation import Installation
     from overbook.deploy.parts import PARTS
     from overbook.deploy.yaml_text import yaml_text

@@ -1,4 +1,4 @@
-"""``overbook swap-size``: swap for a percentage, a percentage for swap, and a guest's share of it."""
+"""``overbook swap-size``: compute swap for a percentage, a percentage for swap, and a VM's share of swap."""
 
 import argparse
 import sys
@@ -8,21 +8,21 @@ from typing import Any
 EXAMPLES = """examples:
   overbook swap-size --ram 16Gi --overcommit 150              how much swap
   overbook swap-size --ram 16Gi --swap 8Gi                    which percentage
-  overbook swap-size --ram 16Gi --swap 4Gi --overcommit 150   is it enough (status 1: no)
-  overbook swap-size --ram 16Gi --overcommit 150 --guest 4Gi  does a guest fit that uses all of its memory
+  overbook swap-size --ram 16Gi --swap 4Gi --overcommit 150   is it enough (exit status 1: no)
+  overbook swap-size --ram 16Gi --overcommit 150 --guest 4Gi  does a VM fit that uses all of its memory
 
-Sizes are binary (16Gi) or decimal (16G, 16 GB); the answer comes in the unit of --ram.
+Sizes are binary (16Gi) or decimal (16G, 16 GB); the answer has the unit of --ram.
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.output import add_output_option
 
     parser = subparsers.add_parser(
         "swap-size",
-        help="swap for a percentage, a percentage for swap",
-        description="Node swap by NODE_SWAP_SPACE = NODE_RAM × (percent / 100 - 1), and its inverse.",
+        help="compute swap for a percentage, or a percentage for swap",
+        description="Compute NODE_SWAP_SPACE = NODE_RAM × (percent / 100 - 1), or its inverse.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -30,16 +30,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--overcommit", metavar="N", help="memoryOvercommitPercentage, such as 150")
     parser.add_argument("--swap", metavar="SIZE", help="the node's swap, such as 8Gi")
     parser.add_argument("--guest", metavar="SIZE", help="memory that a VM's guest sees, such as 4Gi")
-    parser.add_argument("--overhead", metavar="SIZE", help="what KubeVirt adds (default: computed)")
+    parser.add_argument("--overhead", metavar="SIZE", help="memory that KubeVirt adds (default: computed)")
     parser.add_argument(
-        "--vcpus", metavar="N", type=int, default=2, help="for the computed overhead (default: 2)"
+        "--vcpus", metavar="N", type=int, default=2, help="vCPUs, for the computed overhead (default: 2)"
     )
     add_output_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compute; 1 where the swap is too small or the guest does not fit.
+    """Compute the answer. Returns 1 if the swap is too small or the guest does not fit.
 
     Raises:
         InvalidInput: an option is not valid.
@@ -90,7 +90,7 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _guest(arguments: argparse.Namespace, ram: int, swap: int, percent: int) -> dict[str, Any]:
-    """The identity that ties request, swap share and guest together."""
+    """The VM's request, its swap share, and whether both cover the guest and the overhead."""
     from overbook.cli.units import size_bytes
     from overbook.core.errors import InvalidInput
     from overbook.core.kubevirt.memory import request_bytes
@@ -145,7 +145,7 @@ def _lines(answer: dict[str, Any], unit: str) -> Iterator[str]:
         if answer["enough"] and missing > 0:
             verdict = "enough, as no more is missing than a swap area's header takes"
         yield ""
-        yield f"the node has {swap}, which carries {answer['carriedPercent']} %: {verdict}"
+        yield f"the node has {swap}, which is enough for {answer['carriedPercent']} %: {verdict}"
     if "guest" in answer:
         yield ""
         yield from _guest_lines(answer["guest"], percent)

@@ -8,9 +8,9 @@ EXAMPLES = """examples:
   overbook webhook --self-signed
       in a cluster, with a certificate of its own that all replicas share
   overbook webhook --certificates /etc/webhook/tls --mode observe
-      with cert-manager's certificate; warn, and change nothing
+      with cert-manager's certificate; only warn, and change no pod
 
-Reviews: POST https://HOST:8443/override. Beside it: http://HOST:9715/metrics, /healthz, /readyz.
+Reviews: POST https://HOST:8443/override. Status: http://HOST:9715/metrics, /healthz, /readyz.
 """
 
 
@@ -19,63 +19,74 @@ def _mode(text: str) -> str:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command. What is not given keeps the setting's default."""
+    """Add the command. No flag has a default, so that the settings' defaults count."""
     parser = subparsers.add_parser(
         "webhook",
         help="override the requests of pods when they are created",
-        description=__doc__,
+        description="Override the requests of pods when they are created.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
-    source = parser.add_argument_group("what is overridden")
+    source = parser.add_argument_group("overrides")
     source.add_argument(
         "--manifests",
         nargs="+",
         metavar="DIR",
-        help="overrides, namespaces and LimitRanges from files; no cluster is asked",
+        help="read overrides, namespaces and LimitRanges from files, without a cluster",
     )
     source.add_argument(
-        "--override", dest="override_file", metavar="FILE", help="overrides from a file, not the cluster's"
+        "--override",
+        dest="override_file",
+        metavar="FILE",
+        help="read overrides from a file, not from the cluster",
     )
-    source.add_argument("--kubeconfig", metavar="FILE", help="default: as kubectl, or the pod's own")
+    source.add_argument(
+        "--kubeconfig", metavar="FILE", help="kubeconfig file (default: as kubectl, or as a pod)"
+    )
     source.add_argument(
         "--discovery-seconds",
         type=float,
         metavar="SECONDS",
-        help="to look for OpenShift's kinds (default: 30)",
+        help="how often to look for OpenShift's kinds (default: 30)",
     )
     source.add_argument(
-        "--mode", type=_mode, choices=["Observe", "Enforce"], help="Observe warns only (default: Enforce)"
+        "--mode", type=_mode, choices=["Observe", "Enforce"], help="Observe: only warn (default: Enforce)"
     )
     source.add_argument(
         "--virtual-machine-maker",
         dest="virtual_machine_makers",
         action="append",
         metavar="USER",
-        help="whose pods may be a virtual machine's (default: KubeVirt's controller)",
+        help="user that may create pods of VMs; may be repeated (default: KubeVirt's controller)",
     )
     serving = parser.add_argument_group("serving")
-    serving.add_argument("--host", metavar="ADDRESS", help="default: all")
-    serving.add_argument("--port", type=int, help="for reviews (default: 8443)")
-    serving.add_argument("--status-port", type=int, metavar="PORT", help="health, metrics (default: 9715)")
-    serving.add_argument("--drain-seconds", type=float, metavar="SECONDS", help="after SIGTERM (default: 15)")
+    serving.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
+    serving.add_argument("--port", type=int, help="port for reviews (default: 8443)")
+    serving.add_argument(
+        "--status-port", type=int, metavar="PORT", help="port for health and metrics (default: 9715)"
+    )
+    serving.add_argument(
+        "--drain-seconds", type=float, metavar="SECONDS", help="time to answer after SIGTERM (default: 15)"
+    )
     certificate = parser.add_argument_group("certificate")
     certificate.add_argument(
-        "--certificates", dest="certificate_folder", metavar="DIR", help="with tls.crt and tls.key"
+        "--certificates", dest="certificate_folder", metavar="DIR", help="folder with tls.crt and tls.key"
     )
     certificate.add_argument(
         "--self-signed",
         action="store_true",
-        help="make one, shared by a Secret, and keep the caBundle current",
+        help="make a certificate, share it in a Secret, and keep the caBundle current",
     )
-    certificate.add_argument("--namespace", help="of the Secret and the service (default: overbook)")
-    certificate.add_argument("--service", metavar="NAME", help="default: overbook-webhook")
+    certificate.add_argument(
+        "--namespace", help="namespace of the Secret and the Service (default: overbook)"
+    )
+    certificate.add_argument("--service", metavar="NAME", help="Service (default: overbook-webhook)")
     certificate.add_argument(
         "--configuration", metavar="NAME", help="MutatingWebhookConfiguration (default: overbook-webhook)"
     )
     certificate.add_argument(
-        "--certificate-seconds", type=float, metavar="SECONDS", help="of validity (default: 90 days)"
+        "--certificate-seconds", type=float, metavar="SECONDS", help="validity (default: 90 days)"
     )
     certificate.add_argument("--certificate-poll-seconds", type=float, help=argparse.SUPPRESS)
     certificate.add_argument("--certificate-settle-seconds", type=float, help=argparse.SUPPRESS)

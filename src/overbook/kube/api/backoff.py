@@ -1,4 +1,4 @@
-"""How long to wait before asking again: exponential with jitter, and never earlier than the server said."""
+"""Waits before a retry: exponential with jitter, and never shorter than the server's Retry-After."""
 
 import random
 from collections.abc import Callable
@@ -10,18 +10,18 @@ SPREAD: Final = random.Random()  # noqa: S311 - spreads requests in time, no sec
 """A generator apart from the global one: a program that seeds that for itself would seed all agents alike."""
 
 MOST_RETRY_AFTER_SECONDS = 60.0
-"""A server that says more is asked again all the same."""
+"""The longest Retry-After that is honoured."""
 
 
 class Backoff:
-    """Waits that double from ``first_seconds`` to ``most_seconds``, each between half of it and all of it.
+    """Waits that double from ``first_seconds`` to ``most_seconds``, each shortened by up to half.
 
-    Half of each wait is random, so that a thousand agents do not come back in the same second.
+    Half of each wait is random, so that a thousand agents do not retry in the same second.
 
     Args:
         first_seconds: the first wait.
-        most_seconds: the longest.
-        chance: gives a number in [0, 1).
+        most_seconds: the longest wait.
+        chance: returns a random number in [0, 1).
     """
 
     def __init__(
@@ -36,20 +36,19 @@ class Backoff:
         self._next_seconds = first_seconds
 
     def reset(self) -> None:
-        """It went well: the next wait is the first one again."""
+        """Start again with the first wait, after a success."""
         self._next_seconds = self._first_seconds
 
     def next_seconds(self, error: BaseException | None = None) -> float:
         """The next wait.
 
         Args:
-            error: why there is one. What an :class:`ApiError` says about when to come again is honoured, with
-                up to a fifth more.
+            error: the failure. The Retry-After of an :class:`ApiError` is honoured, with up to a fifth more.
         """
         seconds = self._next_seconds
         self._next_seconds = min(self._most_seconds, seconds * 2)
         waited = seconds * (0.5 + self._chance() / 2)
-        said = error.retry_after_seconds if isinstance(error, ApiError) else None
-        if said is not None:
-            waited = max(waited, min(said, MOST_RETRY_AFTER_SECONDS) * (1 + self._chance() / 5))
+        asked_seconds = error.retry_after_seconds if isinstance(error, ApiError) else None
+        if asked_seconds is not None:
+            waited = max(waited, min(asked_seconds, MOST_RETRY_AFTER_SECONDS) * (1 + self._chance() / 5))
         return waited

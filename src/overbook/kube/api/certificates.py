@@ -1,6 +1,6 @@
-"""Certificates: an authority of one's own, and what it signs (RFC 5280, ECDSA on P-256).
+"""Certificates: an own authority and the certificates that it signs (RFC 5280, ECDSA on P-256).
 
-It needs `cryptography`, which the extras `sandbox` and `webhook` bring; import this module only where
+This module needs `cryptography`, which the extras `sandbox` and `webhook` install; import it only where
 certificates are made.
 """
 
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
-"""How long before it is made a certificate is valid, for peers whose clock is behind."""
+"""A certificate is valid from this long before it is made, for peers whose clock is behind."""
 
 
 class KeyPair(NamedTuple):
@@ -30,7 +30,7 @@ class KeyPair(NamedTuple):
 
     Attributes:
         certificate_pem: PEM.
-        key_pem: PEM, PKCS #8, not encrypted: whoever writes it to a file gives it mode 0600.
+        key_pem: PEM, PKCS #8, not encrypted: a file with it must have mode 0600.
     """
 
     certificate_pem: bytes
@@ -41,7 +41,7 @@ class Authority:
     """A certificate authority.
 
     Args:
-        pair: Its certificate and key, from `make` or from where they were kept.
+        pair: The authority's certificate and key, from `make` or from storage.
     """
 
     def __init__(self, pair: KeyPair) -> None:
@@ -54,7 +54,7 @@ class Authority:
 
     @classmethod
     def make(cls, name: str, *, now: datetime, lifetime: timedelta) -> Self:
-        """Make an authority that signs itself.
+        """Make an authority with a self-signed certificate.
 
         Args:
             name: Its common name.
@@ -81,7 +81,7 @@ class Authority:
         dns_names: Iterable[str] = (),
         addresses: Iterable[str] = (),
     ) -> KeyPair:
-        """Issue a certificate: a server's if it has names or addresses to answer for, else a client's.
+        """Issue a certificate: a server's if there are DNS names or addresses, else a client's.
 
         Args:
             name: Common name: to Kubernetes, a client's user name.
@@ -110,7 +110,7 @@ class Authority:
 
 
 def signing_keys() -> tuple[bytes, bytes]:
-    """A private key and its public half, both PEM, to sign something else than certificates."""
+    """A private key and its public key, both PEM, to sign other things than certificates."""
     key = _private_key()
     return _key_pem(key), key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 

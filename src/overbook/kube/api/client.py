@@ -1,7 +1,7 @@
 """The client: the verbs of the Kubernetes API that Overbook uses, typed by :class:`Kind`.
 
-Nothing is tried again here, but for a read on a kept connection that the server had closed, and once with new
-credentials after 401. Whoever asks knows whether and when it makes sense to ask again: see
+The client does not retry, with two exceptions: a read on a kept connection that the server had closed, and
+one attempt with new credentials after 401. The caller decides whether and when to retry: see
 :mod:`overbook.kube.api.backoff`.
 """
 
@@ -28,20 +28,21 @@ _STRATEGIC = "application/strategic-merge-patch+json"
 _OPERATIONS = "application/json-patch+json"
 
 Obj = msgspec.Struct | Mapping[str, Any]
-"""An object to be sent. What is ``None`` in it, at any level, is not sent."""
+"""An object to be sent. Fields that are ``None``, at any level, are not sent."""
 
 
 class Client:
-    """Speaks to one API server. For one event loop.
+    """A client of one API server, for one event loop.
 
-    Every method raises :class:`ApiError` where the API server says no, :class:`ApiUnavailable` where it says
-    nothing, :class:`UnexpectedAnswer` where what it says is not of the kind's type, and :class:`InvalidInput`
-    for a name that cannot be one.
+    Every method raises :class:`ApiError` if the API server refuses, :class:`ApiUnavailable` if it does not
+    answer, :class:`UnexpectedAnswer` if the answer is not of the kind's type, and :class:`InvalidInput` for
+    an invalid name.
 
     Args:
-        config: where, and who we are.
-        agent_name: what the API server is told that is asking.
-        timeout_seconds: for a request with its whole answer; a watch has only its head within it.
+        config: the server's address and the credentials.
+        agent_name: the User-Agent, as the API server's audit log and metrics show it.
+        timeout_seconds: the limit for a request with its whole answer; for a watch, only until the answer
+            begins.
     """
 
     def __init__(
@@ -53,15 +54,15 @@ class Client:
 
     @property
     def last_contact(self) -> float | None:
-        """When any answer came last, on the monotonic clock."""
+        """When the last answer came, on the monotonic clock."""
         return self._transport.last_contact
 
     async def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         await self._transport.close()
 
     async def get(self, kind: Kind[T], name: str, namespace: str | None = None) -> T:
-        """One object."""
+        """Read one object."""
         request = ApiRequest("GET", self._prefix + kind.path(name, namespace), repeatable=True)
         return await self._object(kind, request)
 
@@ -74,16 +75,16 @@ class Client:
         field_selector: str = "",
         limit: int = 500,
     ) -> AsyncGenerator[T, None]:
-        """All objects of a kind (``namespace`` ``None``: of all namespaces), each once, page by page.
+        """All objects of a kind (``namespace`` ``None``: in all namespaces), each once, page by page.
 
-        A list that the API server forgets in the middle (410) goes on as of a later moment.
+        If the list expires in the middle (410), the rest is read from a later version.
 
         Args:
-            kind: of what.
-            namespace: where.
+            kind: the kind of the objects.
+            namespace: the namespace.
             label_selector: such as ``app=web,tier!=cache``.
             field_selector: such as ``spec.nodeName=node-1``.
-            limit: objects a page.
+            limit: the number of objects per page.
         """
         path, query = self._collection(kind, namespace, label_selector, field_selector)
         return listing.objects(self._transport, kind, path, query, limit)
@@ -97,9 +98,9 @@ class Client:
         field_selector: str = "",
         limit: int = 500,
     ) -> AsyncGenerator[Page[T], None]:
-        """A list as its pages, with its version, all as of one moment; 410 ends it.
+        """The pages of a list, all from one moment; a list that expires (410) is an error.
 
-        Args are those of :meth:`list`. Objects that cannot be decoded are named in the page.
+        The arguments are those of :meth:`list`. The page lists objects that cannot be decoded.
         """
         path, query = self._collection(kind, namespace, label_selector, field_selector)
         return listing.pages(self._transport, kind, path, query, limit)
@@ -116,17 +117,17 @@ class Client:
         inactivity_seconds: float = INACTIVITY_SECONDS,
         on_contact: Callable[[], None] | None = None,
     ) -> AsyncGenerator[WatchEvent[T], None]:
-        """One watch request, until the API server ends it (after 5 to 10 minutes). See :class:`Reflector`.
+        """The events of one watch request, which the API server ends after 5 to 10 minutes.
 
         Args:
-            kind: of what.
-            namespace: where; ``None``: everywhere.
-            label_selector: which objects.
-            field_selector: which objects.
-            resource_version: what has been seen already; empty: everything is sent.
-            send_initial_events: send what there is, then a bookmark that says so (WatchList).
-            inactivity_seconds: a longer silence is a dead connection.
-            on_contact: called whenever anything came.
+            kind: the kind of the objects.
+            namespace: the namespace; ``None``: all namespaces.
+            label_selector: limits the objects.
+            field_selector: limits the objects.
+            resource_version: the last version that was seen; empty: the API server sends everything.
+            send_initial_events: send the present objects, then a bookmark that marks their end (WatchList).
+            inactivity_seconds: after a longer silence the connection counts as dead.
+            on_contact: called whenever data arrives.
         """
         path, query = self._collection(kind, namespace, label_selector, field_selector)
         values = (
@@ -148,7 +149,7 @@ class Client:
         )
 
     async def create(self, kind: Kind[T], obj: Obj, namespace: str | None = None) -> T:
-        """Create an object, in its own namespace if none is given."""
+        """Create an object, in the namespace of its metadata if none is given."""
         plain, _, own = _identified(kind, obj)
         target = self._prefix + kind.path(None, namespace or own)
         if kind.namespaced and not (namespace or own):
@@ -158,14 +159,15 @@ class Client:
     async def apply(
         self, kind: Kind[T], obj: Obj, *, manager: str, subresource: str = "", force: bool = True
     ) -> T:
-        """Server-side apply: the fields of ``obj`` become ours and as they are there; others are left alone.
+        """Server-side apply: the manager takes over the fields of ``obj`` with their values; others stay.
 
         Args:
-            kind: of what.
-            obj: what is wanted of it; what this manager wanted before and does not any more is removed.
-            manager: field manager.
+            kind: the object's kind.
+            obj: the wanted fields; fields that this manager applied before and that are missing now are
+                removed.
+            manager: the field manager.
             subresource: such as ``status``.
-            force: take fields over from other managers; otherwise that is a 409.
+            force: take fields over from other managers; without it a conflict is a 409.
         """
         plain, name, namespace = _identified(kind, obj)
         query = query_string((("fieldManager", manager), ("force", "true" if force else "")))
@@ -206,9 +208,9 @@ class Client:
         return await self._patch(kind, name, operations, namespace, subresource, _OPERATIONS)
 
     async def replace(self, kind: Kind[T], obj: Obj, subresource: str = "") -> T:
-        """Replace a whole object. A narrow struct would remove what it does not know.
+        """Replace a whole object. Fields that the struct does not have are removed.
 
-        With its ``resourceVersion`` it is a 409 when somebody else has changed it since.
+        With a ``resourceVersion``, a change by another client since then is a 409.
         """
         plain, name, namespace = _identified(kind, obj)
         target = self._prefix + kind.path(name, namespace, subresource)
@@ -226,11 +228,11 @@ class Client:
         """Delete an object.
 
         Args:
-            kind: of what.
-            name: of the object.
-            namespace: of the object.
-            uid: another object of that name is left alone (409).
-            grace_seconds: instead of the object's own.
+            kind: the object's kind.
+            name: the object's name.
+            namespace: the object's namespace.
+            uid: the expected UID; another object of that name is not deleted (409).
+            grace_seconds: replaces the object's own grace period.
         """
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
         if uid is not None:
@@ -249,14 +251,14 @@ class Client:
         annotations: Mapping[str, str] | None = None,
         dry_run: bool = False,
     ) -> None:
-        """Ask for a pod's eviction (policy/v1).
+        """Evict a pod through the Eviction API (policy/v1).
 
         Args:
-            namespace: of the pod.
-            name: of the pod.
-            uid: another pod of that name is left alone (409).
-            annotations: of the Eviction: admission webhooks see them, and the audit log.
-            dry_run: only whether it would be allowed.
+            namespace: the pod's namespace.
+            name: the pod's name.
+            uid: the expected UID; another pod of that name is not evicted (409).
+            annotations: annotations of the Eviction, for admission webhooks and the audit log.
+            dry_run: only check whether the eviction would be allowed.
         """
         eviction = {
             "apiVersion": "policy/v1",
@@ -277,7 +279,7 @@ class Client:
         content_type: str | None = None,
         query: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Any request: ``path`` is percent-encoded already, ``query`` is not."""
+        """Send any request: ``path`` is percent-encoded already, ``query`` is not."""
         target = self._prefix + path + query_string((query or {}).items())
         request = ApiRequest(method, target, body or b"", content_type or "", repeatable=method == "GET")
         return await self._transport.call(request)
@@ -309,7 +311,7 @@ class Client:
 
 
 def _identified(kind: Kind[Any], obj: Obj) -> tuple[dict[str, Any], str, str | None]:
-    """The object as plain values with its type in it, its name and its namespace."""
+    """An object as plain values with ``apiVersion`` and ``kind``, its name and its namespace."""
     plain = as_object(obj)
     plain["apiVersion"], plain["kind"] = kind.api_version, kind.kind
     metadata = plain.get("metadata") or {}
@@ -320,12 +322,12 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def as_json(value: Any) -> bytes:
-    """JSON, with every ``None`` in it: in a merge patch it means "remove"."""
+    """A value as JSON that keeps every ``None``, which means "remove" in a merge patch."""
     return _ENCODER.encode(value)
 
 
 def as_object(value: msgspec.Struct | Mapping[str, Any]) -> dict[str, Any]:
-    """An object as plain values, without what is ``None`` at any level: for the API that is "not said"."""
+    """An object as plain values, without the fields that are ``None`` at any level."""
     plain: dict[str, Any] = _without_none(msgspec.to_builtins(value))
     return plain
 

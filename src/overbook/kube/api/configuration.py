@@ -1,4 +1,4 @@
-"""Where the API server is and who we are: from a kubeconfig file, or from the files that every pod has."""
+"""The API server's address and the client's credentials, as a kubeconfig file or a pod's files give them."""
 
 from typing import Final
 
@@ -12,17 +12,17 @@ _MOST_FILE_BYTES: Final = 1 << 20
 
 
 class ExecPlugin(msgspec.Struct, frozen=True):
-    """A program that gives credentials (``client.authentication.k8s.io``).
+    """A program that prints credentials (``client.authentication.k8s.io``).
 
     Attributes:
-        command: the program; one with a slash is taken as it is, another is looked for in PATH.
-        args: its arguments.
-        env: variables beside those of this process.
-        api_version: the version that it speaks.
+        command: the program: a path if it has a slash, else a name that is looked up in PATH.
+        args: the program's arguments.
+        env: environment variables in addition to those of this process.
+        api_version: the API version of its output.
         interactive_mode: ``Never``, ``IfAvailable`` or ``Always``: whether it may ask a person.
-        provide_cluster_info: whether it is told about the cluster.
-        install_hint: what to do where it is missing.
-        cluster_extension: what the kubeconfig says for it, beside the cluster.
+        provide_cluster_info: whether the program gets the cluster's address and certificates.
+        install_hint: printed if the program is missing.
+        cluster_extension: the extension of the kubeconfig's cluster that is meant for the program.
     """
 
     command: str
@@ -36,26 +36,26 @@ class ExecPlugin(msgspec.Struct, frozen=True):
 
 
 class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """An API server and how to speak to it. Its ``repr`` shows no secret.
+    """An API server's address and credentials. The ``repr`` shows no secret.
 
     Attributes:
-        server: ``https://host:port``, with a path before the API's own where there is one.
-        source: where this comes from, such as ``/root/.kube/config, context admin``, for messages.
-        ca_file: certificate authorities, PEM; the system's where neither this nor ``ca_data`` is given.
-        ca_data: the same as text.
+        server: ``https://host:port``, perhaps with a path that comes before the API's own.
+        source: the origin of these settings, such as ``/root/.kube/config, context admin``, for messages.
+        ca_file: certificate authorities, PEM; the system's if neither this nor ``ca_data`` is given.
+        ca_data: certificate authorities as PEM text.
         client_certificate_file: PEM.
         client_key_file: PEM.
         client_certificate_data: PEM.
         client_key_data: PEM.
         token: a bearer token.
-        token_file: a file with one, read again when it changes.
-        exec_plugin: a program that gives a token or a client certificate.
+        token_file: a file with a bearer token, read again when it changes.
+        exec_plugin: a program that prints a token or a client certificate.
         tls_server_name: the name that the server's certificate must have; empty: the server's host.
-        insecure_skip_tls_verify: believe any server.
-        namespace: of the context, or of the pod.
+        insecure_skip_tls_verify: do not check the server's certificate.
+        namespace: the namespace of the context, or of the pod.
         impersonate_user: act as this user.
-        impersonate_uid: with this UID.
-        impersonate_groups: and these groups.
+        impersonate_uid: act with this UID.
+        impersonate_groups: act with these groups.
     """
 
     server: str
@@ -79,12 +79,12 @@ class ClusterConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"ClusterConfig(server={self.server!r}, source={self.source!r})"
 
-    def __rich_repr__(self) -> list[tuple[str, str]]:  # what rich would print instead of repr
+    def __rich_repr__(self) -> list[tuple[str, str]]:  # used by rich instead of repr
         return [("server", self.server), ("source", self.source)]
 
 
 class Address(msgspec.Struct, frozen=True, gc=False):
-    """A server's URL, taken apart."""
+    """The parts of a server's URL."""
 
     secure: bool
     host: str
@@ -93,15 +93,15 @@ class Address(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def authority(self) -> str:
-        """``host:port``, as the Host field has it."""
+        """``host:port``, as in the Host header field."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def split_server(server: str, where: str) -> Address:
-    """Take ``https://host:port/prefix`` apart.
+    """Split ``https://host:port/prefix`` into its parts.
 
     Raises:
-        InvalidInput: it is no such URL.
+        InvalidInput: the text is no such URL.
     """
     scheme, separator, rest = server.partition("://")
     authority, _, path = rest.partition("/")
@@ -125,11 +125,11 @@ def split_server(server: str, where: str) -> Address:
 
 
 def read_small_file(path: str) -> str:
-    """A small text file, bounded.
+    """The text of a small file.
 
     Raises:
-        InvalidInput: it is larger than 1 MiB, or no text.
-        OSError: it cannot be read.
+        InvalidInput: the file is larger than 1 MiB, or no text.
+        OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
         data = file.read(_MOST_FILE_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Connections to the API server: opened within a time, kept for the next request, dropped when in doubt."""
+"""Connections to the API server: opened with a timeout, kept for the next request, closed when in doubt."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,8 @@ class Connection:
     """One connection, one request at a time.
 
     Args:
-        reader: what comes.
-        writer: what goes.
+        reader: the incoming stream.
+        writer: the outgoing stream.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,17 +38,17 @@ class Connection:
 
     @property
     def is_fit(self) -> bool:
-        """Whether another request may be sent: the last answer ended, and nothing came since."""
+        """Whether another request may be sent: the last answer has ended, and nothing has arrived since."""
         if not self._keeps_alive or self._body is None or not self._body.ended:
             return False
-        stray = getattr(self._reader, "_buffer", b"")  # asyncio offers no other way to see them
+        stray = getattr(self._reader, "_buffer", b"")  # asyncio offers no other way to see these bytes
         return not (self._writer.is_closing() or self._reader.at_eof() or stray or self._body.stray)
 
     async def ask(self, request: bytes) -> Head:
-        """Send a request and wait for the head of its answer.
+        """Send a request and wait for the head of the answer.
 
         Raises:
-            HttpError: what came is no answer.
+            HttpError: the data is no HTTP answer.
             OSError: the connection broke.
         """
         self._body = None
@@ -57,17 +57,17 @@ class Connection:
         return await read_head(self._reader)
 
     def body(self, head: Head) -> Body:
-        """The body of the answer. Only after its end the connection is fit for another request.
+        """The body of the answer. The connection can be used again only after the body's end.
 
         Raises:
-            HttpError: where it ends cannot be told.
+            HttpError: the end of the body cannot be determined.
         """
         self._keeps_alive = head.keeps_alive
         self._body = Body(self._reader, head)
         return self._body
 
     def drop(self) -> None:
-        """Close it without a word: whatever is still to come is not wanted."""
+        """Close the connection at once and discard what is still to come."""
         self._keeps_alive = False
         self._writer.transport.abort()
 
@@ -75,10 +75,10 @@ class Connection:
 async def open_connection(
     address: Address, context: ssl.SSLContext | None, server_name: str, seconds: float = CONNECT_SECONDS
 ) -> Connection:
-    """Connect, with TLS where there is a context.
+    """Connect to a server, with TLS if there is a context.
 
     Raises:
-        ApiUnavailable: refused, unreachable, not there in time, or TLS failed; the text says which.
+        ApiUnavailable: refused, unreachable, too slow, or TLS failed; the text says which.
     """
     place = address.authority
     try:
@@ -102,29 +102,29 @@ async def open_connection(
         raise ApiUnavailable(f"{address.host} has no address: {error.strerror}") from error
     except (OSError, UnicodeError) as error:
         raise ApiUnavailable(f"{place} cannot be reached: {describe(error)}") from error
-    _watch_the_line(writer)
+    _enable_keepalive(writer)
     return Connection(reader, writer)
 
 
 def describe(error: BaseException) -> str:
-    """What happened, in words."""
+    """A text that describes an exception."""
     if isinstance(error, OSError) and error.errno:
-        return os.strerror(error.errno)  # asyncio's own words are of addresses
+        return os.strerror(error.errno)  # asyncio's own text names only addresses
     return str(error) or type(error).__name__
 
 
-def _watch_the_line(writer: asyncio.StreamWriter) -> None:
-    """Have the kernel find out that the other side is gone: within 30 s."""
-    line = writer.get_extra_info("socket")
+def _enable_keepalive(writer: asyncio.StreamWriter) -> None:
+    """Make the kernel detect within 30 s that the other side is gone."""
+    tcp_socket = writer.get_extra_info("socket")
     with contextlib.suppress(OSError, AttributeError):
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tcp_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, seconds in _KEEPALIVE:
-            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
-        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MILLISECONDS)
+            tcp_socket.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), seconds)
+        tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MILLISECONDS)
 
 
 class Pool:
-    """Connections between requests: at most :data:`MOST_IDLE`, none older than :data:`MOST_IDLE_SECONDS`.
+    """Idle connections: at most :data:`MOST_IDLE`, none idle for longer than :data:`MOST_IDLE_SECONDS`.
 
     Args:
         clock: seconds that only grow.
@@ -136,7 +136,7 @@ class Pool:
         self._in_use: set[Connection] = set()
 
     def take(self) -> Connection | None:
-        """The one used last, since it is the least likely to have been closed; ``None``: open another."""
+        """Take the connection that was used last, the least likely to be closed; ``None``: open a new one."""
         while self._idle:
             connection = self._idle.pop()
             idle_seconds = self._clock() - (connection.idle_since or 0.0)
@@ -147,11 +147,11 @@ class Pool:
         return None
 
     def add(self, connection: Connection) -> None:
-        """A new one, in use."""
+        """Add a new connection that is in use."""
         self._in_use.add(connection)
 
     def give_back(self, connection: Connection) -> None:
-        """A request is over, well or badly."""
+        """Take a connection back after a request, whether it succeeded or failed."""
         self._in_use.discard(connection)
         if not connection.is_fit:
             connection.drop()
@@ -162,12 +162,12 @@ class Pool:
             self._idle.pop(0).drop()
 
     def drop_idle(self) -> None:
-        """The idle ones are of an identity that is no longer ours."""
+        """Close the idle connections, for example when the identity has changed."""
         while self._idle:
             self._idle.pop().drop()
 
     def drop_all(self) -> None:
-        """All of them, requests under way included."""
+        """Close all connections, also those with a request under way."""
         self.drop_idle()
         while self._in_use:
             self._in_use.pop().drop()

@@ -1,4 +1,4 @@
-"""Who we are, as of now: a token that is kept, one that is reread, or what a plugin gave."""
+"""The client's present credentials: a fixed token, a token file, or the output of a plugin."""
 
 import asyncio
 import os
@@ -14,18 +14,18 @@ from overbook.kube.api.errors import AccessError
 from overbook.kube.api.exec_plugin import run_plugin
 
 EARLY_SECONDS = 30.0
-"""So long before it expires a plugin's answer is renewed."""
+"""A plugin is run again this long before its credentials expire."""
 MOST_CLOCK_WAIT_SECONDS = 60.0
-"""A token file is read again after so long, even where it looks the same."""
+"""A token file is read again after this time, even if it looks unchanged."""
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """What a request is made with. Never printed.
+    """The credentials of a request. They are never printed.
 
     Attributes:
         token: a bearer token; empty: none.
-        certificate: PEM of a client certificate that a plugin gave.
-        key: PEM of its key.
+        certificate: a client certificate from a plugin, PEM.
+        key: the certificate's key, PEM.
     """
 
     token: str = ""
@@ -37,38 +37,38 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
 
 class Credentials(Protocol):
-    """Gives the identity for the next request."""
+    """A source of the identity for the next request."""
 
     async def current(self) -> Identity:
-        """The identity.
+        """The identity for the next request.
 
         Raises:
-            AccessError: there is none.
+            AccessError: there are no credentials.
         """
         ...
 
     def refused(self, identity: Identity) -> bool:
-        """The API server answered 401. Whether another identity may be had by asking again."""
+        """Report that the API server answered 401. Returns whether `current` may give another identity."""
         ...
 
 
 class FixedCredentials:
-    """A token, or nothing beside what TLS proves."""
+    """A fixed token, or none (then only a client certificate identifies the client)."""
 
     def __init__(self, token: str = "") -> None:
         self._identity = Identity(token)
 
     async def current(self) -> Identity:
-        """The same each time."""
+        """The same identity each time."""
         return self._identity
 
     def refused(self, identity: Identity) -> bool:  # noqa: ARG002 - the signature is the base class's
-        """Nothing else can be had."""
+        """Return False: there is no other identity."""
         return False
 
 
 class TokenFile:
-    """A token in a file that somebody renews: a projected service account token, as a rule.
+    """A token in a file that is renewed from outside, usually a projected service account token.
 
     Args:
         path: the file.
@@ -99,7 +99,7 @@ class TokenFile:
         return self._identity
 
     def refused(self, identity: Identity) -> bool:
-        """Whether the file now holds another token than the one that was refused."""
+        """Return whether the file now holds another token than the refused one."""
         self._stamp = ()
         try:
             return read_small_file(self._path).strip() not in ("", identity.token)
@@ -108,11 +108,11 @@ class TokenFile:
 
 
 class PluginCredentials:
-    """What an exec plugin gives, kept until shortly before it expires.
+    """The credentials from an exec plugin, kept until shortly before they expire.
 
     Args:
-        config: with the plugin.
-        wall_clock: seconds since 1970, as expiration times are.
+        config: the configuration with the plugin.
+        wall_clock: seconds since 1970, as in expiration times.
     """
 
     def __init__(self, config: ClusterConfig, wall_clock: Callable[[], float] = time.time) -> None:
@@ -123,7 +123,7 @@ class PluginCredentials:
         self._lock = asyncio.Lock()
 
     async def current(self) -> Identity:
-        """What it gave last, if that is still good; else it is run again, once however many ask."""
+        """The last credentials if still valid; else the plugin is run, once for all waiting requests."""
         async with self._lock:
             expired = self._expires is not None and self._wall_clock() >= self._expires - EARLY_SECONDS
             if self._identity is None or expired:
@@ -133,7 +133,7 @@ class PluginCredentials:
             return self._identity
 
     def refused(self, identity: Identity) -> bool:
-        """The plugin is run again, unless somebody else's request has seen to that already."""
+        """Make the next request run the plugin again, unless another request has already done so."""
         if self._identity == identity:
             self._identity = None
         return True

@@ -1,4 +1,4 @@
-"""What can go wrong between Overbook and the API server. Who survives :class:`KubeError` survives all."""
+"""The errors of requests to the API server. Catch :class:`KubeError` to handle all of them."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from overbook.kube.api.http import Head
 
 
 class KubeError(Exception):
-    """No usable answer: refused by the API server, or none at all."""
+    """There is no usable answer: the API server refused, or did not answer."""
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -16,8 +16,8 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         reason: a word, such as ``FieldValueInvalid`` or ``DisruptionBudget``.
-        message: for people.
-        field: which field of the object.
+        message: a text for people.
+        field: the object's field.
     """
 
     reason: str = ""
@@ -26,15 +26,15 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
 
 
 class ApiError(KubeError):
-    """The API server answered, and the answer is no.
+    """The API server refused a request.
 
     Args:
         status: the HTTP status.
-        reason: the Status object's, such as ``NotFound``, ``Conflict`` or ``Expired``; empty: none was given.
-        message: the Status object's, or the beginning of what came instead of one.
+        reason: the Status object's reason, such as ``NotFound``, ``Conflict`` or ``Expired``; may be empty.
+        message: the Status object's message, or the beginning of the answer if it is no Status.
         causes: ``details.causes``.
-        retry_after_seconds: when to come again, if the server said so.
-        request: what was asked, such as ``PATCH /api/v1/nodes/a``, for the text.
+        retry_after_seconds: the server's Retry-After, if there is one.
+        request: the request, such as ``PATCH /api/v1/nodes/a``, for the text.
     """
 
     def __init__(
@@ -53,27 +53,27 @@ class ApiError(KubeError):
         self.causes = causes
         self.retry_after_seconds = retry_after_seconds
         self.request = request
-        said = " ".join(part for part in (str(status), reason) if part)
-        super().__init__(f"{request}: {said}: {message}" if request else f"{said}: {message}")
+        code = " ".join(part for part in (str(status), reason) if part)
+        super().__init__(f"{request}: {code}: {message}" if request else f"{code}: {message}")
 
 
-class ApiUnavailable(KubeError):  # noqa: N818 - it names what is wrong, as InvalidInput does
-    """There was no answer, or only a part of one: refused, reset, timed out, TLS failed.
+class ApiUnavailable(KubeError):  # noqa: N818 - named after the problem, as InvalidInput
+    """There was no complete answer: the connection was refused, reset or timed out, or TLS failed.
 
-    Whether the request took effect is not known. The text names the server and what happened.
+    Whether the request took effect is not known. The text names the server and the problem.
     """
 
 
 class AccessError(ApiUnavailable):
-    """Nothing was asked, because no credentials could be had: a token file or a plugin failed."""
+    """No request was sent, because there are no credentials: a token file or a plugin failed."""
 
 
 class UnexpectedAnswer(KubeError):  # noqa: N818 - as ApiUnavailable
-    """The API server answered well, with an object that is not what the API says it is."""
+    """The API server answered with success, but the object does not have the type of the API."""
 
 
 def is_status(error: Exception, *statuses: int) -> bool:
-    """Whether the API server answered with one of these."""
+    """Whether an error is an answer of the API server with one of these HTTP statuses."""
     return isinstance(error, ApiError) and error.status in statuses
 
 
@@ -86,7 +86,7 @@ class _Details(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The object with which the API server says no."""
+    """The object with which the API server refuses a request."""
 
     message: str | None = None
     reason: str | None = None
@@ -95,14 +95,14 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def api_error(request: str, head: Head, body: bytes) -> ApiError:
-    """What an answer says that is no success."""
+    """The error for an answer without success."""
     try:
         status = _STATUS_DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").strip()
-        status = Status(message=text or "no further words")
-    said = head.fields.get("retry-after", "")
-    after = float(said) if said.isascii() and said.isdigit() and len(said) < 10 else None
+        shown = body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").strip()
+        status = Status(message=shown or "no message")
+    text = head.fields.get("retry-after", "")
+    after = float(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
     return error_of_status(request, head.status, status, after)
 
 

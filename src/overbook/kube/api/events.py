@@ -1,7 +1,7 @@
-"""Events (``core/v1``), as ``kubectl describe`` shows them: recorded at once, sent when somebody listens.
+"""Events (``core/v1``), as ``kubectl describe`` shows them: recorded at once, sent in the background.
 
-The same event again raises the count of the one there is. An event's name follows from what it says, so that
-this holds after a restart, too. Whoever records never waits and never fails.
+A repeated event raises the count of the existing one. An event's name is computed from its content, so this
+works also after a restart. `record` never waits and never fails.
 """
 
 import asyncio
@@ -24,33 +24,33 @@ from overbook.kube.api.objects import ObjectReference
 log = logging.getLogger(__name__)
 
 MOST_PENDING: Final = 256
-"""Different events that wait to be sent; the oldest is forgotten for a newer one."""
+"""The most different events that wait to be sent; a newer one replaces the oldest."""
 MOST_REMEMBERED: Final = 512
-"""Events whose count is known without asking."""
+"""The most events whose count is kept in memory."""
 MOST_AT_ONCE: Final = 25
 SECONDS_EACH: Final = 1.0
-"""After :data:`MOST_AT_ONCE` events, one a second."""
+"""After :data:`MOST_AT_ONCE` events, one event is sent per second."""
 MOST_MESSAGE_BYTES: Final = 1024
 MOST_FORBIDDEN: Final = 8
-"""An API server that has just started does not know anybody's rights for some seconds."""
+"""Retries after 403: an API server that has just started refuses every user for some seconds."""
 CLUSTER_SCOPED_NAMESPACE: Final = "default"
-"""Where events about objects without a namespace are."""
+"""The namespace of events about cluster-scoped objects."""
 
 EventType = Literal["Normal", "Warning"]
 
 
 class _Pending(msgspec.Struct):
-    """An event that waits.
+    """An event that waits to be sent.
 
     Attributes:
         regarding: the object.
         type: ``Normal`` or ``Warning``.
         reason: CamelCase.
-        message: as recorded last.
+        message: the last recorded message.
         first: when it happened first, seconds since 1970.
         last: when it happened last.
-        times: how often, since it was last sent.
-        forbidden: how often the API server said that we may not.
+        times: how often it happened since it was last sent.
+        forbidden: how often the API server answered 403.
     """
 
     regarding: ObjectReference
@@ -64,12 +64,12 @@ class _Pending(msgspec.Struct):
 
 
 class EventRecorder:
-    """Records events.
+    """A recorder of events.
 
     Args:
         client: to the API server.
-        component: who reports, such as ``overbook-agent``.
-        host: from which node; empty: none in particular.
+        component: the reporting program, such as ``overbook-agent``.
+        host: the node of that program; empty: none.
         wall_clock: seconds since 1970.
         clock: seconds that only grow.
     """
@@ -97,7 +97,7 @@ class EventRecorder:
 
     @property
     def pending(self) -> int:
-        """Different events that wait."""
+        """The number of different events that wait."""
         return len(self._pending)
 
     def record(
@@ -109,15 +109,15 @@ class EventRecorder:
         type: EventType = "Normal",  # noqa: A002 - the API's word
         same_as: str = "",
     ) -> None:
-        """Record one, from the loop's thread.
+        """Record an event; must be called in the event loop's thread.
 
         Args:
             regarding: the object: at least kind and name.
             reason: CamelCase, for programs.
             message: for people; cut off at 1 KiB.
-            type: ``Warning`` for what somebody should look at.
-            same_as: events about one object with the same reason and this are one event that happens again;
-                empty: those with the same message. Give something where numbers in the message change.
+            type: ``Warning`` for an event that needs attention.
+            same_as: events about one object with the same reason and the same ``same_as`` are counted as one
+                repeated event; empty: those with the same message. Set it if the message contains numbers.
         """
         now = self._wall_clock()
         message = message.encode()[:MOST_MESSAGE_BYTES].decode("utf-8", "ignore")
@@ -133,7 +133,7 @@ class EventRecorder:
         self._wake.set()
 
     async def run(self) -> NoReturn:
-        """Send what is recorded, until cancelled."""
+        """Send the recorded events, until cancelled."""
         backoff = Backoff(most_seconds=5.0)
         while True:
             await self._wake.wait()
@@ -143,14 +143,14 @@ class EventRecorder:
             await asyncio.sleep(self._turn())
             try:
                 await self._send_one()
-            except Exception as error:  # noqa: BLE001 - an event is never worth more than what it reports
+            except Exception as error:  # noqa: BLE001 - a lost event must not stop the program
                 log.info("an event waits to be sent: %s", error)
                 await asyncio.sleep(backoff.next_seconds(error))
             else:
                 backoff.reset()
 
     def _turn(self) -> float:
-        """How long the next one has to wait for the rate."""
+        """Seconds that the next event has to wait because of the rate limit."""
         now = self._clock()
         self._tokens = min(MOST_AT_ONCE, self._tokens + (now - self._tokens_at) / SECONDS_EACH)
         self._tokens_at = now
@@ -158,7 +158,7 @@ class EventRecorder:
         return max(0.0, -self._tokens * SECONDS_EACH)
 
     async def _send_one(self) -> None:
-        if not self._pending:  # given up for newer ones while this one waited
+        if not self._pending:  # dropped for newer ones meanwhile
             return
         name, pending = self._pending.popitem(last=False)
         try:
@@ -166,9 +166,9 @@ class EventRecorder:
         except (ApiError, ApiUnavailable) as error:
             if is_status(error, 403) and pending.forbidden < MOST_FORBIDDEN:
                 pending.forbidden += 1
-                self._put_back(name, pending, first=False)  # others may be allowed
+                self._put_back(name, pending, first=False)  # other events may be allowed
                 raise
-            if _may_go_later(error):
+            if _can_be_retried(error):
                 self._put_back(name, pending)
                 raise
             log.warning("event %s about %s was refused: %s", pending.reason, pending.regarding.name, error)
@@ -179,7 +179,7 @@ class EventRecorder:
             raise
 
     def _put_back(self, name: str, pending: _Pending, *, first: bool = True) -> None:
-        """To the front or the end, together with what was recorded meanwhile."""
+        """Put an event back to the front or the end, merged with the same event if recorded meanwhile."""
         newer = self._pending.pop(name, None)
         if newer is not None:
             newer.first, newer.times = pending.first, newer.times + pending.times
@@ -207,8 +207,8 @@ class EventRecorder:
         except ApiError as error:
             if not is_status(error, 409):
                 raise
-            # Made before this process began. Patching nothing says how often it has happened, and needs no
-            # other right than the patch that follows.
+            # The event was made before this process began. An empty patch returns its count, and needs the
+            # same right as the patch that follows.
             known = await self._client.merge_patch(EVENTS, name, {}, namespace)
             await self._raise_count(name, namespace, pending, known.count or 1)
 
@@ -244,8 +244,8 @@ class EventRecorder:
         }
 
     def _name(self, regarding: ObjectReference, type_: str, reason: str, same_as: str) -> str:
-        """As client-go makes it, ``object.hexadecimal``, but from what it says, not from the time."""
-        said = (
+        """An event's name: ``object.hexadecimal`` as in client-go, but made from its content."""
+        content = (
             self._component,
             self._host,
             regarding.kind,
@@ -255,10 +255,10 @@ class EventRecorder:
             reason,
             same_as,
         )
-        digest = hashlib.sha256("\0".join(said).encode()).hexdigest()[:16]
+        digest = hashlib.sha256("\0".join(content).encode()).hexdigest()[:16]
         return f"{regarding.name[:230]}.{digest}"
 
 
-def _may_go_later(error: ApiError | ApiUnavailable) -> bool:
-    """Whether trying again makes sense: not where the API server says that the event itself is wrong."""
+def _can_be_retried(error: ApiError | ApiUnavailable) -> bool:
+    """Whether a retry makes sense: not if the API server refuses the event itself."""
     return isinstance(error, ApiUnavailable) or error.status in (401, 408, 429) or error.status >= 500

@@ -20,20 +20,20 @@ from overbook.kube.api.errors import AccessError
 
 MOST_SECONDS: Final = 60.0
 MOST_INTERACTIVE_SECONDS: Final = 300.0
-"""A person has to find the phone with the second factor."""
+"""Longer, because a person may need time for a second factor."""
 MOST_OUTPUT_BYTES: Final = 1 << 20
 _PIECE_BYTES: Final = 64 << 10
 _MAY_BE_SECRET: Final = re.compile(r"\S{40,}")
 
 
 class Given(msgspec.Struct, frozen=True, gc=False):
-    """What a plugin gave: a token, a client certificate with its key, or both.
+    """The credentials from a plugin: a token, a client certificate with its key, or both.
 
     Attributes:
         token: bearer token.
         certificate: PEM.
         key: PEM.
-        expires: seconds since 1970; ``None``: when the API server refuses it.
+        expires: seconds since 1970; ``None``: valid until the API server refuses the credentials.
     """
 
     token: str = ""
@@ -62,11 +62,11 @@ async def run_plugin(config: ClusterConfig, timeout_seconds: float | None = None
     """Run a configuration's plugin.
 
     Args:
-        config: with the plugin.
-        timeout_seconds: default: a minute, or five where a person may be asked.
+        config: the configuration with the plugin.
+        timeout_seconds: default: one minute, or five if a person may be asked.
 
     Raises:
-        AccessError: it is missing, failed, took too long, or printed no credentials.
+        AccessError: the plugin is missing, failed, took too long, or printed no credentials.
     """
     plugin = config.exec_plugin
     if plugin is None:
@@ -87,27 +87,27 @@ async def run_plugin(config: ClusterConfig, timeout_seconds: float | None = None
     except OSError as error:
         hint = f"; {plugin.install_hint}" if plugin.install_hint else ""
         raise AccessError(f"{where} cannot be run: {error.strerror}{hint}") from error
-    words = asyncio.create_task(_last_words(process.stderr))
+    last_line = asyncio.create_task(_last_error_line(process.stderr))
     try:
         async with asyncio.timeout(limit):
             printed = await _printed(process.stdout, where)
             status = await process.wait()
-            said = await words
+            error_text = await last_line
     except TimeoutError as error:
-        raise AccessError(f"{where} was not done after {limit:g} s") from error
+        raise AccessError(f"{where} did not finish within {limit:g} s") from error
     finally:
-        words.cancel()
+        last_line.cancel()
         await _end(process, group=not interactive)
     if status:
-        raise AccessError(f"{where} failed with status {status}{said}")
+        raise AccessError(f"{where} failed with status {status}{error_text}")
     return _decoded(printed, plugin, where)
 
 
 def _may_ask(plugin: ExecPlugin, where: str) -> bool:
-    """Whether it gets the terminal."""
+    """Whether the plugin may use the terminal."""
     terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
     if plugin.interactive_mode == "Always" and not terminal:
-        raise AccessError(f"{where} has to ask a person, and there is no terminal (interactiveMode Always)")
+        raise AccessError(f"{where} needs a terminal, and there is none (interactiveMode Always)")
     return terminal and plugin.interactive_mode != "Never"
 
 
@@ -128,7 +128,7 @@ def _question(config: ClusterConfig, interactive: bool) -> str:
 
 
 async def _printed(stream: asyncio.StreamReader | None, where: str) -> bytes:
-    """What it prints, up to a bound."""
+    """The plugin's output, up to a limit."""
     kept = bytearray()
     while stream is not None and (piece := await stream.read(_PIECE_BYTES)):
         kept += piece
@@ -137,8 +137,8 @@ async def _printed(stream: asyncio.StreamReader | None, where: str) -> bytes:
     return bytes(kept)
 
 
-async def _last_words(stream: asyncio.StreamReader | None) -> str:
-    """The last line that it says on its standard error, without anything that might be a secret."""
+async def _last_error_line(stream: asyncio.StreamReader | None) -> str:
+    """The last line of the plugin's standard error, without anything that might be a secret."""
     kept = b""
     while stream is not None and (piece := await stream.read(_PIECE_BYTES)):
         kept = (kept + piece)[-_PIECE_BYTES:]
@@ -147,7 +147,7 @@ async def _last_words(stream: asyncio.StreamReader | None) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process, *, group: bool) -> None:
-    """One that is still running goes, with its children where it has a session of its own."""
+    """Kill a process that is still running, with its children if it has a session of its own."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             if group:
@@ -155,7 +155,7 @@ async def _end(process: asyncio.subprocess.Process, *, group: bool) -> None:
             else:
                 process.kill()
     transport = getattr(process, "_transport", None)
-    if transport is not None:  # pipes that were not read to their end are closed by nothing else
+    if transport is not None:  # nothing else closes pipes that were not read to their end
         transport.close()
     await process.wait()
 

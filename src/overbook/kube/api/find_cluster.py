@@ -1,4 +1,4 @@
-"""Where the API server is: a kubeconfig file, or the files that every pod has."""
+"""The configuration of the API server: from a kubeconfig file, or from a pod's service account."""
 
 import os
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ def load_config(
     context: str | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> ClusterConfig:
-    """The configuration that applies here.
+    """Load the configuration that applies to this process.
 
-    The file given, else those of ``$KUBECONFIG``, else (in a pod) the service account's files, else
+    The first of these counts: the given file, ``$KUBECONFIG``, the service account's files (in a pod),
     ``~/.kube/config``.
 
     Args:
         kubeconfig: a file.
-        context: one of its contexts; default: its current one.
-        environment: this process's variables.
+        context: a context of the file; default: the current one.
+        environment: this process's environment variables.
 
     Raises:
         InvalidInput: a file is malformed or incomplete; the text names file, context and field.
@@ -38,7 +38,7 @@ def load_config(
     elif listed := environment.get("KUBECONFIG", ""):
         paths = [path for path in listed.split(":") if path and os.path.exists(path)]
         if not paths:
-            raise InvalidInput("KUBECONFIG", listed, "files of which at least one exists")
+            raise InvalidInput("KUBECONFIG", listed, "at least one existing file")
     elif environment.get("KUBERNETES_SERVICE_HOST") and context is None:
         return in_cluster_config(environment)
     else:
@@ -46,7 +46,7 @@ def load_config(
         default = DEFAULT_KUBECONFIG.replace("~", home, 1)
         if not home or not os.path.exists(default):
             raise InvalidInput(
-                "kubeconfig", default, "a file there, or --kubeconfig, or KUBECONFIG, or to run in a pod"
+                "kubeconfig", default, "an existing file; or --kubeconfig, KUBECONFIG, or to run in a pod"
             )
         paths = [default]
     from overbook.kube.api.kubeconfig import read_kubeconfig  # noqa: PLC0415 - YAML is not for pods
@@ -60,8 +60,8 @@ def in_cluster_config(
     """The configuration of a pod with a service account.
 
     Args:
-        environment: the pod's variables.
-        folder: where the kubelet puts the service account's files.
+        environment: the pod's environment variables.
+        folder: the folder with the service account's files.
 
     Raises:
         InvalidInput: a variable or a file is missing or empty.

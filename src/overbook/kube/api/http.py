@@ -1,7 +1,7 @@
-"""HTTP/1.1 as bytes: writing a request's head, reading an answer's head and body. Everything is bounded.
+"""HTTP/1.1 as bytes: write a request, read an answer's head and body. All sizes are bounded.
 
-Source: RFC 9112. What is malformed is refused, never guessed: a wrong guess about where a body ends makes
-one answer out of another's bytes.
+Source: RFC 9112. Malformed data is refused, never guessed: after a wrong guess about the end of a body, its
+bytes would be read as the next answer.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 MOST_HEAD_BYTES: Final = 64 << 10
-"""Also the limit of a stream's buffer, and so of each line."""
+"""The largest head; also the limit of a stream's buffer, and so of each line."""
 MOST_HEADERS: Final = 100
 MOST_INTERIM_ANSWERS: Final = 5
 PIECE_BYTES: Final = 256 << 10
@@ -25,15 +25,15 @@ _HEXADECIMAL: Final = frozenset(b"0123456789abcdefABCDEF")
 
 
 class ChunkError(Exception):
-    """The bytes are no chunks."""
+    """The bytes are not a chunked body."""
 
 
 class Chunks:
-    """Takes a body apart as it comes.
+    """A decoder of a chunked body, fed as the bytes arrive.
 
     Attributes:
-        ended: whether the last chunk and what follows it have come.
-        rest: bytes that came and are not understood yet; after the end: that do not belong to the body.
+        ended: whether the last chunk and the trailer have arrived.
+        rest: bytes that are not decoded yet; after the end, bytes that do not belong to the body.
     """
 
     def __init__(self) -> None:
@@ -44,10 +44,10 @@ class Chunks:
         self._trailers = -1
 
     def feed(self, data: bytes) -> bytes:
-        """What of the body is in these bytes and those before them; empty: nothing yet.
+        """Decode the next bytes and return the part of the body in them; empty: nothing yet.
 
         Raises:
-            ChunkError: they are malformed.
+            ChunkError: the bytes are malformed.
         """
         raw = self.rest + data if self.rest else data
         at, size = 0, len(raw)
@@ -73,7 +73,7 @@ class Chunks:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _line(self, line: bytes) -> None:
-        """A line between data: a chunk's size, the end of one, or a trailer field."""
+        """Handle a line between data: a chunk's size, the end of a chunk, or a trailer field."""
         if self._closes:
             if line:
                 raise ChunkError("a chunk longer than its size")
@@ -92,15 +92,15 @@ class Chunks:
 
 
 class HttpError(Exception):
-    """The bytes are no HTTP, or end too early, or are too many."""
+    """The bytes are not HTTP, end too early, or are too many."""
 
 
-class NothingCame(HttpError):  # noqa: N818 - it names what is wrong
+class NothingCame(HttpError):  # noqa: N818 - named after the problem
     """The connection ended before the first byte of an answer."""
 
 
 class Head(msgspec.Struct, frozen=True):
-    """An answer's status line and header fields, with their names in lower case."""
+    """An answer's status and header fields, with names in lower case."""
 
     status: int
     fields: dict[str, str]
@@ -112,21 +112,21 @@ class Head(msgspec.Struct, frozen=True):
 
 
 def percent_encoded(text: str) -> str:
-    """A path segment or a query value, with everything escaped that is not unreserved (RFC 3986)."""
+    """A path segment or a query value with all characters escaped except unreserved ones (RFC 3986)."""
     return "".join(chr(byte) if byte in _UNRESERVED else f"%{byte:02X}" for byte in text.encode())
 
 
 def query_string(values: Iterable[tuple[str, str]]) -> str:
-    """``?a=b&c=d`` of those that have a value; empty where none has."""
+    """The query ``?a=b&c=d`` of all pairs that have a value; empty if there is none."""
     pairs = "&".join(f"{percent_encoded(name)}={percent_encoded(value)}" for name, value in values if value)
     return f"?{pairs}" if pairs else ""
 
 
 def request_bytes(method: str, target: str, fields: Iterable[tuple[str, str]], body: bytes) -> bytes:
-    """A whole request.
+    """The bytes of a whole request.
 
     Raises:
-        HttpError: a field holds a line break, which would begin another one.
+        HttpError: a field contains a line break, which would begin another field.
     """
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
     if body or method not in ("GET", "HEAD"):
@@ -137,11 +137,11 @@ def request_bytes(method: str, target: str, fields: Iterable[tuple[str, str]], b
 
 
 async def read_head(reader: asyncio.StreamReader) -> Head:
-    """The head of the final answer; interim ones (1xx) are passed over.
+    """Read the head of the final answer; interim answers (1xx) are skipped.
 
     Raises:
-        NothingCame: the stream ended before it began.
-        HttpError: it is malformed, too large, or ends within.
+        NothingCame: the stream ended before the head began.
+        HttpError: the head is malformed, too large, or incomplete.
     """
     for _ in range(MOST_INTERIM_ANSWERS):
         try:
@@ -161,10 +161,10 @@ async def read_head(reader: asyncio.StreamReader) -> Head:
 
 
 def parse_head(raw: bytes) -> Head:
-    """A head, with the empty line that ends it.
+    """Parse a head, which includes the empty line at its end.
 
     Raises:
-        HttpError: it is malformed.
+        HttpError: the head is malformed.
     """
     first, *lines = raw[:-4].split(b"\r\n")
     version, _, rest = first.partition(b" ")
@@ -188,14 +188,14 @@ def parse_head(raw: bytes) -> Head:
 
 
 class Body:
-    """The body of an answer as it comes, with the transfer coding taken off.
+    """The body of an answer, decoded while it arrives.
 
     Args:
-        reader: behind the head.
-        head: the answer's.
+        reader: the stream, positioned after the head.
+        head: the answer's head.
 
     Raises:
-        HttpError: where the body ends cannot be told.
+        HttpError: the end of the body cannot be determined.
     """
 
     def __init__(self, reader: asyncio.StreamReader, head: Head) -> None:
@@ -209,7 +209,7 @@ class Body:
             self.ended = True
         elif coding is not None:
             if coding.lower() != "chunked" or length is not None:
-                raise HttpError(f"a body whose length cannot be told (transfer-encoding {coding[:40]!r})")
+                raise HttpError(f"a body of unknown length (transfer-encoding {coding[:40]!r})")
             self._chunks = Chunks()
         elif length is not None:
             if not length.isascii() or not length.isdigit() or len(length) > 15:
@@ -217,21 +217,21 @@ class Body:
             self._left = int(length)
             self.ended = self._left == 0
         elif head.status < 400:
-            # The end of the connection would be the end of the body, and it may as well have been cut off.
+            # The body would end with the connection, and could not be told from one that was cut off.
             raise HttpError("a body without a length")
-        else:  # the HTTP layer itself complains, such as of plain HTTP where TLS is spoken
+        else:  # an error of the HTTP layer, for example plain HTTP on a TLS port
             self._left = None
 
     @property
     def stray(self) -> bool:
-        """Whether bytes came behind its end."""
+        """Whether bytes arrived after the body's end."""
         return self.ended and self._chunks is not None and bool(self._chunks.rest)
 
     async def read(self) -> bytes:
-        """The next piece, of at most :data:`PIECE_BYTES`; empty at the end.
+        """Read the next piece, of at most :data:`PIECE_BYTES`; empty at the end.
 
         Raises:
-            HttpError: it is malformed or ends too early.
+            HttpError: the body is malformed or ends too early.
         """
         if self._chunks is not None:
             return await self._read_chunks(self._chunks)
@@ -248,7 +248,7 @@ class Body:
         return piece
 
     async def _read_chunks(self, chunks: Chunks) -> bytes:
-        """What of the body is in the next bytes that have something of it."""
+        """Read bytes until they contain a part of the body, and return that part."""
         piece = b""
         while not piece and not self.ended:
             data = await self._reader.read(PIECE_BYTES)

@@ -1,4 +1,4 @@
-"""Which kinds of objects there are, where the API keeps them, and what of them is decoded."""
+"""The kinds of objects that Overbook uses: their URLs, and the structs into which they are decoded."""
 
 from functools import lru_cache
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -17,7 +17,7 @@ from overbook.kube.api.http import percent_encoded
 
 
 class HasMetadata(Protocol):
-    """What a struct for ``metadata`` has to have; :class:`overbook.core.kubernetes.pod.ObjectMeta` is one."""
+    """The fields that ``metadata`` must have, as :class:`overbook.core.kubernetes.pod.ObjectMeta` does."""
 
     @property
     def name(self) -> str: ...  # noqa: D102 - the API's words
@@ -30,7 +30,7 @@ class HasMetadata(Protocol):
 
 
 class ApiObject(Protocol):
-    """What a struct has to have to be listed and watched."""
+    """The field that a struct must have to be listed and watched."""
 
     @property
     def metadata(self) -> HasMetadata: ...  # noqa: D102
@@ -40,14 +40,14 @@ T = TypeVar("T", bound=ApiObject)
 
 
 class Kind(msgspec.Struct, Generic[T], frozen=True):
-    """A kind of object, and the struct that it is decoded into: as narrow as its user likes.
+    """A kind of object, and the struct into which it is decoded, which may have only some of the fields.
 
     Attributes:
         group: API group; empty: the core group.
-        version: of the API.
+        version: API version.
         plural: as in the URL.
         kind: as in the object.
-        namespaced: whether it lives in namespaces.
+        namespaced: whether its objects are in namespaces.
         type: a msgspec Struct with ``metadata``.
     """
 
@@ -60,20 +60,20 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def api_version(self) -> str:
-        """As in the object."""
+        """The object's ``apiVersion``."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, name: str | None = None, namespace: str | None = None, subresource: str = "") -> str:
-        """The URL's path.
+        """The URL's path for an object or a collection.
 
         Args:
-            name: of an object; ``None``: the collection.
-            namespace: of the object, or of the collection (``None``: all of them).
+            name: the object's name; ``None``: the collection.
+            namespace: the namespace of the object or of the collection (``None``: all namespaces).
             subresource: such as ``status``.
 
         Raises:
-            InvalidInput: the name or the namespace is missing, or cannot be one. An empty name must not make
-                the collection out of an object: deleting it would delete them all.
+            InvalidInput: the name or the namespace is missing or invalid. An empty name must not become the
+                collection's path: deleting that would delete all objects.
         """
         parts = ["", "apis", self.group, self.version] if self.group else ["", "api", self.version]
         if self.namespaced and (namespace is not None or name is not None):
@@ -88,10 +88,10 @@ class Kind(msgspec.Struct, Generic[T], frozen=True):
         return "/".join(parts)
 
     def decode(self, data: bytes | msgspec.Raw) -> T:
-        """One object.
+        """Decode one object.
 
         Raises:
-            msgspec.DecodeError: it is no JSON, or not of this type.
+            msgspec.DecodeError: the data is no JSON, or not of this type.
         """
         decoded: T = decoder(self.type).decode(data)
         return decoded
@@ -105,12 +105,12 @@ def _segment(text: str, where: str) -> str:
 
 @lru_cache(maxsize=64)
 def decoder(of: Any) -> msgspec.json.Decoder[Any]:
-    """A decoder for a type, made once."""
+    """The decoder for a type, made once."""
     return msgspec.json.Decoder(of)
 
 
 def key_of(obj: ApiObject) -> str:
-    """``namespace/name``, or ``name`` where there is no namespace."""
+    """An object's key: ``namespace/name``, or ``name`` without a namespace."""
     metadata = obj.metadata
     return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
 

@@ -1,6 +1,6 @@
-"""kubeconfig files: several merged as kubectl does, one context picked, and every complaint with its place.
+"""kubeconfig files: several are merged as kubectl does, and one context is used. Every error names its place.
 
-Values are never shown in a complaint: what is malformed may be half of a key. Source:
+Error messages never show values, because a malformed value may be a part of a key. Source:
 ``k8s.io/client-go/tools/clientcmd/api/v1``.
 """
 
@@ -24,7 +24,7 @@ _EXEC_EXTENSION: Final = "client.authentication.k8s.io/exec"
 
 
 class _Fields(msgspec.Struct, frozen=True, rename="kebab"):
-    """Fields are named as in the file."""
+    """A struct whose fields are named as in the file."""
 
 
 class _NamedExtension(_Fields, frozen=True):
@@ -103,7 +103,7 @@ class _File(_Fields, frozen=True):
 
 
 class _Merged(msgspec.Struct):
-    """Several files as one; each entry with its file, since paths in it are relative to that."""
+    """Several files merged; each entry has its file, because paths are relative to that."""
 
     current: str = ""
     clusters: dict[str, tuple[str, _Cluster]] = {}
@@ -112,14 +112,14 @@ class _Merged(msgspec.Struct):
 
 
 def read_kubeconfig(paths: Sequence[str], context: str | None = None) -> ClusterConfig:
-    """One context of the files, merged: whichever says something first is right.
+    """Read one context of the merged files; of several values the first file's wins.
 
     Args:
         paths: the files.
         context: a context's name; default: the files' ``current-context``.
 
     Raises:
-        InvalidInput: a file is malformed, or the context is not there or incomplete.
+        InvalidInput: a file is malformed, or the context is missing or incomplete.
         OSError: a file cannot be read.
     """
     merged = _Merged()
@@ -276,7 +276,7 @@ def _pem(data: str | None, where: str) -> str:
 
 
 def _path(file: str, path: str | None, where: str) -> str:
-    """A path in a kubeconfig is relative to the folder of the file that it stands in."""
+    """The absolute path; a relative path in a kubeconfig starts at the folder of its file."""
     if not path:
         return ""
     absolute = os.path.join(os.path.dirname(os.path.abspath(file)), path)

@@ -1,8 +1,8 @@
-"""Leader election on a Lease: at most one of several processes leads, and each knows for how long it does.
+"""Leader election on a Lease: at most one of several processes leads, and the leader knows for how long.
 
-Clocks of different machines are never compared. A follower measures on its own monotonic clock how long it
-has seen a lease unchanged; the leader counts from before its last renewal was *sent*, and gives up
-``renew_deadline_seconds`` after that, which is earlier than anybody else may begin. Source: client-go's
+Clocks of different machines are never compared. A follower measures on its own monotonic clock how long a
+lease has been unchanged. The leader counts from before its last renewal was *sent*, and stops leading
+``renew_deadline_seconds`` after that, which is earlier than another process may start. Source: client-go's
 ``leaderelection``.
 """
 
@@ -29,14 +29,14 @@ class LeaderElection:
 
     Args:
         client: to the API server.
-        name: of the Lease.
-        namespace: of the Lease.
-        identity: this process's, different from all others'.
-        lease_seconds: so long after its last sign of life a leader counts as gone.
-        renew_deadline_seconds: so long after its last sign of life a leader stops by itself.
-        retry_seconds: between two looks at the lease, and two renewals.
+        name: the Lease's name.
+        namespace: the Lease's namespace.
+        identity: this process's name, unique among all candidates.
+        lease_seconds: after this time without a renewal the others count a leader as gone.
+        renew_deadline_seconds: after this time without a renewal a leader stops leading.
+        retry_seconds: the time between two reads of the lease, and between two renewals.
         clock: seconds that only grow.
-        wall_clock: seconds since 1970, for people who look at the lease.
+        wall_clock: seconds since 1970, for the times that are shown in the lease.
     """
 
     def __init__(
@@ -70,20 +70,20 @@ class LeaderElection:
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads now. To be asked again before each thing that only a leader may do."""
+        """Whether this process leads now. Check it before every action that only a leader may do."""
         return self._valid_until is not None and self._clock() < self._valid_until
 
     @property
     def leader(self) -> str:
-        """Who led when the lease was seen last; empty: nobody."""
+        """The identity of the leader when the lease was read last; empty if there was none."""
         return (self._seen.spec.holder_identity if self._seen else None) or ""
 
     async def run(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> NoReturn:
-        """Stand for election for ever; while elected, do the work.
+        """Take part in the election forever; while elected, run the work.
 
         Args:
-            lead: the work. It is cancelled when the lead is lost; when it has ended, however, the lease is
-                released and the election begins again. What it raises is logged.
+            lead: the work. It is cancelled when the lead is lost. When it ends for any reason, the lease is
+                released and the election begins again. An exception of the work is logged.
         """
         while True:
             await self.acquire()
@@ -104,15 +104,15 @@ class LeaderElection:
         log.info("%s leads (lease %s/%s)", self.identity, self._namespace, self._name)
 
     async def hold(self) -> None:
-        """Keep the lead; returns in the moment in which it is lost."""
+        """Keep the lead; returns as soon as it is lost."""
         while self.leads:
             await asyncio.sleep(min(self._retry_seconds, self._left_seconds()))
             if self.leads:
                 await self._try()
-        log.warning("%s leads no more (lease %s/%s)", self.identity, self._namespace, self._name)
+        log.warning("%s no longer leads (lease %s/%s)", self.identity, self._namespace, self._name)
 
     async def release(self) -> None:
-        """Give the lead up, so that another need not wait until the lease has run out."""
+        """Release the lease, so that another process need not wait until it expires."""
         self._valid_until = None
         if self._seen is None or self.leader != self.identity:
             return
@@ -120,10 +120,15 @@ class LeaderElection:
             async with asyncio.timeout(self._renew_deadline_seconds / 2):
                 await self._write(self._seen, holder="", seconds=1)
         except (KubeError, TimeoutError) as error:
-            log.info("lease %s/%s runs out by itself: %s", self._namespace, self._name, error or "no answer")
+            log.info(
+                "lease %s/%s is not released and will expire: %s",
+                self._namespace,
+                self._name,
+                error or "no answer",
+            )
 
     async def _try(self) -> bool:
-        """Look at the lease, take or renew it where that is right, and say whether this process leads."""
+        """Read the lease, take or renew it if possible, and return whether this process leads."""
         seconds = self._renew_deadline_seconds / 2
         if self.leads:
             seconds = min(seconds, self._left_seconds())
@@ -139,7 +144,7 @@ class LeaderElection:
         return self.leads
 
     async def _look_again(self) -> None:
-        """A renewal met a lease that has changed. If it is another's now, this process leads no more."""
+        """Read the lease after a failed renewal; if another process holds it, stop leading."""
         with contextlib.suppress(KubeError, TimeoutError):
             async with asyncio.timeout(self._left_seconds()):
                 self._observe(await self._read())
@@ -165,9 +170,9 @@ class LeaderElection:
             raise
 
     def _observe(self, lease: Lease | None) -> None:
-        """Another version of the lease is a sign of life of its holder, as of now.
+        """Remember the lease; a new version shows that its holder is alive now.
 
-        Deleting a lease does not end its holder's term: what was seen of it last still counts.
+        Deleting a lease does not end its holder's term: its last known state still counts.
         """
         self._exists = lease is not None
         if lease is not None:
@@ -207,7 +212,7 @@ def _version(lease: Lease) -> str | None:
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:
-    """Cancel it and wait until it has ended; only a real failure is worth a word."""
+    """Cancel a task and wait until it has ended; log a failure, but not the cancellation."""
     task.cancel()
     await asyncio.wait((task,))
     if not task.cancelled() and (error := task.exception()) is not None:

@@ -1,4 +1,4 @@
-"""Lists, page by page: each is decoded straight from its bytes, and the next is on its way meanwhile."""
+"""Lists, page by page. The next page is requested while the present one is decoded and used."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ _TOKEN: Final = re.compile(rb'"continue":"([A-Za-z0-9_=-]+)"')
 
 
 class SeenMetadata(KubeStruct, frozen=True):
-    """What can be told even of an object that cannot be decoded."""
+    """The metadata that is readable even if the object cannot be decoded."""
 
     name: str = ""
     namespace: str | None = None
@@ -30,7 +30,7 @@ class SeenMetadata(KubeStruct, frozen=True):
 
 
 class SeenObject(KubeStruct, frozen=True):
-    """An object of which only the metadata counts."""
+    """An object of which only the metadata is decoded."""
 
     metadata: SeenMetadata = SeenMetadata()
 
@@ -39,9 +39,9 @@ class Undecodable(msgspec.Struct, frozen=True, gc=False):
     """An object that is not of its kind's type.
 
     Attributes:
-        key: ``namespace/name`` or ``name``; empty where not even that can be told.
-        uid: its UID.
-        problem: what is wrong with it.
+        key: ``namespace/name`` or ``name``; empty if the metadata cannot be decoded either.
+        uid: the object's UID.
+        problem: the decoder's message.
     """
 
     key: str
@@ -54,8 +54,8 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     Attributes:
         items: the objects, in the API's order: by namespace and name.
-        resource_version: the list's.
-        undecodable: what had to be left out.
+        resource_version: the version of the list.
+        undecodable: the objects that are left out.
     """
 
     items: tuple[T, ...]
@@ -71,12 +71,12 @@ class _List(msgspec.Struct, Generic[T], frozen=True):
 async def pages(
     transport: Transport, kind: Kind[T], path: str, query: tuple[tuple[str, str], ...], limit: int
 ) -> AsyncGenerator[Page[T], None]:
-    """The pages of one consistent list. While one is used, the API server works on the next.
+    """The pages of one consistent list. While a page is used, the next one is requested.
 
     Raises:
-        ApiError: among others 410: it took so long that the API server has forgotten that state.
+        ApiError: among others 410: the list took too long and has expired.
         ApiUnavailable: there was no answer.
-        UnexpectedAnswer: it is no list.
+        UnexpectedAnswer: the answer is no list.
     """
 
     def page_of(token: str) -> "asyncio.Task[bytes]":
@@ -91,7 +91,7 @@ async def pages(
             data = await ahead
             expected = _next_token(data)
             ahead = page_of(expected) if expected else None
-            await asyncio.sleep(0)  # so that it is sent before this one keeps us busy
+            await asyncio.sleep(0)  # send the request before the present page is decoded
             page, token = decode_page(kind, data, f"GET {path}")
             del data
             yield page
@@ -103,7 +103,7 @@ async def pages(
 
 
 def _next_token(data: bytes) -> str:
-    """The token of the next page, if it stands where API servers write it: before the objects."""
+    """The token of the next page, if it comes before the objects, where API servers write it."""
     found = _TOKEN.search(data, 0, _HEAD_BYTES)
     return found[1].decode("ascii", "replace") if found and found.start() < data.find(b'"items"') else ""
 
@@ -115,16 +115,16 @@ async def _give_up(task: "asyncio.Task[bytes] | None") -> None:
 
 
 def decode_page(kind: Kind[T], data: bytes, where: str) -> tuple[Page[T], str]:
-    """A page, and the token with which the next one is asked for; empty: it was the last.
+    """A page, and the token for the next one; empty after the last page.
 
     Raises:
-        UnexpectedAnswer: it is no list.
+        UnexpectedAnswer: the data is no list.
     """
     try:
         whole: _List[T] = decoder(_List[kind.type]).decode(data)  # type: ignore[name-defined] # a type at run time
         return Page(whole.items or (), whole.metadata.resource_version), whole.metadata.continue_
     except (msgspec.DecodeError, UnicodeDecodeError):
-        pass  # one object is enough; each is tried by itself
+        pass  # one bad object is enough for this; below, each is decoded separately
     try:
         raw: _List[msgspec.Raw] = decoder(_List[msgspec.Raw]).decode(data)  # type: ignore[type-var] # undecoded items
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -140,7 +140,7 @@ def decode_page(kind: Kind[T], data: bytes, where: str) -> tuple[Page[T], str]:
 
 
 def undecodable(data: msgspec.Raw, error: Exception) -> Undecodable:
-    """As much as can be told about an object that is not what it should be."""
+    """The readable metadata of an object that cannot be decoded, with the problem."""
     try:
         seen: SeenObject = decoder(SeenObject).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -153,13 +153,14 @@ async def objects(
 ) -> AsyncGenerator[T, None]:
     """The objects of a list, each once.
 
-    When the API server forgets the state in the middle (410), the list begins again, and what was given out
-    already is passed over: lists are ordered. What follows is then as of a later moment.
+    If the list expires in the middle (410), it is requested again, and the objects that were already returned
+    are
+    skipped: lists are ordered. The rest is then from a later moment.
 
     Raises:
-        ApiError: the answer is no.
+        ApiError: the API server refused.
         ApiUnavailable: there was no answer.
-        UnexpectedAnswer: it is no list, or an object is not of the kind's type.
+        UnexpectedAnswer: the answer is no list, or an object is not of the kind's type.
     """
     given = ""
     for restarts in range(MOST_RESTARTS + 1):

@@ -1,4 +1,4 @@
-"""What the client's users need of objects that no rule looks at: narrow structs, as in ``core.pod``."""
+"""Structs for the objects that no rule of `core` uses, with only the needed fields, as in ``core.pod``."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, ResourceList
 
 
 class Taint(KubeStruct, frozen=True):
-    """Keeps pods that do not tolerate it away from a node."""
+    """A node's taint, which keeps away pods without a matching toleration."""
 
     key: str = ""
     value: str | None = None
@@ -17,7 +17,7 @@ class Taint(KubeStruct, frozen=True):
 
 
 class NodeSpec(KubeStruct, frozen=True):
-    """What is wanted of a node."""
+    """A node's spec."""
 
     taints: tuple[Taint, ...] | None = None
     unschedulable: bool | None = None
@@ -35,13 +35,13 @@ class NodeCondition(KubeStruct, frozen=True):
 
 
 class NodeSwap(KubeStruct, frozen=True):
-    """Swap as the kubelet sees it."""
+    """The node's swap as the kubelet reports it."""
 
     capacity: int | None = None
 
 
 class NodeSystemInfo(KubeStruct, frozen=True):
-    """Versions, and the swap there is."""
+    """The node's versions, and its swap."""
 
     kubelet_version: str | None = None
     container_runtime_version: str | None = None
@@ -49,7 +49,7 @@ class NodeSystemInfo(KubeStruct, frozen=True):
 
 
 class NodeStatus(KubeStruct, frozen=True):
-    """What the kubelet says of its node."""
+    """A node's status, as the kubelet reports it."""
 
     capacity: ResourceList | None = None
     allocatable: ResourceList | None = None
@@ -76,7 +76,7 @@ class Namespace(KubeStruct, frozen=True):
 
 
 class ObjectReference(KubeStruct, frozen=True):
-    """Which object an event is about."""
+    """The object that an event is about."""
 
     kind: str = ""
     namespace: str | None = None
@@ -88,7 +88,7 @@ class ObjectReference(KubeStruct, frozen=True):
 
 
 class EventSource(KubeStruct, frozen=True):
-    """Who reports an event, and from which node."""
+    """The program that reports an event, and its node."""
 
     component: str = ""
     host: str | None = None
@@ -111,7 +111,7 @@ class CoreEvent(KubeStruct, frozen=True):
 
 
 class LeaseSpec(KubeStruct, frozen=True):
-    """Who holds a lease, and for how long after the last renewal."""
+    """A lease's holder, and how long the lease is valid after the last renewal."""
 
     holder_identity: str | None = None
     lease_duration_seconds: int | None = None
@@ -130,7 +130,7 @@ class Lease(KubeStruct, frozen=True):
 
 
 class MigrationConfiguration(KubeStruct, frozen=True):
-    """KubeVirt's own limits; absent: 5 in the cluster, 2 out of a node."""
+    """KubeVirt's limits on live migrations; if absent, 5 per cluster and 2 out of a node."""
 
     parallel_migrations_per_cluster: int | None = None
     parallel_outbound_migrations_per_node: int | None = None
@@ -160,7 +160,7 @@ class KubeVirtInstallation(KubeStruct, frozen=True):
 
 
 class ListMetadata(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Of a list, or of a page of one."""
+    """The metadata of a list or of a page."""
 
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")

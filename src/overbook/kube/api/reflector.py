@@ -1,11 +1,10 @@
-"""A copy of a collection that is kept up to date, and that can be trusted.
+"""A local copy of a collection that is kept up to date, whatever happens to the connection.
 
-The loop is split in three, each of which is simple: :meth:`Reflector.run` never ends; one round of it fills
-the copy if it has to and follows the changes until the connection ends; one request is
-:mod:`overbook.kube.api.watching`.
+The loop has three simple levels: :meth:`Reflector.run` never ends; one round of it fills the copy if
+necessary and follows the changes until the connection ends; one request is :mod:`overbook.kube.api.watching`.
 
-Versions are compared as numbers where they are numbers (Kubernetes promises that since 1.35) and otherwise
-only for equality.
+Versions are compared as numbers if they are numbers (guaranteed since Kubernetes 1.35), otherwise only for
+equality.
 """
 
 import asyncio
@@ -25,38 +24,38 @@ from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent
 log = logging.getLogger(__name__)
 
 INITIAL_SILENCE_SECONDS: Final = 10.0
-"""So long an API server may be silent while it sends what there is; one that is does not know WatchList."""
+"""After this silence at the start of a watch, the API server is taken not to support WatchList."""
 MOST_STALE_ANSWERS: Final = 5
-"""So often an API server has to insist that the past is the present, as after a restored backup."""
-MOST_COMPLAINTS: Final = 200
-"""Objects about which something was logged already."""
+"""After this many answers with an older version, it is accepted, as after a restored backup."""
+MOST_LOGGED: Final = 200
+"""The most objects about which a problem is logged."""
 
 OnChange = Callable[[str, T | None, T | None], None]
 
 
-class _Again(Exception):  # noqa: N818 - it is no error
-    """This round is over; the next one may do better."""
+class _Again(Exception):  # noqa: N818 - not an error
+    """This round has ended, and the next one must begin."""
 
 
-class _NoWatchList(Exception):  # noqa: N818 - it is no error
-    """The API server does not begin a watch with what there is, or does not say when that is over."""
+class _NoWatchList(Exception):  # noqa: N818 - not an error
+    """The API server does not support WatchList: a watch that begins with all present objects."""
 
 
 class Reflector(Generic[T]):
-    """Follows a collection.
+    """A copy of a collection that follows its changes.
 
     Args:
         client: to the API server.
-        kind: of what.
-        namespace: where; ``None``: everywhere.
-        label_selector: which objects.
-        field_selector: which objects.
-        on_change: called with key, old and new object: ``old`` is ``None`` for a new one, ``new`` is ``None``
-            for one that is gone. One that was deleted and made again is first the one, then the other. What
-            it raises is logged.
+        kind: the kind of the objects.
+        namespace: the namespace; ``None``: all namespaces.
+        label_selector: limits the objects.
+        field_selector: limits the objects.
+        on_change: called with key, old and new object: ``old`` is ``None`` for a new object, ``new`` is
+            ``None`` for a deleted one. For an object that was deleted and created again it is called twice.
+            Its exceptions are logged.
         clock: seconds that only grow.
-        inactivity_seconds: a connection silent for longer is dead.
-        backoff: how long to wait after a failure.
+        inactivity_seconds: after a longer silence the connection counts as dead.
+        backoff: the waits after failures.
     """
 
     def __init__(
@@ -90,12 +89,12 @@ class Reflector(Generic[T]):
         self._stale_answers = 0
         self._refused_versions = 0
         self._synced = asyncio.Event()
-        self._complained: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
         self.last_contact: float | None = None
 
     @property
     def objects(self) -> Mapping[str, T]:
-        """By ``namespace/name`` or ``name``, as of the last contact. Empty until :attr:`synced`."""
+        """The objects by ``namespace/name`` or ``name``. Empty until :attr:`synced`."""
         return self._objects
 
     @property
@@ -104,7 +103,7 @@ class Reflector(Generic[T]):
         return self._synced.is_set()
 
     async def wait_synced(self) -> None:
-        """Wait until it is."""
+        """Wait until the copy has been complete once."""
         await self._synced.wait()
 
     async def run(self) -> NoReturn:
@@ -116,13 +115,13 @@ class Reflector(Generic[T]):
             except (KubeError, _Again) as problem:
                 error = problem
                 log.info("%s: %s", self._kind.plural, problem)
-            except Exception as problem:  # a defect must not leave the agent blind
+            except Exception as problem:  # a defect must not stop the watch
                 error = problem
                 log.exception("%s: the watch begins again", self._kind.plural)
             await asyncio.sleep(self._backoff.next_seconds(error))
 
     async def _round(self) -> None:
-        """Fill the copy where it has to be, and follow the changes until the connection ends."""
+        """Fill the copy if necessary, and follow the changes until the connection ends."""
         try:
             if self._version:
                 await self._follow()
@@ -137,9 +136,9 @@ class Reflector(Generic[T]):
             raise
 
     def _is_unusable(self, error: ApiError) -> bool:
-        """Whether a watch cannot go on from our version.
+        """Whether a watch cannot continue from the last seen version.
 
-        410 says so. Other answers may, too: one that stays the same three times has to do with the version.
+        410 means that. Other refusals may mean it, too: after three of them the version is dropped.
         """
         if error.status == 410:
             return True
@@ -149,7 +148,7 @@ class Reflector(Generic[T]):
         return self._refused_versions >= 3
 
     async def _fill(self) -> None:
-        """By a list."""
+        """Fill the copy from a list."""
         filling: dict[str, T] = {}
         version = ""
         async with aclosing(self._client.pages(self._kind, **self._where)) as pages:
@@ -158,24 +157,24 @@ class Reflector(Generic[T]):
                 version = page.resource_version
                 filling.update((key_of(one), one) for one in page.items)
                 for bad in page.undecodable:
-                    self._complain(bad)
+                    self._log_undecodable(bad)
         self._replace(filling, version)
 
     async def _fill_and_follow(self) -> None:
-        """By a watch that begins with what there is. Where the API server does not know that, by a list."""
+        """Fill the copy from a watch that begins with all objects (WatchList), or else from a list."""
         try:
             async with aclosing(self._events(send_initial_events=True)) as events:
                 await self._collect_all(events)
                 async for event in events:
                     self._apply(event)
         except _NoWatchList as problem:
-            log.info("%s: listed, then watched: %s", self._kind.plural, problem)
+            log.info("%s: without WatchList, listed and then watched: %s", self._kind.plural, problem)
             self._watch_list = False
             await self._fill()
             await self._follow()
 
     async def _collect_all(self, events: AsyncGenerator[WatchEvent[T], None]) -> None:
-        """What there is, up to the bookmark that says that this is all."""
+        """Collect the present objects, up to the bookmark that marks their end."""
         filling: dict[str, T] = {}
         try:
             while True:
@@ -185,15 +184,15 @@ class Reflector(Generic[T]):
                     break
                 self._collect(filling, event)
         except TimeoutError as error:
-            raise _NoWatchList(f"nothing came for {INITIAL_SILENCE_SECONDS:g} s") from error
+            raise _NoWatchList(f"no event for {INITIAL_SILENCE_SECONDS:g} s") from error
         except StopAsyncIteration as error:
-            raise _Again("the watch ended before everything had come") from error
+            raise _Again("the watch ended before all objects had arrived") from error
         except ApiError as error:
             if is_status(error, 400, 422):
                 raise _NoWatchList(str(error)) from error
             raise
         if not event.initial_events_end:
-            raise _NoWatchList("the API server sends what there is without saying when it has")
+            raise _NoWatchList("the API server does not mark the end of the initial objects")
         self._replace(filling, event.resource_version)
 
     async def _follow(self) -> None:
@@ -215,18 +214,18 @@ class Reflector(Generic[T]):
 
     def _collect(self, filling: dict[str, T], event: WatchEvent[T]) -> None:
         if event.undecodable is not None:
-            self._complain(event.undecodable)
+            self._log_undecodable(event.undecodable)
         if event.object is None or event.type == "DELETED":
             filling.pop(event.key, None)
         else:
             filling[event.key] = event.object
 
     def _replace(self, filling: dict[str, T], version: str) -> None:
-        """The copy becomes what was just read as a whole."""
+        """Replace the whole copy by the objects that were just read."""
         if _is_older(version, self._newest):
             self._stale_answers += 1
             if self._stale_answers < MOST_STALE_ANSWERS:
-                raise _Again(f"a stale answer: version {version}, and {self._newest} was seen before")
+                raise _Again(f"a stale answer: version {version}, but {self._newest} was seen before")
             log.warning("%s: the API server has gone back to version %s", self._kind.plural, version)
         self._newest = self._version = version
         self._progress()
@@ -237,12 +236,12 @@ class Reflector(Generic[T]):
         self._synced.set()
 
     def _apply(self, event: WatchEvent[T]) -> None:
-        """One change."""
+        """Apply one change to the copy."""
         version = event.resource_version
         if _is_older(version, self._version):
             if event.type == "BOOKMARK":
                 self._version = ""
-                raise _Again(f"a bookmark of version {version}, and {self._newest} was seen before")
+                raise _Again(f"a bookmark of version {version}, but {self._newest} was seen before")
             return  # replayed history
         if version:
             self._version = self._newest = version
@@ -250,7 +249,7 @@ class Reflector(Generic[T]):
         if event.type == "BOOKMARK":
             return
         if event.undecodable is not None:
-            self._complain(event.undecodable)
+            self._log_undecodable(event.undecodable)
         self._put(event.key, None if event.type == "DELETED" else event.object)
 
     def _progress(self) -> None:
@@ -258,35 +257,35 @@ class Reflector(Generic[T]):
         self._backoff.reset()
 
     def _put(self, key: str, new: T | None) -> None:
-        """Have an object be as it is now, and say so where that is news."""
+        """Store an object's new state (``None``: deleted), and call `on_change` if it differs."""
         old = self._objects.get(key)
         if new is None:
             if old is not None:
                 del self._objects[key]
-                self._say(key, old, None)
+                self._notify(key, old, None)
             return
         if old is not None and old.metadata.uid != new.metadata.uid:
             del self._objects[key]
-            self._say(key, old, None)
+            self._notify(key, old, None)
             old = None
         version = new.metadata.resource_version
         if old is not None and version and old.metadata.resource_version == version:
             return
         self._objects[key] = new
-        self._say(key, old, new)
+        self._notify(key, old, new)
 
-    def _say(self, key: str, old: T | None, new: T | None) -> None:
+    def _notify(self, key: str, old: T | None, new: T | None) -> None:
         if self._on_change is None:
             return
         try:
             self._on_change(key, old, new)
-        except Exception:  # whoever listens must not stop the stream
+        except Exception:  # a defect of the callback must not stop the watch
             log.exception("%s %s: the change could not be handled", self._kind.kind, key)
 
-    def _complain(self, bad: Undecodable) -> None:
-        """Once about each object, and not about thousands."""
-        if (bad.key, bad.uid) not in self._complained and len(self._complained) < MOST_COMPLAINTS:
-            self._complained.add((bad.key, bad.uid))
+    def _log_undecodable(self, bad: Undecodable) -> None:
+        """Log a problem once for each object, and for at most :data:`MOST_LOGGED` objects."""
+        if (bad.key, bad.uid) not in self._logged and len(self._logged) < MOST_LOGGED:
+            self._logged.add((bad.key, bad.uid))
             log.warning("%s %s is left out: %s", self._kind.kind, bad.key or "(unnamed)", bad.problem)
 
 

@@ -1,4 +1,4 @@
-"""The TLS context for an API server. The system's certificates are loaded only where no other is given."""
+"""The TLS context for an API server. The system's certificates are loaded only if no others are given."""
 
 import contextlib
 import os
@@ -11,10 +11,10 @@ from overbook.kube.api.errors import AccessError
 
 
 class TlsContexts:
-    """The context for the next connection, made again when a certificate's file or the identity changes.
+    """The TLS context for the next connection, made again when a certificate file or the identity changes.
 
     Args:
-        config: the API server's.
+        config: the API server's configuration.
     """
 
     def __init__(self, config: ClusterConfig) -> None:
@@ -23,7 +23,7 @@ class TlsContexts:
         self._stamp: object = None
 
     def current(self, identity: Identity) -> ssl.SSLContext:
-        """The context.
+        """The context for the next connection.
 
         Raises:
             AccessError: a certificate or key cannot be read or is malformed.
@@ -37,13 +37,13 @@ class TlsContexts:
             except AccessError:
                 if self._context is None:
                     raise
-                return self._context  # a file is being written: the old one is as good as before
+                return self._context  # a file is being written: the old context is still valid
             self._stamp = stamp
         return self._context
 
 
 def make_context(config: ClusterConfig, identity: Identity) -> ssl.SSLContext:
-    """A new context.
+    """Make a new context.
 
     Raises:
         AccessError: a certificate or key cannot be read or is malformed.
@@ -78,11 +78,11 @@ def make_context(config: ClusterConfig, identity: Identity) -> ssl.SSLContext:
 
 
 def _load_data(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """OpenSSL takes a chain from files only: a private one that is gone again at once.
+    """Load a certificate chain through a private temporary file, because OpenSSL accepts only files.
 
-    In memory where that is known, so that the key never reaches a disk.
+    The file is in memory (/dev/shm) if possible, so that the key never reaches a disk.
     """
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a private folder within
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a private folder is made in it
     with tempfile.TemporaryDirectory(prefix="overbook-", dir=memory) as folder:
         path = f"{folder}/pair"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -104,5 +104,5 @@ def _text(path: str) -> str:
 
 
 def _brief(error: Exception) -> str:
-    """Without the path of a temporary file, and never with content."""
+    """A text for an error, without the path of a temporary file and without file content."""
     return (error.strerror if isinstance(error, OSError) else None) or type(error).__name__

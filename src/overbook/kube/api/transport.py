@@ -1,4 +1,4 @@
-"""One request to the API server, with who we are, on a kept connection where there is one, within a time."""
+"""One request to the API server: with credentials, on a kept connection if possible, with a timeout."""
 
 import asyncio
 import time
@@ -17,18 +17,18 @@ from overbook.kube.api.tls import TlsContexts
 
 MOST_BODY_BYTES: Final = 64 << 20
 MOST_AT_ONCE: Final = 8
-"""Requests under way, watches aside: more wait their turn."""
+"""The most requests at once, without watches; further ones wait."""
 
 
 class ApiRequest(msgspec.Struct, frozen=True):
-    """What is asked.
+    """A request to the API server.
 
     Attributes:
-        method: of HTTP.
+        method: the HTTP method.
         target: path and query, percent-encoded.
         body: JSON.
-        content_type: of the body.
-        repeatable: asking twice does what asking once does, so it may be sent again on a new connection.
+        content_type: the content type of the body.
+        repeatable: sending it twice has the same effect as once, so it may be sent again on a new connection.
     """
 
     method: str
@@ -42,13 +42,13 @@ class ApiRequest(msgspec.Struct, frozen=True):
 
 
 class ApiAnswer:
-    """A good answer whose body is still coming.
+    """A successful answer whose body is still arriving.
 
     Args:
-        request: for messages.
+        request: the request, for messages.
         place: the server, for messages.
-        head: the answer's.
-        body: the rest of it.
+        head: the answer's head.
+        body: the answer's body.
     """
 
     def __init__(self, request: ApiRequest, place: str, head: Head, body: Body) -> None:
@@ -57,10 +57,10 @@ class ApiAnswer:
         self._body = body
 
     async def read(self) -> bytes:
-        """The next piece of the body; empty at its end.
+        """Read the next piece of the body; empty at its end.
 
         Raises:
-            ApiUnavailable: it is malformed or ends too early.
+            ApiUnavailable: the body is malformed or ends too early.
         """
         try:
             return await self._body.read()
@@ -68,10 +68,10 @@ class ApiAnswer:
             raise ApiUnavailable(f"{self._prefix}: {describe(error)}") from error
 
     async def whole(self) -> bytes:
-        """The whole body.
+        """Read the whole body.
 
         Raises:
-            ApiUnavailable: it is malformed, too large, or ends too early.
+            ApiUnavailable: the body is malformed, too large, or ends too early.
         """
         kept = bytearray()
         while piece := await self.read():
@@ -82,12 +82,12 @@ class ApiAnswer:
 
 
 class Transport:
-    """Speaks to one API server.
+    """The transport of requests to one API server.
 
     Args:
-        config: where, and who we are.
-        agent_name: says to the API server who is asking; its audit log and metrics show it.
-        timeout_seconds: for a whole request and its answer.
+        config: the server's address and the credentials.
+        agent_name: the User-Agent, as the API server's audit log and metrics show it.
+        timeout_seconds: the limit for a request with its whole answer.
         clock: seconds that only grow.
     """
 
@@ -120,28 +120,28 @@ class Transport:
             self._fields += [("Impersonate-Group", group) for group in config.impersonate_groups]
 
     async def call(self, request: ApiRequest) -> bytes:
-        """Ask, and wait for the whole answer.
+        """Send a request, and wait for the whole answer.
 
         Raises:
-            ApiError: the answer is no.
-            ApiUnavailable: there was none.
+            ApiError: the API server refused.
+            ApiUnavailable: there was no answer.
         """
         try:
             async with asyncio.timeout(self._timeout_seconds), self._turns, self._asked(request) as answer:
                 return await answer.whole()
         except TimeoutError as error:
-            self._pool.drop_idle()  # they lead to where no answer comes from
+            self._pool.drop_idle()  # other connections to this server are suspect, too
             raise ApiUnavailable(
                 f"{request}: {self.address.authority} did not answer within {self._timeout_seconds:g} s"
             ) from error
 
     @asynccontextmanager
     async def stream(self, request: ApiRequest) -> AsyncIterator[ApiAnswer]:
-        """Ask, and have an answer whose body comes bit by bit. Only its head has a time limit.
+        """Send a request, and yield the answer whose body arrives bit by bit. Only the head has a timeout.
 
         Raises:
-            ApiError: the answer is no.
-            ApiUnavailable: there was none.
+            ApiError: the API server refused.
+            ApiUnavailable: there was no answer.
         """
         head_came = False
         try:
@@ -157,13 +157,13 @@ class Transport:
             ) from error
 
     async def close(self) -> None:
-        """Drop every connection, and let the loop see that they are gone."""
+        """Close every connection, and let the event loop process that."""
         self._pool.drop_all()
         await asyncio.sleep(0)
 
     @asynccontextmanager
     async def _asked(self, request: ApiRequest) -> AsyncIterator[ApiAnswer]:
-        """The answer to a request, if it is a good one; with another identity if ours is refused."""
+        """The answer to a request, if successful; after 401, tried once more with new credentials."""
         for last in (False, True):
             identity = await self._credentials.current()
             connection, head = await self._exchange(request, identity)
@@ -195,7 +195,7 @@ class Transport:
                 )
             except (HttpError, OSError) as error:
                 self._pool.give_back(connection)
-                # The server may close a kept connection in the moment in which it is used again.
+                # The server may close a kept connection just when it is used again.
                 closed = isinstance(error, NothingCame | ConnectionError)
                 if not (closed and connection.idle_since is not None and request.repeatable):
                     raise self._unavailable(request, error) from error

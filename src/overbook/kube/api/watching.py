@@ -1,4 +1,4 @@
-"""One watch request: from the bytes of an endless answer to events."""
+"""One watch request: the bytes of an endless answer, decoded into events."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -12,7 +12,7 @@ from overbook.kube.api.listing import SeenMetadata, SeenObject, Undecodable, und
 from overbook.kube.api.transport import ApiRequest, Transport
 
 INACTIVITY_SECONDS: Final = 100.0
-"""The API server sends a bookmark about once a minute; after a silence of this the connection is dead."""
+"""A connection silent for longer counts as dead: the API server sends a bookmark about once a minute."""
 MOST_LINE_BYTES: Final = 16 << 20
 _INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
 
@@ -20,15 +20,15 @@ EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
 
 class WatchEvent(msgspec.Struct, Generic[T], frozen=True):
-    """What happened to an object, or (``BOOKMARK``) that nothing more has up to a version.
+    """A change of an object, or a ``BOOKMARK``: there are no more changes up to this version.
 
     Attributes:
-        type: what happened.
+        type: the kind of change.
         key: ``namespace/name`` or ``name``; empty for a bookmark.
-        resource_version: up to which the watcher has now seen everything.
-        object: as it is now, or (``DELETED``) as it was last; ``None``: a bookmark, or not decodable.
+        resource_version: the version up to which the watcher has now seen all changes.
+        object: the present state, or (``DELETED``) the last one; ``None``: a bookmark, or not decodable.
         undecodable: why there is no object.
-        initial_events_end: this bookmark says that all objects there were have been sent.
+        initial_events_end: this bookmark marks the end of the initial objects.
     """
 
     type: EventType
@@ -45,21 +45,21 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class LineSplitter:
-    """Makes lines out of pieces, however the bytes were cut."""
+    """A splitter of incoming pieces of bytes into lines."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
 
     @property
     def rest_bytes(self) -> int:
-        """How much of an unfinished line there is."""
+        """The size of the unfinished line."""
         return len(self._rest)
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The lines that are now complete, without their ends.
+        """Add a piece and return the lines that are now complete, without line ends.
 
         Raises:
-            UnexpectedAnswer: a line has no end.
+            UnexpectedAnswer: a line is too long.
         """
         head, newline, tail = piece.rpartition(b"\n")
         if not newline:
@@ -85,16 +85,17 @@ async def watch_events(
     """The events of one watch request, until the API server ends it.
 
     Args:
-        transport: to the API server.
-        kind: what is watched.
+        transport: the transport to the API server.
+        kind: the kind of the objects.
         target: path and query.
-        inactivity_seconds: a longer silence is a dead connection.
-        on_contact: called whenever anything came.
+        inactivity_seconds: after a longer silence the connection counts as dead.
+        on_contact: called whenever data arrives.
 
     Raises:
-        ApiError: the answer is no, or the watch ended with an error: 410 means that the version is too old.
-        ApiUnavailable: there was no answer, it was cut off, or silent for too long.
-        UnexpectedAnswer: what came is no event.
+        ApiError: the API server refused, or the watch ended with an error: 410 means that the version is too
+            old.
+        ApiUnavailable: there was no answer, it was cut off, or it was silent for too long.
+        UnexpectedAnswer: the data is no event.
     """
     request = ApiRequest("GET", target, repeatable=True)
     lines = LineSplitter()
@@ -118,11 +119,11 @@ async def watch_events(
 
 
 def decode_event(kind: Kind[T], line: bytes, request: ApiRequest) -> WatchEvent[T]:
-    """One line of a watch.
+    """Decode one line of a watch.
 
     Raises:
-        ApiError: it is an ``ERROR`` event.
-        UnexpectedAnswer: it is no event.
+        ApiError: the line is an ``ERROR`` event.
+        UnexpectedAnswer: the line is no event.
     """
     try:
         event: _Line = _LINE_DECODER.decode(line)

@@ -1,1 +1,1 @@
-"""Manifests and lists read from files, without the API."""
+"""Manifests and lists of objects, read from files without the API."""

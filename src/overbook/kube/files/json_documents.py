@@ -1,7 +1,7 @@
-"""JSON manifests: one document a file, with the line of what is wrong, and pod lists without a detour.
+"""JSON manifests: one document per file. Errors name the line. Pod lists are decoded directly.
 
-A list of pods as ``kubectl get pods --output json`` writes it is decoded straight into structs, which is what
-makes ten thousand of them a matter of a second.
+A list of pods as ``kubectl get pods --output json`` writes it is decoded directly into structs, so ten
+thousand pods take about a second.
 """
 
 import re
@@ -13,7 +13,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
 
 CHECKED_BYTES: Final = 1 << 20
-"""Up to here duplicate keys are looked for. What is larger was written by a program, which makes none."""
+"""Files up to this size are checked for duplicate keys. Larger ones are written by programs, without any."""
 MAX_DEPTH: Final = 200
 _TOKEN: Final = re.compile(rb'"(?P<text>(?:[^"\\]|\\.)*+)"(?P<key>\s*+:)?+|[{}\[\]]')
 _OFFSET: Final = re.compile(r"\(byte ([0-9]+)\)")
@@ -26,9 +26,9 @@ class _PodList(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 def pod_list(data: bytes) -> tuple[Pod, ...] | None:
-    """The pods of a ``PodList``, or of a ``List`` of nothing but pods; ``None``: it is something else.
+    """The pods of a ``PodList``, or of a ``List`` of only pods; ``None`` for any other document.
 
-    Never complains: what is wrong is found, and named better, by reading the document in the general way.
+    It raises no error for malformed data: reading the document in the general way gives a better message.
     """
     try:
         listed = _POD_LIST_DECODER.decode(data)
@@ -36,7 +36,7 @@ def pod_list(data: bytes) -> tuple[Pod, ...] | None:
         return None
     if listed.api_version != "v1" or listed.kind not in ("PodList", "List"):
         return None
-    # In a PodList the API leaves kind and apiVersion of the items out.
+    # In a PodList the API omits kind and apiVersion of the items.
     untyped = listed.kind == "PodList"
     for pod in listed.items:
         if pod.kind is None and pod.api_version is None and untyped:
@@ -61,10 +61,10 @@ def json_document(data: bytes, name: str) -> Any:
 
 
 def check_keys(data: bytes, name: str) -> None:
-    """Refuse well-formed JSON that has a key twice in one object, as the API server's strict decoding does.
+    """Refuse JSON that has a key twice in one object, as the API server's strict decoding does.
 
     Raises:
-        InvalidInput: a key stands twice, or the nesting is too deep.
+        InvalidInput: an object has a key twice, or the nesting is too deep.
     """
     stack: list[set[bytes] | None] = []
     for token in _TOKEN.finditer(data):

@@ -1,7 +1,7 @@
-"""Manifest files to documents: JSON or YAML, many in a file, lists flattened, everything bounded.
+"""Documents from manifest files: JSON or YAML, several per file, lists flattened, all sizes bounded.
 
-Anything that is not a manifest ends in :class:`InvalidInput` that names the file, the document, the line and
-what would be right.
+Anything that is not a manifest raises an :class:`InvalidInput` with the file, the document, the line and what
+would be right.
 """
 
 import re
@@ -27,11 +27,11 @@ class Document(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         name: the file.
-        index: its position in the file, from 1.
-        manifest: the object: a mapping with ``apiVersion`` and ``kind``, or a :class:`Pod` where a list of
-            pods was decoded straight into structs.
-        line: where its document starts, from 1; 0: not known.
-        item: its position in a ``List``, from 1; 0: it is in none.
+        index: the document's position in the file, from 1.
+        manifest: the object: a mapping with ``apiVersion`` and ``kind``, or a :class:`Pod` if a list of pods
+            was decoded directly into structs.
+        line: the first line of its document, from 1; 0: not known.
+        item: its position in a ``List``, from 1; 0: not in a list.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Document(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def where(self) -> str:
-        """The place in words, as messages begin."""
+        """The object's place, for the beginning of a message."""
         place = f"{self.name}, document {self.index}"
         if self.line > 1:
             place += f" (line {self.line})"
@@ -53,8 +53,8 @@ def read_file(path: str) -> Iterator[Document]:
     """The objects in a file.
 
     Raises:
-        InvalidInput: it is too large, malformed, or holds something else than Kubernetes objects.
-        OSError: it cannot be read.
+        InvalidInput: the file is too large, malformed, or holds something else than Kubernetes objects.
+        OSError: the file cannot be read.
     """
     return read_documents_of(read_source(path))
 
@@ -72,8 +72,8 @@ def read_documents(data: bytes, name: str) -> Iterator[Document]:
         name: the file, for messages.
 
     Raises:
-        InvalidInput: too large, malformed, or something else than Kubernetes objects. A generator: documents
-            before the malformed one come first.
+        InvalidInput: too large, malformed, or something else than Kubernetes objects. Documents before the
+            malformed one are returned first, because this is a generator.
     """
     if data.startswith(_UTF16_MARKS):
         raise InvalidInput(name, "UTF-16", "UTF-8 text; convert the file")
@@ -97,7 +97,7 @@ def _from_json(data: bytes, name: str) -> Iterator[Document]:
     try:
         manifest = json_document(data, name)
     except InvalidInput:
-        # YAML may start with a bracket, too, but then keys have no quotes.
+        # YAML may start with a bracket, too, but then its keys have no quotes.
         if name.endswith(".json") or _JSON_START.match(data):
             raise
         yield from _from_yaml(data, name)
@@ -119,16 +119,16 @@ def _from_yaml(data: bytes, name: str) -> Iterator[Document]:
         raise InvalidInput(f"{name}, line {line}", data[error.start : error.end], "UTF-8 text") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InvalidInput(f"{name}, line {line}", "\0", "text; a NUL byte is in no manifest")
+        raise InvalidInput(f"{name}, line {line}", "\0", "text without NUL bytes")
     for index, line, manifest in yaml_documents(text, name):
         yield from flattened(Document(name, index, manifest, line))
 
 
 def flattened(document: Document, depth: int = 0) -> Iterator[Document]:
-    """The document itself, or the objects of the ``List`` (``PodList``, …) that it is.
+    """The objects of a ``List`` (``PodList``, …), or else the document itself.
 
     Raises:
-        InvalidInput: it is no Kubernetes object.
+        InvalidInput: the document is no Kubernetes object.
     """
     manifest = document.manifest
     kind = kind_of(document)
@@ -144,7 +144,7 @@ def flattened(document: Document, depth: int = 0) -> Iterator[Document]:
         raise InvalidInput(document.where, "lists in lists", f"at most {MAX_LISTS_IN_LISTS} of them")
     of_kind = {"kind": kind.removesuffix("List"), "apiVersion": manifest.get("apiVersion")}
     for item, inner in enumerate(items, 1):
-        # The API leaves kind and apiVersion out of the items of a typed list.
+        # The API omits kind and apiVersion in the items of a typed list.
         whole = {**of_kind, **inner} if isinstance(inner, dict) and kind != "List" else inner
         yield from flattened(
             Document(document.name, document.index, whole, document.line, item=item), depth + 1
@@ -155,7 +155,7 @@ def kind_of(document: Document) -> str:
     """The object's ``kind``.
 
     Raises:
-        InvalidInput: it is no mapping, or has no ``kind`` or ``apiVersion``.
+        InvalidInput: the object is no mapping, or has no ``kind`` or ``apiVersion``.
     """
     manifest = document.manifest
     if isinstance(manifest, Pod):

@@ -1,4 +1,4 @@
-"""Configuration files: one document of YAML or JSON, whose kind may be said and is then checked."""
+"""Configuration files: one document of YAML or JSON. A kind is optional, and checked if given."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,21 +11,21 @@ from overbook.kube.files.yaml_documents import yaml_documents
 
 
 def read_configuration(path: str, kinds: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
-    """The kind that a file says it is of, and its fields without ``apiVersion`` and ``kind``.
+    """A file's kind, and its fields without ``apiVersion`` and ``kind``.
 
     Args:
         path: the file.
-        kinds: those that it may be of. A file that does not say its kind is taken as it is.
+        kinds: the allowed kinds. A file without a kind is accepted.
 
     Raises:
-        InvalidInput: it is malformed, of another kind or version, or has not one document.
-        OSError: it cannot be read.
+        InvalidInput: the file is malformed, of another kind or version, or has not one document.
+        OSError: the file cannot be read.
     """
-    right = " or ".join(kinds)
-    fields = document_fields(read_source(path).data, path, right)
+    expected = " or ".join(kinds)
+    fields = document_fields(read_source(path).data, path, expected)
     kind, version = fields.pop("kind", None), fields.pop("apiVersion", None)
     if kind is not None and kind not in kinds:
-        raise InvalidInput(f"{path}: kind", kind, right)
+        raise InvalidInput(f"{path}: kind", kind, expected)
     if version is not None and version != API_VERSION:
         raise InvalidInput(f"{path}: apiVersion", version, API_VERSION)
     return kind, fields
@@ -35,12 +35,12 @@ def document_fields(data: bytes, path: str, kind: str) -> dict[str, Any]:
     """The fields of the one document that a file holds.
 
     Args:
-        data: its content.
-        path: names it in what is said.
-        kind: of which the document is to be.
+        data: the file's content.
+        path: the file, for messages.
+        kind: the expected kind, for messages.
 
     Raises:
-        InvalidInput: it is malformed, no mapping, or has not one document.
+        InvalidInput: the content is malformed, no mapping, or has not one document.
     """
     documents: list[Any]
     if data.lstrip()[:1] == b"{":

@@ -1,4 +1,4 @@
-"""Where manifests come from: files, directories and standard input, each read once and bounded."""
+"""The sources of manifests: files, directories and standard input, each read once, with a size limit."""
 
 import os
 import sys
@@ -16,11 +16,11 @@ _SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 
 class Source(msgspec.Struct, frozen=True, gc=False):
-    """Some manifests as bytes.
+    """The content of one source of manifests.
 
     Attributes:
-        name: what the user called it, for messages.
-        data: its content.
+        name: the name that the user gave, for messages.
+        data: the content.
     """
 
     name: str
@@ -28,11 +28,11 @@ class Source(msgspec.Struct, frozen=True, gc=False):
 
 
 def read_sources(paths: list[str], standard_input: BinaryIO | None = None) -> Iterator[Source]:
-    """The content of each path, in order; ``-`` is standard input, a directory is its manifest files.
+    """The content of each path, in order; ``-`` means standard input, a directory means its manifest files.
 
     Args:
         paths: files, directories or ``-``.
-        standard_input: what ``-`` reads; default: this process's.
+        standard_input: the stream for ``-``; default: this process's.
 
     Raises:
         InvalidInput: a file is too large, or a directory holds no manifest.
@@ -48,10 +48,10 @@ def read_sources(paths: list[str], standard_input: BinaryIO | None = None) -> It
 
 
 def manifest_files(directory: str) -> list[str]:
-    """The ``.json``, ``.yaml`` and ``.yml`` files in a directory, by name; no hidden ones, no subdirectories.
+    """The ``.json``, ``.yaml`` and ``.yml`` files in a directory, sorted; no hidden ones, no subdirectories.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there is no such file.
         OSError: the directory cannot be listed.
     """
     with os.scandir(directory) as entries:
@@ -66,18 +66,18 @@ def manifest_files(directory: str) -> list[str]:
 
 
 def read_source(path: str) -> Source:
-    """One file.
+    """Read one file.
 
     Raises:
-        InvalidInput: it is too large.
-        OSError: it cannot be read.
+        InvalidInput: the file is too large.
+        OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
         return Source(path, _bounded(file, path))
 
 
 def _bounded(file: BinaryIO, name: str) -> bytes:
-    # One byte more than allowed is read, so that a device or a pipe without end is noticed, not followed.
+    # One byte more than allowed is read, so that an endless device or pipe is noticed.
     data = file.read(MAX_JSON_BYTES + 1)
     if len(data) > MAX_JSON_BYTES:
         raise InvalidInput(name, "more than 64 MiB", "at most 64 MiB a file; split it")

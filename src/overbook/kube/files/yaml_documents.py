@@ -1,8 +1,8 @@
-"""YAML streams to plain values, without recursion and with bounds.
+"""Plain values from YAML streams, without recursion and with limits.
 
-Built on libyaml's events rather than PyYAML's constructors: those recurse in C (a line of brackets would
-end the process), know nothing of duplicate keys, and read times where the API reads text. Events also say
-the line of every key. PyYAML is imported only when a YAML file is read.
+The reader uses libyaml's events, not PyYAML's constructors. Those recurse in C (a line of brackets would end
+the process), accept duplicate keys, and read times where the API reads text. Events also have the line of
+every key. PyYAML is imported only when a YAML file is read.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from overbook.kube.files.yaml_scalars import key_text, plain_value
 MAX_DEPTH: Final = 200
 MAX_DOCUMENTS: Final = 20_000
 MAX_ALIASED_NODES: Final = 100_000
-"""Nodes that a document may gain by aliases; a bomb of a few lines would gain billions."""
+"""The most nodes that aliases may add to a document; a few malicious lines could add billions."""
 _TAGS: Final[dict[str, Callable[[str], Any]]] = {
     "tag:yaml.org,2002:str": str,
     "tag:yaml.org,2002:null": plain_value,
@@ -43,7 +43,7 @@ class _Open:
 
 
 class _Builder:
-    """One document's values. ``where`` is the file and the document, for messages."""
+    """The builder of one document's values. ``where`` is the file and the document, for messages."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -121,7 +121,7 @@ class _Builder:
         if key != "<<" or not getattr(event, "implicit", (False,))[0]:
             if key in top.lines:
                 raise self.refusal(
-                    event, key, f"each key once; this one stands in line {top.lines[key] + 1} too"
+                    event, key, f"each key once; this one is also in line {top.lines[key] + 1}"
                 )
             top.lines[key] = line
         top.key, top.wants_key = key, False
@@ -144,7 +144,7 @@ _NODES: Final[dict[str, Callable[[_Builder, Any], None]]] = {
     "SequenceEndEvent": _Builder.close,
     "AliasEvent": _Builder.alias,
 }
-"""Events by their names: comparing classes would import PyYAML."""
+"""The handlers by the event's class name: comparing classes would import PyYAML."""
 
 
 def yaml_documents(text: str, name: str) -> Iterator[tuple[int, int, Any]]:
@@ -153,7 +153,7 @@ def yaml_documents(text: str, name: str) -> Iterator[tuple[int, int, Any]]:
     Raises:
         InvalidInput: malformed, or beyond a bound.
     """
-    import yaml  # noqa: PLC0415 - 20 ms that JSON need not pay
+    import yaml  # noqa: PLC0415 - takes 20 ms that JSON does not need
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     position = 0
@@ -179,7 +179,7 @@ def yaml_documents(text: str, name: str) -> Iterator[tuple[int, int, Any]]:
 
 
 def _malformed(error: Exception, text: str, where: str) -> InvalidInput:
-    """The complaint about the line that libyaml stumbled over, quoted, with what would be right."""
+    """The error for a line that libyaml cannot read, with the quoted line and what would be right."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:  # the reader refused a character
         position = getattr(error, "position", None)

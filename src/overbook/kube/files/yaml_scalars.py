@@ -1,7 +1,7 @@
-"""What a YAML scalar means to Kubernetes: the API's YAML reader follows YAML 1.1, with exceptions.
+"""The meaning of YAML scalars to Kubernetes: the API's YAML reader follows YAML 1.1, with exceptions.
 
-No timestamps and no base-60 numbers, so ``1:30`` and ``2026-01-01`` stay text, and a mapping's keys are text
-whatever they look like. Source: ``sigs.k8s.io/yaml`` and its ``goyaml.v2`` (``resolve.go``).
+There are no timestamps and no base-60 numbers, so ``1:30`` and ``2026-01-01`` stay text. A mapping's keys are
+always text. Source: ``sigs.k8s.io/yaml`` and its ``goyaml.v2`` (``resolve.go``).
 """
 
 import re
@@ -18,12 +18,12 @@ _NUMBER: Final = re.compile(
 )
 _OCTAL: Final = re.compile(r"([-+]?)0([0-7]+)")
 _LONGEST_INTEGER: Final = 20
-"""Digits. Beyond 64 bits the API's reader goes on in floats, and so do we."""
+"""The most digits of an integer. Beyond 64 bits the API's reader uses floats, and so does this one."""
 _FIRST: Final = frozenset("-+.0123456789")
 
 
 def plain_value(text: str) -> Any:
-    """What a scalar without quotes and without a tag means: ``None``, a bool, a number or the text."""
+    """The value of a scalar without quotes and without a tag: ``None``, a bool, a number or the text."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _FIRST:
@@ -39,7 +39,7 @@ def plain_value(text: str) -> Any:
     try:
         octal = _OCTAL.fullmatch(digits)
         return int(f"{octal[1]}0o{octal[2]}" if octal else digits, 0)
-    except ValueError:  # an underscore was all there was after the prefix
+    except ValueError:  # only an underscore after the prefix
         return text
 
 

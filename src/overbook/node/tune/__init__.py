@@ -1,1 +1,1 @@
-"""Sysctls, watermarks and units that a host with swap needs: rules, steps, and what they replaced."""
+"""Sysctls, watermarks and units that a host with swap needs: rules, steps, and the replaced values."""

@@ -1,4 +1,4 @@
-"""Tuning that lasts on a host without Python: a sysctl.d file, a drop-in of ``system.slice``, a unit."""
+"""The files that keep the tuning after a boot: a sysctl.d file, a drop-in of ``system.slice``, a unit."""
 
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
@@ -8,21 +8,21 @@ from overbook.node.files import HostFile
 from overbook.node.tune.rules import IO_LATENCY_MILLISECONDS, WantedSetting
 
 SYSCTL_FILE: Final = "etc/sysctl.d/99-zz-overbook.conf"
-"""Read after the distribution's and the administrator's usual files: the last one wins."""
+"""The name sorts after the distribution's and the administrator's usual files: the last one wins."""
 SLICE_FILE: Final = "etc/systemd/system/system.slice.d/50-overbook.conf"
 OVERCOMMIT_UNIT: Final = "overbook-overcommit.service"
 OVERCOMMIT_UNIT_FILE: Final = f"etc/systemd/system/{OVERCOMMIT_UNIT}"
 OVERCOMMIT_PROGRAM: Final = "usr/local/libexec/overbook/overbook-overcommit"
 OVERCOMMIT_PATHS: Final = (OVERCOMMIT_UNIT_FILE, OVERCOMMIT_PROGRAM)
 PATHS: Final = (SYSCTL_FILE, SLICE_FILE, *OVERCOMMIT_PATHS)
-"""All that is ever written on the host, beside what the settings were before."""
+"""All files that are written on the host, except the one with the old values."""
 USUAL_KUBELET_UNIT: Final = "kubelet.service"
 
-_HEAD: Final = "# Written by `overbook node tune apply`; `overbook node tune remove` takes it away.\n"
+_HEAD: Final = "# Written by `overbook node tune apply`; `overbook node tune remove` removes it.\n"
 
 
 def sysctl_file(wishes: Iterable[WantedSetting]) -> str:
-    """The sysctls among them. Their reasons hold numbers that change: they are not for a file."""
+    """The content of the sysctl.d file. It has no reasons, because these contain numbers that change."""
     lines = (
         f"{wish.name} = {wish.wanted}\n"
         for wish in wishes
@@ -35,7 +35,7 @@ def slice_file(latency_devices: Sequence[str]) -> str:
     """The drop-in of ``system.slice``.
 
     Args:
-        latency_devices: devices, or paths of file systems, that get a latency target. systemd finds the disk.
+        latency_devices: devices, or paths of file systems, with a latency target. systemd finds the disk.
     """
     targets = "".join(
         f"IODeviceLatencyTargetSec={device} {IO_LATENCY_MILLISECONDS}ms\n" for device in latency_devices
@@ -50,10 +50,10 @@ def host_files(
     overcommit_off: bool = False,
     kubelet_unit: str = USUAL_KUBELET_UNIT,
 ) -> dict[str, HostFile]:
-    """Everything that lies on the host: content and mode by path below its root.
+    """All files to install: content and mode by path below the host's root.
 
     Args:
-        wishes: what the settings should be.
+        wishes: the wanted settings.
         latency_devices: as in `slice_file`.
         overcommit_off: whether overcommit is switched off again after each start of the kubelet.
         kubelet_unit: the kubelet's unit.

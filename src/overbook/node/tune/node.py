@@ -1,4 +1,4 @@
-"""A node and its tuning: what is there, and what should be."""
+"""A node and its tuning: the present settings and the wanted ones."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -26,22 +26,22 @@ from overbook.node.tune.watermark import Watermarks
 
 SYSTEM_SLICE: Final = "system.slice"
 KUBELET_TRACES: Final = ("var/lib/kubelet/config.yaml", "etc/kubernetes/kubelet.conf")
-"""Files that say that there is a kubelet here, though it may not run."""
+"""Files that show that a kubelet is installed, even if it does not run."""
 
 
 class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found on a node, and what follows.
+    """A node's present state, from which the wanted settings are computed.
 
     Attributes:
         root: the host's file system.
-        systemd: whether it runs the host.
-        facts: for the rules.
-        remembered: what was changed earlier.
-        overcommit: as it shall be.
-        kubelet_unit: the unit that the kubelet runs in.
-        latency_devices: what systemd is told of, for `TuningFacts.io_latency_disks`.
+        systemd: whether the host runs systemd.
+        facts: the input of the rules.
+        remembered: the settings that were changed earlier.
+        overcommit: the wanted state of overcommit.
+        kubelet_unit: the kubelet's systemd unit.
+        latency_devices: the devices for systemd's drop-in, for `TuningFacts.io_latency_disks`.
         io_latency: whether the kernel has io.latency.
-        swapped_bytes: what ``system.slice`` has in swap.
+        swapped_bytes: the memory of ``system.slice`` that is in swap.
     """
 
     root: str
@@ -56,12 +56,12 @@ class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wishes(self) -> tuple[WantedSetting, ...]:
-        """What the settings should be."""
+        """The wanted settings."""
         return tuning.wishes(self.facts, self.overcommit, self.remembered)
 
     @property
     def files(self) -> dict[str, HostFile]:
-        """What keeps them so after a boot."""
+        """The files that restore the settings after a boot."""
         return host_files(
             self.wishes,
             latency_devices=self.latency_devices,
@@ -71,20 +71,20 @@ class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refusal(self) -> str | None:
-        """Why this cannot be done; ``None``: it can."""
+        """Why the tuning cannot be applied; ``None`` if it can."""
         return tuning.overcommit_refusal(self.facts.kubelet) if self.overcommit == "off" else None
 
 
 def look(root: str, asked: Overcommit | None = None) -> TunedNode:
-    """Read everything; nothing is changed.
+    """Read the node's state, without changing anything.
 
     Args:
         root: the host's file system.
-        asked: whether the kernel overcommits; ``None``: as it was installed, at first on.
+        asked: whether the kernel shall overcommit; ``None``: as installed, or else on.
 
     Raises:
-        InvalidInput: the kubelet's configuration, or what was remembered, is malformed.
-        OSError, KernelFileError: something cannot be read.
+        InvalidInput: the kubelet's configuration, or the file of old values, is malformed.
+        OSError, KernelFileError: a file cannot be read.
     """
     installed: Overcommit = "off" if os.path.exists(os.path.join(root, OVERCOMMIT_UNIT_FILE)) else "on"
     kubelet = running_kubelet(root)
@@ -94,7 +94,7 @@ def look(root: str, asked: Overcommit | None = None) -> TunedNode:
     disks = tuple(sorted({disk for _, below in numbers for disk in below}))
     remembered = read_remembered(root)
     present = {name: read_tunable(name, root) for name in (*tuning.SYSCTLS, tuning.SYSTEM_SWAP_MAX)}
-    for disk in disks:  # where the io controller is off, systemd switches it on
+    for disk in disks:  # if the io controller is off, systemd will switch it on
         name = f"{tuning.SYSTEM_IO_LATENCY}/{disk}"
         present[name] = read_tunable(name, root) or NO_TARGET
     swapped = read_tunable(f"{SYSTEM_SLICE}/memory.swap.current", root)
@@ -123,20 +123,20 @@ def look(root: str, asked: Overcommit | None = None) -> TunedNode:
 
 
 def notes(node: TunedNode) -> tuple[str, ...]:
-    """What somebody should know beside the settings."""
-    said = list(tuning.shortcomings(node.facts))
+    """Notes for the user in addition to the settings."""
+    found = list(tuning.shortcomings(node.facts))
     if node.swapped_bytes:
-        said.append(
-            f"{shown(node.swapped_bytes)} of system.slice are in swap from earlier; they come back when they "
-            "are touched"
+        found.append(
+            f"{shown(node.swapped_bytes)} of system.slice are still in swap from earlier; they return to RAM "
+            "when they are used"
         )
     if not node.systemd:
-        said.append("no systemd runs here: what concerns system.slice holds until the next boot")
+        found.append("there is no systemd here: the settings of system.slice last only until the next boot")
     if not node.io_latency:
-        said.append("this kernel has no io.latency: the disk is shared without a target for the system")
+        found.append("this kernel has no io.latency: the system gets no latency target for the disk")
     if node.overcommit == "off" and not node.systemd:
-        said.append("no systemd runs here: the kubelet's next start switches overcommit on")
-    return tuple(said)
+        found.append("there is no systemd here: the kubelet switches overcommit on when it starts again")
+    return tuple(found)
 
 
 def _watermarks(root: str) -> Watermarks:
@@ -145,7 +145,7 @@ def _watermarks(root: str) -> Watermarks:
 
 
 def _latency_disks(root: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What systemd is told, and the disks that it means: the root's, then those of swap that are others."""
+    """The devices for systemd with their disks: the root's, then those of swap on other disks."""
     seen: set[str] = set()
     mounts = read_mountinfo(root)
     for path in ("/", *(area.filename for area in read_swaps(root))):
@@ -162,7 +162,7 @@ def _latency_disks(root: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _unit_of(pid: int, root: str) -> str:
-    """The unit that a process runs in, by its cgroup."""
+    """The systemd unit of a process, from its cgroup."""
     try:
         text = read_file(under(root, f"/proc/{pid}/cgroup")).decode("utf-8", "replace")
     except KernelFileError:

@@ -1,7 +1,7 @@
-"""What the node's settings were before they were changed: a file that outlives boots and upgrades.
+"""The old values of changed settings, in a file that survives boots and upgrades.
 
-It is written before the first change, whole or not at all. What a setting was is never overwritten; only what
-it was given since is added.
+The file is written before the first change, completely or not at all. An old value is never overwritten; only
+the values that Overbook sets are added.
 """
 
 import os
@@ -26,11 +26,11 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_remembered(root: str = "/") -> dict[str, Remembered]:
-    """What was remembered, by the setting's name; empty: nothing was changed.
+    """The remembered settings by name; empty if nothing was changed.
 
     Raises:
-        InvalidInput: the file is not one of ours, or half of one.
-        OSError: it cannot be read.
+        InvalidInput: the file is not one of Overbook's, or is incomplete.
+        OSError: the file cannot be read.
     """
     path = os.path.join(root, BEFORE)
     try:
@@ -42,19 +42,19 @@ def read_remembered(root: str = "/") -> dict[str, Remembered]:
         return msgspec.json.decode(data, type=_File).settings
     except msgspec.DecodeError as error:
         found = f"{len(data)} bytes ({error})"
-        expected = "what `overbook node tune` wrote there; nothing is changed while old values are not known"
+        expected = "the file as `overbook node tune` wrote it; without the old values nothing is changed"
         raise InvalidInput(path, found, expected) from error
 
 
 def remember(wanted: tuple[WantedSetting, ...], root: str = "/") -> dict[str, Remembered]:
-    """Write down what is about to change: on the disk when this returns.
+    """Store the old values of the settings that will change; they are on the disk when this returns.
 
     Returns:
-        All that is remembered now.
+        All remembered settings.
 
     Raises:
-        InvalidInput: the file that is there cannot be understood.
-        OSError: it cannot be written.
+        InvalidInput: the existing file is malformed.
+        OSError: the file cannot be written.
     """
     known = read_remembered(root)
     settings = {**known, **{wish.name: _with(known, wish) for wish in wanted if wish.differs}}
@@ -66,10 +66,10 @@ def remember(wanted: tuple[WantedSetting, ...], root: str = "/") -> dict[str, Re
 
 
 def forget(root: str = "/") -> bool:
-    """Delete the file, and its folder where that is empty then; whether it was there.
+    """Delete the file, and its folder if that is then empty. Returns whether the file existed.
 
     Raises:
-        OSError: it cannot be deleted.
+        OSError: the file cannot be deleted.
     """
     path = os.path.join(root, BEFORE)
     try:
@@ -82,7 +82,7 @@ def forget(root: str = "/") -> bool:
 
 
 def sync_folder(folder: str) -> None:
-    """Have a folder's names on the disk: a rename is there after a power cut only then.
+    """Flush a folder to the disk, so that a rename in it survives a power cut.
 
     Raises:
         OSError: the disk refused.

@@ -1,11 +1,11 @@
-"""What the system's own settings should be on a node that overcommits, and what goes back when that ends.
+"""The wanted kernel settings of a node that overcommits, and the restored ones when tuning is removed.
 
-A setting is named as the kernel names it: ``vm.swappiness``, or a cgroup's file such as
+A setting has the kernel's name: ``vm.swappiness``, or a cgroup's file such as
 ``system.slice/memory.swap.max``. Values are texts, as the kernel writes them.
 
 Sources: kernel Documentation, admin-guide/sysctl/vm; the kubelet's ``setupKernelTunables`` at v1.36, which
 sets ``vm.overcommit_memory=1`` and ``vm.panic_on_oom=0`` when it starts, or with ``protectKernelDefaults``
-refuses to start where they differ.
+refuses to start if they differ.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,29 +23,29 @@ WATERMARK_SCALE_FACTOR: Final = "vm.watermark_scale_factor"
 SYSCTLS: Final = (OVERCOMMIT_MEMORY, PANIC_ON_OOM, SWAPPINESS, WATERMARK_SCALE_FACTOR)
 SYSTEM_SWAP_MAX: Final = "system.slice/memory.swap.max"
 SYSTEM_IO_LATENCY: Final = "system.slice/io.latency"
-"""For one disk: with a slash and its numbers after it, such as ``system.slice/io.latency/259:0``."""
+"""The prefix of a disk's setting, such as ``system.slice/io.latency/259:0``."""
 
 KUBELET_DEMANDS: Final[Mapping[str, str]] = {OVERCOMMIT_MEMORY: "1", PANIC_ON_OOM: "0"}
 SWAPPINESS_RANGE: Final = (1, 100)
-"""At 0 nothing is swapped until files are gone; above 100 guests are swapped before any file goes."""
+"""At 0 nothing is swapped while there is page cache; above 100 swapping comes before dropping page cache."""
 USUAL_SWAPPINESS: Final = 60
 IO_LATENCY_MILLISECONDS: Final = 50
-"""How long a request of ``system.slice`` may wait for the disk before the others are throttled."""
+"""How long a disk request of ``system.slice`` may wait before others are throttled."""
 
 Overcommit = Literal["on", "off"]
-"""Whether the kernel promises memory without counting (1), or refuses what is plainly too much (0)."""
+"""Whether the kernel always allows allocations (1), or refuses obviously too large ones (0)."""
 
 
 class TuningFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A node as it was found.
+    """A node's present state.
 
     Attributes:
-        values: present value by the setting's name; absent: this kernel has no such setting.
-        watermarks: of all zones; ``None``: not known.
-        eviction_bytes: the kubelet's threshold of ``memory.available``; 0: it has none.
-        io_latency_disks: numbers of the disks that root and swap lie on, where the kernel has io.latency.
-        kubelet: ``Lenient`` sets what differs, ``Strict`` (``protectKernelDefaults``) does not start then;
-            ``Stopped``: its files are here but it does not run; ``Absent``: there is none.
+        values: the present value by the setting's name; absent: this kernel has no such setting.
+        watermarks: the watermarks of all zones; ``None``: not known.
+        eviction_bytes: the kubelet's threshold of ``memory.available``; 0: none.
+        io_latency_disks: numbers of the disks of root and swap, if the kernel has io.latency.
+        kubelet: ``Lenient``: sets values that differ; ``Strict`` (``protectKernelDefaults``): does not start
+            then; ``Stopped``: installed but not running; ``Absent``: not installed.
     """
 
     values: Mapping[str, str]
@@ -56,13 +56,13 @@ class TuningFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class WantedSetting(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What a setting should be.
+    """A setting with its wanted value.
 
     Attributes:
         name: the setting.
-        present: its value; ``None``: there is no such setting now.
-        wanted: what it should be.
-        sentence: why.
+        present: the present value; ``None``: there is no such setting now.
+        wanted: the wanted value.
+        sentence: the reason.
     """
 
     name: str
@@ -72,7 +72,7 @@ class WantedSetting(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def differs(self) -> bool:
-        """Whether there is something to change."""
+        """Whether the setting must be changed."""
         return self.present is not None and self.present != self.wanted
 
 
@@ -80,8 +80,8 @@ class Remembered(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
     """A setting that was changed.
 
     Attributes:
-        before: its value before the first change.
-        ours: the values that it was given since, oldest first.
+        before: the value before the first change.
+        ours: the values that Overbook has set since, oldest first.
     """
 
     before: str
@@ -89,12 +89,12 @@ class Remembered(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tr
 
 
 class RestoredSetting(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What becomes of a setting when tuning is removed.
+    """A setting when tuning is removed.
 
     Attributes:
         name: the setting.
-        value: what to write; ``None``: it stays as it is.
-        sentence: what happens and why.
+        value: the value to write; ``None``: the setting stays as it is.
+        sentence: a description of the change with its reason.
     """
 
     name: str
@@ -103,7 +103,7 @@ class RestoredSetting(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 def overcommit_refusal(kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"]) -> str | None:
-    """Why overcommit cannot be switched off on this node; ``None``: it can."""
+    """Why overcommit cannot be switched off on this node; ``None`` if it can."""
     if kubelet == "Strict":
         return (
             "the kubelet of this node runs with protectKernelDefaults: true: with vm.overcommit_memory=0 it "
@@ -111,7 +111,7 @@ def overcommit_refusal(kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"
         )
     if kubelet == "Stopped":
         return (
-            "the kubelet of this node does not run, so nobody can tell whether it has protectKernelDefaults: "
+            "the kubelet of this node does not run, so it is not known whether it has protectKernelDefaults: "
             "true, with which it would not start again; start it first"
         )
     return None
@@ -120,25 +120,25 @@ def overcommit_refusal(kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"
 def wishes(
     facts: TuningFacts, overcommit: Overcommit, remembered: Mapping[str, Remembered]
 ) -> tuple[WantedSetting, ...]:
-    """What the settings should be; one that is right as somebody else left it is not among them.
+    """The wanted settings, without those that are right and were never changed by Overbook.
 
     Args:
-        facts: the node.
-        overcommit: whether the kernel overcommits.
-        remembered: what was changed earlier: it stays as long as it is right.
+        facts: the node's present state.
+        overcommit: whether the kernel shall overcommit.
+        remembered: the settings that were changed earlier; they stay as long as they are right.
     """
-    return (*_promises(facts, overcommit), *_swapping(facts, remembered), *_system(facts))
+    return (*_overcommit(facts, overcommit), *_swapping(facts, remembered), *_system(facts))
 
 
-def _promises(facts: TuningFacts, overcommit: Overcommit) -> Iterator[WantedSetting]:
+def _overcommit(facts: TuningFacts, overcommit: Overcommit) -> Iterator[WantedSetting]:
     present = facts.values.get(OVERCOMMIT_MEMORY)
     if overcommit == "off":
-        why = "overcommit is off here: the kernel refuses what is plainly too much"
+        why = "overcommit is off here: the kernel refuses obviously too large allocations"
         yield WantedSetting(OVERCOMMIT_MEMORY, present, "0", why)
     else:
-        why = "the kernel promises memory without counting, as guests larger than RAM need"
+        why = "the kernel always allows allocations, as VMs larger than RAM need"
         yield WantedSetting(OVERCOMMIT_MEMORY, present, KUBELET_DEMANDS[OVERCOMMIT_MEMORY], why)
-    why = "out of memory the kernel ends a process, not the node"
+    why = "out of memory, the kernel kills a process and does not restart the node"
     yield WantedSetting(PANIC_ON_OOM, facts.values.get(PANIC_ON_OOM), KUBELET_DEMANDS[PANIC_ON_OOM], why)
 
 
@@ -147,10 +147,10 @@ def _swapping(facts: TuningFacts, remembered: Mapping[str, Remembered]) -> Itera
     if swappiness is not None:
         least, most = SWAPPINESS_RANGE
         if not swappiness_is_sound(int(swappiness)):
-            why = f"from {least} to {most} it weighs swap against files"
+            why = f"from {least} to {most} the kernel weighs swap against page cache"
             yield WantedSetting(SWAPPINESS, swappiness, str(USUAL_SWAPPINESS), why)
         elif _is_ours(SWAPPINESS, swappiness, remembered):
-            yield WantedSetting(SWAPPINESS, swappiness, swappiness, "as it was set here")
+            yield WantedSetting(SWAPPINESS, swappiness, swappiness, "as Overbook set it")
     factor = facts.values.get(WATERMARK_SCALE_FACTOR)
     if factor is None or facts.watermarks is None:
         return
@@ -169,9 +169,9 @@ def _swapping(facts: TuningFacts, remembered: Mapping[str, Remembered]) -> Itera
 
 
 def _system(facts: TuningFacts) -> Iterator[WantedSetting]:
-    why = "kubelet and runtime must not stand still with the guests"
+    why = "kubelet and runtime must not stall together with the pods"
     yield WantedSetting(SYSTEM_SWAP_MAX, facts.values.get(SYSTEM_SWAP_MAX), "0", why)
-    why = f"the system waits at most {IO_LATENCY_MILLISECONDS} ms for a disk that the guests swap on"
+    why = f"the system waits at most {IO_LATENCY_MILLISECONDS} ms for a disk that the pods swap on"
     target = str(IO_LATENCY_MILLISECONDS * 1000)
     for disk in facts.io_latency_disks:
         name = f"{SYSTEM_IO_LATENCY}/{disk}"
@@ -179,13 +179,13 @@ def _system(facts: TuningFacts) -> Iterator[WantedSetting]:
 
 
 def swappiness_is_sound(swappiness: int) -> bool:
-    """Whether the kernel weighs swap against files: neither always the one nor always the other."""
+    """Whether the kernel weighs swap against page cache, and does not always prefer one."""
     least, most = SWAPPINESS_RANGE
     return least <= swappiness <= most
 
 
 def shortcomings(facts: TuningFacts) -> tuple[str, ...]:
-    """What tuning cannot reach on this node, a sentence each."""
+    """Sentences about what tuning cannot achieve on this node."""
     found = []
     if SYSTEM_SWAP_MAX not in facts.values:
         found.append("there is no system.slice that limits swap: nothing keeps the system out of swap")
@@ -195,32 +195,32 @@ def shortcomings(facts: TuningFacts) -> tuple[str, ...]:
         if max(low, facts.watermarks.low_bytes) <= facts.eviction_bytes:
             found.append(
                 f"the kubelet evicts below {shown(facts.eviction_bytes)}, and the kernel can begin to swap "
-                f"no earlier than at {shown(low)}: pods go before anything is swapped; lower "
+                f"no earlier than at {shown(low)}: pods are evicted before anything is swapped; lower "
                 "memory.available in the kubelet's evictionHard"
             )
     return tuple(found)
 
 
 def put_back(name: str, entry: Remembered, present: str | None, *, strict_kubelet: bool) -> RestoredSetting:
-    """What becomes of a setting that was changed.
+    """The value for a changed setting when tuning is removed.
 
-    It goes back only where its value is still one of ours: what somebody else set since is theirs. Where the
-    kubelet would refuse to start with the old value, the kubelet's goes there.
+    The old value is restored only if the present one was set by Overbook: a value that another program set
+    since stays. If the kubelet would refuse to start with the old value, the kubelet's value is written.
 
     Args:
         name: the setting.
-        entry: what was remembered.
-        present: its value now.
+        entry: the remembered values.
+        present: the present value.
         strict_kubelet: whether the kubelet runs with ``protectKernelDefaults``.
     """
     if present is None:
-        return RestoredSetting(name, None, f"{name} is not there any more")
+        return RestoredSetting(name, None, f"{name} no longer exists")
     if present == entry.before:
         return RestoredSetting(name, None, f"{name} is {present}, as before")
     if present in entry.ours:
         demanded = KUBELET_DEMANDS.get(name) if strict_kubelet else None
         if demanded is None or demanded == entry.before:
-            return RestoredSetting(name, entry.before, f"{name} goes back from {present} to {entry.before}")
+            return RestoredSetting(name, entry.before, f"{name} is restored from {present} to {entry.before}")
         sentence = (
             f"{name} is {demanded} now, not {entry.before} as before: with that the kubelet, which has "
             "protectKernelDefaults: true, would not start again"
@@ -229,8 +229,8 @@ def put_back(name: str, entry: Remembered, present: str | None, *, strict_kubele
     return RestoredSetting(
         name,
         None,
-        f"{name} stays {present}: somebody else set it since; it was {entry.before} at first, and was given "
-        f"{entry.ours[-1]} here",
+        f"{name} stays {present}: it was changed since by another program or person; it was {entry.before} "
+        f"at first, and Overbook set {entry.ours[-1]}",
     )
 
 

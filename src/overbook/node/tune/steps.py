@@ -1,6 +1,6 @@
-"""Tuning a node and taking that away, step by step.
+"""The steps that tune a node and that remove the tuning.
 
-A kill anywhere loses no old value, and both can be repeated.
+A kill at any point loses no old value, and both can be repeated.
 """
 
 import fcntl
@@ -24,11 +24,11 @@ from overbook.node.tune.rules import RestoredSetting, put_back
 
 
 @contextmanager
-def alone(root: str) -> Iterator[None]:
-    """Nobody else tunes this node meanwhile.
+def tuning_lock(root: str) -> Iterator[None]:
+    """Hold the lock so that no other process tunes this node meanwhile.
 
     Raises:
-        OSError: somebody does, or the lock's file cannot be made.
+        OSError: another process holds the lock, or the lock file cannot be made.
     """
     folder = os.path.join(root, "run/overbook")
     os.makedirs(folder, exist_ok=True)
@@ -37,13 +37,13 @@ def alone(root: str) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise OSError("another `overbook node tune` runs on this node; wait for its end") from error
+        raise OSError("another `overbook node tune` runs on this node; wait until it ends") from error
     finally:
         os.close(lock)
 
 
 def planned(node: TunedNode) -> Iterator[str]:
-    """What `apply` would do."""
+    """The steps that `apply` would take."""
     for path, (data, _) in node.files.items():
         if _content(node, path) != data:
             yield f"write /{path}"
@@ -55,11 +55,11 @@ def planned(node: TunedNode) -> Iterator[str]:
 
 
 def apply(node: TunedNode) -> Iterator[str]:
-    """Make it so, now and after every boot; yields what was done.
+    """Apply the tuning, now and after every boot; yields each step that was done.
 
     Raises:
-        InvalidInput: what was remembered earlier cannot be understood.
-        OSError, KernelFileError: something cannot be written, or the kernel refused.
+        InvalidInput: the file of old values is malformed.
+        OSError, KernelFileError: a file cannot be written, or the kernel refused.
     """
     remember(node.wishes, node.root)
     for path in install(node.files, node.root):
@@ -78,13 +78,13 @@ def apply(node: TunedNode) -> Iterator[str]:
 
 
 def planned_removal(node: TunedNode) -> Iterator[str]:
-    """What `take_away` would do."""
+    """The steps that `remove_tuning` would take."""
     yield from (f"remove /{path}" for path in (*PATHS, BEFORE) if _exists(node, path))
     yield from (returned.sentence for returned in _returns(node))
 
 
-def take_away(node: TunedNode) -> Iterator[str]:
-    """Put everything back; what was remembered goes last. Yields what was done.
+def remove_tuning(node: TunedNode) -> Iterator[str]:
+    """Remove the tuning and restore the old values, whose file is deleted last. Yields each step.
 
     Raises:
         OSError, KernelFileError: something cannot be written, or the kernel refused.
@@ -104,7 +104,7 @@ def take_away(node: TunedNode) -> Iterator[str]:
 
 
 def _returns(node: TunedNode) -> Iterator[RestoredSetting]:
-    """By each setting's value at the moment when it is its turn."""
+    """The restored settings, each computed from its value at that moment."""
     strict = node.facts.kubelet == "Strict"
     for name, entry in node.remembered.items():
         yield put_back(name, entry, read_tunable(name, node.root), strict_kubelet=strict)
@@ -114,7 +114,7 @@ def _without_unit(node: TunedNode) -> Iterator[str]:
     if not _exists(node, OVERCOMMIT_UNIT_FILE):
         return
     yield from _systemctl(node, "disable", "--now", OVERCOMMIT_UNIT)
-    # The unit's file last: it tells that overcommit was switched off here.
+    # The unit's file last, because it shows that overcommit was switched off here.
     for path in remove(reversed(OVERCOMMIT_PATHS), node.root):
         yield f"removed /{path}"
 

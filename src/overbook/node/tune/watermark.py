@@ -1,6 +1,6 @@
-"""The kernel's watermarks against the kubelet's eviction threshold.
+"""The kernel's watermarks, compared with the kubelet's eviction threshold.
 
-The kernel wakes kswapd when a zone's free memory falls below its low watermark. Where that lies below the
+The kernel wakes kswapd when a zone's free memory falls below its low watermark. If that is below the
 kubelet's eviction threshold, pods are evicted before the kernel has begun to swap. The distance between the
 watermarks is ``vm.watermark_scale_factor``, in 1/10000 of a zone's memory. Source: kernel Documentation,
 admin-guide/sysctl/vm (watermark_scale_factor, min_free_kbytes); kubernetes issue 120800.
@@ -16,16 +16,16 @@ SMALLEST_FACTOR: Final = 10
 """The kernel's own default."""
 LARGEST_FACTOR: Final = 1000
 ROUNDING_BYTES: Final = 2 * MIB
-"""The kernel rounds down to pages in each zone: so much more is asked for that the goal is reached."""
+"""Added to the wanted value, because the kernel rounds down to pages in each zone."""
 
 
 class Watermarks(msgspec.Struct, frozen=True, gc=False):
-    """Sums over all zones, in bytes.
+    """The watermarks, summed over all zones, in bytes.
 
     Attributes:
         min_bytes: below it only the kernel itself gets memory.
         low_bytes: below it kswapd works.
-        managed_bytes: memory that the zones hold.
+        managed_bytes: the size of the zones.
     """
 
     min_bytes: int
@@ -34,12 +34,12 @@ class Watermarks(msgspec.Struct, frozen=True, gc=False):
 
 
 def wanted_low_bytes(eviction_bytes: int, memory_bytes: int) -> int:
-    """Where the low watermark should be: above the threshold, with a way to go before it is reached."""
+    """The wanted low watermark: the eviction threshold plus a distance, in which swapping can help."""
     return eviction_bytes + min(max(LEAST_RUNWAY_BYTES, memory_bytes // 100), memory_bytes // 20)
 
 
 def scale_factor(marks: Watermarks, eviction_bytes: int) -> int | None:
-    """The ``vm.watermark_scale_factor`` that puts the low watermark there; ``None``: it is there already."""
+    """The ``vm.watermark_scale_factor`` for the wanted low watermark; ``None`` if that is already reached."""
     wanted = wanted_low_bytes(eviction_bytes, marks.managed_bytes)
     if marks.low_bytes >= wanted or marks.managed_bytes <= 0:
         return None

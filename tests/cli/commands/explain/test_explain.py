@@ -21,8 +21,8 @@ Pod shop/virt-launcher-database-x7kqp  [FILE, document 1 (line 3)]
   requests    cpu 200m, memory 2.96Gi
   limits      cpu -, memory -
   overcommit  cpu unbounded (no limit), memory unbounded (no limit)
-  guest       4Gi + 296Mi overhead (told from its request); request and swap: 4.43Gi, covers all of
-              it
+  guest       4Gi + 296Mi overhead (derived from its request); request and swap: 4.43Gi, covers all
+              of it
   pod cgroup  cpu.weight 8, cpu.max not set, memory.max not set
   evicted     by the kubelet among the first once it uses more than 2.96Gi (priority 0)
   CONTAINER  cpu.weight   of pod     cpu.max  memory.max  memory.swap.max  oom_score_adj

@@ -40,7 +40,7 @@ def test_doctor_prints_the_worst_first_and_marks_commands() -> None:
     [
         ((), "nothing is wrong"),
         ((NOTE,), "nothing is wrong; worth knowing"),
-        ((NOTE, UNSEEN), "nothing wrong was found, but not everything could be looked at"),
+        ((NOTE, UNSEEN), "nothing wrong was found, but not everything could be checked"),
         ((RISKY, UNSEEN), "what is wrong, worst first"),
     ],
 )

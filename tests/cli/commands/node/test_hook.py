@@ -88,7 +88,7 @@ def test_status_names_the_fault_and_its_fix(root: Path, capsys: pytest.CaptureFi
     hook(root, "install", "--folder", "/own/hooks.d")
     capsys.readouterr()
     assert hook(root, "status", "--folder", "/own/hooks.d") == 1
-    assert "which is not read" in capsys.readouterr().out
+    assert "which the engine does not read" in capsys.readouterr().out
 
 
 def test_status_is_available_as_json(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,10 +19,10 @@ another node: 64Gi of RAM, 16 CPUs
 
              cpu  memory  allocatable  all pods
   proposed  110m  5612Mi      58.42Gi   58.52Gi
-  what is reserved now is not known: no kubelet's configuration is at hand
+  the present reservation is not known: no kubelet's configuration was found
 
 qos-reserved would then leave to the lower classes (an example: a quarter of the memory each:
-requested are 16Gi by Guaranteed and 16Gi by Burstable pods)
+16Gi requested by Guaranteed and 16Gi by Burstable pods)
          Burstable  BestEffort
   100 %    42.52Gi     26.52Gi
    50 %    50.52Gi     42.52Gi
@@ -77,7 +77,7 @@ def test_a_sufficient_reserve_is_reported_as_enough(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     answer = report(capsys, *host(tmp_path, systemReserved={"memory": "4Gi", "cpu": "1"}))
-    assert answer["verdict"] == "what is reserved now is enough; nothing needs to change"
+    assert answer["verdict"] == "the present reservation is enough; nothing needs to change"
 
 
 def test_the_fragment_brings_what_is_proposed(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_kernel_without_io_latency_gets_no_target(
 def test_system_memory_in_swap_is_reported(root: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tune(root, "status") == 1
 
-    assert "8Mi of system.slice are in swap from earlier" in capsys.readouterr().out
+    assert "8Mi of system.slice are still in swap from earlier" in capsys.readouterr().out
 
 
 def test_old_values_are_kept_from_the_first_change_on(root: pathlib.Path) -> None:
@@ -115,7 +115,9 @@ def test_a_setting_changed_since_stays_and_is_reported(
     assert tune(root, "remove") == 0
 
     assert settings(root)["proc/sys/vm/swappiness"] == "30"
-    assert "vm.swappiness stays 30: somebody else set it since" in capsys.readouterr().out
+    assert (
+        "vm.swappiness stays 30: it was changed since by another program or person" in capsys.readouterr().out
+    )
     assert settings(root)["proc/sys/vm/panic_on_oom"] == "1"
 
 
@@ -211,7 +213,7 @@ def test_a_partial_file_of_old_values_stops_every_command(
 
 
 def test_two_tune_commands_do_not_run_at_once(root: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with tuning_steps.alone(str(root)):
+    with tuning_steps.tuning_lock(str(root)):
         assert tune(root, "apply") == 2
 
     assert "another `overbook node tune` runs" in capsys.readouterr().err
@@ -242,7 +244,7 @@ def test_tune_killed_after_any_step_can_be_repeated_or_undone(tmp_path: pathlib.
             reached = killed(root, tuning_steps.apply, overcommit, after)
             assert tune(root, "apply") == 0
             assert settings(root)["proc/sys/vm/panic_on_oom"] == "0"
-            reached |= killed(root, tuning_steps.take_away, overcommit, after)
+            reached |= killed(root, tuning_steps.remove_tuning, overcommit, after)
             assert tune(root, "remove") == 0
 
             assert settings(root) == before | GONE_BACK

@@ -108,7 +108,7 @@ def test_replay_marks_where_its_estimate_begins(capsys: pytest.CaptureFixture[st
     assert main(["replay", str(recording), *LOWER]) == 0
     text = capsys.readouterr().out
     assert text.index("from here the courses differ") < text.index("relieve shop/wild")
-    assert "the right asks the first guest" in text
+    assert "the right requests relief" in text
     assert "s earlier" in text
     assert max(map(len, text.splitlines()[1:])) <= 110  # the first names the file
     assert main(["replay", str(recording)]) == 0

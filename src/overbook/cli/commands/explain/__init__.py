@@ -1,1 +1,1 @@
-"""The command `overbook explain`, and how its report is shown as text."""
+"""The command `overbook explain`, and its report as text."""

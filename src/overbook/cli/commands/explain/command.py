@@ -1,4 +1,4 @@
-"""``overbook explain``: what pods, VMs and workloads get on a node, and why."""
+"""``overbook explain``: the resources that pods, VMs and workloads get on a node, with the reasons."""
 
 import argparse
 import sys
@@ -11,14 +11,14 @@ EXAMPLES = """examples:
   kubectl get pods -A -o json | overbook explain - --on-node worker-1 --node-memory 64Gi --node-swap 32Gi
   overbook explain manifests/ --allowance whole --output json
   overbook explain --override examples/override/cluster.yaml deployment.yaml
-      what the webhook would make of it
+      how the webhook would change the pod
   overbook explain --topic list
       the pages that explain the rules
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.commands.explain.topics import NAMES
     from overbook.cli.options import add_node_options
     from overbook.cli.output import add_output_option
@@ -45,17 +45,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--override",
         metavar="OVERRIDE",
-        help="what admission makes of the pods by the overrides in this file",
+        help="show how the overrides in this file would change the pods at admission",
     )
-    parser.add_argument("--details", action="store_true", help="every pod in full, also when there are many")
-    parser.add_argument("--on-node", metavar="NAME", help="only the pods whose spec.nodeName this is")
+    parser.add_argument(
+        "--details", action="store_true", help="show every pod in full, also if there are many"
+    )
+    parser.add_argument("--on-node", metavar="NAME", help="only the pods with this spec.nodeName")
     add_output_option(parser)
     add_node_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Explain.
+    """Explain the pods of the files.
 
     Raises:
         InvalidInput: a manifest or an option is not valid.
@@ -91,7 +93,7 @@ def _explain_files(arguments: argparse.Namespace) -> int:
     from overbook.kube.files.manifests import read_documents_of
     from overbook.kube.files.sources import read_sources
 
-    # One pass over immutable data, then the process ends: collecting would only walk it again and again.
+    # The process makes one pass over immutable data and ends, so garbage collection would only cost time.
     gc.disable()
     node = node_of(arguments)
     documents = (
@@ -100,8 +102,8 @@ def _explain_files(arguments: argparse.Namespace) -> int:
     policy = LauncherPolicy(percent=node.policy.percent)
     inventory = take_inventory(documents, policy, node.running)
     if arguments.on_node:
-        there = tuple(one for one in inventory.found if one.pod.spec.node_name == arguments.on_node)
-        inventory = msgspec.structs.replace(inventory, found=there)
+        selected = tuple(one for one in inventory.found if one.pod.spec.node_name == arguments.on_node)
+        inventory = msgspec.structs.replace(inventory, found=selected)
     if not inventory.found:
         seen = ", ".join(f"{count} {kind}" for kind, count in inventory.ignored.items()) or "nothing"
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""``overbook explain --override``: what admission would make of pods, offline, by the webhook's own rules."""
+"""``overbook explain --override``: how admission would change pods, offline, by the webhook's own rules."""
 
 import argparse
 from collections.abc import Iterator
@@ -21,22 +21,22 @@ from overbook.webhook.policies import NamespaceLabels, NamespaceMetadata, Namesp
 _WORDS = {
     "Overridden": "overridden",
     "Observed": "not changed: the override only observes",
-    "AsItShouldBe": "nothing to change: it has no limits to go by, or is as it should be",
+    "AsItShouldBe": "nothing to change: it has no limits, or already has the wanted requests",
     "Inadmissible": "left unchanged: the API server would refuse it",
     "BrokenOverride": "left unchanged: the override cannot be used",
     "InvalidQuantity": "left unchanged: the API server would refuse a quantity",
-    "NoOverride": "left alone: there is no override for it",
-    "PodSwitchedOff": "left alone: its annotation says so",
-    "VirtualMachine": "left alone: a virtual machine runs in it, which KubeVirt's percentage governs",
-    "MirrorPod": "left alone: it is the image of a static pod",
-    "NamespaceNotEnabled": "left alone: its namespace has not opted in",
-    "NamespaceSwitchedOff": "left alone: its namespace is switched off",
-    "SystemNamespace": "left alone: its namespace is the cluster's own",
+    "NoOverride": "left unchanged: there is no override for it",
+    "PodSwitchedOff": "left unchanged: its annotation switches the override off",
+    "VirtualMachine": "left unchanged: it runs a virtual machine, to which KubeVirt's percentage applies",
+    "MirrorPod": "left unchanged: it is the mirror of a static pod",
+    "NamespaceNotEnabled": "left unchanged: its namespace has not enabled the override",
+    "NamespaceSwitchedOff": "left unchanged: its namespace has switched the override off",
+    "SystemNamespace": "left unchanged: its namespace belongs to the system",
 }
 
 
 class PodOverride(ReportStruct, frozen=True):
-    """What becomes of a pod; requests and limits are those of the pod as a whole, for the scheduler."""
+    """The result for a pod; requests and limits are those of the whole pod, as the scheduler counts them."""
 
     name: str
     where: str
@@ -51,7 +51,7 @@ class PodOverride(ReportStruct, frozen=True):
 
 
 def explain_override(arguments: argparse.Namespace) -> int:
-    """Print what each pod in the files becomes.
+    """Print the result for each pod in the files.
 
     Raises:
         InvalidInput: an override or a manifest is not valid.

@@ -1,4 +1,4 @@
-"""One pod in full, as text of 80 to 110 columns."""
+"""The full report on one pod, as text of 80 to 110 columns."""
 
 import textwrap
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _UNDEFINED: Final = {"NoLimit": "unbounded (no limit)", "NoRequest": "undefined 
 
 
 def pod_lines(pod: PodReport, *, several: bool) -> Iterator[str]:
-    """The lines for one pod; ``several``: whether there are others to share CPU with."""
+    """The lines for one pod; ``several``: whether there are other pods that share the CPU."""
     origin = "" if pod.kind == "Pod" else f", which {pod.kind} {pod.object} becomes"
     times = f", ×{pod.replicas}" if (pod.replicas or 1) != 1 else ""
     yield painted(f"Pod {pod.name}", BOLD) + f"{origin}{times}  [{pod.where}]"
@@ -30,7 +30,7 @@ def pod_lines(pod: PodReport, *, several: bool) -> Iterator[str]:
         facts.append(("CPU quota", pod.cpu_quota.sentence))
     if several:
         facts.append(
-            ("spare CPU", f"{pod.cpu_share_of_node_percent} % of the node's if all of these want it")
+            ("spare CPU", f"{pod.cpu_share_of_node_percent} % of the node's if all these pods want it")
         )
     facts.append(("evicted", f"by the kubelet {pod.eviction}"))
     for name, text in facts:
@@ -42,7 +42,7 @@ def pod_lines(pod: PodReport, *, several: bool) -> Iterator[str]:
 
 
 def warning_lines(warning: Warned, indent: str = "") -> list[str]:
-    """A warning, its first word coloured by how bad it is."""
+    """A warning as lines; the colour of its first word shows the severity."""
     code = {"Refused": RED, "Danger": RED, "Note": YELLOW}[warning.severity]
     word = {"Refused": "refused by the API server", "Danger": "danger", "Note": "note"}[warning.severity]
     lines = wrapped(f"{word}: {warning.sentence}", indent, indent + "  ")
@@ -79,7 +79,7 @@ def _guest(pod: PodReport) -> str:
     if pod.guest_bytes is None:
         return "size not known from this manifest alone"
     overhead = f" + {shown(pod.overhead_bytes)} overhead" if pod.overhead_bytes else ""
-    source = " (told from its request)" if pod.guest_from == "Request" else ""
+    source = " (derived from its request)" if pod.guest_from == "Request" else ""
     covered = (pod.requests.memory_bytes or 0) + pod.swap_max_bytes
     needed = pod.guest_bytes + (pod.overhead_bytes or 0)
     verdict = "covers all of it" if covered >= needed else f"{shown(needed - covered)} are not covered"

@@ -1,4 +1,4 @@
-"""``explain`` for people: the node, the pods in full or in a line each, what goes first."""
+"""The text of ``explain``: the node, the pods in full or in one line each, and the kill order."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,12 +9,12 @@ from overbook.core.text import cores, counted, percent_of, shown, shown_or
 from overbook.explain.report import Explanation, KillOrder, PodReport
 
 MANY: Final = 20
-"""Up to here every pod is shown in full."""
+"""Up to this number every pod is shown in full."""
 _ORDER_SHOWN: Final = 12
 
 
 def render(report: Explanation, *, details: bool = False) -> Iterator[str]:
-    """The lines of the whole answer."""
+    """The lines of the whole report."""
     yield from _node_lines(report)
     if len(report.pods) > MANY and not details:
         yield ""
@@ -69,7 +69,7 @@ def _summary_lines(pods: tuple[PodReport, ...]) -> Iterator[str]:
     yield painted(lines[0], BOLD)
     yield from lines[1:]
     if any(row[-1] == "!" for row in rows[1:]):
-        yield "! has a warning that matters: see --details"
+        yield "! has an important warning: see --details"
 
 
 def _total_lines(report: Explanation) -> Iterator[str]:
@@ -89,7 +89,7 @@ def _total_lines(report: Explanation) -> Iterator[str]:
         (
             "guest memory",
             shown(totals.guest_bytes),
-            f"{totals.promised_percent} % of RAM is promised to guests",
+            f"{totals.promised_percent} % of RAM is promised to VMs",
         ),
         (
             "swap allowances",
@@ -113,7 +113,7 @@ def _total_lines(report: Explanation) -> Iterator[str]:
     if totals.overcommitted:
         yield from wrapped(f"the node is overcommitted: {'; '.join(totals.causes)}", "  ", "    ")
     else:
-        yield "  the node is not overcommitted: each pod makes its requests, and limits fit"
+        yield "  the node is not overcommitted: every pod has requests, and the limits fit"
 
 
 def _of_cpus(milli: int | None, capacity: int | None) -> str:
@@ -123,7 +123,7 @@ def _of_cpus(milli: int | None, capacity: int | None) -> str:
 def _order_lines(order: tuple[KillOrder, ...]) -> Iterator[str]:
     yield painted("what the kernel kills first", BOLD)
     yield from wrapped(
-        "(its share of memory in thousandths is added to oom_score_adj; at equal use the order is this)",
+        "(the share of memory in thousandths is added to oom_score_adj; this is the order at equal use)",
         "  ",
         "  ",
     )
@@ -132,4 +132,4 @@ def _order_lines(order: tuple[KillOrder, ...]) -> Iterator[str]:
     ]
     yield from columns(shown_places, frozenset((0,)), "  ")
     if len(order) > _ORDER_SHOWN:
-        yield f"  … and {len(order) - _ORDER_SHOWN} more; --output json has all"
+        yield f"  … and {len(order) - _ORDER_SHOWN} more; --output json shows all"

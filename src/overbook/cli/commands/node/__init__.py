@@ -1,1 +1,1 @@
-"""The command `overbook node`, a module for each of its parts."""
+"""The command `overbook node`, with a module for each of its parts."""

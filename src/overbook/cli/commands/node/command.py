@@ -1,4 +1,4 @@
-"""``overbook node``: this node's swap, what is wrong on it, and how it is tuned."""
+"""``overbook node``: check this node, and set up its swap, OCI hook, tuning and reserves."""
 
 import argparse
 from importlib import import_module
@@ -11,29 +11,30 @@ PARTS: Final = (
     "overbook.cli.commands.node.tune",
     "overbook.cli.commands.node.reserve",
 )
-"""A module each, with `add_parser`; they are imported only where `node` is asked for."""
+"""The modules of the parts, each with `add_parser`; they are imported only for the command `node`."""
 
 EXAMPLES = """examples:
-  overbook node doctor                             what is wrong on this node, each with its mend
-  overbook node swap plan --percent 150            what would be done
-  overbook node swap apply --percent 150           a swap file of half the RAM, on again after every boot
+  overbook node doctor                             check this node; each problem with its fix
+  overbook node swap plan --percent 150            show what `apply` would do
+  overbook node swap apply --percent 150           make a swap file of half the RAM, kept over reboots
   overbook node swap apply --kind device --device PARTLABEL=swap --encrypt
   overbook node swap status
-  overbook node swap remove                        turn it off and leave nothing behind
-  overbook node hook install                       limits before a container's first instruction (CRI-O)
+  overbook node swap remove                        turn swap off and remove all its files
+  overbook node hook install                       set limits before a container's first instruction (CRI-O)
   overbook node tune apply                         keep the system out of swap, and set the kernel's settings
-  overbook node reserve                            what to reserve for the system on a node of this size
+  overbook node reserve                            propose a system reservation for a node of this size
 
-In a container, --fsroot names the host's file system; programs then run in the host's mount namespace.
+In a container, --fsroot is the path of the host's file system; programs then run in the host's mount
+namespace.
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     parser = subparsers.add_parser(
         "node",
-        help="this node's swap and what is wrong on it",
-        description=__doc__,
+        help="check this node, and set up its swap and tuning",
+        description="Check this node, and set up its swap, OCI hook, tuning and reserves.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -43,7 +44,5 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_fsroot_option(parser: argparse.ArgumentParser) -> None:
-    """``--fsroot``, which every part has."""
-    parser.add_argument(
-        "--fsroot", metavar="DIR", default="/", help="where the host's file system is (default: /)"
-    )
+    """Add the option ``--fsroot``, which every part has."""
+    parser.add_argument("--fsroot", metavar="DIR", default="/", help="the host's file system (default: /)")

@@ -1,4 +1,4 @@
-"""``overbook node doctor``: what is wrong on this node, worst first, and what mends it."""
+"""``overbook node doctor``: find problems of this node, worst first, each with its fix."""
 
 import argparse
 from collections.abc import Iterator
@@ -8,26 +8,26 @@ if TYPE_CHECKING:
     from overbook.node.doctor.diagnosis import Diagnosis
 
 EXAMPLES: Final = """examples:
-  overbook node doctor                             what is wrong on this node, each with its mend
-  overbook node doctor --percent 150               whether its swap is enough for 150 %
-  overbook node doctor --swap-writer hook          whether the OCI hook could write the limits here
+  overbook node doctor                             check this node; each problem with its fix
+  overbook node doctor --percent 150               check also that its swap is enough for 150 %
+  overbook node doctor --swap-writer hook          check also that the OCI hook can write the limits here
   overbook node doctor --output json | jq '.findings[].word'
 
 Exit status: 0; 1: something is broken, so overcommit does not work here.
-Run it as root: what cannot be looked at is said, and never called healthy.
+Run it as root. A check that cannot be made is reported, and never counts as healthy.
 """
 _PAINT: Final = {"Broken": "31", "Risky": "33", "Note": ""}
 
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.commands.node.command import add_fsroot_option
     from overbook.cli.options import add_allowance_option, add_eligibility_option, add_swap_writer_option
 
     parser = parts.add_parser(
         "doctor",
-        help="what is wrong on this node, each with its mend",
-        description="Looks at the kernel, the kubelet, swap and who gives it out. It changes nothing.",
+        help="find problems of this node, each with its fix",
+        description="Check the kernel, the kubelet, swap and the writer of swap limits. Nothing is changed.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -35,21 +35,23 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--percent",
         type=int,
         metavar="N",
-        help="memoryOvercommitPercentage (default: what swap was provisioned for, else 100)",
+        help="memoryOvercommitPercentage (default: that of `node swap`, else 100)",
     )
     add_eligibility_option(parser)
     add_allowance_option(parser)
     add_swap_writer_option(parser)
-    parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
+    parser.add_argument(
+        "-o", "--output", choices=["text", "json"], default="text", help="format (default: text)"
+    )
     add_fsroot_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, and say; 1 where something is broken.
+    """Check the node and print the result. Returns 1 if something is broken.
 
     Raises:
-        InvalidInput: a percentage that cannot be.
+        InvalidInput: the percentage is invalid.
     """
     from overbook.cli.output import write_structured
     from overbook.core.overcommit.allowance import SwapPolicy
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def render(diagnosis: "Diagnosis") -> Iterator[str]:
-    """The lines for people: what is wrong, worst first, then what is right."""
+    """The report as text: the problems, worst first, then the checks without a problem."""
     from overbook.cli.commands.explain.pod_text import wrapped
     from overbook.cli.output import BOLD, painted
 
@@ -97,7 +99,7 @@ def _headline(diagnosis: "Diagnosis") -> str:
     if any(finding.severity != "Note" for finding in diagnosis.findings):
         return "what is wrong, worst first"
     if any(finding.word == "NotLooked" for finding in diagnosis.findings):
-        return "nothing wrong was found, but not everything could be looked at"
+        return "nothing wrong was found, but not everything could be checked"
     return "nothing is wrong; worth knowing"
 
 

@@ -1,4 +1,4 @@
-"""``overbook node hook``: puts the OCI hook where this node's container engine looks for hooks, or away."""
+"""``overbook node hook``: install the OCI hook where this node's container engine reads it, or remove it."""
 
 import argparse
 import os
@@ -7,39 +7,41 @@ from typing import Any, Final
 COMMANDS: Final = ("status", "install", "remove")
 
 EXAMPLES: Final = """examples:
-  overbook node hook status                        where the engine looks, what lies there, what is wrong
+  overbook node hook status                        show the engine's folders, the hook's files and problems
   overbook node hook install                       for the pods of KubeVirt's virtual machines
   overbook node hook install --eligibility Burstable
   overbook node hook install --folder /run/containers/oci/hooks.d
   overbook node hook remove --dry-run
 
-Nothing here needs the agent: `remove` works after it died, and the hook works while it is away.
+The agent need not run: `remove` works without it, and so does an installed hook.
 """
 
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.commands.node.command import add_fsroot_option
     from overbook.cli.options import add_eligibility_option
 
     parser = parts.add_parser(
         "hook",
         help="limit swap before a container's first instruction (CRI-O, Podman)",
-        description="The OCI hook that gives a new container its swap allowance before it runs.",
+        description="Install or remove the OCI hook, which sets a new container's swap limit before it runs.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=list(COMMANDS), help="what to do")
-    parser.add_argument("--folder", metavar="DIR", help="where to put it (default: a folder that is read)")
+    parser.add_argument(
+        "--folder", metavar="DIR", help="folder for the hook (default: one that the engine reads)"
+    )
     add_eligibility_option(parser, None)
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
-    parser.add_argument("--output", choices=["text", "json"], default="text", help="default: text")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    parser.add_argument("--output", choices=["text", "json"], default="text", help="format (default: text)")
     add_fsroot_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; 1 where it is refused, or where the hook that is there cannot work.
+    """Carry out the action. Returns 1 if it is refused, or if the installed hook cannot work.
 
     Raises:
         InvalidInput: the engine's configuration is malformed, or the folder is no absolute path.
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     except InvalidInput:
         if arguments.action != "remove":
             raise
-        read = ()  # the usual folders are known without it
+        read = ()  # the usual folders are known without the configuration
     if arguments.action == "install":
         return _install(arguments, read)
     if arguments.action == "remove":
@@ -74,7 +76,7 @@ def _install(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
             "--folder",
             arguments.folder,
             "a folder for hooks, because neither CRI-O nor Podman was found here; containerd reads no hooks, "
-            "and is spoken to over NRI",
+            "but gets the limits through NRI",
         )
     root = arguments.fsroot
     files = hook_files(folder, arguments.eligibility or "BurstableVirtualMachines")
@@ -84,12 +86,12 @@ def _install(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
     else:
         written, removed = install(files, root), remove(elsewhere, root)
     notes = [] if folder in read else [f"{folder} is not read: the engine reads {', '.join(read) or 'none'}"]
-    _tell(arguments, {"written": written, "removed": removed, "notes": [*notes, *_left_by_others(root)]})
+    _print(arguments, {"written": written, "removed": removed, "notes": [*notes, *_wasp_agent_notes(root)]})
     return 0
 
 
 def _remove(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
-    """The configuration first, then the program: no engine ever finds the one without the other."""
+    """Remove the configuration, then the program, so that no engine finds a configuration without it."""
     from overbook.agent.limits.allowance_file import PATH
     from overbook.node.files import remove
     from overbook.node.hook import hook_paths
@@ -97,7 +99,7 @@ def _remove(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
     root = arguments.fsroot
     paths = (*hook_paths(_known(arguments, read)), PATH)
     removed = _present(paths, root) if arguments.dry_run else remove(paths, root)
-    _tell(arguments, {"removed": removed})
+    _print(arguments, {"removed": removed})
     return 0
 
 
@@ -112,14 +114,14 @@ def _status(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
     problems = []
     if found and not set(found) & set(read):
         problems.append(
-            f"{HOOK_FILE} lies in {', '.join(found)}, which is not read: "
-            "overbook node hook install puts it right"
+            f"{HOOK_FILE} is in {', '.join(found)}, which the engine does not read: "
+            "overbook node hook install fixes it"
         )
     wanted = arguments.eligibility or found_eligibility(found, root)
     for folder in found:
         for path in differing(hook_files(folder, wanted or "BurstableVirtualMachines"), root):
             what = "differs from this version's" if _present((path,), root) else "is missing"
-            problems.append(f"/{path} {what}: overbook node hook install puts it right")
+            problems.append(f"/{path} {what}: overbook node hook install fixes it")
     shown = {
         "read": list(read),
         "installed": list(found),
@@ -127,14 +129,14 @@ def _status(arguments: argparse.Namespace, read: tuple[str, ...]) -> int:
         "program": bool(_present((PROGRAM,), root)),
         "allowances": _lines(os.path.join(root, PATH)),
         "problems": list(dict.fromkeys(problems)),
-        "notes": _left_by_others(root),
+        "notes": _wasp_agent_notes(root),
     }
-    _tell(arguments, shown)
+    _print(arguments, shown)
     return 1 if problems else 0
 
 
 def _known(arguments: argparse.Namespace, read: tuple[str, ...]) -> tuple[str, ...]:
-    """Every folder in which the hook may lie: those that are read, the usual ones, and the one named."""
+    """Every folder that may contain the hook: those that are read, the usual ones, and the given one."""
     from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT
 
     named = (arguments.folder,) if arguments.folder else ()
@@ -145,18 +147,18 @@ def _present(paths: Any, root: str) -> list[str]:
     return [path for path in paths if os.path.lexists(os.path.join(root, path))]
 
 
-def _left_by_others(root: str) -> list[str]:
+def _wasp_agent_notes(root: str) -> list[str]:
     from overbook.node.doctor.diagnosis import ORIGINAL_LEFTOVERS
 
-    there = _present(ORIGINAL_LEFTOVERS, root)
-    if not there:
+    found = _present(ORIGINAL_LEFTOVERS, root)
+    if not found:
         return []
-    names = " ".join(f"/{path}" for path in there)
-    return [f"the original agent's hook gives every Burstable container all swap: rm {names}"]
+    names = " ".join(f"/{path}" for path in found)
+    return [f"wasp-agent's hook gives every Burstable container all swap: rm {names}"]
 
 
 def _lines(path: str) -> int | None:
-    """How many containers the allowance file knows; ``None``: there is none, or it is not whole."""
+    """The number of containers in the allowance file; ``None`` if there is no file, or an incomplete one."""
     from overbook.agent.limits.allowance_file import LAST_LINE, MOST_BYTES
 
     try:
@@ -167,7 +169,7 @@ def _lines(path: str) -> int | None:
     return len(lines) - 1 if lines and lines[-1] == LAST_LINE.encode() else None
 
 
-def _tell(arguments: argparse.Namespace, shown: dict[str, Any]) -> None:
+def _print(arguments: argparse.Namespace, shown: dict[str, Any]) -> None:
     if arguments.output == "json":
         import msgspec
 
@@ -175,9 +177,7 @@ def _tell(arguments: argparse.Namespace, shown: dict[str, Any]) -> None:
         return
     would = "would be " if arguments.dry_run else ""
     if "read" in shown:
-        print(
-            f"read by the engine: {', '.join(shown['read']) or 'nothing: neither CRI-O nor Podman is here'}"
-        )
+        print(f"read by the engine: {', '.join(shown['read']) or 'nothing: no CRI-O and no Podman here'}")
         eligibility = f" (eligibility {shown['eligibility']})" if shown["eligibility"] else ""
         print(f"installed in:       {', '.join(shown['installed']) or 'nowhere'}{eligibility}")
         known = shown["allowances"]

@@ -1,4 +1,4 @@
-"""``overbook node reserve``: what to keep for the system on a node of this size, beside what is kept now."""
+"""``overbook node reserve``: propose a system reservation for a node of this size."""
 
 import argparse
 import sys
@@ -10,25 +10,25 @@ if TYPE_CHECKING:
     from overbook.core.kubernetes.kubelet import KubeletConfiguration
 
 EXAMPLES: Final = """examples:
-  overbook node reserve                            for this node, beside what its kubelet reserves now
+  overbook node reserve                            for this node, compared with its kubelet's present one
   overbook node reserve --memory 64Gi --cpu 16     for a node of that size
   overbook node reserve --openshift                the KubeletConfig of a pool instead of the kubelet's own
   kubectl get pods -A --field-selector spec.nodeName=worker-1 -o json | overbook node reserve -
-      what qos-reserved would leave to the lower QoS classes with these pods
+      also show what qos-reserved would leave to the lower QoS classes with these pods
 
 Nothing is changed.
 """
 
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.commands.node.command import add_fsroot_option
     from overbook.cli.output import add_output_option
 
     parser = parts.add_parser(
         "reserve",
-        help="what to reserve for the system on a node of this size",
-        description="A reservation by the node's size, as configuration, and what it leaves to pods.",
+        help="propose a system reservation for a node of this size",
+        description="Propose a reservation for the node's size, and show the rest for pods.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,14 +41,16 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--memory", metavar="SIZE", help="RAM of another node, such as 64Gi")
     parser.add_argument("--cpu", metavar="CPUS", help="CPUs of another node, such as 16")
     parser.add_argument("--openshift", action="store_true", help="print a KubeletConfig for a pool of nodes")
-    parser.add_argument("--pool", metavar="NAME", default="worker", help="that pool (default: worker)")
+    parser.add_argument(
+        "--pool", metavar="NAME", default="worker", help="the pool for --openshift (default: worker)"
+    )
     add_fsroot_option(parser)
     add_output_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Propose.
+    """Propose a reservation.
 
     Raises:
         InvalidInput: a size, a manifest or the kubelet's configuration is not valid.
@@ -77,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _size(arguments: argparse.Namespace) -> tuple[int, int]:
-    """Bytes and milli-CPU."""
+    """The node's memory in bytes and its CPUs in milli-CPU."""
     import os
 
     from overbook.cli.options import cpu_milli
@@ -94,7 +96,7 @@ def _size(arguments: argparse.Namespace) -> tuple[int, int]:
 
 
 def _configured(root: str) -> "KubeletConfiguration | None":
-    """What this node's kubelet was told; ``None``: there is none, or its files are out of reach."""
+    """The configuration of this node's kubelet; ``None`` if there is none, or it is not readable."""
     from overbook.node.kubelet import running_kubelet
 
     try:
@@ -106,7 +108,7 @@ def _configured(root: str) -> "KubeletConfiguration | None":
 
 
 def _requests(files: list[str], memory_bytes: int) -> "Asked":
-    """What the pods request; without any an example: each of both classes a quarter of the memory."""
+    """The pods' requests by class; without pods an example: a quarter of the memory for each class."""
     from overbook.cli.commands.node.reserve_report import Asked
     from overbook.core.kubernetes.reserve import class_requests
     from overbook.core.kubernetes.resolved import resolvable
@@ -139,7 +141,7 @@ def _lines(report: "ReserveReport") -> Iterator[str]:
     asked = report.asked
     yield f"qos-reserved would then leave to the lower classes ({asked.source}:"
     requested = shown(asked.guaranteed_bytes), shown(asked.burstable_bytes)
-    yield "requested are {} by Guaranteed and {} by Burstable pods)".format(*requested)
+    yield "{} requested by Guaranteed and {} by Burstable pods)".format(*requested)
     rows = [("", "Burstable", "BestEffort")]
     for each in report.qos_reserved:
         burstable, best_effort = shown(each.burstable_max_bytes), shown(each.best_effort_max_bytes)

@@ -1,4 +1,4 @@
-"""The shape of ``overbook node reserve --output json``, and how it is worked out."""
+"""The structure of ``overbook node reserve --output json``, and its computation."""
 
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ POOL_LABEL: Final = "pools.operator.machineconfiguration.openshift.io/"
 
 
 class Asked(ReportStruct, frozen=True):
-    """What pods request together."""
+    """The sum of the pods' requests by class."""
 
     guaranteed_bytes: int
     burstable_bytes: int
@@ -20,7 +20,7 @@ class Asked(ReportStruct, frozen=True):
 
 
 class Reserved(ReportStruct, frozen=True):
-    """A reservation, and what it leaves: what is reported to the scheduler, and what all pods may use."""
+    """A reservation, with the memory that is reported to the scheduler and that all pods may use."""
 
     reserved_cpu_milli: int
     reserved_memory_bytes: int
@@ -29,7 +29,7 @@ class Reserved(ReportStruct, frozen=True):
 
 
 class Kept(ReportStruct, frozen=True):
-    """``memory.max`` of the lower classes at one percentage."""
+    """The ``memory.max`` of the lower classes at one percentage."""
 
     percent: int
     burstable_max_bytes: int
@@ -37,7 +37,7 @@ class Kept(ReportStruct, frozen=True):
 
 
 class ReserveReport(ReportStruct, frozen=True):
-    """The whole answer; ``now`` is ``null`` where no kubelet's configuration is known."""
+    """The whole report; ``now`` is ``null`` if no kubelet's configuration is known."""
 
     name: str
     memory_bytes: int
@@ -59,23 +59,23 @@ def reserve_report(
 ) -> ReserveReport:
     """Propose a reservation.
 
-    What counts is the sum of ``systemReserved`` and ``kubeReserved``: the latter stays as it is, and the
-    former gets the rest of what is proposed. Memory is rounded up to MiB.
+    The proposed sum is split: ``kubeReserved`` stays as it is, and ``systemReserved`` gets the rest. Memory
+    is rounded up to MiB.
 
     Args:
-        capacity: of the node.
-        name: of the node, for people.
-        configuration: what its kubelet was told; ``None``: not known.
-        asked: what its pods request.
-        pool: of OpenShift's nodes, for a KubeletConfig; empty: the kubelet's own configuration.
+        capacity: the node's capacity.
+        name: the node's name, as shown.
+        configuration: the kubelet's configuration; ``None``: not known.
+        asked: the pods' requests.
+        pool: a pool of OpenShift's nodes, for a KubeletConfig; empty: the kubelet's own configuration.
 
     Raises:
-        InvalidInput: a quantity in the configuration, or the size, makes no sense.
+        InvalidInput: a quantity in the configuration, or the size, is invalid.
     """
     memory = capacity.memory_bytes or 0
-    told = configuration if configuration is not None else KubeletConfiguration()
-    eviction = told.eviction_bytes(memory)
-    kube, system = told.reserved
+    present_configuration = configuration if configuration is not None else KubeletConfiguration()
+    eviction = present_configuration.eviction_bytes(memory)
+    kube, system = present_configuration.reserved
     whole = proposed_reserve(capacity)
     wanted = Amounts.of(
         max(0, (whole.cpu_milli or 0) - (kube.cpu_milli or 0)),
@@ -111,7 +111,7 @@ def _reserved(sum_: Amounts, left: Allocatable) -> Reserved:
 
 def _verdict(now: Reserved | None, proposed: Reserved) -> str:
     if now is None:
-        return "what is reserved now is not known: no kubelet's configuration is at hand"
+        return "the present reservation is not known: no kubelet's configuration was found"
     short = [
         name
         for name, has, wants in (
@@ -121,7 +121,7 @@ def _verdict(now: Reserved | None, proposed: Reserved) -> str:
         if has < wants
     ]
     if not short:
-        return "what is reserved now is enough; nothing needs to change"
+        return "the present reservation is enough; nothing needs to change"
     return f"too little {' and '.join(short)} is reserved now: the system's daemons compete with every pod"
 
 

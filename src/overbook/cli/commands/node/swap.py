@@ -1,4 +1,4 @@
-"""``overbook node swap``: installs the swap program with its settings, and runs it."""
+"""``overbook node swap``: install the swap program with its settings, and run it."""
 
 import argparse
 import os
@@ -11,66 +11,67 @@ if TYPE_CHECKING:
 
 COMMANDS: Final = ("status", "plan", "apply", "remove")
 FIXED: Final = ("kind", "folder", "device", "encrypt")
-"""Settings that cannot change while there is swap made with others."""
+"""Settings that cannot change while there is swap with other values of them."""
 KUBELET_PLACES: Final = (
     "/etc/kubernetes/kubelet.conf",
     "/etc/openshift/kubelet.conf.d",
     "/var/lib/kubelet/config.yaml",
 )
-"""Where a kubelet that does not run right now has its configuration: OpenShift's, then kubeadm's."""
+"""The configuration of a kubelet that does not run at present: OpenShift's paths, then kubeadm's."""
 
 EXAMPLES: Final = """examples:
-  overbook node swap plan --percent 150            what would be done
-  overbook node swap apply --percent 150           a swap file of half the RAM, on again after every boot
+  overbook node swap plan --percent 150            show what `apply` would do
+  overbook node swap apply --percent 150           make a swap file of half the RAM, kept over reboots
   overbook node swap apply --kind device --device PARTLABEL=swap --encrypt
   overbook node swap status --output json
-  overbook node swap remove                        turn it off and leave nothing behind
+  overbook node swap remove                        turn swap off and remove all its files
 
-status: 0 where swap is on as wanted. plan, apply, remove: 1 where it was refused; the sentence says why.
+Exit status of status: 0 if swap is on as wanted, else 1. Of plan, apply and remove: 1 if refused, with the
+reason.
 """
 
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.commands.node.command import add_fsroot_option
 
     parser = parts.add_parser(
         "swap",
-        help="make this node's swap, and keep it",
-        description="Swap that is there after every boot, of the size that the percentage demands.",
+        help="set up this node's swap, and keep it over reboots",
+        description="Set up swap of the size that the percentage needs, and keep it over reboots.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
     )
     add = parser.add_argument
     add("action", nargs="?", choices=COMMANDS, default="status", help="what to do (default: status)")
-    add("--kind", choices=["file", "device", "zram"], help="default: file")
-    add("--folder", metavar="PATH", help="of the file (default: /var/lib/overbook/swap)")
-    add("--device", metavar="DEVICE", help="/dev/…, LABEL=… or PARTLABEL=…")
-    add("--percent", type=int, metavar="N", help="size by memoryOvercommitPercentage")
+    add("--kind", choices=["file", "device", "zram"], help="kind of swap (default: file)")
+    add("--folder", metavar="PATH", help="folder of the swap file (default: /var/lib/overbook/swap)")
+    add("--device", metavar="DEVICE", help="the device: /dev/…, LABEL=… or PARTLABEL=…")
+    add("--percent", type=int, metavar="N", help="compute the size from memoryOvercommitPercentage")
     add("--size", metavar="SIZE", help="the size itself, such as 8Gi")
-    add("--priority", type=int, metavar="N", help="default: 10")
-    add("--discard", choices=["once", "pages", "no"], help="default: once")
-    add("--encrypt", action=argparse.BooleanOptionalAction, help="with a key that nobody keeps")
-    add("--disk-floor", metavar="SIZE", help="of the disk, that stays free (default: 1Gi)")
+    add("--priority", type=int, metavar="N", help="priority of swapon (default: 10)")
+    add("--discard", choices=["once", "pages", "no"], help="when freed pages are discarded (default: once)")
+    add("--encrypt", action=argparse.BooleanOptionalAction, help="encrypt with a key that is not stored")
+    add("--disk-floor", metavar="SIZE", help="size that stays free on the disk (default: 1Gi)")
     add(
         "--disk-floor-percent",
         type=int,
         metavar="N",
         help="the same in percent (default: what the kubelet keeps free for images)",
     )
-    add("--no-units", action="store_true", help="do not install units: swap until the next boot")
-    add("--dry-run", action="store_true", help="say what apply or remove would do")
-    add("-o", "--output", choices=["text", "json"], default="text", help="of status and plan (default: text)")
+    add("--no-units", action="store_true", help="do not install units: swap only until the next boot")
+    add("--dry-run", action="store_true", help="only show what apply or remove would do")
+    add("-o", "--output", choices=["text", "json"], default="text", help="format (default: text)")
     add_fsroot_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; 1 where the program refused.
+    """Carry out the action. Returns 1 if the program refused.
 
     Raises:
-        InvalidInput: a setting that cannot work.
+        InvalidInput: a setting is invalid.
         OSError: a file cannot be written.
     """
     from overbook.node.swap import SwapSettings, read_settings
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _plan(arguments, installed or SwapSettings(), "remove") if _dry(arguments) else _remove(root)
     if changed:
         print(
-            f"overbook: there is swap with another {' and '.join(changed)} here, and it may be in use: "
+            f"overbook: this node has swap with another {' and '.join(changed)}, which may be in use: run "
             "`overbook node swap remove` first",
             file=sys.stderr,
         )
@@ -98,7 +99,7 @@ def _dry(arguments: argparse.Namespace) -> bool:
 
 
 def _settings(arguments: argparse.Namespace, installed: "SwapSettings | None") -> "SwapSettings":
-    """Those in force on the host, what its kubelet says now, and the options given."""
+    """The settings: those in force on the host, changed by its kubelet's present ones and the options."""
     import msgspec
 
     from overbook.cli.units import size_bytes
@@ -118,23 +119,23 @@ def _settings(arguments: argparse.Namespace, installed: "SwapSettings | None") -
 
 
 def _kubelet_settings(root: str, *, first: bool) -> dict[str, Any]:
-    """What the kubelet that runs here was told: its files, its flag, what it keeps free of the disk."""
+    """The settings from the running kubelet: its files, its flag, and the disk space it keeps free."""
     from overbook.node.kubelet import running_kubelet
 
     kubelet = running_kubelet(root)
     if kubelet is None:
         there = [path for path in KUBELET_PLACES if os.path.exists(os.path.join(root, path.lstrip("/")))]
         return {"kubelet_configs": tuple(there)} if first else {}
-    told = kubelet.configuration
+    kubelet_settings = kubelet.configuration
     found: dict[str, Any] = {
         "kubelet_configs": tuple(
             path for flag in ("config", "config-dir") if (path := kubelet.flags.get(flag))
         ),
-        "kubelet_fail_swap_on": told.fail_swap_on if "fail-swap-on" in kubelet.flags else None,
+        "kubelet_fail_swap_on": kubelet_settings.fail_swap_on if "fail-swap-on" in kubelet.flags else None,
     }
     if not found["kubelet_configs"] and found["kubelet_fail_swap_on"] is None:
-        found["kubelet_fail_swap_on"] = told.fail_swap_on
-    return found | ({"disk_floor_percent": told.disk_percent_kept_free} if first else {})
+        found["kubelet_fail_swap_on"] = kubelet_settings.fail_swap_on
+    return found | ({"disk_floor_percent": kubelet_settings.disk_percent_kept_free} if first else {})
 
 
 def _apply(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
@@ -152,19 +153,19 @@ def _apply(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
             if done.returncode:
                 print(f"overbook: systemctl {' '.join(command)}: {done.stdout.strip()}", file=sys.stderr)
                 return 1
-        print(f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is on again after every boot")
+        print(f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is turned on after every boot")
     return 1 if status else 0
 
 
 def _remove(root: str) -> int:
-    """Swap off first: its program and its settings are needed for that."""
+    """Turn swap off, which needs the program and its settings, and then remove the files."""
     from overbook.node.files import remove
     from overbook.node.host_program import run_on_host
     from overbook.node.swap import MAKE_UNIT, ON_UNIT, PATHS, PROGRAM
 
     systemd = _has_systemd(root)
     if os.path.exists(os.path.join(root, PROGRAM)):
-        if systemd:  # it would make the swap again
+        if systemd:  # this unit would make the swap again
             run_on_host(["systemctl", "stop", MAKE_UNIT], root)
         if run_on_host([f"/{PROGRAM}", "remove"], root, shown=True).returncode:
             return 1
@@ -178,17 +179,17 @@ def _remove(root: str) -> int:
     if left:
         print(f"overbook: still there: {', '.join(left)}", file=sys.stderr)
         return 1
-    print("no program, setting or unit of it is left on this node")
+    print("all files and units of swap are removed from this node")
     return 0
 
 
 def _plan(arguments: argparse.Namespace, settings: "SwapSettings", *command: str) -> int:
     from overbook.cli.output import write_structured
 
-    status, said = _uninstalled(arguments.fsroot, settings, "plan", *command)
+    status, output = _uninstalled(arguments.fsroot, settings, "plan", *command)
     prefix = "overbook-swap: "
-    refused = [line.removeprefix(prefix) for line in said if line.startswith(prefix)]
-    steps = [line for line in said if not line.startswith(prefix)]
+    refused = [line.removeprefix(prefix) for line in output if line.startswith(prefix)]
+    steps = [line for line in output if not line.startswith(prefix)]
     if arguments.output == "json":
         write_structured({"steps": steps, "refused": " ".join(refused) if status else None}, "json")
         return status
@@ -205,8 +206,8 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
     from overbook.node.swap import PROGRAM
 
     there = os.path.exists(os.path.join(arguments.fsroot, PROGRAM))
-    _, said = _uninstalled(arguments.fsroot, settings, "status")
-    pairs = [line.split("=", 1) for line in said if "=" in line]
+    _, output = _uninstalled(arguments.fsroot, settings, "status")
+    pairs = [line.split("=", 1) for line in output if "=" in line]
     facts = {key: value for key, value in pairs if key != "area"}
     areas: list[dict[str, Any]] = []
     for path, *numbers in (value.rsplit(" ", 3) for key, value in pairs if key == "area"):
@@ -218,7 +219,7 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
         write_structured({"installed": there, **facts, "wantedBytes": wanted, "areas": areas}, "json")
         return 0 if ready else 1
     if not there:
-        print("Overbook has made no swap on this node; `overbook node swap plan` says what it would do")
+        print("Overbook has made no swap on this node; `overbook node swap plan` shows what it would do")
     if "state" in facts:
         print(f"{facts['state']}: {facts.get('sentence', '')}")
     for area in areas:
@@ -237,7 +238,7 @@ def _has_systemd(root: str) -> bool:
 
 
 def _uninstalled(root: str, settings: "SwapSettings", *command: str) -> tuple[int, list[str]]:
-    """Run our own program with these settings; nothing is installed. Exit status and lines."""
+    """Run the swap program with these settings, without installing it. Returns exit status and lines."""
     from overbook.node.host_program import run_on_host
     from overbook.node.swap import program_file, settings_file
 

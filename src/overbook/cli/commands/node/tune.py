@@ -1,4 +1,4 @@
-"""``overbook node tune``: the system first: what keeps it out of swap, and the kernel's memory settings."""
+"""``overbook node tune``: keep the system's services out of swap, and set the kernel's memory settings."""
 
 import argparse
 import sys
@@ -12,24 +12,24 @@ if TYPE_CHECKING:
 COMMANDS: Final = ("status", "plan", "apply", "remove")
 
 EXAMPLES: Final = """examples:
-  overbook node tune status                        what the settings are, and what they should be
-  overbook node tune plan                          what apply would change
-  overbook node tune apply                         now, and after every boot
-  overbook node tune apply --overcommit off        the kernel counts what it promises on this node
-  overbook node tune remove                        every setting as it was before
+  overbook node tune status                        show the settings, and the wanted ones
+  overbook node tune plan                          show what `apply` would change
+  overbook node tune apply                         change the settings, now and after every boot
+  overbook node tune apply --overcommit off        make the kernel refuse too large allocations
+  overbook node tune remove                        restore every setting
 
-status: 0 where every setting is as it should be, else 1. plan, apply: 1 where it was refused.
+Exit status of status: 0 if every setting is as wanted, else 1. Of plan and apply: 1 if refused.
 """
 
 
 def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.commands.node.command import add_fsroot_option
 
     parser = parts.add_parser(
         "tune",
         help="keep the system out of swap, and set the kernel's memory settings",
-        description="The system first: it stays in RAM, and the kernel swaps before the kubelet evicts.",
+        description="Keep the system in RAM, and make the kernel swap before the kubelet evicts.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -39,27 +39,29 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--overcommit",
         choices=["on", "off"],
-        help="vm.overcommit_memory 1 or 0 (default: as it was installed, at first on)",
+        help="vm.overcommit_memory 1 or 0 (default: as installed, or else on)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     add_fsroot_option(parser)
-    parser.add_argument("-o", "--output", choices=["text", "json"], default="text", help="default: text")
+    parser.add_argument(
+        "-o", "--output", choices=["text", "json"], default="text", help="format (default: text)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it; 1 where it is refused, or something is not as it should be.
+    """Carry out the action. Returns 1 if it is refused, or if a setting is not as wanted.
 
     Raises:
         InvalidInput: the kubelet's configuration, or the file of old values, is malformed.
-        OSError, KernelFileError: something cannot be read or written.
+        OSError, KernelFileError: a file cannot be read or written.
     """
     from overbook.node.tune import node as tuned_node
     from overbook.node.tune import steps as tuning_steps
 
     root, action = arguments.fsroot, arguments.action
     changes = action in {"apply", "remove"} and not arguments.dry_run
-    with tuning_steps.alone(root) if changes else nullcontext():
+    with tuning_steps.tuning_lock(root) if changes else nullcontext():
         node = tuned_node.look(root, arguments.overcommit)
         if action in {"plan", "apply"} and node.refusal is not None:
             print(f"overbook: refused, nothing was changed: {node.refusal}", file=sys.stderr)
@@ -79,7 +81,7 @@ def _steps(node: "TunedNode", action: str, *, changes: bool) -> Iterator[str]:
     from overbook.node.tune import steps as tuning_steps
 
     if action == "remove":
-        return tuning_steps.take_away(node) if changes else tuning_steps.planned_removal(node)
+        return tuning_steps.remove_tuning(node) if changes else tuning_steps.planned_removal(node)
     if action == "status":
         return iter(())
     return tuning_steps.apply(node) if changes else tuning_steps.planned(node)
@@ -89,7 +91,7 @@ def _show(node: "TunedNode", arguments: argparse.Namespace, steps: list[str]) ->
     from overbook.cli.output import columns, write_structured
     from overbook.node.tune.node import notes
 
-    said = () if arguments.action == "remove" else notes(node)
+    found_notes = () if arguments.action == "remove" else notes(node)
     wishes = () if arguments.action == "remove" else node.wishes
     if arguments.output == "json":
         shown = {
@@ -97,7 +99,7 @@ def _show(node: "TunedNode", arguments: argparse.Namespace, steps: list[str]) ->
             "overcommit": node.overcommit,
             "steps": steps,
             "settings": wishes,
-            "notes": said,
+            "notes": found_notes,
         }
         write_structured(shown, "json")
         return
@@ -106,7 +108,7 @@ def _show(node: "TunedNode", arguments: argparse.Namespace, steps: list[str]) ->
         rows += [(wish.name, wish.present or "-", wish.wanted, wish.sentence) for wish in wishes]
         wished = {wish.name for wish in wishes}
         rows += [
-            (name, value, "as it is", "it is sound, and was not set here")
+            (name, value, "as it is", "it is right, and was not changed by Overbook")
             for name, value in node.facts.values.items()
             if name not in wished
         ]
@@ -118,4 +120,4 @@ def _show(node: "TunedNode", arguments: argparse.Namespace, steps: list[str]) ->
             print("\n".join(columns([("CHANGED HERE", "BEFORE"), *before])))
     elif not steps:
         print("nothing to do")
-    print("".join(f"note: {note}\n" for note in said), end="")
+    print("".join(f"note: {note}\n" for note in found_notes), end="")

@@ -1,1 +1,1 @@
-"""The command `overbook replay`, and how two courses are shown side by side."""
+"""The command `overbook replay`, which shows two courses of decisions side by side."""

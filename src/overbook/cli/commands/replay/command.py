@@ -1,4 +1,4 @@
-"""``overbook replay``: decide a recording again under another ruleset, and show both courses."""
+"""``overbook replay``: decide a recording again under another ruleset, and show both results."""
 
 import argparse
 import os
@@ -12,31 +12,31 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   overbook agent --manifests pods/ --mode observe --record night.jsonl
-      first record; an agent that only observes records as well
+      record first; an agent that only observes can record, too
   overbook replay night.jsonl --ruleset ruleset.yaml
-      left what was decided then, right what this ruleset would have decided
+      left the recorded decisions, right those of this ruleset
   overbook replay night.jsonl --max-average-swap-in-pages-per-second 200 \\
                               --max-average-swap-out-pages-per-second 200
       the shipped ruleset with two thresholds changed
   overbook replay night.jsonl --baseline default --ruleset ruleset.yaml --exit-code
-      both sides decided again; status 1 where they differ
+      decide both sides again; exit status 1 if they differ
 
-A recording cannot show what would have happened after another decision: from where the courses differ,
-the right side is an estimate, and the output says from where that is.
+A recording cannot show what would have happened after another decision: from the first difference on,
+the right side is an estimate, and the output marks that place.
 """
 
 _PROGRESS_SECONDS = 0.25
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.options import add_rule_options
 
     parser = subparsers.add_parser(
         "replay",
         help="decide a recording again under another ruleset",
-        description="Decides a recording of `overbook agent --record` again and shows both courses side by "
-        "side: left what was decided then, right what another ruleset would have decided.",
+        description="Decide a recording of `overbook agent --record` again, and show both courses side by "
+        "side: left the recorded decisions, right those of another ruleset.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,29 +49,29 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--baseline",
         metavar="FILE",
-        help="decide the left side again, too, under this ruleset; `default`: the shipped one",
+        help="decide also the left side again, under this ruleset; `default`: the shipped one",
     )
     rules = parser.add_argument_group("single thresholds, over --ruleset")
     add_rule_options(rules)
-    rules.add_argument("--no-reclaim", action="store_true", help="push no memory out before a guest goes")
+    rules.add_argument("--no-reclaim", action="store_true", help="swap no memory out before a pod is chosen")
     parser.add_argument(
         "--relief",
         type=float,
         metavar="SECONDS",
-        help="how long a guest that is asked to go takes, where the recording keeps it (default: 10)",
+        help="time until a chosen pod has left, if the recording does not show it (default: 10)",
     )
-    parser.add_argument("--exit-code", action="store_true", help="end with status 1 where the courses differ")
+    parser.add_argument("--exit-code", action="store_true", help="exit status 1 if the courses differ")
     parser.add_argument(
-        "-o", "--output", choices=["text", "json", "yaml"], default="text", help="default: text"
+        "-o", "--output", choices=["text", "json", "yaml"], default="text", help="format (default: text)"
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay.
+    """Replay a recording.
 
     Returns:
-        0; 1 where the courses differ and that was asked for.
+        0; 1 if the courses differ and ``--exit-code`` was given.
 
     Raises:
         InvalidInput: the recording, the ruleset or an option is not valid.
@@ -132,18 +132,18 @@ def _opened(path: str) -> BinaryIO:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines, none of them longer than is looked at; progress on the way where somebody sees it."""
+    """The lines, cut at the longest that is parsed; shows the progress on a terminal."""
     from overbook.core.pressure.recording import MOST_LINE_BYTES
 
     size = os.fstat(file.fileno()).st_size
     shown = sys.stderr.isatty() and size > 0
-    read, said = 0, time.monotonic()
+    read, shown_at = 0, time.monotonic()
     try:
         while line := file.readline(MOST_LINE_BYTES + 1):
             yield line
             read += len(line)
-            if shown and time.monotonic() - said >= _PROGRESS_SECONDS:
-                said = time.monotonic()
+            if shown and time.monotonic() - shown_at >= _PROGRESS_SECONDS:
+                shown_at = time.monotonic()
                 print(f"\rreplaying: {100 * read // size} %", end="", file=sys.stderr, flush=True)
     finally:
         if shown:

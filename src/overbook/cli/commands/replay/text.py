@@ -1,4 +1,4 @@
-"""Two courses of a recording for people, and for programs."""
+"""Two courses of a recording, as text and as a document."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ _UNITS: Final = {
 
 
 class Names(NamedTuple):
-    """What is compared."""
+    """The names of the recording and of both sides."""
 
     recording: str
     left: str
@@ -33,7 +33,7 @@ class Names(NamedTuple):
 
 
 def as_document(found: Comparison, names: Names, cut_off_line: int) -> dict[str, Any]:
-    """The shape of ``--output json``."""
+    """The document for ``--output json``."""
     document: dict[str, Any] = {**names._asdict(), "cutOffLine": cut_off_line or None}
     values = msgspec.to_builtins(found)
     sides = {"left": names.left, "right": names.right}
@@ -43,7 +43,7 @@ def as_document(found: Comparison, names: Names, cut_off_line: int) -> dict[str,
 
 
 def render(found: Comparison, names: Names, cut_off_line: int) -> Iterator[str]:
-    """The page."""
+    """The lines of the text."""
     yield f"recording  {names.recording}"
     yield (
         f"           {_count(found.samples, 'sample')} in {found.seconds:.1f} s, up to "
@@ -59,7 +59,7 @@ def render(found: Comparison, names: Names, cut_off_line: int) -> Iterator[str]:
     yield ""
     yield from _summary(found)
     yield ""
-    yield "rules of the right side, and how near the recording came"
+    yield "rules of the right side, and how close the recording came to them"
     for rule in found.rules:
         yield from _wrapped(rule.rule, "  ", "    ")
         if rule.samples_held:
@@ -77,7 +77,7 @@ def render(found: Comparison, names: Names, cut_off_line: int) -> Iterator[str]:
 
 def _courses(found: Comparison) -> Iterator[str]:
     if not found.rows:
-        yield "neither side decided anything"
+        yield "neither side made a decision"
         return
     width = (_page_width() - _TIME - 3) // 2
     yield f"{'':{_TIME}}{'left':{width}} | right"
@@ -126,14 +126,14 @@ def _summary(found: Comparison) -> Iterator[str]:
     left, right = found.left, found.right
     rows = [("", "left", "right")]
     rows.append(("decisions", str(left.decisions), str(right.decisions)))
-    rows.append(("memory pushed out", _pushed(left), _pushed(right)))
-    rows.append(("guests asked to go", str(len(left.asked)), str(len(right.asked))))
+    rows.append(("memory to swap out", _pushed(left), _pushed(right)))
+    rows.append(("reliefs requested", str(len(left.asked)), str(len(right.asked))))
     rows.append(("first decision", _when(left.first_decision_seconds), _when(right.first_decision_seconds)))
-    rows.append(("first guest asked", _when(left.first_asked_seconds), _when(right.first_asked_seconds)))
+    rows.append(("first relief", _when(left.first_asked_seconds), _when(right.first_asked_seconds)))
     yield from columns(rows)
     for side, name in ((left, "left"), (right, "right")):
         if side.asked:
-            yield from _wrapped(f"asked on the {name}: {', '.join(side.asked)}", "", "  ")
+            yield from _wrapped(f"relief on the {name}: {', '.join(side.asked)}", "", "  ")
     yield _difference(found)
 
 
@@ -145,14 +145,14 @@ def _difference(found: Comparison) -> str:
     first, other = found.left.first_asked_seconds, found.right.first_asked_seconds
     if first is not None and other is not None and first != other:
         word = "earlier" if other < first else "later"
-        text += f"; the right asks the first guest {abs(first - other):.1f} s {word}"
+        text += f"; the right requests relief {abs(first - other):.1f} s {word}"
     return text
 
 
 def _peak(peak: Peak) -> str:
     word = "least" if peak.below else "most"
     text = f"{word} {_number(peak.value)} {_UNITS[peak.name]} at {_at(peak.seconds)}"
-    asks = f"the rule asks for {'less' if peak.below else 'more'} than {peak.threshold:g}"
+    asks = f"the rule needs {'less' if peak.below else 'more'} than {peak.threshold:g}"
     if peak.value_with_rest is None:
         return f"{text}; {asks}; the rest of its group never held"
     if peak.value_with_rest != peak.value:

@@ -1,1 +1,1 @@
-"""The command `overbook status`, and how a cluster, a namespace and a pod are shown."""
+"""The command `overbook status`, which shows a cluster, a namespace or a pod."""

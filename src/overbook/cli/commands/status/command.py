@@ -1,4 +1,4 @@
-"""``overbook status``: the cluster's nodes, what is wrong, and what mends it."""
+"""``overbook status``: show the cluster's nodes, and its problems with their fixes."""
 
 import argparse
 from typing import TYPE_CHECKING, Final
@@ -9,29 +9,29 @@ if TYPE_CHECKING:
     from overbook.status.findings import Gathered
 
 EXAMPLES = """examples:
-  overbook status                              every node, and what is wrong, worst first
+  overbook status                              every node, and all problems, worst first
   overbook status worker-1 worker-2 -o wide    two nodes, with CPU, agents and stalls
   overbook status -l pool=virtual --watch      a live view of the nodes with a label; q ends it
   overbook status pod shop/virt-launcher-db-x7kqp
-      what a pod gets on its node, its place in the order, what happened to it
+      a pod's resources, its place in the order of relief, and its events
   overbook status namespace shop -o json       sums, annotations in force, pods worst first
 
-Sizes are in GiB. The ClusterRole overbook-status has every right that this needs; without some of them it
-shows what it may. Exit status: 0; 1: something critical is wrong; 2: wrong usage, or no API server.
+Sizes are in GiB. The ClusterRole overbook-status has every right that this needs; without some of them the
+rest is shown. Exit status: 0; 1: there is a critical problem; 2: wrong usage, or no API server.
 """
 
 VERBS: Final = ("node", "pod", "namespace")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Describe the command."""
+    """Add the command."""
     from overbook.cli.output import add_output_option
 
     parser = subparsers.add_parser(
         "status",
-        help="nodes, what is wrong with them, and what mends it",
-        description="The cluster's nodes: memory and swap, requested, promised and used; pressure and "
-        "relief. Then what is wrong, worst first, each with the command that mends it.",
+        help="show the cluster's nodes, and problems with their fixes",
+        description="Show the cluster's nodes: memory and swap, requested, promised and used; pressure and "
+        "relief. Then the problems, worst first, each with the command that fixes it.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,17 +41,25 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="NAME",
         help="nodes (default: all); or pod NAMESPACE/NAME, namespace NAME, node NAME",
     )
-    parser.add_argument("-n", "--namespace", metavar="NAME", help="of the pod")
-    parser.add_argument("-l", "--selector", metavar="LABELS", default="", help="only the nodes with them")
+    parser.add_argument("-n", "--namespace", metavar="NAME", help="the pod's namespace")
+    parser.add_argument("-l", "--selector", metavar="LABELS", default="", help="only nodes with these labels")
     parser.add_argument("-w", "--watch", action="store_true", help="a live view; q or Ctrl-C ends it")
     parser.add_argument(
-        "--interval", type=float, default=2.0, metavar="SECONDS", help="between two pictures (default: 2)"
+        "--interval", type=float, default=2.0, metavar="SECONDS", help="time between two updates (default: 2)"
     )
-    parser.add_argument("--details", action="store_true", help="every node or pod, also when there are many")
+    parser.add_argument(
+        "--details", action="store_true", help="show every node or pod, also if there are many"
+    )
     add_output_option(parser, "wide")
     access = parser.add_argument_group("the cluster")
-    access.add_argument("--kubeconfig", metavar="FILE", help="default: KUBECONFIG, the pod's, ~/.kube/config")
-    access.add_argument("--context", metavar="NAME", help="of the kubeconfig (default: its current one)")
+    access.add_argument(
+        "--kubeconfig",
+        metavar="FILE",
+        help="kubeconfig file (default: KUBECONFIG, the pod's, ~/.kube/config)",
+    )
+    access.add_argument(
+        "--context", metavar="NAME", help="context of the kubeconfig (default: the current one)"
+    )
     parser.set_defaults(run=run)
     # A Parser of ours.
     parser.intermixed = True  # type: ignore[attr-defined] # `status pod -n shop cart`
@@ -59,7 +67,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Show; 1 where something critical is wrong.
+    """Show the status. Returns 1 if there is a critical problem.
 
     Raises:
         InvalidInput: an option or the kubeconfig is not valid, or there is no such node, pod or namespace.
@@ -78,10 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _asked(arguments: argparse.Namespace) -> tuple[str, tuple[str, ...]]:
-    """What is asked about, and its names.
+    """The kind of object to show, and the names.
 
     Raises:
-        InvalidInput: words and options do not go together.
+        InvalidInput: words and options do not match.
     """
     from overbook.core.errors import InvalidInput
 
@@ -112,7 +120,7 @@ async def _nodes(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
     from overbook.status.build import build_cluster
     from overbook.status.read import ClusterReader, connect
 
-    # One pass over immutable data, then the process ends: collecting would only walk it again and again.
+    # The process makes one pass over immutable data and ends, so garbage collection would only cost time.
     gc.disable()
     async with connect(arguments.kubeconfig, arguments.context) as client:
         cluster, nodes = await ClusterReader(client).cluster(names, arguments.selector, time.time())

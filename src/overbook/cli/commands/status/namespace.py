@@ -1,4 +1,4 @@
-"""``overbook status namespace``: sums, the marks in force, and the pods, worst first."""
+"""The text of ``overbook status namespace``: sums, switches, and the pods, worst first."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,11 +9,11 @@ from overbook.core.text import cores, counted, shown, shown_or
 from overbook.status.report import NamespacePod, NamespaceStatusReport
 
 MANY: Final = 40
-"""Up to here every pod has its line."""
+"""Up to this number every pod has its line."""
 
 
 def render_namespace_status(report: NamespaceStatusReport, *, details: bool = False) -> Iterator[str]:
-    """The lines of the answer; ``details``: a line for every pod, also where there are many."""
+    """The lines of the report; ``details``: a line for every pod, also if there are many."""
     sums = report.sums
     counts = f"{counted(sums.pods, 'pod')}, {counted(sums.virtual_machines, 'virtual machine')}"
     yield f"{painted(f'Namespace {report.name}', BOLD)}: {counts}"

@@ -1,4 +1,4 @@
-"""``overbook status pod``: what a pod gets on its node, its place in the order, what happened to it."""
+"""The text of ``overbook status pod``: a pod's resources, its place in the relief order, and its events."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,16 +10,16 @@ from overbook.status.report import PodStatusReport
 
 
 def render_pod_status(report: PodStatusReport, *, wide: bool = False) -> Iterator[str]:
-    """The lines of the answer."""
+    """The lines of the report."""
     if report.pod is None:
-        yield f"{painted(f'Pod {report.name}', BOLD)} is gone; what is known of it:"
+        yield f"{painted(f'Pod {report.name}', BOLD)} no longer exists; what is known of it:"
     else:
         yield from pod_lines(report.pod, several=False)
     if report.place is not None:
         yield from wrapped(_place_words(report.place), "  relief      ", " " * 14)
     if report.history:
         yield ""
-        yield painted("what nodes report of it, newest first", BOLD)
+        yield painted("reports of nodes, newest first", BOLD)
         yield from _happening_lines(report.history)
     if report.events:
         yield ""
@@ -37,7 +37,7 @@ def _place_words(place: Place) -> str:
         return f"never: {place.excluded}"
     if place.place is None:
         return place.sentence
-    return f"number {place.place} of {place.candidates} that could go: {place.sentence}"
+    return f"number {place.place} of {place.candidates} candidates: {place.sentence}"
 
 
 def _happening_lines(happenings: Sequence[Happening]) -> list[str]:

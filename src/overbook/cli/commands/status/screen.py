@@ -1,4 +1,4 @@
-"""Where a live view is drawn: by rich on a terminal, plainly without it, as blocks of text elsewhere."""
+"""The output of a live view: with rich on a terminal, plainly without rich, as blocks of text elsewhere."""
 
 import asyncio
 import contextlib
@@ -17,19 +17,19 @@ _DUMB_SIZE = (120, 40)
 
 
 class Screen(Protocol):
-    """Shows one picture after the other."""
+    """An output that shows one picture after the other."""
 
     def size(self) -> tuple[int, int] | None:
-        """Columns and lines; ``None``: there is no end."""
+        """The columns and lines of the screen; ``None`` if it is unlimited."""
         ...
 
     def show(self, lines: Sequence[str]) -> None:
-        """The next picture."""
+        """Show the next picture."""
         ...
 
 
 class _Rich:
-    """Without flicker; what was on the terminal is there again afterwards."""
+    """A terminal with rich: without flicker, and with its old content afterwards."""
 
     def __init__(self, live: "Live") -> None:
         self._live = live
@@ -45,7 +45,7 @@ class _Rich:
 
 
 class _Plain:
-    """A terminal, and nothing to draw on it with."""
+    """A terminal without rich."""
 
     def size(self) -> tuple[int, int] | None:
         try:
@@ -58,7 +58,7 @@ class _Plain:
 
 
 class _Blocks:
-    """No terminal: one block after the other, for a file or a pipe."""
+    """A file or a pipe: one block of text after the other."""
 
     def size(self) -> tuple[int, int] | None:
         return None
@@ -69,7 +69,7 @@ class _Blocks:
 
 @contextmanager
 def screen() -> Iterator[Screen]:
-    """The screen that suits standard output; the terminal is as it was afterwards."""
+    """The screen for standard output; afterwards a terminal has its old content."""
     if not sys.stdout.isatty():
         yield _Blocks()
         return
@@ -86,7 +86,7 @@ def screen() -> Iterator[Screen]:
 
 @contextmanager
 def keys(pressed: Callable[[str], None]) -> Iterator[None]:
-    """Have keys told one by one, where standard input is a terminal.
+    """Call a function for each pressed key, if standard input is a terminal.
 
     Args:
         pressed: called in the running event loop.

@@ -1,4 +1,4 @@
-"""``overbook status`` for people: the cluster in two lines, a line for each node, what is wrong."""
+"""The text of ``overbook status``: the cluster in two lines, a line for each node, and the problems."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -11,11 +11,11 @@ from overbook.status.findings import Gathered
 from overbook.status.report import ClusterReport, ClusterSettings, NodeStatusReport, Sums
 
 MANY: Final = 40
-"""Up to here every node has its line."""
+"""Up to this number every node has its line."""
 STALE_SECONDS: Final = 12.0
-"""Older data are said to be old."""
+"""Data older than this are marked as old."""
 _TABLE_LINES: Final = 3
-"""Of a table, beside its rows."""
+"""The lines of a table in addition to its rows."""
 _NAME_WIDTH: Final = 24
 _NUMBERS: Final = frozenset(range(1, 11))
 _UNKNOWN: Final = "-"
@@ -49,12 +49,12 @@ _CODES: Final = {"Critical": RED, "Warning": YELLOW, "Note": ""}
 
 
 def render(report: ClusterReport, *, wide: bool = False, details: bool = False) -> Iterator[str]:
-    """The lines of the whole answer.
+    """The lines of the whole report.
 
     Args:
-        report: what to say.
-        wide: more columns than a terminal of 120 has room for.
-        details: a line for every node, also where there are many.
+        report: the report to show.
+        wide: show more columns than fit into 120 characters.
+        details: show a line for every node, also if there are many.
     """
     yield from settings_lines(report.settings)
     if report.totals is not None and len(report.nodes) > 1:
@@ -71,12 +71,12 @@ def render(report: ClusterReport, *, wide: bool = False, details: bool = False) 
 
 
 def picture(report: ClusterReport, size: tuple[int, int] | None, *, wide: bool = False) -> list[str]:
-    """The same for a live view: what a screen has room for, worst first.
+    """The lines for a live view: as many as fit on the screen, worst first.
 
     Args:
-        report: what to say.
-        size: columns and lines of the screen; ``None``: it has no end.
-        wide: more columns.
+        report: the report to show.
+        size: columns and lines of the screen; ``None``: unlimited.
+        wide: show more columns.
     """
     old = report.seconds_old
     age = painted(f"data {_age(old)} old: the API server does not answer", RED) if old > STALE_SECONDS else ""
@@ -98,7 +98,7 @@ def picture(report: ClusterReport, size: tuple[int, int] | None, *, wide: bool =
 
 
 def settings_lines(settings: ClusterSettings) -> Iterator[str]:
-    """The cluster's settings, and who leads."""
+    """The lines with the cluster's settings and the leader."""
     paused = painted(", paused", YELLOW) if settings.paused else ""
     yield f"cluster  {settings.percentage} % ({settings.percentage_from}), mode {settings.mode}{paused}"
     leader = settings.controller
@@ -107,7 +107,7 @@ def settings_lines(settings: ClusterSettings) -> Iterator[str]:
 
 
 def node_lines(nodes: Sequence[NodeStatusReport], *, wide: bool = False) -> Iterator[str]:
-    """The table: sizes in GiB, traffic in pages a second."""
+    """The lines of the table: sizes in GiB, traffic in pages per second."""
     if not nodes:
         return
     rows = [(*_HEADER, *(_WIDE if wide else ()))]
@@ -118,13 +118,13 @@ def node_lines(nodes: Sequence[NodeStatusReport], *, wide: bool = False) -> Iter
     for line, node in zip(aligned[1:], nodes, strict=True):
         words, code = state(node)
         yield f"{line}  {painted(words, code) if code else words}"
-    yield "sizes in GiB; SWAP: what there is/what the percentage demands; IN/OUT: pages/s"
+    yield "sizes in GiB; SWAP: present/needed for the percentage; IN/OUT: pages/s"
     if any(row[4].endswith("+") for row in rows[1:]):
-        yield "+ at least: there are pods without a limit"
+        yield "+ at least: some pods have no limit"
 
 
 def finding_lines(findings: Sequence[Gathered]) -> Iterator[str]:
-    """What is wrong, worst first, each with the command that mends it."""
+    """The lines with the problems, worst first, each with the command that fixes it."""
     if not findings:
         yield "nothing is wrong"
         return
@@ -140,7 +140,7 @@ def finding_lines(findings: Sequence[Gathered]) -> Iterator[str]:
 
 
 def badness(node: NodeStatusReport) -> tuple[object, ...]:
-    """Sorts the nodes that need somebody first."""
+    """The sort key of a node: nodes with problems come first."""
     pressure = node.pressure.state if node.pressure else "None"
     agent = node.agent
     swap = node.swap
@@ -156,7 +156,7 @@ def badness(node: NodeStatusReport) -> tuple[object, ...]:
 
 
 def state(node: NodeStatusReport) -> tuple[str, str]:
-    """How a node is, in words, and their colour."""
+    """A node's state in words, and their colour."""
     words, code = [], ""
     pressure = node.pressure.state if node.pressure else "None"
     if pressure != "None":
@@ -195,7 +195,7 @@ def _total_lines(nodes: Sequence[NodeStatusReport], total: Sums) -> Iterator[str
     yield f"nodes    {len(nodes):,} with {shown(ram)} of RAM, {shown(swap)} of swap; {pods}"
     yield (
         f"memory   {shown(requested)} requested ({percent_of(requested, ram)} of RAM), "
-        f"{shown(promised)} promised to guests ({percent_of(promised, ram)})"
+        f"{shown(promised)} promised to VMs ({percent_of(promised, ram)})"
     )
 
 
@@ -263,12 +263,12 @@ def _over(node: NodeStatusReport) -> str:
 
 def _relief(relief: ReliefRecord) -> str:
     words = {
-        "Asking": "asking",
+        "Asking": "evicting",
         "Migrating": "migrating",
         "Ending": "ending",
         "CoolingDown": "cooling down after",
         "Waiting": "relief waits",
-        "Refused": "everyone refused",
+        "Refused": "all refused",
     }[relief.stage or "Waiting"]
     return (
         f"{words} {relief.victim}" if relief.victim and relief.stage not in ("Waiting", "Refused") else words

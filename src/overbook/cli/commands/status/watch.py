@@ -1,4 +1,4 @@
-"""``overbook status --watch``: the same table, kept up to date by watches instead of being read again."""
+"""``overbook status --watch``: the table of ``overbook status``, kept up to date by watches."""
 
 import argparse
 import asyncio
@@ -16,15 +16,15 @@ _ENDING_KEYS: Final = "qQ\x04"
 
 
 def watch(arguments: argparse.Namespace, names: tuple[str, ...]) -> int:
-    """Show until q or Ctrl-C.
+    """Show the live view until q or Ctrl-C.
 
     Raises:
         InvalidInput: an option is not valid.
-        KubeError: the API server does not answer at the beginning.
+        KubeError: the API server does not answer at the start.
     """
     if arguments.output not in ("table", "wide"):
         raise InvalidInput("--output", arguments.output, "table or wide: --watch is for people")
-    # What watches have to say of lost connections the view shows as the age of its data.
+    # The view shows lost connections as the age of its data, so the watches' log lines are dropped.
     logging.getLogger("overbook").addHandler(logging.NullHandler())
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(arguments, names))
@@ -47,7 +47,7 @@ async def _watch(arguments: argparse.Namespace, names: tuple[str, ...]) -> None:
             try:
                 await asyncio.wait((showing, closing), return_when=asyncio.FIRST_COMPLETED)
                 if showing.done():
-                    showing.result()  # it ends only by an error
+                    showing.result()  # this task ends only by an error
             finally:
                 showing.cancel()
                 closing.cancel()

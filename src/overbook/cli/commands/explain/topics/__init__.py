@@ -1,4 +1,4 @@
-"""Pages that explain a rule in plain English, with this node's numbers where there is a node.
+"""Pages that explain a rule in plain English, with the numbers of this node if it is readable.
 
 Each page is a module with ``TITLE`` and ``page(here) -> str``; only the chosen one is imported.
 """
@@ -19,7 +19,7 @@ NAMES: Final = (
 
 
 def run_topic(arguments: argparse.Namespace) -> int:
-    """Print a page, or the list of them."""
+    """Print a page, or the list of pages."""
     import importlib
 
     from overbook.cli.commands.explain.topics.here import read_here

@@ -1,4 +1,4 @@
-"""This node's numbers for the pages; what cannot be read here says so instead of failing."""
+"""This node's numbers for the pages; an unreadable number is shown as such and is no error."""
 
 import argparse
 import os
@@ -26,15 +26,15 @@ NOT_READABLE = "not readable here"
 
 
 class Here(msgspec.Struct, frozen=True):
-    """A node's numbers: this machine's, unless options say otherwise.
+    """A node's numbers: this machine's, unless options describe another node.
 
     Attributes:
         memory_bytes: RAM; ``None``: not known.
         swap_bytes: swap; ``None``: not known.
         cpus: CPUs.
-        percent: the percentage in force, where it was given.
-        name: how the page calls the node.
-        root: where /proc and /sys are; ``None``: the node is not this machine, so nothing is read.
+        percent: the percentage, if it was given.
+        name: the node's name in the page.
+        root: the folder with /proc and /sys; ``None``: the node is not this machine, so nothing is read.
     """
 
     memory_bytes: int | None
@@ -46,17 +46,17 @@ class Here(msgspec.Struct, frozen=True):
 
     @property
     def memory(self) -> str:
-        """RAM for people."""
+        """RAM as text."""
         return NOT_READABLE if self.memory_bytes is None else shown(self.memory_bytes)
 
     @property
     def swap(self) -> str:
-        """Swap for people."""
+        """Swap as text."""
         return NOT_READABLE if self.swap_bytes is None else shown(self.swap_bytes)
 
     @property
     def carried(self) -> str:
-        """The percentage that the swap carries."""
+        """The percentage for which the swap is large enough."""
         if not self.memory_bytes or self.swap_bytes is None:
             return NOT_READABLE
         return f"{percent_for_swap(self.memory_bytes, self.swap_bytes)} %"
@@ -92,7 +92,7 @@ class Here(msgspec.Struct, frozen=True):
 
     @property
     def pressure(self) -> str:
-        """Whether the kernel tells pressure, and the present memory pressure."""
+        """Whether the kernel has PSI, and the present memory pressure."""
 
         def stall(root: str) -> str:
             full = read_pressure("memory", root).full
@@ -130,7 +130,7 @@ class Here(msgspec.Struct, frozen=True):
 
 
 def read_here(arguments: argparse.Namespace, root: str = "/") -> Here:
-    """The node that the options describe, else this machine.
+    """The node that the options describe, or else this machine.
 
     Raises:
         InvalidInput: an option is not valid.

@@ -1,4 +1,4 @@
-"""A page as lines: paragraphs and items are filled, indented lines stay."""
+"""The layout of a page: paragraphs and items are wrapped, indented lines stay."""
 
 import textwrap
 

@@ -1,4 +1,4 @@
-"""Overcommit: the level, when a node counts as overcommitted, and the kernel's part in it."""
+"""The page on overcommit: the level, when a node counts as overcommitted, and the kernel's part in it."""
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.kubernetes.resources import Amounts, Resources
@@ -36,7 +36,7 @@ On {here.name}:
   vm.overcommit_memory   {here.overcommit_memory}
   vm.panic_on_oom        {here.panic_on_oom}
   RAM                    {here.memory}
-  swap                   {here.swap}, which carries {here.carried}
+  swap                   {here.swap}, which is enough for {here.carried}
 
 To switch overcommitment off on a node, set vm.overcommit_memory=0 there: the kubelet sets it back when
 it starts, and one that runs with protectKernelDefaults refuses to start instead. To switch it off in a

@@ -1,4 +1,4 @@
-"""Pressure: when a node with swap is in trouble, and what is done about it."""
+"""The page on pressure: when a node with swap is in trouble, and the agent's actions."""
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
@@ -12,29 +12,30 @@ def page(here: Here) -> str:
     """The page."""
     rules = "\n".join(f"- {rule.title}." for rule in DEFAULT_RULESET.rules)
     return f"""
-Swap hides a shortage until it is large. So somebody has to watch what the kubelet does not: it has no
-eviction signal for swap and none for stalls. A node is in trouble when one of these holds:
+Swap hides a shortage until it is large. The kubelet has no eviction signal for swap and none for stalls,
+so the agent watches both. A node is in trouble when one of these holds:
 
 {rules}
 
 High swap traffic means that pages go out and come back, again and again: both directions must be high,
-because a guest that is pushed out once and stays out does no harm. The average is taken over a window,
-so one burst does not count.
+because memory that is swapped out once and stays out does no harm. The average is taken over a window, so
+one burst does not count.
 
 High swap use means that memory and swap together come close to all there is: working set + used swap >
 RAM + swap × factor. (Printed descriptions of this condition show the inequality the other way round,
 which would evict on an idle node.) {_threshold(here)}
 
-Stalls (PSI) say how long everything that could run had to wait for memory. They notice within seconds
-what rates and sizes notice late, and mean the same on a fast and on a slow disk, which no rate in pages
-per second does.
+Stalls (PSI) are the time in which everything that could run had to wait for memory. They show within
+seconds what rates and sizes show late, and mean the same on a fast and on a slow disk, unlike a rate in
+pages per second.
 
-The limits of traffic and use can be set with the original agent's variables:
+The limits of traffic and use can be set with the variables of wasp-agent:
 MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND, MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND,
 SWAP_UTILIZATION_THRESHOLD_FACTOR, AVERAGE_WINDOW_SIZE_SECONDS.
 
-Then one guest is asked to go, and its effect is awaited before another is. For stalls, and while swap
-has room, cold memory is pushed out first; for traffic and occupancy never, since that would feed them.
+Then one pod is evicted or live-migrated, and the agent waits for the effect before it chooses another.
+For stalls, and while swap has room, cold memory is swapped out first; for traffic and use never, since
+that would increase them.
 
 On {here.name}:
 

@@ -1,4 +1,4 @@
-"""QoS classes: how a pod comes into one, and who is killed first."""
+"""The page on QoS classes: how a pod gets its class, and which pod is killed first."""
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.kubernetes.oom_score import (
@@ -9,7 +9,7 @@ from overbook.core.kubernetes.oom_score import (
 from overbook.core.kubernetes.pod import Container, Pod, PodSpec, ResourceRequirements
 from overbook.core.kubernetes.resolved import resolve
 
-TITLE = "QoS classes: how a pod comes into one, and who is killed first"
+TITLE = "QoS classes: how a pod gets its class, and which pod is killed first"
 
 
 def page(here: Here) -> str:
@@ -23,18 +23,18 @@ def page(here: Here) -> str:
         score = oom_score_adj(pod, pod.containers[0], here.memory_bytes)
         example = f" (on {here.name}, with {here.memory}, one that requests half of it gets {score})"
     return f"""
-When the pods on a node want more memory than there is, someone has to give. The class says who, and
-nobody sets it: it follows from requests and limits of CPU and memory.
+When the pods on a node want more memory than there is, some pod has to end. The QoS class decides which.
+It is not set by anyone: it follows from the requests and limits of CPU and memory.
 
 - Guaranteed (first in rank): every container has limits for both, and the pod's requests equal its
   limits. A limit   alone is enough, since a request that is not given takes the limit's value.
 - Burstable: something is requested or limited, but it is not all equal.
 - BestEffort (last): nothing in the pod requests or limits either.
 
-Memory cannot be throttled like CPU: what one has, another cannot get. So under shortage processes end,
-the lowest class first. BestEffort goes first. A Burstable container may go when it holds more than it
-requested and no BestEffort one is left. A Guaranteed container goes only when it exceeds its own limit,
-or when nothing lower is left to take.
+Memory cannot be throttled like CPU: memory that one pod holds, another cannot get. So under shortage
+processes are killed, the lowest class first, which is BestEffort. A Burstable container may be killed when
+it holds more than it requested and no BestEffort one is left. A Guaranteed container is killed only when
+it exceeds its own limit, or when no lower class is left.
 
 Two mechanisms decide, and they differ:
 
@@ -43,8 +43,8 @@ Two mechanisms decide, and they differ:
   for BestEffort, and for   Burstable the closer to 1000 the less it requests{example}. So the more a VM
   is overcommitted, the easier it is   killed. It acts at once, without asking.
 - The kubelet's eviction goes by use, not by class: first pods that use more than they request, then
-  lower priority,   then the larger excess. Critical pods are never taken. It looks every ten seconds
-  and takes one pod at a time.
+  lower priority,   then the larger excess. Critical pods are never evicted. The kubelet checks every ten
+  seconds and evicts one pod at a time.
 
 A container that exceeds its own memory limit is killed at once, whatever its class and however much is
 free.

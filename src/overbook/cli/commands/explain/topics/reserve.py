@@ -1,4 +1,4 @@
-"""Reserves: what a node keeps for its system, and what qos-reserved keeps for the higher classes."""
+"""The page on reserves: memory kept for the system, and for the higher QoS classes by qos-reserved."""
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.kubernetes.reserve import allocatable, proposed_reserve, qos_reserve
@@ -39,7 +39,7 @@ is reserved there now: overbook node reserve.
 
 def _system(here: Here) -> str:
     if not here.memory_bytes:
-        return "What this machine would reserve cannot be said: its memory is not readable here."
+        return "The reserve of this machine is not known: its memory is not readable here."
     capacity = Amounts.of((here.cpus or 1) * 1000, here.memory_bytes)
     proposed = proposed_reserve(capacity)
     left = allocatable(capacity, system_reserved=proposed).reported

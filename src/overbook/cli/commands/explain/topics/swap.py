@@ -1,4 +1,4 @@
-"""Swap: why it is off by default, what breaks when it is on, and who gets how much."""
+"""The page on swap: why it is off by default, what breaks when it is on, and which pods get how much."""
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.overcommit.swap import node_swap_bytes
@@ -12,10 +12,9 @@ def page(here: Here) -> str:
     example = 150 if here.percent is None or here.percent <= 100 else here.percent
     needed = shown(node_swap_bytes(here.memory_bytes, example)) if here.memory_bytes else "half of its RAM"
     return f"""
-Kubernetes promises memory by requests: the scheduler fills a node until requests reach its RAM. Swap is
-in none of these sums. With swap on for everybody, a pod can be placed on memory that exists only on a
-disk, so the promise is kept in name and broken in speed. That is why the kubelet by default refuses to
-start on a node with swap.
+Kubernetes assigns memory by requests: the scheduler fills a node until requests reach its RAM. Swap is in
+none of these sums. If every pod may swap, a pod can get memory that exists only on a disk: it has the
+requested size, but is slow. That is why the kubelet by default refuses to start on a node with swap.
 
 What breaks when swap is on without care:
 
@@ -30,9 +29,9 @@ What breaks when swap is on without care:
 
 How it is made safe: only Burstable pods may swap (by default only those of virtual machines), never
 Guaranteed, BestEffort or critical ones; each container has a limit (memory.swap.max) in proportion to
-what it requested; the system's own services are kept out of swap; and somebody watches swap traffic,
-occupancy and stalls and moves a guest before the node is lost (see `overbook explain --topic
-pressure`).
+what it requested; the system's own services are kept out of swap; and the agent watches swap traffic,
+swap use and stalls, and has a pod evicted or live-migrated before the node is lost (see `overbook
+explain --topic pressure`).
 
 How much a node needs: NODE_SWAP_SPACE = NODE_RAM × (percent / 100 - 1). At {example} % {here.name} with
 {here.memory} of RAM needs {needed}. With exactly that much, request plus swap share of a VM add up to
@@ -43,7 +42,7 @@ On {here.name}:
   RAM                    {here.memory}
   swap                   {here.swap}
   swap areas             {here.swap_areas}
-  it carries             {here.carried}
+  enough for             {here.carried}
   vm.swappiness          {here.swappiness}
   cgroup                 {here.cgroup} (swap limits need version 2)
 """

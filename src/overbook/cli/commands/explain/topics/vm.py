@@ -1,4 +1,4 @@
-"""Virtual machines: what the percentage does to a VM's pod, and where it must not apply."""
+"""The page on virtual machines: the effect of the percentage, and where it must not apply."""
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.kubevirt.memory import request_bytes
@@ -25,7 +25,7 @@ def page(here: Here) -> str:
         for severity, sentence in FINDINGS.values()
     )
     return f"""
-memoryOvercommitPercentage is one number for the cluster. At {percent} % KubeVirt asks for less memory
+memoryOvercommitPercentage is one number for the cluster. At {percent} % KubeVirt requests less memory
 than the guest sees: the launcher pod requests guest × 100 / {percent}, plus an overhead for QEMU and
 its helpers. The guest still sees all of its memory, and what does not fit in RAM goes to swap.
 
