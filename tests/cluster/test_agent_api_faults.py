@@ -84,7 +84,7 @@ def test_agent_killed_between_steps_requests_relief_once(
     if asked is None:
         asked = worker.asked()
     else:
-        following.says("it goes on")
+        following.says("of the previous agent is continued")
     wait_for(lambda: worker.tainted, "the taint")
     assert lasts(lambda: (worker.request or {})["id"] == asked["id"], 2.0), "one pressure has one request"
     worker.calm()
@@ -199,7 +199,7 @@ def test_a_pod_is_killed_without_the_api_only_where_configured(
     wait_for(lambda: worker.status, "a status")
     worker.trouble()
     worker.asked()
-    assert lasts(lambda: killed.read_text() == "", 5.0), "the API server is there: nobody is ended here"
+    assert lasts(lambda: killed.read_text() == "", 5.0), "the API server is there: no pod is killed here"
     proxy.refuse()
     proxy.cut_all()
     agent.says("as the last resort")

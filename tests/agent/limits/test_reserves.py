@@ -141,7 +141,7 @@ def test_a_class_that_uses_more_is_never_limited_below_its_use(node: FakeNode) -
     assert limits(node) == [900 + HEADROOM_BYTES // MI, 724]
     uses(node, BURSTABLE, 910 * MI)
     node.tick(agent)
-    assert limits(node) == [916, 724]  # it is not given more for having taken more
+    assert limits(node) == [916, 724]  # a class that took more is not given more
     uses(node, BURSTABLE, 860 * MI)
     node.tick(agent)
     assert limits(node) == [876, 724]
@@ -223,7 +223,7 @@ def test_limits_left_at_exit_are_restored_without_the_setting(node: FakeNode) ->
     node.tick(agent)
     agent.stop()
     assert limits(node) == [824, 724]
-    again = node.agent(reserves=kept(50))  # what it finds now is not what was there before
+    again = node.agent(reserves=kept(50))  # the limits that it finds are not those from before
     node.tick(again)
     again.stop()
     watching = node.agent(mode="Observe")

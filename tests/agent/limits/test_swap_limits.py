@@ -50,9 +50,8 @@ def test_a_changed_limit_is_restored_and_the_third_time_logged(
         node.tick(agent)
         assert node.limit(path) == PROPORTIONAL
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert warnings == [
-        "memory.swap.max of demo/vm/compute is written by something else too; it is put back each time"
-    ]
+    sentence = "memory.swap.max of demo/vm/compute is written by another program too"
+    assert warnings == [f"{sentence}; the agent sets it again each time"]
     assert agent.values()["swap_limits_corrected_total"] == 6
     node.tick(agent)
     assert agent.values()["swap_limits_written_total"] == 7
@@ -96,7 +95,7 @@ def test_limits_are_restored_or_left_on_exit_as_configured(
     paths.append(node.start("c", memory_swap_max=0))
     agent = node.agent(on_exit=on_exit)
     node.tick(agent)
-    node.file(paths[0], "memory.swap.max").write_text("8192\n")  # what others wrote since is not ours to keep
+    node.file(paths[0], "memory.swap.max").write_text("8192\n")  # what others wrote since does not stay
     node.tick(agent)
     agent.stop()
     assert [node.limit(path) for path in paths] == after

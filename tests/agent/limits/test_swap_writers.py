@@ -101,7 +101,7 @@ def test_a_container_has_its_limit_before_it_starts(node: FakeNode, runtime: Run
 def test_a_pod_that_came_since_the_last_round_is_known(node: FakeNode, runtime: Runtime) -> None:
     agent = node.agent()
     runtime.serve(agent)
-    assert runtime.ask("vm") is None  # nobody described it: it starts with what the kubelet gave it
+    assert runtime.ask("vm") is None  # it is not described: it starts with the kubelet's limit
     node.describe("vm")
 
     assert runtime.ask("vm", 1) == PROPORTIONAL
@@ -312,7 +312,7 @@ def test_the_kubelets_limits_are_compared_and_never_changed(
     assert agent.values()["swap_limits_written_total"] == 0
     assert agent.values()["swap_limits_differing"] == 1
     (said,) = [each for each in caplog.messages if "memory.swap.max" in each]
-    assert "demo/b/compute is 0 MiB by the kubelet, and should be 128 MiB" in said
+    assert "demo/b/compute is 0 MiB, set by the kubelet, and should be 128 MiB" in said
 
 
 def test_settings_in_conflict_here_stop_writing_not_the_agent(
@@ -335,7 +335,7 @@ def test_a_kubelet_restarted_with_other_settings_is_noticed(node: FakeNode) -> N
     node.tick(agent)
     kubelet(node, pid=8, failSwapOn=False)
     node.tick(agent)
-    assert node.limit(path) == "4096"  # it is looked at once a minute
+    assert node.limit(path) == "4096"  # the kubelet is looked at once a minute
 
     node.tick(agent, LOOK_SECONDS)
 

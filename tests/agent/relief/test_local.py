@@ -87,7 +87,7 @@ def test_a_pod_that_survives_sigkill_is_given_up(guest: Guest) -> None:
 def test_a_pod_already_gone_is_reported_as_gone(node: FakeNode) -> None:
     relief = LocalRelief(Collector(str(node.root)), str(node.root))
     relief.begin(DECISION, 10.0, 100.0)
-    assert state_of(relief) == "active"  # until it was told
+    assert state_of(relief) == "active"  # until it was reported
     report = relief.tick(100.0)
     assert report is not None
     assert report.outcome == "gone"

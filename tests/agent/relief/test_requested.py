@@ -151,7 +151,7 @@ def test_calm_withdraws_a_request_unless_a_pod_is_leaving() -> None:
     report = asking.tick(161.0)
     assert report is not None
     assert report.outcome == "withdrawn"
-    assert state_of(asking) == "withdrawn"  # so that nobody waits for an effect
+    assert state_of(asking) == "withdrawn"  # so that the engine does not wait for an effect
     asking.tick(162.0)
     assert state_of(asking) == "idle"
 
@@ -200,7 +200,7 @@ def test_no_other_pod_is_requested_while_one_is_leaving() -> None:
     asking.begin(DECISION, 5.0, 101.0)
     assert asking.request is None
     asking.situation = situation("Ending", victim="big", present=("small",))
-    assert state_of(asking) == "idle"  # it is gone, whatever stands there
+    assert state_of(asking) == "idle"  # the pod is gone, whatever the record says
 
 
 def test_a_standing_request_follows_the_rank_now_and_then() -> None:
@@ -211,7 +211,7 @@ def test_a_standing_request_follows_the_rank_now_and_then() -> None:
     asking.refresh(lambda: (SMALL, BIG), 100.0 + REFRESH_SECONDS)
     assert (asking.request.id, asking.request.candidates[0].uid) == ("me-7", "small")
     asking.refresh(lambda: (), 200.0)
-    assert asking.request.candidates  # a moment without anybody does not empty it
+    assert asking.request.candidates  # a moment without candidates does not empty it
 
 
 def test_a_request_stands_while_the_api_is_unreachable(caplog: pytest.LogCaptureFixture) -> None:
@@ -235,7 +235,7 @@ def test_the_last_resort_needs_silence_and_pressure(
     asking.begin(DECISION, 5.0, 100.0)
     asking.situation = situation(away=away, critical=critical)
     asking.tick(101.0)
-    report = asking.tick(102.0)  # a node of files has no such guest: it is gone at once
+    report = asking.tick(102.0)  # a node of files has no such pod: it is gone at once
     assert (report is not None) is ended
     assert (asking.request is None) is ended
 
@@ -246,4 +246,4 @@ def test_the_last_resort_kills_the_pod_that_was_leaving(
     asking = relief(LocalRelief(Collector(str(node.root)), str(node.root)))
     asking.situation = situation("Migrating", victim="small", away=60.0)
     asking.tick(101.0)
-    assert any("ns/small is ended here as the last resort" in message for message in caplog.messages)
+    assert any("ns/small is killed here as the last resort" in message for message in caplog.messages)

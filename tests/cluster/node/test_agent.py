@@ -133,7 +133,7 @@ def test_limits_are_left_to_the_kubelet_and_mismatches_reported(
     node.run("sh", "-c", write, "sh", str(100 * PAGE), limit)
     try:
         wait_for(lambda: swap().get("differing") == 1, "it notices", SLOW_SECONDS, 0.5)
-        sentence = "guest/main is 0 MiB by the kubelet, and should be"
+        sentence = "guest/main is 0 MiB, set by the kubelet, and should be"
         wait_for(lambda: sentence in agent.said(), "it says which", SLOW_SECONDS, 0.5)
         assert (node.read(limit)[limit] or "").strip() == str(100 * PAGE)
     finally:

@@ -1,1 +1,1 @@
-"""What the agent writes into cgroups: swap limits of containers, reserves of QoS classes."""
+"""The limits that the agent writes into cgroups: swap limits of containers, reserves of QoS classes."""

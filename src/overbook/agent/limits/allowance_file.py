@@ -1,8 +1,7 @@
-"""The file in which the OCI hook finds what containers may swap.
+"""The file from which the OCI hook reads the containers' allowances.
 
-It outlives an agent that dies: a pod's allowance is right for as long as the pod lives, so the hook goes on
-without the agent. A file that does not end with its last line was not written whole: the hook takes nothing
-from it.
+The file outlives the agent: a pod's allowance is right for as long as the pod lives, so the hook works on
+without the agent. A file without its last line is incomplete: the hook takes nothing from it.
 """
 
 import os
@@ -15,11 +14,11 @@ from overbook.node.files import write_whole
 PATH: Final = "run/overbook/allowances"
 LAST_LINE: Final = "end"
 MOST_BYTES: Final = 1 << 20
-"""A node of 500 pods with five containers each takes a fifth of it."""
+"""The largest file. A node of 500 pods with five containers each needs a fifth of it."""
 
 
 class AllowanceFile:
-    """``POD_UID/CONTAINER BYTES``, a line each.
+    """The file of allowances, with a line ``POD_UID/CONTAINER BYTES`` for each container.
 
     Args:
         root: the host's file system.
@@ -29,16 +28,16 @@ class AllowanceFile:
         self._path = os.path.join(root, PATH)
         self._written: dict[tuple[str, str], int] | None = None
         self.left_out = 0
-        """Containers for which there was no room."""
+        """Containers for which the file had no room."""
 
     def keep(self, allowances: Mapping[tuple[str, str], int]) -> bool:
-        """Write it where it says something else; whether it was written.
+        """Write the file if its content changes; returns whether it was written.
 
         Args:
             allowances: bytes by pod UID and container name.
 
         Raises:
-            OSError: it cannot be written; the next call tries again.
+            OSError: the file cannot be written; the next call tries again.
         """
         if self._written == allowances and os.path.exists(self._path):
             return False
@@ -48,10 +47,10 @@ class AllowanceFile:
         return True
 
     def remove(self) -> None:
-        """Delete it: from now on the hook gives nothing.
+        """Delete the file: from now on the hook sets no limit.
 
         Raises:
-            OSError: it cannot be deleted.
+            OSError: the file cannot be deleted.
         """
         self._written = None
         with suppress(FileNotFoundError):
@@ -59,7 +58,7 @@ class AllowanceFile:
 
 
 def _content(allowances: Mapping[tuple[str, str], int]) -> tuple[bytes, int]:
-    """The file's bytes, and how many containers found no room in them."""
+    """The file's bytes, and the number of containers for which there was no room."""
     lines: list[str] = []
     room = MOST_BYTES - len(LAST_LINE) - 1
     for (uid, container), swap_max_bytes in sorted(allowances.items()):

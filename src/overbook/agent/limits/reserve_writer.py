@@ -1,7 +1,7 @@
-"""Writes ``memory.max`` of QoS classes, and keeps a record of what was there before.
+"""The writer of ``memory.max`` of QoS classes, with a record of the limits from before.
 
-The record outlives the agent: limits that stay when it stops are put back by the next one that does not keep
-them. It lies in ``/run``, so it is gone with the cgroups that it speaks of.
+The record outlives the agent: if limits stay when an agent stops, the next agent that keeps no reserves
+restores them. The record is in ``/run``, so it is gone when the cgroups in it are gone.
 """
 
 import logging
@@ -21,15 +21,15 @@ from overbook.node.files import write_whole
 log = logging.getLogger(__name__)
 
 RECORD: Final = "run/overbook/qos-reserved.json"
-"""Below the host's file system."""
+"""The record's path, below the root of the host's file system."""
 MOST_RECORD_BYTES: Final = 64 << 10
 
 
 class Before(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What a class had when it was first changed.
+    """The limit of a class before the first change.
 
     Attributes:
-        inode: of its cgroup; another one under the same name is another cgroup.
+        inode: of the class's cgroup; a new cgroup of the same name has another inode.
         max_bytes: ``memory.max``; ``None``: no limit.
     """
 
@@ -38,20 +38,20 @@ class Before(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class ReserveWriter(Protocol):
-    """Changes ``memory.max`` of a class."""
+    """The interface through which ``memory.max`` of a class is changed."""
 
     def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int, /) -> bool:
-        """Set it, after what is present was remembered; whether it was set."""
+        """Remember the present limit, then set the new one. Returns whether it was set."""
 
     def restore(self) -> int:
-        """Put back what was there before; how many limits were put back."""
+        """Restore the limits from before; returns how many were restored."""
 
     def forget(self) -> None:
-        """Somebody else keeps these limits from now on."""
+        """Drop the record, because another program keeps these limits from now on."""
 
 
 class CgroupReserveWriter:
-    """Writes.
+    """Writes ``memory.max`` into the classes' cgroups.
 
     Args:
         root: the host's file system.
@@ -64,11 +64,11 @@ class CgroupReserveWriter:
         self._complain = SayOnce(partial(log.warning, "%s"))
 
     def write(self, cgroup: Cgroup, present_bytes: int | None, limit_bytes: int) -> bool:
-        """Set it. What was there before is on record first.
+        """Set the limit, after the limit from before is on record.
 
         Raises:
             KernelFileError: the kernel refuses, or the cgroup is gone.
-            OSError: the record cannot be written; then nothing is changed.
+            OSError: the record cannot be written; then no limit is changed.
         """
         before = self._recorded()
         known = before.get(cgroup.path)
@@ -79,7 +79,7 @@ class CgroupReserveWriter:
         return True
 
     def restore(self) -> int:
-        """Put back what is on record, never below what is in use, and delete the record."""
+        """Restore the limits on record, never below the memory in use, and delete the record."""
         restored = 0
         left: dict[str, Before] = {}
         for path, before in self._recorded().items():
@@ -89,10 +89,10 @@ class CgroupReserveWriter:
                         self._put_back(cgroup, before.max_bytes)
                         restored += 1
             except MissingKernelFile:
-                continue  # gone, and its limit with it
+                continue  # the cgroup is gone, and its limit with it
             except KernelFileError as error:
                 left[path] = before
-                self._complain(f"memory.max not put back: {error}")
+                self._complain(f"memory.max not restored: {error}")
         if not left:
             self.forget()
         self._before = left
@@ -112,14 +112,14 @@ class CgroupReserveWriter:
                 max_bytes = usage + HEADROOM_BYTES
         cgroup.write_memory_max(max_bytes)
         shown = "max" if max_bytes is None else f"{max_bytes // 2**20} MiB"
-        log.info("memory.max of %s is %s again, as before", cgroup.path, shown)
+        log.info("memory.max of %s is restored to %s", cgroup.path, shown)
 
     def _record(self, before: dict[str, Before]) -> None:
         write_whole(self._path, msgspec.json.encode(before))
         self._before = before
 
     def _recorded(self) -> dict[str, Before]:
-        """What is on record; read once. A record that makes no sense is none."""
+        """The record, read once. A malformed record counts as empty."""
         if self._before is None:
             self._before = {}
             try:
@@ -128,20 +128,20 @@ class CgroupReserveWriter:
             except FileNotFoundError:
                 pass
             except (OSError, msgspec.DecodeError) as error:
-                self._complain(f"{self._path} is not readable: {error}")
+                self._complain(f"{self._path} cannot be read: {error}")
         return self._before
 
 
 class ReportingReserveWriter:
-    """Writes nothing: what ``--mode observe`` and a pause use."""
+    """Writes nothing: for ``--mode observe`` and while paused."""
 
     def write(self, _cgroup: Cgroup, _present_bytes: int | None, _limit_bytes: int, /) -> bool:
-        """Leave it as it is."""
+        """Leave the limit as it is."""
         return False
 
     def restore(self) -> int:
-        """Leave what another agent left."""
+        """Leave the limits of the previous agent."""
         return 0
 
     def forget(self) -> None:
-        """Leave the record, too."""
+        """Leave the record as it is."""

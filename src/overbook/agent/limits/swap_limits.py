@@ -1,4 +1,4 @@
-"""Keeps each container's ``memory.swap.max`` at its allowance, and remembers what was there before."""
+"""The comparison of each container's ``memory.swap.max`` with its allowance, every tick."""
 
 import logging
 from collections.abc import Mapping
@@ -17,23 +17,23 @@ from overbook.kernel.machine import page_size_bytes
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 3
-"""After this many corrections of one container somebody else clearly writes it too: say so, once."""
+"""Corrections of one container after which the log says, once, that another program writes its limit too."""
 
 Key = tuple[str, str]
 """Pod UID and container name."""
 Identity = tuple[str, int]
-"""A cgroup's path and inode: a container keeps it while its name may become known or unknown."""
+"""A cgroup's path and inode. They stay the same while the container's name becomes known or unknown."""
 
 
 class LimitNotWritten(msgspec.Struct, frozen=True, gc=False):
-    """A limit that is not what it should be, and is not the agent's to write.
+    """A limit that differs from the allowance and that the agent does not write.
 
     Attributes:
         container: ``namespace/pod/container``.
-        present_bytes: what it is; ``None``: unlimited.
-        wanted_bytes: what it should be.
-        sentence: where that comes from.
-        reason: why it is not written.
+        present_bytes: the limit now; ``None``: unlimited.
+        wanted_bytes: the allowance.
+        sentence: why the allowance is this size.
+        reason: why the limit is not written.
     """
 
     container: str
@@ -46,40 +46,40 @@ class LimitNotWritten(msgspec.Struct, frozen=True, gc=False):
         present = shown(self.present_bytes)
         is_there = {
             "Observing": "would be",
-            "Kubelet": f"is {present} by the kubelet, and should be",
-            "Others": f"is {present} by somebody else, and would be",
+            "Kubelet": f"is {present}, set by the kubelet, and should be",
+            "Others": f"is {present}, set by another plugin, and would be",
         }[self.reason]
         return f"memory.swap.max of {self.container} {is_there} {shown(self.wanted_bytes)} ({self.sentence})"
 
 
 class SwapLimits:
-    """Compares what is with what should be, every tick.
+    """Compares the limits with the allowances, every tick.
 
     Args:
         collector: holds the containers.
-        writer: changes them, or only reports.
+        writer: writes the limits, or only reports them.
     """
 
     def __init__(self, collector: Collector, writer: SwapWriter) -> None:
         self._collector = collector
         self.writer = writer
-        """May be exchanged; what it wrote is put back by itself."""
+        """Replaceable. A limit is put back by the writer that wrote it."""
         self._page_bytes = page_size_bytes()
         self._before: dict[Identity, tuple[SwapWriter, Limits]] = {}
         self._corrections: dict[Identity, int] = {}
         self._wanted: dict[Identity, int] = {}
-        self._told: dict[Identity, int] = {}
+        self._reported: dict[Identity, int] = {}
         self._failed: dict[Identity, str] = {}
         self._generation = 0
         self._decisions: Mapping[Key, SwapDecision] = {}
         self._whole: dict[Key, int] = {}
-        """What they come to in whole pages; worked out again only when they change."""
+        """The allowances in whole pages; computed again only when they change."""
         self.written = 0
         """Limits written since the start, for the metrics."""
         self.corrected = 0
-        """Of these, the ones that put a limit back that somebody else had changed."""
+        """Of these, the ones that set a limit again after another program had changed it."""
         self.differing = 0
-        """Containers whose limit is not what it should be, and is not ours to write."""
+        """Containers whose limit differs from the allowance and is not the agent's to write."""
 
     def keep(
         self,
@@ -87,7 +87,7 @@ class SwapLimits:
         facts: Mapping[str, PodFacts],
         decisions: Mapping[Key, SwapDecision],
     ) -> None:
-        """Write every limit that is not what it should be. Pods that nobody told us of stay as they are."""
+        """Write every limit that differs from its allowance. The limits of unknown pods stay as they are."""
         if decisions is not self._decisions:
             self._decisions = decisions
             self._whole = {
@@ -115,11 +115,11 @@ class SwapLimits:
 
     @property
     def contested(self) -> int:
-        """Containers whose limit something else writes, too."""
+        """The number of containers whose limit another program writes, too."""
         return sum(count >= PATIENCE for count in self._corrections.values())
 
     def restore(self) -> int:
-        """Put back what was there before the agent came; how many limits were put back."""
+        """Restore the limits from before the agent's start; returns how many were restored."""
         restored = 0
         for identity, container in self._held().items():
             before = self._before.get(identity)
@@ -129,7 +129,7 @@ class SwapLimits:
             try:
                 restored += writer.write(container, limits) is None
             except KernelFileError as error:
-                log.warning("swap limit not put back: %s", error)
+                log.warning("swap limit not restored: %s", error)
         self._before.clear()
         return restored
 
@@ -141,14 +141,14 @@ class SwapLimits:
         wanted: int,
         decision: SwapDecision,
     ) -> bool:
-        """Write a limit, or say what it would be; whether it is right now."""
+        """Write a limit, or log what it would be. Returns whether the limit is right now."""
         key = _identity(held)
-        ours = self._wanted.get(key) == wanted
+        corrects = self._wanted.get(key) == wanted
         try:
             self._note_before(key, held, now)
             unwritten = self.writer.write(held, (wanted, wanted))
         except MissingKernelFile:
-            return True  # it is gone
+            return True  # the container is gone
         except KernelFileError as error:
             if self._failed.get(key) != str(error):
                 self._failed[key] = str(error)
@@ -157,16 +157,16 @@ class SwapLimits:
         self._failed.pop(key, None)
         if unwritten is None:
             self._wanted[key] = wanted
-            self._tell_written(
-                key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", ours=ours
+            self._note_written(
+                key, label, f"{shown(now)} -> {shown(wanted)} ({decision.sentence})", corrects=corrects
             )
-        elif self._told.get(key) != wanted:
-            self._told[key] = wanted
+        elif self._reported.get(key) != wanted:
+            self._reported[key] = wanted
             log.info("%s", LimitNotWritten(label, now, wanted, decision.sentence, unwritten))
         return unwritten is None
 
     def _note_right(self, held: HeldContainer, wanted: int) -> None:
-        """Remember of one that started with its limit by our doing what it would have had."""
+        """Remember what a container's limit would be without Overbook, if Overbook set it at its start."""
         key = _identity(held)
         if key not in self._wanted and key not in self._before:
             given = self.writer.given(held)
@@ -175,30 +175,31 @@ class SwapLimits:
         self._wanted[key] = wanted
 
     def _note_before(self, key: Identity, held: HeldContainer, now: int | None) -> None:
-        """Remember what a container had when it was first changed."""
+        """Remember the limit that a container had before the first change."""
         if key not in self._before:
             before = self.writer.read(held, now)
             if before is not None:
                 self._before[key] = self.writer, before
 
-    def _tell_written(self, key: Identity, label: str, change: str, *, ours: bool) -> None:
-        """Count and say it; where it was ours before, somebody else had changed it."""
+    def _note_written(self, key: Identity, label: str, change: str, *, corrects: bool) -> None:
+        """Count and log a written limit; ``corrects``: another program had changed the agent's limit."""
         self.written += 1
         corrections = 0
-        if ours:
+        if corrects:
             self.corrected += 1
             corrections = self._corrections[key] = self._corrections.get(key, 0) + 1
         if corrections == PATIENCE:
             log.warning(
-                "memory.swap.max of %s is written by something else too; it is put back each time", label
+                "memory.swap.max of %s is written by another program too; the agent sets it again each time",
+                label,
             )
         if corrections < PATIENCE:
             log.info("memory.swap.max of %s: %s", label, change)
 
     def _forget(self) -> None:
-        """Forget containers that are gone. One that is merely not known for a while is still the same."""
+        """Forget the containers that are gone, but not those whose pod is only unknown for a while."""
         held = self._held()
-        for memory in (self._before, self._corrections, self._wanted, self._told, self._failed):
+        for memory in (self._before, self._corrections, self._wanted, self._reported, self._failed):
             for key in memory.keys() - held.keys():
                 del memory[key]
 
@@ -212,5 +213,5 @@ def _identity(held: HeldContainer) -> Identity:
 
 
 def shown(value_bytes: int | None) -> str:
-    """A limit for people."""
+    """The text of a limit, in MiB or ``max``."""
     return "max" if value_bytes is None else f"{value_bytes / 2**20:.0f} MiB"

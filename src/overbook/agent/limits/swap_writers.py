@@ -1,7 +1,7 @@
-"""Which of the ways in which limits reach containers is in force, and what it needs each round.
+"""The choice of the writer of swap limits, and what this writer needs in each tick.
 
-Reconciling is always there, as the net under the two that know a container before it starts: a plugin of the
-runtime (NRI), and a file that the hook on the host reads. Where the kubelet writes, nothing here does.
+Two writers set a limit before a container starts: the runtime's plugin (NRI), and the OCI hook with its file.
+The agent's own writes in each tick correct what these missed. Where the kubelet writes, the agent does not.
 """
 
 import logging
@@ -28,17 +28,17 @@ from overbook.nri.plugin import Allowance
 
 log = logging.getLogger(__name__)
 
-UNTOLD_SECONDS: Final = 10.0
-"""So long after its start the agent waits for what the kubelet says of itself before anything is written."""
+KUBELET_WAIT_SECONDS: Final = 10.0
+"""How long the agent waits after its start for the kubelet's configuration before it writes anything."""
 
 
 class SwapWriters:
-    """Settles who writes, and keeps what that one needs.
+    """Chooses the writer, and keeps what it needs.
 
     Args:
-        settings: what was asked for.
+        settings: the agent's settings.
         collector: holds the containers.
-        allowed: what a container may swap, for the runtime's questions.
+        allowed: gives a container's allowance, for the runtime's questions.
         now: monotonic seconds.
     """
 
@@ -49,7 +49,7 @@ class SwapWriters:
         self._started_at = now
         self._facts = WriterInputsReader(settings.fsroot, settings.swap_writer)
         self._file = AllowanceFile(settings.fsroot)
-        self._file_is_ours = False
+        self._owns_file = False
         self._decisions: Mapping[tuple[str, str], SwapDecision] = {}
         self._allowances: dict[tuple[str, str], int] = {}
         self._cleared = False
@@ -57,13 +57,13 @@ class SwapWriters:
         self._page_bytes = page_size_bytes()
         self._epoll: select.epoll | None = None
         self.connection: NriSocket | None = None
-        """To the runtime, where NRI is in force."""
+        """The connection to the runtime, where the writer is NRI."""
         self._last_facts: WriterInputs | None = None
         self._acting = False
         self.choice: Choice | None = None
-        """Who writes; ``None``: not known yet, so nobody does."""
+        """The writer in force; ``None``: not known yet, so nothing is written."""
         self.acting: SwapWriter = ReportingSwapWriter()
-        """How limits are written while the agent enforces."""
+        """The writer that is used while the agent enforces."""
 
     @property
     def kubelet(self) -> KubeletConfiguration | None:
@@ -71,19 +71,19 @@ class SwapWriters:
         return self._facts.kubelet
 
     def attach(self, epoll: select.epoll) -> None:
-        """From now on the runtime can be heard: :meth:`handle` is called for a descriptor that it owns."""
+        """Use the agent's loop, which then calls :meth:`handle` for a descriptor of the runtime."""
         self._epoll = epoll
 
-    def settle(self, now: float, told: KubeletConfiguration | None, *, asked: bool) -> None:
-        """See who writes.
+    def settle(self, now: float, reported: KubeletConfiguration | None, *, asked: bool) -> None:
+        """Choose the writer.
 
         Args:
             now: monotonic seconds.
-            told: what the kubelet says of its configuration.
-            asked: whether it was asked by now, or never will be.
+            reported: the configuration that the kubelet reports; ``None``: none yet.
+            asked: whether the kubelet has been asked by now, or never will be.
         """
-        facts = self._facts.look(now, told)
-        if facts.kubelet is None and not asked and now - self._started_at < UNTOLD_SECONDS:
+        facts = self._facts.look(now, reported)
+        if facts.kubelet is None and not asked and now - self._started_at < KUBELET_WAIT_SECONDS:
             return
         if facts == self._last_facts:
             return
@@ -93,34 +93,34 @@ class SwapWriters:
         if choice == self.choice:
             return
         self.choice = choice
-        self._tell(choice)
+        self._log_choice(choice)
         self._use(choice, facts)
 
     def enforce(self, acting: bool, *, hands_off: bool = False) -> None:
-        """Act from now on, or leave everything as it is.
+        """Write from now on, or leave everything as it is.
 
         Args:
             acting: whether anything may be written.
-            hands_off: another agent does the work here: its file is not ours to remove.
+            hands_off: another agent does this node's work, so this one does not remove the hook's file.
         """
         if acting == self._acting:
             return
         self._acting = acting
         if not acting:
             self._disconnect()
-            if self._file_is_ours and not hands_off:
+            if self._owns_file and not hands_off:
                 self._remove_file()
-            self._file_is_ours = False
+            self._owns_file = False
 
     def keep(self, now: float, decisions: Mapping[tuple[str, str], SwapDecision]) -> None:
-        """Once a round: the connection, or the file."""
+        """Do the tick's work for the connection or the file."""
         if not self._acting or self.choice is None:
             return
         if self.choice.writer == "hook":
             self._keep_file(decisions)
         elif not self._cleared:
             self._cleared = True
-            self._remove_file()  # of a hook that was in force before: its numbers grow old
+            self._remove_file()  # left from when the hook was the writer: not updated any more
         if self.connection is not None:
             self.connection.tick(now)
             if self.connection.memory.full:
@@ -128,22 +128,22 @@ class SwapWriters:
                 self.connection.memory.forget({held.found.id for pod in pods for held in pod.values()})
 
     def owns(self, fd: int) -> bool:
-        """Whether a descriptor is the runtime's."""
+        """Whether a descriptor belongs to the connection to the runtime."""
         return self.connection is not None and self.connection.owns(fd)
 
     def handle(self, now: float) -> None:
-        """The runtime asks."""
+        """Answer the runtime's questions."""
         if self.connection is not None:
             self.connection.handle(now)
 
     def close(self, *, restore: bool) -> None:
-        """The agent stops: the runtime forgets the plugin; without the file the hook does nothing."""
+        """Disconnect from the runtime; ``restore``: also remove the hook's file, so the hook stops working."""
         self._disconnect()
-        if restore and self._file_is_ours:
+        if restore and self._owns_file:
             self._remove_file()
 
     def values(self) -> dict[str, float]:
-        """Single values for the metrics."""
+        """The values for the metrics, by name."""
         connection = self.connection
         return {
             "nri_connected": int(connection is not None and connection.connected),
@@ -153,7 +153,7 @@ class SwapWriters:
             "nri_left_alone_total": connection.memory.left_alone if connection else 0,
         }
 
-    def _tell(self, choice: Choice) -> None:
+    def _log_choice(self, choice: Choice) -> None:
         if choice.problem:
             log.error("%s", choice.problem)
         log.info("swap limits are written by %s: %s", choice.writer, choice.sentence)
@@ -170,7 +170,7 @@ class SwapWriters:
             self.connection.close()
 
     def _keep_file(self, decisions: Mapping[tuple[str, str], SwapDecision]) -> None:
-        """Have the hook know every allowance."""
+        """Write every allowance into the hook's file."""
         if decisions is not self._decisions:
             self._decisions = decisions
             self._allowances = {
@@ -183,11 +183,11 @@ class SwapWriters:
             self._complain(f"{error}; new containers get their limit after they start")
         else:
             self._complain.over()
-            self._file_is_ours = True
+            self._owns_file = True
 
     def _remove_file(self) -> None:
-        self._file_is_ours = False
+        self._owns_file = False
         try:
             self._file.remove()
         except OSError as error:
-            self._complain(f"{error}; the hook goes on with what it holds")
+            self._complain(f"{error}; the hook continues with the old content")

@@ -1,4 +1,4 @@
-"""What is there on this node that decides who writes swap limits: looked at seldom, and cheap."""
+"""The search for what decides the writer of swap limits on this node: kubelet, NRI socket and hook."""
 
 import logging
 import os
@@ -16,19 +16,19 @@ from overbook.nri.connection import nri_socket
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 60.0
-"""A kubelet has another configuration only after a restart, and nobody installs a hook in a hurry."""
+"""A kubelet's configuration changes only when it restarts, and a new hook can wait a minute."""
 SOCKET_SECONDS: Final = 5.0
 GONE_SECONDS: Final = 60.0
-"""A runtime that restarts has no socket for a while; one without it for longer has none any more."""
+"""A restarting runtime has no socket for a while. After this time NRI counts as switched off."""
 MOST_COMPLAINTS: Final = 64
 
 
 class WriterInputsReader:
-    """Looks when it is time, and remembers.
+    """Finds the inputs for the choice of the writer, and looks again only now and then.
 
     Args:
-        root: the host's file system, or as much of it as is mounted.
-        asked: the writer that was asked for.
+        root: the host's file system, or the part of it that is mounted.
+        asked: the writer in the agent's settings.
     """
 
     def __init__(self, root: str, asked: AskedWriter) -> None:
@@ -37,7 +37,7 @@ class WriterInputsReader:
         self._process: kubelet.Process | None = None
         self._configuration: KubeletConfiguration | None = None
         self.kubelet: KubeletConfiguration | None = None
-        """What the kubelet said when it was last looked at, or what its files say; ``None``: not known."""
+        """The configuration that the kubelet last reported, or that its files hold; ``None``: not known."""
         self._limits: bool | None = None
         self._hook_folder = ""
         self._socket = ""
@@ -45,13 +45,13 @@ class WriterInputsReader:
         self._next_look = self._next_socket = float("-inf")
         self._say = SayOnce(partial(log.info, "%s"), most=MOST_COMPLAINTS)
 
-    def look(self, now: float, told: KubeletConfiguration | None) -> WriterInputs:
-        """How things are.
+    def look(self, now: float, reported: KubeletConfiguration | None) -> WriterInputs:
+        """The inputs as they are now.
 
         Args:
             now: monotonic seconds.
-            told: what the kubelet itself says of its configuration, which wins over its files; ``None``:
-                it was not asked, or did not answer.
+            reported: the configuration that the kubelet reports, which wins over its files; ``None``: the
+                kubelet was not asked, or did not answer.
         """
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS
@@ -64,7 +64,7 @@ class WriterInputsReader:
                 self._socket_seen = now
             if found or now - self._socket_seen >= GONE_SECONDS:
                 self._socket = found
-        configuration = self.kubelet = told or self._configuration
+        configuration = self.kubelet = reported or self._configuration
         return WriterInputs(
             kubelet=None if configuration is None else configuration.swap,
             kubelet_limits=self._limits,
@@ -73,7 +73,7 @@ class WriterInputsReader:
         )
 
     def _look_at_kubelet(self) -> None:
-        """Read its configuration if it was started since. One that restarts now is still what it was."""
+        """Read the kubelet's files if it was started since. While it restarts, what was read last counts."""
         known = self._process
         try:
             if known is not None and kubelet.started(known.pid, self._root) == known.started != "":
@@ -82,10 +82,10 @@ class WriterInputsReader:
             if process is None:
                 return
             self._limits = kubelet.limits_swap(process.pid, self._root)
-            # A pod sees its command line, but not the files that it names.
+            # A pod sees the kubelet's command line, but not the files that this names.
             found = kubelet.described(process, self._root)
         except (InvalidInput, OSError) as error:
-            self._complain(f"the kubelet's configuration is not known from its files: {error}")
+            self._complain(f"the kubelet's configuration cannot be read from its files: {error}")
             return
         self._process, self._configuration = process, found.configuration
         log.info(
@@ -96,17 +96,17 @@ class WriterInputsReader:
         )
 
     def _find_hook(self) -> str:
-        """The folder that has our hook in it and is read; empty: there is none."""
+        """The folder with Overbook's hook that the runtime reads; empty: there is none."""
         if self._asked == "hook" and not os.path.isdir(os.path.join(self._root, "etc")):
-            return ADMINISTRATORS  # a pod does not see the host's: its owner is believed
+            return ADMINISTRATORS  # a pod does not see the host's /etc: the setting is trusted
         try:
             folders = hook_folders(self._root)
         except (InvalidInput, OSError) as error:
-            self._complain(f"where the runtime looks for hooks is not known: {error}")
+            self._complain(f"the folders in which the runtime looks for hooks are not known: {error}")
             return self._hook_folder
-        ours = (os.path.join(self._root, folder.lstrip("/"), HOOK_FILE) for folder in folders)
-        return next((folder for folder, path in zip(folders, ours, strict=True) if os.path.exists(path)), "")
+        paths = (os.path.join(self._root, folder.lstrip("/"), HOOK_FILE) for folder in folders)
+        return next((folder for folder, path in zip(folders, paths, strict=True) if os.path.exists(path)), "")
 
     def _complain(self, complaint: str) -> None:
-        """Say it once, ever."""
+        """Log a complaint once."""
         self._say(complaint, about=complaint)

@@ -1,4 +1,4 @@
-"""Relieving the node of a guest: a port, and the adapter that ends it on this machine."""
+"""Relief of a node from one pod: the interface, and the adapter that kills the pod on this machine."""
 
 import logging
 import signal
@@ -15,35 +15,43 @@ from overbook.kernel.files import KernelFileError, MissingKernelFile
 log = logging.getLogger(__name__)
 
 KILL_SECONDS: Final = 30.0
-"""After the kill the kernel may need this long to free a swapped guest; then we stop waiting for it."""
+"""How long the kernel may need after the kill to free a swapped pod; then the agent stops waiting."""
 
 
 class ReliefReport(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What became of a guest that was asked to go.
+    """The result of one relief.
 
     Attributes:
         label: ``namespace/name``.
-        outcome: ``ended`` (it obeyed SIGTERM), ``killed``, ``gone`` (before we came) or ``failed``.
-        seconds: from the asking to the end.
+        outcome: ``ended`` (SIGTERM was enough), ``killed``, ``gone`` (before anything was done), ``failed``,
+            ``observed`` (nothing was done), or what the controller wrote.
+        seconds: from the start of the relief to its end.
     """
 
     label: str
     outcome: str
     seconds: float
 
+    @property
+    def sentence(self) -> str:
+        """The report for people."""
+        if self.outcome == "observed":
+            return f"{self.label}: would have been relieved; nothing was done, and it still runs here"
+        return f"{self.label}: {self.outcome} after {self.seconds:.1f} s"
+
 
 class Relief(Protocol):
-    """Asks one guest at a time to go, and follows it to the end."""
+    """Begins one relief at a time, and follows it to its end."""
 
     @property
     def state(self) -> ReliefState:
-        """Whether a guest is on its way."""
+        """Whether a relief is under way."""
 
     def begin(self, decision: Decision, grace_seconds: float, now: float, /) -> None:
-        """Ask the decision's victim to go."""
+        """Begin the relief of the decision's victim."""
 
     def tick(self, now: float, /) -> ReliefReport | None:
-        """Go on; a report when it is over."""
+        """Continue the relief; returns a report when it has ended."""
 
 
 class _Ending(msgspec.Struct):
@@ -55,10 +63,10 @@ class _Ending(msgspec.Struct):
 
 
 class LocalRelief:
-    """Ends a pod here: SIGTERM to all of its processes, a grace period, then ``cgroup.kill``.
+    """Kills a pod here: SIGTERM to all of its processes, a grace period, then ``cgroup.kill``.
 
     Args:
-        collector: knows the pods' cgroups.
+        collector: holds the pods' cgroups.
         root: the host's file system.
     """
 
@@ -70,16 +78,16 @@ class LocalRelief:
 
     @property
     def state(self) -> ReliefState:
-        """``active`` from the SIGTERM until the last process is gone."""
+        """The state: ``active`` from the SIGTERM until the last process is gone."""
         return "active" if self._ending or self._lost else "idle"
 
     def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
-        """End the decision's victim."""
+        """Begin to kill the decision's victim."""
         if decision.victim is not None:
             self.end(decision.victim.uid, decision.victim.label, grace_seconds, now)
 
     def end(self, uid: str, label: str, grace_seconds: float, now: float) -> None:
-        """Send SIGTERM to a pod's processes, unless another pod is being ended."""
+        """Send SIGTERM to a pod's processes, unless another pod is being killed."""
         if self.state == "active":
             return
         found = self._collector.pod_cgroups.get(uid)
@@ -100,7 +108,7 @@ class LocalRelief:
             self._ending.deadline = now
 
     def tick(self, now: float) -> ReliefReport | None:
-        """See whether it is gone; kill it when its grace is over."""
+        """Look whether the pod is gone; kill it when its grace period is over."""
         if self._lost is not None:
             report, self._lost = self._lost, None
             return report
@@ -116,7 +124,7 @@ class LocalRelief:
             ending.deadline = now + KILL_SECONDS
             try:
                 ending.cgroup.kill()
-                log.warning("%s did not end in time: killed", ending.label)
+                log.warning("%s did not end within its grace period: killed", ending.label)
             except KernelFileError as error:
                 log.error("%s cannot be killed: %s", ending.label, error)  # noqa: TRY400 - the text says it all
         return None
@@ -128,23 +136,23 @@ class LocalRelief:
 
 
 class ReportingRelief:
-    """Ends nobody: what ``--mode observe`` uses. The engine then waits as if the guest had gone."""
+    """Kills nothing: for ``--mode observe``. The engine then waits as if the pod had left."""
 
     def __init__(self) -> None:
         self._would: ReliefReport | None = None
 
     @property
     def state(self) -> ReliefState:
-        """Active until the next tick."""
+        """The state: ``active`` until the next tick."""
         return "active" if self._would else "idle"
 
     def begin(self, decision: Decision, _grace_seconds: float, _now: float, /) -> None:
-        """Note who would go."""
+        """Note the pod that would be relieved."""
         if decision.victim is not None:
             self._would = ReliefReport(decision.victim.label, "observed", 0.0)
 
     def tick(self, _now: float, /) -> ReliefReport | None:
-        """It is over at once."""
+        """Report the noted pod, once."""
         report, self._would = self._would, None
         return report
 

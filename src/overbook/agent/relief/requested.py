@@ -1,7 +1,7 @@
-"""Relief by asking the cluster: a request in this node's object, which the controller answers.
+"""Relief through the cluster: a request in this node's object, which the controller answers.
 
-One pressure has one request, whoever asks. A request that stood when this agent started is taken over with
-its id, and while a guest is on its way for anybody's request nobody else is asked.
+One phase of pressure has one request, also across restarts of the agent: a request of the previous agent is
+taken over with its id. While a relief is under way, for whichever request, no other one is begun.
 """
 
 import logging
@@ -23,18 +23,18 @@ from overbook.core.say_once import SayOnce
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS: Final = 5.0
-"""How often a standing request takes over the newest ranks, at most."""
+"""The shortest time between two updates of the candidates in a standing request."""
 
 
 class AgentSituation(msgspec.Struct, frozen=True, kw_only=True):
-    """What relief has to know of the rest of the agent.
+    """The facts from the rest of the agent on which relief depends.
 
     Attributes:
-        own: the status that stands in this node's object; ``None``: none, or not known.
-        own_known: whether it was ever read.
+        own: the status in this node's object; ``None``: none, or not known.
+        own_known: whether this object has ever been read.
         present: UIDs of the pods that have cgroups here.
-        calm_seconds: for how long no rule has held.
-        critical: whether a rule holds now and a guest has to go for it.
+        calm_seconds: for how long no rule has fired.
+        critical: whether a rule fires now and a pod has to leave for it.
         unreachable_seconds: for how long the API server has not answered.
     """
 
@@ -47,18 +47,18 @@ class AgentSituation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ApiRelief:
-    """Asks through the API, and follows what becomes of it.
+    """Requests relief through the API, and follows each request to its end.
 
     Args:
-        instance: this agent's; the ids of its requests begin with it.
-        timestamp: a decision's time as RFC 3339.
-        look: how things are now; asked once in each tick.
-        rank: by which candidates are ordered.
-        calm_seconds: after so long without a rule that holds a request is withdrawn, unless a guest is on its
-            way for it.
-        grace_seconds: for the last resort, where the pod's own is not known.
-        last_resort: ends a guest here where the API server is out of reach; ``None``: the request stands.
-        last_resort_seconds: out of reach for so long.
+        instance: this agent's instance; the ids of its requests begin with it.
+        timestamp: formats a decision's time as RFC 3339.
+        look: gives the current situation; called once in each tick.
+        rank: the name of the rank that orders the candidates.
+        calm_seconds: time without a rule that fires, after which a request is withdrawn, unless its relief is
+            under way.
+        grace_seconds: grace period for the last resort, where the pod's own is not known.
+        last_resort: kills a pod here while the API server does not answer; ``None``: the request only stands.
+        last_resort_seconds: for how long the API server has not answered before that.
     """
 
     def __init__(
@@ -88,19 +88,19 @@ class ApiRelief:
         self._withdrawn = self._withdrawing = False
         self._say = SayOnce(partial(log.warning, "%s"))
         self.situation = AgentSituation()
-        """As of this tick."""
+        """The situation in this tick."""
         self.request: ReliefRequest | None = None
-        """What is to stand in the node's object."""
+        """The request that is to stand in the node's object; ``None``: none."""
 
     @property
     def state(self) -> ReliefState:
-        """``active`` while a request stands or a guest is on its way, for whomever."""
-        if self.request is not None or self._ending or self._moving:
+        """The state: ``active`` while a request stands or a relief is under way, for whichever request."""
+        if self.request is not None or self._ending or self._under_way:
             return "active"
         return "withdrawn" if self._withdrawn else "idle"
 
     def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
-        """Let a request stand for the decision's victim, and for those after it."""
+        """Request relief: the decision's victim is the first candidate, the others follow."""
         if decision.victim is None or self.state == "active":
             return
         request_id = f"{self._instance}-{decision.number}"
@@ -109,7 +109,7 @@ class ApiRelief:
         self._grace_seconds = grace_seconds
 
     def refresh(self, rank: Callable[[], Sequence[Candidate]], now: float) -> None:
-        """Let a standing request have the newest ranks, now and then."""
+        """Update the candidates of a standing request, every :data:`REFRESH_SECONDS`."""
         if self.request is not None and now - self._refreshed_at >= REFRESH_SECONDS:
             self._refreshed_at = now
             candidates = relief_candidates(rank())
@@ -117,14 +117,14 @@ class ApiRelief:
                 self.request = msgspec.structs.replace(self.request, candidates=candidates)
 
     def withdraw(self, why: str) -> None:
-        """Ask no longer. A guest that is on its way already goes on."""
+        """Withdraw the request. A relief that is already under way continues."""
         if self.request is not None:
             log.info("request %s is withdrawn: %s", self.request.id, why)
             self.request = None
             self._withdrawing = True
 
     def tick(self, now: float) -> ReliefReport | None:
-        """See what became of it."""
+        """Look what became of the request."""
         self.situation = self._look()
         self._withdrawn, self._withdrawing = self._withdrawing, False
         self._take_over(now)
@@ -139,7 +139,7 @@ class ApiRelief:
         return report
 
     def _over(self, now: float) -> ReliefReport | None:
-        """Whether the request is answered, or nobody has to go any more."""
+        """The report of a request that was answered or is not needed any more; ``None``: it stands."""
         request, situation = self.request, self.situation
         if request is None:
             return None
@@ -148,7 +148,7 @@ class ApiRelief:
             return self._end(outcome.victim, outcome.outcome.lower(), now)
         if self._victim and self._victim not in situation.present:
             return self._end(self._label(self._victim), "gone", now)
-        if situation.calm_seconds >= self._calm_seconds and not self._moving:
+        if situation.calm_seconds >= self._calm_seconds and not self._under_way:
             self._withdrawn = True
             return self._end(self._label(self._victim), "withdrawn", now)
         return None
@@ -158,7 +158,7 @@ class ApiRelief:
         return ReliefReport(label, outcome, now - self._since)
 
     def _take_over(self, now: float) -> None:
-        """Take over a request that an agent before this one, killed most likely, left standing."""
+        """Take over a request that the previous agent left, most likely because it was killed."""
         if self._looked_back or not self.situation.own_known:
             return
         self._looked_back = True
@@ -166,7 +166,7 @@ class ApiRelief:
         left = own.request if own is not None and own.agent_instance != self._instance else None
         if left is None or outcome_of(self._record, left.id) is not None:
             return
-        log.warning("request %s stood when this agent started; it goes on", left.id)
+        log.warning("request %s of the previous agent is continued", left.id)
         if self.request is None:
             self._stand(left, now)
         else:
@@ -175,11 +175,11 @@ class ApiRelief:
     def _stand(self, request: ReliefRequest, now: float) -> None:
         self.request = request
         self._since = self._refreshed_at = now
-        self._say.over()  # it is said once for each request
+        self._say.over()  # each request is complained of once
         self._victim_uid = next((c.uid for c in request.candidates if not c.excluded), "")
 
     def _last_resort(self, now: float) -> None:
-        """End a guest here, if that was allowed and nobody can be asked."""
+        """Kill a pod here, if that is allowed and the API server does not answer."""
         situation = self.situation
         out_of_reach = situation.unreachable_seconds >= self._local_seconds
         if not situation.critical or not out_of_reach or not self._victim:
@@ -188,12 +188,12 @@ class ApiRelief:
             self._say("the API server does not answer; the request stands until it does")
             return
         label = self._label(self._victim)
-        self._say(f"the API server does not answer; {label} is ended here as the last resort")
+        self._say(f"the API server does not answer; {label} is killed here as the last resort")
         self._local.end(self._victim, label, self._grace_seconds, now)
 
     @property
     def aware(self) -> bool:
-        """Whether it was looked for what an agent before this one left. Nothing is published before."""
+        """Whether the previous agent's request has been read. Nothing is published until then."""
         return self._looked_back
 
     @property
@@ -205,8 +205,8 @@ class ApiRelief:
         return self._local is not None and self._local.state == "active"
 
     @property
-    def _moving(self) -> bool:
-        """Whether a guest is on its way by what the controller wrote down, and still here."""
+    def _under_way(self) -> bool:
+        """Whether the controller's record says that a relief is under way and its pod is still here."""
         record = self._record
         if record is None or not in_flight(record):
             return False
@@ -214,7 +214,7 @@ class ApiRelief:
 
     @property
     def _victim(self) -> str:
-        """UID of the guest that is on its way, or that would be the first."""
+        """UID of the pod whose relief is under way, or of the first candidate."""
         record = self._record
         if record is not None and in_flight(record) and record.victim_uid:
             return record.victim_uid

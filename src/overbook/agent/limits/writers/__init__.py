@@ -1,6 +1,6 @@
 """The writers of swap limits: each is a module here and a line in the list below, by its name.
 
-Which of them writes on a node, ``core/overcommit/writer.py`` chooses.
+``core/overcommit/writer.py`` chooses the one that writes on a node.
 """
 
 from collections.abc import Callable, Mapping

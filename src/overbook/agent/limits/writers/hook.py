@@ -1,4 +1,4 @@
-"""The OCI hook on the host writes before a container starts, from a file that the agent keeps."""
+"""The writer for the OCI hook, which sets limits before a container starts, from the agent's file."""
 
 from overbook.agent.collector import HeldContainer
 from overbook.agent.limits.writers.reconcile import CgroupSwapWriter
@@ -6,13 +6,13 @@ from overbook.agent.limits.writers.writer import Limits, WriterMeans
 
 
 class HookSwapWriter(CgroupSwapWriter):
-    """Writes what started without the hook, or changed since."""
+    """Writes the limits of containers that started without the hook, or whose limit has changed since."""
 
     def given(self, _container: HeldContainer, /) -> Limits | None:
-        """The hook acts after a kubelet that gives no swap."""
+        """No swap: the hook replaces the limit of a kubelet that gives no swap."""
         return 0, None
 
 
 def make(_means: WriterMeans) -> HookSwapWriter:
-    """The writer."""
+    """Make the writer."""
     return HookSwapWriter()

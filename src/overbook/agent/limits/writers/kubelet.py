@@ -1,9 +1,9 @@
-"""The kubelet writes, with ``LimitedSwap``; the agent compares."""
+"""The writer for a kubelet with ``LimitedSwap``, which sets the limits; the agent only compares them."""
 
 from overbook.agent.limits.writers.reporting import ReportingSwapWriter
 from overbook.agent.limits.writers.writer import WriterMeans
 
 
 def make(_means: WriterMeans) -> ReportingSwapWriter:
-    """The writer."""
+    """Make the writer."""
     return ReportingSwapWriter("Kubelet")

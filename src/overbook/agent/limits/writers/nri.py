@@ -1,4 +1,4 @@
-"""The runtime asks a plugin of ours (NRI) before a container starts."""
+"""The writer for NRI: the runtime asks Overbook's plugin for the limit before a container starts."""
 
 import os
 
@@ -9,7 +9,7 @@ from overbook.nri.connection import NriSocket
 
 
 class NriSwapWriter(CgroupSwapWriter):
-    """Writes what started without us, or changed since, and lets the runtime know.
+    """Writes limits that were not set at the start or have changed since, and informs the runtime.
 
     Args:
         connection: to the runtime.
@@ -19,12 +19,12 @@ class NriSwapWriter(CgroupSwapWriter):
         self.connection = connection
 
     def given(self, container: HeldContainer, /) -> Limits | None:
-        """What it would have had, had we not been asked before it started."""
+        """The limit that the runtime would have set without the plugin."""
         before = self.connection.memory.before
         return (before[container.found.id], None) if container.found.id in before else None
 
     def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
-        """Set it, unless somebody else sets this container's.
+        """Set the limits, unless another plugin sets this container's.
 
         Raises:
             KernelFileError: the kernel refuses, or the container is gone.
@@ -38,7 +38,7 @@ class NriSwapWriter(CgroupSwapWriter):
 
 
 def make(means: WriterMeans) -> CgroupSwapWriter:
-    """The writer, with a connection of its own; without a loop that hears the runtime, the one without it."""
+    """Make the writer with its own connection, or without one where no loop can receive questions."""
     if means.epoll is None:
         return CgroupSwapWriter()
     path = os.path.join(means.fsroot, means.facts.nri_socket.lstrip("/"))

@@ -1,26 +1,26 @@
-"""The agent's own rounds write, a tick after a container's start: they need nothing of runtime or kubelet."""
+"""The writer that needs neither runtime nor kubelet: it sets limits one tick after a container's start."""
 
 from overbook.agent.collector import HeldContainer
 from overbook.agent.limits.writers.writer import Limits, Unwritten, WriterMeans
 
 
 class CgroupSwapWriter:
-    """Writes it into the container's cgroup, and into crun's inner one, which would limit it too."""
+    """Writes limits into the container's cgroup, and into crun's inner one, which would limit it too."""
 
     def read(self, container: HeldContainer, outer_bytes: int | None) -> Limits | None:
-        """The outer limit as sampled, the inner as it is now.
+        """The outer limit as sampled, and the inner limit read now.
 
         Raises:
-            KernelFileError: it cannot be read, or the container is gone.
+            KernelFileError: the inner limit cannot be read, or the container is gone.
         """
         return outer_bytes, container.leaf.read_memory_swap_max() if container.leaf is not None else None
 
     def given(self, _container: HeldContainer, /) -> Limits | None:
-        """It comes after the start."""
+        """``None``: this writer sets no limit at a container's start."""
         return None
 
     def write(self, container: HeldContainer, limits: Limits) -> Unwritten | None:
-        """Set it, outer first.
+        """Set the limits, the outer one first.
 
         Raises:
             KernelFileError: the kernel refuses, or the container is gone.
@@ -33,5 +33,5 @@ class CgroupSwapWriter:
 
 
 def make(_means: WriterMeans) -> CgroupSwapWriter:
-    """The writer."""
+    """Make the writer."""
     return CgroupSwapWriter()

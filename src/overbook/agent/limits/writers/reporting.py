@@ -1,11 +1,11 @@
-"""Nobody writes; what would be written is only said."""
+"""The writer that writes nothing; what would be written is only logged."""
 
 from overbook.agent.collector import HeldContainer
 from overbook.agent.limits.writers.writer import Limits, Unwritten
 
 
 class ReportingSwapWriter:
-    """Writes nothing: what ``--mode observe`` uses; or the kubelet writes, and its limit is only compared.
+    """Writes nothing: for ``--mode observe``, and where the kubelet writes and its limit is only compared.
 
     Args:
         reason: why nothing is written.
@@ -15,13 +15,13 @@ class ReportingSwapWriter:
         self._reason: Unwritten = reason
 
     def read(self, _container: HeldContainer, _outer_bytes: int | None, /) -> Limits | None:
-        """There will be nothing to put back."""
+        """``None``: there will be nothing to restore."""
         return None
 
     def given(self, _container: HeldContainer, /) -> Limits | None:
-        """Nothing is ours."""
+        """``None``: Overbook set no limit."""
         return None
 
     def write(self, _container: HeldContainer, _limits: Limits, /) -> Unwritten | None:
-        """Leave it as it is."""
+        """Leave the limits as they are."""
         return self._reason

@@ -1,4 +1,4 @@
-"""What a writer of swap limits is, and what it may need."""
+"""The interface of a writer of swap limits, and what a writer is made from."""
 
 import select
 from typing import Literal, NamedTuple, Protocol
@@ -8,7 +8,7 @@ from overbook.core.overcommit.writer import WriterInputs
 from overbook.nri.plugin import Allowance
 
 Limits = tuple[int | None, int | None]
-"""``memory.swap.max`` of a container and of crun's inner cgroup; ``None``: unlimited, or no inner one."""
+"""``memory.swap.max`` of a container and of crun's inner cgroup; ``None``: unlimited, or no inner cgroup."""
 Unwritten = Literal["Observing", "Kubelet", "Others"]
 """Why a limit is not written: nothing is changed at all, the kubelet writes it, or another plugin does."""
 
@@ -17,13 +17,13 @@ class SwapWriter(Protocol):
     """Reads and writes ``memory.swap.max``."""
 
     def read(self, container: HeldContainer, outer_bytes: int | None, /) -> Limits | None:
-        """What is there and would have to be put back; ``None``: nothing will ever be changed."""
+        """The limits now, to be restored later; ``None``: the writer never changes them."""
 
     def given(self, container: HeldContainer, /) -> Limits | None:
         """The limits that the container would have without Overbook, if Overbook set them at its start."""
 
     def write(self, container: HeldContainer, limits: Limits, /) -> Unwritten | None:
-        """Set the limits; returns why they were not set, or ``None`` where they were."""
+        """Set the limits. Returns why they were not set; ``None``: they were."""
 
 
 class WriterMeans(NamedTuple):
@@ -31,9 +31,9 @@ class WriterMeans(NamedTuple):
 
     Attributes:
         fsroot: where the host's file system is.
-        facts: what is there on the node.
-        allowed: what a container may swap, for the runtime's questions.
-        epoll: the agent's loop; ``None``: there is none, so nobody can be heard.
+        facts: what was found on the node.
+        allowed: gives a container's allowance, for the runtime's questions.
+        epoll: the agent's loop; ``None``: there is none, so the runtime cannot be connected.
     """
 
     fsroot: str
