@@ -220,11 +220,11 @@ def test_kubelet_lists_the_pods_while_the_api_is_unreachable(
         proxy.refuse()
         proxy.cut_all()
         late = worker.pod(namespace, "late", request="256Mi", memory_swap_max=None)
-        agent.says("the kubelet tells 2 pods")
+        agent.says("the kubelet lists 2 pods")
         limit = worker.run(late, memory_swap_max=None)
         wait_for(lambda: worker.files.limit(limit) == str(128 * MI), "the new pod has its limit")
         proxy.accept()
-        agent.says("the API server tells the pods again")
+        agent.says("pods come from the API server again")
         asked = kubelet.asked
         wait_for(lambda: agent.metric("pods_known") == 2, "it knows both")
     assert asked >= 1

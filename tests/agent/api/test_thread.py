@@ -42,7 +42,7 @@ def test_api_thread_logs_a_failure_restarts_and_stops(caplog: pytest.LogCaptureF
     wait_for(lambda: bridge.attended, "it works")
     assert bridge.restarts == 3
     failed = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert [record.message for record in failed] == ["the thread for the API failed and starts anew"] * 3
+    assert [record.message for record in failed] == ["the thread for the API failed and is started again"] * 3
     started = time.monotonic()
     thread.stop()
     assert work.ended

@@ -171,7 +171,7 @@ def test_the_kubelet_lists_the_pods_without_the_api_server(
     wait_for(lambda: status_of(cluster), "the agent reports", SLOW_SECONDS, 0.5)
     cluster.kill_api_server()
     try:
-        wait_for(lambda: "the kubelet tells" in agent.said(), "the kubelet is asked", SLOW_SECONDS, 0.5)
+        wait_for(lambda: "the kubelet lists" in agent.said(), "the kubelet is asked", SLOW_SECONDS, 0.5)
     finally:
         cluster.start_api_server()
-    wait_for(lambda: "the API server tells the pods again" in agent.said(), "it is back", SLOW_SECONDS, 0.5)
+    wait_for(lambda: "pods come from the API server again" in agent.said(), "it is back", SLOW_SECONDS, 0.5)

@@ -129,7 +129,7 @@ def test_the_agents_rights_are_those_of_the_manifest(agent: Shipped) -> None:
 
 def test_the_agents_log_holds_no_warning(agent: Shipped, guest: Pod) -> None:
     assert guest.metadata.name in agent.said()
-    assert "the kubelet does not tell" not in agent.said()
+    assert "the kubelet does not report" not in agent.said()
     loud = [
         line for line in agent.said().splitlines() if re.search(r"WARNING|ERROR|Traceback|ermission", line)
     ]
@@ -143,11 +143,11 @@ def test_kubelet_lists_a_new_pod_while_the_api_is_unreachable(agent: Shipped, po
     wait_for(
         lambda: pods.file(late, "memory.swap.max") == pods.allowance(late), "its limit", SLOW_SECONDS, 0.5
     )
-    assert "the API server does not answer; the kubelet tells" in agent.said()
+    assert "the API server does not answer; the kubelet lists" in agent.said()
     assert agent.ready()
     api_service.start(agent.cluster, agent.node)
     wait_for(
-        lambda: "the API server tells the pods again" in agent.said(), "it comes back", SLOW_SECONDS, 1.0
+        lambda: "pods come from the API server again" in agent.said(), "it comes back", SLOW_SECONDS, 1.0
     )
 
 

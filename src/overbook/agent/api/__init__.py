@@ -1,1 +1,1 @@
-"""The agent's thread that speaks to the API server: the only part of the agent with an asyncio loop."""
+"""The agent's thread for the API server: the only part of the agent with an asyncio loop."""

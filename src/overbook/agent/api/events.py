@@ -1,4 +1,4 @@
-"""Notices of the agent as events about its Node and its pods."""
+"""The agent's notices, sent as events about its Node and its pods."""
 
 from typing import NoReturn
 
@@ -9,13 +9,13 @@ from overbook.kube.api.events import EventRecorder
 from overbook.kube.api.objects import ObjectReference
 
 
-class EventTeller:
-    """Takes notices over and sends them when the API server listens.
+class EventSender:
+    """Takes notices from the bridge and sends them as events while the API server answers.
 
     Args:
         client: to the API server.
         node_name: this node.
-        bridge: where notices lie.
+        bridge: holds the notices.
     """
 
     def __init__(self, client: Client, node_name: str, bridge: Bridge) -> None:
@@ -25,7 +25,7 @@ class EventTeller:
         self._dropped = 0
 
     def take(self) -> None:
-        """Take over what lies in the bridge."""
+        """Take the notices from the bridge."""
         while self._bridge.notices:
             notice = self._bridge.notices.popleft()
             self._recorder.record(
@@ -40,7 +40,7 @@ class EventTeller:
         self._dropped = self._recorder.dropped
 
     async def run(self) -> NoReturn:
-        """Send them until cancelled."""
+        """Send the events until cancelled."""
         self.take()
         await self._recorder.run()
 

@@ -1,4 +1,4 @@
-"""What the agent follows beside its pods: its own object, its Node, namespaces, and ``Overcommit``."""
+"""The objects that the agent follows beside its pods: its own, its Node, namespaces, and ``Overcommit``."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -17,7 +17,7 @@ from overbook.kube.api.reflector import Reflector
 
 
 class NodeMetadata(KubeStruct, frozen=True):
-    """Who a node is, and as of when."""
+    """The name, UID and version of a Node."""
 
     name: str = ""
     namespace: str | None = None
@@ -26,13 +26,13 @@ class NodeMetadata(KubeStruct, frozen=True):
 
 
 class NodeTaints(KubeStruct, frozen=True):
-    """Of a node's spec. A taint is kept as it is: none of its fields may be lost when it is written back."""
+    """The taints in a Node's spec, with all their fields: none may be lost when the list is written back."""
 
     taints: tuple[dict[str, Any], ...] | None = None
 
 
 class TaintedNode(KubeStruct, frozen=True):
-    """A node, as far as it is tainted."""
+    """The part of a Node that its taints need."""
 
     metadata: NodeMetadata = NodeMetadata()
     spec: NodeTaints = NodeTaints()
@@ -52,11 +52,11 @@ class _Namespace(KubeStruct, frozen=True):
 
 TAINTED_NODES: Final = Kind("", "v1", "nodes", "Node", False, TaintedNode)
 _NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, _Namespace)
-"""Of a thousand namespaces all but names and one annotation is left out before it takes memory."""
+"""Only names and one annotation are decoded, so that a thousand namespaces take little memory."""
 
 
 class Followed:
-    """Keeps the bridge's news up to date.
+    """Follows the objects, and updates the bridge's news when they change.
 
     Args:
         client: to the API server.
@@ -80,12 +80,12 @@ class Followed:
         self._annotated: dict[str, dict[str, str]] = {}
         self._reconnect = asyncio.Event()
         self.on_own: Callable[[], None] = lambda: None
-        """Called when this node's object changed."""
+        """Called when this node's object has changed."""
         self.on_node: Callable[[], None] = lambda: None
-        """Called when the Node changed."""
+        """Called when the Node has changed."""
 
     def node(self) -> TaintedNode | None:
-        """The Node object; ``None``: there is none, or it is not known yet."""
+        """The Node object; ``None``: it does not exist, or is not known yet."""
         return self._nodes.objects.get(self._name)
 
     async def namespaces_known(self) -> None:
@@ -93,17 +93,17 @@ class Followed:
         await self._namespaces.wait_synced()
 
     def reconnect(self) -> None:
-        """The connection proved dead: do not wait until the watches notice."""
+        """Connect again, because the connection is dead and the watches would notice that late."""
         self._reconnect.set()
 
     async def run(self) -> None:
-        """Follow everything until cancelled."""
+        """Follow all objects until cancelled."""
         reflectors = (self._own, self._overcommits, self._nodes, self._namespaces)
         while True:
-            await until(self._reconnect, *(each.run() for each in reflectors), self._told_first())
+            await until(self._reconnect, *(each.run() for each in reflectors), self._first_lists())
 
-    async def _told_first(self) -> None:
-        """An object that is not there is no change: say that it is known not to be."""
+    async def _first_lists(self) -> None:
+        """Report after the first list which objects do not exist: absence does not come as a change."""
         await self._own.wait_synced()
         self._bridge.update_own_known()
         self.on_own()
@@ -125,18 +125,18 @@ class Followed:
         self.on_node()
 
     def _namespace_changed(self, name: str, _old: _Namespace | None, new: _Namespace | None) -> None:
-        said = new.metadata.annotations.swap if new is not None and new.metadata.annotations else None
-        if said != self._annotated.get(name, {}).get(SWAP_ANNOTATION):
+        annotation = new.metadata.annotations.swap if new is not None and new.metadata.annotations else None
+        if annotation != self._annotated.get(name, {}).get(SWAP_ANNOTATION):
             self._annotated.pop(name, None)
-            if said is not None:
-                self._annotated[name] = {SWAP_ANNOTATION: said}
+            if annotation is not None:
+                self._annotated[name] = {SWAP_ANNOTATION: annotation}
             self._bridge.update_namespaces(dict(self._annotated))
 
 
 async def until(event: asyncio.Event, *works: Coroutine[Any, Any, object]) -> None:
-    """Have works done at the same time until an event comes; then they are cancelled.
+    """Run several works at the same time until an event is set; then cancel them.
 
-    What one of them raises ends all of them and is raised.
+    An exception of one of them ends all of them and is raised.
     """
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work) for work in works]

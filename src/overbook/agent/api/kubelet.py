@@ -1,4 +1,4 @@
-"""This node's pods from its kubelet, for when the API server cannot be asked."""
+"""This node's pods from its kubelet, while the API server does not answer."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ from overbook.kube.api.errors import KubeError
 log = logging.getLogger(__name__)
 
 SILENCE_SECONDS: Final = 10.0
-"""So long the API server has to be out of reach before the kubelet is asked."""
+"""How long the API server has not answered before the kubelet is asked."""
 EVERY_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 5.0
 
@@ -29,14 +29,14 @@ class _PodList(msgspec.Struct, frozen=True):
 
 
 class KubeletPods:
-    """Stands in for the watch of pods.
+    """Replaces the watch of pods while the API server does not answer.
 
-    The kubelet has the token and the right looked up by the API server, and remembers the answer for some
-    minutes: it answers where only we cannot reach the API server, and for a while where nobody can.
+    The kubelet lets the API server check the agent's token and rights, and remembers the answer for some
+    minutes. So it answers if only the agent cannot reach the API server, and for a while if nothing can.
 
     Args:
-        config: the API server's, for our token and for who signs certificates.
-        access: where the kubelet is.
+        config: the API server's configuration, with the agent's token and the certificate authority.
+        access: how to reach the kubelet.
         bridge: to the tick's thread.
         pods: the watch.
     """
@@ -47,19 +47,20 @@ class KubeletPods:
         self._pods = pods
         self._asked_at = 0.0
         self._standing_in = False
-        self._complain = SayOnce(partial(log.warning, "the kubelet tells no pods: %s; those last known stay"))
+        complaint = "the kubelet does not list its pods: %s; the pods last known stay in use"
+        self._complain = SayOnce(partial(log.warning, complaint))
         self._config = kubelet_access(config, access)
 
     async def run(self) -> None:
-        """Ask it while the API server is out of reach, until cancelled."""
+        """Ask the kubelet while the API server does not answer, until cancelled."""
         if not self._access.server:
             return
         while True:
             await asyncio.sleep(1.0)
-            if self._standing_in and (self._pods.heard_at or 0.0) > self._asked_at:
+            if self._standing_in and (self._pods.last_contact or 0.0) > self._asked_at:
                 self._standing_in = False
-                self._pods.tell()
-                log.info("the API server tells the pods again")
+                self._pods.publish()
+                log.info("pods come from the API server again")
             now = self._bridge.contact.clock()
             silent = self._bridge.contact.unreachable_seconds() >= SILENCE_SECONDS
             if silent and now - self._asked_at >= EVERY_SECONDS:
@@ -75,14 +76,14 @@ class KubeletPods:
                 await client.close()
             if not self._standing_in:
                 self._standing_in = True
-                log.warning("the API server does not answer; the kubelet tells %d pods", len(pods))
+                log.warning("the API server does not answer; the kubelet lists %d pods", len(pods))
             self._bridge.update_pods(by_cgroup([as_here(pod) for pod in pods]), "kubelet")
         except (KubeError, msgspec.DecodeError) as error:
             self._complain(str(error))
 
 
 def kubelet_access(config: ClusterConfig, access: KubeletAccess) -> ClusterConfig:
-    """How the kubelet is reached: with our own token, at its own address."""
+    """The configuration for the kubelet: the agent's own token, the kubelet's address."""
     own_authority = access.ca_file or access.insecure_skip_tls_verify
     return msgspec.structs.replace(
         config,

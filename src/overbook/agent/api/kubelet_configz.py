@@ -1,4 +1,4 @@
-"""What this node's kubelet says of its configuration: the one in force, every file and flag in it."""
+"""The configuration that this node's kubelet reports: the one in force, from all its files and flags."""
 
 import asyncio
 import logging
@@ -20,10 +20,10 @@ from overbook.kube.api.errors import ApiUnavailable, KubeError
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS: Final = 60.0
-"""It has another one only after a restart."""
+"""The time between two questions: a configuration changes only when the kubelet restarts."""
 TRIES: Final = 5
 AGAIN_SECONDS: Final = 2.0
-"""At the start, when a kubelet is busy, and nothing is written before it is known or given up."""
+"""The time between the first questions: the agent writes no limit before they are answered or given up."""
 
 
 class _Configz(msgspec.Struct, frozen=True):
@@ -34,8 +34,8 @@ class KubeletConfigz:
     """Asks for ``/configz`` at the start and each minute, and leaves the answer in the bridge.
 
     Args:
-        config: the API server's, for our token and for who signs certificates.
-        access: where the kubelet is.
+        config: the API server's configuration, with the agent's token and the certificate authority.
+        access: how to reach the kubelet.
         bridge: to the tick's thread.
     """
 
@@ -43,7 +43,7 @@ class KubeletConfigz:
         self._server = access.server
         self._config = kubelet_access(config, access)
         self._bridge = bridge
-        self._complain = SayOnce(partial(log.info, "the kubelet does not tell its configuration: %s"))
+        self._complain = SayOnce(partial(log.info, "the kubelet does not report its configuration: %s"))
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -56,14 +56,14 @@ class KubeletConfigz:
             await asyncio.sleep(EVERY_SECONDS if known else AGAIN_SECONDS)
 
     async def _ask(self) -> bool:
-        """Ask once; whether it answered, were it a refusal.
+        """Ask once; returns whether the kubelet answered, even with a refusal.
 
-        What was known stays where there is no answer: the kubelet may just restart.
+        Without an answer the configuration last known stays: the kubelet may be restarting.
         """
         client = Client(self._config, agent_name="overbook-agent", timeout_seconds=REQUEST_SECONDS)
         try:
-            told = _DECODER.decode(await client.raw("GET", "/configz")).kubeletconfig
-            configuration = kubelet_configuration([told])
+            reported = _DECODER.decode(await client.raw("GET", "/configz")).kubeletconfig
+            configuration = kubelet_configuration([reported])
         except (KubeError, msgspec.DecodeError, InvalidInput) as error:
             self._complain(str(error))
             return not isinstance(error, ApiUnavailable)

@@ -1,4 +1,4 @@
-"""This node's pods, from a watch of just them."""
+"""This node's pods, from a watch of them alone."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,20 @@ from overbook.kube.api.kinds import PODS
 from overbook.kube.api.reflector import Reflector
 
 GATHER_SECONDS: Final = 0.05
-"""Changes come in bursts, the first two hundred at once: they are told together."""
+"""How long changes are gathered: they come in bursts, the first with all pods of the node."""
 
 NAMESPACES_SECONDS: Final = 5.0
 
 
 class NodePods:
-    """Leaves the pods that may have cgroups here in the bridge.
+    """Writes the pods that may have cgroups here into the bridge.
 
     Args:
         client: to the API server.
-        node_name: this node; pods of others are never asked for.
+        node_name: this node; pods of other nodes are never requested.
         bridge: to the tick's thread.
-        namespaces_known: waits until it is known what their namespaces say of them. Without it limits would
-            be written at the start that are changed a moment later.
+        namespaces_known: waits until the namespaces' annotations are known. Without it limits would be
+            written at the start and changed a moment later.
     """
 
     def __init__(
@@ -49,33 +49,33 @@ class NodePods:
         self._reconnect = asyncio.Event()
 
     @property
-    def heard_at(self) -> float | None:
-        """When the watch last heard anything, on the monotonic clock."""
+    def last_contact(self) -> float | None:
+        """When the watch last received anything, on the monotonic clock; ``None``: never."""
         return self._reflector.last_contact
 
     def reconnect(self) -> None:
-        """The connection proved dead: do not wait until the watch notices."""
+        """Connect again, because the connection is dead and the watch would notice that late."""
         self._reconnect.set()
 
     async def run(self) -> None:
-        """Follow them until cancelled."""
+        """Follow the pods until cancelled."""
         while True:
-            await until(self._reconnect, self._reflector.run(), self._told_first())
+            await until(self._reconnect, self._reflector.run(), self._first_list())
 
-    def tell(self) -> None:
-        """Leave what the watch knows."""
+    def publish(self) -> None:
+        """Write the pods that the watch knows into the bridge."""
         self._timer = None
         if self._complete:
             self._bridge.update_pods(by_cgroup(self._known.values()))
 
-    async def _told_first(self) -> None:
-        """A node without pods is known, too."""
+    async def _first_list(self) -> None:
+        """Publish the first list even if it is empty: a node may have no pods."""
         await self._reflector.wait_synced()
-        with contextlib.suppress(TimeoutError):  # better pods without their namespaces than none
+        with contextlib.suppress(TimeoutError):  # pods without their namespaces are better than none
             async with asyncio.timeout(NAMESPACES_SECONDS):
                 await self._namespaces_known()
         self._complete = True
-        self.tell()
+        self.publish()
 
     def _changed(self, key: str, _: Pod | None, new: Pod | None) -> None:
         if new is None:
@@ -83,18 +83,18 @@ class NodePods:
         else:
             pod = as_here(new)
             if self._known.get(key) == pod:
-                return  # it differs in nothing that is looked at: whoever holds the old one may go on
+                return  # nothing that the agent reads has changed, so the old object stays valid
             self._known[key] = pod
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.tell)
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self.publish)
 
 
 def as_here(pod: Pod) -> Pod:
-    """A pod by the UID of its cgroup, and without its version, which changes when nothing else does."""
+    """A pod with the UID of its cgroup, and without its version, which changes more often than the rest."""
     metadata = msgspec.structs.replace(pod.metadata, uid=pod.cgroup_uid, resource_version=None)
     return msgspec.structs.replace(pod, metadata=metadata)
 
 
 def by_cgroup(pods: Iterable[Pod]) -> Mapping[str, Pod]:
-    """Those of the pods that may have cgroups here, by UID."""
+    """The pods that may have cgroups here, by UID."""
     return {pod.metadata.uid: pod for pod in pods if pod.metadata.uid and not pod.has_ended}

@@ -1,4 +1,4 @@
-"""Writes this node's OvercommitNode: at once when something changed that others act on, else now and then."""
+"""The writer of this node's OvercommitNode: at once after an important change, otherwise as a heartbeat."""
 
 import asyncio
 import logging
@@ -21,23 +21,23 @@ from overbook.kube.api.kinds import OVERCOMMIT_NODES
 log = logging.getLogger(__name__)
 
 LEAST_SECONDS: Final = 1.0
-"""Between two writes, whatever changes. Only a new request does not wait."""
+"""The shortest time between two writes. Only a new relief request does not wait."""
 MOST_BACKOFF_SECONDS: Final = 3.0
-"""When the API server is back, everything is to stand there again within seconds."""
+"""Short, so that the object is up to date within seconds when the API server is back."""
 MOST_REFUSED_SECONDS: Final = 30.0
-"""An API server that says no will most likely say it again."""
+"""Long, because an API server that refuses will most likely refuse again."""
 JITTER: Final = 0.2
 
 
 class Publisher:
-    """Has the node's object be as the last report says.
+    """Keeps the node's object equal to the last report.
 
     Args:
         client: to the API server.
         node_name: the object's name.
-        instance: this agent's.
+        instance: this agent's instance.
         bridge: to the tick's thread.
-        heartbeat_seconds: how often it is written when nothing changes.
+        heartbeat_seconds: how often the object is written when nothing changes.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Publisher:
         self._tried_request = ""
         self._complain = SayOnce(partial(log.warning, "the node's status is not written: %s"))
         self.on_silence: Sequence[Callable[[], None]] = ()
-        """Called when the API server has begun not to answer."""
+        """Called when the API server stops answering."""
 
     def wake(self) -> None:
-        """Something may have changed."""
+        """Look for changes now."""
         self._woken.set()
 
     async def run(self) -> NoReturn:
-        """Write what has to be written, until cancelled."""
+        """Write the reports when they are due, until cancelled."""
         while True:
             self._woken.clear()
             report = self._bridge.report
@@ -78,7 +78,7 @@ class Publisher:
             except TimeoutError:
                 continue
 
-    async def last_words(self) -> None:
+    async def write_last(self) -> None:
         """Write the last report, once."""
         report = self._bridge.report
         if report is not None and not report.yielding and self._written is not None:
@@ -94,7 +94,7 @@ class Publisher:
         return max(due, self._not_before) - now
 
     def _differs(self, report: Report) -> bool:
-        """Whether what stands there is not what others should act on."""
+        """Whether the object differs from the report in something that others act on."""
         if _significant(report) != self._written:
             return True
         if report.yielding:
@@ -140,14 +140,14 @@ class Publisher:
                 self._written = _significant(report)
 
     async def _ask(self, report: Report | None) -> None:
-        """Write a report; where there is none yet, ask for what stands there, to know whether we can."""
+        """Write a report; if there is none yet, read the object, to learn whether the API server answers."""
         if report is None:
             own = self._client.list(OVERCOMMIT_NODES, field_selector=f"metadata.name={self._name}")
             async for _ in own:
                 continue
             return
         self._tried_request = _request_id(report.status)
-        await (self._tell_yielding(report) if report.yielding else self._write(report.status))
+        await (self._write_yielding(report) if report.yielding else self._write(report.status))
 
     async def _write(self, status: OvercommitNodeStatus) -> None:
         node = OvercommitNode(metadata=ObjectMeta(name=self._name), status=status)
@@ -161,16 +161,16 @@ class Publisher:
             )
             await self._client.apply(OVERCOMMIT_NODES, node, manager=AGENT_MANAGER, subresource="status")
 
-    async def _tell_yielding(self, report: Report) -> None:
-        """Let the other agent know of this one."""
-        said = f"{self._instance} {report.status.observed_at or to_timestamp(time.time())}"
-        metadata = {"name": self._name, "annotations": {YIELDING_ANNOTATION: said}}
+    async def _write_yielding(self, report: Report) -> None:
+        """Write the annotation from which the other agent learns of this one."""
+        value = f"{self._instance} {report.status.observed_at or to_timestamp(time.time())}"
+        metadata = {"name": self._name, "annotations": {YIELDING_ANNOTATION: value}}
         manager = f"{AGENT_MANAGER}-yielding"
         await self._client.apply(OVERCOMMIT_NODES, {"metadata": metadata}, manager=manager)
 
 
 def _significant(report: Report) -> tuple[Any, ...]:
-    """What of a report others act on, or people look for. Numbers can wait for the next heartbeat."""
+    """The parts of a report that others act on or people look for. Numbers wait for the next heartbeat."""
     status = report.status
     if report.yielding:
         return (report.yielding,)

@@ -1,4 +1,4 @@
-"""Our taint on our own Node: there while the node is being relieved, and never at the cost of another's."""
+"""Overbook's taint on the agent's Node, set while the node is relieved. Other taints are never lost."""
 
 import asyncio
 import logging
@@ -17,14 +17,15 @@ from overbook.kube.api.errors import ApiError, KubeError
 log = logging.getLogger(__name__)
 
 MOST_CONFLICTS: Final = 10
-"""In a row: somebody else writes the Node in the same moment each time. Then there is a pause."""
+"""The conflicts in a row, each with another program that writes the Node, after which there is a pause."""
 
 
 class Tainter:
-    """Has the taint be there or not, as the last report says.
+    """Sets or removes the taint, as the last report says.
 
-    A node's taints are one list, which can only be written as a whole. So it is read, changed and written
-    with the version that was read: who changed it meanwhile is not overwritten, and it is tried again.
+    A node's taints are one list, which can only be written as a whole. So the list is read, changed and
+    written with the version that was read. If the Node was changed meanwhile, nothing is overwritten and
+    the tainter tries again.
 
     Args:
         client: to the API server.
@@ -40,14 +41,14 @@ class Tainter:
         self._complain = SayOnce(partial(log.warning, "the taint of node %s stays as it is: %s", node_name))
 
     def wake(self) -> None:
-        """Something may have changed."""
+        """Look for changes now."""
         self._woken.set()
 
     async def run(self, node: Callable[[], TaintedNode | None]) -> NoReturn:
-        """Keep it until cancelled.
+        """Keep the taint as the report says, until cancelled.
 
         Args:
-            node: gives the Node as it was last seen.
+            node: gives the Node as last seen.
         """
         backoff = Backoff(0.1, 3.0)
         while True:
@@ -65,8 +66,8 @@ class Tainter:
                 await asyncio.sleep(backoff.next_seconds(error))
                 self._woken.set()
 
-    async def last_words(self) -> None:
-        """Take it away, once."""
+    async def write_last(self) -> None:
+        """Write the taint of the last report, once."""
         report = self._bridge.report
         if report is not None and not report.yielding:
             try:
@@ -83,27 +84,27 @@ class Tainter:
                 await self._client.merge_patch(TAINTED_NODES, self._name, _patch(node, tainted=tainted))
             except ApiError as error:
                 if error.status == 404:
-                    return  # there is no Node; when there is one again it is looked at again
+                    return  # there is no Node; when there is one again, the tainter wakes
                 if error.status != 409:
                     raise
             else:
-                log.info("node %s is %s", self._name, "tainted" if tainted else "not tainted any more")
+                log.info("node %s is %s", self._name, "tainted" if tainted else "no longer tainted")
                 return
-        raise KubeError(f"{MOST_CONFLICTS} times in a row somebody else changed it meanwhile")
+        raise KubeError(f"{MOST_CONFLICTS} times in a row another program changed the Node at the same time")
 
 
 def _patch(node: TaintedNode, *, tainted: bool) -> dict[str, Any]:
-    others = [taint for taint in node.spec.taints or () if not _is_ours(taint)]
-    ours = [{"key": TAINT_KEY, "effect": TAINT_EFFECT}] if tainted else []
+    others = [taint for taint in node.spec.taints or () if not _is_overbooks(taint)]
+    own = [{"key": TAINT_KEY, "effect": TAINT_EFFECT}] if tainted else []
     return {
         "metadata": {"resourceVersion": node.metadata.resource_version},
-        "spec": {"taints": others + ours or None},
+        "spec": {"taints": others + own or None},
     }
 
 
-def _is_ours(taint: dict[str, Any]) -> bool:
+def _is_overbooks(taint: dict[str, Any]) -> bool:
     return taint.get("key") == TAINT_KEY and taint.get("effect") == TAINT_EFFECT
 
 
 def _is_tainted(node: TaintedNode) -> bool:
-    return any(map(_is_ours, node.spec.taints or ()))
+    return any(map(_is_overbooks, node.spec.taints or ()))

@@ -1,4 +1,4 @@
-"""The thread for the API: its work begins anew whenever it fails, so that it cannot die unseen."""
+"""The thread for the API, whose work starts again whenever it fails: the thread cannot die unnoticed."""
 
 import asyncio
 import logging
@@ -13,19 +13,19 @@ from overbook.kube.api.backoff import Backoff
 log = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 8.0
-"""A stopping agent waits this long for its last words to be heard."""
+"""How long a stopping agent waits until its last report is sent."""
 
 Stopping = Callable[[], bool]
 Work = Callable[[Stopping], Coroutine[Any, Any, None]]
-"""What the thread does in a loop of its own until the given function says that it is to stop."""
+"""The thread's work, in an asyncio loop of its own, until the given function returns True."""
 
 
 class ApiThread:
-    """Keeps the work going.
+    """Runs the work, and starts it again when it fails.
 
     Args:
         bridge: to the tick's thread; its nudge wakes the work when it is to stop.
-        work: what is done.
+        work: the work.
         backoff: how long to wait after a failure.
     """
 
@@ -37,23 +37,23 @@ class ApiThread:
         self._thread = SmallThread(target=self._run, name="overbook-api", daemon=True)
 
     def start(self) -> None:
-        """Start it."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let it say what lies in the bridge, and end it. What cannot be said in time stays unsaid."""
+        """Let the thread send the last report, and end it. A report that is not sent in time is lost."""
         self._stopping.set()
         self._bridge.nudge()
         self._thread.join(STOP_SECONDS)
         if self._thread.is_alive():
-            log.warning("the API server does not answer; stopping without its knowledge")
+            log.warning("the API server does not answer; stopping without the last report")
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 asyncio.run(self._work(self._stopping.is_set))
             except BaseException:
-                # Whatever it was: the node's work goes on without this thread, but not for long.
+                # Whatever it was: the tick continues without this thread, which is soon started again.
                 self._bridge.restarts += 1
-                log.exception("the thread for the API failed and starts anew")
+                log.exception("the thread for the API failed and is started again")
                 self._stopping.wait(self._backoff.next_seconds())

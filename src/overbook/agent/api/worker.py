@@ -1,11 +1,11 @@
-"""One life of the thread for the API: one client, and a task for each thing that is followed or written."""
+"""One run of the thread for the API: one client, and a task for each thing that is followed or written."""
 
 import asyncio
 from functools import partial
 from typing import Final
 
 from overbook import __version__
-from overbook.agent.api.events import EventTeller
+from overbook.agent.api.events import EventSender
 from overbook.agent.api.followed import Followed
 from overbook.agent.api.kubelet import KubeletPods
 from overbook.agent.api.kubelet_configz import KubeletConfigz
@@ -21,20 +21,20 @@ from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.find_cluster import load_config
 
 REQUEST_SECONDS: Final = 5.0
-"""An API server that needs longer for one small object does not answer."""
-LAST_WORDS_SECONDS: Final = 6.0
+"""An API server that needs longer for one small object counts as not answering."""
+LAST_WRITES_SECONDS: Final = 6.0
 
 
 class Worker:
-    """Speaks to the API server until told to stop.
+    """Works with the API server until stopped.
 
     Args:
-        settings: where it is, what this node is called, and how often to report.
+        settings: how to reach the API server, the name of this node, and how often to report.
         bridge: to the tick's thread.
-        instance: this agent's.
+        instance: this agent's instance.
 
     Raises:
-        InvalidInput: nothing says where the API server is.
+        InvalidInput: no setting says where the API server is.
     """
 
     def __init__(self, settings: AgentSettings, bridge: Bridge, instance: str) -> None:
@@ -44,10 +44,10 @@ class Worker:
         self._instance = instance
 
     async def run(self, stopping: Stopping) -> None:
-        """Work; when told to stop, say the last words first.
+        """Run all tasks; when stopped, write the last report and the taint before returning.
 
         Args:
-            stopping: whether to stop; looked at whenever the bridge nudges.
+            stopping: whether to stop; called whenever the bridge nudges.
         """
         loop = asyncio.get_running_loop()
         nudged = asyncio.Event()
@@ -67,7 +67,7 @@ class Worker:
         pods = NodePods(client, name, bridge, followed.namespaces_known)
         publisher = Publisher(client, name, self._instance, bridge, self._settings.heartbeat_seconds)
         tainter = Tainter(client, name, bridge)
-        events = EventTeller(client, name, bridge)
+        events = EventSender(client, name, bridge)
         kubelet = KubeletPods(self._config, self._settings.kubelet, bridge, pods)
         configz = KubeletConfigz(self._config, self._settings.kubelet, bridge)
         followed.on_own = publisher.wake
@@ -95,7 +95,7 @@ class Worker:
             for task in tasks:
                 task.cancel()
         try:
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await asyncio.gather(publisher.last_words(), tainter.last_words())
+            async with asyncio.timeout(LAST_WRITES_SECONDS):
+                await asyncio.gather(publisher.write_last(), tainter.write_last())
         except TimeoutError:
-            return  # whoever stopped us says so
+            return  # ApiThread.stop logs it

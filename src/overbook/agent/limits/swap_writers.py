@@ -137,7 +137,7 @@ class SwapWriters:
             self.connection.handle(now)
 
     def close(self, *, restore: bool) -> None:
-        """Disconnect from the runtime; ``restore``: also remove the hook's file, so the hook stops working."""
+        """Disconnect from the runtime; ``restore``: also remove the hook's file, which stops the hook."""
         self._disconnect()
         if restore and self._owns_file:
             self._remove_file()
