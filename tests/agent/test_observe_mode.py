@@ -50,9 +50,10 @@ def test_observe_mode_changes_no_file_and_logs_what_it_would_do(
     assert [message for message in caplog.messages if "memory.swap.max" in message] == [
         "memory.swap.max of demo/wild/compute would be 128 MiB (Burstable, and may swap)"
     ]
-    assert not [message for message in caplog.messages if "something else" in message]
+    assert not [message for message in caplog.messages if "another program" in message]
     assert any(
-        "demo/wild" in message and "(observing: nothing is done)" in message for message in caplog.messages
+        "demo/wild" in message and "(mode Observe: nothing is done, no pod is evicted)" in message
+        for message in caplog.messages
     )
     assert agent.values()["swap_limits_written_total"] == 0
     assert "0 swap limits put back as they were found" in caplog.messages
@@ -64,7 +65,7 @@ def test_observe_mode_decides_like_enforce_mode(
     other = FakeNode(tmp_path_factory.mktemp("other"))
     observing, observed = trouble(node, mode="Observe")
     _, acted = trouble(other, mode="Enforce")
-    # Files kill nobody: acting waits for the guest, observing takes it as gone. Until then they agree.
+    # A pod of files does not end: acting waits for it, observing takes it as gone. Until then they agree.
     until = next(n for n, decision in enumerate(acted) if decision.victim) + 1
     assert observed[:until] == acted[:until]
     assert [decision.action for decision in acted[:until]] == ["reclaim"] * (until - 1) + ["relieve"]

@@ -120,7 +120,7 @@ def test_observe_mode_changes_no_file_from_start_to_end(node: FakeNode, started:
     said = agent.stop()
     assert node.everything() == before
     assert "would be 128 MiB" in said
-    assert "the agent wakes by the clock only" in said  # the fake node's pressure file is no kernel's
+    assert "the agent ticks by the clock only" in said  # the fake node's pressure file is no kernel's
 
 
 def test_agent_survives_a_node_that_breaks_and_recovers(node: FakeNode, started: list[Running]) -> None:

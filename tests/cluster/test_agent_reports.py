@@ -144,7 +144,7 @@ def test_the_clusters_mode_and_percentage_win_over_the_settings(
     assert worker.status["swap"]["demandedBytes"] == GI
     assert worker.request is None
     assert not worker.tainted
-    assert "observing: nothing is done" in agent.said
+    assert "mode Observe: nothing is done" in agent.said
     assert worker.status["problems"][0]["word"] == "SwapTooSmall"
     reasons = wait_for(lambda: {event["reason"] for event in worker.events()}, "an event")
     assert "ReliefObserved" in reasons

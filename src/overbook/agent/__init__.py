@@ -1,1 +1,1 @@
-"""One node: sample, model, ruleset, consequences."""
+"""The agent of one node: it samples, decides by the ruleset, and acts."""

@@ -1,7 +1,7 @@
-"""Between the tick's thread and the API's: each leaves its latest word for the other and wakes it.
+"""The bridge between the tick's thread and the API's thread: each leaves values for the other and wakes it.
 
-Neither ever waits for the other. What is left is immutable and replaces what was left before, so nothing
-piles up however long one side is silent; only notices queue, and their queue is bounded.
+Neither thread ever waits for the other. A value is immutable and replaces the one before, so nothing piles up
+however long one thread is silent. Only notices queue, and their queue is bounded.
 """
 
 import contextlib
@@ -22,21 +22,21 @@ MOST_NOTICES: Final = 512
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
-    """What the API's side knows.
+    """The values from the API's thread.
 
     Attributes:
         pods: this node's pods by the UID of their cgroups; ``None``: never known.
-        pods_source: who said so.
-        namespaces: annotations that count here, by namespace.
-        overcommit: what the cluster's owner wants; ``None``: not known, or there is no such object.
-        overcommit_known: whether that was ever asked with success.
-        own: the status that stands in this node's object.
-        own_known: whether it was ever read; its absence is knowledge, too.
-        own_annotations: of that object.
-        kubelet: what the kubelet says of its own configuration; ``None``: not known.
-        kubelet_asked: whether it was asked, whatever came of it.
+        pods_source: where these pods come from.
+        namespaces: the annotations that the agent reads, by namespace.
+        overcommit: spec of the ``Overcommit``; ``None``: not known, or there is no such object.
+        overcommit_known: whether the ``Overcommit`` has ever been looked for with success.
+        own: the status in this node's object; ``None``: none, or not known.
+        own_known: whether this object has ever been looked for with success.
+        own_annotations: the annotations of this object.
+        kubelet: the configuration that the kubelet reports; ``None``: not known.
+        kubelet_asked: whether the kubelet has been asked, with or without an answer.
         node_uid: UID of the Node object; empty: there is none, or not known yet.
-        refused: an answer of the API server that keeps us from our work; empty: none.
+        refused: the API server's refusal that keeps the agent from its work; empty: none.
     """
 
     pods: Mapping[str, Pod] | None = None
@@ -54,12 +54,12 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the tick's side wants to stand in the API.
+    """What the tick's thread wants to be written to the API.
 
     Attributes:
-        status: of this node's object, whole but for the controller's part.
-        tainted: whether the node is to have our taint.
-        yielding: the instance of another agent that is left to write; empty: we do.
+        status: status of this node's object, without the controller's part.
+        tainted: whether the node is to have Overbook's taint.
+        yielding: instance of the agent that writes instead of this one; empty: this agent writes.
     """
 
     status: OvercommitNodeStatus
@@ -68,14 +68,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Something to be told as an event.
+    """A notice, to be sent as an event.
 
     Attributes:
-        reason: a word, CamelCase.
+        reason: the event's reason, one word in CamelCase.
         message: a sentence.
-        warning: whether it is more than good to know.
-        pod: UID, namespace and name; ``None``: it is about the node.
-        repeats: it is the same that happens again and again, with other numbers.
+        warning: whether the event's type is Warning, not Normal.
+        pod: UID, namespace and name; ``None``: the event is about the node.
+        repeats: count the notice into the existing event, of which only the numbers differ.
     """
 
     reason: str
@@ -86,7 +86,7 @@ class Notice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Contact:
-    """When the API server last answered. Written by the API's thread, read by the tick's.
+    """Times of the API server's answers. The API's thread writes them, the tick's thread reads them.
 
     Args:
         clock: seconds, monotonic.
@@ -100,27 +100,27 @@ class Contact:
         self.publishes = 0
 
     def answered(self) -> None:
-        """It answered, whatever it said."""
+        """Note an answer, whatever it was."""
         self.last_at, self.failing_since = self.clock(), None
 
     def failed(self, asked_at: float) -> None:
-        """It did not answer what was asked then."""
+        """Note that a request of that time got no answer."""
         self.failures += 1
         if self.failing_since is None:
             self.failing_since = asked_at
 
     def unreachable_seconds(self) -> float:
-        """For how long it has not answered; 0: as far as we know it does."""
+        """Seconds for which the API server has not answered; 0: the last request was answered."""
         since = self.failing_since
         return 0.0 if since is None else self.clock() - since
 
     def age_seconds(self) -> float | None:
-        """Since it last answered; ``None``: it never did."""
+        """Seconds since the last answer; ``None``: there was none."""
         return None if self.last_at is None else self.clock() - self.last_at
 
 
 class Bridge:
-    """Both directions.
+    """Holds the values of both directions.
 
     Args:
         clock: seconds, monotonic.
@@ -130,42 +130,42 @@ class Bridge:
         self.news = News()
         self.report: Report | None = None
         self.notices: deque[Notice] = deque(maxlen=MOST_NOTICES)
-        """Not yet taken over by the API's thread, which keeps those that cannot be sent."""
+        """Notices that the API's thread has not taken yet."""
         self.dropped = 0
-        """Notices that had to make room for newer ones, for the metrics."""
+        """Number of notices that were dropped for newer ones, for the metrics."""
         self.waiting = 0
-        """Notices that the API's thread could not send yet, for the metrics."""
+        """Number of notices that the API's thread could not send yet, for the metrics."""
         self.contact = Contact(clock)
         self.restarts = 0
-        """How often the API's thread had to start anew, for the metrics."""
+        """How often the API's thread failed and was started again, for the metrics."""
         self._nudge: Callable[[], object] | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     # The tick's side.
 
     def fileno(self) -> int:
-        """Readable when there is news."""
+        """Return a descriptor that is readable when there is news."""
         return self._wake_fd
 
     def clear(self) -> None:
-        """The news has been seen."""
+        """Note that the news has been read."""
         with contextlib.suppress(BlockingIOError):  # woken for another reason
             os.eventfd_read(self._wake_fd)
 
     def tell(self, report: Report) -> None:
-        """Leave a report; one that was not read yet is replaced."""
+        """Leave a report for the API's thread; a report that was not read yet is replaced."""
         self.report = report
         self.nudge()
 
     def note(self, notice: Notice) -> None:
-        """Leave something to be told; the oldest makes room where nobody takes them."""
+        """Leave a notice for the API's thread; when the queue is full, the oldest is dropped."""
         if len(self.notices) == MOST_NOTICES:
             self.dropped += 1
         self.notices.append(notice)
         self.nudge()
 
     def nudge(self) -> None:
-        """Have the API's thread look at what lies here."""
+        """Wake the API's thread."""
         nudge = self._nudge
         if nudge is not None:
             with contextlib.suppress(
@@ -174,67 +174,67 @@ class Bridge:
                 nudge()
 
     def close(self) -> None:
-        """Let go. The API's thread must have ended."""
+        """Close the descriptor. The API's thread must have ended."""
         os.close(self._wake_fd)
 
     # The API's side.
 
     @property
     def attended(self) -> bool:
-        """Whether the API's thread is at work."""
+        """Whether the API's thread is running."""
         return self._nudge is not None
 
     def attach(self, nudge: Callable[[], object] | None) -> None:
-        """How this side is woken; ``None``: it is not there at present."""
+        """Set how the API's thread is woken; ``None``: it is not running."""
         self._nudge = nudge
 
     def update_pods(self, pods: Mapping[str, Pod], source: str = "API server") -> None:
-        """This node's pods, and who says so."""
+        """Set this node's pods, and where they come from."""
         if pods != self.news.pods or source != self.news.pods_source:
             self._publish(msgspec.structs.replace(self.news, pods=pods, pods_source=source))
 
     def update_namespaces(self, namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """The annotations that count here, by namespace."""
+        """Set the annotations that the agent reads, by namespace."""
         if namespaces != self.news.namespaces:
             self._publish(msgspec.structs.replace(self.news, namespaces=namespaces))
 
     def update_overcommit(self, overcommit: OvercommitSpec | None) -> None:
-        """What the cluster's owner wants; ``None``: there is no such object."""
+        """Set the spec of the ``Overcommit``; ``None``: there is no such object."""
         if overcommit != self.news.overcommit or not self.news.overcommit_known:
             news = msgspec.structs.replace(self.news, overcommit=overcommit, overcommit_known=True)
             self._publish(news)
 
     def update_overcommit_known(self) -> None:
-        """Whether there is such an object was asked with success."""
+        """Note that the ``Overcommit`` has been looked for with success."""
         self.update_overcommit(self.news.overcommit)
 
     def update_own(self, own: OvercommitNodeStatus | None, annotations: Mapping[str, str]) -> None:
-        """What stands in this node's object; ``None``: there is none."""
+        """Set the status and the annotations of this node's object; ``None``: there is none."""
         news = self.news
         if own != news.own or annotations != news.own_annotations or not news.own_known:
             self._publish(msgspec.structs.replace(news, own=own, own_annotations=annotations, own_known=True))
 
     def update_own_known(self) -> None:
-        """This node's object was looked for with success."""
+        """Note that this node's object has been looked for with success."""
         self.update_own(self.news.own, self.news.own_annotations)
 
     def update_kubelet(self, kubelet: KubeletConfiguration) -> None:
-        """What the kubelet says of its own configuration."""
+        """Set the configuration that the kubelet reports."""
         if kubelet != self.news.kubelet:
             self._publish(msgspec.structs.replace(self.news, kubelet=kubelet))
 
     def update_kubelet_asked(self) -> None:
-        """The kubelet was asked, whatever came of it."""
+        """Note that the kubelet has been asked, with or without an answer."""
         if not self.news.kubelet_asked:
             self._publish(msgspec.structs.replace(self.news, kubelet_asked=True))
 
     def update_node_uid(self, uid: str) -> None:
-        """UID of the Node object; empty: there is none."""
+        """Set the UID of the Node object; empty: there is none."""
         if uid != self.news.node_uid:
             self._publish(msgspec.structs.replace(self.news, node_uid=uid))
 
     def update_refused(self, refused: str) -> None:
-        """An answer of the API server that keeps us from our work; empty: none any more."""
+        """Set the refusal that keeps the agent from its work; empty: none any more."""
         if refused != self.news.refused:
             self._publish(msgspec.structs.replace(self.news, refused=refused))
 

@@ -13,7 +13,7 @@ from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.collector import Collector
 from overbook.agent.doctor import Doctor
 from overbook.agent.duplicate import DuplicateAgent, new_instance
-from overbook.agent.orders import Orders, Posture
+from overbook.agent.orders import OBSERVING, Orders, Posture
 from overbook.agent.problems import NodeFindings, node_problems
 from overbook.agent.relief.local import LocalRelief, ReliefReport
 from overbook.agent.relief.requested import AgentSituation, ApiRelief
@@ -29,8 +29,8 @@ from overbook.core.timestamp import to_timestamp
 
 log = logging.getLogger(__name__)
 
-UNHEARD_SECONDS: Final = 10.0
-"""So long after its start the agent only observes while it has not heard whether it is paused."""
+MODE_WAIT_SECONDS: Final = 10.0
+"""How long after its start the agent only observes while it does not know whether it is paused."""
 
 
 class Cluster:
@@ -113,7 +113,7 @@ class Cluster:
         before, self.posture = self.posture, self._posture(now)
         if self.posture.why != before.why:
             log.warning("%s", self.posture.why or f"{self.posture.mode} from now on")
-        if not (self.posture.enforcing or self.posture.unheard):
+        if not (self.posture.enforcing or self.posture.mode_unknown):
             self.relief.withdraw(self.posture.why)
         if news.own_known and not self._looked_back:
             self._looked_back = True
@@ -174,7 +174,7 @@ class Cluster:
     def publish(self, tick: AgentTick) -> None:
         """Leave for the API's thread what is to stand there by this tick, or by the last one after news."""
         posture = tick.posture
-        if not self.relief.aware or posture.unheard:
+        if not self.relief.aware or posture.mode_unknown:
             return
         self._tainted = self._wants_taint(posture)
         status = self._writer.status(
@@ -222,7 +222,7 @@ class Cluster:
 
     def _posture(self, now: float) -> Posture:
         news, settings = self.bridge.news, self._settings
-        unheard = not news.overcommit_known and now - self._started_at < UNHEARD_SECONDS
+        mode_unknown = not news.overcommit_known and now - self._started_at < MODE_WAIT_SECONDS
         spec = news.overcommit or OvercommitSpec(percentage=settings.swap.percent)
         observing = settings.mode == "Observe" or spec.mode == "Observe"
         if self._yielding:
@@ -230,13 +230,13 @@ class Cluster:
         elif spec.paused:
             why = "paused by Overcommit cluster"
         elif observing:
-            why = "observing: nothing is done"
-        elif unheard:
+            why = OBSERVING
+        elif mode_unknown:
             why = "not heard yet whether Overcommit cluster is paused"
         else:
             why = ""
         return Posture(
-            unheard=unheard,
+            mode_unknown=mode_unknown,
             yielding=bool(self._yielding),
             enforcing=not why,
             mode="Observe" if observing or self._yielding else "Enforce",

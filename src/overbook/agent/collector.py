@@ -1,4 +1,4 @@
-"""Reads the whole node once a tick and makes the Sample. Holds the cgroups, by directory descriptor."""
+"""The reader of the whole node, once a tick: it makes the Sample, and holds the cgroups open."""
 
 import logging
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 MOST_COMPLAINTS: Final = 1024
 LOOK_EVERY: Final = 8
-"""Ticks. That a container is still the same shows when its files are read, so it need not be asked before."""
+"""List a pod's subdirectories only every 8th tick; in between, a failed read shows a container's end."""
 
 
 class HeldContainer:
-    """A container's cgroup, open. A recreated one of the same name is another."""
+    """A container's open cgroup. A recreated cgroup of the same name is a different HeldContainer."""
 
     def __init__(self, found: ContainerCgroup, name: str, root: str, kept: KeptFiles) -> None:
         self.found = found
@@ -34,17 +34,17 @@ class HeldContainer:
         self.leaf = Cgroup(found.leaf_path, root, kept=kept) if found.leaf_path != found.path else None
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Close the cgroups' directories."""
         self.cgroup.close()
         if self.leaf is not None:
             self.leaf.close()
 
 
 class Collector:
-    """The node's reader.
+    """Reads the node and its pods.
 
     Args:
-        root: the host's file system, ``/`` or where it is mounted.
+        root: directory of the host's file system.
     """
 
     def __init__(self, root: str) -> None:
@@ -57,13 +57,13 @@ class Collector:
         self._settled: dict[str, tuple[PodCgroup, Pod | None]] = {}
         self.pod_cgroups: dict[str, PodCgroup] = {}
         self.generation = 0
-        """Counts up whenever a container is opened or closed."""
+        """A number that grows whenever a container is opened or closed."""
         self._vanished: set[str] = set()
         self.unreadable = 0
-        """Reads that failed since the start, for the metrics."""
+        """Number of failed reads since the start, for the metrics."""
 
     def collect(self, at_seconds: float, wall_seconds: float, pods: Mapping[str, Pod]) -> Sample:
-        """Read everything now.
+        """Read the node and all its pods now.
 
         Raises:
             KernelFileError: not even the node's own memory can be read.
@@ -73,7 +73,7 @@ class Collector:
         self._vanished.clear()
         sampled = tuple([self._pod(uid, held) for uid, held in self.containers.items()])
         if self._vanished:
-            # Something went, or was replaced by another of its name: list those pods anew, and read again.
+            # A container is gone or was replaced by one of the same name: list and read these pods again.
             again, self._vanished = self._vanished, set()
             for uid in again:
                 self._scanner.forget(self.pod_cgroups[uid].path)
@@ -86,11 +86,11 @@ class Collector:
 
     @property
     def class_paths(self) -> tuple[tuple[str, QosClass], ...]:
-        """The cgroups that hold pods, and of which class."""
+        """The cgroups that hold pods, with their QoS class."""
         return self._scanner.class_paths
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Close all cgroups."""
         for held in self.containers.values():
             for container in held.values():
                 container.close()
@@ -134,7 +134,7 @@ class Collector:
                 container.close()
         for uid, cgroup in found.items():
             pod = pods.get(uid)
-            # Scanner and source hand out the same objects for as long as nothing changes.
+            # Scanner and source return the same objects while nothing changes.
             last = self._settled.get(uid)
             if last is None or last[0] is not cgroup or last[1] is not pod:
                 self._hold_pod(uid, cgroup, pod)
@@ -145,7 +145,7 @@ class Collector:
         names = container_names(cgroup, pod)
         held = self.containers.setdefault(uid, {})
         wanted = {names[container.id]: container for container in cgroup.containers}
-        # Another inode is another container; another leaf is crun's, which comes after the container.
+        # A new inode means a new container; a new leaf is crun's, which appears after the container.
         for name in [n for n, c in held.items() if wanted.get(n) != c.found]:
             held.pop(name).close()
         for name in wanted.keys() - held.keys():
@@ -167,7 +167,7 @@ class Collector:
             read = held.cgroup.read_memory()
         except MissingKernelFile:
             self._vanished.add(uid)
-            return None  # it ended between the listing and the reading: nothing to say about it
+            return None  # the container ended between the listing and the reading
         except KernelFileError as error:
             self._complain(error)
             return None
@@ -183,17 +183,17 @@ class Collector:
         )
 
     def _complain(self, error: KernelFileError) -> None:
-        """Say each complaint once; a node in trouble must not drown in its own log."""
+        """Log each complaint once: a node under pressure must not fill its log."""
         self.unreadable += 1
         self._complaints(str(error), about=str(error))
 
 
 def container_names(found: PodCgroup, pod: Pod | None) -> dict[str, str]:
-    """What the containers of a pod's cgroup are called, by runtime id.
+    """Return the names of the containers in a pod's cgroup, by runtime id.
 
-    The pod's status says it. Without a status a pod of one container and one cgroup is clear too; with one
-    that knows no container yet, that cgroup is the sandbox's, which comes first. What remains (sandboxes,
-    containers of pods not known yet) is called by its id.
+    The names are in the pod's status. Without a status, the cgroup of a pod with one container and one cgroup
+    is that container's. If the status has no container yet, the one cgroup is the sandbox's, which is made
+    first. All others (sandboxes, containers of unknown pods) get their id as name.
     """
     names = {container.id: container.id for container in found.containers}
     if pod is None:

@@ -1,6 +1,6 @@
-"""The doctor on its rounds: looks at the node once a minute, in a thread of its own.
+"""The doctor's checks of the node once a minute, in a thread of their own.
 
-The tick never waits for it: to read the command line of a process that stalls is to stall with it.
+The tick never waits for them: reading the command line of a process that stalls would stall the agent, too.
 """
 
 import logging
@@ -17,10 +17,10 @@ LOOK_SECONDS: Final = 60.0
 
 
 class Doctor:
-    """What is wrong on this node, as far as it is known.
+    """Runs the doctor's checks, and keeps their findings.
 
     Args:
-        root: the host's file system, or as much of it as is mounted.
+        root: the host's file system, or the part of it that is mounted.
     """
 
     def __init__(self, root: str) -> None:
@@ -30,39 +30,39 @@ class Doctor:
         self._found: tuple[HostFinding, ...] = ()
 
     def findings(
-        self, now: float, policy: SwapPolicy, told: KubeletConfiguration | None
+        self, now: float, policy: SwapPolicy, reported: KubeletConfiguration | None
     ) -> tuple[HostFinding, ...]:
-        """Those of the last look; where that is long ago, another one begins.
+        """Return the findings of the last look. If that was a minute ago, start another one.
 
         Args:
             now: monotonic seconds.
-            policy: who may swap, how much, and the percentage.
-            told: what the kubelet says of its configuration; ``None``: not known.
+            policy: which pods may swap, how much, and the percentage.
+            reported: the configuration that the kubelet reports; ``None``: not known.
         """
         if now >= self._next_look and (self._thread is None or not self._thread.is_alive()):
             self._next_look = now + LOOK_SECONDS
             self._thread = SmallThread(
-                target=self._look, args=(policy, told), name="overbook-doctor", daemon=True
+                target=self._look, args=(policy, reported), name="overbook-doctor", daemon=True
             )
             try:
                 self._thread.start()
             except RuntimeError as error:
-                log.warning("nobody looks at the node: %s", error)
+                log.warning("the node is not checked: %s", error)
         return self._found
 
-    def _look(self, policy: SwapPolicy, told: KubeletConfiguration | None) -> None:
-        # Only an agent that reports needs them.
+    def _look(self, policy: SwapPolicy, reported: KubeletConfiguration | None) -> None:
+        # Only an agent with a cluster needs these modules.
         from overbook.node.doctor.diagnosis import diagnose  # noqa: PLC0415 - loaded only where it is needed
         from overbook.node.doctor.look import host_facts  # noqa: PLC0415 - loaded only where it is needed
 
-        found = diagnose(host_facts(self._root, policy, told=told)).findings
+        found = diagnose(host_facts(self._root, policy, told=reported)).findings
         for finding in found:
             if finding not in self._found:
-                log.log(_level(finding), "%s: %s; mend: %s", finding.word, finding.sentence, finding.mend)
+                log.log(_level(finding), "%s: %s; fix: %s", finding.word, finding.sentence, finding.mend)
         self._found = found
 
 
 def _level(finding: HostFinding) -> int:
     if finding.word == "NotLooked":
-        return logging.DEBUG  # a pod is shown what it needs: there is nothing to mend
+        return logging.DEBUG  # a pod sees only a part of its host: nothing to fix
     return logging.INFO if finding.severity == "Note" else logging.WARNING

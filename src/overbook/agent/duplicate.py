@@ -1,9 +1,9 @@
-"""Two agents on one node by mistake: the one that started first yields, and says so.
+"""Two agents on one node by mistake: the one that started first yields and reports it.
 
-Whoever starts takes the node's object over, because what it finds there is most likely what it wrote itself
-before it was killed. An agent that is alive notices: what stands there is another's, and changes again. The
-earlier one then only observes, until the later one has been silent for a while. Both follow the same order,
-so neither takes back what the other took.
+A starting agent takes the node's object over, because the previous agent most likely wrote it and was killed.
+If the previous agent still runs, it sees that another instance writes the object, again and again. It then
+only observes, until the later agent has been silent for a while. Both agents use the same order, so neither
+takes the object back.
 """
 
 import os
@@ -15,11 +15,11 @@ from overbook.core.api.overcommit_node import OvercommitNodeStatus
 SILENCE_SECONDS: Final = 70.0
 """More than three heartbeats: an agent that has not written for so long is gone."""
 YIELDING_ANNOTATION: Final = "overbook.dev/second-agent"
-"""The yielding agent writes its instance here, with the time, so that the other one can tell of it."""
+"""The annotation with the yielding agent's instance and the time, so that the other agent can report it."""
 
 
 def new_instance(wall_seconds: float) -> str:
-    """A name for an agent that starts now. Later ones compare greater."""
+    """Return a name for an agent that starts now. The names of later agents compare greater."""
     return f"{int(wall_seconds * 1000):012x}-{os.urandom(3).hex()}"
 
 
@@ -27,37 +27,37 @@ class DuplicateAgent:
     """Watches for another agent of the same node.
 
     Args:
-        instance: ours.
+        instance: this agent's instance.
     """
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
         self._written = _Heartbeat()
-        self._said = _Heartbeat()
+        self._annotation = _Heartbeat()
         self._later = self._yielded = ""
         self._later_at = self._yielded_at = 0.0
 
     def seen(
         self, own: OvercommitNodeStatus | None, annotations: Mapping[str, str], now: float
     ) -> tuple[str, str]:
-        """Who else writes for this node.
+        """Find the other agents of this node.
 
         Args:
-            own: the status that stands in the node's object.
-            annotations: of that object.
+            own: the status in the node's object.
+            annotations: the annotations of this object.
             now: seconds, monotonic.
 
         Returns:
-            The instance that we yield to, and the one that yields to us; empty where there is none.
+            The instance to which this agent yields, and the one that yields to this agent; empty: none.
         """
         writer = own.agent_instance if own is not None else ""
         stamp = (own.observed_at or "") if own is not None else ""
         if self._written.changed(f"{writer} {stamp}") and writer > self._instance:
-            # What we had sent before we knew may still arrive after it: that changes nothing.
+            # An earlier write of this agent may still arrive after this one; that changes nothing.
             self._later, self._later_at = writer, now
-        said = annotations.get(YIELDING_ANNOTATION, "")
-        if self._said.changed(said) and said.partition(" ")[0] != self._instance:
-            self._yielded, self._yielded_at = said.partition(" ")[0], now
+        annotation = annotations.get(YIELDING_ANNOTATION, "")
+        if self._annotation.changed(annotation) and annotation.partition(" ")[0] != self._instance:
+            self._yielded, self._yielded_at = annotation.partition(" ")[0], now
         return (
             self._later if now - self._later_at <= SILENCE_SECONDS else "",
             self._yielded if now - self._yielded_at <= SILENCE_SECONDS else "",
@@ -65,7 +65,7 @@ class DuplicateAgent:
 
 
 class _Heartbeat:
-    """A text that somebody alive changes. What stood there first is no sign of life."""
+    """A text that a running agent keeps changing. The first text seen does not count as a change."""
 
     def __init__(self) -> None:
         self._text: str | None = None

@@ -1,4 +1,4 @@
-"""What happened, kept: the last decisions for whoever asks, and a file of samples and decisions for replay.
+"""The journal of the last decisions, and the recording of samples and decisions for replay.
 
 A recording is JSON lines, each an object with one key: ``pods`` (facts, when they change), ``sample``,
 ``decision`` or ``relief``.
@@ -21,19 +21,19 @@ log = logging.getLogger(__name__)
 
 KEPT_DECISIONS: Final = 256
 KEPT_WHOLE: Final = 8
-"""So many of them with everyone who was considered: on a full node that is 80 KiB each."""
+"""Only the last 8 keep their whole list of candidates (80 KiB each on a full node)."""
 KEPT_PODS: Final = 8
 
 
 class DecisionJournal:
-    """The last decisions, oldest first. All but the latest have only the first of those considered."""
+    """Holds the last decisions, oldest first. All but the latest keep only their first candidates."""
 
     def __init__(self) -> None:
         self.decisions: deque[Decision] = deque(maxlen=KEPT_DECISIONS)
         self.reports: deque[ReliefReport] = deque(maxlen=KEPT_DECISIONS)
 
     def decided(self, decision: Decision) -> None:
-        """Keep a decision."""
+        """Add a decision."""
         self.decisions.append(decision)
         if len(self.decisions) > KEPT_WHOLE:
             older = self.decisions[-1 - KEPT_WHOLE]
@@ -42,7 +42,7 @@ class DecisionJournal:
             )
 
     def as_json(self) -> bytes:
-        """All of it, for ``/decisions``."""
+        """Return decisions and reports as JSON, for ``/decisions``."""
         return msgspec.json.encode({"decisions": list(self.decisions), "relief": list(self.reports)})
 
 
@@ -50,11 +50,11 @@ class Recorder:
     """Appends to a recording, up to a limit.
 
     Args:
-        path: the file; it is made with mode 600 and appended to.
-        limit_bytes: it does not grow beyond this.
+        path: the file; it is created with mode 600 and appended to.
+        limit_bytes: the file's largest size.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: the file cannot be created.
     """
 
     def __init__(self, path: str, limit_bytes: int) -> None:
@@ -66,19 +66,19 @@ class Recorder:
         self._full = False
 
     def pods(self, facts: Mapping[str, PodFacts]) -> None:
-        """The pods as the rules see them from now on."""
+        """Write the pods as the rules see them from now on."""
         self._write({"pods": list(facts.values())})
 
     def sample(self, sample: Sample) -> None:
-        """One reading."""
+        """Write a sample."""
         self._write({"sample": sample})
 
     def decision(self, decision: Decision) -> None:
-        """One decision."""
+        """Write a decision."""
         self._write({"decision": decision})
 
     def relief(self, report: ReliefReport, wall_seconds: float) -> None:
-        """What became of a guest."""
+        """Write the report of a relief."""
         self._write({"relief": report, "wallSeconds": wall_seconds})
 
     def close(self) -> None:

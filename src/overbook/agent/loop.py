@@ -1,4 +1,4 @@
-"""The agent's loop: one tick a second, at once when pressure starts, one thread, one epoll."""
+"""The agent's loop: a tick every second, and at once when pressure starts, in one thread with one epoll."""
 
 import gc
 import logging
@@ -22,22 +22,22 @@ from overbook.probes.server import ProbeServer
 log = logging.getLogger(__name__)
 
 PRESSURE_FILES: Final = ("proc/pressure/memory", "sys/fs/cgroup/memory.pressure")
-"""Both of the whole node. A pod has its host's /proc for reading only, and writing is what sets a trigger."""
+"""Both are of the whole node. A trigger is set by writing, but a pod can only read its host's /proc."""
 TRIGGER_STALL_MICROS: Final = 100_000
 TRIGGER_WINDOW_MICROS: Final = 1_000_000
-"""Awake when something stalled on memory for 100 ms of a second: the kernel looks ten times a window."""
+"""The agent wakes when a task stalled on memory for 100 ms of a second; the kernel checks every 100 ms."""
 PRESSED_SECONDS: Final = 0.5
-"""The longest time to the next tick after one that pressure caused."""
+"""The longest time to the next tick after a tick that pressure caused."""
 RELIEF_SECONDS: Final = 1.0
-"""The longest time to the next tick while a guest is on its way out."""
+"""The longest time to the next tick while a relief is under way."""
 
 
 class Loop:
     """Drives an agent until SIGTERM or SIGINT.
 
     Args:
-        agent: what is driven.
-        settings: interval, listening address, root.
+        agent: the agent.
+        settings: interval, listening address, root of the host's file system.
         clock: seconds, monotonic.
     """
 
@@ -57,13 +57,13 @@ class Loop:
             self._epoll.register(self._news_fd, select.EPOLLIN)
 
     def run(self) -> None:
-        """Tick until told to stop; then leave the node as configured."""
+        """Tick until a signal stops the loop; then leave the node as configured."""
         read_end, write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         before = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         self._epoll.register(read_end, select.EPOLLIN)
-        # What was made so far lives as long as the process: the collector need not look at it again.
+        # The objects made so far live as long as the process: the garbage collector need not look at them.
         gc.collect()
         gc.freeze()
         next_tick = self._clock()
@@ -101,14 +101,14 @@ class Loop:
         if self._stopping or (now < next_tick and not pressed):
             return next_tick
         self._agent.tick()
-        # A late tick is not made up for: what matters is now.
+        # A late tick is not made up for.
         return (now if pressed else max(next_tick, now)) + self._pause(pressed=pressed)
 
     def _pause(self, *, pressed: bool) -> float:
         interval = self._settings.interval_seconds
         if pressed:
             return min(PRESSED_SECONDS, interval)
-        # A grace period ends when it ends, however seldom samples are taken.
+        # A grace period may end long before the next sample.
         return min(RELIEF_SECONDS, interval) if self._agent.relieving else interval
 
     def _stop(self, number: int, _frame: object) -> None:
@@ -127,7 +127,7 @@ class Loop:
                 continue
             self._epoll.register(trigger, select.EPOLLPRI)
             return trigger
-        log.warning("the agent wakes by the clock only: %s", complaints[0])
+        log.warning("the agent ticks by the clock only, not when pressure starts: %s", complaints[0])
         return None
 
     def _probe_server(self) -> ProbeServer:
@@ -147,6 +147,6 @@ class Loop:
 
 
 def _trigger(path: str, window_micros: int) -> PressureTrigger:
-    if os.path.exists(path) and os.stat(path).st_size:  # the kernel's own have no size
-        raise KernelFileError(path, "is not the kernel's")
+    if os.path.exists(path) and os.stat(path).st_size:  # the kernel's files have no size
+        raise KernelFileError(path, "is not a file of the kernel")
     return PressureTrigger(path, "some", TRIGGER_STALL_MICROS, window_micros)

@@ -1,8 +1,8 @@
-"""An agent without a cluster: its settings are its orders, and nobody waits for its reports."""
+"""The replacement for the cluster where there is none: orders come from the settings, reports go nowhere."""
 
 from typing import Final
 
-from overbook.agent.orders import Orders, Posture
+from overbook.agent.orders import OBSERVING, Orders, Posture
 from overbook.agent.relief.local import Relief
 from overbook.agent.settings import AgentSettings
 from overbook.agent.tick import AgentTick
@@ -11,19 +11,19 @@ NO_DESCRIPTOR: Final = -1
 
 
 class NoCluster:
-    """Stands where a :class:`~overbook.agent.cluster.Cluster` would.
+    """Has the methods of :class:`~overbook.agent.cluster.Cluster`, for an agent without a cluster.
 
     Args:
-        settings: everything that can be set.
+        settings: the agent's settings.
         relief: how a pod leaves this node.
     """
 
     instance = ""
-    """Nobody has to tell this agent from another."""
+    """Empty: there are no other agents."""
     pods_known = True
-    """What lies in the directory of manifests is all that there is."""
+    """Always: the directory of manifests holds all pods."""
     attended = True
-    """There is no thread that could be missing."""
+    """Always: there is no thread for the API."""
 
     def __init__(self, settings: AgentSettings, relief: Relief) -> None:
         enforcing = settings.mode == "Enforce"
@@ -34,30 +34,30 @@ class NoCluster:
                 mode=settings.mode,
                 paused=False,
                 percent=settings.swap.percent,
-                why="" if enforcing else "observing: nothing is done",
+                why="" if enforcing else OBSERVING,
             )
         )
 
     def fileno(self) -> int:
-        """There is never news."""
+        """Return :data:`NO_DESCRIPTOR`: there is never news."""
         return NO_DESCRIPTOR
 
     def clear(self) -> None:
-        """There was none."""
+        """Do nothing: there is never news."""
 
     def orders(self) -> Orders:
-        """Those of the settings."""
+        """Return the orders of the settings."""
         return self._orders
 
     def report(self, tick: AgentTick) -> None:
-        """Nobody reads it."""
+        """Do nothing."""
 
     def publish(self, tick: AgentTick) -> None:
-        """Nobody reads it."""
+        """Do nothing."""
 
     def stop(self) -> None:
-        """Nothing is to be taken back."""
+        """Do nothing: there is no request to withdraw."""
 
     def values(self) -> dict[str, float]:
-        """There is nothing to count."""
+        """Return no values."""
         return {}

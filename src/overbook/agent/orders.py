@@ -1,21 +1,26 @@
-"""What the agent may do now, and what its cluster says that it has to know."""
+"""What the agent may do now, and what else it has to know from its cluster."""
+
+from typing import Final
 
 import msgspec
 
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
+
+OBSERVING: Final = "mode Observe: nothing is done, no pod is evicted"
+"""Why an agent in Observe changes nothing, for people."""
 
 
 class Posture(msgspec.Struct, frozen=True, kw_only=True):
     """What the agent may do now.
 
     Attributes:
-        enforcing: whether it may change anything.
+        enforcing: whether the agent may change anything.
         mode: the mode in force.
-        paused: whether a pause is obeyed.
+        paused: whether the agent is paused.
         percent: ``memoryOvercommitPercentage``.
-        why: why nothing is changed, for people; empty where it may be.
-        unheard: nothing is changed only because it is not known yet whether anything may be. What an agent
-            before this one left stays as well, until it is.
+        why: why nothing may be changed, for people; empty: it may.
+        mode_unknown: the API has not answered yet, so the mode is not known. Nothing is changed, and the
+            previous agent's request stays.
         yielding: nothing is changed because another agent does this node's work.
     """
 
@@ -24,17 +29,17 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     paused: bool
     percent: int
     why: str = ""
-    unheard: bool = False
+    mode_unknown: bool = False
     yielding: bool = False
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """What holds for a tick, from its start to its end.
+    """The orders for one tick, from its start to its end.
 
     Attributes:
-        posture: what may be done.
-        kubelet: what the kubelet says of its configuration; ``None``: not known.
-        kubelet_asked: whether it was asked by now, or never will be.
+        posture: what the agent may do.
+        kubelet: the configuration that the kubelet reports; ``None``: not known.
+        kubelet_asked: whether the kubelet has been asked by now, or never will be.
     """
 
     posture: Posture

@@ -1,7 +1,7 @@
-"""Everything through which the agent changes its node, exchangeable while it runs.
+"""The agent's side effects behind one interface, switched between enforcing and observing at run time.
 
-Enforcing and observing are the same code before different ports. Whoever exchanges them loses nothing: what
-was begun is followed to its end, and what was written is remembered.
+They are swap limits, reclaim, relief and reserves. Enforcing and observing use the same code with different
+ports. A switch loses nothing: a relief under way is followed to its end, and written limits are remembered.
 """
 
 from typing import Final
@@ -23,10 +23,10 @@ class Ports:
 
     Args:
         collector: holds the containers.
-        relief: how guests are asked to go while the agent enforces.
-        writers: how limits reach containers while it does.
-        reserves: what is kept from lower QoS classes.
-        enforcing: whether it does from the start.
+        relief: how pods are relieved while the agent enforces.
+        writers: how limits reach containers while the agent enforces.
+        reserves: the memory that is kept from lower QoS classes.
+        enforcing: whether the agent enforces from the start.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Ports:
         self.enforce(enforcing)
 
     def enforce(self, enforcing: bool, *, hands_off: bool = False) -> None:
-        """Act from now on, or only tell.
+        """Act from now on, or only report.
 
         Args:
             enforcing: whether anything may be changed.
-            hands_off: it may not because another agent does this node's work.
+            hands_off: whether nothing may be changed because another agent does this node's work.
         """
         self.relief.enforce(enforcing)
         self.reclaimer = self._acting_reclaimer if enforcing else self._reporting_reclaimer
@@ -62,7 +62,7 @@ class Ports:
         self.reserves.enforce(enforcing)
 
     def state(self) -> PortState:
-        """How they stand now."""
+        """Return the ports' state now."""
         return PortState(
             writer=self.writers.choice,
             differing_limits=self.limits.differing,
@@ -73,10 +73,10 @@ class Ports:
 
 
 class SwitchedRelief:
-    """Begins through the port in force; a relief under way is followed by the port that began it.
+    """Begins a relief through the port in force; the port that began a relief follows it to its end.
 
     Args:
-        acting: while the agent enforces.
+        acting: the port that is used while the agent enforces.
     """
 
     def __init__(self, acting: Relief) -> None:
@@ -85,18 +85,18 @@ class SwitchedRelief:
         self._in_force: Relief = self._reporting
 
     def enforce(self, enforcing: bool) -> None:
-        """Act from now on, or only tell."""
+        """Act from now on, or only report."""
         self._in_force = self._acting if enforcing else self._reporting
 
     @property
     def state(self) -> ReliefState:
-        """Of both."""
+        """The state of both ports."""
         return "active" if self._reporting.state == "active" else self._acting.state
 
     def begin(self, decision: Decision, grace_seconds: float, now: float) -> None:
-        """Ask the decision's victim to go, or tell that it would be asked."""
+        """Begin the relief of the decision's victim, or report that it would begin."""
         self._in_force.begin(decision, grace_seconds, now)
 
     def tick(self, now: float) -> ReliefReport | None:
-        """Go on with what was begun."""
+        """Continue the relief under way."""
         return self._acting.tick(now) or self._reporting.tick(now)

@@ -1,4 +1,4 @@
-"""What is wrong on a node, as far as its agent can know, worst first and each with what mends it."""
+"""The problems of a node that its agent knows, worst first, each with its fix."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -13,31 +13,31 @@ from overbook.core.text import shortened
 from overbook.node.doctor.check import HostFinding, HostSeverity
 
 MIB: Final = 2**20
-_TOLD_HERE: Final = frozenset(
+_KNOWN_HERE: Final = frozenset(
     {"NoSwap", "SwapTooSmall", "NoPressure", "SettingsExclude", "KubeletGivesSwapToAll"}
 )
-"""Findings of the doctor that the agent knows by itself, and sooner."""
+"""The doctor's findings that the agent knows by itself, and sooner."""
 
 
 class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What the agent found.
+    """The facts from which the problems follow.
 
     Attributes:
-        node_name: the node.
+        node_name: name of the node.
         percent: ``memoryOvercommitPercentage``.
-        memory_total_bytes: RAM.
-        swap_total_bytes: swap.
+        memory_total_bytes: the node's RAM.
+        swap_total_bytes: the node's swap.
         swap_allowed_bytes: the sum of all allowances.
-        pressure_known: whether the kernel tells memory pressure.
-        reclaim_supported: whether the kernel reclaims on request.
-        contested_limits: containers whose swap limit something else writes, too.
-        writer: who writes swap limits; ``None``: not known yet.
-        differing_limits: containers whose swap limit is another than it should be, and not the agent's.
-        reserves_hindrance: why the classes' reserves are not kept; empty: they are, or are not asked for.
-        nobody_may_go: whether a rule holds and no pod may be asked to go.
-        other_agent: another agent that writes for this node; empty: none.
-        refused: an answer of the API server that keeps the agent from its work; empty: none.
-        doctor: what the doctor found on the node.
+        pressure_known: whether the kernel reports memory pressure (PSI).
+        reclaim_supported: whether the kernel has ``memory.reclaim``.
+        contested_limits: number of containers whose swap limit another program writes, too.
+        writer: the writer of swap limits; ``None``: not known yet.
+        differing_limits: number of containers whose swap limit differs and is not the agent's to write.
+        reserves_hindrance: why the classes' reserves are not kept; empty: they are, or are not configured.
+        nobody_may_go: whether a pod has to leave and none may be evicted.
+        other_agent: instance of another agent that writes for this node; empty: none.
+        refused: the API server's refusal that keeps the agent from its work; empty: none.
+        doctor: the doctor's findings on the node.
     """
 
     node_name: str
@@ -58,7 +58,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
-    """The problems, worst first, at most :data:`MOST_PROBLEMS`."""
+    """Return the problems, worst first, at most :data:`MOST_PROBLEMS`."""
     worst_first = chain(
         _at_once(found),
         _writer(found),
@@ -88,7 +88,7 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
     if found.nobody_may_go:
         yield Problem(
             word="NobodyMayGo",
-            sentence="a rule holds and no pod may be asked to go: all are critical or hold too little",
+            sentence="a rule fires and no pod may be evicted: all are critical or use too little memory",
             mend=f"kubectl describe node {found.node_name}",
         )
 
@@ -99,7 +99,7 @@ def _swap(found: NodeFindings) -> Iterator[Problem]:
         there = f"{swap // MIB} MiB of swap" if swap else "no swap"
         yield Problem(
             word="SwapTooSmall" if swap else "NoSwap",
-            sentence=f"{there}; to promise {found.percent} % of {ram // MIB} MiB of RAM takes "
+            sentence=f"{there}; {found.percent} % of {ram // MIB} MiB of RAM needs "
             f"{node_swap_bytes(ram, found.percent) // MIB} MiB",
             mend=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
         )
@@ -125,9 +125,9 @@ def _writer(found: NodeFindings) -> Iterator[Problem]:
     elif writer.writer == "kubelet" and found.differing_limits:
         yield Problem(
             word="SwapLimitsDiffer",
-            sentence=f"the kubelet gave {found.differing_limits} containers another memory.swap.max than its "
-            "formula says; they may be older than the node's swap",
-            mend="start these containers anew; the agent's log names them",
+            sentence=f"memory.swap.max of {found.differing_limits} containers differs from the kubelet's "
+            "formula; they may be older than the node's swap",
+            mend="restart these containers; the agent's log names them",
         )
 
 
@@ -135,13 +135,13 @@ def _kernel(found: NodeFindings) -> Iterator[Problem]:
     if not found.pressure_known:
         yield Problem(
             word="PressureUnknown",
-            sentence="the kernel tells no memory pressure (PSI), so the rule on stalls never holds",
+            sentence="the kernel has PSI switched off, so the stall rule can never fire",
             mend="boot the node with psi=1",
         )
     if not found.reclaim_supported:
         yield Problem(
             word="NoReclaim",
-            sentence="this kernel cannot reclaim on request, so moving guests is all that is left",
+            sentence="this kernel cannot reclaim on request, so pods are evicted without trying that first",
             mend="run Linux 5.19 or later",
         )
 
@@ -150,19 +150,19 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
     if found.contested_limits:
         yield Problem(
             word="SwapLimitsContested",
-            sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is "
-            "put back each time",
+            sentence=f"another program writes memory.swap.max of {found.contested_limits} containers; "
+            "the agent sets it again each time",
             mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
         )
     if found.reserves_hindrance:
         yield Problem(
             word="ReservesNotKept",
             sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
-            mend="set reserves.qosReservedMemoryPercent of the agent to 0, or mend what is said here",
+            mend="set the agent's reserves.qosReservedMemoryPercent to 0, or remove the cause named here",
         )
 
 
 def _doctor(found: NodeFindings, severity: HostSeverity) -> Iterator[Problem]:
     for finding in found.doctor:
-        if finding.severity == severity and finding.word not in _TOLD_HERE:
+        if finding.severity == severity and finding.word not in _KNOWN_HERE:
             yield Problem(word=finding.word, sentence=shortened(finding.sentence), mend=finding.mend)

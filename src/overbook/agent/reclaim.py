@@ -1,4 +1,4 @@
-"""Pushes memory of cold guests out to swap, in slices, so that the agent's own tick stays short."""
+"""Reclaim: pushing cold memory of pods out to swap, in slices, so that the agent's tick stays short."""
 
 import logging
 import time
@@ -12,23 +12,23 @@ from overbook.kernel.files import KernelFileError, MissingKernelFile
 log = logging.getLogger(__name__)
 
 SLICE_BYTES: Final = 4 * 2**20
-"""Writing ``memory.reclaim`` blocks until the kernel is done; between small writes it can be stopped."""
+"""The size of one write to ``memory.reclaim``, which blocks. Between small writes the agent can stop."""
 BUDGET_SECONDS: Final = 0.25
-"""How long one tick may spend here: under the tick's second, so that relief is never late because of it."""
+"""The longest time of reclaim in one tick, short enough that relief is never late because of it."""
 
 
 class Reclaimer(Protocol):
-    """Pushes memory out."""
+    """The interface through which memory is pushed out."""
 
     def reclaim(self, steps: Sequence[ReclaimStep], /) -> int:
-        """Do as much of the steps as fits the tick; how many bytes were asked of the kernel."""
+        """Do as many of the steps as fit into the tick; returns the bytes requested from the kernel."""
 
 
 class ReportingReclaimer:
-    """Pushes nothing out: what ``--mode observe`` uses."""
+    """Pushes nothing out: for ``--mode observe``."""
 
     def reclaim(self, _steps: Sequence[ReclaimStep], /) -> int:
-        """Leave it as it is."""
+        """Do nothing."""
         return 0
 
 
@@ -46,7 +46,7 @@ class CgroupReclaimer:
         self.supported = True
 
     def reclaim(self, steps: Sequence[ReclaimStep]) -> int:
-        """Slice by slice, coldest pod first, until done, refused or out of time."""
+        """Write slices, coldest pod first, until all is done, the kernel refuses or the time is over."""
         deadline = self._clock() + BUDGET_SECONDS
         asked = 0
         for step in steps:
@@ -63,13 +63,13 @@ class CgroupReclaimer:
     def _push(self, container: HeldContainer, label: str, size_bytes: int) -> bool:
         try:
             if container.cgroup.read_memory_swap_max() == 0:
-                return False  # only its page cache would go, which is no help against a stall
+                return False  # only page cache would be dropped, which does not help against a stall
             return container.cgroup.reclaim(size_bytes)
         except MissingKernelFile as error:
             if container.cgroup.exists():
                 # memory.reclaim came with Linux 5.19.
                 self.supported = False
-                log.warning("this kernel cannot reclaim on request; relief is all that is left (%s)", error)
+                log.warning("this kernel cannot reclaim on request; only relief is left (%s)", error)
         except KernelFileError as error:
             log.warning("nothing reclaimed of %s: %s", label, error)
         return False

@@ -22,12 +22,12 @@ LocalLastResort = Literal["None", "Kill"]
 
 
 class KubeletAccess(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The kubelet of this node, which knows its pods where the API server cannot be asked.
+    """How to reach this node's kubelet, which lists its pods while the API server does not answer.
 
     Attributes:
-        server: ``https://ADDRESS:10250``; empty: it is not asked.
-        ca_file: who signed its certificate, PEM; empty: the cluster's own authority.
-        insecure_skip_tls_verify: believe any certificate: for kubelets that sign their own.
+        server: ``https://ADDRESS:10250``; empty: the kubelet is not asked.
+        ca_file: PEM file of the authority that signed its certificate; empty: the cluster's authority.
+        insecure_skip_tls_verify: trust any certificate, for kubelets that sign their own.
     """
 
     server: str = ""
@@ -36,17 +36,17 @@ class KubeletAccess(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
 
 
 class ReservesSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What is kept from lower QoS classes.
+    """The memory that is kept from lower QoS classes.
 
     Attributes:
-        qos_reserved_memory_percent: of the memory that higher classes request, 0 to 100; 0: nothing is
-            kept and nothing is written.
+        qos_reserved_memory_percent: percentage of the memory that higher classes request, 0 to 100; 0:
+            nothing is kept and nothing is written.
     """
 
     qos_reserved_memory_percent: int = 0
 
     def check(self) -> None:
-        """Refuse what cannot be.
+        """Check the percentage.
 
         Raises:
             InvalidInput: the percentage is out of range.
@@ -57,36 +57,36 @@ class ReservesSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
 
 
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Everything that can be set.
+    """All settings of the agent.
 
     Attributes:
         mode: ``Observe`` decides and reports but changes nothing.
-        node_name: how this node is called in what is reported.
-        own_pod_uid: the agent's own pod, which it never asks to go.
-        own_namespace: where Overbook is installed: none of its pods there is ever asked to go.
-        fsroot: where the host's file system is.
-        manifests: a directory of pod manifests.
-        kube: pods come from the API server, and the agent reports there.
-        kubeconfig: how to reach it; ``None``: the pod's own account, or the usual file.
-        context: of the kubeconfig; ``None``: its current one.
-        kubelet: who else knows this node's pods.
-        last_resort: ``Kill`` ends a guest here where the API server is out of reach.
-        last_resort_after_seconds: out of reach for so long.
-        calm_seconds: without a rule that holds for so long a request is withdrawn and the taint removed.
+        node_name: name of this node.
+        own_pod_uid: UID of the agent's own pod, which is never evicted.
+        own_namespace: namespace of Overbook, none of whose pods there is ever evicted.
+        fsroot: directory of the host's file system.
+        manifests: directory of pod manifests.
+        kube: whether pods come from the API server, and the agent reports there.
+        kubeconfig: kubeconfig file; ``None``: the pod's service account, or the usual file.
+        context: context of the kubeconfig; ``None``: the current one.
+        kubelet: how to reach this node's kubelet.
+        last_resort: ``Kill``: kill a pod here while the API server does not answer.
+        last_resort_after_seconds: for how long the API server has not answered before that.
+        calm_seconds: time without a rule that fires after which a request is withdrawn and the taint removed.
         heartbeat_seconds: how often the node's status is written when nothing changes.
-        interval_seconds: from tick to tick.
-        swap: who may swap and how much.
-        reserves: what is kept from lower QoS classes.
-        swap_writer: who writes the limits; ``auto``: by what is there.
-        ruleset: when the node is in trouble and who goes first.
-        reclaim: what is tried before a guest goes.
-        grace_seconds: the most that a guest gets to end by itself, whatever its manifest says.
-        on_exit: what becomes of the limits that were written when the agent stops.
+        interval_seconds: time from tick to tick.
+        swap: which pods may swap, and how much.
+        reserves: the memory that is kept from lower QoS classes.
+        swap_writer: the writer of swap limits; ``auto``: chosen by what the node has.
+        ruleset: when the node is under pressure, and the order of the candidates.
+        reclaim: what is swapped out before a pod is evicted.
+        grace_seconds: the longest grace period of a pod, whatever its manifest says.
+        on_exit: whether the written limits are restored when the agent stops.
         listen: address and port of metrics and health; empty: none.
-        record: a file for samples and decisions.
-        record_limit_bytes: it does not grow beyond this.
+        record: file for samples and decisions.
+        record_limit_bytes: largest size of this file.
         lock_memory: keep the agent's own memory out of swap.
-        verbosity: 0 quiet, 1 what is done, 2 details.
+        verbosity: 0: warnings; 1: also actions; 2: also details.
     """
 
     mode: Mode = "Enforce"
@@ -118,12 +118,12 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     verbosity: int = 1
 
     def check(self) -> None:
-        """Refuse what cannot work.
+        """Check all settings.
 
         Raises:
             InvalidInput: a setting out of range.
         """
-        # Of samples a minute apart each would look like a gap: the rules would never have an average.
+        # Samples a minute apart would each count as a gap, so that the rules never had an average.
         if not 0.1 <= self.interval_seconds <= 30:
             raise InvalidInput("intervalSeconds", self.interval_seconds, "0.1 to 30 seconds")
         if not 0 <= self.grace_seconds <= 3600:
@@ -132,7 +132,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
             raise InvalidInput("lastResortAfterSeconds", self.last_resort_after_seconds, "0 to 3600 seconds")
         if not 1 <= self.calm_seconds <= 3600:
             raise InvalidInput("calmSeconds", self.calm_seconds, "1 to 3600 seconds")
-        # Twice missed, an agent is not yet stale to the controller.
+        # After two missed heartbeats the controller does not count the agent as stale yet.
         if not 1 <= self.heartbeat_seconds <= 30:
             raise InvalidInput("heartbeatSeconds", self.heartbeat_seconds, "1 to 30 seconds")
         if self.kube and self.manifests is not None:
@@ -152,12 +152,12 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
     "POD_UID": ("own_pod_uid", str),
     "POD_NAMESPACE": ("own_namespace", str),
 }
-"""The original agent's variables and those of our own pod, and the setting that each stands for."""
+"""The variables of wasp-agent and of the agent's own pod, with the setting that each stands for."""
 
 IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
-"""Set in every pod: then the API server is where pods come from, unless manifests are given."""
+"""The variable that is set in every pod: then pods come from the API server, unless manifests are given."""
 RULE_FIELDS: Final = frozenset(Ruleset.__struct_encode_fields__)
-"""By which a file that does not say its kind is known as a ruleset."""
+"""The fields by which a file without a kind is recognised as a ruleset."""
 _IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
 _IN_KUBELET: Final = {"kubelet_server": "server"}
 _IN_RULESET: Final = {"rank"}
@@ -166,16 +166,16 @@ _IN_DETECTORS: Final = {option.name: (kind, option.field) for kind, option in OP
 
 
 def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> AgentSettings:
-    """All settings from their three sources.
+    """Load all settings from their three sources.
 
     Args:
-        path: a YAML or JSON file with the fields of :class:`AgentSettings`, or ``None``. It may say that it
-            is of kind ``AgentConfiguration`` and of which ``apiVersion``.
-        environment: the process's.
-        flags: what was given on the command line, by field name; absent where it was not given.
+        path: a YAML or JSON file with the fields of :class:`AgentSettings`, or ``None``. The file may have an
+            ``apiVersion`` and the kind ``AgentConfiguration``.
+        environment: the process's environment.
+        flags: the flags of the command line by field name, only those that were given.
 
     Raises:
-        InvalidInput: a value that cannot be, or a field that does not exist.
+        InvalidInput: a value is not valid, or a field does not exist.
         OSError: the file cannot be read.
     """
     settings = _from_file(path) if path else AgentSettings()
@@ -196,7 +196,7 @@ def _from_file(path: str) -> AgentSettings:
 
 
 def from_fields(fields: dict[str, Any], label: str) -> AgentSettings:
-    """Settings from the fields of a file; a ruleset without rules has the shipped ones.
+    """Make settings from the fields of a file; a ruleset without rules gets the shipped ones.
 
     Raises:
         InvalidInput: a field does not exist or has the wrong type.
@@ -215,7 +215,7 @@ def _converted(variable: str, text: str, kind: type) -> Any:
 
 
 def with_setting(settings: AgentSettings, field: str, value: Any) -> AgentSettings:
-    """The settings with one changed, by its field name, wherever it lives."""
+    """Return the settings with one of them changed, by its field name, in whichever part it is."""
     replace = msgspec.structs.replace
     if field in _IN_SWAP:
         return replace(settings, swap=replace(settings.swap, **{field: value}))
@@ -249,14 +249,14 @@ DEFAULT: Final = "default"
 
 
 def load_ruleset(path: str | None, flags: Mapping[str, Any]) -> tuple[Ruleset, ReclaimPolicy]:
-    """A ruleset, and what is tried before a guest goes.
+    """Load a ruleset, and the policy of what is reclaimed before a pod is evicted.
 
     Args:
         path: a file of kind ``Ruleset`` or ``AgentConfiguration``; ``default`` or ``None``: the shipped one.
-        flags: single thresholds that win over it, by field name.
+        flags: single thresholds that override the file's, by field name.
 
     Raises:
-        InvalidInput: the file or a value makes no sense.
+        InvalidInput: the file or a value is not valid.
         OSError: the file cannot be read.
     """
     settings = AgentSettings()

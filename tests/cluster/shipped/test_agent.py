@@ -30,7 +30,7 @@ CAPABILITIES: Final = (5, 14, 24)
 """KILL, IPC_LOCK and SYS_RESOURCE, as linux/capability.h numbers them."""
 FILTERED: Final = "2"
 """By seccomp, as /proc/PID/status says."""
-EXPECTED: Final = "observing: nothing is done|Enforce from now on|WatermarkBelowEviction"
+EXPECTED: Final = "mode Observe: nothing is done|Enforce from now on|WatermarkBelowEviction"
 """What its owner wanted first and then, and a setting of this node that the doctor would mend."""
 
 
