@@ -72,7 +72,7 @@ def manifest(
 
 
 class FakeNode:
-    """1 GiB of RAM and 512 MiB of swap, no pods yet.
+    """A node with 1 GiB of RAM and 512 MiB of swap, without pods.
 
     Args:
         folder: an empty directory.
@@ -115,7 +115,7 @@ class FakeNode:
         return self.run(name, **files)
 
     def file(self, path: str, name: str) -> pathlib.Path:
-        """A file of a cgroup."""
+        """Return the path of a file of a cgroup."""
         return self.root / "sys/fs/cgroup" / path / name
 
     def limit(self, path: str) -> str:
@@ -123,13 +123,13 @@ class FakeNode:
         return self.file(path, "memory.swap.max").read_text().strip()
 
     def agent(self, **settings: Any) -> Agent:
-        """An agent on this node."""
+        """Make an agent on this node."""
         chosen = AgentSettings(fsroot=str(self.root), manifests=str(self.manifests), listen="")
         source = ManifestDirectory(str(self.manifests))
         return Agent(msgspec.structs.replace(chosen, **settings), source, self.clock, self.clock)
 
     def clock(self) -> float:
-        """Seconds, only moved by :meth:`tick`."""
+        """Return the seconds, which only :meth:`tick` moves."""
         return self.now
 
     def tick(self, agent: Agent, seconds: float = 1.0) -> Decision | None:
@@ -138,7 +138,7 @@ class FakeNode:
         return agent.tick()
 
     def everything(self) -> dict[str, bytes]:
-        """Every file below the root, with its content."""
+        """Return every file below the root, with its content."""
         return {
             os.path.join(directory, name): pathlib.Path(directory, name).read_bytes()
             for directory, _, names in os.walk(self.root)

@@ -50,7 +50,7 @@ def test_findings_never_wait_for_a_process_that_stalls(tmp_path: pathlib.Path) -
 
     begun = time.monotonic()
     assert doctor.findings(0.0, POLICY, None) == ()
-    assert doctor.findings(LOOK_SECONDS, POLICY, None) == ()  # and nobody else begins to look
+    assert doctor.findings(LOOK_SECONDS, POLICY, None) == ()  # and no second look begins
     assert time.monotonic() - begun < LOOK_SECONDS / 2
 
     assert len([t for t in threading.enumerate() if t.name == "overbook-doctor"]) == 1

@@ -89,7 +89,7 @@ def test_enforce_mode_writes_what_observe_mode_only_logs(node: FakeNode) -> None
 
 def test_a_pod_within_its_allowance_is_not_beyond(node: FakeNode) -> None:
     node.set(mem_available_bytes=30 * MI, swap_free_bytes=GI // 4)
-    # It holds what it asked for and its 128 MiB of swap; the limit in the kernel is still "max".
+    # The pod holds its request and its 128 MiB of swap; the limit in the kernel is still "max".
     node.start("vm", memory_current=256 * MI, memory_swap_current=128 * MI, memory_swap_max=None)
     agent = node.agent(mode="Observe")
     decisions = in_trouble(node, agent)

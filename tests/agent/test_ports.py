@@ -10,7 +10,7 @@ from tests.agent.fake_node import MI, FakeNode, manifest, uid_of
 
 
 def agent_of(node: FakeNode, **settings: object) -> tuple[Agent, Bridge]:
-    """Make an agent whose API thread is played by the test."""
+    """Make an agent without an API thread: the test fills its bridge."""
     chosen = {
         "fsroot": str(node.root),
         "kube": True,
@@ -34,7 +34,7 @@ def reported(bridge: Bridge) -> Report | None:
 
 
 def hear(bridge: Bridge, **spec: object) -> None:
-    """What the API's thread hears of the cluster's wishes."""
+    """Set what the API's thread would have read of the ``Overcommit``."""
     bridge.update_own_known()
     bridge.update_overcommit(OvercommitSpec(**spec))  # type: ignore[arg-type]  # by field name
 
@@ -108,7 +108,7 @@ def test_a_pause_keeps_limits_and_writes_none_until_its_end(node: FakeNode) -> N
     hear(bridge, mode="Observe")
     node.tick(agent)
     agent.stop()
-    assert (node.limit(path), node.limit(late)) == ("max", "max")  # by who wrote them, whatever holds now
+    assert (node.limit(path), node.limit(late)) == ("max", "max")  # restored by the writer that wrote them, whichever is in force now
 
 
 def test_a_pause_takes_request_and_taint_back_at_once(node: FakeNode) -> None:

@@ -120,7 +120,7 @@ def test_observe_mode_changes_no_file_from_start_to_end(node: FakeNode, started:
     said = agent.stop()
     assert node.everything() == before
     assert "would be 128 MiB" in said
-    assert "the agent ticks by the clock only" in said  # the fake node's pressure file is no kernel's
+    assert "the agent ticks by the clock only" in said  # the fake node's pressure file is not the kernel's
 
 
 def test_agent_survives_a_node_that_breaks_and_recovers(node: FakeNode, started: list[Running]) -> None:
@@ -207,7 +207,7 @@ def test_a_recording_stops_at_its_limit_with_whole_lines(
     for second in range(500):
         recorder.sample(Sample(float(second), 0.0, NodeSample(1 << 30)))
     recorder.close()
-    recorder.sample(Sample(0.0, 0.0, NodeSample(1)))  # after the end: nothing
+    recorder.sample(Sample(0.0, 0.0, NodeSample(1)))  # nothing is written after the end
     text = path.read_text()
     assert 1900 < len(text) <= 2000
     assert [json.loads(line)["sample"][0] for line in text.splitlines()] == list(range(text.count("\n")))

@@ -46,7 +46,7 @@ def detector(settings: AgentSettings, kind: type) -> Any:
 
 
 def shown(settings: AgentSettings, variable: str) -> Any:
-    """Return the setting that one of the original agent's variables stands for."""
+    """Return the setting that one of wasp-agent's variables stands for."""
     match variable:
         case "MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND":
             return detector(settings, SwapTraffic).in_pages_per_second
@@ -82,7 +82,7 @@ def test_flags_win_over_variables_over_file_over_defaults(
     assert shown(load(file, {variable: text}, {}), variable) == kind(text)
     assert shown(load(None, {variable: text}, {}), variable) == kind(text)
     assert shown(load(file, {variable: text}, {field: by_flag}), variable) == by_flag
-    assert shown(load(file, {variable: ""}, {}), variable) == in_file  # empty is not given
+    assert shown(load(file, {variable: ""}, {}), variable) == in_file  # empty counts as not given
 
 
 def test_every_variable_of_the_original_is_tried_here() -> None:
