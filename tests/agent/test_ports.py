@@ -108,7 +108,7 @@ def test_a_pause_keeps_limits_and_writes_none_until_its_end(node: FakeNode) -> N
     hear(bridge, mode="Observe")
     node.tick(agent)
     agent.stop()
-    assert (node.limit(path), node.limit(late)) == ("max", "max")  # restored by the writer that wrote them, whichever is in force now
+    assert (node.limit(path), node.limit(late)) == ("max", "max")  # restored by the writer that wrote them
 
 
 def test_a_pause_takes_request_and_taint_back_at_once(node: FakeNode) -> None:
