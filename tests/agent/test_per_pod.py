@@ -8,7 +8,7 @@ BROKEN = pod_of({"requests": {"memory": "nonsense"}})
 
 
 class Asked:
-    """The memory requests of pods, and the pods for which they were worked out."""
+    """The memory requests of pods, and which pods were asked for them."""
 
     def __init__(self) -> None:
         self.asked: list[Pod] = []

@@ -94,7 +94,7 @@ def test_a_pause_keeps_limits_and_writes_none_until_its_end(node: FakeNode) -> N
     hear(bridge)
     node.tick(agent)
     hear(bridge, paused=True)
-    agent.heard()
+    agent.take_news()
     late = node.run("late", memory_swap_max=None)
     bridge.update_pods(told("vm") | told("late"))
     node.tick(agent)
@@ -122,7 +122,7 @@ def test_a_pause_takes_request_and_taint_back_at_once(node: FakeNode) -> None:
     assert before
     assert (before.tainted, before.status.request is None) == (True, False)
     hear(bridge, paused=True)
-    agent.heard()  # before any tick
+    agent.take_news()  # before any tick
     after = reported(bridge)
     assert after
     assert (after.tainted, after.status.request is None) == (False, True)

@@ -105,7 +105,7 @@ class Agent:
     def tell(self, *, tainted: bool) -> None:
         self._number += 1
         status = OvercommitNodeStatus(agent_instance="instance", agent_version=f"{self._number}")
-        self.bridge.tell(Report(status=status, tainted=tainted))
+        self.bridge.leave(Report(status=status, tainted=tainted))
 
     def note(self) -> None:
         self.bridge.note(Notice(reason="Test", message="the same again", repeats=True))

@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEALTHY_TICKS: Final = 5
-"""Intervals without a good tick after which ``/healthz`` says no."""
+"""Intervals without a successful tick after which ``/healthz`` answers 503."""
 
 
 class Agent:
     """Samples, decides and acts.
 
     Args:
-        settings: everything that can be set.
+        settings: the agent's settings.
         source: where pods come from.
         clock: seconds, monotonic.
         wall_clock: seconds since the epoch.
-        bridge: to the thread that speaks to the API server; ``None``: there is no cluster.
+        bridge: to the thread for the API; ``None``: there is no cluster.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Agent:
         self._failed = SayOnce(partial(log.error, "this tick failed, the next is tried: %s"))
 
     def tick(self) -> Decision | None:
-        """One round: sample, facts, limits, decision, consequences."""
+        """Do one tick: sample, limits, decision, action, report. Returns the decision, if there is one."""
         started = self._clock()
         wall = self._wall_clock()
         self.metrics.ticks += 1
@@ -109,11 +109,11 @@ class Agent:
 
     @property
     def instance(self) -> str:
-        """This running agent's name in the cluster; empty: there is none."""
+        """The name of this running agent in the cluster; empty: there is no cluster."""
         return self.cluster.instance
 
-    def heard(self) -> None:
-        """The cluster has news: obey it now and not with the next tick."""
+    def take_news(self) -> None:
+        """Follow the cluster's news now, without waiting for the next tick."""
         self.cluster.clear()
         posture = self._obey()
         if self._look_again():
@@ -126,7 +126,7 @@ class Agent:
             self.cluster.publish(self._last_tick)
 
     def _obey(self) -> Posture:
-        """See what may be done at all, and who writes limits."""
+        """Take the orders, and settle the mode and the writer of limits by them."""
         orders = self.cluster.orders()
         posture = orders.posture
         self.guests.use_percent(posture.percent)
@@ -144,7 +144,7 @@ class Agent:
         return tick.decision
 
     def _collected(self, posture: Posture, now: float, wall: float) -> AgentTick:
-        """Read the node, and work out anew what is known of its pods."""
+        """Read the node, and refresh what is known of its pods."""
         self.guests.look()
         sample = self.collector.collect(now, wall, self.guests.source.pods)
         node = node_model(sample.node)
@@ -163,20 +163,20 @@ class Agent:
         )
 
     def _keep_limits(self, tick: AgentTick, now: float) -> None:
-        """Put right what is not as it should be, whatever the pressure."""
+        """Write the limits that differ, whatever the pressure."""
         self._ports.limits.keep(tick.sample, tick.facts, tick.allowances)
         self.writers.keep(now, tick.allowances)
         if self.cluster.pods_known and self.writers.choice is not None:
             self._ports.reserves.keep(tick.node.memory_total_bytes, tick.pods, self.writers.kubelet)
 
     def _decided(self, tick: AgentTick, now: float, wall: float) -> AgentTick:
-        """See what became of a guest that was asked to go, and decide."""
+        """Look what became of the relief under way, and decide."""
         relieved = self._ports.relief.tick(now)
         if relieved is not None:
             self._note_relieved(relieved, wall)
         decision = self.engine.step(tick.sample, tick.facts, self._ports.relief.state)
         if self.engine.history.forgotten:
-            log.info("averages start anew: %s", self.engine.history.forgotten)
+            log.info("averages start again: %s", self.engine.history.forgotten)
         if decision is not None:
             self._note_decision(decision, tick.posture)
         return msgspec.structs.replace(
@@ -188,28 +188,28 @@ class Agent:
         )
 
     def _acted(self, tick: AgentTick, now: float) -> AgentTick:
-        """Do what was decided."""
+        """Carry out the decision."""
         decision = tick.decision
         if decision is not None and decision.action == "reclaim":
             self.metrics.reclaimed_bytes += self._ports.reclaimer.reclaim(decision.reclaim)
         elif decision is not None and decision.victim is not None:
-            asked = tick.facts[decision.victim.uid].grace_seconds
-            self._ports.relief.begin(decision, min(asked, self._settings.grace_seconds), now)
+            wanted = tick.facts[decision.victim.uid].grace_seconds
+            self._ports.relief.begin(decision, min(wanted, self._settings.grace_seconds), now)
         return msgspec.structs.replace(tick, relief_active=self.relieving, ports=self._ports.state())
 
     def _reported(self, tick: AgentTick) -> None:
-        """Leave it for whoever reads it: the cluster, Prometheus."""
+        """Hand the tick to the cluster and to the metrics."""
         self._last_tick = self.metrics.latest = tick
         self.cluster.report(tick)
 
     def _know_pods(self) -> None:
-        """There are other pods, or other facts of them."""
+        """Update what depends on the pods and their facts."""
         self.engine.own_uids = self._own_uids()
         if self._recorder:
             self._recorder.pods(self.guests.facts)
 
     def _look_again(self) -> bool:
-        """Take in what is known of the pods since the last tick; whether anything changed."""
+        """Refresh what is known of the pods since the last tick; returns whether anything changed."""
         self.guests.look()
         changed = self.guests.refresh_again()
         if changed:
@@ -217,7 +217,7 @@ class Agent:
         return changed
 
     def _allowed(self, key: ContainerKey) -> int | None:
-        """What a container may swap that is about to start, by the newest that is known of its pod."""
+        """Return the allowance of a container that is about to start; ``None``: its pod is not known."""
         self._look_again()
         decision = self.guests.allowances.get(key)
         return None if decision is None else whole_pages(decision.swap_max_bytes, self._page_bytes)
@@ -230,9 +230,9 @@ class Agent:
     def _note_decision(self, decision: Decision, posture: Posture) -> None:
         self.metrics.decided(decision)
         self.journal.decided(decision)
-        observing = "" if posture.enforcing else f" ({posture.why})"
+        why_not = "" if posture.enforcing else f" ({posture.why})"
         level = logging.WARNING if decision.action == "relieve" else logging.INFO
-        log.log(level, "decision %d: %s%s", decision.number, decision.sentence, observing)
+        log.log(level, "decision %d: %s%s", decision.number, decision.sentence, why_not)
         for candidate in decision.candidates:
             log.debug("candidate %s: %s %s", candidate.label, candidate.sentence, candidate.excluded)
         if self._recorder:
@@ -241,30 +241,30 @@ class Agent:
     def _note_relieved(self, report: ReliefReport, wall: float) -> None:
         self.metrics.relief[report.outcome] += 1
         self.journal.reports.append(report)
-        log.warning("%s: %s after %.1f s", report.label, report.outcome, report.seconds)
+        log.warning("%s", report.sentence)
         if self._recorder:
             self._recorder.relief(report, wall)
 
     @property
     def relieving(self) -> bool:
-        """Whether a guest is on its way out."""
+        """Whether a relief is under way."""
         return self._ports.relief.state == "active"
 
     def ready(self) -> str:
-        """Why the agent cannot do its work yet; empty: it can."""
+        """Return why the agent cannot do its work yet; empty: it can."""
         if self._last_tick is None:
             return "no tick yet"
         if not self.cluster.pods_known:
-            return "neither the API server nor the kubelet has told this node's pods yet"
+            return "neither the API server nor the kubelet has listed this node's pods yet"
         return ""
 
     @property
     def health(self) -> str:
-        """What is to be said of an agent that is healthy."""
-        return "ok" if self.cluster.attended else "ok; the thread for the API starts anew"
+        """The text of ``/healthz`` while the agent is healthy."""
+        return "ok" if self.cluster.attended else "ok; the thread for the API is being started again"
 
     def healthy(self) -> bool:
-        """Whether a tick succeeded lately."""
+        """Return whether a tick succeeded lately."""
         last = self._last_good_tick
         return (
             last is not None and self._clock() - last <= HEALTHY_TICKS * self._settings.interval_seconds + 5
@@ -284,7 +284,7 @@ class Agent:
         self.collector.close()
 
     def values(self) -> Mapping[str, float]:
-        """Further single values for the metrics."""
+        """Return the values that the agent's parts count for the metrics, by name."""
         values: dict[str, float] = {
             "swap_limits_written_total": self._ports.limits.written,
             "swap_limits_corrected_total": self._ports.limits.corrected,

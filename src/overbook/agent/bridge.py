@@ -152,7 +152,7 @@ class Bridge:
         with contextlib.suppress(BlockingIOError):  # woken for another reason
             os.eventfd_read(self._wake_fd)
 
-    def tell(self, report: Report) -> None:
+    def leave(self, report: Report) -> None:
         """Leave a report for the API's thread; a report that was not read yet is replaced."""
         self.report = report
         self.nudge()

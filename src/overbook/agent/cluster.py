@@ -1,6 +1,6 @@
-"""The cluster as the tick's thread sees it: what its owner said is obeyed, what was decided is told.
+"""The cluster as the tick's thread sees it: its orders are followed, and decisions are reported to it.
 
-Nothing here waits. What comes from the API lies in the bridge already, and what goes there is left in it.
+Nothing here waits: the API's values are already in the bridge, and reports are left in it.
 """
 
 import logging
@@ -34,13 +34,13 @@ MODE_WAIT_SECONDS: Final = 10.0
 
 
 class Cluster:
-    """One agent's part in its cluster.
+    """Follows the cluster's orders and reports to it, for one agent.
 
     Args:
-        settings: everything that can be set.
+        settings: the agent's settings.
         bridge: to the API's thread.
-        collector: knows which pods are here.
-        engine: decides.
+        collector: knows which pods are on this node.
+        engine: ranks the candidates, and knows the averages.
         clock: seconds, monotonic.
         wall_clock: seconds since the epoch.
     """
@@ -61,7 +61,7 @@ class Cluster:
         self._clock = clock
         self._wall_clock = wall_clock
         self.instance = new_instance(wall_clock())
-        self._rival = DuplicateAgent(self.instance)
+        self._duplicates = DuplicateAgent(self.instance)
         self._doctor = Doctor(settings.fsroot)
         self._trend = PressureTrend(clock())
         self._started_at = clock()
@@ -86,30 +86,30 @@ class Cluster:
         self.posture = self._posture(clock())
 
     def fileno(self) -> int:
-        """Readable when there is news."""
+        """Return a descriptor that is readable when there is news."""
         return self.bridge.fileno()
 
     def clear(self) -> None:
-        """The news has been seen."""
+        """Note that the news has been read."""
         self.bridge.clear()
 
     @property
     def pods_known(self) -> bool:
-        """Whether anybody has told this node's pods yet."""
+        """Whether this node's pods are known, from the API server or the kubelet."""
         return self.bridge.news.pods is not None
 
     @property
     def attended(self) -> bool:
-        """Whether the API's thread is at work."""
+        """Whether the API's thread is running."""
         return self.bridge.attended
 
     def orders(self) -> Orders:
-        """Take in what the API's thread has heard; what holds from now on."""
+        """Read the API's news; returns the orders that hold from now on."""
         now, news = self._clock(), self.bridge.news
-        yielding, self._yielded = self._rival.seen(news.own, news.own_annotations, now)
+        yielding, self._yielded = self._duplicates.seen(news.own, news.own_annotations, now)
         if yielding != self._yielding:
             self._yielding = yielding
-            self._tell_yielding()
+            self._note_yielding()
         before, self.posture = self.posture, self._posture(now)
         if self.posture.why != before.why:
             log.warning("%s", self.posture.why or f"{self.posture.mode} from now on")
@@ -125,11 +125,11 @@ class Cluster:
         )
 
     def report(self, tick: AgentTick) -> None:
-        """Tell what a tick brought: events, pressure, the status, the newest ranks where a request stands."""
+        """Report a tick: its events, the pressure, the status, and a standing request's newest candidates."""
         if tick.relieved is not None:
-            self._tell_relieved(tick.relieved)
+            self._note_relieved(tick.relieved)
         if tick.decision is not None:
-            self._tell_decision(tick.decision, tick.posture)
+            self._note_decision(tick.decision, tick.posture)
         self._findings = tick.findings
         now = self._clock()
         critical = tick.wanting or self.relief.state == "active"
@@ -139,7 +139,7 @@ class Cluster:
         self.publish(tick)
 
     def _look(self) -> AgentSituation:
-        """How things are, for relief, once a tick's cgroups are known."""
+        """Return the situation for relief, after the tick's cgroups have been read."""
         news = self.bridge.news
         return AgentSituation(
             own=news.own,
@@ -150,8 +150,8 @@ class Cluster:
             unreachable_seconds=self.bridge.contact.unreachable_seconds(),
         )
 
-    def _tell_decision(self, decision: Decision, posture: Posture) -> None:
-        """Keep a decision for the status and for an event."""
+    def _note_decision(self, decision: Decision, posture: Posture) -> None:
+        """Note a decision for the status, and as an event."""
         self._writer.decided(decision)
         message = decision.sentence + (f" ({posture.why})" if posture.why else "")
         if decision.action == "reclaim":
@@ -164,15 +164,14 @@ class Cluster:
             self._notice(reason, message, warning=True)
             self._notice(reason, message, warning=True, pod=(victim.uid, victim.label))
 
-    def _tell_relieved(self, report: ReliefReport) -> None:
-        """Tell what became of a guest."""
-        message = f"{report.label}: {report.outcome} after {report.seconds:.1f} s"
+    def _note_relieved(self, report: ReliefReport) -> None:
+        """Note the result of a relief, as an event."""
         ended_here = report.outcome in ("ended", "killed", "failed")
         reason = "EndedAsLastResort" if ended_here else "ReliefOver"
-        self._notice(reason, message, warning=ended_here)
+        self._notice(reason, report.sentence, warning=ended_here)
 
     def publish(self, tick: AgentTick) -> None:
-        """Leave for the API's thread what is to stand there by this tick, or by the last one after news."""
+        """Leave the status for the API's thread, made from this tick, or from the last one after news."""
         posture = tick.posture
         if not self.relief.aware or posture.mode_unknown:
             return
@@ -193,17 +192,17 @@ class Cluster:
             tick.pods,
         )
         self._last = Report(status=status, tainted=self._tainted, yielding=self._yielding)
-        self.bridge.tell(self._last)
+        self.bridge.leave(self._last)
 
     def stop(self) -> None:
-        """The last word: nobody is asked to go, and nobody is kept away, by an agent that does not look."""
+        """Withdraw the request and the taint, because a stopped agent cannot see when they are over."""
         self.relief.withdraw("the agent stops")
         if self._last is not None:
             status = msgspec.structs.replace(self._last.status, request=None)
-            self.bridge.tell(msgspec.structs.replace(self._last, status=status, tainted=False))
+            self.bridge.leave(msgspec.structs.replace(self._last, status=status, tainted=False))
 
     def values(self) -> dict[str, float]:
-        """Single values for the metrics."""
+        """Return the values for the metrics, by name."""
         bridge = self.bridge
         age = bridge.contact.age_seconds()
         return {
@@ -232,7 +231,7 @@ class Cluster:
         elif observing:
             why = OBSERVING
         elif mode_unknown:
-            why = "not heard yet whether Overcommit cluster is paused"
+            why = "not known yet whether Overcommit cluster is paused"
         else:
             why = ""
         return Posture(
@@ -246,7 +245,7 @@ class Cluster:
         )
 
     def _wants_taint(self, posture: Posture) -> bool:
-        """From the request on until relief is over and the node has been calm for a while."""
+        """Whether the node is to be tainted: from the request until relief is over and the node is calm."""
         if not posture.enforcing:
             return False
         calm = self._trend.calm_seconds(self._clock()) >= self._settings.calm_seconds
@@ -276,7 +275,7 @@ class Cluster:
             ),
         )
 
-    def _tell_yielding(self) -> None:
+    def _note_yielding(self) -> None:
         if self._yielding:
             message = f"two agents run on this node; {self.instance} yields to {self._yielding}"
             log.error("%s", message)

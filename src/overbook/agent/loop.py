@@ -90,7 +90,7 @@ class Loop:
             elif self._trigger is not None and fd == self._trigger.fileno():
                 pressed = True
             elif fd == self._news_fd:
-                self._agent.heard()
+                self._agent.take_news()
             elif self._agent.writers.owns(fd):
                 self._agent.writers.handle(self._clock())
             elif self._server is not None and self._server.owns(fd):

@@ -1,4 +1,4 @@
-"""Where the agent's pods come from: a port, and the adapter for a directory of manifests."""
+"""The sources of the agent's pods: the interface, a directory of manifests, and the cluster."""
 
 import logging
 import os
@@ -17,14 +17,14 @@ from overbook.kube.files.manifests import kind_of, read_file
 log = logging.getLogger(__name__)
 
 MOST_FILES: Final = 10_000
-"""A node runs a few hundred pods; a directory with more files than this is not one of pod manifests."""
+"""The most files in a directory. A node runs a few hundred pods, so one with more files is a mistake."""
 FEW_FILES: Final = 50
 LOOKS: Final = 5
 ENDINGS: Final = (".yaml", ".yml", ".json")
 
 
 class PodSource(Protocol):
-    """Knows this node's pods."""
+    """The interface of a source of this node's pods."""
 
     @property
     def pods(self) -> Mapping[str, Pod]:
@@ -35,7 +35,7 @@ class PodSource(Protocol):
         """The annotations of namespaces by name, where they are known."""
 
     def refresh(self) -> bool:
-        """Look again; whether anything changed."""
+        """Look again; returns whether anything changed."""
 
 
 class _Namespace(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class _Namespace(msgspec.Struct, frozen=True):
 
 
 class _File(msgspec.Struct, frozen=True):
-    """What a manifest file held when it was last readable."""
+    """The content of a manifest file when it was last readable."""
 
     signature: tuple[int, int, int]
     pods: tuple[Pod, ...] = ()
@@ -51,15 +51,15 @@ class _File(msgspec.Struct, frozen=True):
 
 
 class ManifestDirectory:
-    """Pods from the YAML and JSON files of a directory, read again when a file changes.
+    """Reads pods from the YAML and JSON files of a directory, again when a file changes.
 
-    A file that cannot be read keeps the pods that it had: half a write must not take a guest's swap away.
+    A file that cannot be read keeps its pods: a half-written file must not take a pod's swap away.
 
     Args:
         path: the directory.
 
     Raises:
-        InvalidInput: it is no directory that can be read.
+        InvalidInput: the path is not a directory.
     """
 
     def __init__(self, path: str) -> None:
@@ -75,10 +75,10 @@ class ManifestDirectory:
         self.refresh()
 
     def refresh(self) -> bool:
-        """Read the files that changed since the last look.
+        """Read the files that changed since the last look; returns whether anything changed.
 
-        Of many files those that are changed in place are noticed in one of :data:`LOOKS` looks; files that
-        come, go or are replaced, as ``kubectl`` and careful writers do it, are noticed at once.
+        In a directory of many files a change in place is noticed only every :data:`LOOKS` looks. A file that
+        is new, removed or replaced by a rename is noticed at once.
         """
         if not self._worth_listing():
             return False
@@ -106,7 +106,7 @@ class ManifestDirectory:
         try:
             changed_ns = os.stat(self._path).st_mtime_ns
         except OSError:
-            return True  # listing it says what is wrong
+            return True  # listing the directory then reports the error
         worth = changed_ns != self._changed_ns or len(self._files) <= FEW_FILES or self._looks % LOOKS == 0
         self._changed_ns = changed_ns
         return worth
@@ -139,7 +139,7 @@ class ManifestDirectory:
             for document in read_file(os.path.join(self._path, name)):
                 kind = kind_of(document)
                 if kind == "Pod":
-                    # A long list of pods comes decoded already.
+                    # A long list of pods is decoded already.
                     manifest = document.manifest
                     pod = manifest if isinstance(manifest, Pod) else convert(manifest, Pod, f"{name}: Pod")
                     if not pod.metadata.uid:
@@ -150,7 +150,7 @@ class ManifestDirectory:
                     namespace = convert(document.manifest, _Namespace, f"{name}: Namespace").metadata
                     namespaces.append((namespace.name, dict(namespace.annotations or {})))
         except (InvalidInput, OSError) as error:
-            self._complain(name, f"{error}; keeping what it held before")
+            self._complain(name, f"{error}; keeping its last content")
             held = known or _File(signature)
             return _File(signature, held.pods, held.namespaces)
         self._complaints.over(name)
@@ -161,10 +161,10 @@ class ManifestDirectory:
 
 
 class KubePods:
-    """Pods by the UID of their cgroups. Those last known stay for as long as nobody tells others.
+    """Takes pods from the bridge, by the UID of their cgroups. The pods last known stay in use.
 
     Args:
-        bridge: where the API's thread leaves them.
+        bridge: where the API's thread leaves the pods.
     """
 
     def __init__(self, bridge: Bridge) -> None:
@@ -173,7 +173,7 @@ class KubePods:
         self.namespaces: Mapping[str, Mapping[str, str]] = bridge.news.namespaces
 
     def refresh(self) -> bool:
-        """Take over what is new."""
+        """Take new pods from the bridge; returns whether there were any."""
         news = self._bridge.news
         pods = news.pods if news.pods is not None else self.pods
         if pods is self.pods and news.namespaces is self.namespaces:

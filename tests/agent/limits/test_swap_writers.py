@@ -270,7 +270,7 @@ def test_the_hooks_file_has_a_new_pod_before_the_next_round(node: FakeNode) -> N
     node.tick(agent)
 
     bridge.update_pods(told("vm"))
-    agent.heard()
+    agent.take_news()
 
     assert f"{uid_of('vm')}/compute {PROPORTIONAL}\n" in file.read_text()
 

@@ -36,7 +36,7 @@ class ReliefReport(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     def sentence(self) -> str:
         """The report for people."""
         if self.outcome == "observed":
-            return f"{self.label}: would have been relieved; nothing was done, and it still runs here"
+            return f"{self.label}: would have been evicted; nothing was done"
         return f"{self.label}: {self.outcome} after {self.seconds:.1f} s"
 
 
