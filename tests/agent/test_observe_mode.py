@@ -72,7 +72,9 @@ def test_observe_mode_decides_like_enforce_mode(
     victim = acted[until - 1].victim
     assert victim is not None
     assert victim.label == "demo/wild"
-    assert [report.outcome for report in observing.journal.reports][:1] == ["observed"]
+    first = observing.journal.reports[0]
+    assert first.outcome == "observed"
+    assert first.sentence == "demo/wild: would have been evicted; nothing was done"
 
 
 def acting_paths(node: FakeNode) -> list[str]:
