@@ -1,4 +1,4 @@
-"""What the agent knows of its pods, kept current: facts for the rules, allowances for the containers."""
+"""The agent's knowledge of its pods, kept current: facts for the rules, allowances for the containers."""
 
 import logging
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class Guests:
         self.allowances: Mapping[tuple[str, str], SwapDecision] = {}
 
     def use_percent(self, percent: int) -> None:
-        """Tell guests' sizes by another percentage from now on."""
+        """Compute with this percentage from now on."""
         if percent != self._policy.percent:
             log.info("memoryOvercommitPercentage is %d now, it was %d", percent, self._policy.percent)
             self._known.clear()
@@ -45,15 +45,15 @@ class Guests:
             self._node = None
 
     def look(self) -> None:
-        """Take over what the source knows, so that containers are called by their names from the start."""
+        """Look for changes in the source, so that containers have their names before the next sample."""
         self._changed = self.source.refresh() or self._changed
 
     def refresh_again(self) -> bool:
-        """As :meth:`refresh`, for a node that is as it was; whether anything had changed."""
+        """Do the same as :meth:`refresh`, with the RAM and swap of the last call."""
         return self._node is not None and self.refresh(*self._node)
 
     def refresh(self, node_memory_bytes: int, swap_bytes: int) -> bool:
-        """Work out anew what has changed since; whether anything had."""
+        """Compute facts and allowances again if pods, RAM or swap changed; returns whether any did."""
         node = (node_memory_bytes, swap_bytes)
         if not self._changed and node == self._node:
             return False

@@ -1,4 +1,4 @@
-"""What Prometheus reads of an agent: the node, the decisions and the agent itself."""
+"""The agent's metrics for Prometheus: the node, the decisions and the agent itself."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ class TickFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class AgentMetrics:
-    """Counts over the agent's life, and the last tick."""
+    """Holds the counts since the agent's start, and the last tick."""
 
     def __init__(self) -> None:
         self.ticks = 0
@@ -53,14 +53,14 @@ class AgentMetrics:
         self.reclaimed_bytes = 0
         self.latest: TickFacts | None = None
         self.writer = ""
-        """Who writes swap limits."""
+        """The writer of swap limits in use."""
 
     def decided(self, decision: Decision) -> None:
-        """Count a decision under its rule and action; rules are as many as the ruleset has."""
+        """Count a decision by rule and action; there are only as many rules as in the ruleset."""
         self.decisions[decision.findings[0].rule, decision.action] += 1
 
     def render(self, others: Mapping[str, float]) -> bytes:
-        """The exposition.
+        """Return the metrics as text.
 
         Args:
             others: values that the parts of the agent count, by name.
@@ -69,10 +69,10 @@ class AgentMetrics:
 
 
 class AgentReading(msgspec.Struct, frozen=True, gc=False):
-    """What the metrics are read from.
+    """The values from which the metrics are made.
 
     Attributes:
-        agent: counts over the agent's life, and the last tick.
+        agent: counts since the agent's start, and the last tick.
         others: values that the parts of the agent count, by name.
     """
 
@@ -81,17 +81,17 @@ class AgentReading(msgspec.Struct, frozen=True, gc=False):
 
 
 def _other(name: str, kind: Kind, text: str) -> Metric[AgentReading]:
-    """A value that a part of the agent counts; without that part there is none."""
+    """Make the metric of a value that a part of the agent counts; without that part it has no value."""
     return Metric(name, kind, text, lambda of: of.others.get(name))
 
 
 def _of_tick(read: Callable[[TickFacts], Values]) -> Callable[[AgentReading], Values]:
-    """What the last tick showed; before the first one there is nothing."""
+    """Read a value from the last tick; before the first tick there is none."""
     return lambda of: None if of.agent.latest is None else read(of.agent.latest)
 
 
 def _of_pods(read: Callable[[PodModel], float]) -> Callable[[AgentReading], Values]:
-    """A number for each pod that runs and is known."""
+    """Read a number for each pod that is known and has cgroups."""
 
     def by_pod(tick: TickFacts) -> Values:
         pods = pod_models((tick.sample,))
@@ -101,7 +101,7 @@ def _of_pods(read: Callable[[PodModel], float]) -> Callable[[AgentReading], Valu
 
 
 METRICS: Final[tuple[Metric[AgentReading], ...]] = (
-    Metric("ticks_total", "counter", "Samples taken.", lambda of: of.agent.ticks),
+    Metric("ticks_total", "counter", "Ticks begun.", lambda of: of.agent.ticks),
     Metric(
         "failed_ticks_total", "counter", "Ticks that ended in an error.", lambda of: of.agent.failed_ticks
     ),
@@ -109,7 +109,7 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     Metric(
         "last_tick_timestamp_seconds",
         "gauge",
-        "When the last sample was taken.",
+        "When the last successful tick began.",
         lambda of: of.agent.last_tick_wall_seconds,
     ),
     Metric(
@@ -122,67 +122,100 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     Metric(
         "relief_total",
         "counter",
-        "Pods asked to leave, by outcome.",
+        "Reliefs that ended, by outcome.",
         lambda of: of.agent.relief,
         ("outcome",),
     ),
     Metric(
-        "reclaim_asked_bytes_total", "counter", "Swapped out on request.", lambda of: of.agent.reclaimed_bytes
+        "reclaim_asked_bytes_total",
+        "counter",
+        "Bytes requested from the kernel through memory.reclaim.",
+        lambda of: of.agent.reclaimed_bytes,
     ),
     Metric(
         "swap_writer",
         "gauge",
-        "Who writes swap limits.",
+        "1 for the writer of swap limits in use.",
         lambda of: {each: int(each == of.agent.writer) for each in WRITERS},
         ("writer",),
     ),
     _other("swap_limits_written_total", "counter", "Swap limits written."),
-    _other("swap_limits_corrected_total", "counter", "Swap limits written that something else had changed."),
-    _other("swap_limits_differing", "gauge", "Containers with another swap limit than they should have."),
+    _other(
+        "swap_limits_corrected_total",
+        "counter",
+        "Swap limits written that another program had changed.",
+    ),
+    _other(
+        "swap_limits_differing",
+        "gauge",
+        "Containers with a wrong swap limit that the agent does not write.",
+    ),
     _other("qos_memory_max_written_total", "counter", "Memory limits of QoS classes written."),
-    _other("unreadable_files_total", "counter", "Reads that failed."),
+    _other("unreadable_files_total", "counter", "Reads of kernel files that failed."),
     _other("containers", "gauge", "Containers that are sampled."),
     _other("pods_known", "gauge", "Pods whose manifests are known."),
-    _other("nri_connected", "gauge", "Whether the container runtime has taken the agent in."),
-    _other("nri_connections_total", "counter", "How often the container runtime took the agent in."),
-    _other("nri_adjusted_total", "counter", "Containers that started with their swap limit."),
-    _other("nri_kept_total", "counter", "Updates by others in which a swap limit was kept."),
-    _other("nri_left_alone_total", "counter", "Containers whose swap limit was left to somebody else."),
+    _other("nri_connected", "gauge", "Whether the container runtime has accepted the agent as a plugin."),
+    _other(
+        "nri_connections_total",
+        "counter",
+        "Times that the container runtime accepted the agent as a plugin.",
+    ),
+    _other("nri_adjusted_total", "counter", "Containers that started with their swap limit, by NRI."),
+    _other("nri_kept_total", "counter", "Updates by other plugins in which a swap limit was kept."),
+    _other(
+        "nri_left_alone_total",
+        "counter",
+        "Times that a swap limit was left to another plugin or kubelet.",
+    ),
     _other("api_contact_age_seconds", "gauge", "Time since the API server last answered a write."),
-    _other("api_unreachable_seconds", "gauge", "For how long the API server has not answered; 0: it does."),
+    _other("api_unreachable_seconds", "gauge", "Time without an answer of the API server; 0: it answers."),
     _other("api_failures_total", "counter", "Writes that the API server did not answer."),
-    _other("api_publishes_total", "counter", "Statuses written."),
+    _other("api_publishes_total", "counter", "Statuses of the node written."),
     _other("api_thread_restarts_total", "counter", "How often the thread for the API failed."),
     _other("events_waiting", "gauge", "Events that are not sent yet."),
-    _other("events_dropped_total", "counter", "Events given up for newer ones."),
-    _other("enforcing", "gauge", "Whether the agent changes anything."),
-    _other("paused", "gauge", "Whether overcommit is paused."),
-    _other("tainted", "gauge", "Whether the node is tainted."),
-    _other("yielding", "gauge", "Whether another agent writes for this node."),
-    Metric("node_memory_bytes", "gauge", "RAM.", _of_tick(lambda tick: tick.node.memory_total_bytes)),
+    _other("events_dropped_total", "counter", "Events dropped in favour of newer ones."),
+    _other("enforcing", "gauge", "1 if the agent may change anything, 0 if it only observes."),
+    _other("paused", "gauge", "1 while Overcommit is paused."),
+    _other("tainted", "gauge", "1 while the agent wants the node tainted."),
+    _other("yielding", "gauge", "1 while the agent yields to another one on this node."),
+    Metric(
+        "node_memory_bytes", "gauge", "RAM of the node.", _of_tick(lambda tick: tick.node.memory_total_bytes)
+    ),
     Metric(
         "node_memory_available_bytes",
         "gauge",
-        "MemAvailable.",
+        "MemAvailable of the node.",
         _of_tick(lambda tick: tick.node.memory_available_bytes),
     ),
-    Metric("node_swap_bytes", "gauge", "Swap.", _of_tick(lambda tick: tick.node.swap_total_bytes)),
-    Metric("node_swap_used_bytes", "gauge", "Swap in use.", _of_tick(lambda tick: tick.node.swap_used_bytes)),
+    Metric(
+        "node_swap_bytes", "gauge", "Swap of the node.", _of_tick(lambda tick: tick.node.swap_total_bytes)
+    ),
+    Metric(
+        "node_swap_used_bytes",
+        "gauge",
+        "Swap in use on the node.",
+        _of_tick(lambda tick: tick.node.swap_used_bytes),
+    ),
     Metric(
         "node_swap_allowed_bytes",
         "gauge",
-        "Sum of all allowances.",
+        "Sum of all swap allowances.",
         _of_tick(lambda tick: tick.swap_allowed_bytes),
     ),
     Metric(
-        "relief_active", "gauge", "Whether a pod is leaving.", _of_tick(lambda tick: int(tick.relief_active))
+        "relief_active",
+        "gauge",
+        "1 while a relief is under way.",
+        _of_tick(lambda tick: int(tick.relief_active)),
     ),
     Metric(
         "pod_working_set_bytes",
         "gauge",
-        "Memory in use without inactive file pages.",
+        "Memory of the pod without inactive file pages.",
         _of_pods(lambda pod: pod.working_set_bytes),
         ("pod",),
     ),
-    Metric("pod_swap_bytes", "gauge", "Swap in use.", _of_pods(lambda pod: pod.swap_bytes), ("pod",)),
+    Metric(
+        "pod_swap_bytes", "gauge", "Swap that the pod uses.", _of_pods(lambda pod: pod.swap_bytes), ("pod",)
+    ),
 )

@@ -1,4 +1,4 @@
-"""What the agent writes down of its node for everybody: the status of its OvercommitNode."""
+"""The status of the node's OvercommitNode, as the agent writes it."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -32,24 +32,24 @@ from overbook.core.text import shortened
 from overbook.core.timestamp import to_timestamp
 
 STALL_SECONDS: Final = 10.0
-"""Over which the stall is told to people."""
+"""The time over which the stall in the status is averaged."""
 _REASONS: Final = {"None": "NoPressure", "Pressure": "MemoryPressure", "Critical": "GuestHasToGo"}
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """What one tick brought, as far as it is written down.
+    """The values of one tick that go into the status.
 
     Attributes:
-        wall_seconds: when, since the epoch.
+        wall_seconds: time of the tick, seconds since the epoch.
         mode: the mode in force.
-        paused: whether a pause is obeyed.
-        node: sizes.
+        paused: whether the agent is paused.
+        node: the node's RAM and swap.
         swap_allowed_bytes: the sum of all allowances.
         percent: ``memoryOvercommitPercentage``.
-        request: the request that stands.
-        problems: what is wrong.
-        writer: who writes swap limits; ``None``: not known yet.
-        differing: containers whose limit is not what it should be, and is not the agent's to write.
+        request: the relief request that stands.
+        problems: the node's problems.
+        writer: the writer of swap limits; ``None``: not known yet.
+        differing: number of containers whose limit differs and is not the agent's to write.
     """
 
     wall_seconds: float
@@ -65,13 +65,13 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusWriter:
-    """Puts the status together.
+    """Composes the status.
 
     Args:
-        instance: this agent's.
+        instance: this agent's instance.
         trend: the node's pressure.
-        history: what averages are taken of.
-        window_seconds: over which traffic is averaged.
+        history: the samples from which averages are computed.
+        window_seconds: time over which swap traffic is averaged.
         now: seconds since the epoch.
     """
 
@@ -90,7 +90,7 @@ class StatusWriter:
         self._promised: tuple[Mapping[str, Pod], int] | None = None
 
     def take_over(self, left: OvercommitNodeStatus | None) -> None:
-        """Go on where an agent before this one ended: a state that is still the same has not begun anew."""
+        """Continue from the previous agent's status: an unchanged pressure state keeps its `since`."""
         if left is None:
             return
         if left.pressure.state == self._trend.state and left.pressure.since:
@@ -101,7 +101,7 @@ class StatusWriter:
         self._decisions.extend(left.decisions[: MOST_DECISIONS - len(self._decisions)])
 
     def decided(self, decision: Decision) -> None:
-        """Take a decision into the record; of reclaims in a row the last one stands for all."""
+        """Add a decision to the record; of several reclaims in a row only the last one is kept."""
         record = DecisionRecord(
             id=f"{self._instance}-{decision.number}",
             at=to_timestamp(decision.wall_seconds),
@@ -116,7 +116,7 @@ class StatusWriter:
         self._decisions.appendleft(record)
 
     def status(self, moment: Moment, pods: Mapping[str, Pod]) -> OvercommitNodeStatus:
-        """The whole status but for the controller's part."""
+        """Return the whole status, without the controller's part."""
         node, state = moment.node, self._trend.state
         at = to_timestamp(moment.wall_seconds)
         if state != self._reported:
@@ -162,14 +162,14 @@ class StatusWriter:
                     status=self._condition_status,
                     last_transition_time=self._condition_since,
                     reason=_REASONS[state],
-                    message=shortened(finding.sentence) if finding else "no rule holds",
+                    message=shortened(finding.sentence) if finding else "no rule fires",
                 ),
             ),
         )
 
     @property
     def stall_full_percent(self) -> float | None:
-        """PSI ``full`` over the last seconds; ``None``: not known."""
+        """PSI ``full`` of the last :data:`STALL_SECONDS`, in percent; ``None``: not known."""
         rate = self._history.per_second("stall_full_micros", STALL_SECONDS, 1.0)
         return None if rate is None else round(rate / 10_000, 1)
 

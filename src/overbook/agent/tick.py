@@ -13,14 +13,14 @@ from overbook.core.pressure.decision import Decision, FiredRule
 
 
 class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """How the agent's ports stand after they acted.
+    """The state of the agent's ports after they acted.
 
     Attributes:
-        writer: who writes swap limits; ``None``: not known yet.
-        differing_limits: containers whose limit is not what it should be, and is not the agent's to write.
-        contested_limits: containers whose limit something else writes, too.
-        reserves_hindrance: why the QoS classes are left alone although they are to be kept.
-        reclaim_supported: whether the kernel reclaims on request, as far as it was tried.
+        writer: the writer of swap limits; ``None``: not known yet.
+        differing_limits: number of containers whose limit differs and is not the agent's to write.
+        contested_limits: number of containers whose limit another program writes, too.
+        reserves_hindrance: why the configured limits of QoS classes are not written; empty: they are.
+        reclaim_supported: whether the kernel has ``memory.reclaim``; true until it is tried.
     """
 
     writer: Choice | None = None
@@ -31,19 +31,19 @@ class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class AgentTick(TickFacts, frozen=True, gc=False, kw_only=True):
-    """A tick. Each of its steps returns it with more in it; what a step brings has a default before.
+    """The value of one tick. Each step returns it with more fields set; until then a field has its default.
 
-    Collected: what was read, what is known of the pods, and what may be done. Decided: the rules that hold
-    and what follows. Acted: how the node's ports stand now. Then it is reported.
+    Collect: the sample, what is known of the pods, and what the agent may do. Decide: the rules that fire,
+    and the decision. Act: the state of the ports. Then the tick is reported.
 
     Attributes:
-        posture: what may be done.
-        pods: of this node, by UID.
-        relieved: what became of a guest that was asked to go, where that was seen.
-        findings: the rules that hold.
-        wanting: whether they have held so long that a guest has to go.
-        decision: what is done about it; ``None``: nothing new.
-        ports: how they stand.
+        posture: what the agent may do.
+        pods: this node's pods, by UID.
+        relieved: the report of a relief that ended in this tick.
+        findings: the rules that fire.
+        wanting: whether they have fired for so long that a pod has to leave.
+        decision: the decision; ``None``: nothing new.
+        ports: the state of the ports.
     """
 
     posture: Posture

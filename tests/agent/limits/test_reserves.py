@@ -267,7 +267,7 @@ def test_another_writer_is_corrected_and_named_once(node: FakeNode, caplog: pyte
         node.tick(agent)
         assert limits(node) == [824, 724]
         node.file(BURSTABLE, "memory.max").write_text("max\n")
-    assert caplog.text.count(f"memory.max of {BURSTABLE} is written by something else too") == 1
+    assert caplog.text.count(f"memory.max of {BURSTABLE} is written by another program too") == 1
 
 
 @pytest.mark.parametrize(

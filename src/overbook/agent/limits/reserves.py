@@ -1,7 +1,7 @@
-"""``qos-reserved``: keeps what higher QoS classes requested from the lower ones, on the classes' cgroups.
+"""``qos-reserved``: lower QoS classes cannot use the memory that higher ones request, by limits on cgroups.
 
-The kubelet's own switch for it is an alpha feature gate that is off. Where a kubelet has it on, the agent
-leaves the classes to it.
+The kubelet has an alpha feature gate for the same, off by default. Where it is on, the agent leaves the limits
+to the kubelet.
 """
 
 import logging
@@ -26,17 +26,17 @@ from overbook.kernel.machine import page_size_bytes
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 3
-"""After this many corrections somebody else clearly writes these limits too: say so, once."""
+"""Corrections after which the log says, once, that another program writes these limits too."""
 
 
 class Reserve(msgspec.Struct, frozen=True, gc=False):
-    """One class's limit, and why.
+    """The limit of one QoS class, and its reason.
 
     Attributes:
-        quality: the class.
-        path: of its cgroup.
-        limit_bytes: where ``memory.max`` should be, in whole pages.
-        sentence: the numbers that it comes from.
+        quality: the QoS class.
+        path: path of the class's cgroup.
+        limit_bytes: the wanted ``memory.max``, in whole pages.
+        sentence: the numbers from which the limit follows.
     """
 
     quality: str
@@ -46,13 +46,13 @@ class Reserve(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reserves:
-    """Compares the classes' limits with what they should be, every tick.
+    """Keeps the classes' limits at their wanted values, every tick.
 
     Args:
         collector: knows where the classes' cgroups are.
         root: the host's file system.
-        percent: ``qosReservedMemoryPercent``; 0: nothing is kept, and what an agent before this one wrote is
-            put back.
+        percent: ``qosReservedMemoryPercent``; 0: nothing is kept, and the limits of a previous agent are
+            restored.
     """
 
     def __init__(self, collector: Collector, root: str, percent: int) -> None:
@@ -67,31 +67,31 @@ class Reserves:
         self._requests = ClassRequests()
         self._page_bytes = page_size_bytes()
         self._ours: dict[str, int] = {}
-        self._told: dict[str, str] = {}
+        self._logged: dict[str, str] = {}
         self._corrections: dict[str, int] = {}
         self.hindrance = ""
-        """Why the classes are left alone although they are to be kept; empty: they are not."""
+        """Why the configured limits are not written; empty: they are, or none are configured."""
         self.written = 0
-        """Limits written since the start, for the metrics."""
+        """Number of limits written since the start, for the metrics."""
 
     def enforce(self, enforcing: bool) -> None:
-        """Act from now on, or only tell."""
+        """Write from now on, or only log."""
         self._writer = self._acting if enforcing else self._telling
 
     def restore(self) -> int:
-        """Put back what was there before the agent came; how many limits were put back."""
+        """Restore the limits from before the agent; returns how many were restored."""
         return self._writer.restore()
 
     def keep(
         self, capacity_bytes: int, pods: Mapping[str, Pod], kubelet: KubeletConfiguration | None
     ) -> None:
-        """Write every limit that is not what it should be.
+        """Write every limit that differs from its wanted value.
 
         Args:
             capacity_bytes: RAM of the node.
-            pods: of the node; where nothing changed the same mapping as the last time.
-            kubelet: what it was told; ``None``: that is not known. What all pods may use is then known from
-                the limit that it wrote.
+            pods: the node's pods; the same mapping as the last time if nothing changed.
+            kubelet: the kubelet's configuration; ``None``: not known. The limit that the kubelet wrote then
+                says what all pods may use.
         """
         if not self._percent:
             self.restore()
@@ -105,13 +105,13 @@ class Reserves:
                 for reserve in self._reserves(capacity_bytes):
                     self._keep(reserve)
         except MissingKernelFile:
-            return  # a class's cgroup went while we looked: the next tick sees what there is
+            return  # a class's cgroup has just been removed: the next tick sees what there is
         except (KernelFileError, InvalidInput, OSError) as error:
             hindrance = str(error)
         self._hinder(hindrance)
 
     def _elsewhere(self) -> str:
-        """Why the classes are the kubelet's own business; empty: they are not."""
+        """Return why the classes are left to the kubelet; empty: they are not."""
         kept = self._kubelet.qos_reserved_percent if self._kubelet is not None else None
         if kept is None:
             return ""
@@ -119,7 +119,7 @@ class Reserves:
         return f"the kubelet keeps {kept} % for higher QoS classes itself (qosReserved, gate QOSReserved)"
 
     def _unclear(self) -> str:
-        """Why it is not known which cgroups are meant; empty: it is."""
+        """Return why the classes' cgroups are not known; empty: they are."""
         tops = sorted(path for path, quality in self._collector.class_paths if quality == "Guaranteed")
         if len(tops) > 1:
             return f"several cgroups look like a kubelet's: {', '.join(tops)}"
@@ -144,18 +144,18 @@ class Reserves:
             yield Reserve(quality, path, whole_pages(limit, self._page_bytes), sentence)
 
     def _enforced(self, capacity_bytes: int) -> tuple[int, str]:
-        """What all pods may use, and how that is known.
+        """Return the memory that all pods may use, and where the number comes from.
 
-        The kubelet's configuration says it to the byte, the limit that the kubelet wrote only to the page.
-        But where the two differ the limit is right: not all that a kubelet was told is in its files.
+        The kubelet's configuration is exact to the byte, the limit that the kubelet wrote only to the page.
+        But where they differ the limit is right: the files need not hold all of the configuration.
         """
         top = next(path for path, quality in self._collector.class_paths if quality == "Guaranteed")
         with Cgroup(top, self._root) as cgroup:
             limit = cgroup.read_memory_max()
         if self._kubelet is not None:
-            told = self._kubelet.enforced_bytes(capacity_bytes)
-            if limit is None or whole_pages(told, self._page_bytes) == limit:
-                return told, "allocatable by the kubelet's configuration"
+            configured = self._kubelet.enforced_bytes(capacity_bytes)
+            if limit is None or whole_pages(configured, self._page_bytes) == limit:
+                return configured, "allocatable by the kubelet's configuration"
         if limit is None:
             return capacity_bytes, "of RAM, of which nothing is known to be reserved"
         return limit, f"allocatable by memory.max of {top}"
@@ -171,28 +171,30 @@ class Reserves:
             if limit == present:
                 return
             written = self._writer.write(cgroup, present, limit)
-        held = f"; {shown(usage)} in use, so it goes there by steps" if limit != reserve.limit_bytes else ""
+        held = f"; {shown(usage)} in use, so it is lowered by steps" if limit != reserve.limit_bytes else ""
         change = f"memory.max of {reserve.quality} pods ({reserve.path})"
-        said = f"{reserve.sentence}, by steps" if held else reserve.sentence
-        known, self._told[reserve.path] = self._told.get(reserve.path), said
+        reason = f"{reserve.sentence}, by steps" if held else reserve.sentence
+        known, self._logged[reserve.path] = self._logged.get(reserve.path), reason
         if written:
             self.written += 1
             self._count_correction(reserve.path, present)
             self._ours[reserve.path] = limit
-            level = logging.DEBUG if said == known else logging.INFO  # steps and corrections are said once
+            level = logging.DEBUG if reason == known else logging.INFO  # steps and corrections: once
             log.log(
                 level, "%s: %s -> %s (%s%s)", change, shown(present), shown(limit), reserve.sentence, held
             )
-        elif said != known:
+        elif reason != known:
             log.info("%s would be %s (%s%s)", change, shown(limit), reserve.sentence, held)
 
     def _count_correction(self, path: str, present: int | None) -> None:
-        """Where another limit was left than the one found now, somebody else has changed it."""
+        """Count a correction if the limit is not the one that the agent last wrote or saw."""
         if self._ours.get(path, present) == present:
             return
         count = self._corrections[path] = self._corrections.get(path, 0) + 1
         if count == PATIENCE:
-            log.warning("memory.max of %s is written by something else too; it is put back each time", path)
+            log.warning(
+                "memory.max of %s is written by another program too; the agent sets it again each time", path
+            )
 
     def _hinder(self, hindrance: str) -> None:
         if hindrance != self.hindrance:
