@@ -86,12 +86,12 @@ def _other(name: str, kind: Kind, text: str) -> Metric[AgentReading]:
 
 
 def _of_tick(read: Callable[[TickFacts], Values]) -> Callable[[AgentReading], Values]:
-    """Read a value from the last tick; before the first tick there is none."""
+    """What the last tick showed; before the first one there is nothing."""
     return lambda of: None if of.agent.latest is None else read(of.agent.latest)
 
 
 def _of_pods(read: Callable[[PodModel], float]) -> Callable[[AgentReading], Values]:
-    """Read a number for each pod that is known and has cgroups."""
+    """A number for each pod that runs and is known."""
 
     def by_pod(tick: TickFacts) -> Values:
         pods = pod_models((tick.sample,))

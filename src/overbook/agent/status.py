@@ -116,7 +116,7 @@ class StatusWriter:
         self._decisions.appendleft(record)
 
     def status(self, moment: Moment, pods: Mapping[str, Pod]) -> OvercommitNodeStatus:
-        """Return the whole status, without the controller's part."""
+        """The whole status but for the controller's part."""
         node, state = moment.node, self._trend.state
         at = to_timestamp(moment.wall_seconds)
         if state != self._reported:

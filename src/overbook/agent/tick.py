@@ -31,19 +31,19 @@ class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class AgentTick(TickFacts, frozen=True, gc=False, kw_only=True):
-    """The value of one tick. Each step returns it with more fields set; until then a field has its default.
+    """A tick. Each of its steps returns it with more in it; what a step brings has a default before.
 
     Collect: the sample, what is known of the pods, and what the agent may do. Decide: the rules that fire,
     and the decision. Act: the state of the ports. Then the tick is reported.
 
     Attributes:
-        posture: what the agent may do.
-        pods: this node's pods, by UID.
-        relieved: the report of a relief that ended in this tick.
-        findings: the rules that fire.
-        wanting: whether they have fired for so long that a pod has to leave.
-        decision: the decision; ``None``: nothing new.
-        ports: the state of the ports.
+        posture: what may be done.
+        pods: of this node, by UID.
+        relieved: what became of a guest that was asked to go, where that was seen.
+        findings: the rules that hold.
+        wanting: whether they have held so long that a guest has to go.
+        decision: what is done about it; ``None``: nothing new.
+        ports: how they stand.
     """
 
     posture: Posture

@@ -1,7 +1,7 @@
 """``qos-reserved``: lower QoS classes cannot use the memory that higher ones request, by limits on cgroups.
 
-The kubelet has an alpha feature gate for the same, off by default. Where it is on, the agent leaves the limits
-to the kubelet.
+The kubelet has an alpha feature gate for the same, off by default. Where it is on, the agent leaves the
+limits to the kubelet.
 """
 
 import logging
