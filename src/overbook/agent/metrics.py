@@ -190,12 +190,7 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     Metric(
         "node_swap_bytes", "gauge", "Swap of the node.", _of_tick(lambda tick: tick.node.swap_total_bytes)
     ),
-    Metric(
-        "node_swap_used_bytes",
-        "gauge",
-        "Swap in use on the node.",
-        _of_tick(lambda tick: tick.node.swap_used_bytes),
-    ),
+    Metric("node_swap_used_bytes", "gauge", "Swap in use.", _of_tick(lambda tick: tick.node.swap_used_bytes)),
     Metric(
         "node_swap_allowed_bytes",
         "gauge",
