@@ -84,7 +84,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     swap.add_argument(
         "--qos-reserved",
         metavar="memory=N%",
-        help="keep N %% of what higher QoS classes request from the lower ones (default: 0)",
+        help="reserve N %% of what higher QoS classes request; lower ones cannot use it (default: 0)",
     )
     rules = parser.add_argument_group("rules")
     add_rule_options(rules)
@@ -179,7 +179,7 @@ def run(args: argparse.Namespace) -> int:
     if settings.mode == "Enforce":
         lower_oom_score()
     log.info(
-        "watching %s: %d pods known, %s, %s to %s pods, memory %s",
+        "watching %s: %d pods known, mode %s, %s for %s pods, memory %s",
         settings.node_name,
         len(agent.guests.source.pods),
         settings.mode,
