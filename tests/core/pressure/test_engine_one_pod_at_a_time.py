@@ -29,7 +29,7 @@ def test_no_second_pod_leaves_before_the_first_takes_effect() -> None:
     waiting = node.seconds(40, **TRAFFIC, relief="active")
     assert [decision.action for decision in waiting if decision] == ["wait"]  # told once, in 40 s
     assert waiting[0] is not None
-    assert waiting[0].reason == "waiting for the guest that was asked to go"
+    assert waiting[0].reason == "waiting for the pod that has to leave"
 
     del node.holds["a"]
     settling = node.seconds(10, **TRAFFIC)
@@ -60,10 +60,10 @@ def test_a_failed_relief_is_over_too() -> None:
 def test_a_reason_to_wait_is_recorded_once_per_trouble() -> None:
     node = SimulatedNode()  # nobody may be asked
     decisions = [decision for decision in node.seconds(60, **TRAFFIC) if decision]
-    assert [decision.reason for decision in decisions] == ["no pod may be asked to go"]
+    assert [decision.reason for decision in decisions] == ["no pod may be evicted"]
     assert node.seconds(60) == [None] * 60
     again = [decision for decision in node.seconds(60, **TRAFFIC) if decision]
-    assert [decision.reason for decision in again] == ["no pod may be asked to go"]
+    assert [decision.reason for decision in again] == ["no pod may be evicted"]
 
 
 def test_undescribed_pods_are_never_candidates() -> None:
@@ -97,7 +97,7 @@ def test_the_record_names_the_next_pod_and_why_not_the_others() -> None:
     _, decision = node.until(30, **TRAFFIC)
     assert decision.reason == "next would be demo/b"
     assert [candidate.uid for candidate in decision.candidates] == ["a", "b", "c"]
-    assert "relieving the node of demo/a" in decision.sentence
+    assert "demo/a has to leave the node (" in decision.sentence
 
 
 @pytest.mark.parametrize(("rank", "first"), [("culprit", "growing"), ("original", "large")])

@@ -173,7 +173,7 @@ def test_a_reclaim_record_has_amounts_pods_and_its_reason() -> None:
     node = starved(vm("a", request=400 * MI))
     decision = node.second(**STALL)
     assert decision is not None
-    assert "pushing 10 MiB of demo/a out to swap (swap has 100 MiB of room for them)" in decision.sentence
+    assert "swapping out 10 MiB of demo/a (eligible pods can still swap out 100 MiB)" in decision.sentence
 
 
 @pytest.mark.parametrize(
