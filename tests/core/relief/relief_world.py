@@ -12,8 +12,8 @@ from overbook.core.api.overcommit import ReliefSpec
 from overbook.core.api.overcommit_node import ReliefCandidate, ReliefRecord, ReliefRequest
 from overbook.core.kubevirt.objects import Migration
 from overbook.core.relief.answer import ACCEPTED, EvictionAnswer
+from overbook.core.relief.candidate_pod import CandidatePod
 from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, MigrationLimits, NodeCase, Step, Write
-from overbook.core.relief.guest import Guest
 from overbook.core.relief.plan import plan
 from overbook.core.relief.record import IN_FLIGHT
 from overbook.core.timestamp import to_timestamp
@@ -63,7 +63,7 @@ class World:
     def __init__(self, *nodes: str, **spec: object) -> None:
         self.now = START
         self.cases = {name: NodeCase(name=name, critical=True) for name in nodes}
-        self.guests: dict[str, Guest] = {}
+        self.pods: dict[str, CandidatePod] = {}
         self.answers: dict[str, EvictionAnswer] = {}
         self.migrations: dict[str, Migration] = {}
         self.held_back = ""
@@ -80,8 +80,8 @@ class World:
     def change(self, node: str, **changes: object) -> None:
         self.cases[node] = msgspec.structs.replace(self.cases[node], **changes)
 
-    def guest(self, name: str, **changes: object) -> None:
-        self.guests[f"uid-{name}"] = msgspec.structs.replace(Guest("Here", self.now), **changes)
+    def pod(self, name: str, **changes: object) -> None:
+        self.pods[f"uid-{name}"] = msgspec.structs.replace(CandidatePod("Here", self.now), **changes)
 
     def cluster(self) -> ClusterCase:
         return ClusterCase(
@@ -103,8 +103,10 @@ class World:
                 self.records.append(record)
                 self.change(node, record=record, answer=None)
             case Look(uid=uid):
-                seen = msgspec.structs.replace(self.guests.get(uid, Guest("Gone", 0.0)), seen_at=self.now)
-                self.change(node, guests={**case.guests, uid: seen})
+                seen = msgspec.structs.replace(
+                    self.pods.get(uid, CandidatePod("Gone", 0.0)), seen_at=self.now
+                )
+                self.change(node, pods={**case.pods, uid: seen})
             case Evict(uid=uid):
                 self.asked.append((node, uid))
                 self.change(node, answer=self.answers.get(uid, ACCEPTED))

@@ -14,13 +14,13 @@ def crowd(count: int, **spec: object) -> World:
     """Return a world of nodes that all request relief, the later the higher their number."""
     world = World(*(f"n{number:03}" for number in range(count)), **spec)
     for number, name in enumerate(world.cases):
-        world.guest(f"p-{name}")
+        world.pod(f"p-{name}")
         world.change(name, request=request(f"r-{name}", candidate(f"p-{name}"), at=START - 1000 + number))
     return world
 
 
 def leave(world: World, node: str) -> None:
-    del world.guests[f"uid-p-{node}"]
+    del world.pods[f"uid-p-{node}"]
 
 
 def test_reliefs_under_way_stay_within_the_clusters_budget() -> None:
@@ -28,7 +28,7 @@ def test_reliefs_under_way_stay_within_the_clusters_budget() -> None:
     world.settle(10)
     assert world.flying() == [f"n{number:03}" for number in range(5)]
     assert {world.record(f"n{number:03}").stage for number in range(5, 40)} == {"Waiting"}
-    assert "limit of 5 guests" in world.record("n010").message
+    assert "limit of 5 reliefs" in world.record("n010").message
 
 
 def test_a_free_place_goes_to_the_node_that_waited_longest() -> None:
@@ -82,7 +82,7 @@ def test_no_relief_starts_without_a_place() -> None:
 def vms(count: int, limits: MigrationLimits | None) -> World:
     world = crowd(count, per_cluster=100)
     for name in world.cases:
-        world.guest(f"p-{name}", how="Migrated", instance=f"shop/vm-{name}", instance_node=name)
+        world.pod(f"p-{name}", how="Migrated", instance=f"shop/vm-{name}", instance_node=name)
         world.answers[f"uid-p-{name}"] = EvictionAnswer(
             "Evacuating", "Evacuation", "Eviction triggered evacuation"
         )
@@ -111,7 +111,7 @@ def test_kubevirts_limit_per_node_counts_foreign_migrations() -> None:
 
 def test_an_eviction_does_not_wait_for_a_migrations_place() -> None:
     world = vms(3, MigrationLimits(per_cluster=0))
-    world.guest("p-n002")
+    world.pod("p-n002")
     world.answers.clear()
     world.settle()
     assert world.flying() == ["n002"]

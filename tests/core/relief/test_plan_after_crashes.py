@@ -42,16 +42,16 @@ class Relief(RuleBasedStateMachine):
         self.requests = 0
 
     @initialize()
-    def guests(self) -> None:
+    def pods(self) -> None:
         for node in NODES:
-            self.world.guest(f"{node}-vm", how="Migrated", instance=f"shop/{node}-vm", instance_node=node)
-            self.world.guest(f"{node}-b")
-            self.world.guest(f"{node}-c")
+            self.world.pod(f"{node}-vm", how="Migrated", instance=f"shop/{node}-vm", instance_node=node)
+            self.world.pod(f"{node}-b")
+            self.world.pod(f"{node}-c")
 
     @rule(node=NODE)
     def pressure_begins_or_the_agent_starts_anew(self, node: str) -> None:
         self.requests += 1
-        names = [f"{node}-{each}" for each in ("vm", "b", "c") if f"uid-{node}-{each}" in self.world.guests]
+        names = [f"{node}-{each}" for each in ("vm", "b", "c") if f"uid-{node}-{each}" in self.world.pods]
         asked = request(f"r{self.requests}", *map(candidate, names), at=self.world.now)
         self.world.change(node, request=asked)
 
@@ -97,13 +97,13 @@ class Relief(RuleBasedStateMachine):
         elif not isinstance(step, Write):
             self.world.perform(node, step)
         for name in NODES:
-            self.world.change(name, guests={}, answer=None)
+            self.world.change(name, pods={}, answer=None)
         self.refused -= {entry for entry in self.refused if entry not in self.written()}
 
     def ask(self, node: str, step: Evict, answer: str) -> None:
         """Do what a real API server and a real KubeVirt would do."""
         uid = step.uid
-        known = self.world.guests.get(uid)
+        known = self.world.pods.get(uid)
         record = self.world.record(node)
         assert record.stage == "Asking"
         assert record.victim_uid == uid, "asked without having been written down"
@@ -116,13 +116,11 @@ class Relief(RuleBasedStateMachine):
             if answer in ("accepted", DONE_BUT_NOT_TOLD):
                 self.going[uid] = record.request_id
                 if known.how == "Migrated":
-                    self.world.guests[uid] = msgspec.structs.replace(known, evacuating=True)
+                    self.world.pods[uid] = msgspec.structs.replace(known, evacuating=True)
                     if answer == "accepted":
                         said = EvictionAnswer("Evacuating", "Evacuation", "Eviction triggered evacuation")
                 else:
-                    self.world.guests[uid] = msgspec.structs.replace(
-                        known, presence="Leaving", leaves_at=1e12
-                    )
+                    self.world.pods[uid] = msgspec.structs.replace(known, presence="Leaving", leaves_at=1e12)
             elif known.evacuating:
                 said = EvictionAnswer("Evacuating", "Evacuation", "Evacuation in progress")
         self.world.asked.append((node, uid))
@@ -133,7 +131,7 @@ class Relief(RuleBasedStateMachine):
     @rule(node=NODE, phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]))
     def kubevirt_works(self, node: str, phase: str) -> None:
         uid = f"uid-{node}-vm"
-        known = self.world.guests.get(uid)
+        known = self.world.pods.get(uid)
         if known is None or not known.evacuating:
             return
         state: dict[str, Any] = {"sourcePod": f"{node}-vm", "sourceNode": node}
@@ -141,17 +139,17 @@ class Relief(RuleBasedStateMachine):
         if phase == "Succeeded":
             self.leave(uid)
         elif phase == "Failed":
-            self.world.guests[uid] = msgspec.structs.replace(known, evacuating=False)
+            self.world.pods[uid] = msgspec.structs.replace(known, evacuating=False)
             self.going.pop(uid, None)
 
     @rule(node=NODE)
     def the_evicted_end(self, node: str) -> None:
-        for uid in [uid for uid, known in self.world.guests.items() if known.presence == "Leaving"]:
+        for uid in [uid for uid, known in self.world.pods.items() if known.presence == "Leaving"]:
             if uid.startswith(f"uid-{node}-"):
                 self.leave(uid)
 
     def leave(self, uid: str) -> None:
-        del self.world.guests[uid]
+        del self.world.pods[uid]
         self.went[self.going.pop(uid, "by itself")] += 1
 
     def written(self) -> set[tuple[str, str]]:

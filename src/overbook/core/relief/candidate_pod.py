@@ -1,6 +1,6 @@
-"""A candidate as the API server shows it now: whether it may go, how it would go, and whether it is there.
+"""A candidate's pod as the API server shows it now: may it be evicted, how would it leave, does it exist?
 
-The agent's word is not enough: its list may be old, and a node may name only what runs on it.
+The agent's list is not enough: it may be old, and a node may only name pods that run on it.
 """
 
 from typing import Final, Literal
@@ -19,21 +19,21 @@ PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 PART_OF: Final = "overbook"
 
 Presence = Literal["Here", "Leaving", "Gone"]
-"""``Leaving``: it was deleted, and still ends."""
+"""``Leaving``: the pod was deleted and has not ended yet."""
 
 
-class Guest(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a pod that may be or was asked to go.
+class CandidatePod(msgspec.Struct, frozen=True, gc=False):
+    """A pod that may be evicted or was evicted, as it was fetched.
 
     Attributes:
-        presence: see :data:`Presence`.
-        seen_at: when it was looked at, in seconds since the epoch.
-        obstacle: why it must not go; empty where it may.
-        how: how an eviction would make it go.
+        presence: whether the pod exists; see :data:`Presence`.
+        seen_at: when it was fetched, in seconds since the epoch.
+        obstacle: why it must not be evicted; empty if it may be.
+        how: how it would leave after an eviction.
         instance: ``namespace/name`` of the VirtualMachineInstance in it; empty: none.
-        instance_node: the node on which that guest now runs; empty: not known.
-        evacuating: whether KubeVirt was told to move the guest.
-        leaves_at: by when it should have ended, if it is leaving.
+        instance_node: the node on which that instance runs now; empty: not known.
+        evacuating: whether KubeVirt has been requested to move that instance.
+        leaves_at: the end of its grace period, if it is leaving.
     """
 
     presence: Presence
@@ -47,11 +47,11 @@ class Guest(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClusterDefaults(msgspec.Struct, frozen=True, gc=False):
-    """What applies to all guests of the cluster.
+    """Settings that apply to all pods of the cluster.
 
     Attributes:
-        namespace: the one in which Overbook is installed.
-        eviction_strategy: of VMs without their own.
+        namespace: the namespace in which Overbook is installed.
+        eviction_strategy: the eviction strategy of VMs without their own.
     """
 
     namespace: str = "overbook"
@@ -59,50 +59,55 @@ class ClusterDefaults(msgspec.Struct, frozen=True, gc=False):
 
 
 def is_own(pod: Pod, namespace: str) -> bool:
-    """Whether a pod is Overbook's: by its label, and in the namespace where nobody else may set that."""
+    """Whether a pod is Overbook's: by its label, and by its namespace, where users make no pods."""
     labels = pod.metadata.labels or {}
     return pod.metadata.namespace == namespace and labels.get(PART_OF_LABEL) == PART_OF
 
 
-def guest(
-    node: str, uid: str, pod: Pod | None, instance: MovableInstance | None, house: ClusterDefaults, now: float
-) -> Guest:
-    """What is known of a pod.
+def candidate_pod(
+    node: str,
+    uid: str,
+    pod: Pod | None,
+    instance: MovableInstance | None,
+    defaults: ClusterDefaults,
+    now: float,
+) -> CandidatePod:
+    """Combine what was fetched of a pod.
 
     Args:
-        node: the node that asks to be relieved of it.
-        uid: of the pod that is meant.
-        pod: as fetched by its name; ``None``: there is none.
+        node: the node that requests relief.
+        uid: the UID of the pod that is meant.
+        pod: the pod as fetched by its name; ``None``: there is none.
         instance: the VirtualMachineInstance that owns it, as fetched; ``None``: there is none.
-        house: what applies to all.
+        defaults: settings that apply to all pods.
         now: when it was fetched, in seconds since the epoch.
     """
-    whose = instance if pod is not None and _runs_in(instance, pod) else None
+    owner_vm = instance if pod is not None and _runs_in(instance, pod) else None
     about: dict[str, str | bool] = {}
-    if whose is not None:
+    if owner_vm is not None:
         about = {
-            "instance": f"{whose.metadata.namespace or 'default'}/{whose.metadata.name}",
-            "instance_node": whose.status.node_name or "",
-            "evacuating": bool(whose.status.evacuation_node_name),
+            "instance": f"{owner_vm.metadata.namespace or 'default'}/{owner_vm.metadata.name}",
+            "instance_node": owner_vm.status.node_name or "",
+            "evacuating": bool(owner_vm.status.evacuation_node_name),
         }
     if pod is None or pod.metadata.uid != uid or pod.has_ended:
-        return msgspec.structs.replace(Guest("Gone", now), **about)
-    migrates = whose is not None and whose.would_migrate(house.eviction_strategy)
-    how: How = "Migrated" if migrates else "Restarted" if whose is not None else "Evicted"
+        return msgspec.structs.replace(CandidatePod("Gone", now), **about)
+    migrates = owner_vm is not None and owner_vm.would_migrate(defaults.eviction_strategy)
+    how: How = "Migrated" if migrates else "Restarted" if owner_vm is not None else "Evicted"
     leaves = pod.metadata.deletion_timestamp
-    known = Guest(
+    known = CandidatePod(
         presence="Leaving" if leaves else "Here",
         seen_at=now,
-        obstacle=obstacle(pod, node, house),
+        obstacle=obstacle(pod, node, defaults),
         how=how,
         leaves_at=from_timestamp(leaves),
     )
     return msgspec.structs.replace(known, **about)
 
 
-def obstacle(pod: Pod, node: str, house: ClusterDefaults) -> str:
-    """Why a pod must never be asked to go; empty where it may."""
-    if never := why_never(critical=is_critical(pod), own=is_own(pod, house.namespace)):
+def obstacle(pod: Pod, node: str, defaults: ClusterDefaults) -> str:
+    """Return why a pod must not be evicted; empty if it may be."""
+    if never := why_never(critical=is_critical(pod), own=is_own(pod, defaults.namespace)):
         return never
     if pod.spec.node_name != node:
         return f"runs on {pod.spec.node_name or 'no node yet'}, not on {node}"
@@ -110,7 +115,7 @@ def obstacle(pod: Pod, node: str, house: ClusterDefaults) -> str:
 
 
 def instance_name(pod: Pod) -> str:
-    """The VirtualMachineInstance that says it owns the pod; empty: none."""
+    """The name of the VirtualMachineInstance that owns the pod by its metadata; empty: none."""
     owner = owning_instance(pod)
     return owner.name if owner is not None else ""
 
