@@ -1,7 +1,7 @@
 """A simulated cluster for the tests of relief: nodes, pods, KubeVirt, an API server that may fail.
 
-The world here is what the rules see of a real one. It keeps what the rules must not be trusted to keep: who
-was really asked to go, and when.
+The world shows the plan what it would see of a real cluster. It also keeps what the plan must not be trusted
+to keep: which pods were really evicted or deleted.
 """
 
 from collections.abc import Iterable
@@ -53,11 +53,11 @@ def migration(instance: str, phase: str, at: float, **state: str) -> Migration:
 
 
 class World:
-    """A world of nodes by name, which a test moves step by step.
+    """Nodes by name, with their pods; a test moves the world step by step.
 
     Args:
-        nodes: names; each is a destination for the others.
-        spec: budgets.
+        nodes: the nodes' names; each node is a destination for the others.
+        spec: fields of the relief's settings.
     """
 
     def __init__(self, *nodes: str, **spec: object) -> None:
@@ -70,7 +70,7 @@ class World:
         self.destinations = frozenset(nodes)
         self.limits: MigrationLimits | None = MigrationLimits()
         self.spec = msgspec.structs.replace(ReliefSpec(), **spec)
-        self.asked: list[tuple[str, str]] = []
+        self.evicted: list[tuple[str, str]] = []
         self.deleted: list[str] = []
         self.records: list[ReliefRecord] = []
 
@@ -96,7 +96,7 @@ class World:
         return plan(self.cases.values(), self.cluster(), self.now)
 
     def perform(self, node: str, step: Step) -> None:
-        """Do what the controller would do."""
+        """Carry out a step as the controller would."""
         case = self.cases[node]
         match step:
             case Write(record=record):
@@ -108,7 +108,7 @@ class World:
                 )
                 self.change(node, pods={**case.pods, uid: seen})
             case Evict(uid=uid):
-                self.asked.append((node, uid))
+                self.evicted.append((node, uid))
                 self.change(node, answer=self.answers.get(uid, ACCEPTED))
             case Delete(uid=uid):
                 self.deleted.append(uid)
@@ -117,7 +117,7 @@ class World:
                 pass
 
     def settle(self, seconds: float = 0.0, every: float = 1.0) -> None:
-        """Go on until nothing is left to do now; then the same each second for a while."""
+        """Carry out steps until none is left, now and at each moment of the given time."""
         end = self.now + seconds
         while True:
             for _ in range(400):
@@ -132,7 +132,7 @@ class World:
                 return
             self.now += every
 
-    def flying(self) -> list[str]:
+    def under_way(self) -> list[str]:
         return [name for name, case in self.cases.items() if case.record.stage in IN_FLIGHT]
 
     def outcomes(self, node: str) -> list[tuple[str, str]]:

@@ -35,7 +35,7 @@ LEAVING_MARGIN_SECONDS: Final = 30.0
 """A deleted pod that still exists this long after its grace period is stuck; another one is evicted."""
 SOON_SECONDS: Final = 2.0
 NOT_REFUSED: Final = frozenset({"Excluded", "StillEnding"})
-"""Reasons of refusals that came not from the API server: the last resort never deletes these pods."""
+"""Reasons that say of a pod that it must not be evicted or ends already: the last resort never deletes it."""
 
 
 def choose(case: NodeCase, cluster: ClusterCase, budgets: Budgets, now: float) -> Step:
@@ -48,7 +48,7 @@ def choose(case: NodeCase, cluster: ClusterCase, budgets: Budgets, now: float) -
         return Rest() if record.stage is None else Write(idle(record, record.message))
     again = from_timestamp(record.until)
     pausing = again is not None and now < again
-    if pausing and _holds(record, request):
+    if pausing and _pause_applies(record, request):
         return Rest(again)
     held_back = cluster.held_back or ("the node's agent only observes" if case.observes else "")
     if held_back:
@@ -62,10 +62,10 @@ def choose(case: NodeCase, cluster: ClusterCase, budgets: Budgets, now: float) -
     if budgets.full():
         return _wait(case, request, budgets.full(), now)
     base = msgspec.structs.replace(for_request(record, request), request_id=request.id)
-    return _first_that_may_go(case, request, base, cluster, budgets, now)
+    return _first_that_may_leave(case, request, base, cluster, budgets, now)
 
 
-def _holds(record: ReliefRecord, request: ReliefRequest) -> bool:
+def _pause_applies(record: ReliefRecord, request: ReliefRequest) -> bool:
     """Whether the pause in the record applies to this request; one that the API server named always does."""
     if record.stage != "Refused" or record.request_id != request.id:
         return record.stage == "Waiting"
@@ -73,7 +73,7 @@ def _holds(record: ReliefRecord, request: ReliefRequest) -> bool:
     return all(candidate.uid in known for candidate in request.candidates if not candidate.excluded)
 
 
-def _first_that_may_go(
+def _first_that_may_leave(
     case: NodeCase,
     request: ReliefRequest,
     base: ReliefRecord,
@@ -87,13 +87,13 @@ def _first_that_may_go(
         left = msgspec.structs.replace(base, victim=late[0])
         message = f"{late[0]} was migrated after all ({late[1]})"
         return Write(over(left, "Migrated", message, now, cluster.spec.cool_down_seconds))
-    behind = ""
+    no_place = ""
     for candidate in in_order(request.candidates, request.rank, cluster.spec.follow_seconds):
         if candidate.uid in done:
             continue
         pod = _fresh(case.pods, candidate, now)
         if pod is None:
-            budgets.take(case.name, migrates=False)  # for this plan: only so many are looked at
+            budgets.take(case.name, migrates=False)  # for this plan: only so many pods are fetched
             return Look(candidate.uid, candidate.label)
         if pod.presence == "Gone":
             gone = msgspec.structs.replace(base, victim=candidate.label)
@@ -107,12 +107,12 @@ def _first_that_may_go(
             return Write(waiting(base, request, message, now, now + SOON_SECONDS))
         if pod.how == "Migrated" and (full := budgets.migrations_full(case.name)):
             if any(refusal.reason == "MigrationStalled" for refusal in base.refusals):
-                behind = full  # the stalled migration holds the place; pods that need none are still tried
+                no_place = full  # the stalled migration holds the place; pods that need none are still tried
                 continue
             return _wait(case, request, full, now)
         budgets.take(case.name, migrates=pod.how == "Migrated")
         return Write(asking(base, request, candidate, pod.how, seconds_to_move(candidate), now))
-    return _wait(case, request, behind, now) if behind else _nobody_left(base, request, cluster, now)
+    return _wait(case, request, no_place, now) if no_place else _none_left(base, request, cluster, now)
 
 
 def _obstacle(case: NodeCase, pod: CandidatePod, cluster: ClusterCase, now: float) -> tuple[str, str] | None:
@@ -126,7 +126,7 @@ def _obstacle(case: NodeCase, pod: CandidatePod, cluster: ClusterCase, now: floa
     return None
 
 
-def _nobody_left(base: ReliefRecord, request: ReliefRequest, cluster: ClusterCase, now: float) -> Step:
+def _none_left(base: ReliefRecord, request: ReliefRequest, cluster: ClusterCase, now: float) -> Step:
     count = len(base.refusals)
     if count and not all(refusal.reason in NOT_REFUSED for refusal in base.refusals):
         message = f"all {count} candidates refused" if count > 1 else "the only candidate refused"

@@ -44,11 +44,11 @@ def _asking(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
     again = from_timestamp(record.until)
     if again is not None and now < again:
         return Rest(again)
-    asked_for = now - (from_timestamp(record.started_at) or now)
-    if case.request is None or case.stale or cluster.held_back or asked_for > cluster.spec.stall_seconds:
+    tried_for = now - (from_timestamp(record.started_at) or now)
+    if case.request is None or case.stale or cluster.held_back or tried_for > cluster.spec.stall_seconds:
         return _undecided(case, cluster, now)
-    ask = Delete if record.how == "Deleted" else Evict
-    return ask(record.victim_uid, record.victim)
+    step = Delete if record.how == "Deleted" else Evict
+    return step(record.victim_uid, record.victim)
 
 
 def _undecided(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
@@ -60,7 +60,7 @@ def _undecided(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
     if pod.presence == "Gone":
         return _over(case, cluster, "Gone", f"{record.victim} is gone", now)
     if pod.presence == "Leaving":
-        return _goes(case, pod, cluster, now)
+        return _ends(case, pod, cluster, now)
     if pod.evacuating:
         return Write(_migration_begun(record, cluster, f"KubeVirt live-migrates {record.victim}", now))
     if case.request is None or case.stale or cluster.held_back:
@@ -79,7 +79,7 @@ def _answered(case: NodeCase, answer: EvictionAnswer, cluster: ClusterCase, now:
     record = case.record
     match answer.meaning:
         case "Accepted":
-            return _goes(case, case.pods.get(record.victim_uid), cluster, now)
+            return _ends(case, case.pods.get(record.victim_uid), cluster, now)
         case "Evacuating":
             return Write(_migration_begun(record, cluster, answer.message, now))
         case "Gone":
@@ -100,7 +100,7 @@ def _answered(case: NodeCase, answer: EvictionAnswer, cluster: ClusterCase, now:
             return Write(asking_again(record, answer.message, now + min(pause, MOST_LATER_SECONDS)))
 
 
-def _goes(case: NodeCase, pod: CandidatePod | None, cluster: ClusterCase, now: float) -> Step:
+def _ends(case: NodeCase, pod: CandidatePod | None, cluster: ClusterCase, now: float) -> Step:
     """The pod ends. For a VM that means that it is not live-migrated."""
     record = case.record
     how: How
@@ -213,8 +213,8 @@ def migration_of(case: NodeCase, migrations: Iterable[Migration]) -> Migration |
         if (known.metadata.namespace or "default") != namespace:
             continue
         if known.metadata.name != record.migration or not record.migration:
-            ours = known.source_pod == record.victim or (instance and known.instance == instance)
-            if not ours or (known.is_over and (known.progressed_at or 0.0) < asked):
+            matches = known.source_pod == record.victim or (instance and known.instance == instance)
+            if not matches or (known.is_over and (known.progressed_at or 0.0) < asked):
                 continue
         if found is None or _age(known) > _age(found):
             found = known

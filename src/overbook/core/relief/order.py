@@ -18,9 +18,9 @@ EQUAL_BLAME: Final = 0.1
 def seconds_to_move(candidate: ReliefCandidate) -> float:
     """Estimate how long a live migration of the candidate would take.
 
-    All its swap has to come back, and all its memory is sent. Memory that changes meanwhile is sent again, and
-    so on: a geometric series with the sum size / (bandwidth − dirty rate). The dirty rate is not measured;
-    growth is used in its place.
+    All its swap has to come back, and all its memory is sent. Memory that changes meanwhile is sent again,
+    and so on: a geometric series with the sum size / (bandwidth − dirty rate). The dirty rate is not
+    measured; growth is used in its place.
     """
     back = candidate.swap_bytes / SWAP_IN_BYTES_PER_SECOND
     left = max(
