@@ -207,14 +207,14 @@ def migration_of(case: NodeCase, migrations: Iterable[Migration]) -> Migration |
     pod = case.pods.get(record.victim_uid)
     instance = pod.instance if pod is not None else ""
     namespace = record.victim.partition("/")[0]
-    asked = (from_timestamp(record.started_at) or 0.0) - CLOCK_MARGIN_SECONDS
+    evicted_at = (from_timestamp(record.started_at) or 0.0) - CLOCK_MARGIN_SECONDS
     found: Migration | None = None
     for known in migrations:
         if (known.metadata.namespace or "default") != namespace:
             continue
         if known.metadata.name != record.migration or not record.migration:
             matches = known.source_pod == record.victim or (instance and known.instance == instance)
-            if not matches or (known.is_over and (known.progressed_at or 0.0) < asked):
+            if not matches or (known.is_over and (known.progressed_at or 0.0) < evicted_at):
                 continue
         if found is None or _age(known) > _age(found):
             found = known
