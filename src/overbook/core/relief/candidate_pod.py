@@ -3,17 +3,19 @@
 The agent's list is not enough: it may be old, and a node may only name pods that run on it.
 """
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from overbook.core.api.overcommit_node import How
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_critical
-from overbook.core.kubevirt.objects import MovableInstance
 from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.pressure.candidate import why_never
 from overbook.core.timestamp import from_timestamp
+
+if TYPE_CHECKING:  # the agent needs only `is_own`, and should not load KubeVirt's objects
+    from overbook.core.kubevirt.objects import MovableInstance
 
 PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 PART_OF: Final = "overbook"
@@ -68,7 +70,7 @@ def candidate_pod(
     node: str,
     uid: str,
     pod: Pod | None,
-    instance: MovableInstance | None,
+    instance: "MovableInstance | None",
     defaults: ClusterDefaults,
     now: float,
 ) -> CandidatePod:
@@ -120,7 +122,7 @@ def instance_name(pod: Pod) -> str:
     return owner.name if owner is not None else ""
 
 
-def _runs_in(instance: MovableInstance | None, pod: Pod) -> bool:
+def _runs_in(instance: "MovableInstance | None", pod: Pod) -> bool:
     owner = owning_instance(pod)
     return (
         instance is not None
