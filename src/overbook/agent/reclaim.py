@@ -1,4 +1,4 @@
-"""Reclaim: pushing cold memory of pods out to swap, in slices, so that the agent's tick stays short."""
+"""Reclaim: swapping out cold memory of pods, in slices, so that the agent's tick stays short."""
 
 import logging
 import time
@@ -18,14 +18,14 @@ BUDGET_SECONDS: Final = 0.25
 
 
 class Reclaimer(Protocol):
-    """The interface through which memory is pushed out."""
+    """The interface through which memory is swapped out."""
 
     def reclaim(self, steps: Sequence[ReclaimStep], /) -> int:
         """Do as many of the steps as fit into the tick; returns the bytes requested from the kernel."""
 
 
 class ReportingReclaimer:
-    """Pushes nothing out: for ``--mode observe``."""
+    """Swaps nothing out: for ``--mode observe``."""
 
     def reclaim(self, _steps: Sequence[ReclaimStep], /) -> int:
         """Do nothing."""
@@ -54,13 +54,13 @@ class CgroupReclaimer:
             for container in self._collector.containers.get(step.uid, {}).values():
                 while left > 0 and self.supported and self._clock() < deadline:
                     part = min(SLICE_BYTES, left)
-                    if not self._push(container, step.label, part):
+                    if not self._reclaim_slice(container, step.label, part):
                         break
                     asked += part
                     left -= part
         return asked
 
-    def _push(self, container: HeldContainer, label: str, size_bytes: int) -> bool:
+    def _reclaim_slice(self, container: HeldContainer, label: str, size_bytes: int) -> bool:
         try:
             if container.cgroup.read_memory_swap_max() == 0:
                 return False  # only page cache would be dropped, which does not help against a stall
