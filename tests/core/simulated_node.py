@@ -92,7 +92,7 @@ class SimulatedNode:
         stall: float = 0.0,
         relief: ReliefState = "idle",
     ) -> Decision | None:
-        """Let a second pass with so many pages swapped and such a share of it stalled; then decide on a sample."""
+        """Let time pass with so many pages swapped and such a share of it stalled; then decide."""
         self.at += seconds
         node = self.node
         if node.swap_in_pages is not None and node.swap_out_pages is not None:

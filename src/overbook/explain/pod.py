@@ -11,7 +11,7 @@ from overbook.core.kubernetes.oom_score import oom_score_adj
 from overbook.core.kubernetes.qos import QosClass
 from overbook.core.kubernetes.resolved import ResolvedPod, resolve
 from overbook.core.kubernetes.resources import Amounts
-from overbook.core.kubevirt.memory import told_guest_bytes
+from overbook.core.kubevirt.memory import inferred_guest_bytes
 from overbook.core.kubevirt.overhead import overhead_bytes, reported_overhead_bytes
 from overbook.core.overcommit.allowance import pod_facts
 from overbook.core.overcommit.facts import PodFacts
@@ -139,7 +139,7 @@ def guest_of(
         if overhead is None:
             overhead = overhead_bytes(found.vmi, running=node.running)
         return found.vmi.guest_bytes, overhead, "Manifest"
-    guest = told_guest_bytes(one.pod, node.policy.percent)
+    guest = inferred_guest_bytes(one.pod, node.policy.percent)
     return guest, overhead, None if guest is None else "Request"
 
 

@@ -107,7 +107,7 @@ def test_everybody_agrees_whether_swap_suffices(ram: int, percent: int, more: in
             0,
             150,
             False,
-        ),  # half a MiB is demanded: the slack is for an area's header, and does not replace an area
+        ),  # half a MiB is demanded: the slack does not replace an area
         (0, 0, 150, True),  # not known
     ],
 )
