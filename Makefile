@@ -38,7 +38,7 @@ lint: setup  ## ruff, mypy --strict, import-linter
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-fmt: setup  ## Format the code and mend what ruff can
+fmt: setup  ## Format the code and apply the fixes of ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 

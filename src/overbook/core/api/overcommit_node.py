@@ -6,6 +6,8 @@ neither can drop what the other wrote. Times are RFC 3339 in UTC with microsecon
 
 from typing import Final, Literal
 
+import msgspec
+
 from overbook.core.api.group import API_VERSION
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
 
@@ -171,12 +173,12 @@ class Problem(KubeStruct, frozen=True):
     Attributes:
         word: for programs.
         sentence: for people.
-        mend: the command or setting that mends it.
+        fix: the command or setting that removes its cause.
     """
 
     word: str
     sentence: str
-    mend: str = ""
+    fix: str = msgspec.field(name="mend", default="")
 
 
 class Condition(KubeStruct, frozen=True):
