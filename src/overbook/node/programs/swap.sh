@@ -1,16 +1,16 @@
 #!/bin/sh
-# Swap for this node: made once, the right size for its RAM, and on again after every boot.
+# Swap for this node: made once in the size for its RAM, and turned on again after every boot.
 #
-#   overbook-swap plan [remove]   say what apply (or remove) would do
-#   overbook-swap apply           make it so; safe to repeat, and to be killed anywhere
-#   overbook-swap on              only turn on what is there (at boot, before the kubelet)
-#   overbook-swap remove          turn it off and leave nothing behind
-#   overbook-swap status          what is there, as key=value
+#   overbook-swap plan [remove]   show what apply (or remove) would do
+#   overbook-swap apply           make swap and turn it on; may be repeated, and killed at any point
+#   overbook-swap on              only turn on existing swap (at boot, before the kubelet)
+#   overbook-swap remove          turn swap off and remove all its files
+#   overbook-swap status          show the present state, as key=value
 #
-# Settings: /etc/overbook/swap.conf, KEY=VALUE a line. What came of it: /run/overbook/swap.state, which the agent
-# reads and reports. Nothing waits for this program: where it fails, boot and kubelet go on without swap.
-# It needs a POSIX shell, GNU coreutils and util-linux; cryptsetup where swap is encrypted.
-# shellcheck disable=SC2046,SC2086 # paths have no blanks here: lists of them are split on purpose
+# Settings: /etc/overbook/swap.conf, one KEY=VALUE in each line. Result: /run/overbook/swap.state, which the agent
+# reads and reports. Nothing waits for this program: if it fails, boot and kubelet continue without swap.
+# It needs a POSIX shell, GNU coreutils and util-linux, and for encrypted swap cryptsetup.
+# shellcheck disable=SC2046,SC2086 # paths have no blanks here, so lists of paths are split on purpose
 set -u
 umask 077
 export LC_ALL=C
@@ -23,12 +23,12 @@ LABEL=overbook-swap
 
 say() { echo "overbook-swap: $*" >&2; }
 
-# Written whole or not at all: the agent may read at any moment.
+# Written completely or not at all, because the agent may read it at any moment.
 state() { # state WORD SENTENCE
     printf 'state=%s\nsentence=%s\n' "$1" "$2" >"$RUN/.swap.state" && mv "$RUN/.swap.state" "$RUN/swap.state"
 }
 
-refuse() { # refuse WORD SENTENCE: the node is not ready for swap, and everybody can see why
+refuse() { # refuse WORD SENTENCE: end, and write the reason into the state file
     say "$2"
     [ "$COMMAND" = status ] || state "$1" "$2"
     exit 1
@@ -48,7 +48,7 @@ memory_bytes() { # memory_bytes FIELD
 
 mib() { echo "$((($1 + 524288) / 1048576)) MiB"; }
 
-# Read, never executed: a line is a known key and its value, whatever stands in it.
+# The file is read and never executed: each line is a known key and its value.
 load_settings() {
     KIND=file FOLDER=/var/lib/overbook/swap DEVICE='' PERCENT=100 SIZE_BYTES=0 PRIORITY=10 DISCARD=once ENCRYPT=no
     DISK_FLOOR_PERCENT=15 DISK_FLOOR_BYTES=1073741824 KUBELET_CONFIGS='' KUBELET_FAIL_SWAP_ON=''
@@ -73,8 +73,8 @@ load_settings() {
     esac
 }
 
-# RAM × (percent/100 − 1), rounded up to pages, and one page for mkswap's header. One kernel counts a little more
-# RAM than the next: below half of the smallest step of the percentage, an area is not made anew for that.
+# RAM × (percent/100 − 1), rounded up to pages, and one page for mkswap's header. RAM differs a little
+# between kernels: for less than half of the percentage's smallest step, an existing area is kept.
 size_wanted() {
     ram=$(memory_bytes MemTotal)
     bytes=$SIZE_BYTES SLACK=0
@@ -84,7 +84,7 @@ size_wanted() {
     WANTED=$((bytes ? (bytes + PAGE - 1) / PAGE * PAGE + PAGE : 0))
 }
 
-# What is ours, a line each. A file gets its name, which holds its size, once it is whole.
+# Overbook's areas, one in each line. A file gets its name, which contains its size, when it is complete.
 areas() {
     case $KIND in
         file) for area in "$FOLDER"/swapfile-*; do [ ! -f "$area" ] || echo "$area"; done ;;
@@ -93,14 +93,14 @@ areas() {
     esac
 }
 
-target() { # target AREA: what is turned on
+target() { # target AREA: the path for swapon
     case $KIND-$ENCRYPT-$1 in
         file-*.crypt | device-yes-*) echo "/dev/mapper/$LABEL-${1##*/}" ;;
         *) echo "$1" ;;
     esac
 }
 
-# An area's size or use in bytes as the kernel sees it, 0 where it is not on.
+# An area's size or use in bytes as the kernel reports it, 0 if it is off.
 swapped() { # swapped size|used AREA
     real=$(target "$2")
     case $real in /dev/mapper/*) real=$(readlink -f "$real") ;; esac
@@ -122,7 +122,7 @@ size_of() { # size_of AREA
 
 content() { blkid -p -o value -s TYPE -s PTTYPE "$1" 2>/dev/null; } # content PATH: status 0 or 2, else unclear
 
-fits() { # fits AREA: it can stay
+fits() { # fits AREA: whether it can stay
     [ "$KIND" != device ] || return 0
     off=$(($(size_of "$1") - WANTED))
     [ "${off#-}" -le "$SLACK" ] || return 1
@@ -133,7 +133,7 @@ fits() { # fits AREA: it can stay
     esac
 }
 
-# What the areas hold has to fit into RAM and into the rest of swap before they go.
+# Areas are turned off only if their contents fit into RAM and into the remaining swap.
 check_room() { # check_room COMING_BYTES AREA...
     room=$(($1 + $(memory_bytes SwapFree))) held=0
     shift
@@ -146,14 +146,14 @@ check_room() { # check_room COMING_BYTES AREA...
         "$* holds $(mib "$held"): RAM has $(mib "$available") available, $(mib "$margin") of which stay free, and other swap takes $(mib "$room"); it stays on"
 }
 
-fail_swap_on() { # fail_swap_on FILE: its value there, YAML or JSON; nothing where it is absent
+fail_swap_on() { # fail_swap_on FILE: its value in this YAML or JSON file; nothing if it is absent
     case $(tr -d '[:space:]' <"$1" | cut -c 1) in
         '{') tr '{},' '[\n*]' <"$1" | sed 's/^[[:space:]]*//' ;;
         *) sed 's/[[:space:]]#.*//' "$1" ;;
     esac | sed -n "s/^[\"']\{0,1\}failSwapOn[\"']\{0,1\}[[:space:]]*:[[:space:]]*\([^[:space:]]*\).*/\1/p" | tail -n 1
 }
 
-# The last file that says something wins, and the flag over all, as in the kubelet. What is unclear is a refusal.
+# As in the kubelet, the last file with a value counts, and the flag overrides all. An unclear value is a refusal.
 kubelet_answer() {
     [ -n "$KUBELET_CONFIGS$KUBELET_FAIL_SWAP_ON" ] || { echo unasked; return; }
     answer=refuses
@@ -178,7 +178,7 @@ check_kubelet() {
         "the kubelet of this node does not start with swap on: set failSwapOn: false${KUBELET_CONFIGS:+ in $KUBELET_CONFIGS}; swap stays off until then"
 }
 
-check_disk() { # check_disk BYTES: the file system can hold swap, and as much of it
+check_disk() { # check_disk BYTES: whether the file system can hold swap of this size
     place=$FOLDER
     until [ -d "$place" ]; do place=$(dirname "$place"); done
     case $(stat -f -c %T "$place") in
@@ -200,8 +200,8 @@ progress() { # progress BYTES
     if [ ! -t 2 ] || [ "$1" -eq "$WANTED" ]; then echo >&2; fi
 }
 
-# In full, under another name: it takes its place by a rename once all of it is on the disk. The disk is looked at
-# again and again, since others write to it too.
+# The file is written completely under another name, and renamed when all of it is on the disk. The free space is
+# checked repeatedly, because other programs write there, too.
 make_file() {
     making=$FOLDER/.making MADE=$FOLDER/swapfile-$WANTED
     [ "$ENCRYPT" = no ] || MADE=$MADE.crypt
@@ -230,7 +230,7 @@ make_file() {
     sync "$FOLDER"
 }
 
-# Which zram devices are ours is remembered where it is forgotten as they are: at the next boot.
+# The names of Overbook's zram devices are kept in /run: both are gone at the next boot.
 make_zram() {
     [ -d /sys/class/zram-control ] || modprobe zram 2>/dev/null || refuse NoDevice "this kernel has no zram"
     name=
@@ -246,7 +246,7 @@ make_zram() {
 
 make_device() { refuse NoDevice "$DEVICE is not there"; }
 
-# A device is only ever written to where nothing is known to be on it: never over somebody's data.
+# A device is written to only if it has no known content, so that no data is lost.
 claim_device() { # claim_device DEVICE
     [ -b "$1" ] || refuse NoDevice "$1 is no block device"
     known=$(content "$1")
@@ -258,7 +258,7 @@ claim_device() { # claim_device DEVICE
     [ "$ENCRYPT" = yes ] || mkswap -L "$LABEL" "$1" >/dev/null || refuse MakeFailed "mkswap $1 failed"
 }
 
-# With a key that nobody knows, nobody keeps, and no boot sees again.
+# The key is random and not stored, so after a boot the contents cannot be read.
 open_encrypted() { # open_encrypted AREA TARGET
     device=$1
     if [ -f "$1" ]; then
@@ -281,7 +281,7 @@ turn_on() { # turn_on AREA
     swapon "$@" || refuse SwaponFailed "swapon $path failed; the kernel's log says why"
 }
 
-drop() { # drop AREA: off, and nothing left of it
+drop() { # drop AREA: turn it off and remove it
     path=$(target "$1")
     ! is_on "$1" || swapoff "$path" || refuse SwapoffFailed "swapoff $path did not finish; it stays on"
     if [ "$path" != "$1" ]; then
@@ -316,7 +316,7 @@ apply() {
     turn_on "$keep"
     for area in $(areas); do
         [ "$area" != "$keep" ] || continue
-        # The new area is on already: what the old one holds has somewhere to go.
+        # The new area is already on, so there is room for the contents of the old one.
         check_room 0 "$area"
         drop "$area"
     done
@@ -360,7 +360,7 @@ status() {
     [ ! -r "$RUN/swap.state" ] || cat "$RUN/swap.state"
 }
 
-# The same steps, told instead of done.
+# The same steps, only shown.
 only_tell() {
     state() { :; }
     ready() { :; }
@@ -390,7 +390,7 @@ esac
 case $COMMAND in
     plan) only_tell ;;
     apply | on | remove)
-        # The lock is the folder's own: nothing is left of it, and it goes with the last process that holds it.
+        # The lock is on the folder itself: no file is left, and it ends with the last process that holds it.
         mkdir -p "$RUN" && exec 9<"$RUN"
         flock -w 20 9 || { say "another overbook-swap is running; try again when it is done"; exit 1; }
         ;;
