@@ -48,7 +48,7 @@ DB = ReliefCandidate(uid="u-db", namespace="shop", name="virt-launcher-db", virt
 
 
 def node(name: str = "worker-1", **changed: object) -> NodeView:
-    """Return a calm node but for what is changed, of the agent's status too."""
+    """Return a node without pressure, with some fields of the node or of its status changed."""
     fields = set(OvercommitNodeStatus.__struct_fields__)
     status = structs.replace(STATUS, **{key: value for key, value in changed.items() if key in fields})
     own = {key: value for key, value in changed.items() if key not in fields}

@@ -61,7 +61,7 @@ def test_a_pods_history_is_its_own_with_the_newest_first() -> None:
     )
     told = list(history_of("shop/db", "u2", [("worker-1", status)]))
     assert [one.what for one in told] == ["relief: Asking", "refused: DisruptionBudget", "migrated live"]
-    # Another pod of the same name: only what is remembered by name.
+    # Another pod with the same name: only the records that have a name but no UID.
     assert [one.what for one in history_of("shop/db", "u9", [("worker-1", status)])] == ["migrated live"]
     assert [one.what for one in history_of("shop/web", None, [("worker-1", status)])] == ["decided: relieve"]
 

@@ -55,7 +55,7 @@ class Doctor:
         from overbook.node.doctor.diagnosis import diagnose  # noqa: PLC0415 - loaded only where it is needed
         from overbook.node.doctor.look import host_facts  # noqa: PLC0415 - loaded only where it is needed
 
-        found = diagnose(host_facts(self._root, policy, configured=told)).findings
+        found = diagnose(host_facts(self._root, policy, reported=told)).findings
         for finding in found:
             if finding not in self._found:
                 log.log(_level(finding), "%s: %s; fix: %s", finding.word, finding.sentence, finding.fix)
@@ -64,5 +64,5 @@ class Doctor:
 
 def _level(finding: HostFinding) -> int:
     if finding.word == "NotLooked":
-        return logging.DEBUG  # a pod is shown what it needs: there is nothing to fix
+        return logging.DEBUG  # a pod sees only a part of its host: nothing to fix
     return logging.INFO if finding.severity == "Note" else logging.WARNING

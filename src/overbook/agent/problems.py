@@ -1,4 +1,4 @@
-"""What is wrong on a node, as far as its agent can know, worst first and each with its fix."""
+"""The problems of a node that its agent knows, worst first, each with its fix."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -158,7 +158,7 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="ReservesNotKept",
             sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
-            fix="set reserves.qosReservedMemoryPercent of the agent to 0, or fix the cause given here",
+            fix="set the agent's reserves.qosReservedMemoryPercent to 0, or remove the cause named here",
         )
 
 

@@ -173,7 +173,7 @@ class Problem(KubeStruct, frozen=True):
     Attributes:
         word: for programs.
         sentence: for people.
-        fix: the command or setting that removes its cause.
+        fix: the command or setting that removes the cause; empty where none is known.
     """
 
     word: str

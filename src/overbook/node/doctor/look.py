@@ -38,7 +38,7 @@ def host_facts(
     root: str,
     policy: SwapPolicy,
     writer: AskedWriter = "auto",
-    configured: KubeletConfiguration | None = None,
+    reported: KubeletConfiguration | None = None,
 ) -> HostState:
     """Read the facts. This never fails: errors are in `HostState.unread`.
 
@@ -46,11 +46,11 @@ def host_facts(
         root: the host's file system, or as much of it as is mounted.
         policy: the pods that may swap, how much, and the percentage.
         writer: the configured writer of the limits.
-        configured: the configuration that the kubelet's API returned, which overrides its files.
+        reported: the configuration that the kubelet reports, which overrides its files.
     """
     look = _Look()
     process = look.at("kubelet", lambda: find_process(root), None)
-    configuration = configured or look.at("kubelet", lambda: _configuration(process, root), None)
+    configuration = reported or look.at("kubelet", lambda: _configuration(process, root), None)
     if "kubelet" in look.unread:
         look.unread["writer"] = look.unread["watermarks"] = "the kubelet's configuration is not known"
     memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
