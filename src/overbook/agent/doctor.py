@@ -55,14 +55,14 @@ class Doctor:
         from overbook.node.doctor.diagnosis import diagnose  # noqa: PLC0415 - loaded only where it is needed
         from overbook.node.doctor.look import host_facts  # noqa: PLC0415 - loaded only where it is needed
 
-        found = diagnose(host_facts(self._root, policy, told=told)).findings
+        found = diagnose(host_facts(self._root, policy, reported=told)).findings
         for finding in found:
             if finding not in self._found:
-                log.log(_level(finding), "%s: %s; mend: %s", finding.word, finding.sentence, finding.mend)
+                log.log(_level(finding), "%s: %s; fix: %s", finding.word, finding.sentence, finding.fix)
         self._found = found
 
 
 def _level(finding: HostFinding) -> int:
     if finding.word == "NotLooked":
-        return logging.DEBUG  # a pod is shown what it needs: there is nothing to mend
+        return logging.DEBUG  # a pod sees only a part of its host: nothing to fix
     return logging.INFO if finding.severity == "Note" else logging.WARNING

@@ -1,4 +1,4 @@
-"""What is wrong on a node, as far as its agent can know, worst first and each with what mends it."""
+"""The problems of a node that its agent knows, worst first, each with its fix."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -76,20 +76,20 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="TwoAgents",
             sentence=f"another agent ({found.other_agent}) writes for node {found.node_name}, too",
-            mend="kubectl get pods --all-namespaces --selector app.kubernetes.io/component=agent "
+            fix="kubectl get pods --all-namespaces --selector app.kubernetes.io/component=agent "
             f"--field-selector spec.nodeName={found.node_name}",
         )
     if found.refused:
         yield Problem(
             word="Refused",
             sentence=f"the API server refuses: {found.refused}",
-            mend="kubectl describe clusterrole overbook-agent",
+            fix="kubectl describe clusterrole overbook-agent",
         )
     if found.nobody_may_go:
         yield Problem(
             word="NobodyMayGo",
             sentence="a rule holds and no pod may be asked to go: all are critical or hold too little",
-            mend=f"kubectl describe node {found.node_name}",
+            fix=f"kubectl describe node {found.node_name}",
         )
 
 
@@ -101,13 +101,13 @@ def _swap(found: NodeFindings) -> Iterator[Problem]:
             word="SwapTooSmall" if swap else "NoSwap",
             sentence=f"{there}; to promise {found.percent} % of {ram // MIB} MiB of RAM takes "
             f"{node_swap_bytes(ram, found.percent) // MIB} MiB",
-            mend=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
+            fix=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
         )
     if found.swap_allowed_bytes > swap > 0:
         yield Problem(
             word="SwapPromisedTwice",
             sentence=f"allowances of {found.swap_allowed_bytes // MIB} MiB exceed {swap // MIB} MiB of swap",
-            mend="set swap.allowance to proportional or whole, or add swap",
+            fix="set swap.allowance to proportional or whole, or add swap",
         )
 
 
@@ -120,14 +120,14 @@ def _writer(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="SwapWriter",
             sentence=shortened(writer.problem + nothing),
-            mend="overbook node doctor",
+            fix="overbook node doctor",
         )
     elif writer.writer == "kubelet" and found.differing_limits:
         yield Problem(
             word="SwapLimitsDiffer",
             sentence=f"the kubelet gave {found.differing_limits} containers another memory.swap.max than its "
             "formula says; they may be older than the node's swap",
-            mend="start these containers anew; the agent's log names them",
+            fix="start these containers anew; the agent's log names them",
         )
 
 
@@ -136,13 +136,13 @@ def _kernel(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="PressureUnknown",
             sentence="the kernel tells no memory pressure (PSI), so the rule on stalls never holds",
-            mend="boot the node with psi=1",
+            fix="boot the node with psi=1",
         )
     if not found.reclaim_supported:
         yield Problem(
             word="NoReclaim",
             sentence="this kernel cannot reclaim on request, so moving guests is all that is left",
-            mend="run Linux 5.19 or later",
+            fix="run Linux 5.19 or later",
         )
 
 
@@ -152,17 +152,17 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
             word="SwapLimitsContested",
             sentence=f"something else writes memory.swap.max of {found.contested_limits} containers; it is "
             "put back each time",
-            mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
+            fix="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
         )
     if found.reserves_hindrance:
         yield Problem(
             word="ReservesNotKept",
             sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
-            mend="set reserves.qosReservedMemoryPercent of the agent to 0, or mend what is said here",
+            fix="set the agent's reserves.qosReservedMemoryPercent to 0, or remove the cause named here",
         )
 
 
 def _doctor(found: NodeFindings, severity: HostSeverity) -> Iterator[Problem]:
     for finding in found.doctor:
         if finding.severity == severity and finding.word not in _TOLD_HERE:
-            yield Problem(word=finding.word, sentence=shortened(finding.sentence), mend=finding.mend)
+            yield Problem(word=finding.word, sentence=shortened(finding.sentence), fix=finding.fix)

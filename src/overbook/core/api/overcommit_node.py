@@ -9,6 +9,8 @@ Docstrings here are the descriptions that ``kubectl explain`` shows, so they nam
 
 from typing import Final, Literal
 
+import msgspec
+
 from overbook.core.api.group import API_VERSION
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
 
@@ -187,12 +189,12 @@ class Problem(KubeStruct, frozen=True):
     Attributes:
         word: the kind of problem in one word, such as ``SwapLimitsDiffer``.
         sentence: the problem in a sentence.
-        mend: the fix: the command or setting that removes the cause; empty where none is known.
+        fix: the command or setting that removes the cause; empty where none is known.
     """
 
     word: str
     sentence: str
-    mend: str = ""
+    fix: str = msgspec.field(name="mend", default="")
 
 
 class Condition(KubeStruct, frozen=True):
