@@ -40,7 +40,11 @@ class AgentMetrics:
         Args:
             others: values that the parts of the agent count, by name.
         """
-        return render(PREFIX, METRICS, AgentReading(self, others))
+        tick, pods = self.latest, None
+        if tick is not None:
+            models = pod_models((tick.sample,))
+            pods = {facts.label: models[uid] for uid, facts in tick.facts.items() if uid in models}
+        return render(PREFIX, METRICS, AgentReading(self, others, pods))
 
 
 class AgentReading(msgspec.Struct, frozen=True, gc=False):
@@ -49,10 +53,12 @@ class AgentReading(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         agent: counts over the agent's life, and the last tick.
         others: values that the parts of the agent count, by name.
+        pods: those of the last tick that run and are known, by label; ``None``: there was no tick yet.
     """
 
     agent: AgentMetrics
     others: Mapping[str, float]
+    pods: Mapping[str, PodModel] | None
 
 
 def _other(name: str, kind: Kind, text: str) -> Metric[AgentReading]:
@@ -67,12 +73,7 @@ def _of_tick(read: Callable[[AgentTick], Values]) -> Callable[[AgentReading], Va
 
 def _of_pods(read: Callable[[PodModel], float]) -> Callable[[AgentReading], Values]:
     """A number for each pod that runs and is known."""
-
-    def by_pod(tick: AgentTick) -> Values:
-        pods = pod_models((tick.sample,))
-        return {facts.label: read(pods[uid]) for uid, facts in tick.facts.items() if uid in pods}
-
-    return _of_tick(by_pod)
+    return lambda of: None if of.pods is None else {label: read(pod) for label, pod in of.pods.items()}
 
 
 METRICS: Final[tuple[Metric[AgentReading], ...]] = (

@@ -71,10 +71,13 @@ def _lines(prefix: str, metric: Metric[Source], source: Source) -> Iterator[str]
         yield f"{name}_sum {values.sum:.9g}\n{name}_count {counts[-1]}\n"
     elif isinstance(values, Mapping):
         for key, value in values.items():
-            told = (key,) if isinstance(key, str) else key
-            pairs = ",".join(
-                f'{label}="{_escaped(each)}"' for label, each in zip(metric.labels, told, strict=True)
-            )
+            if isinstance(key, str):  # most lines are a pod's; they are told apart by one label
+                (label,) = metric.labels
+                pairs = f'{label}="{_escaped(key)}"'
+            else:
+                pairs = ",".join(
+                    f'{label}="{_escaped(each)}"' for label, each in zip(metric.labels, key, strict=True)
+                )
             yield f"{name}{{{pairs}}} {value:.17g}\n"
     else:
         yield f"{name} {values:.17g}\n"
