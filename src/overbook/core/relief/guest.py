@@ -3,17 +3,19 @@
 The agent's word is not enough: its list may be old, and a node may name only what runs on it.
 """
 
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from overbook.core.api.overcommit_node import How
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_critical
-from overbook.core.kubevirt.objects import MovableInstance
 from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.pressure.candidate import why_never
 from overbook.core.timestamp import from_timestamp
+
+if TYPE_CHECKING:  # the agent asks only whether a pod is Overbook's own
+    from overbook.core.kubevirt.objects import MovableInstance
 
 PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 PART_OF: Final = "overbook"
@@ -65,7 +67,12 @@ def is_own(pod: Pod, namespace: str) -> bool:
 
 
 def guest(
-    node: str, uid: str, pod: Pod | None, instance: MovableInstance | None, house: ClusterDefaults, now: float
+    node: str,
+    uid: str,
+    pod: Pod | None,
+    instance: "MovableInstance | None",
+    house: ClusterDefaults,
+    now: float,
 ) -> Guest:
     """What is known of a pod.
 
@@ -115,7 +122,7 @@ def instance_name(pod: Pod) -> str:
     return owner.name if owner is not None else ""
 
 
-def _runs_in(instance: MovableInstance | None, pod: Pod) -> bool:
+def _runs_in(instance: "MovableInstance | None", pod: Pod) -> bool:
     owner = owning_instance(pod)
     return (
         instance is not None
