@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements-dev.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Four processes share out the tests: tests/lanes.py. A few tests are run by one, which starts at once.
-LANES := --numprocesses=4
+# Three processes share out the tests: tests/lanes.py. A few tests are run by one, which starts at once.
+LANES := --numprocesses=3
 TEST_ARGS := $(LANES) --durations=15 --durations-min=1
 
 .PHONY: help setup demo test lint fmt deploy bench lock clean

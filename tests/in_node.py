@@ -26,6 +26,7 @@ from overbook_sandbox.machine.job import Job
 from overbook_sandbox.machine.node import Machine
 from overbook_sandbox.machine.spec import MachineSpec
 from tests import guest_reporter
+from tests.lanes import unit_of
 
 _OUTPUT_TAIL_LINES = 60
 
@@ -201,7 +202,7 @@ class NodeTests:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        batches: dict[MachineSpec, Batch] = {}
+        batches: dict[tuple[str, MachineSpec], Batch] = {}
         for item in items:
             marker = item.get_closest_marker("node")
             if marker is None:
@@ -210,7 +211,7 @@ class NodeTests:
                 spec = spec_of(marker)
             except InvalidInput as error:
                 raise pytest.UsageError(f"{item.nodeid}: {error}") from error
-            batch = batches.setdefault(spec, Batch(spec))
+            batch = batches.setdefault((unit_of(item.nodeid), spec), Batch(spec))
             batch.items.append(item)
             self._batch_of[item.nodeid] = batch
         rest = [item for item in items if item.nodeid not in self._batch_of]

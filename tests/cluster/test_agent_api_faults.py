@@ -157,7 +157,7 @@ def test_allowances_hold_without_the_api_and_decisions_follow(
     proxy.stall()
     wait_for(lambda: (agent.metric("api_unreachable_seconds") or 0) > 1, "it notices the silence")
     worker.trouble()
-    agent.says(f"relieving the node of {namespace}/big")
+    agent.says(f"{namespace}/big has to leave the node")
     worker.run(uid, memory_current=400 * MI, memory_swap_max=None)
     wait_for(lambda: worker.files.limit(path) == str(128 * MI), "the limit is put back")
     assert agent.get("/readyz") == "ok\n"
@@ -272,7 +272,7 @@ def test_a_restarted_api_server_has_everything_in_ten_seconds(
     wait_for(lambda: worker.status, "a status")
     breakable_cluster.kill_api_server()
     worker.trouble()
-    agent.says("relieving the node of")
+    agent.says("has to leave the node")
     wait_for(lambda: (agent.metric("api_unreachable_seconds") or 0) > 5, "it has been away for a while")
     resident = agent.resident_mib()
     breakable_cluster.start_api_server()

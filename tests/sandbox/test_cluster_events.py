@@ -38,12 +38,12 @@ def test_an_unchanged_state_gives_no_event() -> None:
 
 
 def test_decisions_come_in_order_and_name_the_vm_not_its_pod() -> None:
-    first = DecisionRecord("1", "", "reclaim", "pushing memory out")
+    first = DecisionRecord("1", "", "reclaim", "swapping out memory")
     second = DecisionRecord("2", "", "relieve", "vm-c goes", victim=f"demo/{GUEST.name}")
     before = Seen(pods={"1": GUEST})
     now = before._replace(status=OvercommitNodeStatus(decisions=(second, first)))
     assert told(before, now) == [
-        DecisionEvent(at=10.0, action="reclaim", sentence="pushing memory out"),
+        DecisionEvent(at=10.0, action="reclaim", sentence="swapping out memory"),
         DecisionEvent(at=10.0, action="relieve", sentence="vm-c goes", victim="demo/vm-c"),
     ]
 

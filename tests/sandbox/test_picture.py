@@ -99,7 +99,7 @@ def test_many_decisions_keep_to_the_ones_worth_a_number() -> None:
     notes = notes_of(story)
     assert len(notes) == MOST_NOTES
     assert {"vm-c: killed by Overbook"} <= {note.sentence for note in notes}
-    assert any("relieving the node of demo/vm-c" in note.sentence for note in notes)
+    assert any("demo/vm-c has to leave the node" in note.sentence for note in notes)
 
 
 def test_decisions_that_repeat_share_a_number() -> None:

@@ -43,17 +43,17 @@ def good_run(seed: int = 1) -> list[Line]:
             gap=0.5 if 1 < wild < 8 else 0.05,
             gone={"vm-c"} if gone else set(),
         )
-    node.decision(24.0, "reclaim", "memory stalls 4 % over 5 s: pushing 96 MiB of demo/vm-a out to swap")
+    node.decision(24.0, "reclaim", "memory stalls 4 % over 5 s: swapping out 96 MiB of demo/vm-a")
     node.decision(
         64.2,
         "reclaim",
-        "memory stalls 12 % over 3 s and swap has room: pushing 64 MiB of demo/vm-a, demo/vm-b out to swap "
+        "memory stalls 12 % over 3 s and swap has room: swapping out 64 MiB of demo/vm-a, demo/vm-b "
         "(the coldest of those that may swap)",
     )
     node.decision(
         68.3,
         "relieve",
-        "swap traffic above 1000 pages/s both ways for 5 s: relieving the node of demo/vm-c (Burstable, "
+        "swap traffic above 1000 pages/s both ways for 5 s: demo/vm-c has to leave the node (Burstable, "
         "352 MiB over its request of 200 MiB, 71 % of the refaults and 96 % of the growth in the window); "
         "the others stay within what they had",
         victim="demo/vm-c",

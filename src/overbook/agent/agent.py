@@ -26,7 +26,7 @@ from overbook.core.overcommit.swap import whole_pages
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.model import node_model
-from overbook.core.relief.guest import is_own
+from overbook.core.relief.candidate_pod import is_own
 from overbook.core.say_once import SayOnce
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.machine import page_size_bytes

@@ -13,9 +13,9 @@ from overbook.core.api.overcommit_node import ReliefRecord
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubevirt.objects import MovableInstance
 from overbook.core.relief.answer import ACCEPTED, EvictionAnswer, EvictionCause, no_answer, understood
+from overbook.core.relief.candidate_pod import candidate_pod, instance_name
 from overbook.core.relief.case import Delete, Evict, Look, Step, Write
-from overbook.core.relief.events import told
-from overbook.core.relief.guest import guest, instance_name
+from overbook.core.relief.events import relief_events
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError
 from overbook.kube.api.events import EventRecorder, EventType
@@ -86,13 +86,13 @@ class Performer:
         pod = await _found(self._client, namespace, name)
         instance: MovableInstance | None = None
         owner = instance_name(pod) if pod is not None else ""
-        known = situation.guests.get(node, {}).get(uid)
+        known = situation.pods.get(node, {}).get(uid)
         if not owner and known is not None:
             owner = known.instance.partition("/")[2]
         if owner and situation.kubevirt.present:
             instance = await _instance(self._client, namespace, owner)
-        seen = guest(node, uid, pod, instance, situation.defaults, self._wall_clock())
-        situation.guests.setdefault(node, {})[uid] = seen
+        seen = candidate_pod(node, uid, pod, instance, situation.defaults, self._wall_clock())
+        situation.pods.setdefault(node, {})[uid] = seen
 
     async def _write(self, node: str, record: ReliefRecord) -> None:
         situation = self._situation
@@ -105,7 +105,7 @@ class Performer:
         if situation.answers.get(node) is answer:
             situation.answers.pop(node, None)
         if record.stage is None and not record.refusals:
-            situation.guests.pop(node, None)
+            situation.pods.pop(node, None)
         self._report(node, before, record)
 
     async def _ask(self, node: str, step: Evict | Delete) -> EvictionAnswer:
@@ -127,7 +127,7 @@ class Performer:
         return ACCEPTED
 
     def _report(self, node: str, before: ReliefRecord, after: ReliefRecord) -> None:
-        for event in told(node, before, after):
+        for event in relief_events(node, before, after):
             log.log(logging.WARNING if event.warning else logging.INFO, "%s: %s", event.reason, event.message)
             self._metrics.events[event.reason] += 1
             self._journal.add(node, event.reason, event.message, self._wall_clock())

@@ -12,14 +12,14 @@ from overbook.controller.reports import Reports
 from overbook.controller.settings import ControllerSettings
 from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit, OvercommitSpec
 from overbook.core.relief.answer import EvictionAnswer
+from overbook.core.relief.candidate_pod import CandidatePod, ClusterDefaults
 from overbook.core.relief.case import ClusterCase, NodeCase
-from overbook.core.relief.guest import ClusterDefaults, Guest
-from overbook.core.relief.node import KeptNode, could_take_a_guest
+from overbook.core.relief.node import KeptNode, could_take_a_vm
 from overbook.kube.api.client import Client
 from overbook.kube.api.kinds import OVERCOMMITS
 from overbook.kube.api.reflector import Reflector
 
-_NO_PODS: Final[Mapping[str, Guest]] = {}
+_NO_PODS: Final[Mapping[str, CandidatePod]] = {}
 
 
 class ClusterSituation:
@@ -42,7 +42,7 @@ class ClusterSituation:
         self.kubevirt = KubeVirtWatch(client, self.wake)
         self.records = Records()
         self.reports = Reports(clock)
-        self.guests: dict[str, dict[str, Guest]] = {}
+        self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
         self.destinations: set[str] = set()
         self.unkept: set[str] = set()
@@ -122,7 +122,7 @@ class ClusterSituation:
             stale=self.is_stale(node),
             observes=status.mode == "Observe",
             record=self.records.of(node),
-            guests=self.guests.get(node, _NO_PODS),
+            pods=self.pods.get(node, _NO_PODS),
             answer=self.answers.get(node),
         )
 
@@ -135,7 +135,7 @@ class ClusterSituation:
     def _asking_changed(self, name: str, old: AskingNode | None, new: AskingNode | None) -> None:
         if new is None:
             self.records.gone(name)
-            self.guests.pop(name, None)
+            self.pods.pop(name, None)
             self._keep(name)
             self.wake()
             return
@@ -155,7 +155,7 @@ class ClusterSituation:
 
     def _keep(self, name: str) -> None:
         node, obj = self.nodes.objects.get(name), self.asking.objects.get(name)
-        if node is not None and could_take_a_guest(node, obj.status.pressure if obj is not None else None):
+        if node is not None and could_take_a_vm(node, obj.status.pressure if obj is not None else None):
             self.destinations.add(name)
         else:
             self.destinations.discard(name)

@@ -27,16 +27,16 @@ def test_no_second_pod_leaves_before_the_first_takes_effect() -> None:
     assert victim_of(node.until(30, **TRAFFIC)[1]) == "a"
 
     waiting = node.seconds(40, **TRAFFIC, relief="active")
-    assert [decision.action for decision in waiting if decision] == ["wait"]  # told once, in 40 s
+    assert [decision.action for decision in waiting if decision] == ["wait"]  # reported once in 40 s
     assert waiting[0] is not None
-    assert waiting[0].reason == "waiting for the guest that was asked to go"
+    assert waiting[0].reason == "waiting for the pod that has to leave"
 
     del node.holds["a"]
     settling = node.seconds(10, **TRAFFIC)
-    told = [decision for decision in settling if decision]
-    assert len(told) == 1
-    assert told[0].action == "wait"
-    assert "effect is given 10 s" in told[0].reason
+    reported = [decision for decision in settling if decision]
+    assert len(reported) == 1
+    assert reported[0].action == "wait"
+    assert "effect is given 10 s" in reported[0].reason
     assert victim_of(node.second(**TRAFFIC)) == "b"
 
 
@@ -45,7 +45,7 @@ def test_the_first_pods_traffic_does_not_count_after_it_left() -> None:
     node.until(30, swap_in=50_000, swap_out=50_000)
     node.second(relief="active")
     del node.holds["a"]
-    # The average of 30 s would still be far above the maximum; nothing happens any more, and nobody goes.
+    # The average of 30 s would still be far above the maximum; traffic has ended, so no pod has to leave.
     assert node.seconds(60) == [None] * 60
 
 
@@ -58,12 +58,12 @@ def test_a_failed_relief_is_over_too() -> None:
 
 
 def test_a_reason_to_wait_is_recorded_once_per_trouble() -> None:
-    node = SimulatedNode()  # nobody may be asked
+    node = SimulatedNode()  # it has no pod that may be evicted
     decisions = [decision for decision in node.seconds(60, **TRAFFIC) if decision]
-    assert [decision.reason for decision in decisions] == ["no pod may be asked to go"]
+    assert [decision.reason for decision in decisions] == ["no pod may be evicted"]
     assert node.seconds(60) == [None] * 60
     again = [decision for decision in node.seconds(60, **TRAFFIC) if decision]
-    assert [decision.reason for decision in again] == ["no pod may be asked to go"]
+    assert [decision.reason for decision in again] == ["no pod may be evicted"]
 
 
 def test_undescribed_pods_are_never_candidates() -> None:
@@ -97,7 +97,7 @@ def test_the_record_names_the_next_pod_and_why_not_the_others() -> None:
     _, decision = node.until(30, **TRAFFIC)
     assert decision.reason == "next would be demo/b"
     assert [candidate.uid for candidate in decision.candidates] == ["a", "b", "c"]
-    assert "relieving the node of demo/a" in decision.sentence
+    assert "demo/a has to leave the node (" in decision.sentence
 
 
 @pytest.mark.parametrize(("rank", "first"), [("culprit", "growing"), ("original", "large")])

@@ -69,7 +69,7 @@ def test_an_old_stall_of_another_rule_does_not_hasten_the_next() -> None:
     node.holds["a"] = holding(300 * MI)
     node.seconds(3, **STALL)
     node.set(memory_available_bytes=0, swap_free_bytes=0)
-    node.seconds(60)  # occupancy holds, nobody may go
+    node.seconds(60)  # occupancy fires, no pod may be evicted
     node.set(memory_available_bytes=20 * MI, swap_free_bytes=512 * MI)
     node.facts["a"] = vm("a", request=200 * MI, allowed=100 * MI)
     assert actions(node.seconds(3, **STALL))[-1] != "relieve"
@@ -100,7 +100,7 @@ def test_memory_that_returns_from_swap_is_no_progress() -> None:
 @pytest.mark.parametrize(
     "trouble",
     [
-        {"swap_in": 5000, "swap_out": 5000},  # pushing out more would feed the traffic
+        {"swap_in": 5000, "swap_out": 5000},  # swapping out more would add to the traffic
         {"swap_free_bytes": 10 * MI, "memory_available_bytes": 0},  # and the occupancy
     ],
 )
@@ -173,7 +173,7 @@ def test_a_reclaim_record_has_amounts_pods_and_its_reason() -> None:
     node = starved(vm("a", request=400 * MI))
     decision = node.second(**STALL)
     assert decision is not None
-    assert "pushing 10 MiB of demo/a out to swap (swap has 100 MiB of room for them)" in decision.sentence
+    assert "swapping out 10 MiB of demo/a (eligible pods can still swap out 100 MiB)" in decision.sentence
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def rate(history: History, window: float = 10, least: float = 0) -> float | None
 
 
 @pytest.mark.parametrize(
-    ("counter", "value", "said"),
+    ("counter", "value", "reason"),
     [
         ("swap_in_pages", 6_999, "swap_in_pages went backwards"),
         ("swap_out_pages", 0, "swap_out_pages went backwards (49000 -> 0)"),
@@ -28,16 +28,18 @@ def rate(history: History, window: float = 10, least: float = 0) -> float | None
         ("stall_some_micros", 1, "stall_some_micros went backwards"),
     ],
 )
-def test_a_counter_that_goes_backwards_restarts_its_averages(counter: Counter, value: int, said: str) -> None:
+def test_a_counter_that_goes_backwards_restarts_its_averages(
+    counter: Counter, value: int, reason: str
+) -> None:
     node = SimulatedNode(vm("a"), ruleset=DEFAULT_RULESET)
     node.facts.clear()
     node.seconds(8, **TRAFFIC)
     node.set(**{counter: value})
     assert node.second() is None
-    assert said in (node.engine.history.forgotten or "")
+    assert reason in (node.engine.history.forgotten or "")
     assert len(node.engine.history.samples) == 1
     assert node.second() is None
-    assert node.engine.history.forgotten is None  # said once
+    assert node.engine.history.forgotten is None  # reported once
 
 
 def test_a_clock_that_goes_backwards_restarts_averages() -> None:

@@ -33,7 +33,7 @@ def test_swap_room_is_what_the_limits_leave_or_unlimited() -> None:
 
 def test_growth_counts_memory_and_swap_and_is_not_negative() -> None:
     moved = window({"a": (holding(100),)}, {"a": (holding(40, swap=60),)})
-    assert pod_models(moved)["a"].growth_bytes == 0  # pushed out, not grown
+    assert pod_models(moved)["a"].growth_bytes == 0  # swapped out, not grown
     grown = window({"a": (holding(100),)}, {"a": (holding(40, swap=100),)})
     assert pod_models(grown)["a"].growth_bytes == 40
     shrunk = window({"a": (holding(100),)}, {"a": (holding(10),)})

@@ -36,7 +36,7 @@ def _container(held: int) -> ContainerSample:
     return ContainerSample("c", held, 0, held, 0, 0, 0)
 
 
-def asked(ticks: Iterable[Tick], relief_seconds: float = 10.0) -> list[tuple[float, str]]:
+def evicted(ticks: Iterable[Tick], relief_seconds: float = 10.0) -> list[tuple[float, str]]:
     found = compare(ticks, Course(FULL, relief_seconds=relief_seconds))
     return [(row.seconds, row.right.victim) for row in found.rows if row.right and row.right.victim]
 
@@ -47,8 +47,8 @@ def full_node(seconds: int, *pods: str) -> Iterator[Tick]:
 
 
 def test_a_pod_kept_by_the_recording_leaves_in_bounded_time() -> None:
-    assert asked(full_node(30, "a", "b")) == [(0.0, "shop/a"), (12.0, "shop/b")]
-    assert asked(full_node(30, "a", "b"), 3.0) == [(0.0, "shop/a"), (5.0, "shop/b")]
+    assert evicted(full_node(30, "a", "b")) == [(0.0, "shop/a"), (12.0, "shop/b")]
+    assert evicted(full_node(30, "a", "b"), 3.0) == [(0.0, "shop/a"), (5.0, "shop/b")]
 
 
 def test_a_pod_that_vanishes_is_gone_at_once() -> None:
@@ -56,17 +56,17 @@ def test_a_pod_that_vanishes_is_gone_at_once() -> None:
         Tick(sample(at, *(("a", "b") if at < 3 else ("b",)), used=1600), FACTS)
         for at in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
     ]
-    assert asked(ticks) == [(0.0, "shop/a"), (5.0, "shop/b")]
+    assert evicted(ticks) == [(0.0, "shop/a"), (5.0, "shop/b")]
 
 
 def test_a_pod_whose_relief_was_recorded_is_gone_too() -> None:
     ticks = list(full_node(8, "a", "b"))
     ticks[1] = msgspec.structs.replace(ticks[1], relieved=Relieved("shop/a", "ended"))
-    assert asked(ticks) == [(0.0, "shop/a"), (3.0, "shop/b")]
+    assert evicted(ticks) == [(0.0, "shop/a"), (3.0, "shop/b")]
 
 
 def test_no_pod_is_relieved_twice() -> None:
-    assert [victim for _, victim in asked(full_node(200, "a", "b"))] == ["shop/a", "shop/b"]
+    assert [victim for _, victim in evicted(full_node(200, "a", "b"))] == ["shop/a", "shop/b"]
 
 
 def test_a_reboot_does_not_stop_the_time() -> None:
@@ -82,7 +82,7 @@ def test_a_reboot_does_not_stop_the_time() -> None:
 
 def test_waiting_alone_is_no_difference() -> None:
     found = Comparison()
-    found.take(1.0, None, Decision(1, 0.0, (), "wait", "nobody may go"))
+    found.take(1.0, None, Decision(1, 0.0, (), "wait", "no pod may be evicted"))
     assert found.differ_from_seconds is None
     assert len(found.rows) == 1
 

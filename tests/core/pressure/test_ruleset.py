@@ -129,7 +129,7 @@ def test_every_firing_rule_is_listed_in_the_rulesets_order() -> None:
     node.set(memory_available_bytes=MI, swap_free_bytes=MI)
     node.engine.ruleset = msgspec.structs.replace(
         DEFAULT_RULESET, rules=(*DEFAULT_RULESET.rules[::-1],)
-    )  # the default's detectors, told the other way round
+    )  # the default's detectors, in the opposite order
     decision = node.second()
     assert decision is not None
     assert [finding.rule for finding in decision.findings] == [OCCUPANCY]

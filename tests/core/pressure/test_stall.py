@@ -33,12 +33,12 @@ def test_a_pod_that_grows_beyond_is_judged_by_the_whole_stall() -> None:
     node = SimulatedNode(vm("wild"), vm("calm"))
     node.holds["calm"] = holding(150 * MI, 50 * MI)
     node.starve()
-    # Within its promise of 300 MiB while others' cold memory goes out: nobody has to go.
+    # Within its covered 300 MiB while other pods' cold memory is swapped out: no pod has to leave.
     for size in range(240, 290, 5):
         node.holds["wild"] = holding(size * MI)
         decision = node.second(stall=0.6, swap_out=8000)
         assert decision is None or decision.victim is None
-    # Beyond it the two seconds are long over.
+    # Beyond its covered memory: the two seconds are long over.
     node.holds["wild"] = holding(340 * MI)
     decision = node.second(stall=0.6, swap_out=8000)
     assert decision is not None

@@ -1,7 +1,7 @@
 """A simulated cluster for the tests of relief: nodes, pods, KubeVirt, an API server that may fail.
 
-The world here is what the rules see of a real one. It keeps what the rules must not be trusted to keep: who
-was really asked to go, and when.
+The world shows the plan what it would see of a real cluster. It also keeps what the plan must not be trusted
+to keep: which pods were really evicted or deleted.
 """
 
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ from overbook.core.api.overcommit import ReliefSpec
 from overbook.core.api.overcommit_node import ReliefCandidate, ReliefRecord, ReliefRequest
 from overbook.core.kubevirt.objects import Migration
 from overbook.core.relief.answer import ACCEPTED, EvictionAnswer
+from overbook.core.relief.candidate_pod import CandidatePod
 from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, MigrationLimits, NodeCase, Step, Write
-from overbook.core.relief.guest import Guest
 from overbook.core.relief.plan import plan
 from overbook.core.relief.record import IN_FLIGHT
 from overbook.core.timestamp import to_timestamp
@@ -53,24 +53,24 @@ def migration(instance: str, phase: str, at: float, **state: str) -> Migration:
 
 
 class World:
-    """A world of nodes by name, which a test moves step by step.
+    """Nodes by name, with their pods; a test moves the world step by step.
 
     Args:
-        nodes: names; each is a destination for the others.
-        spec: budgets.
+        nodes: the nodes' names; each node is a destination for the others.
+        spec: fields of the relief's settings.
     """
 
     def __init__(self, *nodes: str, **spec: object) -> None:
         self.now = START
         self.cases = {name: NodeCase(name=name, critical=True) for name in nodes}
-        self.guests: dict[str, Guest] = {}
+        self.pods: dict[str, CandidatePod] = {}
         self.answers: dict[str, EvictionAnswer] = {}
         self.migrations: dict[str, Migration] = {}
         self.held_back = ""
         self.destinations = frozenset(nodes)
         self.limits: MigrationLimits | None = MigrationLimits()
         self.spec = msgspec.structs.replace(ReliefSpec(), **spec)
-        self.asked: list[tuple[str, str]] = []
+        self.evicted: list[tuple[str, str]] = []
         self.deleted: list[str] = []
         self.records: list[ReliefRecord] = []
 
@@ -80,8 +80,8 @@ class World:
     def change(self, node: str, **changes: object) -> None:
         self.cases[node] = msgspec.structs.replace(self.cases[node], **changes)
 
-    def guest(self, name: str, **changes: object) -> None:
-        self.guests[f"uid-{name}"] = msgspec.structs.replace(Guest("Here", self.now), **changes)
+    def pod(self, name: str, **changes: object) -> None:
+        self.pods[f"uid-{name}"] = msgspec.structs.replace(CandidatePod("Here", self.now), **changes)
 
     def cluster(self) -> ClusterCase:
         return ClusterCase(
@@ -96,17 +96,19 @@ class World:
         return plan(self.cases.values(), self.cluster(), self.now)
 
     def perform(self, node: str, step: Step) -> None:
-        """Do what the controller would do."""
+        """Carry out a step as the controller would."""
         case = self.cases[node]
         match step:
             case Write(record=record):
                 self.records.append(record)
                 self.change(node, record=record, answer=None)
             case Look(uid=uid):
-                seen = msgspec.structs.replace(self.guests.get(uid, Guest("Gone", 0.0)), seen_at=self.now)
-                self.change(node, guests={**case.guests, uid: seen})
+                seen = msgspec.structs.replace(
+                    self.pods.get(uid, CandidatePod("Gone", 0.0)), seen_at=self.now
+                )
+                self.change(node, pods={**case.pods, uid: seen})
             case Evict(uid=uid):
-                self.asked.append((node, uid))
+                self.evicted.append((node, uid))
                 self.change(node, answer=self.answers.get(uid, ACCEPTED))
             case Delete(uid=uid):
                 self.deleted.append(uid)
@@ -115,7 +117,7 @@ class World:
                 pass
 
     def settle(self, seconds: float = 0.0, every: float = 1.0) -> None:
-        """Go on until nothing is left to do now; then the same each second for a while."""
+        """Carry out steps until none is left, now and at each moment of the given time."""
         end = self.now + seconds
         while True:
             for _ in range(400):
@@ -130,7 +132,7 @@ class World:
                 return
             self.now += every
 
-    def flying(self) -> list[str]:
+    def under_way(self) -> list[str]:
         return [name for name, case in self.cases.items() if case.record.stage in IN_FLIGHT]
 
     def outcomes(self, node: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, PressureS
 from overbook.core.relief.node import (
     KeptNode,
     condition_patch,
-    could_take_a_guest,
+    could_take_a_vm,
     taint_removal,
     wanted_condition,
 )
@@ -62,14 +62,14 @@ def test_removing_our_taint_never_drops_a_foreign_one(
 
 
 def test_only_ready_nodes_without_pressure_take_a_pod() -> None:
-    assert could_take_a_guest(node(), None)
-    assert could_take_a_guest(node(), PressureStatus())
-    assert could_take_a_guest(node({"key": "example.com/gpu", "effect": "NoSchedule"}), None)
-    assert not could_take_a_guest(node(ready="Unknown"), None)
-    assert not could_take_a_guest(node(unschedulable=True), None)
-    assert not could_take_a_guest(node(), PressureStatus(state="Pressure"))
-    assert not could_take_a_guest(node({"key": TAINT_KEY, "effect": TAINT_EFFECT}), None)
-    assert not could_take_a_guest(
+    assert could_take_a_vm(node(), None)
+    assert could_take_a_vm(node(), PressureStatus())
+    assert could_take_a_vm(node({"key": "example.com/gpu", "effect": "NoSchedule"}), None)
+    assert not could_take_a_vm(node(ready="Unknown"), None)
+    assert not could_take_a_vm(node(unschedulable=True), None)
+    assert not could_take_a_vm(node(), PressureStatus(state="Pressure"))
+    assert not could_take_a_vm(node({"key": TAINT_KEY, "effect": TAINT_EFFECT}), None)
+    assert not could_take_a_vm(
         node({"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}), None
     )
 

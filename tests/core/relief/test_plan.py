@@ -5,8 +5,8 @@ import pytest
 
 from overbook.core.api.overcommit_node import ReliefRequest
 from overbook.core.relief.answer import EvictionAnswer
+from overbook.core.relief.candidate_pod import CandidatePod
 from overbook.core.relief.case import Evict, Look, MigrationLimits, Write
-from overbook.core.relief.guest import Guest
 from tests.core.relief.relief_world import World, candidate, migration, request
 
 BUDGET = EvictionAnswer("Refused", "DisruptionBudget", "needs 2 healthy pods and has 2 currently")
@@ -17,7 +17,7 @@ def asking(*names: str, **spec: object) -> World:
     """Return a world in which ``n``, beside ``m``, requests relief of one of these pods."""
     world = World("n", "m", **spec)
     for name in names:
-        world.guest(name)
+        world.pod(name)
     world.change("n", request=request("r1", *map(candidate, names)))
     return world
 
@@ -25,7 +25,7 @@ def asking(*names: str, **spec: object) -> World:
 def migrating(**spec: object) -> World:
     """Return a world in which the VM ``a`` was evicted, and KubeVirt began a migration."""
     world = asking("a", "b", **spec)
-    world.guest("a", how="Migrated", instance="shop/a", instance_node="n")
+    world.pod("a", how="Migrated", instance="shop/a", instance_node="n")
     world.answers["uid-a"] = EVACUATING
     world.settle()
     assert world.record("n").stage == "Migrating"
@@ -41,33 +41,33 @@ def test_the_victim_is_recorded_before_it_is_evicted() -> None:
     assert steps == [Look, Write]
     assert world.record("n").stage == "Asking"
     assert world.record("n").victim_uid == step.uid == "uid-a"
-    assert world.asked == []
+    assert world.evicted == []
 
 
 def test_an_eviction_is_followed_to_its_end_and_effect() -> None:
     world = asking("a", "b")
     world.settle(30)
-    assert world.asked == [("n", "uid-a")]
+    assert world.evicted == [("n", "uid-a")]
     assert world.record("n").stage == "Ending"
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(3)
     assert world.record("n").stage == "CoolingDown"
     assert world.outcomes("n") == [("shop/a", "Evicted")]
     world.settle(120)
     assert world.record("n").stage is None
-    assert world.asked == [("n", "uid-a")], "the same request gets no second guest"
+    assert world.evicted == [("n", "uid-a")], "no second pod leaves for the same request"
 
 
 def test_a_decision_after_the_cool_down_gets_another_pod() -> None:
     world = asking("a", "b")
     world.settle()
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(3)
     world.change("n", request=request("r2", candidate("b"), at=world.now))
     world.settle(50)
-    assert len(world.asked) == 1
+    assert len(world.evicted) == 1
     world.settle(15)
-    assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
+    assert world.evicted == [("n", "uid-a"), ("n", "uid-b")]
 
 
 def test_a_restarted_agent_gets_no_second_pod_while_one_leaves() -> None:
@@ -75,7 +75,7 @@ def test_a_restarted_agent_gets_no_second_pod_while_one_leaves() -> None:
     world.settle(5)
     world.change("n", request=request("r2", candidate("b"), candidate("a")))
     world.settle(60)
-    assert world.asked == [("n", "uid-a")]
+    assert world.evicted == [("n", "uid-a")]
 
 
 def test_a_begun_relief_is_followed_after_the_pressure_ended() -> None:
@@ -84,7 +84,7 @@ def test_a_begun_relief_is_followed_after_the_pressure_ended() -> None:
     world.change("n", request=None)
     world.settle(30)
     assert world.record("n").stage == "Ending"
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(90)
     assert world.outcomes("n") == [("shop/a", "Evicted")]
     assert world.record("n").stage is None
@@ -95,7 +95,7 @@ def test_a_refusal_is_recorded_and_the_next_pod_is_evicted(reason: str) -> None:
     world = asking("a", "b")
     world.answers["uid-a"] = EvictionAnswer("Refused", reason, "no")
     world.settle(5)
-    assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
+    assert world.evicted == [("n", "uid-a"), ("n", "uid-b")]
     assert world.refusals("n") == [("shop/a", reason)]
 
 
@@ -107,19 +107,19 @@ def test_a_refused_pod_may_be_tried_again_after_a_pause() -> None:
     assert world.record("n").message == "all 2 candidates refused"
     world.answers = {}
     world.settle(50)
-    assert len(world.asked) == 2
+    assert len(world.evicted) == 2
     world.settle(15)
-    assert world.asked[2:] == [("n", "uid-a")]
+    assert world.evicted[2:] == [("n", "uid-a")]
 
 
 def test_a_new_candidate_does_not_wait_for_the_pause() -> None:
     world = asking("a")
     world.answers["uid-a"] = BUDGET
     world.settle(5)
-    world.guest("c")
+    world.pod("c")
     world.change("n", request=request("r1", candidate("a"), candidate("c")))
     world.settle(1)
-    assert world.asked == [("n", "uid-a"), ("n", "uid-c")]
+    assert world.evicted == [("n", "uid-a"), ("n", "uid-c")]
     assert world.refusals("n") == [("shop/a", "DisruptionBudget")]
 
 
@@ -142,7 +142,7 @@ def test_a_deleted_pod_is_recorded_as_deleted() -> None:
     world = asking("a", last_resort="Delete")
     world.answers["uid-a"] = BUDGET
     world.settle(70)
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(5)
     assert world.outcomes("n") == [("shop/a", "Deleted")]
 
@@ -151,11 +151,11 @@ def test_a_servers_retry_time_is_obeyed_and_no_other_pod_evicted() -> None:
     world = asking("a", "b")
     world.answers["uid-a"] = EvictionAnswer("Later", "TooManyRequests", "too many requests", 20.0)
     world.settle(19)
-    assert world.asked == [("n", "uid-a")]
+    assert world.evicted == [("n", "uid-a")]
     assert world.record("n").stage == "Waiting"
     del world.answers["uid-a"]
     world.settle(3)
-    assert world.asked == [("n", "uid-a")] * 2
+    assert world.evicted == [("n", "uid-a")] * 2
     assert world.refusals("n") == []
 
 
@@ -163,8 +163,8 @@ def test_an_unanswered_eviction_is_retried_for_the_same_pod() -> None:
     world = asking("a", "b")
     world.answers["uid-a"] = EvictionAnswer("Unknown", "NoAnswer", "connection reset")
     world.settle(60)
-    assert set(world.asked) == {("n", "uid-a")}
-    assert 3 <= len(world.asked) <= 10
+    assert set(world.evicted) == {("n", "uid-a")}
+    assert 3 <= len(world.evicted) <= 10
     assert world.record("n").stage == "Asking"
 
 
@@ -173,53 +173,53 @@ def test_a_pod_without_an_answer_is_passed_over_if_it_stays() -> None:
     world.answers["uid-a"] = EvictionAnswer("Unknown", "InternalError", "failed calling webhook")
     world.settle(60)
     assert world.refusals("n") == [("shop/a", "NoAnswer")]
-    assert world.asked[-1] == ("n", "uid-b")
+    assert world.evicted[-1] == ("n", "uid-b")
 
 
 def test_a_pod_that_leaves_without_an_answer_is_followed() -> None:
     world = asking("a", "b", stall_seconds=30)
     world.answers["uid-a"] = EvictionAnswer("Unknown", "NoAnswer", "connection reset")
     world.settle(20)
-    world.guest("a", presence="Leaving", leaves_at=world.now + 30)
+    world.pod("a", presence="Leaving", leaves_at=world.now + 30)
     world.settle(25)
     assert world.record("n").stage == "Ending"
-    assert set(world.asked) == {("n", "uid-a")}
+    assert set(world.evicted) == {("n", "uid-a")}
 
 
 def test_a_pod_that_left_by_itself_is_relief_enough() -> None:
     world = asking("a", "b")
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(5)
-    assert world.asked == []
+    assert world.evicted == []
     assert world.outcomes("n") == [("shop/a", "Gone")]
     assert world.record("n").stage == "CoolingDown"
 
 
 def test_a_pod_already_ending_is_awaited_unless_stuck() -> None:
     world = asking("a", "b")
-    world.guest("a", presence="Leaving", leaves_at=world.now + 10)
+    world.pod("a", presence="Leaving", leaves_at=world.now + 10)
     world.settle(35)
-    assert world.asked == []
+    assert world.evicted == []
     world.settle(10)
-    assert world.asked == [("n", "uid-b")]
+    assert world.evicted == [("n", "uid-b")]
     assert world.refusals("n") == [("shop/a", "StillEnding")]
 
 
 def test_an_excluded_pod_is_never_evicted() -> None:
     world = asking("a", "b")
-    world.guest("a", obstacle="critical, static or mirror pod")
+    world.pod("a", obstacle="critical, static or mirror pod")
     world.settle(5)
-    assert world.asked == [("n", "uid-b")]
+    assert world.evicted == [("n", "uid-b")]
     assert world.refusals("n") == [("shop/a", "Excluded")]
 
 
 def test_a_vm_evicted_without_a_migration_is_restarted() -> None:
     world = asking("a")
-    world.guest("a", how="Restarted", instance="shop/a", instance_node="n")
+    world.pod("a", how="Restarted", instance="shop/a", instance_node="n")
     world.settle(5)
     assert world.record("n").how == "Restarted"
     assert "its VM is restarted" in world.record("n").message
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(5)
     assert world.outcomes("n") == [("shop/a", "Restarted")]
 
@@ -234,7 +234,7 @@ def test_a_live_migration_is_followed_and_not_repeated() -> None:
     world.settle()
     assert world.outcomes("n") == [("shop/a", "Migrated")]
     assert "to m" in world.record("n").message
-    assert world.asked == [("n", "uid-a")]
+    assert world.evicted == [("n", "uid-a")]
 
 
 def test_a_failed_migration_is_recorded_and_the_next_pod_leaves() -> None:
@@ -243,7 +243,7 @@ def test_a_failed_migration_is_recorded_and_the_next_pod_leaves() -> None:
     world.settle(5)
     assert world.outcomes("n") == [("shop/a", "Failed")]
     assert world.refusals("n") == [("shop/a", "MigrationFailed")]
-    assert world.asked == [("n", "uid-a"), ("n", "uid-b")]
+    assert world.evicted == [("n", "uid-a"), ("n", "uid-b")]
 
 
 @pytest.mark.parametrize("critical", [True, False])
@@ -256,7 +256,7 @@ def test_a_stalled_migration_frees_its_place_only_if_critical(critical: bool) ->
     world.settle(20)
     if critical:
         assert world.refusals("n") == [("shop/a", "MigrationStalled")]
-        assert world.asked[-1] == ("n", "uid-b")
+        assert world.evicted[-1] == ("n", "uid-b")
     else:
         assert world.record("n").stage == "Migrating"
 
@@ -283,41 +283,41 @@ def test_a_migration_is_given_up_after_the_limit() -> None:
 def test_a_stalled_migration_that_succeeds_is_relief_enough() -> None:
     world = migrating()
     world.limits = MigrationLimits(per_node=1)
-    world.guest("b", how="Migrated", instance="shop/b", instance_node="n")
+    world.pod("b", how="Migrated", instance="shop/b", instance_node="n")
     world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a", sourceNode="n")
     world.settle(150)
-    assert world.asked == [("n", "uid-a")]  # no place for a second migration away from n
+    assert world.evicted == [("n", "uid-a")]  # no place for a second migration away from n
     world.migrations["a"] = migration("a", "Succeeded", world.now, sourcePod="a", sourceNode="n")
     world.settle(100)
-    assert world.asked == [("n", "uid-a")]
+    assert world.evicted == [("n", "uid-a")]
     assert ("shop/a", "Migrated") in world.outcomes("n")
 
 
 def test_a_pod_without_migration_may_follow_a_stalled_one() -> None:
     world = migrating()
     world.limits = MigrationLimits(per_node=1)
-    world.guest("b", how="Migrated", instance="shop/b", instance_node="n")
-    world.guest("c")
+    world.pod("b", how="Migrated", instance="shop/b", instance_node="n")
+    world.pod("c")
     world.change("n", request=request("r1", *map(candidate, "abc")))
     world.migrations["a"] = migration("a", "Running", world.now, sourcePod="a", sourceNode="n")
     world.settle(150)
-    assert world.asked == [("n", "uid-a"), ("n", "uid-c")]
+    assert world.evicted == [("n", "uid-a"), ("n", "uid-c")]
 
 
 def test_a_vm_is_migrated_only_if_it_runs_elsewhere() -> None:
     for elsewhere, outcome in (("m", "Migrated"), ("n", "Gone"), ("", "Gone")):
         world = migrating()
-        world.guest("a", presence="Gone", instance="shop/a", instance_node=elsewhere)
+        world.pod("a", presence="Gone", instance="shop/a", instance_node=elsewhere)
         world.settle(5)
         assert world.outcomes("n") == [("shop/a", outcome)]
 
 
 def test_no_migration_starts_without_another_node_for_the_vm() -> None:
     world = asking("a")
-    world.guest("a", how="Migrated", instance="shop/a")
+    world.pod("a", how="Migrated", instance="shop/a")
     world.destinations = frozenset({"n"})
     world.settle(5)
-    assert world.asked == []
+    assert world.evicted == []
     assert world.refusals("n") == [("shop/a", "NoDestination")]
 
 
@@ -326,20 +326,20 @@ def test_a_held_back_relief_starts_nothing_and_names_its_pod(why: str) -> None:
     world = asking("a")
     world.held_back = why
     world.settle(30)
-    assert world.asked == []
+    assert world.evicted == []
     assert world.record("n").stage == "Waiting"
-    assert world.record("n").message == f"{why}; shop/a would be asked to go"
-    assert len(world.records) == 1, "said once"
+    assert world.record("n").message == f"{why}; shop/a would be evicted"
+    assert len(world.records) == 1, "written once"
     world.held_back = ""
     world.settle()
-    assert world.asked == [("n", "uid-a")]
+    assert world.evicted == [("n", "uid-a")]
 
 
 def test_a_begun_relief_is_followed_while_paused() -> None:
     world = asking("a")
     world.settle(5)
     world.held_back = "relief is paused"
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(5)
     assert world.outcomes("n") == [("shop/a", "Evicted")]
 
@@ -349,7 +349,7 @@ def test_no_relief_starts_for_a_stopped_or_observing_agent() -> None:
         world = asking("a")
         world.change("n", **changes)
         world.settle(30)
-        assert world.asked == []
+        assert world.evicted == []
 
 
 @pytest.mark.parametrize("presence", ["Here", "Leaving", "Gone"])
@@ -357,10 +357,10 @@ def test_a_recorded_victim_is_not_evicted_after_the_pressure(presence: str) -> N
     world = asking("a")
     while not isinstance(world.plan()["n"], Evict):
         world.perform("n", world.plan()["n"])
-    world.change("n", request=None, guests={})  # the leader died here
-    world.guests["uid-a"] = Guest(presence, world.now)  # type: ignore[arg-type]  # drawn from the literals
+    world.change("n", request=None, pods={})  # the leader died here
+    world.pods["uid-a"] = CandidatePod(presence, world.now)  # type: ignore[arg-type]  # drawn from the literals
     world.settle(5)
-    assert world.asked == []
+    assert world.evicted == []
     assert world.record("n").stage == {"Here": None, "Leaving": "Ending", "Gone": "CoolingDown"}[presence]
 
 
@@ -368,7 +368,7 @@ def test_a_record_of_a_clock_that_was_ahead_ends_as_well() -> None:
     world = asking("a", "b")
     world.now += 10 * 86_400
     world.settle(5)
-    del world.guests["uid-a"]
+    del world.pods["uid-a"]
     world.settle(5)
     assert world.record("n").stage == "CoolingDown"
     world.now -= 10 * 86_400
@@ -378,7 +378,7 @@ def test_a_record_of_a_clock_that_was_ahead_ends_as_well() -> None:
 
 def test_many_candidates_without_hope_come_to_rest() -> None:
     world = asking(*(f"p{number}" for number in range(20)))
-    world.answers = dict.fromkeys(world.guests, BUDGET)
+    world.answers = dict.fromkeys(world.pods, BUDGET)
     world.settle(5)
     assert world.record("n").stage == "Refused"
     assert len(world.record("n").refusals) == 20
@@ -389,4 +389,4 @@ def test_a_request_without_candidates_is_recorded_as_such() -> None:
     world.change("n", request=ReliefRequest(id="r", decided_at="2026-01-01T00:00:00Z"))
     world.settle(5)
     assert world.record("n").stage == "Refused"
-    assert world.record("n").message == "no candidate may be asked to go"
+    assert world.record("n").message == "no candidate may be evicted"

@@ -18,14 +18,14 @@ PER_CLUSTER = 2
 NODE = st.sampled_from(NODES)
 MOSTLY = st.sampled_from([True, True, True, False])
 SELDOM = st.sampled_from([False, False, False, True])
-DONE_BUT_NOT_TOLD = "done, but the answer was lost"
+DONE_WITHOUT_ANSWER = "done, but the answer was lost"
 ANSWERS: dict[str, EvictionAnswer] = {
     "accepted": ACCEPTED,
     "budget": EvictionAnswer("Refused", "DisruptionBudget", "needs 2 and has 2"),
     "denied": EvictionAnswer("Refused", "Denied", "admission webhook"),
     "later": EvictionAnswer("Later", "TooManyRequests", "too many", 3.0),
     "unknown": EvictionAnswer("Unknown", "NoAnswer", "connection reset"),
-    DONE_BUT_NOT_TOLD: EvictionAnswer("Unknown", "NoAnswer", "connection reset"),
+    DONE_WITHOUT_ANSWER: EvictionAnswer("Unknown", "NoAnswer", "connection reset"),
 }
 
 
@@ -35,25 +35,25 @@ class Relief(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(*NODES, per_cluster=PER_CLUSTER, stall_seconds=20, follow_seconds=60)
-        self.going: dict[str, str] = {}
-        self.went: Counter[str] = Counter()
+        self.leaving: dict[str, str] = {}
+        self.left_times: Counter[str] = Counter()
         self.refused: set[tuple[str, str]] = set()
         self.in_doubt: set[str] = set()
         self.requests = 0
 
     @initialize()
-    def guests(self) -> None:
+    def pods(self) -> None:
         for node in NODES:
-            self.world.guest(f"{node}-vm", how="Migrated", instance=f"shop/{node}-vm", instance_node=node)
-            self.world.guest(f"{node}-b")
-            self.world.guest(f"{node}-c")
+            self.world.pod(f"{node}-vm", how="Migrated", instance=f"shop/{node}-vm", instance_node=node)
+            self.world.pod(f"{node}-b")
+            self.world.pod(f"{node}-c")
 
     @rule(node=NODE)
-    def pressure_begins_or_the_agent_starts_anew(self, node: str) -> None:
+    def pressure_begins_or_the_agent_restarts(self, node: str) -> None:
         self.requests += 1
-        names = [f"{node}-{each}" for each in ("vm", "b", "c") if f"uid-{node}-{each}" in self.world.guests]
-        asked = request(f"r{self.requests}", *map(candidate, names), at=self.world.now)
-        self.world.change(node, request=asked)
+        names = [f"{node}-{each}" for each in ("vm", "b", "c") if f"uid-{node}-{each}" in self.world.pods]
+        wanted = request(f"r{self.requests}", *map(candidate, names), at=self.world.now)
+        self.world.change(node, request=wanted)
 
     @rule(node=NODE)
     def pressure_ends(self, node: str) -> None:
@@ -97,43 +97,41 @@ class Relief(RuleBasedStateMachine):
         elif not isinstance(step, Write):
             self.world.perform(node, step)
         for name in NODES:
-            self.world.change(name, guests={}, answer=None)
+            self.world.change(name, pods={}, answer=None)
         self.refused -= {entry for entry in self.refused if entry not in self.written()}
 
     def ask(self, node: str, step: Evict, answer: str) -> None:
-        """Do what a real API server and a real KubeVirt would do."""
+        """Answer as a real API server and a real KubeVirt would."""
         uid = step.uid
-        known = self.world.guests.get(uid)
+        known = self.world.pods.get(uid)
         record = self.world.record(node)
         assert record.stage == "Asking"
-        assert record.victim_uid == uid, "asked without having been written down"
+        assert record.victim_uid == uid, "evicted before it was in the record"
         if known is None:
-            said = EvictionAnswer("Gone", "Gone", "not found")
+            reply = EvictionAnswer("Gone", "Gone", "not found")
         elif known.presence == "Leaving":
-            said = ACCEPTED
+            reply = ACCEPTED
         else:
-            said = ANSWERS[answer]
-            if answer in ("accepted", DONE_BUT_NOT_TOLD):
-                self.going[uid] = record.request_id
+            reply = ANSWERS[answer]
+            if answer in ("accepted", DONE_WITHOUT_ANSWER):
+                self.leaving[uid] = record.request_id
                 if known.how == "Migrated":
-                    self.world.guests[uid] = msgspec.structs.replace(known, evacuating=True)
+                    self.world.pods[uid] = msgspec.structs.replace(known, evacuating=True)
                     if answer == "accepted":
-                        said = EvictionAnswer("Evacuating", "Evacuation", "Eviction triggered evacuation")
+                        reply = EvictionAnswer("Evacuating", "Evacuation", "Eviction triggered evacuation")
                 else:
-                    self.world.guests[uid] = msgspec.structs.replace(
-                        known, presence="Leaving", leaves_at=1e12
-                    )
+                    self.world.pods[uid] = msgspec.structs.replace(known, presence="Leaving", leaves_at=1e12)
             elif known.evacuating:
-                said = EvictionAnswer("Evacuating", "Evacuation", "Evacuation in progress")
-        self.world.asked.append((node, uid))
-        if said.meaning == "Refused":
+                reply = EvictionAnswer("Evacuating", "Evacuation", "Evacuation in progress")
+        self.world.evicted.append((node, uid))
+        if reply.meaning == "Refused":
             self.refused.add((uid, record.request_id))
-        self.world.change(node, answer=said)
+        self.world.change(node, answer=reply)
 
     @rule(node=NODE, phase=st.sampled_from(["Pending", "Running", "Succeeded", "Failed"]))
     def kubevirt_works(self, node: str, phase: str) -> None:
         uid = f"uid-{node}-vm"
-        known = self.world.guests.get(uid)
+        known = self.world.pods.get(uid)
         if known is None or not known.evacuating:
             return
         state: dict[str, Any] = {"sourcePod": f"{node}-vm", "sourceNode": node}
@@ -141,18 +139,18 @@ class Relief(RuleBasedStateMachine):
         if phase == "Succeeded":
             self.leave(uid)
         elif phase == "Failed":
-            self.world.guests[uid] = msgspec.structs.replace(known, evacuating=False)
-            self.going.pop(uid, None)
+            self.world.pods[uid] = msgspec.structs.replace(known, evacuating=False)
+            self.leaving.pop(uid, None)
 
     @rule(node=NODE)
     def the_evicted_end(self, node: str) -> None:
-        for uid in [uid for uid, known in self.world.guests.items() if known.presence == "Leaving"]:
+        for uid in [uid for uid, known in self.world.pods.items() if known.presence == "Leaving"]:
             if uid.startswith(f"uid-{node}-"):
                 self.leave(uid)
 
     def leave(self, uid: str) -> None:
-        del self.world.guests[uid]
-        self.went[self.going.pop(uid, "by itself")] += 1
+        del self.world.pods[uid]
+        self.left_times[self.leaving.pop(uid, "by itself")] += 1
 
     def written(self) -> set[tuple[str, str]]:
         return {
@@ -161,13 +159,13 @@ class Relief(RuleBasedStateMachine):
 
     @invariant()
     def the_cluster_keeps_its_limit(self) -> None:
-        assert len(self.world.flying()) <= PER_CLUSTER
+        assert len(self.world.under_way()) <= PER_CLUSTER
 
     @invariant()
-    def one_guest_of_a_node_is_on_its_way(self) -> None:
+    def at_most_one_pod_of_a_node_is_leaving(self) -> None:
         for node in NODES:
-            going = [uid for uid in self.going if uid.startswith(f"uid-{node}-")]
-            # One whose migration or end takes too long is given up, and goes on or not without us.
+            leaving = [uid for uid in self.leaving if uid.startswith(f"uid-{node}-")]
+            # A pod whose migration or end takes too long is given up; it may still leave later.
             given_up = {
                 refusal.uid
                 for record in self.world.records
@@ -175,10 +173,10 @@ class Relief(RuleBasedStateMachine):
                 if refusal.reason
                 in ("MigrationStalled", "MigrationGivenUp", "StillEnding", "MigrationFailed")
             }
-            assert len(set(going) - given_up) <= 1, going
+            assert len(set(leaving) - given_up) <= 1, leaving
 
     @invariant()
-    def a_request_has_one_guest_that_left(self) -> None:
+    def at_most_one_pod_leaves_for_a_request(self) -> None:
         for node in NODES:
             left = Counter(
                 known.request_id for known in self.world.record(node).outcomes if known.outcome in LEFT
@@ -186,7 +184,7 @@ class Relief(RuleBasedStateMachine):
             assert all(count == 1 for count in left.values()), left
 
     @invariant()
-    def what_is_asked_is_on_the_record(self) -> None:
+    def an_evicted_pod_is_in_the_record(self) -> None:
         for node in NODES:
             record = self.world.record(node)
             assert (record.stage in IN_FLIGHT) == bool(record.victim_uid)
@@ -212,7 +210,7 @@ class Relief(RuleBasedStateMachine):
                 self.the_evicted_end(node)
             self.world.now += 10
             self.the_cluster_keeps_its_limit()
-            self.a_request_has_one_guest_that_left()
+            self.at_most_one_pod_leaves_for_a_request()
         assert self.refused <= self.written()
         for node in NODES:
             case = self.world.cases[node]

@@ -1,1 +1,1 @@
-"""When a node is in trouble and which pod causes it: sample, model, rules, rank, decision."""
+"""When a node is under pressure, and which pod causes it: sample, model, rules, rank, decision."""

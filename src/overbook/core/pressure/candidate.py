@@ -1,4 +1,4 @@
-"""Pods that could be asked to go, with the numbers that place them."""
+"""Candidates: pods that may be evicted, with the numbers by which they are ranked."""
 
 from collections.abc import Mapping
 
@@ -9,22 +9,22 @@ from overbook.core.pressure.model import PodModel, shares
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A pod that could be asked to go.
+    """A pod that may be evicted, or that is excluded from it.
 
     Attributes:
-        uid: its UID.
+        uid: the pod's UID.
         label: ``namespace/name``.
-        usage_bytes: memory and swap together.
-        over_request_bytes: usage beyond its request; negative: within it.
-        over_promise_bytes: usage beyond its request and its swap allowance together, which is what the node
-            can hold of it; positive: it takes what was promised to others.
-        priority: its priority.
-        growth_share: its part (0–1) of all growth in the window.
-        refault_share: its part (0–1) of all memory that came back from swap in the window.
-        excluded: why it is never chosen; empty where it may be.
+        usage_bytes: its working set and its swap.
+        over_request_bytes: usage minus its request; negative: within the request.
+        over_promise_bytes: usage minus its covered memory (request and swap allowance). Positive: it is
+            beyond, and uses what is meant for other pods.
+        priority: its Kubernetes priority; higher is evicted later.
+        growth_share: its share (0–1) of all pods' growth in the window.
+        refault_share: its share (0–1) of all memory that came back from swap in the window.
+        excluded: why it must not be chosen; empty if it may be.
         swap_bytes: swap in use.
-        growth_bytes_per_second: how fast it took memory in the window.
-        virtual_machine: made by KubeVirt for a virtual machine.
+        growth_bytes_per_second: how fast its usage grew in the window.
+        virtual_machine: whether KubeVirt made it for a virtual machine.
     """
 
     uid: str
@@ -42,12 +42,12 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def blame(self) -> float:
-        """Both shares together, 0–2."""
+        """The shares of growth and of refaults added up, 0–2."""
         return self.growth_share + self.refault_share
 
     @property
     def sentence(self) -> str:
-        """The numbers that count, for people."""
+        """The numbers by which the pod is ranked, for people."""
         over = self.over_request_bytes / 2**20
         held = f"{over:.0f} MiB over its request" if over > 0 else f"{-over:.0f} MiB within its request"
         return (
@@ -57,7 +57,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 def why_never(*, critical: bool, own: bool) -> str:
-    """Why a pod is never evicted, whatever it holds; empty where it may be.
+    """Return why a pod is never evicted, whatever it holds; empty if it may be.
 
     Args:
         critical: whether the pod is critical, static or a mirror pod.
@@ -68,17 +68,17 @@ def why_never(*, critical: bool, own: bool) -> str:
     return "critical, static or mirror pod" if critical else ""
 
 
-def promised_bytes(facts: PodFacts, model: PodModel) -> int:
-    """What the node can hold of a pod: its request and its swap allowance.
+def covered_bytes(facts: PodFacts, model: PodModel) -> int:
+    """The pod's covered memory: its request and its swap allowance.
 
-    The allowance counts, not the limit in force: an agent that only observes finds limits of others there.
+    The allowance counts, not the limit in force: an agent that only observes finds other programs' limits.
     """
     allowed = facts.swap_allowed_bytes
     return facts.memory_request_bytes + ((model.swap_max_bytes or 0) if allowed is None else allowed)
 
 
 def swap_room_bytes(facts: PodFacts, model: PodModel) -> int:
-    """How much of what a pod has in RAM its allowance still lets it swap."""
+    """How much of its memory in RAM a pod may still swap out under its allowance."""
     if facts.swap_allowed_bytes is not None:
         room = max(0, facts.swap_allowed_bytes - model.swap_bytes)
     elif model.swap_room_bytes is not None:
@@ -94,13 +94,13 @@ def candidates(
     excluded: Mapping[str, str],
     window_seconds: float,
 ) -> list[Candidate]:
-    """Every pod that is known and runs, in no particular order.
+    """Make a candidate of each pod that has facts and a model, in no particular order.
 
     Args:
-        facts: what is known of each pod, by UID. A pod without facts is nobody's to judge.
-        models: what each pod does, by UID.
-        excluded: why a pod must not be chosen, by UID.
-        window_seconds: over which the models saw growth.
+        facts: what is known of each pod, by UID. A pod without facts is no candidate.
+        models: each pod's model, by UID.
+        excluded: why pods must not be chosen, by UID.
+        window_seconds: the length of the models' window.
     """
     known = {uid: model for uid, model in models.items() if uid in facts}
     growth = shares({uid: model.growth_bytes for uid, model in known.items()})
@@ -111,7 +111,7 @@ def candidates(
             label=facts[uid].label,
             usage_bytes=model.usage_bytes,
             over_request_bytes=model.usage_bytes - facts[uid].memory_request_bytes,
-            over_promise_bytes=model.usage_bytes - promised_bytes(facts[uid], model),
+            over_promise_bytes=model.usage_bytes - covered_bytes(facts[uid], model),
             priority=facts[uid].priority,
             growth_share=growth[uid],
             refault_share=refaults[uid],

@@ -1,4 +1,4 @@
-"""The record of a decision: what was measured, what fired, who was considered, and what follows."""
+"""The decision record: what was measured, which rules fired, which pods were considered, and what follows."""
 
 import msgspec
 
@@ -6,12 +6,12 @@ from overbook.core.pressure.candidate import Candidate
 
 
 class FiredRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A rule that holds.
+    """A rule that fires, with the numbers that made it fire.
 
     Attributes:
-        rule: its name.
-        sentence: what its detectors saw.
-        numbers: the same, for programs.
+        rule: the rule's name.
+        sentence: what the rule's detectors measured, for people.
+        numbers: the same numbers, for programs.
     """
 
     rule: str
@@ -20,12 +20,12 @@ class FiredRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class ReclaimStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Memory to be pushed out of one pod.
+    """Memory of one pod that is to be swapped out.
 
     Attributes:
         uid: the pod's UID.
         label: ``namespace/name``.
-        wanted_bytes: how much.
+        wanted_bytes: how much memory.
     """
 
     uid: str
@@ -34,11 +34,11 @@ class ReclaimStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class Reclaim(msgspec.Struct, frozen=True, gc=False):
-    """Memory is pushed out.
+    """The outcome: cold memory is swapped out.
 
     Attributes:
-        reason: why that is enough for now.
-        steps: of which pods, coldest first.
+        reason: why no pod has to leave yet.
+        steps: how much of which pods, the coldest first.
     """
 
     reason: str
@@ -46,35 +46,35 @@ class Reclaim(msgspec.Struct, frozen=True, gc=False):
 
 
 class Wait(msgspec.Struct, frozen=True, gc=False):
-    """Nothing is done.
+    """The outcome: nothing is done now.
 
     Attributes:
-        reason: what is waited for.
+        reason: what the node waits for.
     """
 
     reason: str
 
 
 class Relieve(msgspec.Struct, frozen=True, gc=False):
-    """A guest has to go."""
+    """The outcome: a pod has to leave the node."""
 
 
 Outcome = Reclaim | Wait | Relieve
-"""What rules that hold lead to."""
+"""What a sample in which rules fire leads to."""
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One decision.
+    """One decision of the engine.
 
     Attributes:
-        number: counts from 1 within one engine.
-        wall_seconds: when, in seconds since the epoch.
-        findings: the rules that hold, the first of which named the decision.
+        number: the decision's number; an engine counts from 1.
+        wall_seconds: when it was made, in seconds since the epoch.
+        findings: the rules that fire, in the ruleset's order.
         action: ``reclaim``, ``relieve``, or ``wait``.
         reason: why this action, in one sentence.
-        reclaim: what is pushed out, coldest first.
-        victim: who is asked to go.
-        candidates: everyone considered, in order.
+        reclaim: the memory to swap out, the coldest first.
+        victim: the pod that has to leave.
+        candidates: the pods that were considered, in rank order, the excluded ones last.
     """
 
     number: int
@@ -88,14 +88,13 @@ class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def sentence(self) -> str:
-        """The whole decision in one readable sentence."""
+        """The decision in one sentence: what was measured, then what is done."""
         seen = "; also ".join(finding.sentence for finding in self.findings)
         if self.action == "reclaim":
             total = sum(step.wanted_bytes for step in self.reclaim) / 2**20
             names = ", ".join(step.label for step in self.reclaim)
-            return f"{seen}: pushing {total:.0f} MiB of {names} out to swap ({self.reason})"
+            return f"{seen}: swapping out {total:.0f} MiB of {names} ({self.reason})"
         if self.victim is not None:
-            return (
-                f"{seen}: relieving the node of {self.victim.label} ({self.victim.sentence}); {self.reason}"
-            )
+            chosen = f"{self.victim.label} has to leave the node ({self.victim.sentence})"
+            return f"{seen}: {chosen}; {self.reason}"
         return f"{seen}: {self.reason}"

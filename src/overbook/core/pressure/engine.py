@@ -1,8 +1,21 @@
-"""Samples in, decisions out. Deterministic: no clock, no I/O; replay and simulation drive the same engine.
+"""Decides for each sample what a node under pressure needs: swap out cold memory, evict one pod, or wait.
 
-One guest at a time: after one was asked to go, nobody else is until it has gone (or the asking failed) and
-its effect had time to show. Windows restart when it is gone, so that what it did is not held against the
-others.
+Invariant: one pod at a time. After a decision to relieve the node there is no other one until that pod has
+left or its relief was withdrawn; after it has left, not for another ``settle_seconds``. Then the windows
+have restarted, so no other pod is blamed for what that pod did.
+
+For each sample, in this order:
+
+1. The sample joins the history. If the history was dropped (a jump of the clock), so are all moments.
+2. The relief under way is followed: has the pod left?
+3. The rules are read. If none fires, there is no decision.
+4. While a pod is leaving, or has just left: wait. If it takes long and only stalls fire, swap out cold
+   memory of the other pods meanwhile.
+5. A rule fires that is not about stalls: relieve.
+6. Only stalls: relieve if they have lasted too long for the first candidate, else swap out cold memory, else
+   wait. The table is in ``docs/rules/pressure.md``.
+
+The engine has no clock and does no I/O: the agent, ``replay`` and the tests drive the same engine.
 """
 
 from collections.abc import Mapping
@@ -23,37 +36,37 @@ from overbook.core.pressure.sample import Sample
 from overbook.core.pressure.stall import StallClock
 
 ReliefState = Literal["idle", "active", "withdrawn"]
-"""``active``: a guest was asked to go, by whomever. ``withdrawn``: the asking was taken back before anybody
-went, so there is no effect to wait for."""
+"""``active``: a pod is to leave, by a decision of this engine or of one before it. ``withdrawn``: the relief
+ended before any pod left, so there is no effect to wait for."""
 
 PAGE_BYTES: Final = 4096
 COLD_REFAULTS_PER_SECOND: Final = 20.0
-"""A pod whose memory comes back faster than this is in use; pushing it out again would only stir."""
+"""Memory of a pod that has more refaults than this is in use; swapping it out again would not help."""
 
 LEAST_HELP_PERCENT: Final = 1.0
-"""Of the node's RAM: what holds or frees less than this does not end a shortage."""
+"""A share of the node's RAM. What holds or frees less than this does not end a shortage."""
 RECENT_SECONDS: Final = 2.0
-"""Over which it is judged whether memory goes out or comes back."""
+"""The window over which pages swapped out and pages swapped in are compared."""
 RECLAIM_AGAIN_SECONDS: Final = 10.0
-"""A guest that was asked to go and is still here after this moves slowly, as a live migration does: cold
-memory of the others is pushed out meanwhile."""
+"""A pod that has been leaving for longer than this leaves slowly, as in a live migration: cold memory of the
+other pods is swapped out meanwhile."""
 BACK_SHARE: Final = 0.2
-"""Of what goes out, how much may come back before pushing out counts as stirring."""
+"""The share of swapped-out pages up to which pages may come back while the node counts as absorbing."""
 
 
 class ReclaimPolicy(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, rename="camel", forbid_unknown_fields=True
 ):
-    """How memory is pushed out while work stalls.
+    """How cold memory is swapped out while work stalls.
 
     Attributes:
-        enabled: whether at all.
-        node_percent: how much of the node's RAM is asked for in one tick.
-        swap_room_percent: how much of the swap must be free.
-        patience_seconds: how long work may stall before a guest goes that holds more than its request and
-            its allowance cover.
-        promise_patience_seconds: the same for a guest within them: it was promised what it holds, and the
-            kernel needs seconds to tell its hot memory from its cold.
+        enabled: whether the agent swaps out cold memory at all.
+        node_percent: how much of the node's RAM is swapped out in one tick at most.
+        swap_room_percent: how much of the swap must be free; with less, nothing is swapped out.
+        patience_seconds: how long work may stall before the first candidate is evicted, if it holds more
+            than its covered memory.
+        promise_patience_seconds: the same if it is within its covered memory. The kernel needs seconds to
+            tell hot memory from cold.
     """
 
     enabled: bool = True
@@ -83,12 +96,12 @@ class ReclaimPolicy(
 
 
 class Engine:
-    """Decides, sample by sample.
+    """Makes the decisions for one node, one sample after the other.
 
     Args:
-        ruleset: when, and who first.
-        reclaim: what to try before.
-        own_uids: pods that are never chosen because they are Overbook's; may be exchanged.
+        ruleset: when the node is under pressure, and the rank of the candidates.
+        reclaim: how cold memory is swapped out before a pod is evicted.
+        own_uids: Overbook's own pods, which are never chosen; the caller may replace the set.
     """
 
     def __init__(
@@ -100,27 +113,27 @@ class Engine:
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
         self._stall = StallClock()
-        self._asked_at: float | None = None
-        self._asked_uid = ""
+        self._leaving_since: float | None = None
+        self._leaving_uid = ""
         self._settled_at: float | None = None
         self._quiet_reason = ""
         self.findings: tuple[FiredRule, ...] = ()
-        """The rules that hold in the newest sample."""
+        """The rules that fire in the newest sample."""
         self.wanting = False
-        """Whether they have held so long that a guest has to go."""
+        """Whether the rules have fired for so long that a pod has to leave."""
 
     def step(
         self, sample: Sample, facts: Mapping[str, PodFacts], relief: ReliefState = "idle"
     ) -> Decision | None:
-        """Take in a sample and decide.
+        """Add a sample and decide.
 
         Args:
             sample: the newest reading.
             facts: what is known of the pods, by UID.
-            relief: whether a guest that was asked to go is still on its way, or was asked no longer.
+            relief: whether the pod that was chosen is still leaving, or its relief was withdrawn.
 
         Returns:
-            A decision, or ``None`` where no rule holds or the same waiting was already reported.
+            A decision, or ``None`` if no rule fires or the same waiting was already reported.
         """
         self.history.add(sample)
         if self.history.forgotten:
@@ -158,9 +171,9 @@ class Engine:
         facts: Mapping[str, PodFacts],
         victim: Candidate | None,
     ) -> Outcome:
-        """What a stall leaves to do before a guest goes: push out cold memory, or wait."""
+        """The outcome while only stalls fire: relieve, swap out cold memory, or wait."""
         beyond = victim is not None and victim.over_promise_bytes > 0
-        # While nobody takes more than he was promised, memory that goes out and stays there needs no victim.
+        # While the first candidate is within its covered memory, an absorbing node needs no pod to leave.
         absorbing = not beyond and self._is_absorbing()
         now = sample.at_seconds
         if beyond:
@@ -175,26 +188,27 @@ class Engine:
         room = self._room_bytes(node, models, facts)
         steps = self._reclaim_steps(room, node, models, facts)
         if steps:
-            return Reclaim(f"swap has {room / 2**20:.0f} MiB of room for them", steps)
+            return Reclaim(f"eligible pods can still swap out {room / 2**20:.0f} MiB", steps)
         if absorbing:
-            return Wait("cold memory is on its way out to swap")
+            return Wait("memory is being swapped out and stays out, so no pod has to leave")
         if beyond:
-            return Relieve()  # nothing left to push out, and somebody takes what is not his
-        return Wait(f"no guest is beyond its promise; the kernel is given {patience:g} s")
+            return Relieve()  # no cold memory is left, and the pod uses what is meant for others
+        within = "the first candidate is within its covered memory" if victim else "no pod may be evicted"
+        return Wait(f"{within}; the kernel is given {patience:g} s to swap out cold memory")
 
     def _meanwhile(
         self, sample: Sample, fired: list[FiredRule], node: NodeModel, facts: Mapping[str, PodFacts]
     ) -> Decision | None:
-        """What can be done while a guest that was asked to go takes its time."""
-        if self._asked_at is None or sample.at_seconds - self._asked_at < RECLAIM_AGAIN_SECONDS:
+        """A reclaim of other pods' cold memory while a pod is leaving slowly; ``None``: not now."""
+        if self._leaving_since is None or sample.at_seconds - self._leaving_since < RECLAIM_AGAIN_SECONDS:
             return None
         models = pod_models(self.history.samples)
-        models.pop(self._asked_uid, None)  # all that it has in swap it would have to bring back to leave
+        models.pop(self._leaving_uid, None)  # a live migration has to read back all that it has in swap
         room = self._room_bytes(node, models, facts)
         steps = self._reclaim_steps(room, node, models, facts)
         if not steps:
             return None
-        reason = f"a guest is on its way; swap has {room / 2**20:.0f} MiB of room meanwhile"
+        reason = f"a pod is leaving; meanwhile the others can swap out {room / 2**20:.0f} MiB"
         return self._decision(sample, fired, "reclaim", reason, reclaim=steps)
 
     def _relieve(
@@ -203,14 +217,14 @@ class Engine:
         self.wanting = True
         eligible = [candidate for candidate in ranked if not candidate.excluded]
         if not eligible:
-            return self._wait(sample, fired, "no pod may be asked to go", ranked)
+            return self._wait(sample, fired, "no pod may be evicted", ranked)
         self._stall = StallClock()
-        self._asked_at, self._asked_uid = sample.at_seconds, eligible[0].uid
-        following = f"next would be {eligible[1].label}" if len(eligible) > 1 else "there is nobody after it"
+        self._leaving_since, self._leaving_uid = sample.at_seconds, eligible[0].uid
+        following = f"next would be {eligible[1].label}" if eligible[1:] else "no other pod may be evicted"
         return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
 
     def rank(self, facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
-        """Everyone in the order in which they would go by the newest samples, the excluded last."""
+        """All pods in the order in which they would be evicted by the newest samples; the excluded last."""
         return self._rank(pod_models(self.history.samples), facts)
 
     def _rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
@@ -224,21 +238,21 @@ class Engine:
         return tuple(sorted(found, key=lambda candidate: bool(candidate.excluded)))
 
     def _follow(self, relief: ReliefState, now: float) -> None:
-        """Notice that the guest that was asked to go is gone, or that the asking came to nothing."""
+        """Notice that the pod that was leaving has left, or that its relief was withdrawn."""
         if relief == "active":
-            # Perhaps asked by an engine before this one: its process ended while the guest was on its way.
-            self._asked_at = now if self._asked_at is None else self._asked_at
-        elif self._asked_at is not None:
-            self._asked_at, self._asked_uid = None, ""
+            # The previous agent may have begun this relief: its process ended while the pod was leaving.
+            self._leaving_since = now if self._leaving_since is None else self._leaving_since
+        elif self._leaving_since is not None:
+            self._leaving_since, self._leaving_uid = None, ""
             self.wanting = False
             if relief == "idle":
                 self.history.restart()
                 self._settled_at = now + self.ruleset.settle_seconds
 
     def _forget_times(self, now: float) -> None:
-        """After a jump of the clock no moment of the past means anything; a settling begins anew at most."""
+        """Forget moments from before a jump of the clock; a settling period restarts from now at most."""
         self._stall = StallClock()
-        self._asked_at = None if self._asked_at is None else now
+        self._leaving_since = None if self._leaving_since is None else now
         if self._settled_at is not None:
             self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)
 
@@ -251,10 +265,10 @@ class Engine:
         return None
 
     def _waiting(self, now: float) -> str:
-        if self._asked_at is not None:
-            return "waiting for the guest that was asked to go"
+        if self._leaving_since is not None:
+            return "waiting for the pod that has to leave"
         if self._settled_at is not None and now < self._settled_at:
-            return f"a guest just went; its effect is given {self.ruleset.settle_seconds:g} s to show"
+            return f"a pod just left; its effect is given {self.ruleset.settle_seconds:g} s to show"
         return ""
 
     def _wait(
@@ -264,7 +278,7 @@ class Engine:
         reason: str,
         candidates: tuple[Candidate, ...] = (),
     ) -> Decision | None:
-        """Waiting is reported once, not every second."""
+        """Return a decision to wait; ``None`` if this reason was reported already, so not every second."""
         if reason == self._quiet_reason:
             return None
         self._quiet_reason = reason
@@ -288,7 +302,7 @@ class Engine:
         )
 
     def _excluded(self, facts: Mapping[str, PodFacts], models: Mapping[str, PodModel]) -> dict[str, str]:
-        """Why pods are never chosen, by UID."""
+        """Return why pods must not be chosen, by UID."""
         memory_bytes = self.history.newest.node.memory_total_bytes
         excluded = {
             uid: "holds too little to help"
@@ -303,7 +317,7 @@ class Engine:
     def _room_bytes(
         self, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]
     ) -> int:
-        """What the pods that may swap can still push out; 0 where that is too little to help."""
+        """Memory that eligible pods can still swap out, in bytes; 0 if that is too little to help."""
         if node.swap_free_bytes * 100 < node.swap_total_bytes * self._reclaim.swap_room_percent:
             return 0
         room = sum(
@@ -315,10 +329,10 @@ class Engine:
         return room if room * 100 >= node.memory_total_bytes * LEAST_HELP_PERCENT else 0
 
     def _is_absorbing(self) -> bool:
-        """Whether memory goes out to swap and stays there: work stalls, but not in vain.
+        """Whether the node absorbs: pages are swapped out and stay out.
 
-        A node that first needs its swap looks like this for some seconds, and no guest has to go for it. It
-        cannot last: the swap fills, or memory comes back.
+        A node that uses its swap for the first time stalls and absorbs for some seconds; no pod has to leave.
+        It cannot last: the swap fills, or pages come back.
         """
         out = self.history.per_second("swap_out_pages", RECENT_SECONDS, 0)
         back = self.history.per_second("swap_in_pages", RECENT_SECONDS, 0)
@@ -327,7 +341,7 @@ class Engine:
     def _reclaim_steps(
         self, room_bytes: int, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]
     ) -> tuple[ReclaimStep, ...]:
-        """What to push out, coldest first."""
+        """The memory to swap out in this tick, pod by pod, the coldest first."""
         if not self._reclaim.enabled:
             return ()
         return _coldest(
@@ -339,7 +353,7 @@ class Engine:
 
     @property
     def _window_seconds(self) -> float:
-        """Over which the pods' models look back."""
+        """The time between the oldest and the newest sample of the pods' models, at least 1 s."""
         samples = self.history.samples
         return max(1.0, samples[-1].at_seconds - samples[0].at_seconds)
 
@@ -373,7 +387,7 @@ def _coldest(
         and model.refaults / seconds <= COLD_REFAULTS_PER_SECOND
         and any(container.swap == "Eligible" for container in facts[uid].containers)
     ]
-    # Least refaulting per byte first; among the still ones the largest, which notices it least.
+    # The fewest refaults per byte first; among pods without refaults the largest, which suffers least.
     cold.sort(key=lambda model: (model.refaults / model.swappable_bytes, -model.swappable_bytes))
     steps: list[ReclaimStep] = []
     left = wanted_bytes

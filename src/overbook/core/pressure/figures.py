@@ -1,4 +1,4 @@
-"""How near a recording came to each rule: the numbers to choose thresholds by."""
+"""How near a recording came to each rule: numbers for choosing thresholds."""
 
 import msgspec
 
@@ -8,15 +8,16 @@ from overbook.core.pressure.ruleset import Rule
 
 
 class Peak(msgspec.Struct, gc=False, rename="camel"):
-    """The worst value of one number.
+    """The worst value of one number of a rule over a recording.
 
     Attributes:
-        name: of the number.
-        threshold: what the rule asks for.
-        below: whether the rule asks for less than the threshold, so that the worst is the least.
-        value: the worst; ``None``: it was never known.
-        seconds: when that was, since the first sample.
-        value_with_rest: the worst while all other detectors of its group held; ``None``: they never did.
+        name: the number's name, which is the setting's.
+        threshold: the value at which the detector's condition holds.
+        below: whether values below the threshold are the bad ones, so that the worst is the least.
+        value: the worst value; ``None``: it was never known.
+        seconds: when the worst value was read, since the first sample.
+        value_with_rest: the worst value while all other detectors of its group held; ``None``: they never
+            did.
     """
 
     name: str
@@ -27,12 +28,14 @@ class Peak(msgspec.Struct, gc=False, rename="camel"):
     value_with_rest: float | None = None
 
     def take(self, value: float, seconds: float, *, rest_holds: bool) -> None:
-        """One reading."""
+        """Add one reading."""
         if self.value is None or (value < self.value if self.below else value > self.value):
             self.value, self.seconds = value, seconds
         if rest_holds:
-            worst = self.value_with_rest
-            if worst is None or (value < worst if self.below else value > worst):
+            worst_with_rest = self.value_with_rest
+            if worst_with_rest is None or (
+                value < worst_with_rest if self.below else value > worst_with_rest
+            ):
                 self.value_with_rest = value
 
 
@@ -40,10 +43,10 @@ class RuleFigures(msgspec.Struct, gc=False, rename="camel"):
     """One rule over a whole recording.
 
     Attributes:
-        rule: its name.
-        samples_held: in how many samples it held.
-        first_held_seconds: when it first did; ``None``: never.
-        peaks: the worst of each of its numbers.
+        rule: the rule's name.
+        samples_held: the number of samples in which the rule fired.
+        first_held_seconds: when it first fired, since the first sample; ``None``: never.
+        peaks: the worst value of each of its numbers.
     """
 
     rule: str
@@ -53,7 +56,7 @@ class RuleFigures(msgspec.Struct, gc=False, rename="camel"):
 
 
 class RuleWatch:
-    """Collects a rule's figures.
+    """Collects a rule's figures, sample by sample.
 
     Args:
         rule: the rule.
@@ -66,12 +69,12 @@ class RuleWatch:
 
     @property
     def figures(self) -> RuleFigures:
-        """What was found so far, in the order of the rule's detectors."""
+        """The figures so far, in the order of the rule's detectors."""
         in_order = [peak for _, peak in sorted(self._peaks.items(), key=lambda item: item[0][:2])]
         return msgspec.structs.replace(self._figures, peaks=in_order)
 
     def take(self, seconds: float, history: History) -> None:
-        """The newest sample of a course."""
+        """Read the newest sample of a history."""
         node = node_model(history.newest.node)
         held = False
         for place, group in enumerate(self._rule.any):

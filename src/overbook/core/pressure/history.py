@@ -1,4 +1,8 @@
-"""The recent past that detectors look back on: bounded in time and in number, forgetful when in doubt."""
+"""The history that detectors look back on, bounded in time and number.
+
+It is dropped when averages over it would be wrong: after a jump of the clock, a long silence, or a
+counter that went backwards.
+"""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -15,19 +19,19 @@ COUNTERS: Final[Mapping[Counter, Callable[[NodeSample], int | None]]] = {
     "stall_some_micros": lambda node: node.stall_some_micros,
     "stall_full_micros": lambda node: node.stall_full_micros,
 }
-"""How each counter is read of a sample."""
+"""How each counter is read from a sample."""
 MOST_POINTS: Final = 4096
-"""More points than this in a window say nothing new; they are kept further apart then."""
+"""The most points in a window. If samples come more often than that, some are left out."""
 
 
 class History:
-    """Node counters over the longest window that a rule asks for, and whole samples over a short one.
+    """The node's counters over the longest window of the rules, and whole samples over the rank's window.
 
     Args:
         node_seconds: how far back detectors look.
         pod_seconds: how far back the rank looks at pods.
-        longest_gap_seconds: a longer silence (a suspended machine, a starved agent) makes averages lie, so
-            everything older is forgotten.
+        longest_gap_seconds: after a longer time without a sample (a suspended machine, a starved agent)
+            averages would be wrong, so everything older is dropped.
     """
 
     def __init__(self, node_seconds: float, pod_seconds: float, longest_gap_seconds: float = 60.0) -> None:
@@ -39,25 +43,25 @@ class History:
         self.forgotten: str | None = None
 
     def add(self, sample: Sample) -> None:
-        """Take in a sample; :attr:`forgotten` says why older ones were dropped, if they were."""
+        """Add a sample; :attr:`forgotten` then says why older ones were dropped (``None``: they were not)."""
         self.forgotten = self._doubt(sample)
         if self.forgotten:
             self._points.clear()
             self._samples.clear()
-        # Thinned, not cut: an average over an hour is to reach back an hour, however often samples come.
+        # Points are left out between, not at the old end: an average over an hour has to reach back an hour.
         nearest = self._node_seconds / (MOST_POINTS // 2)
         if len(self._points) >= 2 and sample.at_seconds - self._points[-2][0] < nearest:
             self._points.pop()
         self._points.append((sample.at_seconds, sample.node))
         self._samples.append(sample)
-        # One point older than the window stays: the average is taken from there.
+        # One point older than the window stays: averages start there.
         while len(self._points) > 2 and sample.at_seconds - self._points[1][0] >= self._node_seconds:
             self._points.popleft()
         while len(self._samples) > 2 and sample.at_seconds - self._samples[1].at_seconds >= self._pod_seconds:
             self._samples.popleft()
 
     def restart(self) -> None:
-        """Forget all but the newest sample: what follows is measured from here."""
+        """Drop all but the newest sample, so that averages start there."""
         newest, point = self._samples[-1], self._points[-1]
         self._samples.clear()
         self._points.clear()
@@ -66,37 +70,37 @@ class History:
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """The samples of the short window, oldest first."""
+        """The samples of the rank's window, the oldest first."""
         return tuple(self._samples)
 
     @property
     def newest(self) -> Sample:
-        """The last sample taken in."""
+        """The sample that was added last."""
         return self._samples[-1]
 
     def per_second(self, counter: Counter, window_seconds: float, least_seconds: float) -> float | None:
-        """A counter's average increase per second.
+        """Compute a counter's average increase per second.
 
-        Measured from the youngest point that is at least ``window_seconds`` old, or from the oldest one
-        where the history is shorter but at least ``least_seconds`` long.
+        The average starts at the youngest point that is at least ``window_seconds`` old. In a shorter history
+        it starts at the oldest point, if the history is at least ``least_seconds`` long.
 
         Returns:
-            The rate, or ``None`` where it is not known yet.
+            The rate, or ``None`` if it is not known yet.
         """
         grown, elapsed = self._grown(counter, window_seconds)
         return None if grown is None or elapsed < least_seconds else grown / elapsed
 
     def per_second_of_window(self, counter: Counter, window_seconds: float) -> float | None:
-        """A counter's average increase per second of the whole window; before the history there was none.
+        """Compute a counter's average increase per second; before the history begins it counts as none.
 
         Returns:
-            The rate, or ``None`` where it is not known.
+            The rate, or ``None`` if it is not known.
         """
         grown, elapsed = self._grown(counter, window_seconds)
         return None if grown is None else grown / max(elapsed, window_seconds)
 
     def _grown(self, counter: Counter, window_seconds: float) -> tuple[int | None, float]:
-        """By how much a counter grew, and in how many seconds."""
+        """How much a counter grew over the window, and in how many seconds."""
         now, node = self._points[-1]
         start, reference = self._points[0]
         for at, point in reversed(self._points):

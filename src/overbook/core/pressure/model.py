@@ -1,7 +1,7 @@
-"""What samples mean: occupancy, rates and shares, per node and per pod. Pure functions of samples.
+"""The model of a node and its pods, computed from samples: sizes, growth, refaults and shares.
 
 A counter that went backwards, a clock that jumped or a file that could not be read make a value ``None``
-("not known"), and what is not known never makes a rule fire.
+("not known"). What is not known never makes a rule fire.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ from overbook.core.pressure.sample import NodeSample, PodSample, Sample
 
 
 class NodeModel(msgspec.Struct, frozen=True, gc=False):
-    """The node now.
+    """The node's sizes in one sample.
 
     Attributes:
         memory_total_bytes: RAM.
-        memory_available_bytes: what can be had without swapping, the kernel's own estimate.
-        working_set_bytes: RAM that is not available.
-        swap_total_bytes: swap, 0 where there is none.
+        memory_available_bytes: memory that can be used without swapping, as the kernel estimates it.
+        working_set_bytes: RAM minus available memory.
+        swap_total_bytes: swap, in use or free; 0 if the node has none.
         swap_used_bytes: swap in use.
     """
 
@@ -30,22 +30,22 @@ class NodeModel(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def swap_free_bytes(self) -> int:
-        """Swap that nobody uses."""
+        """Swap that is free."""
         return self.swap_total_bytes - self.swap_used_bytes
 
 
 class PodModel(msgspec.Struct, frozen=True, gc=False):
-    """A pod now, and what it did in the window.
+    """A pod in the newest sample, and its changes over the window.
 
     Attributes:
-        uid: its UID.
+        uid: the pod's UID.
         working_set_bytes: memory in use without inactive file pages.
-        swappable_bytes: anonymous and shared memory in RAM: what could be swapped out.
+        swappable_bytes: anonymous and shared memory in RAM, which could be swapped out.
         swap_bytes: swap in use.
-        swap_room_bytes: what its containers may still swap out; ``None``: no limit.
-        growth_bytes: by how much memory and swap together grew in the window, 0 where they shrank.
-        refaults: pages of its that came back from swap in the window.
-        containers: the containers' numbers, for rules that look inside.
+        swap_room_bytes: how much more its containers may swap under their limits; ``None``: no limit.
+        growth_bytes: how much memory and swap together grew in the window; 0 if they shrank.
+        refaults: pages of the pod that came back from swap in the window.
+        containers: of each container the name, the working set and the swap in use, in bytes.
     """
 
     uid: str
@@ -59,17 +59,17 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def swap_max_bytes(self) -> int | None:
-        """What its containers may swap together; ``None``: no limit."""
+        """The swap limits of the pod's containers added up; ``None``: no limit."""
         return None if self.swap_room_bytes is None else self.swap_bytes + self.swap_room_bytes
 
     @property
     def usage_bytes(self) -> int:
-        """Memory and swap together: what the pod holds of the node."""
+        """The pod's holdings: its working set and its swap."""
         return self.working_set_bytes + self.swap_bytes
 
 
 def node_model(node: NodeSample) -> NodeModel:
-    """The node's sizes. A swap that reports more free than total (as seen on some kernels) is empty."""
+    """Compute the node's sizes. Swap with more free than total (seen on some kernels) counts as empty."""
     total, available = node.memory_total_bytes, node.memory_available_bytes
     swap_total = node.swap_total_bytes or 0
     swap_free = min(swap_total, node.swap_free_bytes if node.swap_free_bytes is not None else swap_total)
@@ -83,17 +83,17 @@ def node_model(node: NodeSample) -> NodeModel:
 
 
 def increase(earlier: int | None, later: int | None) -> int | None:
-    """How much a counter grew; ``None`` where that is not known, a counter that went backwards included."""
+    """How much a counter grew; ``None`` if that is not known or the counter went backwards."""
     if earlier is None or later is None or later < earlier:
         return None
     return later - earlier
 
 
 def pod_models(window: Sequence[Sample]) -> dict[str, PodModel]:
-    """Each pod of the newest sample, compared with the oldest sample of the window that has it.
+    """Model each pod of the newest sample, compared with the oldest sample of the window that has the pod.
 
     Args:
-        window: samples, oldest first, at least one.
+        window: at least one sample, the oldest first.
     """
     first_seen: dict[str, PodSample] = {}
     for sample in window:
@@ -108,11 +108,11 @@ def _pod_model(before: PodSample, now: PodSample) -> PodModel:
     room: int | None = 0
     parts: list[tuple[str, int, int]] = []
     for container in now.containers:
-        mine = max(0, container.memory_current_bytes - container.inactive_file_bytes)
-        working_set += mine
+        working = max(0, container.memory_current_bytes - container.inactive_file_bytes)
+        working_set += working
         swappable += container.swappable_bytes
         swap += container.swap_current_bytes
-        parts.append((container.name, mine, container.swap_current_bytes))
+        parts.append((container.name, working, container.swap_current_bytes))
         if container.swap_max_bytes is None:
             room = None
         elif room is not None:
@@ -121,12 +121,12 @@ def _pod_model(before: PodSample, now: PodSample) -> PodModel:
         if old is None:
             continue
         refaults += increase(old.refaults, container.refaults) or 0
-        was = max(0, old.memory_current_bytes - old.inactive_file_bytes) + old.swap_current_bytes
-        growth += mine + container.swap_current_bytes - was
+        held_before = max(0, old.memory_current_bytes - old.inactive_file_bytes) + old.swap_current_bytes
+        growth += working + container.swap_current_bytes - held_before
     return PodModel(now.uid, working_set, swappable, swap, room, max(0, growth), refaults, tuple(parts))
 
 
 def shares(numbers: Mapping[str, int]) -> dict[str, float]:
-    """Each key's share (0–1) of the sum; all 0 where the sum is 0."""
+    """Compute each key's share (0–1) of the sum; all are 0 if the sum is 0."""
     whole = sum(numbers.values())
     return {key: number / whole if whole > 0 else 0.0 for key, number in numbers.items()}

@@ -1,6 +1,6 @@
-"""The order in which the original agent evicts: rank ``original``.
+"""The ranks of the candidates: ``culprit`` is Overbook's own, ``original`` is the order of wasp-agent.
 
-Source: the ranking of wasp-agent as of 2025-04, before it lost its eviction.
+Source of ``original``: wasp-agent's ranking as of 2025-04, before its eviction was removed.
 """
 
 from collections.abc import Iterable
@@ -11,26 +11,26 @@ from overbook.core.pressure.candidate import Candidate
 
 
 class MemoryUsage(msgspec.Struct, frozen=True, gc=False):
-    """Memory that a pod or container holds, in bytes."""
+    """The holdings of a pod or container, in bytes."""
 
     working_set_bytes: int
     swap_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
-        """In RAM and in swap."""
+        """Memory in RAM and in swap together."""
         return self.working_set_bytes + self.swap_bytes
 
 
 class RankInput(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What the rank looks at.
+    """The numbers of a pod by which the rank ``original`` sorts.
 
     Attributes:
-        key: what the caller knows the pod by (its UID).
-        priority: higher goes later.
+        key: the caller's key for the pod (its UID).
+        priority: the pod's priority; higher is evicted later.
         request_bytes: the pod's memory request, see ``original_request_bytes`` in ``core.overcommit.facts``.
         over_limit: whether a container holds more than its memory limit in RAM and swap.
-        usage: what the pod holds, ``None``: no statistics.
+        usage: the pod's holdings; ``None``: there are no statistics.
     """
 
     key: str
@@ -41,12 +41,12 @@ class RankInput(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def rank_original(pods: Iterable[RankInput]) -> list[RankInput]:
-    """The pods, first to be evicted first.
+    """Sort pods by the rank ``original``, the first to be evicted first.
 
-    Those without statistics come first, lower priority before higher. Then: a container over its limit
+    Pods without statistics come first, lower priority before higher. Then: a container over its limit
     before none, over the request before not, lower priority before higher, more bytes over the request
-    before fewer. Pods that are equal in all of this stay in the order given (as in the original up to
-    twelve pods; beyond that the original's order among equals is arbitrary).
+    before fewer. Pods that are equal in all of this stay in the order given (as in wasp-agent up to twelve
+    pods; beyond that wasp-agent's order among equals is arbitrary).
     """
     return sorted(pods, key=_original_key)
 
@@ -59,7 +59,7 @@ def _original_key(pod: RankInput) -> tuple[bool, bool, bool, int, int]:
 
 
 def rank_culprit(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """The candidates in the order in which they would be asked to go."""
+    """Sort candidates by the rank ``culprit``, the first to be evicted first."""
     return sorted(candidates, key=_culprit_key)
 
 
@@ -67,7 +67,7 @@ def _culprit_key(candidate: Candidate) -> tuple[bool, int, float, int, str]:
     return (
         candidate.over_request_bytes <= 0,
         candidate.priority,
-        # Rounded, so that a share's last digit never decides; then who holds more, then the name.
+        # Rounded, so that a share's last digit never decides; then the larger holder first, then by name.
         -round(candidate.blame, 3),
         -candidate.over_request_bytes,
         candidate.label,

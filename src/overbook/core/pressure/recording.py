@@ -1,4 +1,4 @@
-"""What an agent recorded, line by line: the pods, the samples, what was decided and what became of it.
+"""Recordings: what an agent read and decided, line by line.
 
 A recording is JSON lines, each an object with one of the keys ``pods``, ``sample``, ``decision`` and
 ``relief``. One tick of the agent writes, in this order, the pods where they changed, the sample, the end of
@@ -20,12 +20,12 @@ MOST_LINE_BYTES: Final = 32 * 2**20
 
 
 class Relieved(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """What became of a guest that was asked to go.
+    """The end of a relief.
 
     Attributes:
         label: ``namespace/name``.
-        outcome: one word.
-        seconds: from the asking to the end.
+        outcome: how it ended, in one word.
+        seconds: the time from the decision to the end.
     """
 
     label: str
@@ -34,7 +34,7 @@ class Relieved(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 class RecordingLine(msgspec.Struct, frozen=True, gc=False):
-    """One line; only one of its fields is set."""
+    """One line of a recording; only one of its fields is set."""
 
     pods: tuple[PodFacts, ...] | None = None
     sample: Sample | None = None
@@ -43,13 +43,13 @@ class RecordingLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False):
-    """Everything that belongs to one sample.
+    """One tick of the recorded agent: a sample and what belongs to it.
 
     Attributes:
         sample: what was read.
-        facts: the pods as they were known then, by UID.
-        decision: what was decided then.
-        relieved: the guest whose relief was seen to be over.
+        facts: the pods as the agent knew them then, by UID.
+        decision: the decision that the agent made then.
+        relieved: the relief whose end the agent noticed then.
     """
 
     sample: Sample
@@ -59,31 +59,31 @@ class Tick(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recording:
-    """Reads a recording as a stream; nothing of it is kept.
+    """Reads a recording as a stream, without keeping it in memory.
 
     Args:
-        lines: with their line ends; only the last may lack its own. None may be longer than
+        lines: its lines with their line ends; only the last may lack its own. None may be longer than
             :data:`MOST_LINE_BYTES` by more than its end.
-        name: for messages.
+        name: the recording's name in messages.
     """
 
     def __init__(self, lines: Iterable[bytes], name: str) -> None:
         self._lines = lines
         self._name = name
         self.cut_off_line = 0
-        """The last line's number, where it is not whole: the agent was stopped while it wrote."""
+        """The last line's number if the agent was stopped while it wrote that line; else 0."""
 
     def ticks(self) -> Iterator[Tick]:
-        """Sample by sample.
+        """Yield the recording's ticks in order.
 
         Raises:
-            InvalidInput: a line is no entry of a recording, or there is no sample at all.
+            InvalidInput: a line is not an entry of a recording, or there is no sample.
         """
         facts: dict[str, PodFacts] = {}
         tick: Tick | None = None
         for entry in self._entries():
             if entry.pods is None and entry.sample is None:
-                # What follows a sample belongs to it; before the first one there is nothing to belong to.
+                # What follows a sample belongs to it; an entry before the first sample is ignored.
                 if tick is not None:
                     tick = Tick(
                         tick.sample,

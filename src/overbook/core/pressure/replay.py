@@ -1,9 +1,9 @@
-"""A recording decided again: two courses side by side, and where they part.
+"""Replay: a recording decided again by another ruleset, beside what was decided when it was recorded.
 
-A recording shows what happened after what was decided then. Once another ruleset decides differently, nobody
-knows what the node would have done; from there on its course is an estimate, and :class:`Comparison` says
-from where. What is simulated is only the guest that was asked to go: it is on its way until the recording
-shows it gone or a bounded time has passed, and it is not asked a second time.
+A recording shows what happened after the recorded decisions. Once another ruleset decides differently, what
+the node would have done is not known. From there on its course is an estimate, and :class:`Comparison` says
+from where. Only one thing is simulated: a pod that has to leave is leaving until the recording shows it gone
+or a bounded time has passed, and it is not chosen a second time.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,9 +20,9 @@ from overbook.core.pressure.ruleset import Ruleset
 from overbook.core.pressure.sample import Sample
 
 MOST_ROWS: Final = 10_000
-"""Decisions that are kept; more are only counted."""
+"""The most rows that are kept; more are only counted."""
 RELIEF_SECONDS: Final = 10.0
-"""How long a guest that the recording keeps is on its way: the agent's own grace period."""
+"""How long a pod is leaving if the recording still has it: the agent's own grace period."""
 
 
 class ReplayStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -30,8 +30,8 @@ class ReplayStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     Attributes:
         action: ``reclaim``, ``relieve`` or ``wait``.
-        victim: ``namespace/name`` of the guest that is asked to go.
-        rule: the rule that holds.
+        victim: ``namespace/name`` of the pod that has to leave.
+        rule: the first rule that fires.
         sentence: the decision in words.
     """
 
@@ -42,19 +42,19 @@ class ReplayStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def kind(self) -> tuple[str, str | None, str]:
-        """What it has in common with its repetitions."""
+        """The part by which a repetition of the decision is recognized."""
         return (self.action, self.victim, self.rule)
 
 
 class ReplayRow(msgspec.Struct, gc=False, rename="camel"):
-    """A moment at which at least one side decided something.
+    """A moment at which at least one side made a decision.
 
     Attributes:
-        seconds: since the first sample.
-        left: what was decided on the left.
-        right: what was decided on the right.
-        times: how many samples in a row brought the same.
-        until_seconds: when the last of them was.
+        seconds: the moment, since the first sample.
+        left: the left side's decision.
+        right: the right side's decision.
+        times: how many samples in a row led to the same.
+        until_seconds: the moment of the last of them.
     """
 
     seconds: float
@@ -65,15 +65,15 @@ class ReplayRow(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Side(msgspec.Struct, gc=False, rename="camel"):
-    """One course in numbers.
+    """One course of decisions in numbers.
 
     Attributes:
-        decisions: all of them.
-        reclaims: those that pushed memory out.
-        reclaim_wanted_bytes: how much in sum.
-        first_decision_seconds: when the first one was; ``None``: never.
-        first_asked_seconds: when the first guest was asked to go.
-        asked: the guests that were, in order.
+        decisions: the number of decisions.
+        reclaims: the number of decisions that swapped out memory.
+        reclaim_wanted_bytes: the memory that these wanted to swap out, in sum.
+        first_decision_seconds: when the first decision was made; ``None``: never.
+        first_asked_seconds: when the first pod had to leave; ``None``: never.
+        asked: the pods that had to leave, in order.
     """
 
     decisions: int = 0
@@ -84,7 +84,7 @@ class Side(msgspec.Struct, gc=False, rename="camel"):
     asked: list[str] = []
 
     def count(self, seconds: float, decision: Decision) -> None:
-        """Take in a decision."""
+        """Count a decision."""
         self.decisions += 1
         if self.first_decision_seconds is None:
             self.first_decision_seconds = seconds
@@ -98,20 +98,20 @@ class Side(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Comparison(msgspec.Struct, gc=False, rename="camel"):
-    """Both courses.
+    """Two courses of decisions for one recording, side by side.
 
     Attributes:
-        samples: how many the recording has.
-        seconds: from the first to the last.
-        most_pods: the most pods that a sample has.
+        samples: the recording's number of samples.
+        seconds: the time from the first sample to the last.
+        most_pods: the largest number of pods in a sample.
         memory_bytes: the node's RAM.
-        swap_bytes: its swap.
-        differ_from_seconds: when the courses part; ``None``: they never do. Before it the right side is what
-            would have happened; from there on it is an estimate.
+        swap_bytes: the node's swap.
+        differ_from_seconds: when the courses part; ``None``: they never do. Before it the right side is
+            what would have happened; from there on it is an estimate.
         rows: the decisions in order, repetitions folded.
-        rows_left_out: those that were only counted.
+        rows_left_out: the number of rows that were not kept.
         left: the left course in numbers.
-        right: the right course.
+        right: the right course in numbers.
         rules: the right side's rules, and how near the recording came to each.
     """
 
@@ -128,7 +128,7 @@ class Comparison(msgspec.Struct, gc=False, rename="camel"):
     rules: tuple[RuleFigures, ...] = ()
 
     def take(self, seconds: float, left: Decision | None, right: Decision | None) -> None:
-        """What both sides decided at one moment."""
+        """Add what both sides decided at one moment."""
         if left is not None:
             self.left.count(seconds, left)
         if right is not None:
@@ -150,12 +150,12 @@ class Comparison(msgspec.Struct, gc=False, rename="camel"):
 
 
 class Course:
-    """A ruleset that decides a recording.
+    """One side of a comparison: an engine that decides a recording.
 
     Args:
-        ruleset: when, and who first.
-        reclaim: what to try before.
-        relief_seconds: how long a guest that was asked to go is on its way, where the recording keeps it.
+        ruleset: when the node is under pressure, and the rank of the candidates.
+        reclaim: how cold memory is swapped out before a pod is evicted.
+        relief_seconds: how long a pod is leaving if the recording still has it.
     """
 
     def __init__(
@@ -176,7 +176,7 @@ class Course:
         return decision
 
     def _follow(self, tick: Tick) -> ReliefState:
-        """Whether the guest that was asked to go is still on its way."""
+        """Whether the pod that has to leave is still leaving."""
         if self._leaving is None:
             return "idle"
         uid, label, since = self._leaving
@@ -198,9 +198,9 @@ def compare(ticks: Iterable[Tick], right: Course, left: Course | None = None) ->
     """Run a recording through one or two courses.
 
     Args:
-        ticks: the recording.
-        right: decides it again.
-        left: decides it too; ``None``: the left side is what was decided when it was recorded.
+        ticks: the recording's ticks.
+        right: the course that decides the recording again.
+        left: another course beside it; ``None``: the left side is what was decided when it was recorded.
     """
     found = Comparison()
     watches = tuple(RuleWatch(rule) for rule in right.engine.ruleset.rules)
@@ -222,7 +222,7 @@ def compare(ticks: Iterable[Tick], right: Course, left: Course | None = None) ->
 
 
 def _elapsed(before: Sample | None, sample: Sample) -> float:
-    """Seconds since the sample before; after a reboot the monotonic clock starts anew, the other goes on."""
+    """Seconds since the sample before; by the wall clock after a reboot, which resets the monotonic one."""
     if before is None:
         return 0.0
     elapsed = sample.at_seconds - before.at_seconds
@@ -239,7 +239,7 @@ def _holds_memory(sample: Sample, uid: str) -> bool:
 
 
 def _consequence(decision: Decision | None) -> object:
-    """What a decision does to the node; waiting does nothing."""
+    """The part of a decision that changes the node; ``None`` for waiting."""
     if decision is None or decision.action == "wait":
         return None
     return (decision.action, decision.victim and decision.victim.uid, decision.reclaim)

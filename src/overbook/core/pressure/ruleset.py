@@ -1,7 +1,7 @@
-"""When a node is in trouble: rules named by sentences, each OR of groups, each AND of detectors.
+"""The ruleset: rules that say when a node is under pressure. A rule fires if any of its groups holds.
 
-Two of the shipped rules are documented, in *Configuring higher VM workload density* 5.5.3. The third, on
-memory pressure, is ours; see ``docs/rules/pressure.md``.
+Two of the shipped rules are from Red Hat's *Configuring higher VM workload density* 5.5.3. The third, on
+stalls, is Overbook's own; see ``docs/rules/pressure.md``.
 """
 
 from typing import Final, Literal
@@ -20,17 +20,17 @@ Rank = Literal["culprit", "original"]
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Detectors that must all hold."""
+    """A group of detectors; it holds if all of them do."""
 
     all: tuple[AnyDetector, ...]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A reason to act: any of its groups holds.
+    """A rule; it fires if any of its groups holds.
 
     Attributes:
-        any: its groups.
-        name: a sentence for people; empty: the conditions themselves.
+        any: the rule's groups.
+        name: a sentence for people; empty: the detectors' conditions are the name.
     """
 
     any: tuple[Group, ...]
@@ -38,23 +38,23 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def title(self) -> str:
-        """Its name, or what it asks."""
+        """The rule's name, or its detectors' conditions."""
         return self.name or ", or ".join(" with ".join(d.condition for d in g.all) for g in self.any)
 
     @property
     def is_pressure(self) -> bool:
-        """Whether it is about stalls: only then may pushing out more memory help."""
+        """Whether the rule is about stalls only: then swapping out more cold memory may help."""
         return all(d.is_about_stalls for group in self.any for d in group.all)
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """All rules, and who goes first.
+    """All rules, and the rank of the candidates.
 
     Attributes:
-        rules: looked at in order; the first that holds gives the decision its name.
+        rules: the rules in order; the first one that fires gives the decision its name.
         rank: the order of candidates.
-        rank_window_seconds: over which growth and refaults are compared.
-        settle_seconds: after a guest went, how long its effect is given to show.
+        rank_window_seconds: the window over which growth and refaults are compared.
+        settle_seconds: after a pod has left, the time that its effect is given to show.
     """
 
     rules: tuple[Rule, ...]
@@ -68,7 +68,7 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
         return max((d.window_seconds_needed for d in self._detectors()), default=0.0)
 
     def check(self) -> None:
-        """Refuse what cannot work.
+        """Refuse a ruleset that cannot work.
 
         Raises:
             InvalidInput: an empty rule, a name used twice, a setting out of range.
@@ -97,4 +97,4 @@ DEFAULT_RULESET: Final = Ruleset(
         Rule(any=(Group(all=(SwapOccupancy(),)),)),
     )
 )
-"""The three rules that Overbook ships."""
+"""The ruleset with the three rules that Overbook ships."""

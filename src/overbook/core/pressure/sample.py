@@ -1,6 +1,6 @@
-"""Everything read on a node at one moment. Immutable, recordable, and as the kernel gave it.
+"""Samples: everything that was read on a node at one moment, as the kernel gave it.
 
-``None`` is "not known": the file was missing, unreadable or nonsense. Nothing is computed here; see
+``None`` means "not known": the file was missing, unreadable or malformed. Nothing is computed here; see
 :mod:`overbook.core.pressure.model`.
 """
 
@@ -8,13 +8,13 @@ import msgspec
 
 
 class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One container's cgroup.
+    """The cgroup files of one container.
 
     Attributes:
         name: the container's name, or its runtime id where no manifest names it.
         memory_current_bytes: ``memory.current``.
         inactive_file_bytes: ``inactive_file`` of ``memory.stat``.
-        swappable_bytes: ``anon`` and ``shmem`` of ``memory.stat``; a guest's RAM is one or the other.
+        swappable_bytes: ``anon`` and ``shmem`` of ``memory.stat``; a VM's RAM is one or the other.
         swap_current_bytes: ``memory.swap.current``.
         swap_max_bytes: ``memory.swap.max``; ``None``: unlimited.
         refaults: ``workingset_refault_anon`` of ``memory.stat``, pages since the cgroup was made.
@@ -30,14 +30,14 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class PodSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One pod's containers, those that could be read."""
+    """The containers of one pod that could be read."""
 
     uid: str
     containers: tuple[ContainerSample, ...]
 
 
 class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The node's own counters and sizes.
+    """Counters and sizes of the whole node.
 
     Attributes:
         memory_total_bytes: MemTotal.
@@ -46,7 +46,7 @@ class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         swap_free_bytes: SwapFree.
         swap_in_pages: ``pswpin`` of ``/proc/vmstat``, pages since boot.
         swap_out_pages: ``pswpout``, pages since boot.
-        oom_kills: ``oom_kill``, since boot.
+        oom_kills: ``oom_kill`` of ``/proc/vmstat``, processes since boot.
         stall_some_micros: ``some total`` of ``/proc/pressure/memory``, µs since boot.
         stall_full_micros: ``full total``, µs since boot.
     """
@@ -63,13 +63,13 @@ class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """One reading of the whole node.
+    """One reading of the node and its pods.
 
     Attributes:
-        at_seconds: monotonic time of the reading; only differences mean something.
-        wall_seconds: seconds since the epoch, for people.
-        node: the node.
-        pods: every pod found.
+        at_seconds: the monotonic time of the reading; only differences mean anything.
+        wall_seconds: the time of the reading in seconds since the epoch, for people.
+        node: counters and sizes of the node.
+        pods: every pod that was found.
     """
 
     at_seconds: float

@@ -1,13 +1,13 @@
-"""How long work has stalled on memory: what patience is measured by."""
+"""The clock of a stall: for how long work has stalled on memory, to compare with the patience."""
 
 from typing import Final
 
 CALM_SECONDS: Final = 2.0
-"""A dip shorter than this does not end a stall: its average of 2 s only passed the threshold for a moment."""
+"""A pause up to this long does not end a stall: the average over 2 s only dipped for a moment."""
 
 
 class StallClock:
-    """One stall, from the first sample in which the pressure rule held."""
+    """Times one stall, from the first sample in which a rule on stalls fired."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -15,7 +15,7 @@ class StallClock:
         self._in_vain_since: float | None = None
 
     def seen(self, holds: bool, now: float) -> None:
-        """Whether the rule holds now; when it has not for a while, the stall is over."""
+        """Note whether a rule on stalls fires now; if none has for a while, the stall is over."""
         if holds:
             self._since = now if self._since is None else self._since
             self._last = now
@@ -23,11 +23,11 @@ class StallClock:
             self._since = self._last = self._in_vain_since = None
 
     def seconds(self, now: float) -> float:
-        """For how long it has lasted."""
+        """Seconds for which the stall has lasted."""
         return 0.0 if self._since is None else now - self._since
 
     def seconds_in_vain(self, now: float, absorbing: bool) -> float:
-        """For how long it has lasted while no memory went out for good."""
+        """Seconds of the stall without the node absorbing (swapping out pages that stay out)."""
         if absorbing:
             self._in_vain_since = None
         elif self._in_vain_since is None:

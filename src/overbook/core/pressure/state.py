@@ -1,4 +1,4 @@
-"""What is reported of a node's pressure: up at once, down only when it has stayed down for a while."""
+"""The pressure state that is reported of a node: it rises at once, and falls only after a while."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,12 +7,12 @@ from overbook.core.api.overcommit_node import PressureState
 from overbook.core.pressure.decision import FiredRule
 
 HOLD_SECONDS: Final = 5.0
-"""A rule's average dips for a moment in every real stall; what everybody reads is not to flicker with it."""
+"""How long a state lasts at least: a rule's average dips for moments in every stall."""
 _ORDER: Final[tuple[PressureState, ...]] = ("None", "Pressure", "Critical")
 
 
 class PressureTrend:
-    """The state now, and since when no rule has held.
+    """The reported state of a node's pressure, and the time since a rule last fired.
 
     Args:
         now: seconds, monotonic.
@@ -21,17 +21,17 @@ class PressureTrend:
     def __init__(self, now: float) -> None:
         self.state: PressureState = "None"
         self.finding: FiredRule | None = None
-        """The first rule that held last; ``None`` in state ``None``."""
+        """The first of the rules that fired last; ``None`` in state ``None``."""
         self._reached_at = now
         self._held_at: float | None = None
         self._started_at = now
 
     def seen(self, findings: Sequence[FiredRule], *, critical: bool, now: float) -> bool:
-        """Take in what holds now; whether the state changed.
+        """Note which rules fire now, and return whether the state changed.
 
         Args:
-            findings: the rules that hold.
-            critical: they have held so long that a guest has to go.
+            findings: the rules that fire.
+            critical: whether they have fired for so long that a pod has to leave.
             now: seconds, monotonic.
         """
         state: PressureState = ("Critical" if critical else "Pressure") if findings else "None"
@@ -48,5 +48,5 @@ class PressureTrend:
         return self.state != before
 
     def calm_seconds(self, now: float) -> float:
-        """For how long no rule has held; since the start where none has yet."""
+        """Seconds for which no rule has fired; since the start if none has yet."""
         return now - (self._started_at if self._held_at is None else self._held_at)

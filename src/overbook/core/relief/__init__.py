@@ -1,1 +1,1 @@
-"""How one pod at a time is moved off nodes in trouble, within budgets."""
+"""How one pod at a time leaves a node under pressure, within the cluster's budgets."""

@@ -1,4 +1,4 @@
-"""What the API server's answer to an Eviction means for a relief.
+"""What the API server's answer to an eviction means for a relief.
 
 Sources: ``pkg/registry/core/pod/storage/eviction.go`` at v1.36; KubeVirt's
 ``pkg/virt-api/webhooks/validating-webhook/admitters/pod-eviction-admitter.go`` at v1.9.
@@ -13,39 +13,39 @@ import msgspec
 from overbook.core.text import shortened
 
 Meaning = Literal["Accepted", "Evacuating", "Refused", "Later", "Unknown", "Gone"]
-"""``Accepted``: the pod is being ended. ``Evacuating``: a live migration was set off instead. ``Refused``:
-this pod does not go. ``Later``: nothing was done, and the same may be asked again. ``Unknown``: it may have
-been done or not. ``Gone``: there is no such pod any more."""
+"""``Accepted``: the pod is ending. ``Evacuating``: KubeVirt began a live migration instead. ``Refused``: this
+pod cannot be evicted. ``Later``: nothing was done; the same eviction may be sent again. ``Unknown``: the
+eviction may have been carried out or not. ``Gone``: the pod does not exist any more."""
 
 EVACUATION: Final = "Eviction triggered evacuation"
-"""How KubeVirt's webhook says that it migrates the guest, also behind ``Evacuation in progress: ``."""
+"""KubeVirt's webhook says so when it begins a live migration, also behind ``Evacuation in progress: ``."""
 DISRUPTION_BUDGET: Final = "DisruptionBudget"
 MORE_THAN_ONE_BUDGET: Final = "more than one PodDisruptionBudget"
 STILL_PROCESSED: Final = "still being processed"
-"""Of a budget that its controller has not seen in its present form."""
+"""Part of the message about a disruption budget that its controller has not processed yet."""
 
 LATER_SECONDS: Final = 5.0
-"""Where the server does not say when to come again."""
+"""The pause before the next try if the server names none."""
 _DENIAL: Final = 'admission webhook "[^"]+" denied the request'
 _NOT_ALLOWED_TO_ASK: Final = "cannot create resource"
 _LONGEST_MESSAGE: Final = 300
 
 
 class EvictionCause(msgspec.Struct, frozen=True, gc=False):
-    """One of a Status' ``details.causes``."""
+    """One of the ``details.causes`` of a Kubernetes Status."""
 
     reason: str = ""
     message: str = ""
 
 
 class EvictionAnswer(msgspec.Struct, frozen=True, gc=False):
-    """An answer, understood.
+    """The meaning of an answer.
 
     Attributes:
-        meaning: see :data:`Meaning`.
-        reason: of a refusal, in CamelCase.
-        message: what the server said, shortened.
-        retry_seconds: when to come again, where it was said.
+        meaning: what the server did; see :data:`Meaning`.
+        reason: why the pod was not evicted, in CamelCase.
+        message: the server's message, shortened.
+        retry_seconds: the pause before the next try, if the server named one.
     """
 
     meaning: Meaning
@@ -58,7 +58,7 @@ ACCEPTED: Final = EvictionAnswer("Accepted")
 
 
 def no_answer(message: str) -> EvictionAnswer:
-    """The connection failed before there was an answer: the request may have been obeyed."""
+    """The meaning of a failed connection: the server may have carried out the request."""
     return EvictionAnswer("Unknown", "NoAnswer", _short(message))
 
 
@@ -69,52 +69,52 @@ def understood(
     causes: Iterable[EvictionCause] = (),
     retry_seconds: float | None = None,
 ) -> EvictionAnswer:
-    """What an answer means.
+    """Return what an answer means.
 
     Args:
-        status: of HTTP.
+        status: the HTTP status.
         reason: the Status' reason.
         message: the Status' message.
         causes: the Status' causes.
-        retry_seconds: from Retry-After or the Status' details.
+        retry_seconds: the pause named by Retry-After or the Status' details.
     """
-    said = _short(message or reason or f"HTTP status {status}")
+    text = _short(message or reason or f"HTTP status {status}")
     if status < 300:
         return ACCEPTED
     if status == 404 or (status == 409 and "UID in precondition" in message):
-        return EvictionAnswer("Gone", "Gone", said)
+        return EvictionAnswer("Gone", "Gone", text)
     if status == 429:
-        return _too_many(message, said, tuple(causes), retry_seconds)
+        return _too_many(message, text, tuple(causes), retry_seconds)
     if MORE_THAN_ONE_BUDGET in message:
-        return EvictionAnswer("Refused", "MoreThanOneDisruptionBudget", said)
+        return EvictionAnswer("Refused", "MoreThanOneDisruptionBudget", text)
     if _is_denied(message):
-        return EvictionAnswer("Refused", "Denied", said)
+        return EvictionAnswer("Refused", "Denied", text)
     if status >= 500:
-        return EvictionAnswer("Unknown", reason or f"Status{status}", said, retry_seconds)
+        return EvictionAnswer("Unknown", reason or f"Status{status}", text, retry_seconds)
     if status in (401, 409) or (status == 403 and _NOT_ALLOWED_TO_ASK in message):
-        # Our credentials, or somebody else's write at the same moment: not this pod's doing.
-        return EvictionAnswer("Later", reason or f"Status{status}", said, retry_seconds)
-    return EvictionAnswer("Refused", reason or f"Status{status}", said)
+        # The controller's credentials, or a concurrent write: not about this pod.
+        return EvictionAnswer("Later", reason or f"Status{status}", text, retry_seconds)
+    return EvictionAnswer("Refused", reason or f"Status{status}", text)
 
 
 def _too_many(
-    message: str, said: str, causes: tuple[EvictionCause, ...], retry_seconds: float | None
+    message: str, text: str, causes: tuple[EvictionCause, ...], retry_seconds: float | None
 ) -> EvictionAnswer:
     if EVACUATION in message:
-        return EvictionAnswer("Evacuating", "Evacuation", said)
+        return EvictionAnswer("Evacuating", "Evacuation", text)
     budget = next((cause for cause in causes if cause.reason == DISRUPTION_BUDGET), None)
     if budget is not None:
-        said = _short(f"{message} {budget.message}".strip())
+        text = _short(f"{message} {budget.message}".strip())
         if STILL_PROCESSED in budget.message:
-            return EvictionAnswer("Later", "DisruptionBudgetNotReady", said, retry_seconds)
-        return EvictionAnswer("Refused", DISRUPTION_BUDGET, said)
+            return EvictionAnswer("Later", "DisruptionBudgetNotReady", text, retry_seconds)
+        return EvictionAnswer("Refused", DISRUPTION_BUDGET, text)
     if _is_denied(message):
-        return EvictionAnswer("Refused", "Denied", said)
-    return EvictionAnswer("Later", "TooManyRequests", said, retry_seconds)
+        return EvictionAnswer("Refused", "Denied", text)
+    return EvictionAnswer("Later", "TooManyRequests", text, retry_seconds)
 
 
 def _is_denied(message: str) -> bool:
-    """Whether a webhook that is named said no: a 429 may be the server's own or a webhook's."""
+    """Whether a webhook denied the request and not the server itself: the message then names the webhook."""
     return re.search(_DENIAL, message) is not None
 
 

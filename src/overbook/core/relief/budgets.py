@@ -1,6 +1,7 @@
-"""Budgets: how many guests may be on their way at once, and whose turn it is.
+"""Budgets: how many pods may be leaving at once, and which node comes first.
 
-A budget is counted anew from what is written and seen, never kept: whatever crashed, it is right again.
+Budgets are counted from the API's objects for each plan and never stored, so no crash can leave a wrong
+count.
 """
 
 from collections import Counter
@@ -13,21 +14,21 @@ from overbook.core.timestamp import from_timestamp
 
 
 class Budgets:
-    """What is left of the budgets; whoever takes a place takes it here.
+    """The budgets of one plan. Each relief that the plan begins takes a place in them.
 
     Args:
-        cases: all nodes for which something was begun or asked.
-        cluster: limits, and the migrations that run.
+        cases: all nodes that request relief or have a relief under way.
+        cluster: the limits, and the live migrations under way.
     """
 
     def __init__(self, cases: Iterable[NodeCase], cluster: ClusterCase) -> None:
         self._cluster = cluster
-        flying = [case for case in cases if in_flight(case.record)]
-        self._taken = len(flying)
+        under_way = [case for case in cases if in_flight(case.record)]
+        self._taken = len(under_way)
         unfinished = [known for known in cluster.migrations if not known.is_over]
         self._migrations = len(unfinished)
         self._outbound = Counter(known.source_node for known in unfinished)
-        for case in flying:
+        for case in under_way:
             if case.record.how != "Migrated" or case.record.stage == "Ending":
                 continue
             seen = migration_of(case, unfinished)
@@ -37,14 +38,14 @@ class Budgets:
                 self._outbound[case.name] += 1
 
     def full(self) -> str:
-        """Why no further guest may be asked; empty: one may."""
+        """Return why no other pod may be evicted now; empty if one may."""
         limit = self._cluster.spec.per_cluster
         if self._taken < limit:
             return ""
-        return f"the cluster's limit of {limit} guests at once (relief.perCluster) is used up"
+        return f"the cluster's limit of {limit} reliefs at once (relief.perCluster) is used up"
 
     def migrations_full(self, node: str) -> str:
-        """Why no further live migration may be set off from a node; empty: one may."""
+        """Return why no other live migration away from a node may begin now; empty if one may."""
         limits = self._cluster.limits
         if limits is None:
             return "KubeVirt's limits are not known yet"
@@ -55,7 +56,7 @@ class Budgets:
         return ""
 
     def take(self, node: str, *, migrates: bool) -> None:
-        """A guest of the node goes."""
+        """Take a place for a pod of the node."""
         self._taken += 1
         if migrates:
             self._migrations += 1
@@ -63,13 +64,13 @@ class Budgets:
 
 
 def turn(case: NodeCase, now: float) -> tuple[bool, float, str]:
-    """Sorts nodes that want a place: critical ones first, then who has waited longest.
+    """Return the sort key of a node: critical ones first, then the one that has waited longest.
 
-    Waiting begins with the decision, or with the node's last relief, whatever became of it: so a node whose
-    guests come to nothing goes round behind the others and starves nobody.
+    A node waits since its decision, or since its last relief, whatever the result of that was. So a node
+    whose candidates all refuse goes behind the others and does not block them.
     """
     decided = from_timestamp(case.request.decided_at) if case.request else None
     last = case.record.outcomes[0] if case.record.outcomes else None
-    served = from_timestamp(last.finished_at) if last else None
-    since = max((moment for moment in (decided, served) if moment is not None), default=now)
+    relieved = from_timestamp(last.finished_at) if last else None
+    since = max((moment for moment in (decided, relieved) if moment is not None), default=now)
     return not case.critical, min(since, now), case.name

@@ -1,4 +1,4 @@
-"""What the rules of relief look at, and what they may answer."""
+"""The input of a plan (nodes and cluster) and its output (steps)."""
 
 from collections.abc import Mapping
 
@@ -8,21 +8,22 @@ from overbook.core.api.overcommit import ReliefSpec
 from overbook.core.api.overcommit_node import ReliefRecord, ReliefRequest
 from overbook.core.kubevirt.objects import Migration
 from overbook.core.relief.answer import EvictionAnswer
-from overbook.core.relief.guest import Guest
+from overbook.core.relief.candidate_pod import CandidatePod
 
 
 class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
-    """One node that asks, or for which something was begun.
+    """One node that requests relief, or has a relief under way.
 
     Attributes:
-        name: the node's.
-        request: what its agent asks for; ``None``: nothing (any more).
+        name: the node's name.
+        request: its agent's relief request; ``None``: none, or it was withdrawn.
         critical: whether its pressure is ``Critical``.
         stale: whether its agent has stopped reporting.
-        observes: whether its agent only observes: it wants to know, not to act.
-        record: what was written down last, as it stands at the API server.
-        guests: pods that were looked at lately, by UID.
-        answer: of the API server to the asking that ``record`` describes; ``None``: none yet, or it is lost.
+        observes: whether its agent runs in mode ``Observe``: its request is reported, not answered.
+        record: its relief record, as it is at the API server.
+        pods: the candidates that were fetched lately, by UID.
+        answer: the API server's answer to the eviction that ``record`` describes; ``None``: none yet, or it
+            was lost.
     """
 
     name: str
@@ -31,12 +32,12 @@ class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
     stale: bool = False
     observes: bool = False
     record: ReliefRecord = ReliefRecord()
-    guests: Mapping[str, Guest] = msgspec.field(default_factory=dict)
+    pods: Mapping[str, CandidatePod] = msgspec.field(default_factory=dict)
     answer: EvictionAnswer | None = None
 
 
 class MigrationLimits(msgspec.Struct, frozen=True, gc=False):
-    """KubeVirt's own."""
+    """KubeVirt's limits on live migrations under way."""
 
     per_cluster: int = 5
     per_node: int = 2
@@ -46,11 +47,11 @@ class ClusterCase(msgspec.Struct, frozen=True, kw_only=True):
     """What applies to all nodes.
 
     Attributes:
-        spec: budgets.
-        held_back: why nothing is started now; empty: something may be.
-        migrations: all live migrations that are known, whoever began them.
-        limits: KubeVirt's; ``None``: there is no KubeVirt, and nothing is migrated.
-        destinations: nodes that could take a guest: ready, schedulable and not in trouble themselves.
+        spec: the budgets and times of the ``Overcommit``.
+        held_back: why no relief may begin now; empty if one may.
+        migrations: all live migrations that are known, also those that Overbook did not begin.
+        limits: KubeVirt's limits; ``None``: not known, or there is no KubeVirt.
+        destinations: nodes that could take a VM: ready, schedulable and not under pressure.
     """
 
     spec: ReliefSpec = ReliefSpec()
@@ -61,7 +62,7 @@ class ClusterCase(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rest(msgspec.Struct, frozen=True, gc=False):
-    """Nothing is to be done until something changes, or until then at the latest."""
+    """Do nothing until an object changes, or until that moment at the latest."""
 
     until: float | None = None
 
@@ -74,20 +75,20 @@ class Look(msgspec.Struct, frozen=True, gc=False):
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):
-    """Write the record down. Nothing else is done for this node before it is."""
+    """Write the record to the API server. No other step of this node is taken before that has succeeded."""
 
     record: ReliefRecord
 
 
 class Evict(msgspec.Struct, frozen=True, gc=False):
-    """Ask the record's victim to go. The record says so already."""
+    """Evict the record's victim. The record names it already."""
 
     uid: str
     label: str
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
-    """Delete the record's victim: the last resort. The record says so already."""
+    """Delete the record's victim as the last resort. The record names it already."""
 
     uid: str
     label: str

@@ -1,4 +1,4 @@
-"""What people are told when a relief's record changes: events on pod and node, and a line in the log."""
+"""Events about relief: what is reported, on pod, node and in the log, when a relief record changes."""
 
 from typing import Final
 
@@ -16,22 +16,22 @@ OUTCOME_REASONS: Final[dict[Outcome, str]] = {
     "Failed": "MigrationFailed",
 }
 _HOW: Final = {
-    "Migrated": "asked to migrate live",
-    "Restarted": "asked to go; its VM will be restarted, not migrated",
-    "Evicted": "asked to go",
-    "Deleted": "deleted as the last resort: every candidate refused",
+    "Migrated": "is evicted (KubeVirt will live-migrate it)",
+    "Restarted": "is evicted (its VM will be restarted, not live-migrated)",
+    "Evicted": "is evicted",
+    "Deleted": "is deleted as the last resort (every candidate refused)",
 }
 
 
 class ReliefEvent(msgspec.Struct, frozen=True, gc=False):
-    """Something worth an event.
+    """One event about a relief.
 
     Attributes:
-        reason: CamelCase.
-        message: for people.
-        warning: whether somebody should look at it.
-        uid: of the pod that it is about; empty: about the node only.
-        label: the pod's.
+        reason: why, in CamelCase.
+        message: the event's sentence, for people.
+        warning: whether it needs attention.
+        uid: the UID of the pod that it is about; empty: it is about the node only.
+        label: ``namespace/name`` of the pod.
     """
 
     reason: str
@@ -41,9 +41,9 @@ class ReliefEvent(msgspec.Struct, frozen=True, gc=False):
     label: str = ""
 
 
-def told(node: str, before: ReliefRecord, after: ReliefRecord) -> list[ReliefEvent]:
-    """What has happened between two records of a node."""
-    said = [
+def relief_events(node: str, before: ReliefRecord, after: ReliefRecord) -> list[ReliefEvent]:
+    """Return what happened between two records of a node."""
+    events = [
         ReliefEvent(
             "ReliefRefused",
             f"{refusal.label} does not leave {node}: {refusal.reason}: {refusal.message}",
@@ -60,20 +60,20 @@ def told(node: str, before: ReliefRecord, after: ReliefRecord) -> list[ReliefEve
         failed = latest.outcome in ("GivenUp", "Failed")
         uid = before.victim_uid if before.victim == latest.victim else ""
         reason = OUTCOME_REASONS[latest.outcome]
-        said.append(ReliefEvent(reason, f"{node}: {latest.message}", failed, uid, latest.victim))
+        events.append(ReliefEvent(reason, f"{node}: {latest.message}", failed, uid, latest.victim))
     if after.stage == before.stage and after.victim_uid == before.victim_uid:
-        return said
+        return events
     if after.stage == "Asking":
         how = _HOW[after.how or "Evicted"]
-        message = f"{after.victim} is {how}, because of memory pressure on {node}: {after.message}"
-        said.append(
+        message = f"{after.victim} {how} because of memory pressure on {node}: {after.message}"
+        events.append(
             ReliefEvent("ReliefStarted", message, after.how == "Deleted", after.victim_uid, after.victim)
         )
     elif after.stage == "Migrating":
-        message = f"{after.victim} is being migrated live away from {node}: {after.message}"
-        said.append(ReliefEvent("LiveMigrating", message, uid=after.victim_uid, label=after.victim))
+        message = f"{after.victim} is being live-migrated away from {node}: {after.message}"
+        events.append(ReliefEvent("LiveMigrating", message, uid=after.victim_uid, label=after.victim))
     elif after.stage == "Ending" and after.how == "Restarted":
-        said.append(ReliefEvent("Restarting", after.message, True, after.victim_uid, after.victim))
+        events.append(ReliefEvent("Restarting", after.message, True, after.victim_uid, after.victim))
     elif after.stage == "Refused":
-        said.append(ReliefEvent("NobodyMayGo", f"{node} is not relieved: {after.message}", warning=True))
-    return said
+        events.append(ReliefEvent("NobodyMayGo", f"no pod can leave {node}: {after.message}", warning=True))
+    return events

@@ -1,4 +1,9 @@
-"""A guest on its way: asked, migrating or ending, until it has left or is given up."""
+"""The next step for a pod that is leaving: evicted, migrating or ending, until it has left or is given up.
+
+``Asking``: send the eviction and follow the API server's answer; if the eviction must not be sent again, look
+at the pod. ``Migrating``: follow KubeVirt's migration object. ``Ending``: look at the pod until it is gone.
+Every relief that ends is written into the record's outcomes; one that was given up also into its refusals.
+"""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,24 +11,24 @@ from typing import Final
 from overbook.core.api.overcommit_node import How, Outcome, ReliefRecord
 from overbook.core.kubevirt.objects import Migration
 from overbook.core.relief.answer import LATER_SECONDS, EvictionAnswer
+from overbook.core.relief.candidate_pod import CandidatePod
 from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, NodeCase, Rest, Step, Write
-from overbook.core.relief.guest import Guest
 from overbook.core.relief.record import asking_again, following, idle, on_its_way, over, refused, waiting
 from overbook.core.timestamp import from_timestamp
 
 LOOK_SECONDS: Final = 2.0
-"""How old may be what is known of a pod that is ending."""
+"""A pod that is ending is fetched again after this time."""
 MIGRATING_LOOK_SECONDS: Final = 15.0
-"""The same while its migration can be watched, which tells it sooner."""
+"""The same while its migration object is watched, which shows changes sooner."""
 CLOCK_MARGIN_SECONDS: Final = 10.0
-"""By how much our clock may be ahead of the one that dates migrations."""
+"""How far this clock may be ahead of the one that dates migrations."""
 MOST_BACKOFF_SECONDS: Final = 30.0
 MOST_LATER_SECONDS: Final = 300.0
-"""No server is obeyed that says to come back tomorrow: pressure would not wait."""
+"""The longest pause that a server may demand: pressure does not wait."""
 
 
 def follow(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
-    """The next step for a guest that was asked to go."""
+    """Return the next step for the record's victim."""
     if case.record.stage == "Asking":
         if case.answer is not None:
             return _answered(case, case.answer, cluster, now)
@@ -34,47 +39,47 @@ def follow(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
 
 
 def _asking(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
-    """Send the eviction, for the first time or again: the UID in it makes a second one harmless."""
+    """Send the eviction, for the first time or again. The UID in it makes a second one harmless."""
     record = case.record
     again = from_timestamp(record.until)
     if again is not None and now < again:
         return Rest(again)
-    asked_for = now - (from_timestamp(record.started_at) or now)
-    if case.request is None or case.stale or cluster.held_back or asked_for > cluster.spec.stall_seconds:
+    tried_for = now - (from_timestamp(record.started_at) or now)
+    if case.request is None or case.stale or cluster.held_back or tried_for > cluster.spec.stall_seconds:
         return _undecided(case, cluster, now)
-    ask = Delete if record.how == "Deleted" else Evict
-    return ask(record.victim_uid, record.victim)
+    step = Delete if record.how == "Deleted" else Evict
+    return step(record.victim_uid, record.victim)
 
 
 def _undecided(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
-    """Nothing more is asked: only the pod itself can tell whether the asking was heard."""
+    """Look at the pod, since the eviction is not sent again: was it carried out?"""
     record = case.record
-    guest = _seen_lately(case, now, LOOK_SECONDS)
-    if guest is None:
+    pod = _seen_lately(case, now, LOOK_SECONDS)
+    if pod is None:
         return Look(record.victim_uid, record.victim)
-    if guest.presence == "Gone":
+    if pod.presence == "Gone":
         return _over(case, cluster, "Gone", f"{record.victim} is gone", now)
-    if guest.presence == "Leaving":
-        return _goes(case, guest, cluster, now)
-    if guest.evacuating:
-        return Write(_migration_begun(record, cluster, f"{record.victim} is being evacuated", now))
+    if pod.presence == "Leaving":
+        return _ends(case, pod, cluster, now)
+    if pod.evacuating:
+        return Write(_migration_begun(record, cluster, f"KubeVirt live-migrates {record.victim}", now))
     if case.request is None or case.stale or cluster.held_back:
-        return Write(idle(record, f"{record.victim} was not asked: {_why_not(case, cluster)}"))
-    said = record.message or "the API server did not answer"
-    return Write(refused(record, record.victim_uid, record.victim, "NoAnswer", said, now))
+        return Write(idle(record, f"{record.victim} was not evicted: {_why_not(case, cluster)}"))
+    message = record.message or "the API server did not answer"
+    return Write(refused(record, record.victim_uid, record.victim, "NoAnswer", message, now))
 
 
 def _why_not(case: NodeCase, cluster: ClusterCase) -> str:
     if cluster.held_back:
         return cluster.held_back
-    return "the agent has stopped reporting" if case.stale else "the pressure is gone"
+    return "the agent has stopped reporting" if case.stale else "the agent has withdrawn its request"
 
 
 def _answered(case: NodeCase, answer: EvictionAnswer, cluster: ClusterCase, now: float) -> Step:
     record = case.record
     match answer.meaning:
         case "Accepted":
-            return _goes(case, case.guests.get(record.victim_uid), cluster, now)
+            return _ends(case, case.pods.get(record.victim_uid), cluster, now)
         case "Evacuating":
             return Write(_migration_begun(record, cluster, answer.message, now))
         case "Gone":
@@ -86,26 +91,26 @@ def _answered(case: NodeCase, answer: EvictionAnswer, cluster: ClusterCase, now:
             pause = min(answer.retry_seconds or LATER_SECONDS, MOST_LATER_SECONDS)
             if case.request is None:
                 return Write(idle(record, answer.message))
-            said = f"{record.victim}: {answer.message}"
-            return Write(waiting(record, case.request, said, now, now + pause))
+            message = f"{record.victim}: {answer.message}"
+            return Write(waiting(record, case.request, message, now, now + pause))
         case "Unknown":
-            # Doubling: as long again as has passed since the first asking.
+            # The pauses double: each is as long as the time since the first try.
             passed = now - (from_timestamp(record.started_at) or now)
             pause = answer.retry_seconds or min(max(1.0, passed), MOST_BACKOFF_SECONDS)
             return Write(asking_again(record, answer.message, now + min(pause, MOST_LATER_SECONDS)))
 
 
-def _goes(case: NodeCase, guest: Guest | None, cluster: ClusterCase, now: float) -> Step:
-    """The pod is being ended; for a VM that means: without a live migration."""
+def _ends(case: NodeCase, pod: CandidatePod | None, cluster: ClusterCase, now: float) -> Step:
+    """The pod ends. For a VM that means that it is not live-migrated."""
     record = case.record
     how: How
     if record.how == "Deleted":
         how, message = "Deleted", f"{record.victim} was deleted, as the last resort"
-    elif record.how in ("Migrated", "Restarted") or (guest is not None and guest.instance):
+    elif record.how in ("Migrated", "Restarted") or (pod is not None and pod.instance):
         how = "Restarted"
         message = f"{record.victim} ends without a live migration; its VM is restarted"
     else:
-        how, message = "Evicted", f"{record.victim} was evicted and ends"
+        how, message = "Evicted", f"{record.victim} was evicted and is ending"
     return Write(on_its_way(record, "Ending", how, message, now, cluster.spec.follow_seconds))
 
 
@@ -115,15 +120,15 @@ def _migration_begun(record: ReliefRecord, cluster: ClusterCase, message: str, n
 
 def _ending(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
     record = case.record
-    guest = _seen_lately(case, now, LOOK_SECONDS)
-    if guest is None:
+    pod = _seen_lately(case, now, LOOK_SECONDS)
+    if pod is None:
         return Look(record.victim_uid, record.victim)
-    if guest.presence == "Gone":
+    if pod.presence == "Gone":
         how: Outcome = record.how or "Evicted"
         return _over(case, cluster, how, f"{record.victim}: {how.lower()}", now)
     if now >= (from_timestamp(record.until) or now):
         return _given_up(case, cluster, "StillEnding", "it was evicted and has not ended", now)
-    return Rest(guest.seen_at + LOOK_SECONDS)
+    return Rest(pod.seen_at + LOOK_SECONDS)
 
 
 def _migrating(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
@@ -133,23 +138,24 @@ def _migrating(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
         return Write(following(record, migration.metadata.name))
     if migration is not None and migration.is_over:
         return _migration_over(case, migration, cluster, now)
-    guest = _seen_lately(case, now, MIGRATING_LOOK_SECONDS if migration else LOOK_SECONDS)
-    if guest is None:
+    pod = _seen_lately(case, now, MIGRATING_LOOK_SECONDS if migration else LOOK_SECONDS)
+    if pod is None:
         return Look(record.victim_uid, record.victim)
-    if guest.presence == "Gone" and migration is None:
-        moved = guest.instance_node not in ("", case.name)
+    if pod.presence == "Gone" and migration is None:
+        moved = pod.instance_node not in ("", case.name)
         outcome: Outcome = "Migrated" if moved else "Gone"
         return _over(case, cluster, outcome, f"{record.victim} has left {case.name}", now)
     ends = from_timestamp(record.until) or now
     if now >= ends:
-        return _given_up(case, cluster, "MigrationGivenUp", "its live migration takes too long", now)
+        message = f"its live migration has not ended within {cluster.spec.follow_seconds} s"
+        return _given_up(case, cluster, "MigrationGivenUp", message, now)
     stalls = _stalls_at(record, migration, cluster)
     if now >= stalls and case.critical and case.request is not None:
         phase = f"phase {migration.phase}" if migration else "no migration object"
-        said = f"no progress of its live migration for {cluster.spec.stall_seconds} s ({phase})"
-        return _given_up(case, cluster, "MigrationStalled", said, now)
+        message = f"no progress of its live migration for {cluster.spec.stall_seconds} s ({phase})"
+        return _given_up(case, cluster, "MigrationStalled", message, now)
     pause = MIGRATING_LOOK_SECONDS if migration else LOOK_SECONDS
-    return Rest(min(ends, guest.seen_at + pause, stalls if stalls > now else ends))
+    return Rest(min(ends, pod.seen_at + pause, stalls if stalls > now else ends))
 
 
 def _migration_over(case: NodeCase, migration: Migration, cluster: ClusterCase, now: float) -> Step:
@@ -160,8 +166,8 @@ def _migration_over(case: NodeCase, migration: Migration, cluster: ClusterCase, 
         return _over(case, cluster, "Migrated", f"{record.victim} was migrated{where} ({name})", now)
     why = migration.state.failure_reason or "no reason given"
     ended = over(record, "Failed", f"{name} failed: {why}", now, cluster.spec.cool_down_seconds)
-    said = f"live migration {name} failed: {why}"
-    return Write(refused(ended, record.victim_uid, record.victim, "MigrationFailed", said, now))
+    message = f"live migration {name} failed: {why}"
+    return Write(refused(ended, record.victim_uid, record.victim, "MigrationFailed", message, now))
 
 
 def _given_up(case: NodeCase, cluster: ClusterCase, reason: str, message: str, now: float) -> Step:
@@ -174,19 +180,19 @@ def _over(case: NodeCase, cluster: ClusterCase, outcome: Outcome, message: str, 
     return Write(over(case.record, outcome, message, now, cluster.spec.cool_down_seconds))
 
 
-def _seen_lately(case: NodeCase, now: float, seconds: float) -> Guest | None:
-    """What is known of the victim, if it was looked at since the stage began, and not long ago."""
-    guest = case.guests.get(case.record.victim_uid)
-    if guest is None or guest.seen_at < (from_timestamp(case.record.stage_since) or 0.0):
+def _seen_lately(case: NodeCase, now: float, seconds: float) -> CandidatePod | None:
+    """Return the victim as it was fetched, if that was after the stage began and not long ago."""
+    pod = case.pods.get(case.record.victim_uid)
+    if pod is None or pod.seen_at < (from_timestamp(case.record.stage_since) or 0.0):
         return None
-    # One that was seen in the future was seen by a clock that has been set back since.
-    return guest if 0 <= now - guest.seen_at < seconds else None
+    # A fetch in the future was dated by a clock that has been set back since.
+    return pod if 0 <= now - pod.seen_at < seconds else None
 
 
 def _stalls_at(record: ReliefRecord, migration: Migration | None, cluster: ClusterCase) -> float:
-    """When a migration without further progress counts as stalled.
+    """Return when a migration without further progress counts as stalled.
 
-    Phases are all the progress that KubeVirt tells. While memory is sent there is none, so the time that
+    KubeVirt reports no progress except phases. While memory is sent there is no new phase, so the time that
     sending was expected to take is added then.
     """
     began = from_timestamp(record.stage_since) or 0.0
@@ -196,19 +202,19 @@ def _stalls_at(record: ReliefRecord, migration: Migration | None, cluster: Clust
 
 
 def migration_of(case: NodeCase, migrations: Iterable[Migration]) -> Migration | None:
-    """The migration that moves the record's victim: the newest that was not over before the asking."""
+    """Return the migration of the record's victim: the newest that was not over before the eviction."""
     record = case.record
-    guest = case.guests.get(record.victim_uid)
-    instance = guest.instance if guest is not None else ""
+    pod = case.pods.get(record.victim_uid)
+    instance = pod.instance if pod is not None else ""
     namespace = record.victim.partition("/")[0]
-    asked = (from_timestamp(record.started_at) or 0.0) - CLOCK_MARGIN_SECONDS
+    evicted_at = (from_timestamp(record.started_at) or 0.0) - CLOCK_MARGIN_SECONDS
     found: Migration | None = None
     for known in migrations:
         if (known.metadata.namespace or "default") != namespace:
             continue
         if known.metadata.name != record.migration or not record.migration:
-            ours = known.source_pod == record.victim or (instance and known.instance == instance)
-            if not ours or (known.is_over and (known.progressed_at or 0.0) < asked):
+            matches = known.source_pod == record.victim or (instance and known.instance == instance)
+            if not matches or (known.is_over and (known.progressed_at or 0.0) < evicted_at):
                 continue
         if found is None or _age(known) > _age(found):
             found = known

@@ -1,6 +1,6 @@
-"""What the controller keeps right on Node objects: the condition, a taint that nobody takes away any more.
+"""Node objects: the condition and the taint that the controller keeps right, and which nodes can take VMs.
 
-And whether a node could take a guest in.
+The controller removes a taint that no agent removes any more.
 """
 
 from typing import Any, Final, Literal
@@ -19,7 +19,7 @@ SILENT: Final = "AgentSilent"
 
 
 class NodeMeta(KubeStruct, frozen=True):
-    """Of a node, without its many labels and annotations."""
+    """The metadata of a node, without its many labels and annotations."""
 
     name: str = ""
     namespace: str | None = None
@@ -35,7 +35,7 @@ class NodeTaint(KubeStruct, frozen=True):
 
 
 class PressureCondition(KubeStruct, frozen=True):
-    """One of a node's conditions."""
+    """One of a node's conditions, with the fields that are compared."""
 
     type: str = ""
     status: str = ""
@@ -53,27 +53,27 @@ class _NodeStatus(KubeStruct, frozen=True):
 
 
 class KeptNode(KubeStruct, frozen=True):
-    """A node, as narrow as five thousand of them have to be."""
+    """A node with few fields, because the controller holds every node of the cluster in memory."""
 
     metadata: NodeMeta = NodeMeta()
     spec: _NodeSpec = _NodeSpec()
     status: _NodeStatus = _NodeStatus()
 
     def condition(self, kind: str) -> PressureCondition | None:
-        """A condition, if the node has it."""
+        """Return the node's condition of this type; ``None``: the node has none."""
         return next((known for known in self.status.conditions or () if known.type == kind), None)
 
     @property
     def is_tainted(self) -> bool:
-        """Whether it has our taint."""
+        """Whether the node has Overbook's taint."""
         return any(taint.key == TAINT_KEY for taint in self.spec.taints or ())
 
 
-def could_take_a_guest(node: KeptNode, pressure: PressureStatus | None) -> bool:
-    """Whether a guest might be moved to the node, as far as can be said without the scheduler.
+def could_take_a_vm(node: KeptNode, pressure: PressureStatus | None) -> bool:
+    """Whether a VM could be moved to the node, as far as that is known without the scheduler.
 
-    It is ready and schedulable, Kubernetes sees nothing wrong with it, and its own agent reports no
-    pressure. Whether a guest fits and tolerates other taints the scheduler decides.
+    The node is ready and schedulable, Kubernetes has not tainted it, and its own agent reports no pressure.
+    Whether a VM fits, and tolerates other taints, is the scheduler's decision.
     """
     ready = node.condition("Ready")
     if ready is None or ready.status != "True" or node.spec.unschedulable:
@@ -95,10 +95,10 @@ class WantedCondition(msgspec.Struct, frozen=True, gc=False):
 
 
 def wanted_condition(pressure: PressureStatus | None, *, stale: bool) -> WantedCondition | None:
-    """What the condition should say; ``None``: no agent has ever said anything.
+    """Return the condition that the node should have; ``None``: no agent has ever reported.
 
     Args:
-        pressure: as the node's agent reported it last; ``None``: there is no report.
+        pressure: the last report of the node's agent; ``None``: there is no report.
         stale: whether the agent has stopped reporting.
     """
     if stale:
@@ -106,16 +106,16 @@ def wanted_condition(pressure: PressureStatus | None, *, stale: bool) -> WantedC
     if pressure is None:
         return None
     if pressure.state == "None":
-        return WantedCondition("False", "NoPressure", "no rule of the node's agent holds")
-    said = pressure.sentence or pressure.rule or "a rule of the node's agent holds"
-    return WantedCondition("True", pressure.state, said[:1024])
+        return WantedCondition("False", "NoPressure", "no rule of the node's agent fires")
+    message = pressure.sentence or pressure.rule or "a rule of the node's agent fires"
+    return WantedCondition("True", pressure.state, message[:1024])
 
 
 def condition_patch(node: KeptNode, wanted: WantedCondition, now: float) -> dict[str, Any] | None:
-    """A strategic merge patch of the node's status; ``None`` where it says so already.
+    """Return a strategic merge patch of the node's status; ``None`` if the node has this condition already.
 
-    Only status and reason count: the numbers in the message change every second, and a node's status is
-    read by everybody.
+    Only status and reason are compared: the numbers in the message change every second, and many programs
+    watch nodes.
     """
     known = node.condition(PRESSURE_CONDITION)
     if known is not None and (known.status, known.reason) == (wanted.status, wanted.reason):
@@ -134,10 +134,10 @@ def condition_patch(node: KeptNode, wanted: WantedCondition, now: float) -> dict
 
 
 def taint_removal(node: KeptNode) -> list[dict[str, Any]]:
-    """A JSON patch that removes our taint and can remove nothing else; empty: the node does not have it.
+    """Return a JSON patch that removes Overbook's taint and no other; empty: the node does not have it.
 
-    The API server applies the operations to the node as it is then: where another taint has taken the
-    place, the test fails and nothing is changed.
+    The API server applies the patch to the node as it is then. If another taint has moved to that index, the
+    test fails and nothing is changed.
     """
     for index, taint in enumerate(node.spec.taints or ()):
         if taint.key == TAINT_KEY:

@@ -1,4 +1,4 @@
-"""Whom to ask first: the agent's order, and among equals the one that can be moved soon."""
+"""The order in which candidates are tried: the agent's, and among equals the fastest migration first."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -6,21 +6,21 @@ from typing import Final
 from overbook.core.api.overcommit_node import ReliefCandidate
 
 MIGRATION_BYTES_PER_SECOND: Final = 128 * 2**20
-"""What one live migration gets of the network: about a gigabit, as KubeVirt shares it among several."""
+"""The bandwidth of one live migration: about a gigabit, as KubeVirt shares it among several."""
 SWAP_IN_BYTES_PER_SECOND: Final = 64 * 2**20
-"""How fast swap comes back by faults of single pages, which is how a migration reads it."""
+"""How fast memory comes back from swap by faults of single pages, which is how a migration reads it."""
 LEAST_SHARE: Final = 0.1
-"""Of the network, that is left to a guest that dirties memory as fast as it is sent: it is slowed down."""
+"""The share of the bandwidth that counts at least: a VM that dirties memory faster is slowed."""
 EQUAL_BLAME: Final = 0.1
 """Candidates whose blame (0–2) differs by no more are equally to blame."""
 
 
 def seconds_to_move(candidate: ReliefCandidate) -> float:
-    """How long a live migration of the guest would take.
+    """Estimate how long a live migration of the candidate would take.
 
-    All its swap has to come back, and all its memory is sent; what it dirties meanwhile is sent again, and
-    so on: a geometric series whose sum is size / (bandwidth − dirty rate). Growth stands for the dirty rate,
-    which nobody measures.
+    All its swap has to come back, and all its memory is sent. Memory that changes meanwhile is sent again,
+    and so on: a geometric series with the sum size / (bandwidth − dirty rate). The dirty rate is not
+    measured; growth is used in its place.
     """
     back = candidate.swap_bytes / SWAP_IN_BYTES_PER_SECOND
     left = max(
@@ -33,16 +33,16 @@ def seconds_to_move(candidate: ReliefCandidate) -> float:
 def in_order(
     candidates: Iterable[ReliefCandidate], rank: str, follow_seconds: float
 ) -> Iterator[ReliefCandidate]:
-    """The candidates in the order in which they are asked; those that the agent excludes are left out.
+    """Yield the candidates in the order in which they are tried, without those that the agent excludes.
 
     Neighbours in the agent's order are equals if they are on the same side of their request, have the same
-    priority, and their blame is within :data:`EQUAL_BLAME` of the first one's. Among equals come first the
-    VMs that can be moved while one would follow them, soonest first: nobody loses anything. Then pods that
-    have to be ended; then VMs that would take too long.
+    priority, and their blame is within :data:`EQUAL_BLAME` of the first one's. Among equals the order is: VMs
+    that can be live-migrated within ``follow_seconds``, the fastest first, because nothing is lost; then pods
+    that are no VMs, which end; then VMs that would take longer.
 
     Args:
-        candidates: as the agent ranked them.
-        rank: by which it did; only ``culprit`` knows equals.
+        candidates: the candidates as the agent ranked them.
+        rank: the agent's rank; only ``culprit`` has equals.
         follow_seconds: how long a live migration is followed.
     """
     eligible = [candidate for candidate in candidates if not candidate.excluded]

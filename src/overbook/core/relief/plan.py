@@ -1,14 +1,24 @@
-"""Relief: from all requests and all records to the next step for each node.
+"""The plan of relief: the next step for each node, from all relief requests and all relief records.
 
-Invariant: a victim's UID is in the record, at the API server, before it is asked to go. So at any moment,
-whatever was interrupted, the record tells whoever comes next all that may have been done:
+Invariant: a pod's UID is in the node's record, at the API server, before that pod is evicted. So whatever
+was interrupted, the record shows the next leader everything that may have been done:
 
-- nobody was asked whose UID is not or was not in the record;
-- one guest of a node is on its way at a time, and asking it a second time changes nothing;
-- a request for which a guest has left gets no second one.
+- no pod was evicted whose UID is not, or was not, in the record;
+- one pod of a node is leaving at a time, and sending its eviction again changes nothing;
+- after a pod has left for a request, no other one is evicted for it.
 
-The steps of one node follow each other; what is between two of them is only the doing. Between nodes only
-the budgets count (:mod:`overbook.core.relief.budgets`).
+Each node has one next step. Carrying it out changes the objects from which the next plan is computed; no
+other state is kept.
+
+For each node, in this order:
+
+1. A record from a clock that was ahead is dated now.
+2. A pod is leaving: follow it (:mod:`overbook.core.relief.follow`).
+3. The last pod has just left: rest until its effect had time to show.
+4. Otherwise: choose the pod to evict, if the node requests relief (:mod:`overbook.core.relief.choose`).
+
+Nodes affect each other only through the budgets (:mod:`overbook.core.relief.budgets`), in which the node
+that has waited longest comes first.
 """
 
 from collections.abc import Iterable
@@ -22,25 +32,25 @@ from overbook.core.relief.record import dated_now, idle, in_flight
 from overbook.core.timestamp import from_timestamp
 
 CLOCK_AHEAD_SECONDS: Final = 60.0
-"""A record may be dated so far ahead of our clock; beyond, the clock that dated it was wrong."""
+"""A record dated further ahead than this was dated by a wrong clock."""
 
 
 def plan(cases: Iterable[NodeCase], cluster: ClusterCase, now: float) -> dict[str, Step]:
-    """The next step for each node.
+    """Compute the next step for each node.
 
-    Deterministic: the same arguments give the same steps, whatever their order.
+    Deterministic: the same arguments give the same steps, whatever the order of the cases.
 
     Args:
-        cases: nodes that ask, or whose record has a stage; others need nothing.
-        cluster: what applies to all of them.
+        cases: nodes that request relief, or whose record has a stage; other nodes need no step.
+        cluster: what applies to all nodes.
         now: seconds since the epoch.
     """
     known = sorted(cases, key=lambda case: turn(case, now))
-    places = Budgets(known, cluster)
-    return {case.name: _next_step(case, cluster, places, now) for case in known}
+    budgets = Budgets(known, cluster)
+    return {case.name: _next_step(case, cluster, budgets, now) for case in known}
 
 
-def _next_step(case: NodeCase, cluster: ClusterCase, places: Budgets, now: float) -> Step:
+def _next_step(case: NodeCase, cluster: ClusterCase, budgets: Budgets, now: float) -> Step:
     record = case.record
     since = from_timestamp(record.stage_since)
     if since is not None and since > now + CLOCK_AHEAD_SECONDS:
@@ -50,4 +60,4 @@ def _next_step(case: NodeCase, cluster: ClusterCase, places: Budgets, now: float
     if record.stage == "CoolingDown":
         until = from_timestamp(record.until)
         return Rest(until) if until is not None and now < until else Write(idle(record))
-    return choose(case, cluster, places, now)
+    return choose(case, cluster, budgets, now)

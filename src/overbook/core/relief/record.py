@@ -1,4 +1,4 @@
-"""How a relief's record changes. Each function gives the record that is to be written next."""
+"""The changes of a relief record. Each function returns the record that is to be written next."""
 
 from typing import Final
 
@@ -20,26 +20,26 @@ from overbook.core.text import shortened
 from overbook.core.timestamp import from_timestamp, to_timestamp
 
 IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Ending"})
-"""Stages in which a guest is on its way: they take a place of the budgets."""
+"""Stages in which a pod is leaving: they take a place in the budgets."""
 LEFT: Final = frozenset({"Migrated", "Restarted", "Evicted", "Deleted", "Gone"})
-"""Outcomes after which the guest is not on the node any more."""
+"""Outcomes after which the pod is not on the node any more."""
 
 _LONGEST_MESSAGE: Final = 300
 _replace = msgspec.structs.replace
 
 
 def for_request(record: ReliefRecord, request: ReliefRequest) -> ReliefRecord:
-    """The record with the refusals of this request only."""
+    """Drop the refusals of other requests."""
     return record if record.request_id == request.id else _replace(record, refusals=())
 
 
 def in_flight(record: ReliefRecord | None) -> bool:
-    """Whether a guest of the node may be on its way, as the controller wrote it down."""
+    """Whether a pod of the node may be leaving, by the controller's record."""
     return record is not None and record.stage in IN_FLIGHT
 
 
 def outcome_of(record: ReliefRecord | None, request_id: str) -> ReliefOutcome | None:
-    """With what a request was met; ``None``: nobody has left for it yet."""
+    """Return the outcome of a request; ``None``: no pod has left for it yet."""
     for outcome in record.outcomes if record is not None else ():
         if outcome.request_id == request_id and outcome.outcome in LEFT:
             return outcome
@@ -47,7 +47,7 @@ def outcome_of(record: ReliefRecord | None, request_id: str) -> ReliefOutcome | 
 
 
 def idle(record: ReliefRecord, message: str = "") -> ReliefRecord:
-    """Nobody is asked now; what was stays on the record."""
+    """No pod is leaving now; outcomes and refusals stay in the record."""
     return _replace(
         record,
         stage=None,
@@ -66,7 +66,7 @@ def idle(record: ReliefRecord, message: str = "") -> ReliefRecord:
 def waiting(
     record: ReliefRecord, request: ReliefRequest, message: str, now: float, until: float | None = None
 ) -> ReliefRecord:
-    """Nothing can be asked now. The moment stays that of the first waiting for the same reason."""
+    """No pod can be evicted now. ``stage_since`` stays that of the first waiting for the same reason."""
     before = for_request(record, request)
     if record.stage == "Waiting" and record.message == message and record.request_id == request.id:
         since = record.stage_since
@@ -89,7 +89,7 @@ def asking(
     expected_seconds: float,
     now: float,
 ) -> ReliefRecord:
-    """Who is about to be asked."""
+    """A pod is about to be evicted."""
     return _replace(
         idle(for_request(record, request)),
         request_id=request.id,
@@ -107,14 +107,14 @@ def asking(
 
 
 def asking_again(record: ReliefRecord, message: str, until: float) -> ReliefRecord:
-    """The server gave no answer that says what it did: the same pod is asked again, nobody else."""
+    """It is not known what the API server did: the same pod is evicted again later, and no other one."""
     return _replace(record, message=message, until=to_timestamp(until))
 
 
 def on_its_way(
     record: ReliefRecord, stage: Stage, how: How, message: str, now: float, follow_seconds: float
 ) -> ReliefRecord:
-    """The victim goes, by live migration or to its end."""
+    """The victim is leaving, by live migration or by ending."""
     started = from_timestamp(record.started_at) or now
     return _replace(
         record,
@@ -127,37 +127,37 @@ def on_its_way(
 
 
 def following(record: ReliefRecord, migration: str) -> ReliefRecord:
-    """The live migration has a name."""
+    """The live migration's object is known by name."""
     return _replace(record, migration=migration)
 
 
 def refused(
     record: ReliefRecord, uid: str, label: str, reason: str, message: str, now: float
 ) -> ReliefRecord:
-    """A candidate could not go; nobody is asked now."""
+    """A candidate could not leave; no pod is leaving now."""
     entry = Refusal(uid=uid, label=label, reason=reason, message=message, at=to_timestamp(now))
     others = tuple(known for known in record.refusals if known.uid != uid)
     return _replace(
-        idle(record, f"{label} does not go: {reason}"), refusals=(*others, entry)[-MOST_REFUSALS:]
+        idle(record, f"{label} does not leave: {reason}"), refusals=(*others, entry)[-MOST_REFUSALS:]
     )
 
 
 def all_refused(record: ReliefRecord, message: str, now: float, until: float) -> ReliefRecord:
-    """There is nobody left to ask."""
+    """No candidate is left to try."""
     return _replace(
         idle(record, message), stage="Refused", stage_since=to_timestamp(now), until=to_timestamp(until)
     )
 
 
 def another_round(record: ReliefRecord) -> ReliefRecord:
-    """After a pause everybody may be asked once more."""
-    return _replace(idle(record, "asking all candidates once more"), refusals=())
+    """After a pause all candidates may be tried once more."""
+    return _replace(idle(record, "trying all candidates once more"), refusals=())
 
 
 def over(
     record: ReliefRecord, outcome: Outcome, message: str, now: float, cool_down_seconds: float
 ) -> ReliefRecord:
-    """The relief is over. If the guest has left, its effect is given time; else nobody is asked now."""
+    """The relief is over. If the pod has left, its effect is given time; otherwise no pod is leaving now."""
     entry = ReliefOutcome(
         request_id=record.request_id,
         victim=record.victim,
@@ -180,7 +180,7 @@ def over(
 
 
 def dated_now(record: ReliefRecord, now: float) -> ReliefRecord:
-    """The record of a clock that was ahead, with its moments moved to now and its spans kept."""
+    """Correct a record from a clock that was ahead: its moments move to now, its time spans stay."""
     since = from_timestamp(record.stage_since)
     until = from_timestamp(record.until)
     left = None if since is None or until is None else max(0.0, until - since)

@@ -1,4 +1,4 @@
-"""From a decision of the engine to what is asked of the controller, and back: when a relief is over."""
+"""The relief request that an agent makes of a decision of its engine."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from overbook.core.text import shortened
 
 
 def relief_request(request_id: str, decided_at: str, decision: Decision, rank: str) -> ReliefRequest:
-    """What is asked for by a decision to relieve the node.
+    """Make the relief request of a decision to relieve the node.
 
     Args:
-        request_id: one for each pressure.
-        decided_at: when, RFC 3339.
+        request_id: the request's id; one for each decision to relieve.
+        decided_at: when the decision was made, RFC 3339.
         decision: the decision.
-        rank: the ruleset's.
+        rank: the ruleset's rank.
     """
     return ReliefRequest(
         id=request_id,
@@ -28,7 +28,7 @@ def relief_request(request_id: str, decided_at: str, decision: Decision, rank: s
 
 
 def relief_candidates(ranked: Sequence[Candidate]) -> tuple[ReliefCandidate, ...]:
-    """The first :data:`MOST_CANDIDATES` in the agent's order; who may not go comes last and says why."""
+    """Return the first :data:`MOST_CANDIDATES` in the agent's order; the excluded come last and say why."""
     return tuple(map(_relief_candidate, ranked[:MOST_CANDIDATES]))
 
 

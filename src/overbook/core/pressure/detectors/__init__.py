@@ -1,7 +1,7 @@
-"""The detectors: each is a module here and a line in the list below, from which everything else follows.
+"""The detectors. Each is a module here and a line in the list below; everything else follows from the list.
 
-What follows: the configuration's ``detector``, the options and variables of the agent, the figures of
-``replay``, and whether a rule is about stalls.
+What follows: the values of ``detector`` in configuration files, the agent's options and variables, the
+figures of ``replay``, and whether a rule is about stalls.
 """
 
 from typing import Final, Union, get_args
@@ -23,4 +23,4 @@ DETECTORS: Final[tuple[type[Detector], ...]] = get_args(AnyDetector)
 OPTIONS: Final[tuple[tuple[type[Detector], DetectorOption], ...]] = tuple(
     (kind, option) for kind in DETECTORS for option in kind.options
 )
-"""The detectors' settings that an option or a variable sets, in every rule."""
+"""The detectors' settings that an option or a variable changes in every rule."""

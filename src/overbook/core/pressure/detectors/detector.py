@@ -1,4 +1,4 @@
-"""What a detector is: one condition, what it sees, and what it says of itself to everybody who asks."""
+"""The interface of a detector: one condition, its reading, and the texts and figures about it."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,12 @@ from overbook.core.pressure.model import NodeModel
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """What a detector saw.
+    """What a detector measured.
 
     Attributes:
-        holds: whether its condition holds; not known counts as no.
+        holds: whether the detector's condition holds; ``False`` if the numbers are not known.
         sentence: the numbers, for people.
-        numbers: the same, for programs; empty where they are not known.
+        numbers: the same numbers, for programs; empty if they are not known.
     """
 
     holds: bool
@@ -28,10 +28,10 @@ class Figure(NamedTuple):
     """One number of a reading beside its threshold, in the unit in which the threshold is set.
 
     Attributes:
-        name: the setting's name in a file.
-        value: what was read.
-        threshold: what the detector asks for.
-        below: whether it asks for less than the threshold.
+        name: the setting's name in a configuration file.
+        value: the number that was read.
+        threshold: the value at which the condition holds.
+        below: whether the condition is about values below the threshold.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Figure(NamedTuple):
 
 
 class DetectorOption(NamedTuple):
-    """A setting of a detector that an option of the command line and a variable set, too.
+    """A setting of a detector that an option and an environment variable can change.
 
     Attributes:
-        name: the option is ``--`` and this with hyphens, the variable this in capitals.
-        field: the detector's field.
-        metavar: what stands for the value in the option's help.
+        name: the variable in lower case; the option is ``--`` and this with hyphens.
+        field: the detector's field that they set.
+        metavar: the placeholder of the value in the option's help.
     """
 
     name: str
@@ -62,12 +62,12 @@ class Detector(
     tag_field="detector",
     forbid_unknown_fields=True,
 ):
-    """One condition. Its fields are its settings, and each has a default.
+    """One condition of a rule. Its fields are its settings; each has a default.
 
     Attributes:
-        is_about_stalls: whether it is about stalls, so that pushing out cold memory may help. Where a rule
-            has a detector that is not, a pod has to leave at once.
-        options: its settings that the command line and variables set, too.
+        is_about_stalls: whether the condition is about stalls, so that swapping out cold memory may help. If
+            a rule has a detector that is not, a pod has to leave at once.
+        options: the settings that options and environment variables can change.
     """
 
     is_about_stalls: ClassVar[bool]
@@ -75,25 +75,25 @@ class Detector(
 
     @property
     def window_seconds_needed(self) -> float:
-        """How much history it looks back on."""
+        """The length of the history that the detector needs."""
         return 0.0
 
     @property
     @abstractmethod
     def condition(self) -> str:
-        """What it asks, as a part of a rule's name."""
+        """The condition in words, as a part of a rule's name."""
 
     @abstractmethod
     def read(self, node: NodeModel, history: History) -> Reading:
-        """Whether the condition holds now, and the numbers."""
+        """Read whether the condition holds now, and the numbers."""
 
     @abstractmethod
     def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
-        """The numbers of a reading beside their thresholds, for ``replay``.
+        """Yield the numbers of a reading beside their thresholds, for ``replay``.
 
         Args:
-            numbers: of a reading; never empty.
-            node: as it was for the reading.
+            numbers: the numbers of a reading; never empty.
+            node: the node's sizes at the reading.
         """
 
     @abstractmethod
@@ -101,5 +101,5 @@ class Detector(
         """Refuse settings out of range.
 
         Raises:
-            InvalidInput: it names the field as a file does.
+            InvalidInput: a setting is out of range. The error names the field as a file does.
         """

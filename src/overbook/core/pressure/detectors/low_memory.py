@@ -1,4 +1,4 @@
-"""Little available memory: what a starved node has, and a node with a pod at its own limit has not."""
+"""The detector `lowMemory`: it tells a node without memory from a node with a pod at its own limit."""
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
@@ -10,7 +10,7 @@ from overbook.core.pressure.model import NodeModel
 
 
 class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
-    """Little memory is available on the node: tells a starved node from a guest that hit its own limit."""
+    """Little memory is available on the node."""
 
     is_about_stalls: ClassVar = True
 
@@ -18,11 +18,11 @@ class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
 
     @property
     def condition(self) -> str:
-        """What it asks, as a part of a rule's name."""
+        """The condition in words, as a part of a rule's name."""
         return f"less than {self.available_percent:g} % of RAM available"
 
     def read(self, node: NodeModel, history: History) -> Reading:
-        """Available memory's share of RAM."""
+        """Read the available memory's share of RAM."""
         if node.memory_available_bytes is None or node.memory_total_bytes <= 0:
             return Reading(False, "available memory is not known", {})
         percent = 100 * node.memory_available_bytes / node.memory_total_bytes
@@ -33,11 +33,11 @@ class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
         )
 
     def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
-        """The share of RAM."""
+        """Yield the share of RAM."""
         available = numbers["availablePercent"]
         yield Figure("availablePercent", available, self.available_percent, below=True)
 
     def check(self) -> None:
-        """A percentage above 0 and up to 100."""
+        """Refuse a percentage that is not above 0 and up to 100."""
         if not 0 < self.available_percent <= 100:
             raise InvalidInput("lowMemory.availablePercent", self.available_percent, "above 0 and up to 100")

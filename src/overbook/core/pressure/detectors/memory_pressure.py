@@ -1,7 +1,7 @@
-"""Work that stalls on memory.
+"""The detector `memoryPressure`: work stalls on memory.
 
-Source: kernel ``Documentation/accounting/psi.rst``; ``docs/rules/pressure.md`` for the defaults and their
-reason.
+Source: the kernel's ``Documentation/accounting/psi.rst``. ``docs/rules/pressure.md`` gives the reasons for
+the defaults.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from overbook.core.pressure.model import NodeModel
 
 
 class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
-    """Everything that could run stalls on memory (PSI ``full``) for a part of the window."""
+    """All work that could run stalls on memory (PSI ``full``) for a share of the window."""
 
     is_about_stalls: ClassVar = True
 
@@ -29,11 +29,11 @@ class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
 
     @property
     def condition(self) -> str:
-        """What it asks, as a part of a rule's name."""
+        """The condition in words, as a part of a rule's name."""
         return f"all work stalled on memory {self.full_percent:g} % of {self.window_seconds:g} s"
 
     def read(self, node: NodeModel, history: History) -> Reading:
-        """The kernel's ``full total``, not its ``avg10``, which lags by seconds."""
+        """Read the kernel's ``full total``, not its ``avg10``, which lags by seconds."""
         rate = history.per_second("stall_full_micros", self.window_seconds, self.window_seconds)
         if rate is None:
             return Reading(False, "memory pressure is not known yet", {})
@@ -45,11 +45,11 @@ class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
         )
 
     def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
-        """The share of the window."""
+        """Yield the share of the window."""
         yield Figure("fullPercent", numbers["fullPercent"], self.full_percent)
 
     def check(self) -> None:
-        """A percentage above 0 and up to 100; the window is 1 s to 1 h."""
+        """Refuse a percentage that is not above 0 and up to 100, and a window outside 1 s to 1 h."""
         if not 0 < self.full_percent <= 100:
             raise InvalidInput("memoryPressure.fullPercent", self.full_percent, "above 0 and up to 100")
         check_window("memoryPressure.windowSeconds", self.window_seconds)

@@ -1,10 +1,10 @@
-"""Ranges that settings of a ruleset are held to."""
+"""Checks that settings of a ruleset are in range."""
 
 from overbook.core.errors import InvalidInput
 
 
 def check_least(where: str, value: float, *, least: float) -> None:
-    """Refuse a number that is less, or endless.
+    """Refuse a number below `least`, and infinity.
 
     Raises:
         InvalidInput: it is.

@@ -1,7 +1,7 @@
-"""Memory and swap together close to all there is.
+"""The detector `swapOccupancy`: memory and swap in use are close to all that the node has.
 
-Source: *Configuring higher VM workload density* 5.5.3, with the inequality the right way round (the document
-prints ``<``; the original agent used ``>``).
+Source: *Configuring higher VM workload density* 5.5.3, with the inequality the right way round: the document
+prints ``<``; wasp-agent used ``>``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from overbook.core.pressure.model import NodeModel
 
 
 class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
-    """Working set and used swap together above RAM plus a part of the swap."""
+    """Working set and used swap together are above RAM plus a share of the swap."""
 
     is_about_stalls: ClassVar = False
     options: ClassVar = (DetectorOption("swap_utilization_threshold_factor", "threshold_factor", "0-1"),)
@@ -23,11 +23,11 @@ class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
 
     @property
     def condition(self) -> str:
-        """What it asks, as a part of a rule's name."""
+        """The condition in words, as a part of a rule's name."""
         return f"memory and swap in use above RAM plus {100 * self.threshold_factor:g} % of swap"
 
     def read(self, node: NodeModel, history: History) -> Reading:
-        """``working set + swap used > RAM + swap × factor``."""
+        """Read whether ``working set + swap used > RAM + swap × factor``."""
         if node.working_set_bytes is None or node.swap_total_bytes == 0:
             return Reading(False, "there is no swap to fill", {})
         used = node.working_set_bytes + node.swap_used_bytes
@@ -39,11 +39,11 @@ class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
         )
 
     def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
-        """The factor that the use would just have met."""
+        """Yield the highest factor at which the condition would have held."""
         beyond = numbers["usedBytes"] - node.memory_total_bytes
         yield Figure("thresholdFactor", beyond / node.swap_total_bytes, self.threshold_factor)
 
     def check(self) -> None:
-        """The factor is 0 to 1."""
+        """Refuse a factor outside 0 to 1."""
         if not 0 <= self.threshold_factor <= 1:
             raise InvalidInput("swapOccupancy.thresholdFactor", self.threshold_factor, "a number from 0 to 1")

@@ -1,4 +1,4 @@
-"""Pages that go out to swap and come back, again and again.
+"""The detector `swapTraffic`: pages are swapped out and come back, again and again.
 
 Source: *Configuring higher VM workload density* 5.5.3.
 """
@@ -13,7 +13,7 @@ from overbook.core.pressure.model import NodeModel
 
 
 class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
-    """Average swap-in **and** swap-out both above their maximum."""
+    """Average swap-in **and** average swap-out are above their thresholds."""
 
     is_about_stalls: ClassVar = False
     options: ClassVar = (
@@ -33,15 +33,15 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
 
     @property
     def condition(self) -> str:
-        """What it asks, as a part of a rule's name."""
+        """The condition in words, as a part of a rule's name."""
         return (
             f"swap traffic above {self.in_pages_per_second:g} pages/s in and "
             f"{self.out_pages_per_second:g} out for {self.window_seconds:g} s"
         )
 
     def read(self, node: NodeModel, history: History) -> Reading:
-        """Compare both averages."""
-        # What was before the first sample counts as none: the first seconds of swap are no average of 30.
+        """Read both averages."""
+        # Traffic before the first sample counts as none: the first seconds of swapping are no average of 30.
         swap_in = history.per_second_of_window("swap_in_pages", self.window_seconds)
         swap_out = history.per_second_of_window("swap_out_pages", self.window_seconds)
         if swap_in is None or swap_out is None:
@@ -53,16 +53,16 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
         )
 
     def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
-        """Each direction, and the lower of both."""
+        """Yield each direction, and the lower of both."""
         swap_in, swap_out = numbers["swapInPagesPerSecond"], numbers["swapOutPagesPerSecond"]
         yield Figure("inPagesPerSecond", swap_in, self.in_pages_per_second)
         yield Figure("outPagesPerSecond", swap_out, self.out_pages_per_second)
-        # Both have to be above: of one threshold for both this is the highest that would have been met.
+        # Both have to be above, so this is the highest common threshold at which the rule would have fired.
         lower = min(self.in_pages_per_second, self.out_pages_per_second)
         yield Figure("lowerOfBothPagesPerSecond", min(swap_in, swap_out), lower)
 
     def check(self) -> None:
-        """Rates must not be negative; the window is 1 s to 1 h."""
+        """Refuse negative rates, and a window outside 1 s to 1 h."""
         check_least("swapTraffic.inPagesPerSecond", self.in_pages_per_second, least=0)
         check_least("swapTraffic.outPagesPerSecond", self.out_pages_per_second, least=0)
         check_window("swapTraffic.windowSeconds", self.window_seconds)

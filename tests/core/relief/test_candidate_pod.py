@@ -5,9 +5,9 @@ import pytest
 
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubevirt.objects import MovableInstance
-from overbook.core.relief.guest import ClusterDefaults, guest
+from overbook.core.relief.candidate_pod import ClusterDefaults, candidate_pod
 
-HOUSE = ClusterDefaults(namespace="overbook", eviction_strategy="LiveMigrate")
+DEFAULTS = ClusterDefaults(namespace="overbook", eviction_strategy="LiveMigrate")
 OWNER = {
     "apiVersion": "kubevirt.io/v1",
     "kind": "VirtualMachineInstance",
@@ -38,8 +38,10 @@ def vm(strategy: str | None = None, *, migratable: bool = True, **status: Any) -
     return msgspec.convert(obj, MovableInstance)
 
 
-def seen(found: Pod | None, instance: MovableInstance | None = None, house: ClusterDefaults = HOUSE) -> Any:
-    return guest("n", "u", found, instance, house, 1000.0)
+def seen(
+    found: Pod | None, instance: MovableInstance | None = None, defaults: ClusterDefaults = DEFAULTS
+) -> Any:
+    return candidate_pod("n", "u", found, instance, defaults, 1000.0)
 
 
 @pytest.mark.parametrize(
