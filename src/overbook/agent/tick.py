@@ -4,12 +4,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from overbook.agent.metrics import TickFacts
 from overbook.agent.orders import Posture
 from overbook.agent.relief.local import ReliefReport
-from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import ResolvedPod
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import SwapDecision
 from overbook.core.overcommit.writer import Choice
 from overbook.core.pressure.decision import Decision, FiredRule
+from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.sample import Sample
 
 
 class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -30,13 +33,18 @@ class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reclaim_supported: bool = True
 
 
-class AgentTick(TickFacts, frozen=True, gc=False, kw_only=True):
+class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A tick. Each of its steps returns it with more in it; what a step brings has a default before.
 
     Collected: what was read, what is known of the pods, and what may be done. Decided: the rules that hold
     and what follows. Acted: how the node's ports stand now. Then it is reported.
 
     Attributes:
+        node: the node's model.
+        sample: what was read.
+        facts: what is known of the pods, by UID.
+        allowances: what each container may swap.
+        relief_active: whether a pod is leaving.
         posture: what may be done.
         pods: of this node, by UID.
         relieved: what became of a guest that was asked to go, where that was seen.
@@ -46,10 +54,20 @@ class AgentTick(TickFacts, frozen=True, gc=False, kw_only=True):
         ports: how they stand.
     """
 
+    node: NodeModel
+    sample: Sample
+    facts: Mapping[str, PodFacts]
+    allowances: Mapping[tuple[str, str], SwapDecision]
+    relief_active: bool
     posture: Posture
-    pods: Mapping[str, Pod]
+    pods: Mapping[str, ResolvedPod]
     relieved: ReliefReport | None = None
     findings: tuple[FiredRule, ...] = ()
     wanting: bool = False
     decision: Decision | None = None
     ports: PortState = PortState()
+
+    @property
+    def swap_allowed_bytes(self) -> int:
+        """The sum of all allowances."""
+        return sum(decision.swap_max_bytes for decision in self.allowances.values())

@@ -72,10 +72,13 @@ def _lines(prefix: str, metric: Metric[Source], source: Source) -> Iterator[str]
         yield f"{name}_sum {values.sum:.9g}\n{name}_count {counts[-1]}\n"
     elif isinstance(values, Mapping):
         for key, value in values.items():
-            label_values = (key,) if isinstance(key, str) else key
-            pairs = ",".join(
-                f'{label}="{_escaped(each)}"' for label, each in zip(metric.labels, label_values, strict=True)
-            )
+            if isinstance(key, str):  # the fast path: most lines are a pod's, with one label
+                (label,) = metric.labels
+                pairs = f'{label}="{_escaped(key)}"'
+            else:
+                pairs = ",".join(
+                    f'{label}="{_escaped(each)}"' for label, each in zip(metric.labels, key, strict=True)
+                )
             yield f"{name}{{{pairs}}} {value:.17g}\n"
     else:
         yield f"{name} {values:.17g}\n"
