@@ -1,20 +1,20 @@
-# Everything a contributor needs. `make demo` and `make test` set up what they use and say so.
+# The commands of a contributor. `make demo` and `make test` install what they need, and say so.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LOCK := requirements-dev.txt
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Three processes share out the tests: tests/lanes.py. A few tests are run by one, which starts at once.
+# Three processes share the tests (tests/lanes.py). For a few tests, one process is used, which starts at once.
 LANES := --numprocesses=3
 TEST_ARGS := $(LANES) --durations=15 --durations-min=1
 
 .PHONY: help setup demo test lint fmt deploy bench lock clean
 
-help:  ## What can be made
+help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-setup: $(STAMP)  ## Make .venv with the package and its development tools in it
+setup: $(STAMP)  ## Make .venv with the package and its development tools
 
 $(STAMP): pyproject.toml $(LOCK) scripts/ensure-python
 	@sh scripts/ensure-python $(PYTHON)
@@ -25,20 +25,20 @@ $(STAMP): pyproject.toml $(LOCK) scripts/ensure-python
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup  ## Overcommit a node to 150 % and save it when a guest runs wild; CLUSTER=1: on a real cluster
+demo: setup  ## Overcommit a node to 150 % and protect it under memory pressure; CLUSTER=1: on a real cluster
 	@$(BIN)/overbook demo --install-packages $(if $(CLUSTER),--cluster) $(DEMO_ARGS)
 
-test: setup  ## All tests, on the real kernel and a real control plane
+test: setup  ## Run all tests, on a real kernel and a real control plane
 	@$(BIN)/overbook sandbox prepare --install-packages --kubernetes
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
-lint: setup  ## ruff, mypy --strict, import-linter
+lint: setup  ## Check with ruff, mypy --strict and import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-fmt: setup  ## Format the code and mend what ruff can
+fmt: setup  ## Format the code and apply the fixes of ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
@@ -50,11 +50,11 @@ lock:  ## Pin the newest versions of all dependencies in requirements-dev.txt
 		--python-version 3.11 --extra dev --generate-hashes --no-annotate --no-emit-index-url \
 		--output-file $(LOCK) pyproject.toml
 
-deploy: setup  ## Write the files of deploy/ anew from the code
+deploy: setup  ## Write the files of deploy/ from the code
 	@$(BIN)/python scripts/render-deploy
 
-bench: setup  ## The benchmarks: ratios in one run, or CPU per operation
+bench: setup  ## Run the benchmarks: ratios in one run, or CPU per operation
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
-clean:  ## Remove what setup made; the download cache outside the clone stays
+clean:  ## Remove what the targets made; the download cache outside the clone stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis demo-out

@@ -1,4 +1,4 @@
-"""``python -m bench [NAME…]``: each figure beside its target and the command that measures it again."""
+"""``python -m bench [NAME…]``: each figure with its target and the command that measures it again."""
 
 import argparse
 import logging

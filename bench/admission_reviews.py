@@ -1,4 +1,4 @@
-"""Admission reviews as the API server sends them, in the two sizes that the targets are set for."""
+"""Admission reviews as the API server sends them, in the two sizes for which there are targets."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import msgspec
 
 SMALL, LARGE = "3 kB", "14 kB"
 VARIANTS = 64
-"""Different pods of a size: names, limits, labels and namespaces differ."""
+"""Different pods of one size: their names, limits, labels and namespaces differ."""
 
 _SHAPES = {SMALL: (1, 2, 3, 3_000), LARGE: (4, 24, 8, 14_000)}
-"""Containers, variables and mounts of each, and the bytes that it is filled up to."""
+"""The number of containers, the variables and mounts of each, and the size in bytes after padding."""
 
 
 def bodies(size: str, variants: int = VARIANTS, namespaces: int = VARIANTS) -> list[bytes]:
@@ -50,7 +50,7 @@ def _review(size: str, number: int, namespace: str) -> bytes:
 
 
 def _managed_fields(variables: int) -> dict[str, Any]:
-    """What the API server notes of one container."""
+    """The managed fields of one container."""
     environment: dict[str, Any] = {
         f'k:{{"name":"VARIABLE_{name}"}}': {".": {}, "f:name": {}} for name in range(variables)
     }

@@ -27,7 +27,7 @@ def run(quick: bool) -> Iterator[Figure]:
             _until(port, 60)
             used = used_mib(process.pid)
             yield _resident(f"resident memory after 60 ticks, {form} manifests", used["Rss"])
-            note = "its share of what is mapped by several, and what is its own"
+            note = "its own memory, and its share of memory that several processes map"
             yield _plain(f"proportional (PSS), {form} manifests", used["Pss"], note)
             yield _plain(f"anonymous, {form} manifests", used["Anonymous"])
             if form == "json":
@@ -43,7 +43,7 @@ def run(quick: bool) -> Iterator[Figure]:
                 unit="ms",
                 at_most=MOST_MILLIS,
                 command=COMMAND,
-                note=f"/proc/PID/schedstat over {ended[0] - started[0]:.0f} ticks, being asked included",
+                note=f"/proc/PID/schedstat over {ended[0] - started[0]:.0f} ticks, with requests for metrics",
             )
             yield _resident(f"resident memory after {ticks} ticks, {form} manifests", later["Rss"])
             yield Figure(
@@ -102,7 +102,7 @@ def _values(lines: list[str]) -> dict[str, str]:
 
 
 def _ran(port: int, pid: int) -> tuple[float, float]:
-    """Ticks so far, and milliseconds of CPU so far."""
+    """The number of ticks and the milliseconds of CPU so far."""
     ticks = float(_values(_get(port, "/metrics").splitlines())["overbook_ticks_total"])
     with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
         return ticks, int(file.read().split()[0]) / 1e6

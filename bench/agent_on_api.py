@@ -1,4 +1,4 @@
-"""Memory of the real ``overbook agent`` process with everything on."""
+"""Memory of the real ``overbook agent`` process with all features on."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ COMMAND = "python -m bench api"
 MOST_MIB = 45.0
 ALL_PODS, QUICK_PODS = 5000, 1000
 SETTLED_TICKS = 20
-"""At the usual interval of 1 s: the window of 10 s is full."""
+"""The number of ticks after which the window of 10 s is full, at the usual interval of 1 s."""
 
 
 def run(quick: bool) -> Iterator[Figure]:
@@ -30,7 +30,7 @@ def run(quick: bool) -> Iterator[Figure]:
             stage.starve()
             stage.until_tick(2 * SETTLED_TICKS)
             yield Figure(
-                name="the same with a request standing",
+                name="the same with a relief request",
                 value=round(stage.resident_mib(), 1),
                 unit="MiB",
                 at_most=MOST_MIB,

@@ -1,4 +1,4 @@
-"""The real ``overbook agent`` process with everything on: real API server, and a kernel of files."""
+"""The real ``overbook agent`` process with all features on, with a real API server and a kernel of files."""
 
 import asyncio
 import os
@@ -33,17 +33,17 @@ CONTAINERS: Final = OWN_PODS * CONTAINERS_PER_POD
 
 _SERVICE_ACCOUNTS: Final = Kind("", "v1", "serviceaccounts", "ServiceAccount", True, Namespace)
 _SECONDS: Final = 180.0
-# As an installation has them, so that what reads YAML is counted.
+# As in an installation, so that the memory for reading YAML is counted.
 _SETTINGS: Final = "apiVersion: overbook.dev/v1alpha1\nkind: AgentConfiguration\nswap:\n  percent: 150\n"
 
 
 class AgentStage:
-    """The agent, and what is around it.
+    """The agent and its environment.
 
     Attributes:
         cluster: the control plane: etcd and the API server.
-        root: of the files of the node's kernel.
-        agent: the process.
+        root: the folder with the files of the node's kernel.
+        agent: the agent's process.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class AgentStage:
         self._port = port
 
     def metrics(self) -> dict[str, float]:
-        """Its metrics by name with labels; empty: it does not listen yet."""
+        """The agent's metrics by name with labels; empty if it does not listen yet."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=5) as answer:
                 lines = answer.read().decode().splitlines()
@@ -71,7 +71,7 @@ class AgentStage:
         return {name: float(value) for name, value in found}
 
     def until_tick(self, ticks: int) -> None:
-        """Wait until it has ticked so often, knows its pods and has told the API server."""
+        """Wait until the agent has made that many ticks, knows its pods and has written its status."""
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
             values = self.metrics()
@@ -83,7 +83,7 @@ class AgentStage:
         raise TimeoutError(f"the agent did not reach {ticks} ticks")
 
     def ask(self) -> int:
-        """Have each pod start a container; how many did."""
+        """Start a container in each pod. Returns the number of containers."""
         pods = PodScanner(self.root).scan()
         for number, pod in enumerate(pods):
             given = self._runtime.create(pod.uid, "compute", f"{number:064x}")
@@ -91,11 +91,11 @@ class AgentStage:
         return len(pods)
 
     def starve(self) -> None:
-        """Fill memory and swap, so that a rule holds."""
+        """Fill memory and swap, so that a rule fires."""
         fill(self.root)
 
     def calm(self) -> None:
-        """Half of memory and all of swap is free."""
+        """Free half of the memory and all swap."""
         ease(self.root)
 
     def resident_mib(self) -> float:
@@ -105,14 +105,14 @@ class AgentStage:
 
 @contextmanager
 def agent_stage(pods: int, settings: str = "") -> Iterator[AgentStage]:
-    """Start all of it, and end it.
+    """Start the agent and its environment, and end them.
 
     Args:
-        pods: of the cluster, the agent's own among them.
+        pods: the number of pods in the cluster, with those of the agent's node.
         settings: further lines of the agent's configuration file.
 
     Raises:
-        SandboxUnavailableError: There can be no control plane here.
+        SandboxUnavailableError: a control plane cannot run here.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="overbook-bench-"))
@@ -120,7 +120,7 @@ def agent_stage(pods: int, settings: str = "") -> Iterator[AgentStage]:
         say("starting a control plane")
         stack.enter_context(cluster)
         _install(cluster)
-        # What is installed begins by observing; everything is on only where it acts.
+        # An installation begins in Observe; all features are on only in Enforce.
         cluster.kubectl(
             "patch", "overcommit", "cluster", "--type=merge", '--patch={"spec": {"mode": "Enforce"}}'
         )

@@ -1,4 +1,4 @@
-"""CPU time of the agent's tick: all that one round does, the check of the swap limits included."""
+"""CPU time of the agent's tick, with the check of the swap limits."""
 
 import os
 import time
@@ -16,19 +16,19 @@ from overbook.kernel.own_process import raise_descriptor_limit
 COMMAND = "python -m bench tick"
 MOST_MILLIS = 10.0
 LINEAR = 4.4
-"""1,000 containers against 250: 4 and some for what grows elsewhere."""
+"""The growth from 250 to 1,000 containers: 4, and a margin for costs that are not proportional."""
 FILES = ("memory.current", "memory.stat", "memory.swap.current", "memory.swap.max")
 
 
 WARM_UP = 15
-"""Ticks until the windows are full, limits are written and layouts are learned."""
+"""The number of ticks after which windows are full, limits are written and layouts of files are known."""
 
 
 def run(quick: bool) -> Iterator[Figure]:
     raise_descriptor_limit()
     cpu = {name: seconds * 1e3 for name, seconds in _measure(20 if quick else 80).items()}
     yield _millis(
-        "CPU of a tick, 250 containers", cpu["tick"], "quiet node, all swap limits as they should be"
+        "CPU of a tick, 250 containers", cpu["tick"], "node without pressure, all swap limits correct"
     )
     yield Figure(
         name="the same against open, read and close of the same files",
@@ -37,8 +37,8 @@ def run(quick: bool) -> Iterator[Figure]:
         command=COMMAND,
         note=f"{len(FILES)} files a container, nothing parsed: {cpu['files']:.2f} ms",
     )
-    note = "Observe: the rule fires, everyone is ranked, the decision is written down"
-    yield _millis("CPU of a tick while a rule holds, 250 containers", cpu["starved"], note)
+    note = "Observe: the rule fires, all pods are ranked, the decision is recorded"
+    yield _millis("CPU of a tick while a rule fires, 250 containers", cpu["starved"], note)
     yield _millis("CPU of a tick that records, 250 containers", cpu["recording"])
     for name, measured in (
         ("CPU of rendering /metrics, 250 containers", cpu["metrics"]),
@@ -61,13 +61,13 @@ def _millis(name: str, measured: float, note: str = "") -> Figure:
 
 
 def _measure(rounds: int) -> dict[str, float]:
-    """CPU seconds by what was measured: all in turn, so that a noisy machine is noisy for all of them."""
+    """CPU seconds of each measurement. All are made in turn, so that other load affects all of them."""
     say("nodes of 250 and of 1,000 containers")
     with fake_node(250) as node, fake_node(250) as starved_node, fake_node(1000) as large_node:
         starved_node.starve()
         agent, large = make_agent(node), make_agent(large_node)
         recorder = make_agent(node, record=os.path.join(node.root, "recording.jsonl"))
-        # In Observe the engine settles after each guest; without settling it ranks in every other tick.
+        # In Observe the engine settles after each decision; without settling it ranks in every second tick.
         starved = make_agent(starved_node, mode="Observe", settle_seconds=0.0)
         agents = (agent, large, recorder, starved)
         for _ in range(WARM_UP):
@@ -89,7 +89,7 @@ def _measure(rounds: int) -> dict[str, float]:
         for _ in range(rounds):
             for name, work in subjects.items():
                 taken[name].append(cpu_seconds(work, 1))
-            time.sleep(0.1)  # spreads the rounds over more than a neighbour's burst
+            time.sleep(0.1)  # spreads the rounds, so that a burst of other load affects few of them
         assert len(starved.journal.decisions) > decided
         for one in agents:
             one.stop()
@@ -99,7 +99,7 @@ def _measure(rounds: int) -> dict[str, float]:
 def make_agent(
     node: FakeNode, mode: str = "Enforce", record: str | None = None, settle_seconds: float | None = None
 ) -> Agent:
-    """The real agent on the fake node, its clock one second a tick."""
+    """The real agent on the fake node, with a clock that advances one second for each tick."""
     settings = AgentSettings(
         mode="Observe" if mode == "Observe" else "Enforce",
         fsroot=node.root,
@@ -114,7 +114,7 @@ def make_agent(
 
 
 class _SteppingClock:
-    """Half a second forward each time it is asked: a tick asks twice."""
+    """A clock that advances half a second at each call; a tick calls it twice."""
 
     def __init__(self) -> None:
         self._now = time.monotonic()

@@ -1,8 +1,8 @@
-"""A cluster of many nodes and pods in seconds: the API server writes one of each, etcd gets copies.
+"""A cluster of many nodes and pods in seconds: the API server stores one of each, and etcd gets copies.
 
-A copy is what the API server would have stored: defaulted, admitted, with its managed fields. It differs in
-names, UIDs and sizes of the same length, so it is as valid as the original. No controller may run beside it:
-it would tidy up.
+A copy is as the API server would have stored it: with defaults, admitted, and with managed fields. It differs
+only in names, UIDs and sizes of the same length, so it is as valid as the original. No controller may run: it
+would delete the objects.
 """
 
 import base64
@@ -40,10 +40,10 @@ Put = tuple[bytes, bytes]
 def fill(plane: ControlPlane, *, nodes: int, pods: int) -> float:
     """Put nodes, pods and an ``OvercommitNode`` for each node into a control plane without controllers.
 
-    Of ten pods six are a deployment's, one makes no request, three are virtual machines'.
+    Of ten pods, six belong to a Deployment, one has no request, and three are virtual machines'.
 
     Returns:
-        Seconds that it took, until the API server serves all of them.
+        The seconds until the API server served all of them.
     """
     started = time.monotonic()
     plane.kubectl("create", "namespace", NAMESPACE)
@@ -60,7 +60,7 @@ def fill(plane: ControlPlane, *, nodes: int, pods: int) -> float:
 
 
 class _Etcd:
-    """Etcd's JSON gateway on its socket."""
+    """A client of etcd's JSON gateway, over its Unix socket."""
 
     def __init__(self, path: str) -> None:
         self._connection = HTTPConnection("localhost")
@@ -92,14 +92,14 @@ class _Etcd:
 
 
 class _Template:
-    """A stored object, and where copies of it differ."""
+    """A stored object, and the places in which its copies differ."""
 
     def __init__(self, etcd: _Etcd, key: str) -> None:
         self._key = key.encode()
         self._value = etcd.get(self._key)
 
     def copy(self, names: dict[str, str]) -> Put:
-        """A copy under other names, each as long as the one that it stands for."""
+        """A copy with other names, each as long as the one that it replaces."""
         key, value = self._key, self._value
         for old, new in names.items():
             assert len(old) == len(new), (old, new)
@@ -109,7 +109,7 @@ class _Template:
 
 
 def _with_own_uid(value: bytes) -> bytes:
-    """The object's own UID is the first thing in it that looks like one."""
+    """Find the object's own UID: the first text in it that has the form of one."""
     marker = value.find(b"-4")
     while marker >= 0:
         start = marker - 13

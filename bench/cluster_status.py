@@ -28,11 +28,11 @@ class Run(NamedTuple):
     """One run of the command.
 
     Attributes:
-        seconds: wall clock.
-        crowding: how many were running for each core meanwhile, where there were more than cores.
-        mebibytes: the most resident memory.
-        cpu_seconds: of the command, user and system.
-        output: what it printed.
+        seconds: its wall-clock time.
+        crowding: running tasks for each core in that time, at least 1.
+        mebibytes: its largest resident memory.
+        cpu_seconds: its CPU time, user and system.
+        output: its output.
     """
 
     seconds: float
@@ -43,7 +43,7 @@ class Run(NamedTuple):
 
     @property
     def fair_seconds(self) -> float:
-        """What it would have taken with the machine to itself and the API server."""
+        """The time that it would have taken with only the API server beside it."""
         return self.seconds / self.crowding
 
 
@@ -60,7 +60,7 @@ def run_status(kubeconfig: str, *arguments: str) -> Run:
             pid, status, used = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
-            running.append(_running() - 1)  # not this loop, which is awake when it counts
+            running.append(_running() - 1)  # without this loop, which runs while it counts
             time.sleep(_POLL_SECONDS)
         seconds = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -72,13 +72,13 @@ def run_status(kubeconfig: str, *arguments: str) -> Run:
 
 
 def _peak_kib(pid: int) -> int:
-    """The most resident memory so far, 0 once it has ended. ``ru_maxrss`` would count who started it, too."""
+    """The largest resident memory so far, 0 after the end. ``ru_maxrss`` would include its parent's."""
     with open(f"/proc/{pid}/status", encoding="ascii") as file:
         return next((int(line.split()[1]) for line in file if line.startswith("VmHWM:")), 0)
 
 
 def install_custom_resources(plane: ControlPlane) -> None:
-    """Have the API server know our kinds."""
+    """Install Overbook's custom resources, and wait until they are served."""
     plane.kubectl("apply", "--server-side", "-f", "-", stdin=yaml_text(definitions()))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -111,7 +111,7 @@ def run(quick: bool) -> Iterator[Figure]:
         at_most=MOST_SECONDS,
         command=COMMAND,
         note=f"the best of several: {best.seconds:.1f} s by the clock, with {best.crowding:.1f} running for "
-        f"each core; {best.cpu_seconds:.1f} s of CPU, the API server's aside",
+        f"each core; {best.cpu_seconds:.1f} s of CPU, without the API server's",
     )
     yield Figure(
         name="resident memory, at most",
@@ -125,12 +125,12 @@ def run(quick: bool) -> Iterator[Figure]:
         value=round(filled, 1),
         unit="s",
         command=COMMAND,
-        note="the API server has them all in its cache then",
+        note="until the API server has all of them in its cache",
     )
 
 
 def _running() -> int:
-    """Tasks that run or wait for a core, in the whole machine."""
+    """The number of tasks that run or wait for a core, on the whole machine."""
     with open("/proc/stat", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("procs_running"))
 

@@ -1,4 +1,4 @@
-"""From the tick in which a condition holds to the consequence: how many ticks later."""
+"""The number of ticks from the one in which a condition holds until the agent acts."""
 
 import time
 from collections.abc import Iterator
@@ -23,26 +23,26 @@ def run(quick: bool) -> Iterator[Figure]:
         while (decision := agent.tick()) is None:
             late += 1
         used = time.process_time() - started
-        # The fake guest has no process: the relief that began in this tick finds it ended in the next.
+        # The fake pod has no process, so the next tick finds that the pod has ended.
         assert decision.action == "relieve"
         agent.tick()
         assert [report.outcome for report in agent.journal.reports] == ["ended"]
         agent.stop()
     yield Figure(
-        name="ticks between the condition and the consequence",
+        name="ticks between the condition and the action",
         value=late,
         unit="ticks",
         at_most=0,
         command=COMMAND,
-        note="swap occupancy; a rule with a window holds once its average does",
+        note="swap occupancy; a rule with a window fires as soon as its average is high enough",
     )
     yield Figure(
         name="CPU of the tick that decided and acted",
         value=round(used * 1e3, 1),
         unit="ms",
         command=COMMAND,
-        note="once, cold. From the start of pressure to awake: tests/emulated, on a real kernel",
+        note="one cold run. From the start of pressure to the wake-up: tests/emulated, on a real kernel",
     )
 
 
-BENCHMARK = Benchmark("decision", "From condition to consequence", run)
+BENCHMARK = Benchmark("decision", "From a condition to the action", run)

@@ -26,7 +26,7 @@ def run(quick: bool) -> Iterator[Figure]:
         single = os.path.join(folder, "pod.json")
         with open(single, "wb") as file:
             file.write(msgspec.json.encode(launcher_pod(1)))
-        # In turn, so that a noisy machine is noisy for all of them.
+        # All are run in turn, so that other load affects all of them.
         nothing, yaml, json = _in_turn(
             times,
             [sys.executable, "-c", "pass"],
@@ -43,7 +43,7 @@ def run(quick: bool) -> Iterator[Figure]:
                 note=f"{cpu * 1e3:.1f} ms of CPU; {wall / nothing[0]:.1f} times `python -c pass`",
             )
         yield Figure(
-            name="`python -c pass` beside it",
+            name="`python -c pass`, for comparison",
             value=round(nothing[0] * 1e3, 1),
             unit="ms",
             command=COMMAND,

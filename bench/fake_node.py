@@ -1,4 +1,4 @@
-"""A node of many pods, made of files in memory, and its pods' manifests."""
+"""A node with many pods, made of files in memory, and its pods' manifests."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def ease(root: str) -> None:
 
 
 def fill(root: str) -> None:
-    """Write a node's own files: memory and swap are full, so that a rule holds."""
+    """Write a node's own files: memory and swap are full, so that a rule fires."""
     _write(root, available=MEMORY_BYTES // 100, swap_free=MEMORY_BYTES // 200)
 
 
@@ -62,8 +62,8 @@ def fake_node(containers: int, manifests: str = "json") -> Iterator[FakeNode]:
     """A node with that many containers.
 
     Args:
-        containers: two to a pod.
-        manifests: ``json`` or ``yaml``: one file a pod.
+        containers: the number of containers, two for each pod.
+        manifests: ``json`` or ``yaml``; there is one file for each pod.
     """
     root = tempfile.mkdtemp(prefix="overbook-bench-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)  # noqa: S108 - memory, not a place for secrets
     try:

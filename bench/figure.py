@@ -1,4 +1,4 @@
-"""What a benchmark found, and whether that is good enough."""
+"""A benchmark's result, and whether it meets its target."""
 
 import resource
 import sys
@@ -11,7 +11,7 @@ import msgspec
 Verdict = Literal["met", "missed", "within noise", "for information"]
 
 NOISE: Final = 0.05
-"""A figure that misses its target by less than this part of it is not told apart from one that meets it."""
+"""A figure that misses its target by less than this part of the target counts as within noise."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -21,9 +21,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         name: what was measured.
         value: the number; a time is the lower quartile of several, unless its name says otherwise.
         unit: its unit.
-        at_most: the target; ``None``: there is none, the figure is there to be compared.
-        command: how to measure it again.
-        note: what one has to know to read it.
+        at_most: the target; ``None``: there is none, and the figure is only for comparison.
+        command: the command that measures it again.
+        note: the conditions of the measurement.
     """
 
     name: str
@@ -47,13 +47,13 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Benchmark(msgspec.Struct, frozen=True):
-    """One thing that is measured.
+    """One benchmark.
 
     Attributes:
-        name: as given on the command line.
-        about: one line.
-        run: measures; takes whether to be quick, which is less exact.
-        by_name_only: it takes long, and is run only when it is named.
+        name: its name on the command line.
+        about: a description in one line.
+        run: measures; its argument is whether to be quick, which is less exact.
+        by_name_only: whether it runs only if it is named, because it takes long.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Benchmark(msgspec.Struct, frozen=True):
 
 
 def low(taken: Sequence[float]) -> float:
-    """The lower quartile: what it takes when neighbours on the same cores do not disturb too much."""
+    """The lower quartile: the time with little other load on the same cores."""
     return sorted(taken)[len(taken) // 4]
 
 
@@ -83,12 +83,12 @@ def micros_each(work: Callable[[], object], calls: int, rounds: int = 9) -> floa
 
 
 def children_cpu_seconds() -> float:
-    """CPU time of all children that ended so far."""
+    """The CPU time of all child processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def say(text: str) -> None:
-    """What is going on, to whoever waits."""
+    """Print the progress to standard error."""
     if sys.stderr.isatty():
         print(text, file=sys.stderr)

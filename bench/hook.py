@@ -1,4 +1,4 @@
-"""The OCI hook beside the documented way: bash, `jq` and an update by the runtime, for every container."""
+"""The OCI hook compared with the documented one: bash, `jq` and an update by the runtime each time."""
 
 import contextlib
 import json
@@ -34,14 +34,14 @@ case $place in *burstable*)
     runc update --memory-swap -1 "$container" ;;
 esac
 """
-"""The steps of the original agent's hook. There is no such container: runc looks for it and gives up."""
+"""The steps of wasp-agent's hook. The container does not exist, so runc ends after searching for it."""
 
 Run = tuple[float, float]
-"""Wall-clock and CPU seconds."""
+"""The wall-clock and CPU seconds of a run."""
 
 
 class Ways:
-    """A launcher's container on a file system of its own, and the ways to handle it.
+    """A launcher's container on its own file system, and the hooks to run for it.
 
     Args:
         folder: an empty folder.
@@ -73,7 +73,7 @@ class Ways:
         return len(self._state)
 
     def hook(self) -> Run:
-        """Ours, started as a runtime starts it."""
+        """Run Overbook's hook as a runtime starts it."""
         self._limit.write_text("max\n")
         environment = {
             "OVERBOOK_ALLOWANCES": str(self._folder / PATH),
@@ -85,15 +85,15 @@ class Ways:
         return taken
 
     def documented(self, environment: Mapping[str, str]) -> Run:
-        """The documented way.
+        """Run the documented hook.
 
         Args:
-            environment: finds jq and runc.
+            environment: the environment, with the path to jq and runc.
         """
         return self._run(["bash", "-c", DOCUMENTED], environment)
 
     def shell(self) -> Run:
-        """A shell that does nothing."""
+        """Run a shell that does nothing."""
         return self._run(["/bin/sh", "-c", ":"], {})
 
     def _run(self, argv: Sequence[str], environment: Mapping[str, str]) -> Run:
@@ -105,7 +105,7 @@ class Ways:
 
 
 def documented_environment() -> dict[str, str] | None:
-    """Where the documented way finds its programs; ``None``: this machine has them not."""
+    """The environment in which the documented hook finds its programs; ``None``: they are not installed."""
     environment = dict(os.environ)
     for name in ("jq", "runc"):
         with contextlib.suppress(SandboxUnavailableError):
@@ -121,7 +121,7 @@ def run(quick: bool) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         ways = Ways(folder)
         ours, nothing, theirs = [], [], []
-        for _ in range(times):  # in turn, so that a noisy machine is noisy for all of them
+        for _ in range(times):  # in turn, so that other load affects all of them
             ours.append(ways.hook())
             nothing.append(ways.shell())
             if environment is not None:
@@ -130,9 +130,9 @@ def run(quick: bool) -> Iterator[Figure]:
     yield _figure("the hook, one container", ours, size, MOST_MILLIS)
     if theirs:
         yield _figure(
-            "the documented way (bash, jq, runc update)", theirs, "runc finds no container to update"
+            "the documented hook (bash, jq, runc update)", theirs, "runc finds no container to update"
         )
-    yield _figure("a shell that does nothing, beside them", nothing, "what any hook costs at least")
+    yield _figure("a shell that does nothing, for comparison", nothing, "the least that any hook costs")
 
 
 def _figure(name: str, runs: Sequence[Run], note: str, at_most: float | None = None) -> Figure:
@@ -147,7 +147,7 @@ def _figure(name: str, runs: Sequence[Run], note: str, at_most: float | None = N
 
 
 def _state() -> dict[str, Any]:
-    """As large as that of a launcher under CRI-O, which adds what it knows as JSON in annotations."""
+    """A state as large as a launcher's under CRI-O, which adds annotations with JSON."""
     volumes = [
         {"container_path": f"/path/{number}", "host_path": f"/var/lib/kubelet/{number}"}
         for number in range(12)
@@ -170,4 +170,4 @@ def _state() -> dict[str, Any]:
     }
 
 
-BENCHMARK = Benchmark("hook", "the OCI hook, beside the documented one", run)
+BENCHMARK = Benchmark("hook", "The OCI hook, compared with the documented one", run)

@@ -1,4 +1,4 @@
-"""What the agent imports before it does anything: modules and CPU time."""
+"""The modules that the agent imports at its start, and the CPU time for that."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def run(quick: bool) -> Iterator[Figure]:
         value=int(counted.stdout),
         unit="modules",
         command=COMMAND,
-        note="tests/agent/test_import_budget.py holds a bound on this and names what must not be among them",
+        note="tests/agent/test_import_budget.py has the limit, and the modules that must not be imported",
     )
     taken: dict[str, list[float]] = {"pass": [], IMPORT: []}
     for _ in range(7 if quick else 21):
@@ -32,8 +32,8 @@ def run(quick: bool) -> Iterator[Figure]:
         value=round((full - empty) * 1e3, 1),
         unit="ms",
         command=COMMAND,
-        note=f"{full / empty:.1f} times what `python -c pass` takes as a whole",
+        note=f"{full / empty:.1f} times the whole of `python -c pass`",
     )
 
 
-BENCHMARK = Benchmark("imports", "What the agent imports", run)
+BENCHMARK = Benchmark("imports", "The modules that the agent imports", run)

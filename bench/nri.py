@@ -1,4 +1,4 @@
-"""CPU of the agent for each container that a runtime asks about, over a real Unix socket."""
+"""CPU of the agent for each container that a runtime announces, over a real Unix socket."""
 
 import itertools
 import os
@@ -26,7 +26,7 @@ ROUND = 50
 
 
 class Taken(NamedTuple):
-    """Milliseconds for each container, and the agent's memory."""
+    """The milliseconds for each container, and the agent's memory."""
 
     cpu: float
     wall: float
@@ -37,20 +37,20 @@ class Taken(NamedTuple):
 def run(quick: bool) -> Iterator[Figure]:
     taken = _measure(4 if quick else 20)
     yield Figure(
-        name="CPU for a container that is created, its pod known",
+        name="CPU for a new container of a known pod",
         value=round(taken.cpu, 3),
         unit="ms",
         at_most=MOST_MILLIS,
         command=COMMAND,
         note=f"CreateContainer and PostCreateContainer, {CONTAINERS} containers on the node; "
-        f"{taken.wall:.2f} ms of wall clock, the stand-in for the runtime included",
+        f"{taken.wall:.2f} ms of wall clock, with the simulated runtime",
     )
     yield Figure(
-        name="CPU for the first container of a pod that came this moment",
+        name="CPU for the first container of a new pod",
         value=round(taken.new_pod_cpu, 3),
         unit="ms",
         command=COMMAND,
-        note="all allowances are worked out anew, and its manifest is read, over the API it is there",
+        note="all allowances are computed again, and the pod's manifest is read from a file",
     )
     yield Figure(
         name="resident memory, NRI in use",
@@ -62,7 +62,7 @@ def run(quick: bool) -> Iterator[Figure]:
 
 
 def _measure(rounds: int) -> Taken:
-    say(f"a node of {CONTAINERS} containers, and a runtime that asks")
+    say(f"a node of {CONTAINERS} containers, and a runtime with the NRI plugin")
     with (
         fake_node(CONTAINERS) as node,
         RuntimeStandIn(os.path.join(node.root, NRI_SOCKETS[0])) as runtime,
@@ -99,7 +99,7 @@ def _new_pod(node: FakeNode, runtime: RuntimeStandIn, pid: int, number: int) -> 
 @contextmanager
 def _agent(node: FakeNode) -> Iterator[int]:
     command = [sys.executable, "-m", "overbook", "agent", "--fsroot", node.root, "--listen", ""]
-    # Between two ticks there is time to measure what the runtime's questions cost alone.
+    # Between two ticks there is time to measure only the cost of the runtime's requests.
     command += ["--manifests", node.manifests, "--interval", "30", "--verbosity", "0"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
     try:
@@ -109,4 +109,4 @@ def _agent(node: FakeNode) -> Iterator[int]:
         process.wait(30)
 
 
-BENCHMARK = Benchmark("nri", "What the runtime's questions take", run)
+BENCHMARK = Benchmark("nri", "The runtime's requests over NRI", run)

@@ -1,4 +1,4 @@
-"""Ten minutes without the API server: what holds, what grows, and how soon all is told afterwards."""
+"""Ten minutes without the API server: limits, memory, and the time until all is reported afterwards."""
 
 import os
 import time
@@ -19,11 +19,11 @@ COMMAND = "python -m bench outage"
 PODS = 1000
 AWAY_SECONDS, QUICK_SECONDS = 600.0, 60.0
 CYCLE_SECONDS = 20.0
-"""Half of it in trouble, half of it calm."""
+"""One half of it with pressure, the other half without."""
 CALM_SECONDS = 5.0
 SETTLED_TICKS = 20
 HELD_SECONDS = 5.0
-"""A limit that is wrong has to be right again by then."""
+"""The time in which a wrong limit must be corrected."""
 MOST_GROWTH_MIB = 1.0
 MOST_TOLD_SECONDS = 10.0
 TELL_SECONDS = 120.0
@@ -54,7 +54,7 @@ def _away(stage: AgentStage, seconds: float) -> Iterator[Figure]:
         wrong += not _put_right(stage, spoiled)
         resident.append((away, stage.resident_mib()))
     yield Figure(
-        name=f"wrong limits not put right within {HELD_SECONDS:.0f} s",
+        name=f"wrong limits not corrected within {HELD_SECONDS:.0f} s",
         value=wrong,
         unit="limits",
         at_most=0,
@@ -74,7 +74,7 @@ def _away(stage: AgentStage, seconds: float) -> Iterator[Figure]:
 
 
 def _put_right(stage: AgentStage, number: int) -> bool:
-    """Spoil the limit of one container, as one that starts anew has it; whether it becomes right again."""
+    """Make one container's limit wrong, as after a restart. Returns whether it is corrected in time."""
     pods = PodScanner(stage.root).scan()
     pod = pods[number % len(pods)]
     path = min(container.path for container in pod.containers)
@@ -103,28 +103,28 @@ def _back(stage: AgentStage) -> Iterator[Figure]:
     while not _converged(stage.cluster) and time.monotonic() - began < TELL_SECONDS:
         time.sleep(0.2)
     yield Figure(
-        name="until taint, condition and request are right",
+        name="time until taint, condition and request are correct",
         value=round(time.monotonic() - began, 1),
         unit="s",
         at_most=MOST_TOLD_SECONDS,
         command=COMMAND,
-        note="from the API server being ready again",
+        note="after the API server is ready again",
     )
     decided = _decisions(stage)
     while (told := _told(stage.cluster)) < decided and time.monotonic() - began < TELL_SECONDS:
         time.sleep(0.5)
     yield Figure(
-        name="decisions that no event tells",
+        name="decisions without an event",
         value=decided - told,
         unit="decisions",
         at_most=0,
         command=COMMAND,
-        note=f"of {decided}; told {time.monotonic() - began:.1f} s after the API server was ready",
+        note=f"of {decided}; reported {time.monotonic() - began:.1f} s after the API server was ready",
     )
 
 
 def _decisions(stage: AgentStage) -> int:
-    """How often it decided that a guest has to go."""
+    """How often the agent decided that a pod has to leave."""
     return int(
         sum(
             value

@@ -11,13 +11,13 @@ def free_port() -> int:
 
 
 def cpu_micros(pid: int) -> float:
-    """CPU time of its main thread so far, user and system."""
+    """The CPU time of its main thread so far, user and system."""
     with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
         return int(file.read().split()[0]) / 1e3
 
 
 def used_mib(pid: int) -> dict[str, float]:
-    """Memory by the names of ``smaps_rollup``."""
+    """Its memory, by the names in ``smaps_rollup``."""
     used = {}
     with open(os.path.join("/proc", str(pid), "smaps_rollup"), encoding="ascii") as file:
         for line in file:

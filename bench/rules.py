@@ -1,4 +1,4 @@
-"""Single rules: microseconds of CPU, beside something that everybody knows the cost of."""
+"""Single functions: microseconds of CPU, compared with `json.loads`."""
 
 import json
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ def run(quick: bool) -> Iterator[Figure]:
     data = msgspec.json.encode(launcher_pod(1))
     loads = micros_each(lambda: json.loads(data), calls)
     decode = micros_each(lambda: DECODER.decode(data), calls)
-    anew = parse.__wrapped__  # without its memory of what it has seen
-    quantity = micros_each(lambda: [anew(text) for text in QUANTITIES], calls) / len(QUANTITIES)
+    uncached = parse.__wrapped__
+    quantity = micros_each(lambda: [uncached(text) for text in QUANTITIES], calls) / len(QUANTITIES)
     remembered = micros_each(lambda: parse("640Mi"), calls)
     yield Figure(
         name="parse a quantity",
@@ -68,4 +68,4 @@ def _web_pod() -> dict[str, Any]:
     }
 
 
-BENCHMARK = Benchmark("rules", "Single rules", run)
+BENCHMARK = Benchmark("rules", "Single functions", run)

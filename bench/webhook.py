@@ -1,4 +1,4 @@
-"""The real ``overbook webhook`` under load: TLS, 16 connections kept alive, a core for each side."""
+"""The real ``overbook webhook`` under load: TLS, 16 connections that stay open, a core for each side."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def _figures(size: str, pid: int, port: int, quick: bool) -> Iterator[Figure]:
     sent = bodies(size)
     seconds = 3.0 if quick else 10.0
     offer(port, sent, connections=CONNECTIONS, seconds=1.0)
-    # The two things that are compared are measured in turn.
+    # The review and json.loads are measured in turn.
     rounds = 2 if quick else 4
     loads, each, rates = [], [], []
     for _ in range(rounds):
@@ -86,7 +86,7 @@ def _figures(size: str, pid: int, port: int, quick: bool) -> Iterator[Figure]:
     strange = bodies(size, STRANGERS, NAMESPACES)
     load = offer(port, strange, connections=CONNECTIONS, seconds=seconds / rounds)
     yield Figure(
-        name=f"CPU of a review of {size} of a pod unlike any before",
+        name=f"CPU of a review of {size} of a pod that differs from all before",
         value=round((cpu_micros(pid) - before) / load.answered, 1),
         unit="us",
         command=COMMAND,
@@ -102,14 +102,14 @@ def _figures(size: str, pid: int, port: int, quick: bool) -> Iterator[Figure]:
         unit="ms",
         at_most=MOST_P99_MILLIS,
         command=COMMAND,
-        note=f"from when it was due, so waiting for a connection counts; median "
+        note=f"from the planned time, so waiting for a connection counts; median "
         f"{load.percentile(50) * 1e3:.2f} ms; slowest of {len(load.latencies)}: {load.slowest * 1e3:.0f} ms",
     )
 
 
 @contextmanager
 def _webhook(folder: str, core: int) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The process, and the port where it takes reviews."""
+    """The process, and its port for reviews."""
     with open(os.path.join(folder, "cluster.json"), "wb") as file:
         items = [_override(), *(one for number in range(NAMESPACES) for one in _namespace(number))]
         file.write(msgspec.json.encode({"apiVersion": "v1", "kind": "List", "items": items}))
@@ -169,7 +169,7 @@ def _wait_ready(port: int) -> None:
 
 
 def run_million(quick: bool) -> Iterator[Figure]:
-    """No review takes a second, however many there are."""
+    """Measure the slowest of a million reviews."""
     cores = sorted(os.sched_getaffinity(0))
     wanted, slowest, answered = (50_000 if quick else 1_000_000), 0.0, 0
     with tempfile.TemporaryDirectory() as folder, _webhook(folder, cores[0]) as (_, port):

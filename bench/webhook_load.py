@@ -1,4 +1,4 @@
-"""A client for the webhook: connections kept alive over TLS, as fast as it goes or at a given rate."""
+"""A client for the webhook: connections over TLS that stay open, at full speed or at a given rate."""
 
 import asyncio
 import ssl
@@ -17,13 +17,13 @@ HEAD = (
 
 
 class Load:
-    """What came back.
+    """The answers.
 
     Attributes:
-        seconds: how long it took altogether.
-        latencies: of each request, in seconds, from when it was due.
-        refused: answers that were not 200, or changed nothing.
-        answered: all answers, those after the end included.
+        seconds: the duration of the load.
+        latencies: the seconds of each request, from its planned time.
+        refused: the number of answers that were not 200, or had no patch.
+        answered: the number of all answers, with those after the end.
     """
 
     def __init__(self) -> None:
@@ -50,10 +50,10 @@ def offer(
     """Send reviews for a while.
 
     Args:
-        port: on the loopback.
-        bodies: taken in turn.
-        connections: kept alive.
-        seconds: how long.
+        port: the webhook's port on the loopback interface.
+        bodies: the reviews, sent in turn.
+        connections: the number of connections.
+        seconds: the duration.
         rate: requests a second; ``None``: each connection sends as soon as it has its answer.
     """
     return uvloop.run(_offer(port, [_request(body) for body in bodies], connections, seconds, rate))
@@ -94,7 +94,7 @@ async def _offer(
 
 
 class _Crowd:
-    """All connections: who is idle, and which requests wait for one."""
+    """All connections: the idle ones, and the requests that wait for one."""
 
     def __init__(self, requests: list[bytes], *, paced: bool) -> None:
         self.load = Load()
@@ -116,7 +116,7 @@ class _Crowd:
                 self._send(connection, time.perf_counter())
 
     def end(self) -> None:
-        """Send nothing more; ``quiet`` is set when the last answer has come."""
+        """Send no more requests; ``quiet`` is set after the last answer."""
         self.ending = True
         if not self._busy:
             self.quiet.set()

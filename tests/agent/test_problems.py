@@ -205,7 +205,7 @@ def test_problems_have_a_word_each_and_the_worst_is_first() -> None:
 def test_an_impossible_writer_is_reported_with_its_replacement() -> None:
     refused = Choice("kubelet", "", problem="eligibility: expected Burstable")
     (said,) = told(writer=refused, differing_limits=3)
-    assert (said.word, said.mend) == ("SwapWriter", "overbook node doctor")
+    assert (said.word, said.fix) == ("SwapWriter", "overbook node doctor")
     assert said.sentence.endswith("until then no swap limit is written here")
     (differ,) = told(writer=Choice("kubelet", ""), differing_limits=3)
     assert differ.word == "SwapLimitsDiffer"
@@ -215,4 +215,4 @@ def test_an_impossible_writer_is_reported_with_its_replacement() -> None:
 
 def test_a_problems_fix_is_a_command_that_runs() -> None:
     found = NodeFindings(node_name="n", percent=150, memory_total_bytes=GI, swap_total_bytes=0)
-    assert node_problems(found)[0].mend == f"overbook swap-size --ram {GI} --swap 0 --overcommit 150"
+    assert node_problems(found)[0].fix == f"overbook swap-size --ram {GI} --swap 0 --overcommit 150"

@@ -56,7 +56,7 @@ def words_of(answer: Any) -> list[str]:
 def test_status_reports_that_nothing_is_installed(run: Run) -> None:
     code, out, err = run()
     assert (code, err) == (1, "")
-    assert "its custom resources are not installed" in out
+    assert "custom resources are not installed" in out
     assert "kubectl apply -k deploy/base" in out
 
 
@@ -84,11 +84,11 @@ def test_findings_are_worst_first_with_valid_commands(run: Run) -> None:
     assert re.findall(r"^  (critical|warning|note) ", wrong, re.MULTILINE) == (
         ["critical"] * 3 + ["warning"] * 2
     )
-    assert "node worker-1: no guest can be moved away: every candidate refused" in wrong
+    assert "node worker-1: no pod can be evicted: every candidate was refused" in wrong
     assert "$ kubectl -n shop get pdb db-budget" in wrong
     assert "node worker-2: no agent has reported" in wrong
-    assert "its swap is smaller than 150 % demands: 0 of 8Gi" in wrong
-    assert "would be restarted, not migrated" in wrong
+    assert "less swap than 150 % needs: 0 of 8Gi" in wrong
+    assert "would be restarted, not live-migrated" in wrong
     assert "kubectl -n shop patch vm db --type merge" in wrong
 
 
@@ -157,7 +157,7 @@ def test_a_pod_that_does_not_exist_is_refused(run: Run) -> None:
 def test_a_namespace_is_shown_with_its_worst_pods_first(run: Run) -> None:
     code, out, _ = run("namespace", "batch")
     assert code == 0
-    assert "overbook.dev/swap: disabled: none of its pods swaps" in out
+    assert "overbook.dev/swap: disabled: none of its pods may swap" in out
     assert "no request" in out
     answer = structured(run, "namespace", "shop")
     assert [pod["name"] for pod in answer["pods"]] == [LAUNCHER, "web", "web-2"]
@@ -223,7 +223,7 @@ def test_status_with_fewer_rights_shows_what_it_may(world: ControlPlane, run: Ru
     code, out, err = run(kubeconfig=nodes)
     assert (code, err) == (0, "")
     text = " ".join(out.split())
-    assert "pods cannot be read: sums of requests, limits and guests are not shown" in text
+    assert "pods cannot be read: totals of requests, limits and guest memory are not shown" in text
     assert "overcommitnodes cannot be read: what agents report is not shown" in text
     assert "--clusterrole=overbook-status --user=bob" in out
     assert "agent not known" in out

@@ -91,7 +91,7 @@ def test_watch_shows_changes_and_q_ends_it(watched: ControlPlane, terminal: Term
     assert "worker-1" in terminal.until("calm")
     critical = {**status_world.calm(), "pressure": {"state": "Critical", "sentence": "all wait 12 %"}}
     status_world.report(watched, "worker-1", critical)
-    terminal.until("memory is short, and a guest has to go: all wait 12 %")
+    terminal.until("memory is short, and a pod has to leave: all wait 12 %")
     watched.kubectl("delete", "overcommitnode", "worker-1")
     terminal.until("no agent")
     assert terminal.press("q") == 0

@@ -1,4 +1,4 @@
-"""The tests of the rules make their manifests by these functions."""
+"""Functions that make manifests for the tests of the rules."""
 
 from typing import Any
 

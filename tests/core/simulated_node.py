@@ -1,4 +1,4 @@
-"""A test plays a node second by second: what it and its pods do, and what the engine decides."""
+"""A simulated node for tests: its memory and its pods change second by second, and the engine decides."""
 
 from typing import Any
 
@@ -45,10 +45,10 @@ class SimulatedNode:
     """A simulated node has 1 GiB, half of it available, and 512 MiB of swap, all of it free.
 
     Args:
-        pods: facts of those that are known.
-        ruleset: as the engine's.
-        reclaim: as the engine's.
-        own_uids: as the engine's.
+        pods: the facts of the known pods.
+        ruleset: the engine's ruleset.
+        reclaim: the policy of reclaim; ``None``: the engine does not reclaim.
+        own_uids: the UIDs that the engine takes for Overbook's own pods.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SimulatedNode:
         self.node = msgspec.structs.replace(self.node, **node)
 
     def starve(self) -> None:
-        """Leave next to nothing available from now on."""
+        """Leave 20 MiB available from now on."""
         self.set(memory_available_bytes=20 * MI)
 
     def second(
@@ -92,7 +92,7 @@ class SimulatedNode:
         stall: float = 0.0,
         relief: ReliefState = "idle",
     ) -> Decision | None:
-        """Let time pass with so many pages and such a share of it stalled; then decide on a sample."""
+        """Let time pass with so many pages swapped and such a share of it stalled; then decide."""
         self.at += seconds
         node = self.node
         if node.swap_in_pages is not None and node.swap_out_pages is not None:
@@ -115,7 +115,7 @@ class SimulatedNode:
         """Return the second in which the engine decides something, and the decision.
 
         Raises:
-            AssertionError: nothing is.
+            AssertionError: the engine decides nothing.
         """
         for passed in range(1, count + 1):
             decision = self.second(**what)

@@ -1,4 +1,4 @@
-"""A complaint is said when it changes, not again while it stays the same."""
+"""A sentence is logged when it changes, not again while it stays the same."""
 
 from overbook.core.say_once import SayOnce
 

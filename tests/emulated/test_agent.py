@@ -233,7 +233,7 @@ def test_pressure_reclaims_then_kills(
     wait_until(lambda: cold.cgroup.read_memory_current() > 60 * MI)
     pods.go("wild")
     decisions: list[Decision] = []
-    for _ in each_second(60):
+    for _ in each_second(150):
         decision = watched.tick()
         if decision is not None:
             numbers = decision.findings[0].numbers

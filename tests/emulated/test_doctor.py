@@ -37,22 +37,22 @@ def overbook(*words: str) -> "subprocess.CompletedProcess[str]":
     return run(sys.executable, "-m", "overbook", *words, check=False)
 
 
-def type_in(mend: str) -> None:
+def type_in(fix: str) -> None:
     """Run the doctor's fix as it is printed."""
-    run("/bin/sh", "-ec", mend.replace("overbook", f"{shlex.quote(sys.executable)} -m overbook", 1))
+    run("/bin/sh", "-ec", fix.replace("overbook", f"{shlex.quote(sys.executable)} -m overbook", 1))
 
 
 class Doctor:
     """A doctor looks at this node as the command does, without starting a program each time."""
 
     def __init__(self) -> None:
-        self.broken, self.mends = False, dict[str, str]()
+        self.broken, self.fixes = False, dict[str, str]()
 
     def look(self, eligibility: Eligibility = "BurstableVirtualMachines") -> set[str]:
-        """The words of what is wrong; of notes only the mends are kept, since they depend on the machine."""
+        """The words of what is wrong; of notes only the fixes are kept, since they depend on the machine."""
         diagnosis = diagnose(host_facts("/", SwapPolicy(percent=PERCENT, eligibility=eligibility)))
         self.broken = diagnosis.broken
-        self.mends = {finding.word: finding.mend for finding in diagnosis.findings}
+        self.fixes = {finding.word: finding.fix for finding in diagnosis.findings}
         return {finding.word for finding in diagnosis.findings if finding.severity != "Note"}
 
 
@@ -107,21 +107,21 @@ def test_the_doctors_fixes_repair_a_broken_node() -> None:
     assert told.returncode == 1
     assert told.stdout.startswith("what is wrong, worst first\n  broken  ")
 
-    assert "failSwapOn: false" in doctor.mends["KubeletRefusesSwap"]
+    assert "failSwapOn: false" in doctor.fixes["KubeletRefusesSwap"]
     kubelet.stop()
     kubelet = Kubelet(SYSTEM / "kubelet.service", fail_swap_on=False)
     assert doctor.look() == wrong - {"KubeletRefusesSwap"}
 
-    type_in(doctor.mends["NoSwap"])
+    type_in(doctor.fixes["NoSwap"])
     # Only now, with swap, there is something that system and kernel can do wrong with it.
     pathlib.Path("/proc/sys/vm/watermark_scale_factor").write_text("10")
     tuned = {"SystemSwaps", "Swappiness", "WatermarkBelowEviction", "PanicOnOom"}
     assert doctor.look() == tuned | {"OriginalAgentLeftovers"}
     assert not doctor.broken
 
-    type_in(doctor.mends["OriginalAgentLeftovers"])
+    type_in(doctor.fixes["OriginalAgentLeftovers"])
     assert doctor.look() == tuned
-    assert {doctor.mends[word] for word in tuned} == {"overbook node tune apply"}
+    assert {doctor.fixes[word] for word in tuned} == {"overbook node tune apply"}
     type_in("overbook node tune apply")
     assert doctor.look() == set()
 
@@ -131,7 +131,7 @@ def test_the_doctors_fixes_repair_a_broken_node() -> None:
     assert "reconcile writes the swap limits" in " ".join(healthy.stdout.split())
     kubelet.stop()
     doctor.look()
-    assert "NoKubelet" in doctor.mends
+    assert "NoKubelet" in doctor.fixes
 
 
 @pytest.mark.usefixtures("machine")
@@ -141,7 +141,7 @@ def test_a_kubelet_that_cannot_see_its_own_limit_is_found() -> None:
     doctor = Doctor()
     try:
         assert "KubeletLimitsNothing" in doctor.look()
-        assert "a cgroup of its own" in doctor.mends["KubeletLimitsNothing"]
+        assert "a cgroup of its own" in doctor.fixes["KubeletLimitsNothing"]
     finally:
         kubelet.stop()
 
@@ -166,16 +166,16 @@ def test_swap_on_a_loop_device_and_on_zram_is_recognised() -> None:
     doctor = Doctor()
 
     assert "LoopSwap" in doctor.look()
-    assert "CompressedSwap" in doctor.mends
-    assert doctor.mends["LoopSwap"].startswith(f"swapoff {loop} && ")
+    assert "CompressedSwap" in doctor.fixes
+    assert doctor.fixes["LoopSwap"].startswith(f"swapoff {loop} && ")
 
-    type_in(doctor.mends["LoopSwap"])
+    type_in(doctor.fixes["LoopSwap"])
     run("losetup", "--detach", loop)
     image.unlink()
     assert "LoopSwap" not in doctor.look()
     run("swapoff", "/dev/zram0")
     doctor.look()
-    assert "CompressedSwap" not in doctor.mends
+    assert "CompressedSwap" not in doctor.fixes
 
 
 def test_the_kernels_watermarks_move_as_the_rule_says() -> None:
@@ -195,9 +195,9 @@ def test_the_kernels_watermarks_move_as_the_rule_says() -> None:
 @pytest.mark.node(memory="512Mi", swap="0", psi=False, cgroup="v1")
 def test_an_older_node_gets_its_findings() -> None:
     told = overbook("node", "doctor", "--percent", "150", "--output", "json")
-    mends = {finding["word"]: finding["mend"] for finding in json.loads(told.stdout)["findings"]}
+    fixes = {finding["word"]: finding["mend"] for finding in json.loads(told.stdout)["findings"]}
 
     assert told.returncode == 1
-    assert mends["NoSwap"] == "overbook node swap apply --percent 150"
-    assert mends["CgroupV1"] == "boot it with systemd.unified_cgroup_hierarchy=1"
-    assert mends["NoPressure"] == "boot it with psi=1"
+    assert fixes["NoSwap"] == "overbook node swap apply --percent 150"
+    assert fixes["CgroupV1"] == "boot the node with systemd.unified_cgroup_hierarchy=1"
+    assert fixes["NoPressure"] == "boot the node with psi=1"

@@ -107,7 +107,7 @@ def test_a_kubelet_that_protects_its_defaults_is_not_broken(
     with kubelet(tmp_path, "protectKernelDefaults: true\n"):
         assert main(["node", "tune", "apply", "--overcommit", "off"]) == 1
 
-    assert "would not start again" in capsys.readouterr().err
+    assert "would fail to start" in capsys.readouterr().err
     assert sysctls() == before
     assert not BEFORE.exists()
 

@@ -43,12 +43,12 @@ def state(annotations: Mapping[str, Any] | None = None, **more: Any) -> dict[str
 
 
 class HookWorld:
-    """The hook's world is a file system with one container's process and its cgroup.
+    """The hook runs on a file system with one container's process and its cgroup.
 
     Args:
         root: an empty folder.
-        shell: the words that start it.
-        cgroup: the container's.
+        shell: the command that starts a shell.
+        cgroup: the container's cgroup.
     """
 
     def __init__(self, root: pathlib.Path, shell: list[str], cgroup: str = SYSTEMD) -> None:

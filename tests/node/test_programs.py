@@ -23,7 +23,7 @@ PROGRAMS = {
 def run(name: str, argv: Sequence[str], stdin: bytes = b"") -> tuple[int, str]:
     program = made(lambda: node_program(name))
     environment = program.environment(os.environ)
-    # What units need is looked up among systemd's own, which this host may not have.
+    # Units of systemd that are needed may be missing on this host.
     environment["SYSTEMD_UNIT_PATH"] = f"{program.tree}/lib/systemd/system"
     done = subprocess.run(
         argv,
@@ -52,7 +52,7 @@ def test_shellcheck_finds_nothing(name: str) -> None:
     ],
 )
 def test_systemd_finds_nothing(tmp_path: pathlib.Path, program: str, paths: list[str]) -> None:
-    there = tmp_path / "program"  # the units' own is not installed here
+    there = tmp_path / "program"  # the program of these units is not installed here
     there.write_bytes(b"#!/bin/sh\n")
     there.chmod(0o755)
     units = [tmp_path / os.path.basename(path) for path in paths]

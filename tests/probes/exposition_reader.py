@@ -8,7 +8,7 @@ Exposition = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 def parsed(text: str) -> Exposition:
-    """The text exposition format, strictly: each metric has HELP and TYPE before it and comes once."""
+    """Parse the text exposition format; each metric must have HELP and TYPE before it and come once."""
     found: Exposition = {}
     declared: list[str] = []
     for line in text.removesuffix("\n").split("\n"):

@@ -69,7 +69,7 @@ def test_connections_are_bounded() -> None:
         server.start()
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(MOST_CONNECTIONS)]
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        answer = await reader.read()  # its end, though nothing was asked yet
+        answer = await reader.read()  # the connection's end, though no request was sent yet
         for _, each in [*idle, (reader, writer)]:
             each.close()
             await each.wait_closed()

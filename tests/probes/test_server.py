@@ -9,7 +9,7 @@ from overbook.probes.server import MOST_CONNECTIONS, MOST_SECONDS, ProbeServer, 
 
 
 class Served:
-    """A server, driven by hand."""
+    """A server whose epoll the test drives."""
 
     def __init__(self) -> None:
         self.epoll = select.epoll()
@@ -33,14 +33,14 @@ class Served:
         return client
 
     def work(self) -> None:
-        """Handle all that is ready."""
+        """Handle all descriptors that are ready."""
         while ready := self.epoll.poll(0.02):
             for fd, _ in ready:
                 if self.server.owns(fd):
                     self.server.handle(fd, self.now)
 
     def ask(self, request: bytes) -> tuple[str, dict[str, str], bytes]:
-        """Status line, headers and body."""
+        """Send a request; return status line, headers and body."""
         with self.client() as client:
             client.sendall(request)
             self.work()

@@ -6,7 +6,7 @@ import pytest
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubernetes.resources import amounts
-from overbook.core.kubevirt.memory import told_guest_bytes
+from overbook.core.kubevirt.memory import inferred_guest_bytes
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook_sandbox.demo.cluster_load import HOT_AND_COLD_MIB, announced, late_pod, manifest
 from overbook_sandbox.demo.cluster_stage import MEMORY_BYTES, PERCENT
@@ -45,4 +45,4 @@ def test_guests_are_promised_more_than_there_is_and_requests_fit() -> None:
 
 
 def test_a_guests_size_is_computed_from_its_pod() -> None:
-    assert told_guest_bytes(resolve(made("vm-a")), PERCENT) == 420 * 2**20
+    assert inferred_guest_bytes(resolve(made("vm-a")), PERCENT) == 420 * 2**20

@@ -48,7 +48,7 @@ DB = ReliefCandidate(uid="u-db", namespace="shop", name="virt-launcher-db", virt
 
 
 def node(name: str = "worker-1", **changed: object) -> NodeView:
-    """Return a calm node but for what is changed, of the agent's status too."""
+    """Return a node without pressure, with some fields of the node or of its status changed."""
     fields = set(OvercommitNodeStatus.__struct_fields__)
     status = structs.replace(STATUS, **{key: value for key, value in changed.items() if key in fields})
     own = {key: value for key, value in changed.items() if key not in fields}
@@ -80,7 +80,7 @@ def test_a_healthy_cluster_has_no_finding() -> None:
 def test_an_absent_agent_and_a_silent_one_are_found() -> None:
     found = only(node(status=None, age_seconds=None))
     assert (found.word, found.severity) == ("NoAgent", "Critical")
-    assert found.mend.endswith("--field-selector spec.nodeName=worker-1")
+    assert found.fix.endswith("--field-selector spec.nodeName=worker-1")
     found = only(node(age_seconds=91.0, ready=False))
     assert found.severity == "Critical"
     assert "silent since 2026-09-01T10:00:00" in found.sentence
@@ -91,8 +91,8 @@ def test_an_absent_agent_and_a_silent_one_are_found() -> None:
 def test_swap_smaller_than_the_formula_demands_is_found() -> None:
     short = only(node(swap=SwapStatus(5 * GI)))
     assert (short.word, short.severity) == ("SwapTooSmall", "Warning")
-    assert "its swap is smaller than 150 % demands: 5Gi of 8Gi" in short.sentence
-    assert short.mend == "overbook swap-size --ram 16Gi --overcommit 150"
+    assert "less swap than 150 % needs: 5Gi of 8Gi" in short.sentence
+    assert short.fix == "overbook swap-size --ram 16Gi --overcommit 150"
     # Its guests do not fit into RAM and swap together.
     assert only(node(swap=SwapStatus(3 * GI))).severity == "Critical"
 
@@ -112,7 +112,7 @@ def test_the_kubelets_swap_counts_without_an_agent() -> None:
 
 def test_more_promised_than_the_percentage_is_found() -> None:
     found = only(node(sums=PodSums(pods=9, virtual_machines=9, guest_bytes=26 * GI)))
-    assert (found.word, found.mend) == ("PromisedTooMuch", "kubectl cordon worker-1")
+    assert (found.word, found.fix) == ("PromisedTooMuch", "kubectl cordon worker-1")
     assert "26Gi, 162 %" in found.sentence
 
 
@@ -120,7 +120,7 @@ def test_pressure_is_critical_until_a_pod_is_leaving() -> None:
     alone = only(pressed())
     assert (alone.word, alone.severity) == ("PressureCritical", "Critical")
     assert "all wait 12 % of the time" in alone.sentence
-    assert alone.mend == "overbook status pod shop/virt-launcher-db"
+    assert alone.fix == "overbook status pod shop/virt-launcher-db"
     helped = only(
         pressed("Migrating", victim="shop/virt-launcher-db", message="migrating shop/db to worker-2")
     )
@@ -138,12 +138,10 @@ def test_a_refusal_names_the_budget_that_refuses() -> None:
     )
     first, second = findings(CLUSTER, [pressed("Refused", refusals=(refusal,))])
     assert (first.word, first.severity) == ("EveryoneRefused", "Critical")
-    assert first.mend == "kubectl -n shop get pdb db-budget"
+    assert first.fix == "kubectl -n shop get pdb db-budget"
     assert second.word == "PressureCritical"
     other = structs.replace(refusal, message="not live-migratable")
-    assert findings(CLUSTER, [pressed("Refused", refusals=(other,))])[0].mend.startswith(
-        "overbook status pod"
-    )
+    assert findings(CLUSTER, [pressed("Refused", refusals=(other,))])[0].fix.startswith("overbook status pod")
 
 
 def test_waiting_and_failed_relief_is_reported() -> None:
@@ -156,7 +154,7 @@ def test_waiting_and_failed_relief_is_reported() -> None:
 def test_a_taint_without_a_live_agent_is_found() -> None:
     abandoned = findings(CLUSTER, [node(tainted=True, age_seconds=900.0)])
     assert [finding.word for finding in abandoned] == ["AgentSilent", "TaintLeft"]
-    assert abandoned[1].mend == "kubectl taint node worker-1 overbook.dev/memory-pressure:NoSchedule-"
+    assert abandoned[1].fix == "kubectl taint node worker-1 overbook.dev/memory-pressure:NoSchedule-"
     assert "TaintLeft" not in words(pressed())
 
 
@@ -164,7 +162,7 @@ def test_a_vm_that_would_be_restarted_is_reported_in_advance() -> None:
     cluster = structs.replace(CLUSTER, guests={"u-db": EvictableMachine("db", "None")})
     found = next(one for one in findings(cluster, [pressed()]) if one.word == "WouldRestart")
     assert found.sentence.startswith("virtual machine shop/virt-launcher-db: ")
-    assert "kubectl -n shop patch vm db " in found.mend
+    assert "kubectl -n shop patch vm db " in found.fix
     migratable = structs.replace(CLUSTER, guests={"u-db": EvictableMachine("db", "LiveMigrate")})
     assert "WouldRestart" not in words(pressed(), cluster=migratable)
 
@@ -172,7 +170,7 @@ def test_a_vm_that_would_be_restarted_is_reported_in_advance() -> None:
 def test_an_agents_problems_are_passed_on_unless_judged_here() -> None:
     problems = (Problem("TwoAgents", "another agent writes, too", "stop one"), Problem("NoSwap", "no swap"))
     found = only(node(problems=problems))
-    assert (found.word, found.mend) == ("TwoAgents", "stop one")
+    assert (found.word, found.fix) == ("TwoAgents", "stop one")
     assert "another agent writes, too" in found.sentence
 
 
@@ -180,7 +178,7 @@ def test_findings_of_many_nodes_are_one_with_the_worst_first() -> None:
     many = [node(f"worker-{n}", swap=SwapStatus((n % 40) * GI // 8)) for n in range(1, 38)]
     found = only(*many)
     assert found.sentence == (
-        "37 nodes: its swap is smaller than 150 % demands; first worker-1: 128Mi of 8Gi; "
+        "37 nodes: less swap than 150 % needs; first worker-1: 128Mi of 8Gi; "
         "also worker-2, worker-3, worker-4, worker-5 and 32 more"
     )
     assert found.severity == "Critical"
@@ -204,12 +202,12 @@ def test_findings_about_the_cluster_are_reported() -> None:
         return structs.replace(CLUSTER, overcommit=Overcommit(spec=written))
 
     paused = only(NODE, cluster=settings(paused=True))
-    assert paused.mend == """kubectl patch overcommit cluster --type merge -p '{"spec":{"paused":false}}'"""
+    assert paused.fix == """kubectl patch overcommit cluster --type merge -p '{"spec":{"paused":false}}'"""
     assert words(NODE, cluster=settings(mode="Observe")) == ["Observes"]
     assert words(NODE, cluster=structs.replace(CLUSTER, overcommit=None)) == ["NoOvercommit"]
     differ = only(NODE, cluster=structs.replace(CLUSTER, kubevirt_percent=200))
     assert "KubeVirt has 200, Overcommit cluster has 150" in differ.sentence
-    assert '{"spec":{"percentage":200}}' in differ.mend
+    assert '{"spec":{"percentage":200}}' in differ.fix
     assert words(NODE, node("b", agent_version="1.1.0")) == ["AgentVersionsDiffer"]
 
 
@@ -218,7 +216,7 @@ def test_no_controller_is_critical_only_if_a_node_waits_for_it() -> None:
     found = only(NODE, cluster=gone)
     assert (found.word, found.severity) == ("NoController", "Warning")
     assert findings(gone, [pressed()])[0].severity == "Critical"
-    assert "the last one was controller-a" in found.sentence
+    assert "the last leader was controller-a" in found.sentence
 
 
 def test_a_cluster_without_overbook_has_one_finding_about_agents() -> None:
@@ -242,5 +240,5 @@ def test_a_missing_right_is_named_with_the_granting_command(resource: str, sever
         node(status=None, age_seconds=None) if resource == "overcommitnodes" else NODE, cluster=cluster
     )
     assert found.severity == severity
-    assert re.match(rf"{resource} cannot be read: .*: you have no right to it", found.sentence)
-    assert found.mend.endswith("--clusterrole=overbook-status --user=alice")
+    assert re.match(rf"{resource} cannot be read: .*: you have no right to read them", found.sentence)
+    assert found.fix.endswith("--clusterrole=overbook-status --user=alice")

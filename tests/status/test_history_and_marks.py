@@ -37,14 +37,14 @@ def test_a_pods_rank_is_its_agents_order() -> None:
     assert place_of(pod("first"), node).place == 1
     second = place_of(pod("second"), node)
     assert (second.place, second.candidates, second.excluded) == (2, 2, "it holds too little")
-    assert place_of(pod("third"), node).sentence == "it is not among those that its agent would ask"
+    assert place_of(pod("third"), node).sentence == "it is not a candidate of its agent"
 
 
 def test_no_pod_has_a_rank_while_no_pod_has_to_leave() -> None:
     calm = NodeView(name="worker-1")
     assert place_of(pod("first"), calm).place is None
-    assert "nobody has to go now" in place_of(pod("first"), calm).sentence
-    assert "never go" in place_of(pod("first", priority=2_000_000_000), calm).excluded
+    assert "no pod has to leave now" in place_of(pod("first"), calm).sentence
+    assert "never evicted" in place_of(pod("first", priority=2_000_000_000), calm).excluded
 
 
 def test_a_pods_history_is_its_own_with_the_newest_first() -> None:
@@ -61,7 +61,7 @@ def test_a_pods_history_is_its_own_with_the_newest_first() -> None:
     )
     told = list(history_of("shop/db", "u2", [("worker-1", status)]))
     assert [one.what for one in told] == ["relief: Asking", "refused: DisruptionBudget", "migrated live"]
-    # Another pod of the same name: only what is remembered by name.
+    # Another pod with the same name: only the records that have a name but no UID.
     assert [one.what for one in history_of("shop/db", "u9", [("worker-1", status)])] == ["migrated live"]
     assert [one.what for one in history_of("shop/web", None, [("worker-1", status)])] == ["decided: relieve"]
 
@@ -71,9 +71,9 @@ def test_a_namespaces_marks_state_their_effect() -> None:
     switch = "quota.openshift.io/cluster-resource-override-enabled"
     told = marks({label: "true", "team": "a"}, {switch: "false", "overbook.dev/swap": "disabled"})
     assert [(one.value, one.sentence) for one in told] == [
-        ("disabled", "none of its pods swaps"),
+        ("disabled", "none of its pods may swap"),
         ("true", "requests are overridden at admission"),
-        ("false", "requests are not overridden, whatever else says so"),
+        ("false", "requests are not overridden, even if the label enables that"),
     ]
     vain = marks({label: "yes"}, {switch: "true", "overbook.dev/swap": "?"})
     assert {one.sentence for one in vain} == {"this value has no effect"}

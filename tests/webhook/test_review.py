@@ -1,4 +1,4 @@
-"""A fuzzed patch applies, the result is what the rules say, and nothing else of the pod changes."""
+"""A fuzzed patch applies, its result is as the rules require, and nothing else of the pod changes."""
 
 import json
 from contextlib import suppress
@@ -112,7 +112,7 @@ def test_the_patch_changes_what_the_rules_say_and_nothing_else(
         notes = result["metadata"].get("annotations") or {}
         assert notes == {**(pod["metadata"].get("annotations") or {}), **admission.override.annotations}
     assert _without_cpu_and_memory(result) == _without_cpu_and_memory(pod)
-    # The second pod of the same make is answered from what was kept.
+    # The answer for a second pod with the same content is the one that was kept.
     assert response_of(reviewer.answer(body, 0.0)) == response
 
 

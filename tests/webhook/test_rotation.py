@@ -39,13 +39,13 @@ def test_a_certificate_is_shown_once_known_and_renewed_in_time(
 def test_clients_trust_whatever_a_server_may_show_at_every_step(
     pair: tuple[Certificate, Certificate],
 ) -> None:
-    """Servers may be one step behind; whichever publishes last, no server's CA is missing."""
+    """Servers may be one step behind; no server's CA is missing, whichever of them publishes last."""
     first, second = pair
     now = time.time()
     course = [Held(first), Held(first, second), Held(second)]
     bundle = ""
     for before, after in pairwise(course):
-        for publisher in (before, after, before):  # one that has not noticed comes last
+        for publisher in (before, after, before):  # a server that is one step behind publishes last
             bundle = wanted_bundle(publisher, bundle, now)
         shown = [one.serving.authority for one in (before, after) if one.serving]
         assert set(shown) <= set(split(bundle))
@@ -53,7 +53,7 @@ def test_clients_trust_whatever_a_server_may_show_at_every_step(
 
 def test_expired_and_foreign_authorities_leave_the_bundle(pair: tuple[Certificate, Certificate]) -> None:
     first, second = pair
-    foreign = second.certificate  # not an authority of ours
+    foreign = second.certificate  # not a CA of Overbook
     bundle = wanted_bundle(Held(second), first.authority + foreign + "junk", time.time())
     assert split(bundle) == sorted([first.authority, second.authority])
     assert split(wanted_bundle(Held(second), bundle, time.time() + 2 * LIFE)) == [second.authority]

@@ -121,7 +121,7 @@ class Agent:
             self.writers.keep(self._clock(), self.guests.allowances)
         if self._last_tick is not None:
             self._last_tick = msgspec.structs.replace(
-                self._last_tick, posture=posture, pods=self.guests.source.pods, ports=self._ports.state()
+                self._last_tick, posture=posture, pods=self.guests.pods, ports=self._ports.state()
             )
             self.cluster.publish(self._last_tick)
 
@@ -159,7 +159,7 @@ class Agent:
             allowances=self.guests.allowances,
             relief_active=self.relieving,
             posture=posture,
-            pods=self.guests.source.pods,
+            pods=self.guests.pods,
         )
 
     def _keep_limits(self, tick: AgentTick, now: float) -> None:

@@ -8,8 +8,7 @@ import msgspec
 
 from overbook.agent.source import PodSource
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.resolved import resolve
+from overbook.core.kubernetes.resolved import ResolvedPod, resolve
 from overbook.core.overcommit.allowance import SwapPolicy, allowances, pod_facts
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import SwapDecision
@@ -19,11 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class Guests:
-    """Facts and allowances of all pods, worked out again only when pods, RAM or swap changed.
+    """Holds facts and allowances of all pods, and computes them again only when pods, RAM or swap changed.
+
+    A pod is resolved once, when it is new or has changed, for all parts of the agent. The other pods cost
+    nothing then.
 
     Args:
         source: where pods come from.
-        policy: how swap is given out.
+        policy: which pods may swap, and how much.
     """
 
     def __init__(self, source: PodSource, policy: SwapPolicy) -> None:
@@ -32,7 +34,9 @@ class Guests:
         self._node: tuple[int, int] | None = None
         self._changed = False
         self._refused = SayOnce(partial(log.warning, "pod %s"))
-        self._known: dict[str, tuple[Pod, Mapping[str, str] | None, PodFacts]] = {}
+        self._known: dict[str, tuple[ResolvedPod, Mapping[str, str] | None, PodFacts]] = {}
+        self.pods: Mapping[str, ResolvedPod] = {}
+        """The pods by UID, without those that cannot be resolved. The same mapping while nothing changes."""
         self.facts: Mapping[str, PodFacts] = {}
         self.allowances: Mapping[tuple[str, str], SwapDecision] = {}
 
@@ -68,21 +72,24 @@ class Guests:
             self._known.clear()
         self._node = node
         known, self._known = self._known, {}
+        resolved, pods = self.pods, {}
         for uid, pod in self.source.pods.items():
             annotations = self.source.namespaces.get(pod.metadata.namespace or "default")
-            before = known.get(uid)
-            if before is not None and before[0] is pod and before[1] == annotations:
-                self._known[uid] = before
-                continue
             try:
-                self._known[uid] = (
-                    pod,
-                    annotations,
-                    pod_facts(resolve(pod), node_memory_bytes, self._policy, annotations),
-                )
+                seen = resolved.get(uid)
+                if seen is None or seen.pod is not pod:
+                    seen = resolve(pod)
+                pods[uid] = seen
+                before = known.get(uid)
+                if before is not None and before[0] is seen and before[1] == annotations:
+                    self._known[uid] = before
+                    continue
+                facts_of = pod_facts(seen, node_memory_bytes, self._policy, annotations)
+                self._known[uid] = (seen, annotations, facts_of)
                 self._refused.over(uid)
             except InvalidInput as error:
                 self._refused(f"{pod.label} is left alone: {error}", about=uid)
+        self.pods = pods
         facts = {uid: pod_known[2] for uid, pod_known in self._known.items()}
         self._refused.keep_only(self.source.pods.keys())
         keys = [(uid, container.name) for uid, pod in facts.items() for container in pod.containers]

@@ -6,38 +6,13 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.overcommit.facts import PodFacts
-from overbook.core.overcommit.swap import SwapDecision
+from overbook.agent.tick import AgentTick
 from overbook.core.overcommit.writer import WRITERS
 from overbook.core.pressure.decision import Decision
-from overbook.core.pressure.model import NodeModel, PodModel, pod_models
-from overbook.core.pressure.sample import Sample
+from overbook.core.pressure.model import PodModel, pod_models
 from overbook.probes.exposition import Kind, Metric, Values, render
 
 PREFIX: Final = "overbook_"
-
-
-class TickFacts(msgspec.Struct, frozen=True, gc=False):
-    """What one tick showed. Worked out only when somebody asks, which is seldomer than each tick.
-
-    Attributes:
-        node: the node's model.
-        sample: what was read.
-        facts: what is known of the pods, by UID.
-        allowances: what each container may swap.
-        relief_active: whether a guest is on its way out.
-    """
-
-    node: NodeModel
-    sample: Sample
-    facts: Mapping[str, PodFacts]
-    allowances: Mapping[tuple[str, str], SwapDecision]
-    relief_active: bool
-
-    @property
-    def swap_allowed_bytes(self) -> int:
-        """The sum of all allowances."""
-        return sum(decision.swap_max_bytes for decision in self.allowances.values())
 
 
 class AgentMetrics:
@@ -51,7 +26,7 @@ class AgentMetrics:
         self.decisions: Counter[tuple[str, str]] = Counter()
         self.relief: Counter[str] = Counter()
         self.reclaimed_bytes = 0
-        self.latest: TickFacts | None = None
+        self.latest: AgentTick | None = None
         self.writer = ""
         """The writer of swap limits in use."""
 
@@ -65,7 +40,11 @@ class AgentMetrics:
         Args:
             others: values that the parts of the agent count, by name.
         """
-        return render(PREFIX, METRICS, AgentReading(self, others))
+        tick, pods = self.latest, None
+        if tick is not None:
+            models = pod_models((tick.sample,))
+            pods = {facts.label: models[uid] for uid, facts in tick.facts.items() if uid in models}
+        return render(PREFIX, METRICS, AgentReading(self, others, pods))
 
 
 class AgentReading(msgspec.Struct, frozen=True, gc=False):
@@ -74,10 +53,12 @@ class AgentReading(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         agent: counts since the agent's start, and the last tick.
         others: values that the parts of the agent count, by name.
+        pods: the known pods with cgroups in the last tick, by label; ``None``: there was no tick yet.
     """
 
     agent: AgentMetrics
     others: Mapping[str, float]
+    pods: Mapping[str, PodModel] | None
 
 
 def _other(name: str, kind: Kind, text: str) -> Metric[AgentReading]:
@@ -85,19 +66,14 @@ def _other(name: str, kind: Kind, text: str) -> Metric[AgentReading]:
     return Metric(name, kind, text, lambda of: of.others.get(name))
 
 
-def _of_tick(read: Callable[[TickFacts], Values]) -> Callable[[AgentReading], Values]:
-    """What the last tick showed; before the first one there is nothing."""
+def _of_tick(read: Callable[[AgentTick], Values]) -> Callable[[AgentReading], Values]:
+    """Read a value from the last tick; before the first tick there is none."""
     return lambda of: None if of.agent.latest is None else read(of.agent.latest)
 
 
 def _of_pods(read: Callable[[PodModel], float]) -> Callable[[AgentReading], Values]:
-    """A number for each pod that runs and is known."""
-
-    def by_pod(tick: TickFacts) -> Values:
-        pods = pod_models((tick.sample,))
-        return {facts.label: read(pods[uid]) for uid, facts in tick.facts.items() if uid in pods}
-
-    return _of_tick(by_pod)
+    """Read a number for each pod of the last tick; before the first tick there is none."""
+    return lambda of: None if of.pods is None else {label: read(pod) for label, pod in of.pods.items()}
 
 
 METRICS: Final[tuple[Metric[AgentReading], ...]] = (

@@ -76,20 +76,20 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="TwoAgents",
             sentence=f"another agent ({found.other_agent}) writes for node {found.node_name}, too",
-            mend="kubectl get pods --all-namespaces --selector app.kubernetes.io/component=agent "
+            fix="kubectl get pods --all-namespaces --selector app.kubernetes.io/component=agent "
             f"--field-selector spec.nodeName={found.node_name}",
         )
     if found.refused:
         yield Problem(
             word="Refused",
             sentence=f"the API server refuses: {found.refused}",
-            mend="kubectl describe clusterrole overbook-agent",
+            fix="kubectl describe clusterrole overbook-agent",
         )
     if found.nobody_may_go:
         yield Problem(
             word="NobodyMayGo",
             sentence="a rule fires and no pod may be evicted: all are critical or use too little memory",
-            mend=f"kubectl describe node {found.node_name}",
+            fix=f"kubectl describe node {found.node_name}",
         )
 
 
@@ -101,13 +101,13 @@ def _swap(found: NodeFindings) -> Iterator[Problem]:
             word="SwapTooSmall" if swap else "NoSwap",
             sentence=f"{there}; {found.percent} % of {ram // MIB} MiB of RAM needs "
             f"{node_swap_bytes(ram, found.percent) // MIB} MiB",
-            mend=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
+            fix=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
         )
     if found.swap_allowed_bytes > swap > 0:
         yield Problem(
             word="SwapPromisedTwice",
             sentence=f"allowances of {found.swap_allowed_bytes // MIB} MiB exceed {swap // MIB} MiB of swap",
-            mend="set swap.allowance to proportional or whole, or add swap",
+            fix="set swap.allowance to proportional or whole, or add swap",
         )
 
 
@@ -120,14 +120,14 @@ def _writer(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="SwapWriter",
             sentence=shortened(writer.problem + nothing),
-            mend="overbook node doctor",
+            fix="overbook node doctor",
         )
     elif writer.writer == "kubelet" and found.differing_limits:
         yield Problem(
             word="SwapLimitsDiffer",
             sentence=f"memory.swap.max of {found.differing_limits} containers differs from the kubelet's "
             "formula; they may be older than the node's swap",
-            mend="restart these containers; the agent's log names them",
+            fix="restart these containers; the agent's log names them",
         )
 
 
@@ -136,13 +136,13 @@ def _kernel(found: NodeFindings) -> Iterator[Problem]:
         yield Problem(
             word="PressureUnknown",
             sentence="the kernel has PSI switched off, so the stall rule can never fire",
-            mend="boot the node with psi=1",
+            fix="boot the node with psi=1",
         )
     if not found.reclaim_supported:
         yield Problem(
             word="NoReclaim",
             sentence="this kernel cannot reclaim on request, so pods are evicted without trying that first",
-            mend="run Linux 5.19 or later",
+            fix="run Linux 5.19 or later",
         )
 
 
@@ -152,17 +152,17 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
             word="SwapLimitsContested",
             sentence=f"another program writes memory.swap.max of {found.contested_limits} containers; "
             "the agent sets it again each time",
-            mend="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
+            fix="set the kubelet's memorySwap.swapBehavior to NoSwap, or stop the other agent",
         )
     if found.reserves_hindrance:
         yield Problem(
             word="ReservesNotKept",
             sentence=f"memory.max of QoS classes is left alone: {found.reserves_hindrance}",
-            mend="set the agent's reserves.qosReservedMemoryPercent to 0, or remove the cause named here",
+            fix="set the agent's reserves.qosReservedMemoryPercent to 0, or remove the cause named here",
         )
 
 
 def _doctor(found: NodeFindings, severity: HostSeverity) -> Iterator[Problem]:
     for finding in found.doctor:
         if finding.severity == severity and finding.word not in _KNOWN_HERE:
-            yield Problem(word=finding.word, sentence=shortened(finding.sentence), mend=finding.mend)
+            yield Problem(word=finding.word, sentence=shortened(finding.sentence), fix=finding.fix)

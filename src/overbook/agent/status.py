@@ -7,7 +7,6 @@ from typing import Final, Literal
 import msgspec
 
 from overbook import __version__
-from overbook.agent.per_pod import PerPod
 from overbook.core.api.overcommit_node import (
     MOST_DECISIONS,
     PRESSURE_CONDITION,
@@ -20,7 +19,7 @@ from overbook.core.api.overcommit_node import (
     ReliefRequest,
     SwapStatus,
 )
-from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import ResolvedPod
 from overbook.core.overcommit.promise import promise_bytes
 from overbook.core.overcommit.swap import node_swap_bytes
 from overbook.core.overcommit.writer import Choice
@@ -85,9 +84,7 @@ class StatusWriter:
         self._since = self._condition_since = to_timestamp(now)
         self._reported = trend.state
         self._decisions: deque[DecisionRecord] = deque(maxlen=MOST_DECISIONS)
-        self._promises: PerPod[int] = PerPod(lambda pod: promise_bytes(pod, self._percent))
-        self._percent = 100
-        self._promised: tuple[Mapping[str, Pod], int] | None = None
+        self._promised: tuple[Mapping[str, ResolvedPod], int, int] | None = None
 
     def take_over(self, left: OvercommitNodeStatus | None) -> None:
         """Continue from the previous agent's status: an unchanged pressure state keeps its `since`."""
@@ -115,8 +112,8 @@ class StatusWriter:
             self._decisions.pop()
         self._decisions.appendleft(record)
 
-    def status(self, moment: Moment, pods: Mapping[str, Pod]) -> OvercommitNodeStatus:
-        """The whole status but for the controller's part."""
+    def status(self, moment: Moment, pods: Mapping[str, ResolvedPod]) -> OvercommitNodeStatus:
+        """Return the whole status, without the controller's part."""
         node, state = moment.node, self._trend.state
         at = to_timestamp(moment.wall_seconds)
         if state != self._reported:
@@ -181,12 +178,10 @@ class StatusWriter:
         rate = self._history.per_second_of_window(counter, self._window_seconds)
         return None if rate is None else round(rate, 1)
 
-    def _promised_bytes(self, pods: Mapping[str, Pod], percent: int) -> int:
-        """Worked out again only when the pods changed."""
-        if percent != self._percent:
-            self._percent = percent
-            self._promises.clear()
-            self._promised = None
-        if self._promised is None or self._promised[0] is not pods:
-            self._promised = (pods, sum(self._promises.of(pods)))
-        return self._promised[1]
+    def _promised_bytes(self, pods: Mapping[str, ResolvedPod], percent: int) -> int:
+        """Return the promised memory of all pods, computed again only when pods or percentage changed."""
+        last = self._promised
+        if last is None or last[0] is not pods or last[1] != percent:
+            promised = sum(promise_bytes(pod, percent) for pod in pods.values())
+            self._promised = last = (pods, percent, promised)
+        return last[2]

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 
 import msgspec
 
-from overbook.agent.metrics import TickFacts
 from overbook.agent.orders import Posture
 from overbook.agent.relief.local import ReliefReport
-from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.resolved import ResolvedPod
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import SwapDecision
 from overbook.core.overcommit.writer import Choice
 from overbook.core.pressure.decision import Decision, FiredRule
+from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.sample import Sample
 
 
 class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -30,26 +33,41 @@ class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     reclaim_supported: bool = True
 
 
-class AgentTick(TickFacts, frozen=True, gc=False, kw_only=True):
-    """A tick. Each of its steps returns it with more in it; what a step brings has a default before.
+class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The value of one tick. Each step returns it with more fields set; until then a field has its default.
 
     Collect: the sample, what is known of the pods, and what the agent may do. Decide: the rules that fire,
     and the decision. Act: the state of the ports. Then the tick is reported.
 
     Attributes:
-        posture: what may be done.
-        pods: of this node, by UID.
-        relieved: what became of a guest that was asked to go, where that was seen.
-        findings: the rules that hold.
-        wanting: whether they have held so long that a guest has to go.
-        decision: what is done about it; ``None``: nothing new.
-        ports: how they stand.
+        node: the node's model.
+        sample: the sample.
+        facts: facts about the pods, by UID.
+        allowances: the allowances, by pod UID and container name.
+        relief_active: whether a relief is under way.
+        posture: what the agent may do.
+        pods: this node's pods, by UID.
+        relieved: the report of a relief that ended in this tick.
+        findings: the rules that fire.
+        wanting: whether they have fired for so long that a pod has to leave.
+        decision: the decision; ``None``: nothing new.
+        ports: the state of the ports.
     """
 
+    node: NodeModel
+    sample: Sample
+    facts: Mapping[str, PodFacts]
+    allowances: Mapping[tuple[str, str], SwapDecision]
+    relief_active: bool
     posture: Posture
-    pods: Mapping[str, Pod]
+    pods: Mapping[str, ResolvedPod]
     relieved: ReliefReport | None = None
     findings: tuple[FiredRule, ...] = ()
     wanting: bool = False
     decision: Decision | None = None
     ports: PortState = PortState()
+
+    @property
+    def swap_allowed_bytes(self) -> int:
+        """The sum of all allowances."""
+        return sum(decision.swap_max_bytes for decision in self.allowances.values())

@@ -199,7 +199,7 @@ def add_swap_writer_option(options: Options, default: str | None = "auto") -> No
 
 
 def add_rule_options(group: Any) -> None:
-    """Describe them; what is not given is not in the parsed arguments."""
+    """Add the options of rules. An option that is not given is not in the parsed arguments."""
     from overbook.core.pressure.detectors import OPTIONS
 
     not_given = argparse.SUPPRESS
@@ -220,7 +220,7 @@ def add_rule_options(group: Any) -> None:
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Those that were given, by field name."""
+    """The options of rules that were given, by field name."""
     from overbook.core.pressure.detectors import OPTIONS
 
     values = vars(arguments)

@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     Attributes:
         intermixed: whether names may stand before, between and after options.
-        words: what completion offers in the place of a name, though any other is as good.
+        words: the words that completion offers for a name; other names are also accepted.
     """
 
     intermixed = False
@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
         """Parse the known arguments."""
         if not self.intermixed:
             return super().parse_known_args(args, namespace)
-        # argparse parses twice for that, once without names, and asks itself both times.
+        # For that, argparse parses twice, once without names, and calls this method both times.
         plain = Parser(
             prog=self.prog,
             usage=self.usage,

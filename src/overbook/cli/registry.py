@@ -21,7 +21,7 @@ class Command(NamedTuple):
 
 COMMANDS: Final = (
     Command(
-        "explain", "say what pods, VMs and workloads get, and why", "overbook.cli.commands.explain.command"
+        "explain", "show what pods, VMs and workloads get, and why", "overbook.cli.commands.explain.command"
     ),
     Command(
         "swap-size",

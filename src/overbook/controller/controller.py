@@ -1,4 +1,4 @@
-"""The controller as a process: election, endpoints, signals."""
+"""The controller's process: leader election, endpoints, signals."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ AGENT_NAME: Final = "overbook-controller"
 URGENT_SECONDS: Final = 35.0
 """The timeout of an eviction, whose webhooks may take 30 s."""
 SILENT_SECONDS: Final = 60.0
-"""Without any answer from the API server for so long the process is not healthy."""
+"""After this time without an answer from the API server, the process is not healthy."""
 
 
 class Controller:
@@ -122,8 +122,8 @@ class Controller:
             "/metrics": lambda: answers.metrics(
                 self._metrics.render(None if self._leader is None else self._leader.situation)
             ),
-            "/healthz": lambda: answers.health("" if self._healthy() else "the API server is silent"),
-            "/readyz": lambda: answers.health("" if self._ready() else "not everything has been seen yet"),
+            "/healthz": lambda: answers.health("" if self._healthy() else "the API server does not answer"),
+            "/readyz": lambda: answers.health("" if self._ready() else "not all objects have been read yet"),
             "/decisions": lambda: answers.json(self._journal.as_json()),
         }
 

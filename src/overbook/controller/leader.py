@@ -1,4 +1,4 @@
-"""One leadership: read all objects, plan, and carry out the steps. Earlier steps are in the records."""
+"""One leadership: read all objects, plan, and carry out the steps. The records hold earlier steps."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What Prometheus reads of a controller."""
+"""The controller's metrics."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +13,7 @@ PREFIX: Final = "overbook_controller_"
 
 
 class ControllerMetrics:
-    """The counters of one process; they continue when the lead is lost and won again."""
+    """The counters of one process. They go on if it loses the lease and gets it again."""
 
     def __init__(self) -> None:
         self.answers: Counter[str] = Counter()
@@ -29,17 +29,17 @@ class ControllerMetrics:
         """The exposition.
 
         Args:
-            situation: what is known while this replica leads; ``None``: it does not.
+            situation: the state of the cluster; ``None`` if this replica does not lead.
         """
         return render(PREFIX, METRICS, ControllerReading(self, situation))
 
 
 class ControllerReading(msgspec.Struct, frozen=True, gc=False):
-    """What the metrics are read from.
+    """The values from which the metrics are computed.
 
     Attributes:
-        counts: over the process's life.
-        situation: what is known while this replica leads; ``None``: it does not.
+        counts: the counters since the start of the process.
+        situation: the state of the cluster; ``None`` if this replica does not lead.
     """
 
     counts: ControllerMetrics
@@ -47,7 +47,7 @@ class ControllerReading(msgspec.Struct, frozen=True, gc=False):
 
 
 def _known(read: Callable[[ClusterSituation], Values]) -> Callable[[ControllerReading], Values]:
-    """What only the replica that leads knows."""
+    """A metric's value that only the leading replica has."""
     return lambda of: None if of.situation is None else read(of.situation)
 
 
@@ -96,16 +96,19 @@ METRICS: Final[tuple[Metric[ControllerReading], ...]] = (
     Metric(
         "nodes_asking",
         "gauge",
-        "Nodes that ask to be relieved.",
+        "Nodes that request relief.",
         _known(lambda now: sum(node.status.request is not None for node in now.asking.objects.values())),
     ),
     Metric(
-        "destinations", "gauge", "Nodes that could take a guest.", _known(lambda now: len(now.destinations))
+        "destinations",
+        "gauge",
+        "Nodes to which a VM could be live-migrated.",
+        _known(lambda now: len(now.destinations)),
     ),
     Metric(
         "migrations_unfinished",
         "gauge",
-        "Live migrations that are not over.",
+        "Live migrations that have not ended.",
         _known(lambda now: sum(not migration.is_over for migration in now.kubevirt.migrations)),
     ),
 )

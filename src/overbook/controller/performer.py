@@ -76,7 +76,7 @@ class Performer:
         elif isinstance(step, Write):
             await self._write(node, step.record)
         elif isinstance(step, Evict | Delete):
-            answer = await self._ask(node, step)
+            answer = await self._request(node, step)
             self._metrics.answers[answer.meaning] += 1
             self._situation.answers[node] = answer
 
@@ -108,7 +108,7 @@ class Performer:
             situation.pods.pop(node, None)
         self._report(node, before, record)
 
-    async def _ask(self, node: str, step: Evict | Delete) -> EvictionAnswer:
+    async def _request(self, node: str, step: Evict | Delete) -> EvictionAnswer:
         record = self._situation.records.of(node)
         namespace, _, name = step.label.partition("/")
         try:

@@ -1,1 +1,1 @@
-"""The rules. Pure functions and frozen structs: no I/O, no clock, no asyncio."""
+"""Overbook's rules as pure functions and frozen structs: no I/O, no clock, no asyncio."""

@@ -1,12 +1,12 @@
-"""What is said when an input is wrong: the object, the field, the value, and what would be right."""
+"""The error for a wrong input: it names the object, the field, the value, and what would be right."""
 
 
-class InvalidInput(ValueError):  # noqa: N818 - it names what is wrong, as KeyError's neighbours do
+class InvalidInput(ValueError):  # noqa: N818 - the name says what is wrong, as LookupError's does
     """An input that Overbook refuses.
 
     Args:
         where: the object and the field, such as ``Pod shop/cart: spec.containers[0].resources``.
-        value: the offending value; its ``repr`` is shortened in the message.
+        value: the value that is refused; its ``repr`` is shortened in the message.
         expected: what would be right, as the end of the sentence "expected …".
     """
 
@@ -21,5 +21,5 @@ class InvalidInput(ValueError):  # noqa: N818 - it names what is wrong, as KeyEr
         super().__init__(f"{prefix}{shown} is not valid; expected {expected}")
 
     def inside(self, where: str) -> "InvalidInput":
-        """The same complaint, seen from one object further out."""
+        """The same error with ``where`` put before the place that it names."""
         return InvalidInput(f"{where}{self.where}" if self.where else where, self.value, self.expected)

@@ -1,4 +1,4 @@
-"""The range of ``memoryOvercommitPercentage``: what a formula can work with, and what may be configured."""
+"""The range of ``memoryOvercommitPercentage``: the values that formulas accept and that may be configured."""
 
 from typing import Annotated, Final
 
@@ -9,7 +9,7 @@ from overbook.core.errors import InvalidInput
 LEAST_PERCENT: Final = 10
 """KubeVirt's own lower bound."""
 MOST_PERCENT: Final = 10_000
-"""No formula is asked for more: ten times what may be configured, for what is computed from a node's swap."""
+"""The most that formulas accept; a percentage computed from a node's swap may exceed the configurable one."""
 MOST_CONFIGURED_PERCENT: Final = 1000
 """The upper bound of a setting that reaches nodes: the custom resource's and the swap program's."""
 
@@ -22,14 +22,14 @@ def is_percent(percent: int) -> bool:
 
 
 def check_percent(percent: int, where: str = "memoryOvercommitPercentage") -> None:
-    """Refuse a percentage that KubeVirt refuses, or that no node could carry.
+    """Refuse a percentage that KubeVirt refuses, or that exceeds what formulas accept.
 
     Args:
         percent: the percentage.
-        where: what the error names it.
+        where: the name of the setting, for the error.
 
     Raises:
-        InvalidInput: it is out of range.
+        InvalidInput: the percentage is out of range.
     """
     if not is_percent(percent):
         expected = f"a number from {LEAST_PERCENT} to {MOST_PERCENT}, such as 150"

@@ -1,44 +1,44 @@
-"""A log that is not drowned: what is wrong is said when it changes, not again while it stays the same."""
+"""Log lines that are not repeated: a problem is logged when it changes, not again while it stays the same."""
 
 from collections.abc import Callable, Collection, Hashable
 
 
 class SayOnce:
-    """Says a sentence when it is another than the last one about the same thing.
+    """Logs a sentence if it differs from the last one about the same subject.
 
     Args:
         say: takes the sentence, such as a logger's method.
-        most: things of which it is remembered what was said; of further ones nothing is said.
+        most: the most subjects whose last sentence is remembered; about further ones nothing is logged.
     """
 
     def __init__(self, say: Callable[[str], object], most: int | None = None) -> None:
         self._say = say
         self._most = most
-        self._said: dict[Hashable, str] = {}
+        self._last: dict[Hashable, str] = {}
 
     def __call__(self, sentence: str, about: Hashable = "") -> None:
-        """Say a sentence, unless it was the last one.
+        """Log a sentence, unless it was the last one about its subject.
 
         Args:
-            sentence: what is to be said.
-            about: which thing it is about, where it is not the only one. A sentence about itself is said
-                once and for all.
+            sentence: the sentence.
+            about: the subject, where there are several. With the sentence itself as subject, it is logged
+                only once.
         """
-        if self._said.get(about) == sentence:
+        if self._last.get(about) == sentence:
             return
-        if self._most is None or about in self._said or len(self._said) < self._most:
-            self._said[about] = sentence
+        if self._most is None or about in self._last or len(self._last) < self._most:
+            self._last[about] = sentence
             self._say(sentence)
 
     def over(self, about: Hashable = "") -> bool:
-        """What was said holds no longer, so it would be said again; whether anything had been said."""
-        return self._said.pop(about, None) is not None
+        """Forget the last sentence about a subject; return whether there was one."""
+        return self._last.pop(about, None) is not None
 
-    def keep_only(self, things: Collection[Hashable]) -> None:
-        """Forget what was said about all other things: they are gone."""
-        for about in self._said.keys() - things:
-            del self._said[about]
+    def keep_only(self, subjects: Collection[Hashable]) -> None:
+        """Forget the sentences about all other subjects, which do not exist any more."""
+        for about in self._last.keys() - subjects:
+            del self._last[about]
 
     def __len__(self) -> int:
-        """Of how many things it is remembered what was said."""
-        return len(self._said)
+        """The number of subjects whose last sentence is remembered."""
+        return len(self._last)

@@ -1,6 +1,6 @@
-"""Moments as Kubernetes writes them (RFC 3339), and as rules compute with them: seconds since the epoch.
+"""Times as Kubernetes writes them (RFC 3339), and as rules compute with them: seconds since the epoch.
 
-Source: RFC 3339 section 5.6. The calendar is the standard library's, and is never asked what time it is.
+Source: RFC 3339 section 5.6. The standard library's calendar is used, but never its clock.
 """
 
 import re
@@ -17,32 +17,32 @@ _LATEST_SECONDS: Final = 253_402_300_799
 
 
 def to_timestamp(seconds: float) -> str:
-    """The moment in UTC with six digits of a second, as ``metav1.MicroTime`` has it.
+    """A time in UTC with microseconds, in the form of ``metav1.MicroTime``.
 
     Args:
-        seconds: since the epoch, from the year 1970 to 9999.
+        seconds: seconds since the epoch, from the year 1970 to 9999.
 
     Raises:
-        ValueError: out of that range.
+        ValueError: ``seconds`` is out of that range.
     """
     if not 0 <= seconds <= _LATEST_SECONDS:
-        raise ValueError(f"{seconds} s is no moment from 1970 to 9999")
+        raise ValueError(f"{seconds} s is not within the years 1970 to 9999")
     moment = _EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
     return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def to_whole_timestamp(seconds: float) -> str:
-    """The moment in UTC in whole seconds, as ``metav1.Time`` has it.
+    """A time in UTC in whole seconds, in the form of ``metav1.Time``.
 
     Raises:
-        ValueError: as ``to_timestamp``.
+        ValueError: ``seconds`` is out of the range of ``to_timestamp``.
     """
     return to_timestamp(int(seconds))[: -len(".000000Z")] + "Z"
 
 
-@lru_cache(maxsize=4096)  # each plan of the controller asks again about the same few moments
+@lru_cache(maxsize=4096)  # each plan of the controller parses the same few times again
 def from_timestamp(text: str | None) -> float | None:
-    """Seconds since the epoch; ``None`` where nothing is written or it is no moment."""
+    """Seconds since the epoch of a time in text; ``None`` where the text is missing or not a time."""
     found = _MOMENT.fullmatch(text or "")
     if found is None:
         return None

@@ -197,4 +197,6 @@ def _own_attributes(kind: type) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(_ROLE.sub(r"\1", text).replace("``", "`").split())
+    """One line that begins with a capital letter, as descriptions in Kubernetes do."""
+    line = " ".join(_ROLE.sub(r"\1", text).replace("``", "`").split())
+    return line[:1].upper() + line[1:]

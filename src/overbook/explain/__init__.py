@@ -1,1 +1,1 @@
-"""Manifests and lists, and what becomes of each pod on a node."""
+"""The report of ``overbook explain``: from manifests to what each pod gets on a node."""

@@ -1,4 +1,4 @@
-"""Everything ``explain`` says, computed by the rules in ``core``; nothing is formatted here."""
+"""The report of ``overbook explain``, computed by the rules in ``core``; the command formats it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from overbook.core.overcommit.swap import SWAP_ANNOTATION, SwapDecision, node_sw
 from overbook.core.text import shown
 from overbook.explain.inventory import Found, Inventory
 from overbook.explain.node import ExplainedNode
-from overbook.explain.pod import PreparedNode, describe, described_as, level, prepare, shown_amounts
+from overbook.explain.pod import PreparedPod, describe, described_as, level, prepare, shown_amounts
 from overbook.explain.report import (
     Explanation,
     KillOrder,
@@ -34,7 +34,7 @@ def build_report(inventory: Inventory, node: ExplainedNode) -> Explanation:
     """Explain the pods of an inventory on a node.
 
     Raises:
-        InvalidInput: a pod has something that the API server refuses; the message names file, pod and field.
+        InvalidInput: the API server would refuse a pod; the message names file, pod and field.
     """
     prepared, pods = _described(inventory, node)
     order = sorted(
@@ -57,10 +57,10 @@ def build_report(inventory: Inventory, node: ExplainedNode) -> Explanation:
     )
 
 
-def _described(inventory: Inventory, node: ExplainedNode) -> tuple[list[PreparedNode], tuple[PodReport, ...]]:
-    """Each pod prepared and described; those of one shape share the work."""
+def _described(inventory: Inventory, node: ExplainedNode) -> tuple[list[PreparedPod], tuple[PodReport, ...]]:
+    """Each pod prepared and described; for pods of one shape this is computed once."""
     shapes: list[Shape] = []
-    first: dict[Shape, PreparedNode] = {}
+    first: dict[Shape, PreparedPod] = {}
     for found in inventory.found:
         annotations = inventory.namespaces.get(found.namespace)
         shape = shape_of(found, annotations)
@@ -82,8 +82,8 @@ def _described(inventory: Inventory, node: ExplainedNode) -> tuple[list[Prepared
     return prepared, tuple(pods)
 
 
-def _swap(prepared: Sequence[PreparedNode], node: ExplainedNode) -> list[list[SwapDecision]]:
-    """Each pod's decisions: the allowances share one node's swap, so all are decided together."""
+def _swap(prepared: Sequence[PreparedPod], node: ExplainedNode) -> list[list[SwapDecision]]:
+    """Each pod's swap decisions, made for all pods together because they share the node's swap."""
     containers = [container for one in prepared for container in one.facts.containers]
     decided = iter(allowances(containers, node.memory_bytes, node.swap_bytes, node.policy))
     return [[next(decided) for _ in one.facts.containers] for one in prepared]
@@ -107,10 +107,10 @@ def _node(node: ExplainedNode) -> NodeReport:
     )
 
 
-def _totals(prepared: Sequence[PreparedNode], pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
+def _totals(prepared: Sequence[PreparedPod], pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
     capacity = Amounts.of(node.cpu_milli, node.memory_bytes)
     levels = node_levels([one.levels for one in prepared], capacity, allocatable(capacity).reported)
-    # Without a CPU count nothing can be said to exceed it.
+    # Without the node's number of CPUs, limits cannot be compared with it.
     causes = [
         cause
         for cause in levels.causes
@@ -134,7 +134,7 @@ def _totals(prepared: Sequence[PreparedNode], pods: Sequence[PodReport], node: E
     )
 
 
-def _namespaces(inventory: Inventory, prepared: Sequence[PreparedNode]) -> tuple[NamespaceReport, ...]:
+def _namespaces(inventory: Inventory, prepared: Sequence[PreparedPod]) -> tuple[NamespaceReport, ...]:
     levels: dict[str, Levels] = {}
     pods: Counter[str] = Counter()
     for found, one in zip(inventory.found, prepared, strict=True):
@@ -145,7 +145,7 @@ def _namespaces(inventory: Inventory, prepared: Sequence[PreparedNode]) -> tuple
 
 
 def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNode) -> list[Warned]:
-    """What concerns the node as a whole."""
+    """Warnings about the node as a whole."""
     warnings = []
     enough = swap_suffices(node.memory_bytes, node.swap_bytes, node.policy.percent)
     if not enough and any(pod.virtual_machine for pod in pods):
@@ -154,8 +154,8 @@ def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNo
             Warned(
                 "SwapTooSmall",
                 "Danger",
-                f"{node.policy.percent} % needs {shown(needed)} of swap and the node has "
-                f"{shown(node.swap_bytes)}: a guest that touches all of its memory is not covered",
+                f"{node.policy.percent} % needs {shown(needed)} of swap, and the node has "
+                f"{shown(node.swap_bytes)}: a VM that uses all of its memory is not covered",
             )
         )
     given = sum(pod.swap_max_bytes for pod in pods)
@@ -173,7 +173,7 @@ def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNo
             Warned(
                 "SeveralNodes",
                 "Note",
-                f"the pods run on {len(nodes)} nodes and are explained as if on one; choose with --on-node",
+                f"the pods run on {len(nodes)} nodes but are explained as if on one; choose with --on-node",
             )
         )
     return warnings
@@ -181,16 +181,16 @@ def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNo
 
 Shape = tuple[object, ...]
 _ANNOTATIONS: Final = (MIRROR_ANNOTATION, SOURCE_ANNOTATION, SWAP_ANNOTATION, OVERHEAD_ANNOTATION)
-"""The annotations that a rule looks at."""
+"""The annotations that rules read."""
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None) -> Shape:
-    """What rules can tell of the pod: equal shapes get equal answers.
+    """The properties of a pod that rules read: pods of equal shape get equal reports.
 
     Args:
         found: the pod.
-        namespace_annotations: of its namespace, where they are known.
+        namespace_annotations: the annotations of its namespace, where they are known.
     """
     pod = found.pod
     spec = pod.spec
@@ -201,7 +201,7 @@ def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None) -> S
         _ENCODER.encode(spec),
         tuple(annotations.get(name) for name in _ANNOTATIONS) if annotations else None,
         owning_instance(pod) is not None,
-        # The same object, not an equal one: each VM has its own.
+        # By identity, not equality: each VM is an object of its own.
         None if found.vmi is None else id(found.vmi),
         found.instancetype,
         (namespace_annotations or {}).get(SWAP_ANNOTATION),

@@ -1,7 +1,7 @@
-"""What the manifests of one call describe together: pods, what becomes pods, and their namespaces.
+"""The objects in the input that concern pods: pods, objects that create pods, and namespaces.
 
-An object is counted once: a Deployment whose ReplicaSet or pods are in the input, or a VirtualMachine whose
-launcher pod is, is represented by them.
+An object is counted once: a Deployment is left out if its ReplicaSet or pods are in the input, and a
+VirtualMachine if its launcher pod is.
 """
 
 from collections import Counter
@@ -35,13 +35,13 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         where: the file and document, for messages.
-        kind: of the object.
-        name: ``namespace/name`` of the object.
+        kind: the object's kind.
+        name: the object as ``namespace/name``.
         pod: the pod.
-        replicas: how many of the pod are asked for; ``None``: nothing says.
-        vmi: the virtual machine in it, where its manifest is in the input.
+        replicas: the number of such pods that the object requests; ``None``: not given.
+        vmi: the virtual machine in the pod, where its manifest is in the input.
         instancetype: the VM's instancetype, which is not read.
-        owners: who made the object.
+        owners: the owner references of the object.
         running: whether the pod itself was in the input.
     """
 
@@ -66,12 +66,12 @@ class _Namespace(KubeStruct, frozen=True):
 
 
 class Inventory(msgspec.Struct, frozen=True, gc=False):
-    """Everything found.
+    """The objects in the input.
 
     Attributes:
-        found: in the order of the input.
-        namespaces: annotations of the Namespace objects in the input.
-        ignored: kinds that say nothing about pods, and how many of each there were.
+        found: pods and objects that create pods, in the order of the input.
+        namespaces: annotations of the Namespace objects in the input, by name.
+        ignored: kinds that do not concern pods, and the number of objects of each.
     """
 
     found: tuple[Found, ...]
@@ -82,15 +82,15 @@ class Inventory(msgspec.Struct, frozen=True, gc=False):
 def take_inventory(
     documents: Iterable[Document], policy: LauncherPolicy | None = None, running: Release = MAIN
 ) -> Inventory:
-    """Decode what bears on pods, and leave out what another object of the input represents.
+    """Decode the objects that concern pods, without those that another object of the input represents.
 
     Args:
         documents: the objects.
-        policy: the cluster's settings that decide what a VM's pod asks for.
+        policy: the cluster's settings that decide the requests of a VM's pod.
         running: the KubeVirt release.
 
     Raises:
-        InvalidInput: an object is not what its kind says, or stands in the input twice.
+        InvalidInput: an object does not fit its kind, or is in the input twice.
     """
     policy = policy or LauncherPolicy()
     seen: dict[_Identity, Document] = {}
@@ -118,7 +118,7 @@ def take_inventory(
                 raise InvalidInput(
                     document.where,
                     f"{kind} {one.name}",
-                    f"each object once; it stands in {seen[identity].where} too",
+                    f"each object once; it is in {seen[identity].where}, too",
                 )
             seen[identity] = document
         elif not (isinstance(manifest, Pod) or _generated(manifest)):
@@ -167,7 +167,7 @@ def _made(document: Document, kind: str, label: str, made: Workload) -> Found:
 
 
 def _without_represented(found: list[tuple[_Identity, Found]]) -> tuple[Found, ...]:
-    """Leave out the owners of other objects in the list; a VM's definition stays with its pod."""
+    """The objects without the owners of others in the list; a VM's manifest is kept with its pod."""
     owners: set[_Identity] = set()
     instances: dict[tuple[str, str], VirtualMachineInstance] = {}
     for identity, one in found:
@@ -179,7 +179,7 @@ def _without_represented(found: list[tuple[_Identity, Found]]) -> tuple[Found, .
             owners.add(("VirtualMachine", *identity[1:]) if one.kind == INSTANCE_KIND else _NOBODY)
         instance = owning_instance(one.pod) if one.running else None
         if instance is not None:
-            # A VirtualMachine and its instance have one name.
+            # A VirtualMachine and its VirtualMachineInstance have the same name.
             owners.add(("VirtualMachine", one.namespace, instance.name))
     kept: list[Found] = []
     for identity, one in found:

@@ -1,4 +1,4 @@
-"""The node that a report is about."""
+"""The node for which pods are explained."""
 
 import msgspec
 
@@ -12,14 +12,14 @@ class ExplainedNode(msgspec.Struct, frozen=True):
     Attributes:
         memory_bytes: MemTotal.
         swap_bytes: SwapTotal.
-        cpu_milli: its CPUs; ``None``: not known.
-        policy: how swap is given out, the percentage among it.
+        cpu_milli: the node's CPUs in milli-CPU; ``None``: not known.
+        policy: how swap is divided among containers; includes the percentage.
         running: the KubeVirt release.
         cpu_quota: whether CPU limits are enforced.
-        cpu_quota_from: where that is from, for people.
-        memory_from: where the figure is from, for people.
-        swap_from: likewise.
-        percent_from: likewise.
+        cpu_quota_from: the source of ``cpu_quota``, such as an option's name.
+        memory_from: the source of ``memory_bytes``, likewise.
+        swap_from: the source of ``swap_bytes``, likewise.
+        percent_from: the source of the percentage, likewise.
     """
 
     memory_bytes: int

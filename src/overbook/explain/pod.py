@@ -1,4 +1,4 @@
-"""One pod's part of the report."""
+"""The part of the report about one pod."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
@@ -11,7 +11,7 @@ from overbook.core.kubernetes.oom_score import oom_score_adj
 from overbook.core.kubernetes.qos import QosClass
 from overbook.core.kubernetes.resolved import ResolvedPod, resolve
 from overbook.core.kubernetes.resources import Amounts
-from overbook.core.kubevirt.memory import told_guest_bytes
+from overbook.core.kubevirt.memory import inferred_guest_bytes
 from overbook.core.kubevirt.overhead import overhead_bytes, reported_overhead_bytes
 from overbook.core.overcommit.allowance import pod_facts
 from overbook.core.overcommit.facts import PodFacts
@@ -27,15 +27,15 @@ from overbook.explain.warnings import pod_warnings
 _NO_UID: Final = "not created yet"
 
 
-class PreparedNode(msgspec.Struct, frozen=True, gc=False):
-    """A pod with what is needed of it before any can be described: swap and CPU are shared among all.
+class PreparedPod(msgspec.Struct, frozen=True, gc=False):
+    """The facts that are needed of all pods before one is described, as pods share swap and CPU.
 
     Attributes:
-        found: the pod, or the first of those that are alike.
-        pod: it, resolved.
-        facts: for the swap rules; its name and UID are the first's.
-        values: the pod cgroup's.
-        levels: of overcommitment.
+        found: the pod, or the first one of its shape.
+        pod: the resolved pod.
+        facts: the facts for the swap rules; with name and UID of the first one of its shape.
+        values: the values of the pod's cgroup.
+        levels: the pod's overcommit levels.
     """
 
     found: Found
@@ -47,11 +47,11 @@ class PreparedNode(msgspec.Struct, frozen=True, gc=False):
 
 def prepare(
     found: Found, node: ExplainedNode, namespace_annotations: Mapping[str, str] | None
-) -> PreparedNode:
-    """Compute what the whole node's view needs of the pod.
+) -> PreparedPod:
+    """Compute the facts of a pod that the descriptions of all pods need.
 
     Raises:
-        InvalidInput: the pod has something that the API server refuses.
+        InvalidInput: the API server would refuse the pod.
     """
     pod = found.pod
     try:
@@ -61,21 +61,21 @@ def prepare(
         resolved = resolve(pod)
         facts = pod_facts(resolved, node.memory_bytes, node.policy, namespace_annotations)
         values = pod_values(resolved, quota=node.cpu_quota)
-        return PreparedNode(found, resolved, facts, values, pod_levels(resolved))
+        return PreparedPod(found, resolved, facts, values, pod_levels(resolved))
     except InvalidInput as error:
         raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
 
 
 def describe(
-    one: PreparedNode, node: ExplainedNode, decisions: list[SwapDecision], node_share: float
+    one: PreparedPod, node: ExplainedNode, decisions: list[SwapDecision], node_share: float
 ) -> PodReport:
-    """The pod's report.
+    """The report of a pod.
 
     Args:
         one: the pod.
         node: the node.
-        decisions: its containers' swap, init containers first.
-        node_share: its part (0–1) of the CPU when everybody wants it.
+        decisions: the swap decisions of its containers, init containers first.
+        node_share: the pod's share (0–1) of the node's CPU if all pods want more than there is.
 
     Raises:
         InvalidInput: a quantity is not valid.
@@ -116,7 +116,7 @@ def describe(
 
 
 def described_as(report: PodReport, found: Found) -> PodReport:
-    """The report of a pod that is alike but for its name."""
+    """The report of another pod of the same shape, which differs only in its name."""
     return msgspec.structs.replace(
         report,
         name=found.pod.label,
@@ -128,9 +128,9 @@ def described_as(report: PodReport, found: Found) -> PodReport:
 
 
 def guest_of(
-    one: PreparedNode, node: ExplainedNode
+    one: PreparedPod, node: ExplainedNode
 ) -> tuple[int | None, int | None, Literal["Manifest", "Request"] | None]:
-    """What a VM's guest sees, KubeVirt's overhead, and where the guest's size is from."""
+    """The guest size of a VM, KubeVirt's overhead, and the source of the guest size."""
     if not one.facts.virtual_machine:
         return None, None, None
     found = one.found
@@ -139,27 +139,27 @@ def guest_of(
         if overhead is None:
             overhead = overhead_bytes(found.vmi, running=node.running)
         return found.vmi.guest_bytes, overhead, "Manifest"
-    guest = told_guest_bytes(one.pod, node.policy.percent)
+    guest = inferred_guest_bytes(one.pod, node.policy.percent)
     return guest, overhead, None if guest is None else "Request"
 
 
 def shown_amounts(amounts: Amounts) -> CpuAndMemory:
-    """Amounts in the report's shape; 0 is "none"."""
+    """Amounts as the report has them, with ``None`` for 0."""
     return CpuAndMemory(amounts.cpu_milli or None, amounts.memory_bytes or None)
 
 
 def level(levels: Levels) -> OvercommitLevel:
-    """Levels in the report's shape."""
+    """Levels as the report has them."""
     return OvercommitLevel(
         levels.cpu.percent, levels.memory.percent, levels.cpu.undefined, levels.memory.undefined
     )
 
 
 def check_names(found: Found) -> None:
-    """Refuse what the API server refuses and what no cgroup could be found for.
+    """Refuse a pod whose containers the API server would refuse.
 
     Raises:
-        InvalidInput: no container, one without a name, or two of one name.
+        InvalidInput: the pod has no container, one without a name, or two with the same name.
     """
     pod = found.pod
     if not pod.containers:
@@ -180,7 +180,7 @@ def _containers(
         container.name: container_values(pod, container, quota=node.cpu_quota)
         for container in pod.all_containers
     }
-    # Plain init containers are gone when the others compete.
+    # Plain init containers have ended when the others compete.
     competing = sum(
         values[container.name].cpu_weight for container in pod.all_containers if container.role != "Init"
     )
@@ -216,16 +216,16 @@ def _percent(share: float) -> float:
 
 
 def qos_reason(pod: ResolvedPod) -> str:
-    """Why the pod is in its class: what would have to change for a better one."""
+    """Why the pod has its QoS class: the first thing that keeps it from a higher one."""
     quality = pod.qos_class
     if quality == "BestEffort":
-        return "nothing in it requests or limits CPU or memory"
+        return "it has no request and no limit of CPU or memory"
     if pod.level is not None:
         named = [("the pod", pod.level)]
     else:
         named = [(container.name, container.resources) for container in pod.all_containers]
     if quality == "Guaranteed":
-        return "everything in it limits CPU and memory, and requests equal limits"
+        return "all CPU and memory is limited, and requests equal limits"
     for name, resources in named:
         missing = [
             resource
@@ -241,11 +241,11 @@ def qos_reason(pod: ResolvedPod) -> str:
 
 
 def eviction_words(*, quality: QosClass, critical: bool, request_bytes: int, priority: int) -> str:
-    """Where the kubelet places the pod when the node's memory runs low, as far as manifests tell."""
+    """When the kubelet evicts the pod if the node's memory runs low, as far as manifests show."""
     if critical:
         return "never: it is critical"
     if quality == "Guaranteed":
         return f"among the last: it cannot use more than it requests (priority {priority})"
     if request_bytes == 0:
-        return f"among the first: any use is above its request of nothing (priority {priority})"
+        return f"among the first: it requests no memory, so any use exceeds its request (priority {priority})"
     return f"among the first once it uses more than {shown(request_bytes)} (priority {priority})"

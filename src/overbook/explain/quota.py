@@ -1,4 +1,4 @@
-"""What the CPU quota does to a pod: the same pod on a node with it and without."""
+"""The effect of the CPU quota on a pod: with ``cpuCFSQuota`` on and off."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,17 +9,17 @@ from overbook.core.text import cores
 from overbook.explain.report import ContainerQuota, QuotaChange
 
 _STAYS: Final = (
-    "the limit still decides the QoS class ({quality}), still is the request where none is given, and still "
-    "counts in a ResourceQuota; cpu.weight, eviction and oom_score_adj do not change"
+    "the limit still decides the QoS class ({quality}), is the default of the request, and counts in a "
+    "ResourceQuota; cpu.weight, eviction and oom_score_adj do not change"
 )
 
 
 def quota_change(pod: ResolvedPod, *, enforced: bool) -> QuotaChange:
-    """What switching the quota changes.
+    """The difference that the CPU quota makes for a pod.
 
     Args:
         pod: the pod.
-        enforced: whether the node's kubelet enforces it (``cpuCFSQuota``).
+        enforced: whether the node's kubelet enforces the quota (``cpuCFSQuota``).
     """
     containers = tuple(_limited(pod))
     return QuotaChange(
@@ -48,7 +48,7 @@ def _limited(pod: ResolvedPod) -> Iterator[ContainerQuota]:
 
 def _sentence(pod: ResolvedPod, containers: tuple[ContainerQuota, ...], *, enforced: bool) -> str:
     if not containers:
-        return "nothing in it has a CPU limit: it is the same with the quota and without"
+        return "it has no CPU limit, so the quota makes no difference"
     listed = ", ".join(
         f"{each.name} {cores(each.limit_milli)} (cpu.max {each.quota_micros} {each.period_micros})"
         for each in containers
@@ -56,10 +56,11 @@ def _sentence(pod: ResolvedPod, containers: tuple[ContainerQuota, ...], *, enfor
     stays = _STAYS.format(quality=pod.qos_class)
     if enforced:
         return (
-            f"on: what has used up its limit in a period waits for the next, on an idle node too: {listed}. "
-            f"Without it (cpuCFSQuota: false) cpu.max is max and nothing waits; {stays}"
+            "on: a container that has used up its limit in a period waits for the next period, also on an "
+            f"idle node: {listed}. Without it (cpuCFSQuota: false) cpu.max is max and no container waits; "
+            f"{stays}"
         )
     return (
-        f"off: cpu.max is max and nothing waits; with it these limits would hold, on an idle node too: "
+        "off: cpu.max is max and no container waits; with it these limits would apply, also on an idle node: "
         f"{listed}. Without it {stays}"
     )

@@ -8,18 +8,18 @@ WarningSeverity = Literal["Refused", "Danger", "Note"]
 
 
 class ReportStruct(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Sizes in bytes, CPU in milli-CPU; ``null`` is "none" or "not known"."""
+    """A struct of the report: sizes are in bytes, CPU in milli-CPU; ``null`` means "none" or "not known"."""
 
 
 class CpuAndMemory(ReportStruct, frozen=True):
-    """One request, limit or capacity."""
+    """A request, limit or capacity."""
 
     cpu_milli: int | None = None
     memory_bytes: int | None = None
 
 
 class OvercommitLevel(ReportStruct, frozen=True):
-    """Limits of requests in percent; where there is none, ``*_undefined`` says why (NoLimit, NoRequest)."""
+    """Limits in percent of requests; without a level ``*_undefined`` says why (NoLimit, NoRequest)."""
 
     cpu_percent: int | None = None
     memory_percent: int | None = None
@@ -28,7 +28,7 @@ class OvercommitLevel(ReportStruct, frozen=True):
 
 
 class Swap(ReportStruct, frozen=True):
-    """``memory.swap.max`` and why; ``wanted_bytes`` is what a large enough node would give."""
+    """A container's ``memory.swap.max``, and why; ``wanted_bytes`` would be the limit with enough swap."""
 
     max_bytes: int
     reason: str
@@ -37,7 +37,7 @@ class Swap(ReportStruct, frozen=True):
 
 
 class Warned(ReportStruct, frozen=True):
-    """Something to know: ``Refused`` by the API server, ``Danger``, or a ``Note``."""
+    """A warning: ``Refused`` by the API server, a ``Danger``, or a ``Note``."""
 
     word: str
     severity: WarningSeverity
@@ -45,7 +45,7 @@ class Warned(ReportStruct, frozen=True):
 
 
 class ContainerReport(ReportStruct, frozen=True):
-    """One container."""
+    """The report of a container."""
 
     name: str
     role: Literal["Container", "Init", "Sidecar"]
@@ -63,7 +63,7 @@ class ContainerReport(ReportStruct, frozen=True):
 
 
 class ContainerQuota(ReportStruct, frozen=True):
-    """A container's CPU limit, and the time in each period that it becomes where the quota is enforced."""
+    """A container's CPU limit, and the CPU time per period that it allows where the quota is enforced."""
 
     name: str
     limit_milli: int
@@ -72,7 +72,7 @@ class ContainerQuota(ReportStruct, frozen=True):
 
 
 class QuotaChange(ReportStruct, frozen=True):
-    """What the CPU quota changes for a pod; without it no cgroup of the pod has a ``cpu.max``."""
+    """The effect of the CPU quota on a pod; without the quota no cgroup of the pod has a ``cpu.max``."""
 
     enforced: bool
     pod_quota_micros: int | None
@@ -81,7 +81,7 @@ class QuotaChange(ReportStruct, frozen=True):
 
 
 class PodReport(ReportStruct, frozen=True):
-    """One pod, or the pod that an object becomes."""
+    """The report of a pod, or of the pod that an object becomes."""
 
     name: str
     kind: str
@@ -112,7 +112,7 @@ class PodReport(ReportStruct, frozen=True):
 
 
 class NodeReport(ReportStruct, frozen=True):
-    """The node that the answer is about."""
+    """The node for which pods are explained."""
 
     memory_bytes: int
     swap_bytes: int
@@ -130,7 +130,7 @@ class NodeReport(ReportStruct, frozen=True):
 
 
 class Totals(ReportStruct, frozen=True):
-    """All pods together against the node."""
+    """The sums of all pods, compared with the node."""
 
     pods: int
     by_qos_class: dict[str, int]
@@ -147,7 +147,7 @@ class Totals(ReportStruct, frozen=True):
 
 
 class NamespaceReport(ReportStruct, frozen=True):
-    """One namespace."""
+    """The sums of a namespace."""
 
     name: str
     pods: int
@@ -155,7 +155,7 @@ class NamespaceReport(ReportStruct, frozen=True):
 
 
 class KillOrder(ReportStruct, frozen=True):
-    """A container's place in what the kernel kills first, as far as ``oom_score_adj`` decides."""
+    """A container's place in the order in which the kernel kills, as far as ``oom_score_adj`` decides."""
 
     pod: str
     container: str
@@ -163,7 +163,7 @@ class KillOrder(ReportStruct, frozen=True):
 
 
 class Explanation(ReportStruct, frozen=True):
-    """The whole answer."""
+    """The whole report."""
 
     node: NodeReport
     totals: Totals

@@ -1,4 +1,4 @@
-"""What somebody should know about a pod before it meets a node."""
+"""Warnings about a pod: what the API server refuses, dangers, and notes."""
 
 from collections.abc import Iterator
 
@@ -14,13 +14,13 @@ from overbook.explain.report import Warned, WarningSeverity
 def pod_warnings(
     found: Found, pod: ResolvedPod, node: ExplainedNode, decisions: list[SwapDecision]
 ) -> Iterator[Warned]:
-    """Everything about one pod.
+    """The warnings about one pod.
 
     Args:
-        found: where the pod is from.
-        pod: the pod.
+        found: the pod and the object that it is from.
+        pod: the resolved pod.
         node: the node.
-        decisions: its containers' swap, init containers first.
+        decisions: the swap decisions of its containers, init containers first.
     """
     request_bytes = pod.requests.memory_bytes or 0
     for container in pod.all_containers:
@@ -37,20 +37,20 @@ def pod_warnings(
         yield Warned(
             "InstancetypeNotRead",
             "Danger",
-            f"its size comes from the instancetype {found.instancetype}, which is not in the manifest: the "
-            "request shown is the overhead alone; explain the VirtualMachineInstance instead",
+            f"its memory size comes from the instancetype {found.instancetype}, which is not in the "
+            "manifest: the request shown is the overhead alone; explain the VirtualMachineInstance instead",
         )
     if not request_bytes:
         yield Warned(
             "NoMemoryRequest",
             "Note",
-            "it makes no memory request, so a node that runs it counts as overcommitted",
+            "it has no memory request, so a node that runs it counts as overcommitted",
         )
     if request_bytes > node.memory_bytes:
         yield Warned(
             "RequestExceedsNode",
             "Danger",
-            f"it requests {shown(request_bytes)} of the node's {shown(node.memory_bytes)}: it never starts",
+            f"it requests {shown(request_bytes)}, the node has {shown(node.memory_bytes)}: it never starts",
         )
     yield from _initialisation(pod)
     yield from _native_swap(pod, node, decisions)
@@ -81,16 +81,16 @@ def _initialisation(pod: ResolvedPod) -> Iterator[Warned]:
         yield Warned(
             "InitContainerDominates",
             "Note",
-            f"an init container decides the request: {shown(needed)} are reserved for the pod's life, its "
-            f"running containers ask for {shown(running)}",
+            f"an init container decides the request: {shown(needed)} are reserved as long as the pod exists, "
+            f"but its other containers request {shown(running)}",
         )
 
 
 def _native_swap(pod: ResolvedPod, node: ExplainedNode, decisions: list[SwapDecision]) -> Iterator[Warned]:
-    """Where the kubelet's own LimitedSwap would give swap and the eligibility does not."""
+    """A note if the kubelet's LimitedSwap would give swap and the configured eligibility does not."""
     native = 0
     for container, decision in zip(pod.all_containers, decisions, strict=True):
-        # These reasons come after all of the kubelet's own: without them the container would swap.
+        # These reasons are checked after the kubelet's own: without them the container could swap.
         if decision.reason in ("NotVirtualMachine", "DisabledOnPod", "DisabledOnNamespace"):
             request = container.resources.requests.memory_bytes or 0
             native += proportional_bytes(request, node.memory_bytes, node.swap_bytes)
@@ -98,6 +98,6 @@ def _native_swap(pod: ResolvedPod, node: ExplainedNode, decisions: list[SwapDeci
         yield Warned(
             "LimitedSwapDiffers",
             "Note",
-            f"a kubelet with swapBehavior LimitedSwap would give it {shown(native)} of swap: it knows no "
-            "virtual machines and no annotation",
+            f"a kubelet with swapBehavior LimitedSwap would give it {shown(native)} of swap, because it does "
+            "not look at the owner (a VM or not) or at annotations",
         )

@@ -1,4 +1,4 @@
-"""What pod a workload would become: a controller's template, the launcher pod of a virtual machine."""
+"""The pod that a workload would become: from a controller's template, or a virtual machine's launcher pod."""
 
 from typing import Any, Final
 
@@ -43,10 +43,11 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
     """The pod that an object becomes.
 
     Attributes:
-        pod: without a UID; its name ends in ``*``.
-        replicas: how many of it are asked for; ``None``: nothing says (a DaemonSet runs one on each node).
-        owners: who made the object itself.
-        vmi: the virtual machine in it.
+        pod: the pod, without a UID; its name ends in ``*``.
+        replicas: the number of such pods that the object requests; ``None``: not given (a DaemonSet runs one
+            on each node).
+        owners: the owner references of the object itself.
+        vmi: the virtual machine in the pod.
         instancetype: the instancetype that the VM's size comes from, which is not in the manifest.
     """
 
@@ -133,8 +134,8 @@ def from_template(manifest: Any, where: str) -> Workload:
 def from_virtual_machine(manifest: Any, where: str, policy: LauncherPolicy, running: Release) -> Workload:
     """The launcher pod of a VirtualMachine or VirtualMachineInstance.
 
-    Only the compute container is in it: what KubeVirt adds for container disks, hooks and the guest's console
-    is a few tens of megabytes that depend on its configuration.
+    The pod has only the compute container: the containers that KubeVirt adds for container disks, hooks and
+    the guest's console take a few tens of megabytes, which depend on its configuration.
 
     Args:
         manifest: the parsed object.

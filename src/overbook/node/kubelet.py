@@ -83,7 +83,7 @@ def command_lines(root: str = "/") -> Iterator[tuple[int, list[str]]]:
         try:
             line = _read(os.path.join(proc, str(pid), "cmdline"))
         except OSError:
-            continue  # it ended while we looked
+            continue  # it has ended meanwhile
         yield pid, line.decode("utf-8", "replace").split("\0")
 
 

@@ -1,1 +1,1 @@
-"""What a running component answers over HTTP: probes of the kubelet, and metrics for Prometheus."""
+"""The HTTP server of a running component: the kubelet's probes, and metrics for Prometheus."""

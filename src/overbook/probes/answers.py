@@ -1,10 +1,10 @@
-"""HTTP for probes and metrics without a socket: a request's bytes in, an answer's bytes out."""
+"""HTTP for probes and metrics without a socket: from a request's bytes to an answer's bytes."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
 Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
+"""An answer: status, content type, body."""
 Handler = Callable[[], Answer]
 
 _TEXT: Final = "text/plain; charset=utf-8"
@@ -19,27 +19,27 @@ _STATUS: Final = {
 
 
 def text(status: int, message: str) -> Answer:
-    """A line of text."""
+    """An answer of one line of text."""
     return (status, _TEXT, message.encode() + b"\n")
 
 
 def health(why_not: str, good: str = "ok") -> Answer:
-    """What a probe is told.
+    """The answer to a probe.
 
     Args:
         why_not: why the component is not healthy, or not ready; empty: it is.
-        good: what is said where it is.
+        good: the text if it is.
     """
     return text(503, why_not) if why_not else text(200, good)
 
 
 def metrics(exposition: bytes) -> Answer:
-    """What Prometheus is told, rendered by :func:`overbook.probes.exposition.render`."""
+    """The answer to Prometheus, with the result of :func:`overbook.probes.exposition.render`."""
     return (200, _EXPOSITION, exposition)
 
 
 def json(document: bytes) -> Answer:
-    """A JSON document."""
+    """An answer with a JSON document."""
     return (200, "application/json", document)
 
 
@@ -47,8 +47,8 @@ def answered(request: bytes, handlers: Mapping[str, Handler]) -> bytes:
     """The whole answer to a request, after which the connection is closed.
 
     Args:
-        request: its first line, and whatever follows.
-        handlers: by path; a query is ignored.
+        request: the first line, and any bytes after it.
+        handlers: the handlers by path; a query is ignored.
     """
     return _on_the_wire(_answer(request, handlers), head=request.startswith(b"HEAD "))
 

@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text exposition format: a component has a list of them, one line each."""
+"""Metrics in Prometheus' text exposition format, rendered from a component's list of metrics."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -11,12 +11,12 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 
 class Histogram(msgspec.Struct, frozen=True, gc=False):
-    """How often a value fell where.
+    """How many values fell into each bucket.
 
     Attributes:
-        bounds: upper bounds of the buckets, growing.
-        counts: of each bucket by itself, and last of what is above all bounds.
-        sum: of all values.
+        bounds: the upper bounds of the buckets, in ascending order.
+        counts: the number of values in each bucket alone; the last is for values above all bounds.
+        sum: the sum of all values.
     """
 
     bounds: Sequence[float]
@@ -25,18 +25,19 @@ class Histogram(msgspec.Struct, frozen=True, gc=False):
 
 
 Values = float | Mapping[Any, float] | Histogram | None
-"""One number; numbers by the tuple of the labels' values, or by the value itself where there is one label; a
-histogram; ``None``: nothing is known, and the metric is left out."""
+"""The values of a metric: one number; numbers by the tuple of the labels' values (by the value itself where
+there
+is one label); a histogram; or ``None``: not known, and the metric is left out."""
 
 
 class Metric(msgspec.Struct, Generic[Source], frozen=True):
     """One metric of a component.
 
     Attributes:
-        name: without the component's prefix; a counter's ends in ``_total``.
-        kind: the type that Prometheus is told.
-        text: what it counts or measures, as a sentence.
-        read: its values now.
+        name: the name without the component's prefix; a counter's ends in ``_total``.
+        kind: the metric's type in Prometheus' terms.
+        text: the help: what the metric counts or measures, as a sentence.
+        read: reads the present values.
         labels: the names of the labels, in the order of their values.
     """
 
@@ -48,12 +49,12 @@ class Metric(msgspec.Struct, Generic[Source], frozen=True):
 
 
 def render(prefix: str, metrics: Sequence[Metric[Source]], source: Source) -> bytes:
-    """The exposition.
+    """The metrics in the exposition format.
 
     Args:
-        prefix: of all names.
-        metrics: what the component has.
-        source: what each metric reads from.
+        prefix: the prefix of all names.
+        metrics: the component's metrics.
+        source: the object that each metric reads its values from.
     """
     return "".join(line for metric in metrics for line in _lines(prefix, metric, source)).encode()
 
@@ -71,10 +72,13 @@ def _lines(prefix: str, metric: Metric[Source], source: Source) -> Iterator[str]
         yield f"{name}_sum {values.sum:.9g}\n{name}_count {counts[-1]}\n"
     elif isinstance(values, Mapping):
         for key, value in values.items():
-            told = (key,) if isinstance(key, str) else key
-            pairs = ",".join(
-                f'{label}="{_escaped(each)}"' for label, each in zip(metric.labels, told, strict=True)
-            )
+            if isinstance(key, str):  # the fast path: most lines are a pod's, with one label
+                (label,) = metric.labels
+                pairs = f'{label}="{_escaped(key)}"'
+            else:
+                pairs = ",".join(
+                    f'{label}="{_escaped(each)}"' for label, each in zip(metric.labels, key, strict=True)
+                )
             yield f"{name}{{{pairs}}} {value:.17g}\n"
     else:
         yield f"{name} {values:.17g}\n"

@@ -12,16 +12,16 @@ log = logging.getLogger(__name__)
 
 
 class ProbesInEventLoop:
-    """Lets asyncio's loop watch a :class:`ProbeServer`.
+    """Runs a :class:`ProbeServer` in asyncio's event loop.
 
     Args:
         address: ``host:port``; the host may be in brackets (IPv6) or empty (all).
-        handlers: by path.
+        handlers: the handlers by path.
         where: the setting that the address is from, for errors.
-        example: an address that is right.
+        example: a valid address, for errors.
 
     Raises:
-        InvalidInput: the address is no address.
+        InvalidInput: the address is not valid.
     """
 
     def __init__(self, address: str, handlers: Mapping[str, Handler], where: str, example: str) -> None:
@@ -32,10 +32,10 @@ class ProbesInEventLoop:
         self._sweep: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Listen.
+        """Start to listen.
 
         Raises:
-            InvalidInput: the address cannot be listened on.
+            InvalidInput: the server cannot listen on the address.
         """
         address, handlers, where, example = self._told
         epoll = select.epoll()
@@ -50,13 +50,13 @@ class ProbesInEventLoop:
 
     @property
     def port(self) -> int:
-        """The one that is listened on."""
+        """The port that the server listens on."""
         if self._server is None:
             raise RuntimeError("not started")
         return self._server.port
 
     def close(self) -> None:
-        """Listen no more, and end what is connected."""
+        """Stop listening, and close all connections."""
         if self._epoll is None or self._server is None:
             return
         asyncio.get_running_loop().remove_reader(self._epoll.fileno())
@@ -76,7 +76,7 @@ class ProbesInEventLoop:
             self._expire()
 
     def _expire(self) -> None:
-        """Drop the slow ones, and look again while anybody is connected."""
+        """Close slow connections, and check again while there are any connections."""
         self._sweep = None
         if self._server is None:
             return

@@ -1,7 +1,7 @@
-"""A very small HTTP server that lives in its owner's epoll: a few GET paths, nothing else.
+"""A very small HTTP server in its owner's epoll: it answers GET and HEAD on a few paths.
 
-No thread that could die unseen, no library that would double the agent's memory. Connections, request
-size and time are limited; each answer closes its connection.
+It has no thread that could die unnoticed, and no library that would double the agent's memory. Connections,
+request size and time are limited; each answer closes its connection.
 """
 
 import select
@@ -20,15 +20,15 @@ MOST_SECONDS: Final = 10.0
 
 
 def split_address(address: str, where: str, example: str) -> tuple[str, int]:
-    """``host:port`` taken apart; the host may be in brackets (IPv6) or empty (all).
+    """Split ``host:port``; the host may be in brackets (IPv6) or empty (all).
 
     Args:
-        address: what was written.
-        where: the setting that it was written in.
-        example: one that is right.
+        address: the address as configured.
+        where: the setting that the address is from, for errors.
+        example: a valid address, for errors.
 
     Raises:
-        InvalidInput: it has no port, or one out of range.
+        InvalidInput: the address has no port, or one out of range.
     """
     host, colon, port = address.rpartition(":")
     if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
@@ -42,7 +42,7 @@ class _Connection(msgspec.Struct):
     received: bytearray
     to_send: memoryview | None = None
     refused: bool = False
-    """Whether the answer came before all of the request: what still comes is thrown away."""
+    """Whether the answer was sent before the whole request was read: the rest of the request is discarded."""
 
 
 class ProbeServer:
@@ -50,13 +50,14 @@ class ProbeServer:
 
     Args:
         address: ``host:port``; the host may be in brackets (IPv6) or empty (all).
-        handlers: by path.
-        epoll: the loop that reports readiness; :meth:`handle` is called for descriptors that :meth:`owns`.
+        handlers: the handlers by path.
+        epoll: the owner's epoll; the owner calls :meth:`handle` for ready descriptors that :meth:`owns`
+            names.
         where: the setting that the address is from, for errors.
-        example: an address that is right.
+        example: a valid address, for errors.
 
     Raises:
-        InvalidInput: the address is no address, or cannot be listened on.
+        InvalidInput: the address is not valid, or the server cannot listen on it.
     """
 
     def __init__(
@@ -84,15 +85,15 @@ class ProbeServer:
 
     @property
     def connections(self) -> int:
-        """How many there are."""
+        """The number of open connections."""
         return len(self._connections)
 
     def owns(self, fd: int) -> bool:
-        """Whether a descriptor is the server's."""
+        """Whether a descriptor belongs to the server."""
         return fd == self._listener.fileno() or fd in self._connections
 
     def handle(self, fd: int, now: float) -> None:
-        """A descriptor is ready."""
+        """Serve a descriptor that is ready."""
         if fd == self._listener.fileno():
             self._accept(now)
             return
@@ -110,12 +111,12 @@ class ProbeServer:
             self._drop(fd)
 
     def expire(self, now: float) -> None:
-        """Drop who is too slow."""
+        """Close the connections that are too slow."""
         for fd in [fd for fd, c in self._connections.items() if now - c.since > MOST_SECONDS]:
             self._drop(fd)
 
     def close(self) -> None:
-        """Stop listening and drop everyone."""
+        """Stop listening, and close all connections."""
         for fd in list(self._connections):
             self._drop(fd)
         self._listener.close()
@@ -124,7 +125,7 @@ class ProbeServer:
         try:
             accepted, _ = self._listener.accept()
         except OSError:
-            return  # gone again, or no descriptor left: the next tick is not to suffer for it
+            return  # the client is gone, or no descriptor is free: the owner's loop must not fail for that
         if len(self._connections) >= MOST_CONNECTIONS:
             accepted.close()
             return

@@ -1,4 +1,4 @@
-"""What ``overbook status`` says of the cluster, from what was read; nothing is formatted here."""
+"""The report of ``overbook status``, made from the data that was read; nothing is formatted here."""
 
 from collections.abc import Sequence
 
@@ -23,11 +23,11 @@ from overbook.status.view import Clusterwide, NodeView
 def build_cluster(
     cluster: Clusterwide, nodes: Sequence[NodeView], *, seconds_old: float = 0.0
 ) -> ClusterReport:
-    """The whole answer.
+    """The whole report.
 
     Args:
-        cluster: what counts for every node.
-        nodes: the nodes that are asked about, in the order in which they are shown.
+        cluster: what applies to every node.
+        nodes: the nodes to report, in the order in which they are shown.
         seconds_old: the age of the data.
     """
     total = NO_PODS
@@ -44,7 +44,7 @@ def build_cluster(
 
 
 def build_settings(cluster: Clusterwide) -> ClusterSettings:
-    """What counts for every node."""
+    """The settings that apply to every node."""
     source = "Overcommit cluster"
     if cluster.overcommit is None:
         source = "default" if cluster.kubevirt_percent is None else "KubeVirt"
@@ -59,7 +59,7 @@ def build_settings(cluster: Clusterwide) -> ClusterSettings:
 
 
 def build_node(node: NodeView, cluster: Clusterwide) -> NodeStatusReport:
-    """One node."""
+    """The report on one node."""
     status = node.status
     agent = None
     if status is not None and status.observed_at is not None:
@@ -93,7 +93,7 @@ def build_node(node: NodeView, cluster: Clusterwide) -> NodeStatusReport:
 
 
 def build_sums(sums: PodSums) -> Sums:
-    """Pods together."""
+    """The sums in the form of the report."""
     cpu, memory = sums.levels.cpu, sums.levels.memory
     return Sums(
         pods=sums.pods,

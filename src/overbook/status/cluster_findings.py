@@ -1,4 +1,4 @@
-"""What is wrong with the cluster as a whole; the nodes' own findings are in ``node_findings``."""
+"""Findings about the cluster as a whole; those about one node are in ``node_findings``."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -16,23 +16,23 @@ STATUS_ROLE: Final = "overbook-status"
 
 _UNKNOWN_WITHOUT: Final = {
     "nodes": "capacity, allocatable and taints are not shown",
-    "pods": "sums of requests, limits and guests are not shown",
-    "overcommits": "the percentage is not known and taken as 100",
+    "pods": "totals of requests, limits and guest memory are not shown",
+    "overcommits": "the percentage is not known; 100 is assumed",
     "overcommitnodes": "what agents report is not shown",
     "kubevirts": "KubeVirt's own percentage is not compared",
     "leases": "whether a controller leads is not known",
-    "virtualmachineinstances": "whether guests would be migrated or restarted is not known",
+    "virtualmachineinstances": "whether VMs would be live-migrated or restarted is not known",
 }
 _MATTERS_MOST: Final = ("nodes", "pods", "overcommits", "overcommitnodes")
 _USER: Final = re.compile(r'User "([^"]+)" cannot')
 
 
 def findings(cluster: Clusterwide, nodes: Iterable[NodeView]) -> tuple[Gathered, ...]:
-    """Everything that is wrong, worst first.
+    """All findings, worst first.
 
     Args:
-        cluster: what counts for every node.
-        nodes: the nodes that are asked about.
+        cluster: what applies to every node.
+        nodes: the nodes to report.
     """
     nodes = tuple(nodes)
     return gather(
@@ -50,21 +50,21 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
         yield ClusterFinding(
             word="NotInstalled",
             severity="Critical",
-            sentence="its custom resources are not installed: no agent reports, nothing is relieved",
-            mend="kubectl apply -k deploy/base",
+            sentence="Overbook's custom resources are not installed: no agent reports, and no pod is evicted",
+            fix="kubectl apply -k deploy/base",
         )
         return
     if cluster.why_unread("leases") or (cluster.leader is not None and cluster.leader.leads):
         return
     waiting = sum(bool(node.candidates) for node in nodes)
-    last = f"the last one was {cluster.leader.holder}" if cluster.leader and cluster.leader.holder else ""
-    asking = f"{counted(waiting, 'node')} waiting for relief" if waiting else ""
+    last = f"the last leader was {cluster.leader.holder}" if cluster.leader and cluster.leader.holder else ""
+    requests = f"{counted(waiting, 'node')} waiting for relief" if waiting else ""
     yield ClusterFinding(
         word="NoController",
         severity="Critical" if waiting else "Warning",
-        sentence="no controller leads: guests are not moved away from nodes in trouble",
-        detail="; ".join(part for part in (asking, last) if part),
-        mend=f"kubectl -n {AGENT_NAMESPACE} rollout restart deployment/overbook-controller",
+        sentence="no controller leads: no pod is evicted from a node under pressure",
+        detail="; ".join(part for part in (requests, last) if part),
+        fix=f"kubectl -n {AGENT_NAMESPACE} rollout restart deployment/overbook-controller",
     )
 
 
@@ -74,40 +74,40 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Clu
         yield ClusterFinding(
             word="Paused",
             severity="Warning",
-            sentence="Overbook is paused: no relief is started, whatever happens",
-            mend=_patch_overcommit('{"spec":{"paused":false}}'),
+            sentence="Overbook is paused: no relief is started, even if a node is short of memory",
+            fix=_patch_overcommit('{"spec":{"paused":false}}'),
         )
-    ours, theirs = cluster.overcommit, cluster.kubevirt_percent
-    if ours is not None and theirs is not None and theirs != spec.percentage:
+    overcommit, kubevirt_percent = cluster.overcommit, cluster.kubevirt_percent
+    if overcommit is not None and kubevirt_percent is not None and kubevirt_percent != spec.percentage:
         yield ClusterFinding(
             word="PercentagesDiffer",
             severity="Warning",
-            sentence="KubeVirt promises guests another percentage than swap and sums are reckoned by",
-            detail=f"KubeVirt has {theirs}, Overcommit {OVERCOMMIT_NAME} has {spec.percentage}",
-            mend=_patch_overcommit(f'{{"spec":{{"percentage":{theirs}}}}}'),
+            sentence="KubeVirt's percentage differs from Overbook's, with which swap and totals are computed",
+            detail=f"KubeVirt has {kubevirt_percent}, Overcommit {OVERCOMMIT_NAME} has {spec.percentage}",
+            fix=_patch_overcommit(f'{{"spec":{{"percentage":{kubevirt_percent}}}}}'),
         )
     if spec.mode == "Observe":
         yield ClusterFinding(
             word="Observes",
             severity="Note",
-            sentence="mode is Observe: everything is decided and reported, nothing is done",
-            mend=_patch_overcommit('{"spec":{"mode":"Enforce"}}'),
+            sentence="mode is Observe: decisions are made and reported, but not carried out",
+            fix=_patch_overcommit('{"spec":{"mode":"Enforce"}}'),
         )
-    if ours is None and not cluster.why_unread("overcommits"):
+    if overcommit is None and not cluster.why_unread("overcommits"):
         yield ClusterFinding(
             word="NoOvercommit",
             severity="Note",
-            sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: defaults are in force",
-            mend="kubectl apply -f deploy/base/overcommit.yaml",
+            sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: the defaults apply",
+            fix="kubectl apply -f deploy/base/overcommit.yaml",
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:
         yield ClusterFinding(
             word="AgentVersionsDiffer",
             severity="Note",
-            sentence="agents of several versions run",
+            sentence="agents have different versions",
             detail=", ".join(versions),
-            mend=f"kubectl -n {AGENT_NAMESPACE} rollout status daemonset/overbook-agent",
+            fix=f"kubectl -n {AGENT_NAMESPACE} rollout status daemonset/overbook-agent",
         )
 
 
@@ -115,7 +115,7 @@ def _unread(cluster: Clusterwide) -> Iterator[ClusterFinding]:
     for one in cluster.unread:
         if one.why == "NotInstalled":
             continue
-        missing = _UNKNOWN_WITHOUT.get(one.resource, "what depends on it is not shown")
+        missing = _UNKNOWN_WITHOUT.get(one.resource, "what is computed from them is not shown")
         user = _USER.search(one.message)
         grant = (
             f"kubectl create clusterrolebinding {STATUS_ROLE} --clusterrole={STATUS_ROLE} "
@@ -126,8 +126,8 @@ def _unread(cluster: Clusterwide) -> Iterator[ClusterFinding]:
             word=f"CannotRead{one.resource.capitalize()}",
             severity="Warning" if one.resource in _MATTERS_MOST else "Note",
             sentence=f"{one.resource} cannot be read: {missing}",
-            detail="you have no right to it" if forbidden else one.message,
-            mend=grant if forbidden else "",
+            detail="you have no right to read them" if forbidden else one.message,
+            fix=grant if forbidden else "",
         )
 
 

@@ -1,4 +1,4 @@
-"""What is wrong, in words: one finding for each object, gathered where many have the same, worst first."""
+"""Findings: one for each object, then the same finding of many objects as one, worst first."""
 
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -6,26 +6,26 @@ from typing import Final, Literal
 import msgspec
 
 Severity = Literal["Critical", "Warning", "Note"]
-"""``Critical``: guests or nodes are in danger, or nobody watches them. ``Warning``: it will be, or something
-does not work as it was set. ``Note``: good to know."""
+"""``Critical``: VMs or nodes are in danger, or no agent watches them. ``Warning``: they may be soon, or a
+setting does not work. ``Note``: good to know."""
 
 SEVERITIES: Final[tuple[Severity, ...]] = ("Critical", "Warning", "Note")
 MOST_NAMED: Final = 5
-"""Objects named in a finding that many have."""
+"""How many objects a finding names."""
 
 
 class ClusterFinding(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One thing that is wrong with one object.
 
     Attributes:
-        word: for programs; findings of one word are gathered.
+        word: for programs; findings with the same word are gathered into one.
         severity: how bad it is.
-        noun: what the object is: ``node``, ``virtual machine``; empty: the cluster as a whole.
-        subject: its name.
-        sentence: what is wrong, true of every object that has it.
+        noun: the kind of object: ``node``, ``virtual machine``; empty: the cluster as a whole.
+        subject: the object's name.
+        sentence: what is wrong; the same for every object with this finding.
         detail: this object's own numbers.
-        mend: the command that mends it, or shows what stands in the way.
-        weight: among findings of one word the heaviest is the worst.
+        fix: the command that removes the cause, or shows more about it.
+        weight: among findings with the same word, the one with the largest weight is the worst.
     """
 
     word: str
@@ -34,32 +34,32 @@ class ClusterFinding(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     noun: str = ""
     subject: str = ""
     detail: str = ""
-    mend: str = ""
+    fix: str = ""
     weight: float = 0.0
 
 
 class Gathered(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
-    """A finding and all that have it.
+    """A finding with all objects that have it.
 
     Attributes:
         word: for programs.
-        severity: of the worst.
-        sentence: for people, complete: objects, what is wrong, the worst one's numbers.
-        mend: the command for the worst.
-        subjects: who has it, worst first.
+        severity: the severity for the worst object.
+        sentence: for people: the objects, what is wrong, and the numbers of the worst object.
+        fix: the command for the worst object; ``mend`` in JSON.
+        subjects: the names of the objects, worst first.
     """
 
     word: str
     severity: Severity
     sentence: str
-    mend: str
+    fix: str = msgspec.field(name="mend")
     subjects: tuple[str, ...] = ()
 
 
 def gather(findings: Iterable[ClusterFinding]) -> tuple[Gathered, ...]:
-    """Findings of one word together, worst first: by severity, then in the order in which they came.
+    """Gather the findings with the same word; worst first: by severity, then in the given order.
 
-    Rules are asked worst first, so of two words that are equally bad the one that came first is worse.
+    The given findings are in the order of the rules, which are sorted with the worst first.
     """
     alike: dict[str, list[ClusterFinding]] = {}
     for finding in findings:
@@ -79,15 +79,15 @@ def _together(group: list[ClusterFinding]) -> Gathered:
         word=worst.word,
         severity=worst.severity,
         sentence=_sentence(worst, subjects),
-        mend=worst.mend,
+        fix=worst.fix,
         subjects=subjects,
     )
 
 
 def _sentence(worst: ClusterFinding, subjects: tuple[str, ...]) -> str:
     if len(subjects) <= 1:
-        who = f"{worst.noun} {worst.subject}: " if worst.subject else ""
-        return f"{who}{worst.sentence}{_after(': ', worst.detail)}"
+        subject = f"{worst.noun} {worst.subject}: " if worst.subject else ""
+        return f"{subject}{worst.sentence}{_after(': ', worst.detail)}"
     others = subjects[1:MOST_NAMED]
     more = len(subjects) - MOST_NAMED
     and_more = f" and {more:,} more" if more > 0 else ""

@@ -1,4 +1,4 @@
-"""Where a pod stands among those that may have to go, and what happened to it, by the nodes' reports."""
+"""A pod's place among the candidates of its node, and its history, from the nodes' reports."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -22,12 +22,12 @@ _OUTCOMES: Final[dict[Outcome, str]] = {
 
 
 class Place(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """Where a pod stands in its node's order.
+    """A pod's place in the order in which its node's candidates would be evicted.
 
     Attributes:
-        place: 1 goes first; ``None``: it is not among the candidates.
-        candidates: how many there are.
-        excluded: why it must not go; empty: it may.
+        place: 1 is evicted first; ``None``: the pod is no candidate.
+        candidates: the number of candidates.
+        excluded: why the pod must not be evicted; empty: it may be.
         sentence: for people.
     """
 
@@ -41,10 +41,10 @@ class Happening(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """Something that happened to a pod.
 
     Attributes:
-        at: when, RFC 3339; ``None``: not known.
-        what: in a word or two.
+        at: the time, RFC 3339; ``None``: not known.
+        what: a word or two.
         sentence: the details.
-        where: the node, or who says so.
+        where: the node, or the program that reported the event.
     """
 
     at: str | None
@@ -54,27 +54,27 @@ class Happening(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 def place_of(pod: Pod, node: NodeView) -> Place:
-    """Where the pod stands among its node's candidates."""
+    """The pod's place among its node's candidates."""
     candidates = node.candidates
     for number, candidate in enumerate(candidates, 1):
         if candidate.uid == pod.metadata.uid:
             return Place(number, len(candidates), candidate.excluded, candidate.sentence)
     if is_critical(pod):
-        return Place(None, len(candidates), "critical, static and mirror pods never go", "")
+        return Place(None, len(candidates), "critical, static and mirror pods are never evicted", "")
     if not candidates:
-        calm = "nobody has to go now; who would is decided by what pods hold and take then"
+        calm = "no pod has to leave now; the order is decided by usage when the node is under pressure"
         return Place(None, 0, "", calm)
-    return Place(None, len(candidates), "", "it is not among those that its agent would ask")
+    return Place(None, len(candidates), "", "it is not a candidate of its agent")
 
 
 def history_of(
     label: str, uid: str | None, reports: Iterable[tuple[str, OvercommitNodeStatus]]
 ) -> Iterator[Happening]:
-    """What nodes' reports tell of a pod, newest first.
+    """What the nodes' reports contain about a pod, newest first.
 
     Args:
         label: ``namespace/name``.
-        uid: the pod's UID; ``None``: it is gone, and any pod of that name is meant.
+        uid: the pod's UID; ``None``: the pod no longer exists, so every pod with that name is meant.
         reports: each node's name and status.
     """
     found = [happening for name, status in reports for happening in _of_node(label, uid, name, status)]

@@ -1,4 +1,4 @@
-"""A cluster that is watched: the report kept up to date instead of being read again."""
+"""A live view of a cluster: watches keep its report up to date, so that it is not read again."""
 
 import asyncio
 import contextlib
@@ -21,11 +21,11 @@ from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import Clusterwide, NodeView, Unread
 
 FACTS_SECONDS: Final = 5.0
-"""How often the few objects that are not watched are read; that also tells whether the API server answers."""
+"""How often the few unwatched objects are read, which also shows whether the API server answers."""
 
 
 class NodeSums:
-    """Each node's pods together, kept up to date pod by pod.
+    """The sums of each node's pods, kept up to date pod by pod.
 
     Args:
         percent: the cluster's percentage.
@@ -36,15 +36,15 @@ class NodeSums:
         self.by_node: dict[str, PodSums] = {}
 
     def changed(self, _key: str, old: BriefPod | None, new: BriefPod | None) -> None:
-        """A pod came, changed or went."""
+        """Account for a pod that was created, changed or deleted."""
         if old is not None and old.spec.node_name:
             self.by_node[old.spec.node_name] -= self._summing.of(old.pod)
         if new is not None and new.spec.node_name:
             before = self.by_node.get(new.spec.node_name, NO_PODS)
             self.by_node[new.spec.node_name] = before + self._summing.of(new.pod)
 
-    def reckon_by(self, percent: int, pods: Iterable[BriefPod]) -> None:
-        """Another percentage: all pods anew."""
+    def recompute(self, percent: int, pods: Iterable[BriefPod]) -> None:
+        """Compute all sums again, for another percentage."""
         self._summing = Summing(percent)
         self.by_node.clear()
         for pod in pods:
@@ -52,12 +52,12 @@ class NodeSums:
 
 
 class LiveCluster:
-    """A cluster that is watched.
+    """A live view of a cluster.
 
     Args:
-        client: of its API server.
-        names: nodes; empty: all.
-        selector: labels that they have; empty: any.
+        client: the client of its API server.
+        names: the nodes; empty: all.
+        selector: the labels of the nodes; empty: any.
         clock: seconds since 1970.
     """
 
@@ -73,12 +73,12 @@ class LiveCluster:
         self._nodes: Reflector[Any] | None = None
         self._reports: Reflector[Any] | None = None
         self._pods: list[Reflector[BriefPod]] = []
-        self._barred: tuple[Unread, ...] = ()
+        self._forbidden: tuple[Unread, ...] = ()
         self._tasks: list[asyncio.Task[Any]] = []
-        self._heard = clock()
+        self._last_answer = clock()
 
     async def start(self) -> None:
-        """Begin to watch what may be watched, and wait until all of it is there.
+        """Start the watches that are allowed, and wait until each has read its objects once.
 
         Raises:
             ApiError: neither nodes nor agents' reports may be read.
@@ -90,7 +90,7 @@ class LiveCluster:
         if await self._may(OVERCOMMIT_NODES):
             self._reports = self._watched(OVERCOMMIT_NODES)
         if self._nodes is None and self._reports is None:
-            raise ApiError(403, self._barred[0].why, self._barred[0].message)
+            raise ApiError(403, self._forbidden[0].why, self._forbidden[0].message)
         if await self._may(BRIEF_PODS):
             self._sums = NodeSums(self._cluster.percent)
             self._pods = [
@@ -102,16 +102,16 @@ class LiveCluster:
         self._tasks.append(asyncio.create_task(self._keep_facts()))
 
     async def stop(self) -> None:
-        """End all that was begun."""
+        """End all watches."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def report(self) -> ClusterReport:
-        """Everything, as of now."""
+        """The report as of now."""
         views = [view for view in self._views() if not self._names or view.name in self._names]
-        cluster = msgspec.structs.replace(self._cluster, unread=(*self._barred, *self._cluster.unread))
-        return build_cluster(cluster, views, seconds_old=self._clock() - self._heard)
+        cluster = msgspec.structs.replace(self._cluster, unread=(*self._forbidden, *self._cluster.unread))
+        return build_cluster(cluster, views, seconds_old=self._clock() - self._last_answer)
 
     def _views(self) -> list[NodeView]:
         return views_of(
@@ -122,7 +122,7 @@ class LiveCluster:
         )
 
     async def _keep_facts(self) -> None:
-        """Read now and then what is not watched; whatever happens, until cancelled."""
+        """Read the unwatched objects repeatedly, until cancelled; errors are ignored."""
         while True:
             await asyncio.sleep(FACTS_SECONDS)
             with contextlib.suppress(KubeError):
@@ -143,13 +143,13 @@ class LiveCluster:
             guests=guests or {},
             unread=tuple(reading.unread),
         )
-        self._heard = self._clock()
+        self._last_answer = self._clock()
         if self._sums is not None and self._cluster.percent != before:
             pods = chain.from_iterable(reflector.objects.values() for reflector in self._pods)
-            self._sums.reckon_by(self._cluster.percent, pods)
+            self._sums.recompute(self._cluster.percent, pods)
 
     async def _may(self, kind: Kind[Any]) -> bool:
-        """Whether a collection may be read; a watch that may not would try for ever."""
+        """Whether a collection may be read. A watch without the right to it would retry for ever."""
         reading = ClusterReader(self._client)
 
         async def first() -> bool:
@@ -157,7 +157,7 @@ class LiveCluster:
                 return bool([await anext(pages)])
 
         allowed = await reading.or_unread(kind.plural, first)
-        self._barred += tuple(reading.unread)
+        self._forbidden += tuple(reading.unread)
         return bool(allowed)
 
     def _watched(self, kind: Kind[Any], **how: Any) -> Reflector[Any]:

@@ -11,17 +11,17 @@ from overbook.core.override.admission import ENABLED_LABEL, SWITCH_ANNOTATION
 _NO_EFFECT: Final = "this value has no effect"
 _SWAP: Final = {
     "enabled": "its Burstable pods may swap, virtual machines or not",
-    "disabled": "none of its pods swaps",
+    "disabled": "none of its pods may swap",
 }
 
 
 class Mark(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """One of them.
+    """A label or an annotation of a namespace.
 
     Attributes:
-        name: the label's or the annotation's.
-        value: as written.
-        sentence: what it does.
+        name: its key.
+        value: its value.
+        sentence: its effect.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Mark(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
 
 def marks(labels: Mapping[str, str] | None, annotations: Mapping[str, str] | None) -> tuple[Mark, ...]:
-    """Those that a namespace has, and what each does."""
+    """The labels and annotations of a namespace that matter here, with the effect of each."""
     found = []
     if (swap := (annotations or {}).get(SWAP_ANNOTATION)) is not None:
         found.append(Mark(SWAP_ANNOTATION, swap, _SWAP.get(swap, _NO_EFFECT)))
@@ -38,6 +38,8 @@ def marks(labels: Mapping[str, str] | None, annotations: Mapping[str, str] | Non
         meaning = "requests are overridden at admission" if label == "true" else _NO_EFFECT
         found.append(Mark(ENABLED_LABEL, label, meaning))
     if (switch := (annotations or {}).get(SWITCH_ANNOTATION)) is not None:
-        meaning = _NO_EFFECT if switch == "true" else "requests are not overridden, whatever else says so"
+        meaning = (
+            _NO_EFFECT if switch == "true" else "requests are not overridden, even if the label enables that"
+        )
         found.append(Mark(SWITCH_ANNOTATION, switch, meaning))
     return tuple(found)

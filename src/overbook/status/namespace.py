@@ -1,4 +1,4 @@
-"""One namespace: its pods' overcommit, and what its annotations decide."""
+"""One namespace: the overcommit of its pods, and the effect of its labels and annotations."""
 
 from collections.abc import AsyncIterator
 
@@ -51,7 +51,7 @@ async def _namespace(reading: ClusterReader, name: str) -> Namespace:
         return await reading.client.get(NAMESPACES, name)
     except ApiError as error:
         if error.status == 404:
-            raise InvalidInput("namespace", name, "a namespace that is there") from error
+            raise InvalidInput("namespace", name, "an existing namespace") from error
         raise
 
 
@@ -73,7 +73,7 @@ def _build_pod(pod: Pod, sums: PodSums, quality: QosClass) -> NamespacePod:
 
 
 def _badness(pod: NamespacePod) -> tuple[int, int, str]:
-    """Pods that nothing bounds first: those that ask for nothing, those without a limit, then by level."""
+    """The sort key of a pod: first pods without a request, then pods without a limit, then by level."""
     memory = pod.overcommit
     bounded = memory.memory_percent is not None
     return 2 * bounded + bool(pod.requests.memory_bytes), -(memory.memory_percent or 0), pod.name

@@ -1,4 +1,4 @@
-"""What is wrong with a node: its agent, its memory and swap, its relief. Each rule is one function."""
+"""Findings about a node: its agent, its memory and swap, its relief. Each rule is one function."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -13,12 +13,12 @@ from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView
 
 _UNDER_WAY: Final[tuple[Stage, ...]] = ("Asking", "Migrating", "Ending", "CoolingDown")
 _JUDGED_HERE: Final = ("SwapTooSmall", "NoSwap")
-"""Problems of an agent that are told from the node's own numbers here, also where no agent runs."""
+"""Problems of agents that are found here from the node's own numbers, also without an agent."""
 _BUDGET: Final = re.compile(r"disruption budget (\S+)")
 
 
 def node_findings(nodes: Iterable[NodeView], cluster: Clusterwide) -> Iterator[ClusterFinding]:
-    """The findings of all nodes, by the worst rule first."""
+    """The findings of all nodes, in the order of the rules, worst first."""
     nodes = tuple(nodes)
     for rule in _WORST_FIRST:
         for node in nodes:
@@ -39,9 +39,9 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             severity="Critical",
             noun="node",
             subject=node.name,
-            sentence="no guest can be moved away: every candidate refused",
+            sentence="no pod can be evicted: every candidate was refused",
             detail=f"{refusal.label}: {refusal.message}" if refusal else relief.message,
-            mend=_mend_refusal(refusal) if refusal else f"kubectl describe overcommitnode {node.name}",
+            fix=_refusal_fix(refusal) if refusal else f"kubectl describe overcommitnode {node.name}",
             weight=len(relief.refusals),
         )
     elif relief.stage == "Waiting":
@@ -50,9 +50,9 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             severity="Warning",
             noun="node",
             subject=node.name,
-            sentence="relief has to wait",
+            sentence="relief waits",
             detail=relief.message,
-            mend="kubectl get overcommit cluster -o jsonpath='{.spec.relief}'",
+            fix="kubectl get overcommit cluster -o jsonpath='{.spec.relief}'",
         )
     last = relief.outcomes[0] if relief.outcomes else None
     if last is not None and last.outcome in ("GivenUp", "Failed"):
@@ -61,13 +61,13 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             severity="Warning",
             noun="node",
             subject=node.name,
-            sentence="its last relief did not come to its end",
+            sentence="the last relief was not completed",
             detail=f"{last.victim}: {last.message}",
-            mend=f"overbook status pod {last.victim}",
+            fix=f"overbook status pod {last.victim}",
         )
 
 
-def _mend_refusal(refusal: Refusal) -> str:
+def _refusal_fix(refusal: Refusal) -> str:
     namespace = refusal.label.partition("/")[0]
     budget = _BUDGET.search(refusal.message)
     if budget is not None:
@@ -79,22 +79,22 @@ def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]
     if node.status is None or node.pressure == "None":
         return
     pressure, relief = node.status.pressure, node.relief
-    helped = relief.stage in _UNDER_WAY
-    severity: Severity = "Critical" if node.pressure == "Critical" and not helped else "Warning"
+    under_way = relief.stage in _UNDER_WAY
+    severity: Severity = "Critical" if node.pressure == "Critical" and not under_way else "Warning"
     first = next((candidate.label for candidate in node.candidates if not candidate.excluded), "")
     seen = pressure.sentence or pressure.rule
-    if helped:
+    if under_way:
         seen = f"{seen}; {relief.message or f'{relief.stage} {relief.victim}'}"
     yield ClusterFinding(
         word="PressureCritical" if node.pressure == "Critical" else "Pressure",
         severity=severity,
         noun="node",
         subject=node.name,
-        sentence="memory is short, and a guest has to go"
+        sentence="memory is short, and a pod has to leave"
         if node.pressure == "Critical"
         else "memory is short",
         detail=seen,
-        mend=f"overbook status pod {relief.victim or first}" if relief.victim or first else "",
+        fix=f"overbook status pod {relief.victim or first}" if relief.victim or first else "",
         weight=pressure.stall_full_percent or 0.0,
     )
 
@@ -102,7 +102,7 @@ def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]
 def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     if cluster.why_unread("overcommitnodes"):
         return
-    mend = f"kubectl -n {AGENT_NAMESPACE} get pods -o wide --field-selector spec.nodeName={node.name}"
+    fix = f"kubectl -n {AGENT_NAMESPACE} get pods -o wide --field-selector spec.nodeName={node.name}"
     down = "the node is not Ready" if node.ready is False else ""
     if node.status is None or (node.status.observed_at is None and node.age_seconds is None):
         yield ClusterFinding(
@@ -110,9 +110,9 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
             severity="Critical",
             noun="node",
             subject=node.name,
-            sentence="no agent has reported: swap limits are not kept, and nobody sees pressure",
+            sentence="no agent has reported: swap limits are not kept, and pressure is not noticed",
             detail=down,
-            mend=mend,
+            fix=fix,
             weight=node.promised_percent or 0,
         )
     elif is_silent(node, cluster):
@@ -122,9 +122,9 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
             severity="Critical",
             noun="node",
             subject=node.name,
-            sentence="its agent no longer reports",
+            sentence="the agent no longer reports",
             detail=f"{since}; {down}" if down else since,
-            mend=mend,
+            fix=fix,
             weight=node.age_seconds or 0.0,
         )
 
@@ -139,16 +139,16 @@ def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         return
     if swap_suffices(ram, swap, cluster.percent):
         return
-    # Not only less than it should be: its guests could not be held even if all else were empty.
+    # Then RAM and swap could not hold the guests' memory even if no other memory were used.
     exposed = node.sums is not None and node.sums.guest_bytes > ram + swap
     yield ClusterFinding(
         word="SwapTooSmall",
         severity="Critical" if exposed else "Warning",
         noun="node",
         subject=node.name,
-        sentence=f"its swap is smaller than {cluster.percent} % demands",
+        sentence=f"less swap than {cluster.percent} % needs",
         detail=f"{shown(swap)} of {shown(demanded)}",
-        mend=f"overbook swap-size --ram {binary(ram)} --overcommit {cluster.percent}",
+        fix=f"overbook swap-size --ram {binary(ram)} --overcommit {cluster.percent}",
         weight=demanded - swap,
     )
 
@@ -162,9 +162,9 @@ def _promise(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         severity="Warning",
         noun="node",
         subject=node.name,
-        sentence=f"more memory is promised to guests than {cluster.percent} % of its RAM",
+        sentence=f"guests are promised more memory than {cluster.percent} % of RAM",
         detail=f"{shown(node.sums.guest_bytes if node.sums else 0)}, {promised} %",
-        mend=f"kubectl cordon {node.name}",
+        fix=f"kubectl cordon {node.name}",
         weight=promised,
     )
 
@@ -179,8 +179,8 @@ def _taint(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
             severity="Warning",
             noun="node",
             subject=node.name,
-            sentence="it keeps new pods away with our taint, and no agent says why",
-            mend=f"kubectl taint node {node.name} {TAINT_KEY}:{TAINT_EFFECT}-",
+            sentence="Overbook's taint is set, but no agent reports pressure",
+            fix=f"kubectl taint node {node.name} {TAINT_KEY}:{TAINT_EFFECT}-",
         )
 
 
@@ -194,8 +194,9 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
             severity="Warning",
             noun="virtual machine",
             subject=candidate.label,
-            sentence="it could be next, and has no eviction strategy: it would be restarted, not migrated",
-            mend=f"kubectl -n {candidate.namespace} patch vm {guest.name} --type merge -p "
+            sentence="may be evicted next, and has no eviction strategy: would be restarted, "
+            "not live-migrated",
+            fix=f"kubectl -n {candidate.namespace} patch vm {guest.name} --type merge -p "
             '\'{"spec":{"template":{"spec":{"evictionStrategy":"LiveMigrateIfPossible"}}}}\'',
             weight=candidate.usage_bytes,
         )
@@ -210,9 +211,9 @@ def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]
             severity="Warning",
             noun="node",
             subject=node.name,
-            sentence=f"its agent reports {problem.word}",
+            sentence=f"the agent reports {problem.word}",
             detail=problem.sentence,
-            mend=problem.mend,
+            fix=problem.fix,
         )
 
 

@@ -1,4 +1,4 @@
-"""One pod as the cluster has it now: what it gets on its node, where it stands, and its history."""
+"""One pod in the cluster: its resources on its node, its place among the candidates, and its history."""
 
 import contextlib
 
@@ -20,14 +20,14 @@ from overbook.status.read import ClusterReader
 from overbook.status.report import PodStatusReport
 from overbook.status.view import Clusterwide, NodeView
 
-_OURS = "overbook"
+_COMPONENTS = "overbook"
 
 
 async def pod_status(reading: ClusterReader, name: str, namespace: str | None, now: float) -> PodStatusReport:
     """Everything about one pod.
 
     Raises:
-        InvalidInput: it is no name of a pod, or there is no such pod and nothing is known of it.
+        InvalidInput: the name is malformed, or there is no such pod and no report about one.
         KubeError: the API server does not answer, or the pod may not be read.
     """
     namespace, name = _named(name, namespace or reading.client.config.namespace)
@@ -39,7 +39,7 @@ async def pod_status(reading: ClusterReader, name: str, namespace: str | None, n
     events = await _events(reading, namespace, name)
     if pod is None:
         if not history and not events:
-            raise InvalidInput("pod", label, "a pod that is there, or one that Overbook has moved")
+            raise InvalidInput("pod", label, "an existing pod, or one that Overbook has evicted")
         return PodStatusReport(label, None, None, None, history, events, (), tuple(reading.unread))
     node_name = pod.spec.node_name
     cluster, nodes = await _node(reading, node_name, now)
@@ -76,7 +76,7 @@ async def _pod(reading: ClusterReader, namespace: str, name: str) -> Pod | None:
 async def _node(
     reading: ClusterReader, name: str | None, now: float
 ) -> tuple[Clusterwide, tuple[NodeView, ...]]:
-    """The node, if the pod has one and it is there."""
+    """The pod's node, if it has one that exists."""
     if name is not None:
         with contextlib.suppress(InvalidInput):
             return await reading.cluster([name], "", now)
@@ -96,7 +96,7 @@ async def _events(reading: ClusterReader, namespace: str, name: str) -> tuple[Ha
     events = [
         Happening(_when(event), event.reason, event.message, event.source.component)
         for event in await reading.or_unread("events", listed) or ()
-        if event.source is not None and event.source.component.startswith(_OURS)
+        if event.source is not None and event.source.component.startswith(_COMPONENTS)
     ]
     return tuple(sorted(events, key=lambda one: one.at or "", reverse=True))
 
@@ -106,7 +106,7 @@ def _when(event: CoreEvent) -> str | None:
 
 
 def _described(pod: Pod, view: NodeView, cluster: Clusterwide, annotations: dict[str, str]) -> PodReport:
-    """The pod as ``explain`` describes it, on its node; before it has one, on a node of no size."""
+    """The pod as ``explain`` describes it, on its node; without a node yet, on one of size 0."""
     node = ExplainedNode(
         memory_bytes=view.ram_bytes or 0,
         swap_bytes=view.swap_bytes or 0,

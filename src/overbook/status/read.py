@@ -1,6 +1,7 @@
-"""Reading a cluster for ``overbook status``: page by page, each pod folded into sums at once and dropped.
+"""Read a cluster for ``overbook status``, page by page; each pod is added to its node's sums and dropped.
 
-What may not be read, or is not installed, is remembered and left out; no answer at all ends the command.
+A resource that may not be read, or is not installed, is remembered and left out. If the API server does not
+answer at all, the command ends.
 """
 
 import asyncio
@@ -33,16 +34,16 @@ from overbook.status.view import (
 )
 
 RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
-"""Pods that hold memory."""
+"""The field selector for pods that hold memory."""
 PAGE: Final = 2000
 MOST_NAMED: Final = 16
-"""Up to so many nodes their pods are asked for node by node; for more all of the cluster's are read."""
+"""Up to this number of chosen nodes, pods are listed node by node; for more, all pods are listed."""
 MOST_IN_TROUBLE: Final = 50
 """Nodes with candidates whose virtual machines are looked up."""
 MOST_TRIES: Final = 4
 _OF_KUBEVIRT: Final = ("kubevirts", "virtualmachineinstances")
 _PASSING: Final = (429, 500, 503, 504)
-"""Answers of an API server that may say something else in a moment."""
+"""Status codes of an API server after which a retry may succeed."""
 CONTROLLER_LEASE: Final = "overbook-controller"
 
 _Result = TypeVar("_Result")
@@ -54,7 +55,7 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
 
     Raises:
         InvalidInput: the kubeconfig is not valid.
-        OSError: it cannot be read.
+        OSError: the kubeconfig cannot be read.
     """
     client = Client(load_config(kubeconfig, context), agent_name="overbook-status")
     try:
@@ -64,10 +65,10 @@ async def connect(kubeconfig: str | None, context: str | None) -> AsyncIterator[
 
 
 class ClusterReader:
-    """One look at the cluster.
+    """Reads the cluster once.
 
     Args:
-        client: of its API server.
+        client: the client of its API server.
     """
 
     def __init__(self, client: Client) -> None:
@@ -80,12 +81,12 @@ class ClusterReader:
         """Everything that ``overbook status`` shows of nodes.
 
         Args:
-            names: nodes; empty: all of them.
-            selector: labels that they have; empty: any.
+            names: the nodes; empty: all.
+            selector: the labels of the nodes; empty: any.
             now: seconds since 1970.
 
         Raises:
-            InvalidInput: there is no node of a name.
+            InvalidInput: a named node does not exist.
             KubeError: the API server does not answer, or neither nodes nor agents' reports may be read.
         """
         overcommit, kubevirt = await asyncio.gather(self.overcommit(), self.kubevirt())
@@ -118,7 +119,7 @@ class ClusterReader:
         return await self.or_unread("overcommits", self._overcommit)
 
     async def kubevirt(self) -> KubeVirtInstallation | None:
-        """KubeVirt's settings; ``None``: it is not there, or they may not be read."""
+        """KubeVirt's settings; ``None``: KubeVirt is not installed, or they may not be read."""
         found = await self.or_unread("kubevirts", lambda: _collected(self.client.list(KUBEVIRTS, limit=10)))
         return found[0] if found else None
 
@@ -146,7 +147,7 @@ class ClusterReader:
             raise
 
     async def _sums(self, percent: int, chosen: list[str] | None) -> dict[str, PodSums]:
-        """Each node's pods together."""
+        """The sums of each node's pods."""
         summing = Summing(percent)
         sums: dict[str, PodSums] = {}
         for selector in pod_selectors(chosen):
@@ -157,7 +158,7 @@ class ClusterReader:
         return sums
 
     async def reports(self, chosen: Sequence[str] | None = None) -> dict[str, OvercommitNode]:
-        """What agents and controller wrote, by node."""
+        """The reports of agents and controller, by node."""
         wanted = None if chosen is None else set(chosen)
         listed = self.client.list(OVERCOMMIT_NODES, limit=PAGE)
         return {
@@ -184,7 +185,7 @@ class ClusterReader:
     async def guests(
         self, nodes: Iterable[NodeView], kubevirt: KubeVirtInstallation | None
     ) -> dict[str, EvictableMachine]:
-        """The virtual machines on nodes where one may have to go, by their pod's UID."""
+        """The virtual machines on nodes where a VM is a candidate for eviction, by their pod's UID."""
         troubled = [node.name for node in nodes if any(one.virtual_machine for one in node.candidates)]
         if not troubled:
             return {}
@@ -197,9 +198,9 @@ class ClusterReader:
         }
 
     async def or_unread(self, resource: str, read: Callable[[], Awaitable[_Result]]) -> _Result | None:
-        """What was read; ``None`` where it may not be, which is remembered.
+        """The result of `read`; ``None`` if the resource could not be read, which is remembered.
 
-        An API server that is overloaded or just starting is asked again.
+        If the API server is overloaded or just starting, the request is repeated.
         """
         backoff = Backoff()
         for left in range(MOST_TRIES - 1, -1, -1):
@@ -213,7 +214,7 @@ class ClusterReader:
         return None
 
     def _remember(self, resource: str, error: ApiError | UnexpectedAnswer) -> None:
-        """Keep why something could not be read.
+        """Remember why a resource could not be read.
 
         Raises:
             ApiError: nothing at all can be read with these credentials.
@@ -230,7 +231,7 @@ class ClusterReader:
 
 
 def pod_selectors(chosen: Sequence[str] | None) -> list[str]:
-    """Field selectors for the pods of some nodes; ``None``: of all."""
+    """Field selectors for the pods of the chosen nodes; ``None``: of all nodes."""
     if chosen is None or len(chosen) > MOST_NAMED:
         return [RUNNING]
     return [f"{RUNNING},spec.nodeName={name}" for name in chosen]
@@ -249,7 +250,7 @@ class _InstanceStatus(KubeStruct, frozen=True):
 
 
 class MachineInstance(KubeStruct, frozen=True):
-    """A virtual machine, as far as moving it away goes."""
+    """A virtual machine instance, with the fields about its eviction."""
 
     metadata: ObjectMeta = ObjectMeta()
     spec: _InstanceSpec = _InstanceSpec()
@@ -266,17 +267,17 @@ class _PodMetadata(KubeStruct, frozen=True):
 
 
 class BriefPod(KubeStruct, frozen=True):
-    """A pod as far as sums go: fifty thousand of them are decoded, and a live view keeps them all."""
+    """A pod with only the fields for sums: fifty thousand may be decoded, and a live view keeps them."""
 
     metadata: _PodMetadata = _PodMetadata()
     spec: PodSpec = PodSpec()
 
     @property
     def pod(self) -> Pod:
-        """For the rules."""
-        mine = self.metadata
+        """The same as a `Pod`, as the functions in `core` take it."""
+        metadata = self.metadata
         return Pod(
-            metadata=ObjectMeta(annotations=mine.annotations, owner_references=mine.owner_references),
+            metadata=ObjectMeta(annotations=metadata.annotations, owner_references=metadata.owner_references),
             spec=self.spec,
         )
 
@@ -296,12 +297,12 @@ def views_of(
     sums: Mapping[str, PodSums] | None,
     now: float,
 ) -> list[NodeView]:
-    """Nodes, agents' reports and pods put together, by name.
+    """The view of each node, from the nodes, the agents' reports and the sums of pods; sorted by name.
 
     Args:
-        nodes: ``None``: they may not be read, and there is a view for each report.
-        reports: by node.
-        sums: by node; ``None``: pods may not be read.
+        nodes: the nodes; ``None``: they may not be read, and each report gives a view.
+        reports: the agents' reports by node.
+        sums: the sums of pods by node; ``None``: pods may not be read.
         now: seconds since 1970.
     """
     if nodes is None:
@@ -316,10 +317,10 @@ def views_of(
 
 
 def view_of(node: Node, report: OvercommitNode | None, sums: PodSums | None, now: float) -> NodeView:
-    """One node.
+    """The view of one node.
 
     Raises:
-        InvalidInput: a quantity that the API server refuses.
+        InvalidInput: a quantity is one that the API server refuses.
     """
     status = report.status if report else None
     seen = from_timestamp(status.observed_at) if status else None
@@ -345,7 +346,7 @@ def _sums_of(sums: Mapping[str, PodSums] | None, name: str) -> PodSums | None:
 
 
 def percent_of(kubevirt: KubeVirtInstallation | None) -> int | None:
-    """``memoryOvercommit`` of KubeVirt; 100 where it says nothing, ``None`` where it is not there."""
+    """``memoryOvercommit`` of KubeVirt; 100 if it is not set, ``None`` without KubeVirt."""
     if kubevirt is None:
         return None
     written: Any = (kubevirt.spec.configuration.developer_configuration or {}).get("memoryOvercommit", 100)

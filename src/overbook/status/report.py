@@ -10,7 +10,7 @@ from overbook.status.view import LeadingController, Unread
 
 
 class ClusterSettings(ReportStruct, frozen=True):
-    """What counts for every node; ``percentage_from`` says whose word the percentage is."""
+    """The settings that apply to every node; ``percentage_from`` names the origin of the percentage."""
 
     percentage: int
     percentage_from: str
@@ -21,7 +21,7 @@ class ClusterSettings(ReportStruct, frozen=True):
 
 
 class Sums(ReportStruct, frozen=True):
-    """Pods together."""
+    """The sums of some pods."""
 
     pods: int
     requests: CpuAndMemory
@@ -34,7 +34,7 @@ class Sums(ReportStruct, frozen=True):
 
 
 class SwapReport(ReportStruct, frozen=True):
-    """A node's swap; ``demanded_bytes`` is what the percentage demands, ``writer`` writes the limits."""
+    """A node's swap; ``demanded_bytes`` is what the percentage needs, ``writer`` writes the limits."""
 
     size_bytes: int | None = None
     demanded_bytes: int | None = None
@@ -46,7 +46,7 @@ class SwapReport(ReportStruct, frozen=True):
 
 
 class AgentReport(ReportStruct, frozen=True):
-    """A node's agent, by its last word."""
+    """A node's agent, from its last report."""
 
     version: str
     mode: str
@@ -57,9 +57,9 @@ class AgentReport(ReportStruct, frozen=True):
 
 
 class NodeStatusReport(ReportStruct, frozen=True):
-    """One node. ``sums`` is ``null`` where pods could not be read, ``agent`` where none has reported.
+    """One node. ``sums`` is ``null`` if pods could not be read, ``agent`` if no agent has reported.
 
-    ``agent_known`` is false where reports could not be read.
+    ``agent_known`` is false if agents' reports could not be read.
     """
 
     name: str
@@ -81,7 +81,7 @@ class NodeStatusReport(ReportStruct, frozen=True):
 
 
 class ClusterReport(ReportStruct, frozen=True):
-    """``overbook status``."""
+    """The report of ``overbook status``."""
 
     settings: ClusterSettings
     totals: Sums | None
@@ -92,9 +92,9 @@ class ClusterReport(ReportStruct, frozen=True):
 
 
 class PodStatusReport(ReportStruct, frozen=True):
-    """``overbook status pod``: what ``explain`` says of it on its node, and what happened to it.
+    """The report of ``overbook status pod``: the pod as in ``explain``, on its node, and its history.
 
-    ``pod`` is ``null`` where it is gone and only what happened to it is known.
+    ``pod`` is ``null`` if the pod no longer exists, and only its history is known.
     """
 
     name: str
@@ -120,7 +120,7 @@ class NamespacePod(ReportStruct, frozen=True):
 
 
 class NamespaceStatusReport(ReportStruct, frozen=True):
-    """``overbook status namespace``; ``pods`` are worst first."""
+    """The report of ``overbook status namespace``; ``pods`` are worst first."""
 
     name: str
     sums: Sums

@@ -1,6 +1,6 @@
-"""What many pods ask for together, folded pod by pod: no list of pods is needed, whatever their number.
+"""Sums over many pods: each pod is added to its sum when it is read, so that no list of pods is kept.
 
-Sums can be added and taken away again, so a view of a cluster follows its changes.
+A sum can also be subtracted, so a live view of a cluster follows its changes.
 """
 
 from typing import Final
@@ -16,19 +16,19 @@ from overbook.core.overcommit.level import Levels, pod_levels
 from overbook.core.overcommit.promise import promise_bytes
 
 MOST_SHAPES: Final = 8192
-"""Different pods whose sums are kept: fifty thousand pods are the replicas of some hundred workloads."""
+"""How many different pods' sums are kept. Fifty thousand pods are replicas of some hundred workloads."""
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 class PodSums(msgspec.Struct, frozen=True, gc=False):
-    """Pods together.
+    """The sums of some pods.
 
     Attributes:
-        pods: how many.
-        levels: requests, limits, and how many have none.
-        virtual_machines: how many of them are virtual machines' pods.
-        guest_bytes: memory that the guests in them were told they have, by :func:`promise_bytes`.
+        pods: the number of pods.
+        levels: their requests and limits, and how many have none.
+        virtual_machines: the number of pods of virtual machines.
+        guest_bytes: the memory that is promised to the guests in them, by :func:`promise_bytes`.
     """
 
     pods: int = 0
@@ -57,10 +57,10 @@ NO_PODS: Final = PodSums()
 
 
 class Summing:
-    """One pod's sums, worked out once for all pods that differ in nothing that counts here.
+    """Computes the sums of a pod, once for all pods with the same containers.
 
     Args:
-        percent: the cluster's ``memoryOvercommitPercentage``, from which guests' sizes are told.
+        percent: the cluster's ``memoryOvercommitPercentage``, from which guest sizes are derived.
     """
 
     def __init__(self, percent: int) -> None:
@@ -71,7 +71,7 @@ class Summing:
         """The sums of one pod.
 
         Raises:
-            InvalidInput: a quantity that the API server refuses.
+            InvalidInput: a quantity is one that the API server refuses.
         """
         return self.with_class(pod)[0]
 
@@ -79,7 +79,7 @@ class Summing:
         """The sums of one pod, and its QoS class.
 
         Raises:
-            InvalidInput: a quantity that the API server refuses.
+            InvalidInput: a quantity is one that the API server refuses.
         """
         spec = pod.spec
         machine = is_virtual_machine_pod(pod)

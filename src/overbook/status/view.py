@@ -1,4 +1,4 @@
-"""A cluster as ``overbook status`` sees it: what the API server has, put together node by node."""
+"""The data of ``overbook status``: the API server's objects, put together node by node."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -18,25 +18,25 @@ from overbook.core.overcommit.swap import node_swap_bytes
 from overbook.status.sums import NO_PODS, PodSums
 
 AGENT_NAMESPACE: Final = "overbook"
-"""Where Overbook is installed unless somebody chose otherwise; commands that are shown name it."""
+"""The namespace of a default installation; commands in findings name it."""
 
 Refused = Literal["Forbidden", "NotInstalled", "Failed"]
 
 
 class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A node, the pods on it together, and what its agent last said.
+    """A node, the sums of its pods, and the last report of its agent.
 
     Attributes:
         name: its name.
         ready: whether it is Ready; ``None``: not known.
-        control_plane: whether it carries the control plane's role.
-        capacity: what the machine has.
-        allocatable: what pods may request together.
-        tainted: whether it has our taint.
-        kubelet_swap_bytes: swap as the kubelet reports it; ``None``: it does not.
-        sums: its pods together; ``None``: pods could not be read.
+        control_plane: whether it has the role of the control plane.
+        capacity: the node's ``status.capacity``.
+        allocatable: how much its pods may request together.
+        tainted: whether it has Overbook's taint.
+        kubelet_swap_bytes: swap as the kubelet reports it; ``None``: not reported.
+        sums: the sums of its pods; ``None``: pods could not be read.
         status: what agent and controller wrote; ``None``: nothing.
-        age_seconds: since the agent last looked; ``None``: not known.
+        age_seconds: time since the agent's last report; ``None``: not known.
     """
 
     name: str
@@ -52,47 +52,47 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def ram_bytes(self) -> int | None:
-        """RAM: the agent's reading, else the kubelet's; they are the same number."""
+        """RAM, from the agent's report or else from the kubelet's, which is the same number."""
         agent = self.status.memory.total_bytes if self.status else 0
         return agent or self.capacity.memory_bytes
 
     @property
     def swap_bytes(self) -> int | None:
-        """The size of its swap; ``None``: neither agent nor kubelet says."""
+        """The size of its swap; ``None``: neither agent nor kubelet reports it."""
         if self.status is not None and self.status.memory.total_bytes:
             return self.status.swap.total_bytes
         return self.kubelet_swap_bytes
 
     @property
     def pressure(self) -> PressureState:
-        """How it is, by its agent's last word."""
+        """The pressure state in its agent's last report."""
         return self.status.pressure.state if self.status else "None"
 
     @property
     def relief(self) -> ReliefRecord:
-        """What the controller does for it; empty: nothing."""
+        """The controller's relief record; empty: none."""
         return (self.status.relief if self.status else None) or ReliefRecord()
 
     @property
     def candidates(self) -> tuple[ReliefCandidate, ...]:
-        """Who could go, in the agent's order; empty while nobody has to."""
+        """The pods that may be evicted, the first one first; empty while no pod has to leave."""
         request = self.status.request if self.status else None
         return request.candidates if request else ()
 
     @property
     def causes(self) -> tuple[NodeCause, ...]:
-        """Why it is overcommitted by the document's definition; empty: it is not, or that is not known."""
+        """Why the node is overcommitted, as Red Hat's document defines it; empty: it is not, or not known."""
         if self.sums is None or not self.capacity.memory_bytes:
             return ()
         return causes_of(self.sums.levels, self.sums.pods, self.capacity)
 
     @property
     def promised_percent(self) -> int | None:
-        """What its guests were told they have, of its RAM."""
+        """The memory that is promised to its guests, as a percentage of its RAM."""
         return None if self.sums is None else share_percent(self.sums.guest_bytes, self.ram_bytes)
 
     def demanded_swap_bytes(self, percent: int) -> int | None:
-        """The swap that a percentage demands; ``None``: its RAM is not known."""
+        """The swap that a percentage needs; ``None``: the node's RAM is not known."""
         return node_swap_bytes(self.ram_bytes, percent) if self.ram_bytes else None
 
 
@@ -101,8 +101,8 @@ class Unread(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     Attributes:
         resource: its plural name, such as ``pods``.
-        why: a right is missing, there is no such resource, or something else.
-        message: the API server's.
+        why: the right is missing, the resource is not installed, or another error.
+        message: the API server's message.
     """
 
     resource: str
@@ -114,9 +114,9 @@ class LeadingController(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """The controller that leads.
 
     Attributes:
-        holder: its identity; empty: nobody.
-        age_seconds: since it renewed its lease; ``None``: not known.
-        lease_seconds: for how long a renewal is good.
+        holder: its identity; empty: no controller holds the lease.
+        age_seconds: time since the lease was renewed; ``None``: not known.
+        lease_seconds: how long a renewal is valid.
     """
 
     holder: str = ""
@@ -125,18 +125,18 @@ class LeadingController(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 
     @property
     def leads(self) -> bool:
-        """Whether its lease is in force, by generous clocks."""
+        """Whether its lease is valid, with a margin for clocks that differ."""
         return (
             bool(self.holder) and self.age_seconds is not None and self.age_seconds <= self.lease_seconds * 3
         )
 
 
 class EvictableMachine(msgspec.Struct, frozen=True, gc=False):
-    """A virtual machine that may have to go.
+    """A virtual machine on a node with candidates for eviction.
 
     Attributes:
         name: its name.
-        strategy: its eviction strategy, KubeVirt's own default where it has none.
+        strategy: its eviction strategy, or KubeVirt's default if it has none.
     """
 
     name: str
@@ -144,13 +144,13 @@ class EvictableMachine(msgspec.Struct, frozen=True, gc=False):
 
 
 class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What counts for every node.
+    """What applies to every node.
 
     Attributes:
-        overcommit: the cluster's; ``None``: there is none, or it could not be read.
+        overcommit: the cluster's ``Overcommit``; ``None``: there is none, or it could not be read.
         kubevirt_percent: the percentage by which KubeVirt makes its pods; ``None``: not known.
         leader: the controller that leads; ``None``: there is no lease, or it could not be read.
-        guests: virtual machines on nodes in trouble, by their pod's UID.
+        guests: virtual machines on nodes with candidates, by their pod's UID.
         unread: what could not be read.
     """
 
@@ -162,19 +162,19 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def spec(self) -> OvercommitSpec:
-        """What the owner wants, defaults where nothing is written."""
+        """The settings, with defaults for those that are not set."""
         return self.overcommit.spec if self.overcommit else OvercommitSpec()
 
     @property
     def percent(self) -> int:
-        """The percentage that guests' sizes and swap are reckoned by."""
+        """The percentage with which guest sizes and swap are computed."""
         if self.overcommit is None and self.kubevirt_percent is not None:
             return self.kubevirt_percent
         return self.spec.percentage
 
     @property
     def percent_known(self) -> bool:
-        """Whether the percentage is somebody's word, and no guess."""
+        """Whether the percentage was set in the cluster, and is not only a default."""
         return self.overcommit is not None or self.kubevirt_percent is not None
 
     def why_unread(self, resource: str) -> Refused | None:

@@ -1,4 +1,4 @@
-"""Which path of the port for reviews answers what."""
+"""The HTTP handler of the port for reviews."""
 
 from typing import Final
 

@@ -48,7 +48,7 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
     for document in documents:
         manifest = document.manifest
         if not isinstance(manifest, dict):
-            continue  # a pod of a long list, which is decoded already
+            continue  # a pod of a long list, which has been decoded already
         try:
             one = _decoded(manifest)
         except InvalidInput as error:

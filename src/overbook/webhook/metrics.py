@@ -1,4 +1,4 @@
-"""What Prometheus reads of a webhook: admissions, and how long they took."""
+"""The webhook's metrics: admissions, and how long they took."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -30,29 +30,29 @@ class WebhookMetrics:
         """Count the review of a pod."""
         key = (admission.outcome, admission.source.label, namespace)
         if key not in self.admissions and len(self.admissions) >= MOST_SERIES:
-            # As many more as there are outcomes, at most.
+            # This adds at most one more series for each outcome.
             key = (admission.outcome, "", "(other)")
         self.admissions[key] += 1
         self.latency[bisect_left(BUCKETS, seconds)] += 1
         self.latency_sum += seconds
 
     def counted(self, outcome: str) -> None:
-        """Something that is no pod was answered for."""
+        """Count the review of something other than a pod."""
         self.admissions[outcome, "", ""] += 1
 
     def render(self, responses: Mapping[int, int], *, ready: bool, connections: int) -> bytes:
         """The exposition.
 
         Args:
-            responses: HTTP answers to reviews by status.
+            responses: the number of HTTP answers to reviews by status.
             ready: whether reviews may be sent here.
-            connections: of the port for reviews.
+            connections: the number of connections to the port for reviews.
         """
         return render(PREFIX, METRICS, WebhookReading(self, responses, ready, connections))
 
 
 class WebhookReading(msgspec.Struct, frozen=True, gc=False):
-    """What the metrics are read from; the fields are those of :meth:`WebhookMetrics.render`."""
+    """The values from which metrics are computed; the fields are those of :meth:`WebhookMetrics.render`."""
 
     counts: WebhookMetrics
     responses: Mapping[int, int]

@@ -20,7 +20,7 @@ from overbook.webhook.policies import Policies
 API_VERSION: Final = "admission.k8s.io/v1"
 _BEFORE_UID: Final = f'{{"apiVersion":"{API_VERSION}","kind":"AdmissionReview","response":{{"uid":'.encode()
 _MOST_PREPARED: Final = 1024
-_LONGEST_MAKE: Final = 8 << 10
+_LONGEST_KEY: Final = 8 << 10
 """The longest key of a remembered pod in bytes; a pod of 20 containers has 2,000."""
 
 
@@ -161,10 +161,10 @@ class Reviewer:
         chosen = choose(pod, namespace, cluster, request.user_info.username)
         if isinstance(chosen, Admission):
             return PreparedReview(namespace, cluster, chosen.source, chosen, _after_uid(respond(pod, chosen)))
-        make = _ENCODER.encode(pod.spec)
+        content = _ENCODER.encode(pod.spec)
         if chosen.settings.cpu_request_to_request_percent:
-            make += _ENCODER.encode(pod.metadata.annotations)
-        key = (request.namespace, make)
+            content += _ENCODER.encode(pod.metadata.annotations)
+        key = (request.namespace, content)
         known = self._prepared.get(key)
         if (
             known is not None
@@ -175,7 +175,7 @@ class Reviewer:
             return known
         admission = decide(pod, namespace, cluster, chosen)
         prepared = PreparedReview(namespace, cluster, chosen, admission, _after_uid(respond(pod, admission)))
-        if len(make) <= _LONGEST_MAKE:
+        if len(content) <= _LONGEST_KEY:
             if len(self._prepared) >= _MOST_PREPARED:
                 self._prepared.clear()
             self._prepared[key] = prepared
@@ -194,14 +194,14 @@ class Reviewer:
 
 
 def respond(pod: Pod, admission: Admission) -> AdmissionResponse:
-    """The response that carries a decision."""
-    told = warnings(pod, admission) or None
-    noted = {"override": audit(admission)}
+    """The response for a decision."""
+    shown = warnings(pod, admission) or None
+    annotations = {"override": audit(admission)}
     if admission.outcome != "Overridden":
-        return AdmissionResponse(allowed=True, warnings=told, audit_annotations=noted)
+        return AdmissionResponse(allowed=True, warnings=shown, audit_annotations=annotations)
     patch = _ENCODER.encode(patch_operations(pod, admission.override))
     return AdmissionResponse(
-        allowed=True, patch_type="JSONPatch", patch=patch, warnings=told, audit_annotations=noted
+        allowed=True, patch_type="JSONPatch", patch=patch, warnings=shown, audit_annotations=annotations
     )
 
 

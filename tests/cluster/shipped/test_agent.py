@@ -31,7 +31,7 @@ CAPABILITIES: Final = (5, 14, 24)
 FILTERED: Final = "2"
 """By seccomp, as /proc/PID/status says."""
 EXPECTED: Final = "mode Observe: nothing is done|Enforce from now on|WatermarkBelowEviction"
-"""What its owner wanted first and then, and a setting of this node that the doctor would mend."""
+"""Log lines: the mode before and after the owner changed it, and a finding of the doctor on this node."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Five parts say that a node's swap is too small; all of them ask one function."""
+"""Five parts report that a node's swap is too small; all of them call one function."""
 
 import argparse
 import io
@@ -79,7 +79,7 @@ EVERYBODY: Final = (swap_size_says, explain_says, doctor_says, agent_says, statu
     st.integers(-3 * SWAP_SLACK_BYTES, 3 * SWAP_SLACK_BYTES),
 )
 @example(16 * GIB, 150, 0)
-@example(16 * GIB, 150, -PAGE)  # what mkswap leaves of a file of 8Gi
+@example(16 * GIB, 150, -PAGE)  # the swap area that mkswap makes in a file of 8Gi
 @example(16 * GIB, 150, -SWAP_SLACK_BYTES)
 @example(16 * GIB, 150, -SWAP_SLACK_BYTES - 1)
 @example(16 * GIB, 150, -8 * GIB)
@@ -102,7 +102,12 @@ def test_everybody_agrees_whether_swap_suffices(ram: int, percent: int, more: in
         (16 * GIB, 8 * GIB - SWAP_SLACK_BYTES - 1, 150, False),
         (16 * GIB, 0, 100, True),
         (16 * GIB, 0, 101, False),
-        (1 << 20, 0, 150, False),  # half a MiB is demanded: no area at all is no area with a header
+        (
+            1 << 20,
+            0,
+            150,
+            False,
+        ),  # half a MiB is demanded: the slack does not replace an area
         (0, 0, 150, True),  # not known
     ],
 )

@@ -63,11 +63,11 @@ def test_an_unknown_kubelet_is_taken_to_write_where_configured() -> None:
 @pytest.mark.parametrize(
     ("asked", "facts", "writer"),
     [
-        ("auto", LIMITED, "kubelet"),  # for VMs only: two would write
+        ("auto", LIMITED, "kubelet"),  # for VMs only: with the kubelet, two programs would write
         ("nri", LIMITED, "kubelet"),
         ("nri", NEITHER, "reconcile"),
         ("hook", NEITHER, "reconcile"),
-        ("kubelet", NEITHER, "kubelet"),  # nobody was asked to write instead
+        ("kubelet", NEITHER, "kubelet"),  # no other writer was asked for
     ],
 )
 def test_a_node_is_protected_whatever_its_settings_are(

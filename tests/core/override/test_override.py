@@ -112,7 +112,7 @@ def test_a_limit_range_raises_and_lowers_and_is_named() -> None:
 
 def test_the_documents_limit_range_trap_is_avoided() -> None:
     within = bounds_of(min={"memory": "100Mi"})
-    assert memory_request("110Mi", 50) == "55Mi"  # below the minimum: the pod would be forbidden
+    assert memory_request("110Mi", 50) == "55Mi"  # below the minimum: the API server would forbid the pod
     assert memory_request("110Mi", 50, within) == "100Mi"
 
 

@@ -86,20 +86,20 @@ def test_each_finding_is_named_with_its_fix(changed: dict[str, object], word: st
     found = diagnose(msgspec.structs.replace(HEALTHY, **changed)).findings
 
     assert word in [finding.word for finding in found]
-    assert all(finding.sentence and finding.mend for finding in found)
+    assert all(finding.sentence and finding.fix for finding in found)
 
 
 def test_a_fix_that_is_a_command_exists() -> None:
     found = [
         f for changed, _ in WRONG for f in diagnose(msgspec.structs.replace(HEALTHY, **changed)).findings
     ]
-    ours = {finding.mend for finding in found if finding.mend.startswith("overbook")}
+    ours = {finding.fix for finding in found if finding.fix.startswith("overbook")}
     node = find("node")
 
     assert node is not None
     assert ours
-    for mend in ours:
-        parser_of((node,)).parse_args(mend.split()[1:])
+    for fix in ours:
+        parser_of((node,)).parse_args(fix.split()[1:])
 
 
 def test_overcommit_off_is_no_finding_if_the_kubelet_allows_it() -> None:

@@ -179,7 +179,7 @@ def test_a_missing_memory_controller_is_found(host: Host) -> None:
             "proc/1/net/unix",
             "Num\n" + "0: 00000003 00000000 00000000 0001 03 9 /run/nri/nri.sock\n" * 2,
             "OtherNriPlugin",
-            "2 programs speak NRI",
+            "2 programs are connected by NRI",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_foreign_owners_of_swap_are_found(host: Host, path: str, text: str, word
 
     found = {finding.word: finding for finding in diagnose(host.facts()).findings}
 
-    assert said in f"{found[word].sentence} {found[word].mend}"
+    assert said in f"{found[word].sentence} {found[word].fix}"
 
 
 @pytest.mark.parametrize(

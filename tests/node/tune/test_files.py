@@ -42,7 +42,7 @@ def test_overcommit_is_switched_off_each_time_it_is_on(tmp_path: pathlib.Path, p
         try:
             assert process.stdout.readline() == "vm.overcommit_memory was 1 and is 0 again\n"
             assert setting.read_text() == "0\n"
-            time.sleep(0.2)  # nothing is said, or written, while all is well
+            time.sleep(0.2)  # nothing is printed or written while the value is right
             setting.write_text("2\n")
             assert process.stdout.readline() == "vm.overcommit_memory was 2 and is 0 again\n"
         finally:

@@ -131,4 +131,4 @@ def test_a_strict_kubelet_finds_what_it_requires() -> None:
     assert put_back(OVERCOMMIT_MEMORY, entry, "0", strict_kubelet=False).value == "2"
     returned = put_back(OVERCOMMIT_MEMORY, entry, "0", strict_kubelet=True)
     assert returned.value == "1"
-    assert "would not start again" in returned.sentence
+    assert "would fail to start" in returned.sentence

@@ -13,11 +13,10 @@ import msgspec
 from overbook.agent.collector import Collector
 from overbook.agent.limits.reserve_writer import CgroupReserveWriter, ReportingReserveWriter, ReserveWriter
 from overbook.agent.limits.swap_limits import shown
-from overbook.agent.per_pod import PerPod
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
-from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.reserve import ClassRequests, class_requests, held_limit_bytes, qos_reserve
+from overbook.core.kubernetes.resolved import ResolvedPod
 from overbook.core.overcommit.swap import whole_pages
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
@@ -62,8 +61,7 @@ class Reserves:
         self._acting, self._telling = CgroupReserveWriter(root), ReportingReserveWriter()
         self._writer: ReserveWriter = self._telling
         self._kubelet: KubeletConfiguration | None = None
-        self._pods: Mapping[str, Pod] | None = None
-        self._requests_of = PerPod(lambda pod: class_requests([pod]))
+        self._pods: Mapping[str, ResolvedPod] | None = None
         self._requests = ClassRequests()
         self._page_bytes = page_size_bytes()
         self._ours: dict[str, int] = {}
@@ -83,7 +81,7 @@ class Reserves:
         return self._writer.restore()
 
     def keep(
-        self, capacity_bytes: int, pods: Mapping[str, Pod], kubelet: KubeletConfiguration | None
+        self, capacity_bytes: int, pods: Mapping[str, ResolvedPod], kubelet: KubeletConfiguration | None
     ) -> None:
         """Write every limit that differs from its wanted value.
 
@@ -98,7 +96,7 @@ class Reserves:
             return
         self._kubelet = kubelet
         if pods is not self._pods:
-            self._pods, self._requests = pods, sum(self._requests_of.of(pods), ClassRequests())
+            self._pods, self._requests = pods, class_requests(pods.values())
         try:
             hindrance = self._elsewhere() or self._unclear()
             if not hindrance:

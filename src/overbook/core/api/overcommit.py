@@ -1,6 +1,6 @@
 """The custom resource ``Overcommit``: what the cluster's owner decides, one object named ``cluster``.
 
-Agents, controller, webhook and ``overbook status`` read it; nobody of them writes its spec.
+Agents, controller, webhook and ``overbook status`` read the object; none of them writes its spec.
 """
 
 from typing import Annotated, Final, Literal
@@ -20,15 +20,19 @@ Seconds = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
 
 
 class ReliefSpec(KubeStruct, frozen=True):
-    """Budgets of relief, and how far it may go.
+    """Relief is the eviction or live migration of pods from nodes under pressure; these are its limits.
 
     Attributes:
-        per_cluster: guests that may be on their way at once, in the whole cluster.
-        cool_down_seconds: after a guest has gone, before another of the same node is asked.
-        follow_seconds: how long a live migration is followed before it is given up.
-        stall_seconds: a migration without progress for so long frees its place while pressure is critical.
-        stale_seconds: an agent that has not reported for so long counts as stopped: its node's taint goes.
-        last_resort: ``Delete`` deletes a pod when pressure stays critical and every candidate refused.
+        per_cluster: how many pods of the whole cluster may be evicted or live-migrated at once; 0 begins
+            none.
+        cool_down_seconds: pause after a pod has left, before the next pod of the same node is evicted.
+        follow_seconds: how long a live migration or an eviction may take before it is given up.
+        stall_seconds: after so long without progress a migration no longer counts against the limits,
+            while pressure is critical.
+        stale_seconds: an agent that has not reported for so long counts as stopped, and the taint is removed
+            from its node.
+        last_resort: what happens when pressure stays critical and every candidate refused. ``Delete`` deletes
+            a pod without the Eviction API; ``None`` deletes nothing.
     """
 
     per_cluster: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5
@@ -40,15 +44,17 @@ class ReliefSpec(KubeStruct, frozen=True):
 
 
 class OvercommitSpec(KubeStruct, frozen=True):
-    """What the owner wants.
+    """Settings of the cluster's overcommit.
 
     Attributes:
-        percentage: memory promised to guests, of the RAM there is; 100 is no overcommit.
-        mode: ``Observe`` decides and reports everywhere, and changes nothing.
-        paused: nothing is started any more until it is false again; agents go on measuring and reporting,
-            and limits in force stay as they are.
-        relief: budgets of relief.
-        override: requests overridden at admission, where OpenShift's own kinds do not exist.
+        percentage: memory promised to VMs, in percent of the RAM that nodes have; 100 is no overcommit.
+            KubeVirt's ``memoryOvercommit`` has to be the same number.
+        mode: ``Enforce`` acts; ``Observe`` decides and reports on all nodes, and changes nothing.
+        paused: while true, nothing new is begun. Agents go on measuring and reporting, and limits in force
+            stay as they are.
+        relief: limits on evictions and live migrations from nodes under pressure.
+        override: how the webhook overrides pods' requests at admission, where OpenShift's
+            ``ClusterResourceOverride`` does not exist.
     """
 
     percentage: ConfiguredPercent = 100
@@ -59,7 +65,7 @@ class OvercommitSpec(KubeStruct, frozen=True):
 
 
 class Overcommit(KubeStruct, frozen=True):
-    """The cluster's overcommit."""
+    """Settings of the cluster's memory overcommit; the one object is named ``cluster``."""
 
     api_version: str = API_VERSION
     kind: str = "Overcommit"

@@ -1,10 +1,15 @@
-"""The custom resource ``OvercommitNode``: one for each node and named like it.
+"""The custom resource ``OvercommitNode``: one object for each node, with the node's name.
 
-The agent writes all of its status but ``relief``, which is the controller's: by server-side apply, so that
-neither can drop what the other wrote. Times are RFC 3339 in UTC with microseconds. Every list is bounded.
+The agent writes the status except ``relief``, which the controller writes. Both use server-side apply, so
+neither can drop what the other wrote. Times are RFC 3339 in UTC with microseconds. Every list is bounded: the
+``MOST_…`` constants become ``maxItems`` of the schema.
+
+Docstrings here are the descriptions that ``kubectl explain`` shows, so they name no Python object.
 """
 
 from typing import Final, Literal
+
+import msgspec
 
 from overbook.core.api.group import API_VERSION
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
@@ -23,28 +28,26 @@ MOST_OUTCOMES: Final = 5
 MOST_PROBLEMS: Final = 20
 
 PressureState = Literal["None", "Pressure", "Critical"]
-"""``Pressure``: a rule holds. ``Critical``: it has held so long that a guest has to go."""
+"""``PressureStatus.state`` describes the values."""
 
 Stage = Literal["Asking", "Migrating", "Ending", "CoolingDown", "Waiting", "Refused"]
-"""Of a relief. ``Asking``: written down before the eviction is sent. ``Migrating``: a live migration is
-followed. ``Ending``: the pod was evicted or deleted and is not gone yet. ``CoolingDown``: it is gone and its
-effect is given time. ``Waiting``: a budget is used up, or the API server said when to come again.
-``Refused``: every candidate refused."""
+"""``ReliefRecord.stage`` describes the values."""
 
 How = Literal["Migrated", "Restarted", "Evicted", "Deleted"]
-"""``Migrated`` is said only of a live migration; a VM that is evicted without one is ``Restarted``."""
+"""``Migrated`` means a live migration; a VM that is evicted without one is ``Restarted``."""
 
 Outcome = Literal["Migrated", "Restarted", "Evicted", "Deleted", "Gone", "GivenUp", "Failed"]
-"""``Gone``: the pod ended by itself before anything was done. ``GivenUp``: it took too long."""
+"""``ReliefOutcome.outcome`` describes the values."""
 
 
 class MemoryStatus(KubeStruct, frozen=True):
     """The node's RAM.
 
     Attributes:
-        total_bytes: MemTotal.
-        available_bytes: MemAvailable.
-        promised_bytes: guest memory of its VMs, and memory limits (else requests) of its other pods.
+        total_bytes: MemTotal of the node, in bytes.
+        available_bytes: MemAvailable of the node, in bytes; absent until it has been read.
+        promised_bytes: memory promised to the node's pods, in bytes: the guest size of each VM, and the
+            memory limit, else the request, of each other pod. Absent until the pods are known.
     """
 
     total_bytes: int = 0
@@ -56,15 +59,17 @@ class SwapStatus(KubeStruct, frozen=True):
     """The node's swap.
 
     Attributes:
-        total_bytes: SwapTotal.
-        used_bytes: in use.
-        allowed_bytes: sum of all allowances.
-        demanded_bytes: what the percentage demands: RAM × (percentage/100 − 1).
-        in_pages_per_second: averaged over the ruleset's window; ``None``: not known yet.
-        out_pages_per_second: the same out.
-        writer: who writes the limits: ``reconcile``, ``nri``, ``hook`` or ``kubelet``; empty: not known yet.
-        writer_sentence: why that one.
-        differing: containers whose limit is not what it should be, and is not the agent's to write.
+        total_bytes: SwapTotal of the node, in bytes.
+        used_bytes: swap in use, in bytes.
+        allowed_bytes: sum of the swap allowances of all containers, in bytes.
+        demanded_bytes: swap that the percentage demands, RAM × (percentage/100 − 1), in bytes.
+        in_pages_per_second: pages swapped in per second, averaged over the ruleset's window; absent until
+            there are enough samples.
+        out_pages_per_second: pages swapped out per second, averaged likewise.
+        writer: what writes the containers' swap limits: ``reconcile`` (the agent itself), ``nri``, ``hook``
+            or ``kubelet``; empty until it is chosen.
+        writer_sentence: why this writer was chosen.
+        differing: number of containers whose swap limit is wrong and is not written by the agent.
     """
 
     total_bytes: int = 0
@@ -79,14 +84,16 @@ class SwapStatus(KubeStruct, frozen=True):
 
 
 class PressureStatus(KubeStruct, frozen=True):
-    """How the node is.
+    """Memory pressure of the node.
 
     Attributes:
-        state: see :data:`PressureState`.
-        since: when that state began.
-        rule: the rule that holds; empty: none.
-        sentence: what its detectors saw.
-        stall_full_percent: PSI ``full`` over the last seconds.
+        state: ``None``: no rule fires. ``Pressure``: a rule fires. ``Critical``: a rule has fired for so long
+            that a pod has to leave the node.
+        since: when the state began.
+        rule: the rule that fires; empty where no rule does.
+        sentence: the measurements by which the rule fires.
+        stall_full_percent: share of time in which all tasks waited for memory (PSI ``full``), over the last
+            seconds, in percent.
     """
 
     state: PressureState = "None"
@@ -97,22 +104,24 @@ class PressureStatus(KubeStruct, frozen=True):
 
 
 class ReliefCandidate(KubeStruct, frozen=True):
-    """A guest that could go, as its agent ranked it.
+    """A pod that may be evicted, as the agent ranked it.
 
     Attributes:
-        uid: the pod's UID; a pod of the same name with another UID is another guest.
-        namespace: of the pod.
-        name: of the pod.
-        virtual_machine: owned by a KubeVirt VirtualMachineInstance.
-        priority: its priority.
-        usage_bytes: memory and swap together.
-        swap_bytes: swap in use: all of it has to come back before a live migration can end.
-        growth_bytes_per_second: how fast it takes (and so dirties) memory.
-        over_request_bytes: usage beyond its request.
-        over_promise_bytes: usage beyond request and allowance together.
-        blame: its share of growth and of refaults together, 0–2.
-        sentence: the numbers for people.
-        excluded: why it must not go; empty where it may.
+        uid: the pod's UID; a pod with the same name and another UID is another pod.
+        namespace: the pod's namespace.
+        name: the pod's name.
+        virtual_machine: whether the pod is owned by a KubeVirt VirtualMachineInstance.
+        priority: the pod's priority.
+        usage_bytes: memory that the pod holds in RAM and in swap, in bytes.
+        swap_bytes: swap that the pod uses, in bytes; a live migration has to read all of it back.
+        growth_bytes_per_second: how fast the pod's memory grows, in bytes per second; stands for how fast a
+            VM dirties memory.
+        over_request_bytes: memory that the pod holds beyond its request, in bytes.
+        over_promise_bytes: memory that the pod holds beyond its covered memory (request and allowance
+            together), in bytes.
+        blame: the pod's share of the node's growth plus its share of the refaults, 0 to 2.
+        sentence: the pod's numbers in a sentence.
+        excluded: why the pod must not be evicted; empty where it may be.
     """
 
     uid: str
@@ -136,15 +145,16 @@ class ReliefCandidate(KubeStruct, frozen=True):
 
 
 class ReliefRequest(KubeStruct, frozen=True):
-    """The agent asks for one guest to go. It stays while the pressure does.
+    """The agent's request that one pod leaves the node. It stays while the pressure lasts.
 
     Attributes:
-        id: one for each pressure; another decision has another one.
-        decided_at: when.
+        id: identifies the request; each decision to relieve the node has an id of its own.
+        decided_at: when the agent decided.
         rule: the rule that fired.
-        sentence: the whole decision, for people.
-        rank: by which the agent ordered them, ``culprit`` or ``original``; only the first knows equals.
-        candidates: in the agent's order, at most :data:`MOST_CANDIDATES`.
+        sentence: the whole decision in a sentence.
+        rank: how the agent ordered the candidates: ``culprit`` or ``original`` (as wasp-agent did). With
+            ``culprit`` the controller may change the order among candidates that are nearly equal.
+        candidates: the pods that may be evicted, the first one first; those that must not be come last.
     """
 
     id: str
@@ -156,7 +166,15 @@ class ReliefRequest(KubeStruct, frozen=True):
 
 
 class DecisionRecord(KubeStruct, frozen=True):
-    """One of the agent's last decisions."""
+    """A recent decision of the agent.
+
+    Attributes:
+        id: identifies the decision.
+        at: when the agent decided.
+        action: what was decided: ``reclaim``, ``relieve`` or ``wait``.
+        sentence: the decision in a sentence.
+        victim: the pod that was to leave, as ``namespace/name``; empty where none was.
+    """
 
     id: str
     at: str
@@ -166,21 +184,29 @@ class DecisionRecord(KubeStruct, frozen=True):
 
 
 class Problem(KubeStruct, frozen=True):
-    """Something that is wrong on the node.
+    """A problem of the node.
 
     Attributes:
-        word: for programs.
-        sentence: for people.
-        mend: the command or setting that mends it.
+        word: the kind of problem in one word, such as ``SwapLimitsDiffer``.
+        sentence: the problem in a sentence.
+        fix: the command or setting that removes the cause; empty where none is known.
     """
 
     word: str
     sentence: str
-    mend: str = ""
+    fix: str = msgspec.field(name="mend", default="")
 
 
 class Condition(KubeStruct, frozen=True):
-    """A condition as Kubernetes writes them."""
+    """A condition in Kubernetes' form.
+
+    Attributes:
+        type: always ``OvercommitPressure``.
+        status: ``True`` while a rule fires.
+        last_transition_time: when the status last changed.
+        reason: the state of the pressure in one word.
+        message: the measurements by which a rule fires, in a sentence.
+    """
 
     type: str
     status: Literal["True", "False", "Unknown"]
@@ -190,7 +216,15 @@ class Condition(KubeStruct, frozen=True):
 
 
 class Refusal(KubeStruct, frozen=True):
-    """A candidate that could not go."""
+    """A candidate that refused: it could not be evicted.
+
+    Attributes:
+        uid: the pod's UID.
+        label: the pod, as ``namespace/name``.
+        reason: why it could not be evicted, in one word.
+        message: why it could not be evicted, in a sentence.
+        at: when it refused.
+    """
 
     uid: str
     label: str
@@ -200,7 +234,18 @@ class Refusal(KubeStruct, frozen=True):
 
 
 class ReliefOutcome(KubeStruct, frozen=True):
-    """A relief that is over."""
+    """A relief that has ended.
+
+    Attributes:
+        request_id: id of the agent's request that it answered.
+        victim: the pod, as ``namespace/name``.
+        outcome: ``Migrated``, ``Restarted``, ``Evicted`` or ``Deleted``: how the pod left the node. ``Gone``:
+            the pod ended before anything was done. ``GivenUp``: it took too long. ``Failed``: the pod is
+            still on the node.
+        message: the outcome in a sentence.
+        started_at: when the relief began.
+        finished_at: when the relief ended.
+    """
 
     request_id: str
     victim: str
@@ -211,22 +256,27 @@ class ReliefOutcome(KubeStruct, frozen=True):
 
 
 class ReliefRecord(KubeStruct, frozen=True):
-    """What the controller does about the node's request, written down before it is done.
+    """What the controller is about to do for the node, written before it acts.
 
     Attributes:
-        request_id: the request that this answers.
-        stage: see :data:`Stage`.
-        victim_uid: the pod that was asked; empty: nobody yet.
-        victim: its label.
-        how: how it goes.
-        migration: name of the VirtualMachineInstanceMigration that is followed.
-        started_at: when the victim was asked.
+        request_id: id of the agent's request that this answers.
+        stage: ``Asking``: the eviction is sent next. ``Migrating``: a live migration is under way.
+            ``Ending``: the pod was evicted or deleted and is not gone yet. ``CoolingDown``: the pod has left,
+            and its effect is given time to show. ``Waiting``: a budget is used up, the API server said when
+            to try again, or nothing may begin now. ``Refused``: every candidate refused. Absent: no relief is
+            under way.
+        victim_uid: UID of the pod that leaves; empty where none does.
+        victim: the pod that leaves, as ``namespace/name``.
+        how: how the pod leaves. ``Migrated``: live-migrated. ``Restarted``: a VM is shut down and started
+            elsewhere.
+        migration: name of the VirtualMachineInstanceMigration that moves the VM.
+        started_at: when the relief began.
         stage_since: when the stage began.
-        until: when the stage ends by itself, or something is tried again; ``None``: not by the clock.
-        expected_seconds: how long the move was expected to take when the victim was asked.
+        until: when the stage ends, or the next attempt is made; absent where no time is set.
+        expected_seconds: how long a live migration was expected to take when it began, in seconds.
         message: the stage in a sentence.
-        refusals: candidates that refused this request, at most :data:`MOST_REFUSALS`.
-        outcomes: reliefs of this node that are over, newest first, at most :data:`MOST_OUTCOMES`.
+        refusals: candidates that refused during this request.
+        outcomes: reliefs of this node that have ended, newest first.
     """
 
     request_id: str = ""
@@ -245,22 +295,22 @@ class ReliefRecord(KubeStruct, frozen=True):
 
 
 class OvercommitNodeStatus(KubeStruct, frozen=True):
-    """What the agent knows of its node, and what the controller does for it.
+    """What the agent reports of its node, and what the controller does for it.
 
     Attributes:
-        observed_at: when the agent last looked; it renews this while all is calm, too.
-        agent_version: Overbook's version.
-        agent_instance: one running agent: two of them on one node are told apart by it.
-        mode: the mode in force on this node.
-        paused: whether the agent obeys a pause.
-        memory: RAM.
-        swap: swap.
-        pressure: how the node is.
-        request: the guest that has to go; ``None``: nobody.
-        decisions: the last ones, newest first, at most :data:`MOST_DECISIONS`.
-        problems: worst first, at most :data:`MOST_PROBLEMS`.
-        conditions: :data:`PRESSURE_CONDITION`.
-        relief: the controller's part.
+        observed_at: when the agent last reported; renewed also while nothing changes.
+        agent_version: version of the agent.
+        agent_instance: identifies a running agent process; two agents on one node have different ones.
+        mode: the mode in force on this node, ``Observe`` or ``Enforce``.
+        paused: whether the agent obeys ``spec.paused`` of the ``Overcommit``.
+        memory: the node's RAM.
+        swap: the node's swap.
+        pressure: memory pressure of the node.
+        request: the agent's request that one pod leaves the node; absent while none has to.
+        decisions: the agent's last decisions, newest first.
+        problems: what is wrong on the node, worst first, with the fix of each problem.
+        conditions: the condition ``OvercommitPressure``.
+        relief: what the controller does about the request; written by the controller.
     """
 
     observed_at: str | None = None
@@ -279,7 +329,7 @@ class OvercommitNodeStatus(KubeStruct, frozen=True):
 
 
 class OvercommitNode(KubeStruct, frozen=True):
-    """A node as its agent sees it."""
+    """Memory overcommit of one node, as its agent reports it; the object has the node's name."""
 
     api_version: str = API_VERSION
     kind: str = "OvercommitNode"

@@ -1,8 +1,8 @@
-"""The custom resources that say how requests are overridden: OpenShift's two, and ours with the same fields.
+"""The custom resources that set how requests are overridden: OpenShift's two, and Overbook's own.
 
 ``ClusterResourceOverride`` (``operator.autoscaling.openshift.io/v1``, one named ``cluster``) and namespaced
 ``ResourceOverride`` (``autoscaling.openshift.io/v1``) are read, never written. ``ResourceOverride`` of
-``overbook.dev`` serves where OpenShift's is absent.
+``overbook.dev`` has the same fields and is for clusters without OpenShift's.
 
 Source: openshift/cluster-resource-override-admission-operator, 2026-08.
 """
@@ -27,13 +27,17 @@ _MAX_PERCENT: Final = 1_000_000
 
 
 class OverridePolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The percentages; 0: that rule is off.
+    """The percentages of the override rules; a rule with 0 is off.
 
     Attributes:
-        memory_request_to_limit_percent: memory request, of the memory limit.
-        cpu_request_to_limit_percent: CPU request, of the CPU limit.
-        limit_cpu_to_memory_percent: CPU limit, of the memory limit; 100: 1 core for 1 GiB.
-        cpu_request_to_request_percent: CPU request, of what was asked for.
+        memory_request_to_limit_percent: the memory request that is set, in percent of the memory limit; 0
+            leaves it as it is.
+        cpu_request_to_limit_percent: the CPU request that is set, in percent of the CPU limit; 0 leaves it as
+            it is.
+        limit_cpu_to_memory_percent: the CPU limit that is set, in percent of the memory limit, where 100 is
+            1 core for 1 GiB; 0 leaves it as it is.
+        cpu_request_to_request_percent: the CPU request that is set, in percent of the CPU request in the
+            submitted pod; 0 leaves it as it is.
     """
 
     memory_request_to_limit_percent: int = msgspec.field(default=0, name="memoryRequestToLimitPercent")
@@ -43,10 +47,10 @@ class OverridePolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 def check(policy: OverridePolicy) -> None:
-    """Refuse percentages that no cluster means.
+    """Refuse percentages that are out of range.
 
     Raises:
-        InvalidInput: one is out of range; a request cannot be more than its limit, so those end at 100.
+        InvalidInput: a percentage is out of range. A request cannot exceed its limit, so most end at 100.
     """
     for name, percent, most in (
         ("memoryRequestToLimitPercent", policy.memory_request_to_limit_percent, 100),
@@ -62,17 +66,18 @@ Mode = Literal["Observe", "Enforce"]
 
 MODE_ANNOTATION: Final = "overbook.dev/mode"
 POD_OPT_OUT_ANNOTATION: Final = "overbook.dev/pod-opt-out"
-"""``Allowed``, on an override of OpenShift's kinds, whose schema has no such field."""
+"""``Allowed`` stands for ``podOptOut`` on OpenShift's kinds, whose schema has no such field."""
 
 
 class PodResourceOverride(OverridePolicy, frozen=True, gc=False, kw_only=True):
-    """The percentages, and how they are applied.
+    """The percentages of the override, and how they are applied.
 
-    ``forceSelinuxRelabel`` of the original is ignored: it is no matter of resources.
+    OpenShift's ``forceSelinuxRelabel`` is ignored: it does not concern resources.
 
     Attributes:
-        mode: ``Observe`` warns and changes nothing.
-        pod_opt_out: whether a pod's own annotation may switch the override off for it.
+        mode: ``Enforce`` changes pods; ``Observe`` only warns what would be changed.
+        pod_opt_out: whether a pod may switch the override off for itself by the annotation
+            ``quota.openshift.io/cluster-resource-override-enabled: "false"``.
     """
 
     mode: Mode = "Enforce"
@@ -80,7 +85,7 @@ class PodResourceOverride(OverridePolicy, frozen=True, gc=False, kw_only=True):
 
 
 def annotated(settings: PodResourceOverride, annotations: Mapping[str, str] | None) -> PodResourceOverride:
-    """The settings as the annotations of the object that holds them change them."""
+    """The settings after the annotations of their object have been applied."""
     if not annotations:
         return settings
     if annotations.get(MODE_ANNOTATION) == "Observe":
@@ -91,13 +96,13 @@ def annotated(settings: PodResourceOverride, annotations: Mapping[str, str] | No
 
 
 class ClusterPodResourceOverride(KubeStruct, frozen=True):
-    """Holds the percentages one level deeper than ``ResourceOverride`` does."""
+    """The level of nesting that ``ClusterResourceOverride`` has and ``ResourceOverride`` has not."""
 
     spec: PodResourceOverride = PodResourceOverride()
 
 
 class ClusterResourceOverrideSpec(KubeStruct, frozen=True):
-    """What is set for the whole cluster."""
+    """OpenShift's override settings for the whole cluster."""
 
     pod_resource_override: ClusterPodResourceOverride = ClusterPodResourceOverride()
 
@@ -112,19 +117,24 @@ class ClusterResourceOverride(KubeStruct, frozen=True):
 
     @property
     def settings(self) -> PodResourceOverride:
-        """What it says, annotations included."""
+        """The settings of this override, its annotations applied."""
         return annotated(self.spec.pod_resource_override.spec, self.metadata.annotations)
 
 
 class ResourceOverrideSpec(KubeStruct, frozen=True):
-    """What is set for pods of one namespace; without a selector for all of them."""
+    """The override for pods of one namespace.
+
+    Attributes:
+        pod_resource_override: the percentages of the override, and how they are applied.
+        pod_selector: which pods of the namespace the override is for; without a selector, all of them.
+    """
 
     pod_resource_override: PodResourceOverride = PodResourceOverride()
     pod_selector: LabelSelector | None = None
 
 
 class ResourceOverride(KubeStruct, frozen=True):
-    """An override for pods of one namespace, OpenShift's or ours."""
+    """How requests of one namespace's pods are overridden at admission, as by OpenShift's kind."""
 
     api_version: str = API_VERSION
     kind: str = "ResourceOverride"
@@ -133,5 +143,5 @@ class ResourceOverride(KubeStruct, frozen=True):
 
     @property
     def settings(self) -> PodResourceOverride:
-        """What it says, annotations included."""
+        """The settings of this override, its annotations applied."""
         return annotated(self.spec.pod_resource_override, self.metadata.annotations)

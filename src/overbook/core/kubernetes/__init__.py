@@ -1,1 +1,1 @@
-"""What Kubernetes itself makes of a pod: quantities, resources, QoS, cgroup values, limits."""
+"""Kubernetes' own rules about a pod: quantities, resources, QoS class, cgroup values, LimitRanges."""

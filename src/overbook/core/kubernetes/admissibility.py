@@ -1,6 +1,6 @@
-"""Whether the API server lets a pod's resources pass: requests within limits, LimitRanges.
+"""Whether the API server accepts a pod's resources: requests within limits, LimitRanges.
 
-Only CPU and memory, which an override can change. Sources: ``pkg/apis/core/validation`` and
+Only CPU and memory are checked, which an override can change. Sources: ``pkg/apis/core/validation`` and
 ``plugin/pkg/admission/limitranger`` at v1.36.
 """
 
@@ -22,11 +22,11 @@ class Constraint(msgspec.Struct, frozen=True, gc=False):
     """One bound of a LimitRange.
 
     Attributes:
-        scope: what it is for.
-        rule: which bound.
+        scope: whether it applies to containers or to pods.
+        rule: which of the LimitRange's bounds it is.
         resource: ``cpu`` or ``memory``.
-        thousandths: of a core, of a byte, or of the ratio.
-        text: as it is written.
+        thousandths: the bound in thousandths of a core, of a byte, or of the ratio.
+        text: the bound as a canonical quantity.
         source: the LimitRange's name.
     """
 
@@ -75,9 +75,9 @@ def complaint(pod: ResolvedContainers, level: Resources | None, bounds: tuple[Co
     """The first reason why the API server would refuse the pod's CPU and memory; empty: there is none.
 
     Args:
-        pod: its containers, LimitRange defaults merged in.
-        level: its pod-level resources; ``None``: it has none.
-        bounds: as :func:`constraints` gives them.
+        pod: the pod's containers, LimitRange defaults merged in.
+        level: the pod-level resources; ``None``: the pod has none.
+        bounds: the result of :func:`constraints`.
     """
     of_containers = [bound for bound in bounds if bound.scope == "Container"]
     for container in pod.all_containers:
@@ -112,7 +112,7 @@ def _above_limit(resources: Resources) -> str:
 
 
 def _beside_containers(pod: ResolvedContainers, level: Resources) -> str:
-    """Pod-level requests cover the containers', and no container's limit is above the pod's."""
+    """A text if pod-level requests are below the containers', or a container's limit is above the pod's."""
     for resource, least, request in _pairs(pod.needed.requests, level.requests):
         if least > request:
             return f"{_amount(resource, 'request', request)} below its containers' {_text(least, resource)}"
@@ -125,7 +125,7 @@ def _beside_containers(pod: ResolvedContainers, level: Resources) -> str:
 
 
 def _pairs(one: Amounts, other: Amounts) -> Iterator[tuple[str, int, int]]:
-    """The amounts that both give."""
+    """Each resource for which both amounts are given, with the two amounts."""
     if one.cpu_milli is not None and other.cpu_milli is not None:
         yield CPU, one.cpu_milli, other.cpu_milli
     if one.memory_millibytes is not None and other.memory_millibytes is not None:
@@ -133,7 +133,7 @@ def _pairs(one: Amounts, other: Amounts) -> Iterator[tuple[str, int, int]]:
 
 
 def _broken(resources: Resources, bounds: Iterable[Constraint]) -> str:
-    """The first bound that the resources break."""
+    """A text about the first bound that the resources violate; empty: none."""
     requests, limits = resources.requests, resources.limits
     for bound in bounds:
         resource = bound.resource
@@ -154,35 +154,39 @@ def _breaks(bound: Constraint, request: int | None, limit: int | None) -> str:  
     resource, text = bound.resource, bound.text
     if bound.rule == "min":
         if request is None:
-            return f"{_word(resource)} request missing, minimum {text}"
+            return f"{_shown_name(resource)} request missing, minimum {text}"
         for name, amount in (("request", request), ("limit", limit)):
             if amount is not None and amount < edge:
                 return f"{_amount(resource, name, amount)} below minimum {text}"
         return ""
     if bound.rule == "max":
         if limit is None:
-            return f"{_word(resource)} limit missing, maximum {text}"
+            return f"{_shown_name(resource)} limit missing, maximum {text}"
         for name, amount in (("limit", limit), ("request", request)):
             if amount is not None and amount > edge:
                 return f"{_amount(resource, name, amount)} above maximum {text}"
         return ""
     if not request or not limit:
-        return f"{_word(resource)} limit to request ratio unbounded, maximum {text}"
-    ratio = float(limit) / float(request)  # as the API server does, with its rounding
-    return f"{_word(resource)} limit to request ratio {ratio:.3g} above {text}" if ratio * 1000 > edge else ""
+        return f"{_shown_name(resource)} limit to request ratio unbounded, maximum {text}"
+    ratio = float(limit) / float(request)  # the API server computes it in floats, too
+    return (
+        f"{_shown_name(resource)} limit to request ratio {ratio:.3g} above {text}"
+        if ratio * 1000 > edge
+        else ""
+    )
 
 
 def _whole(thousandths: int | None) -> int | None:
-    """Rounded up to whole units, as the API server does where 64 bits hold no thousandths."""
+    """Thousandths rounded up to whole units, as the API server does where 64 bits cannot hold thousandths."""
     return None if thousandths is None else -(-thousandths // 1000) * 1000
 
 
-def _word(resource: str) -> str:
+def _shown_name(resource: str) -> str:
     return "CPU" if resource == CPU else resource
 
 
 def _amount(resource: str, name: str, thousandths: int) -> str:
-    return f"{_word(resource)} {name} {_text(thousandths, resource)}"
+    return f"{_shown_name(resource)} {name} {_text(thousandths, resource)}"
 
 
 def _text(thousandths: int, resource: str) -> str:

@@ -27,10 +27,10 @@ class ContainerValues(msgspec.Struct, frozen=True, gc=False):
     """One container's cgroup values.
 
     Attributes:
-        cpu_shares: CFS shares, the unit in which Kubernetes thinks.
-        cpu_weight: ``cpu.weight`` as today's runtimes convert it.
-        cpu_quota_micros: CPU time per period; 0: unlimited.
-        cpu_period_micros: the period.
+        cpu_shares: CFS shares, the unit that Kubernetes computes in.
+        cpu_weight: ``cpu.weight`` as current runtimes convert it from shares.
+        cpu_quota_micros: CPU time per period, in microseconds; 0: unlimited.
+        cpu_period_micros: the period, in microseconds.
         memory_max_bytes: ``memory.max``; 0: unlimited.
     """
 
@@ -42,7 +42,7 @@ class ContainerValues(msgspec.Struct, frozen=True, gc=False):
 
 
 class PodValues(msgspec.Struct, frozen=True, gc=False):
-    """The pod cgroup's values; ``None`` is "not written"."""
+    """The pod cgroup's values; ``None``: the kubelet does not write that file."""
 
     cpu_shares: int
     cpu_weight: int
@@ -88,10 +88,10 @@ def container_values(
     period_micros: int = DEFAULT_PERIOD_MICROS,
     quota: bool = True,
 ) -> ContainerValues:
-    """What is written for a container.
+    """The values that the runtime writes for a container.
 
     Args:
-        pod: its pod; pod-level limits apply where the container has none.
+        pod: the container's pod; pod-level limits apply where the container has none.
         container: the container.
         period_micros: the kubelet's ``cpuCFSQuotaPeriod``.
         quota: the kubelet's ``cpuCFSQuota``; without it a CPU limit has no effect on the node.
@@ -116,7 +116,7 @@ def container_values(
 def pod_values(
     pod: ResolvedPod, *, period_micros: int = DEFAULT_PERIOD_MICROS, quota: bool = True
 ) -> PodValues:
-    """What the kubelet writes for the pod: a limit only where every container, or the pod itself, has one."""
+    """The kubelet's values for a pod: with a limit only if every container, or the pod itself, has one."""
     if pod.qos_class == "BestEffort":
         return PodValues(MIN_SHARES, MIN_WEIGHT, None, None)
     shares = cpu_shares(pod.requests.cpu_milli or 0)
@@ -137,8 +137,8 @@ def pod_values(
 def _declared_limits(pod: ResolvedPod) -> Iterator[Amounts]:
     """The limits that the kubelet looks at, one per container.
 
-    For an init container these include the sidecars before it (and itself, when it is one), so one sidecar
-    with a limit speaks for those after it.
+    For an init container these include the sidecars before it (and itself, if it is one), so a sidecar with a
+    limit makes the kubelet count those after it as limited.
     """
     for container in pod.containers:
         yield container.resources.limits
@@ -154,7 +154,7 @@ _BEST_EFFORT_WEIGHT: Final = cpu_weight_of_kubelet(MIN_SHARES)
 
 
 def shares_of_node(pods: Sequence[tuple[QosClass, int, int]]) -> list[float]:
-    """Each pod's part (0–1) of the CPU if all of them want more than there is.
+    """Each pod's share (0–1) of the node's CPU if all of them want more than there is.
 
     Args:
         pods: QoS class, CPU request in milli-CPU and ``cpu.weight`` of each.

@@ -1,8 +1,8 @@
-"""The part of a ``KubeletConfiguration`` that decides about swap and memory, as the kubelet puts it together.
+"""The part of a ``KubeletConfiguration`` that decides about swap and memory, merged as the kubelet merges it.
 
-The configuration file comes first, then the drop-in files in the order of their names, each merged into what
-is there; command-line flags win over all of them. Source: ``cmd/kubelet/app/server.go`` at v1.36 (merging is
-RFC 7396's), KEP-3983 (drop-ins), KEP-2400 (swap).
+The configuration file comes first, then the drop-in files in the order of their names, each merged into the
+result so far; command-line flags win over all of them. Source: ``cmd/kubelet/app/server.go`` at v1.36
+(merging follows RFC 7396), KEP-3983 (drop-ins), KEP-2400 (swap).
 """
 
 import math
@@ -20,29 +20,31 @@ from overbook.core.kubernetes.reserve import (
 from overbook.core.kubernetes.resources import Amounts, amounts
 
 KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
-"""What the kubelet does about swap. ``Refused``: it does not start while any is on."""
+"""What the kubelet does about swap. ``Refused``: the kubelet does not start while swap is on."""
 
 DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": DEFAULT_HARD_EVICTION}
-"""As far as memory goes."""
+"""The kubelet's default for memory."""
 
 _WHOLE: Final = 1_000_000
-"""Of which percentages are taken."""
+"""The reserved resources that may be given as percentages."""
 _DISK_EVICTION: Final[Mapping[str, str]] = {"imagefs.available": "15%", "nodefs.available": "10%"}
-"""As far as disks go."""
+"""The kubelet's default for disks."""
 
 _FLAGS: Final[Mapping[str, str]] = {
     "fail-swap-on": "failSwapOn",
     "protect-kernel-defaults": "protectKernelDefaults",
     "cpu-cfs-quota": "cpuCFSQuota",
 }
-"""Old flags that still win over the file, and the field that each sets; ``cgroup-driver`` is a text."""
+"""Old flags that still win over the file, and the field that each sets; ``cgroup-driver`` takes a text."""
 _MAP_FLAGS: Final[Mapping[str, str]] = {
     "feature-gates": "featureGates",
     "kube-reserved": "kubeReserved",
     "qos-reserved": "qosReserved",
     "system-reserved": "systemReserved",
 }
-"""Likewise, of the form ``key=value,key=value``. Gates are merged into the file's, the others replace."""
+"""Likewise, for flags of the form ``key=value,key=value``. Feature gates are merged into the file's; the
+other flags
+replace the file's value."""
 
 
 class MemorySwap(KubeStruct, frozen=True):
@@ -52,7 +54,7 @@ class MemorySwap(KubeStruct, frozen=True):
 
 
 class KubeletConfiguration(KubeStruct, frozen=True):
-    """Fields as in ``kubelet.config.k8s.io/v1beta1``; what is absent has the kubelet's default."""
+    """Fields of ``kubelet.config.k8s.io/v1beta1``; an absent one has the kubelet's default."""
 
     fail_swap_on: bool = True
     memory_swap: MemorySwap = MemorySwap()
@@ -69,17 +71,17 @@ class KubeletConfiguration(KubeStruct, frozen=True):
 
     @property
     def swap(self) -> KubeletSwap:
-        """What it does about swap."""
+        """What the kubelet does about swap."""
         if self.memory_swap.swap_behavior == "LimitedSwap":
             return "LimitedSwap"
         return "Refused" if self.fail_swap_on else "NoSwap"
 
     @property
     def qos_reserved_percent(self) -> int | None:
-        """What it keeps from lower QoS classes itself; ``None``: it does not, for want of setting or gate.
+        """The kubelet's own ``qosReserved`` for memory, in percent; ``None``: not set, or its gate is off.
 
         Raises:
-            InvalidInput: it is no percentage.
+            InvalidInput: the value is not a percentage.
         """
         if not (self.feature_gates or {}).get("QOSReserved") or "memory" not in (self.qos_reserved or {}):
             return None
@@ -90,15 +92,15 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         """``kubeReserved`` and ``systemReserved``.
 
         Raises:
-            InvalidInput: a quantity that cannot be.
+            InvalidInput: a quantity is not valid.
         """
         return amounts(self.kube_reserved, "kubeReserved."), amounts(self.system_reserved, "systemReserved.")
 
     def enforced_bytes(self, memory_bytes: int) -> int:
-        """Memory that all pods together may use on a node of this size.
+        """Memory that all pods together may use on a node with so much RAM, in bytes.
 
         Raises:
-            InvalidInput: a quantity that cannot be.
+            InvalidInput: a quantity is not valid.
         """
         kube, system = self.reserved
         left = allocatable(Amounts.of(0, memory_bytes), kube_reserved=kube, system_reserved=system)
@@ -106,43 +108,43 @@ class KubeletConfiguration(KubeStruct, frozen=True):
 
     @property
     def disk_percent_kept_free(self) -> int:
-        """Of the file system with the images: below that images are deleted and pods evicted. 0 to 100.
+        """The percentage of the image file system, 0 to 100, below which images are deleted and pods evicted.
 
         Thresholds in bytes are left out.
 
         Raises:
-            InvalidInput: a percentage that cannot be.
+            InvalidInput: a percentage is not valid.
         """
         hard = {} if self.eviction_hard and not self.merge_default_eviction_settings else _DISK_EVICTION
         hard = {**hard, **(self.eviction_hard or {})}
         written = [hard.get(signal, "") for signal in _DISK_EVICTION]
         percents = [threshold_bytes(text, _WHOLE) * 100 / _WHOLE for text in written if text.endswith("%")]
-        # 100 % is the kubelet's way to switch either off.
+        # 100 % switches either of the two off.
         kept = [100 - self.image_gc_high_threshold_percent, *(p for p in percents if 0 <= p < 100)]
         return math.ceil(max(kept))
 
     def eviction_bytes(self, memory_bytes: int) -> int:
-        """The threshold of ``memory.available`` below which pods are evicted at once; 0 where there is none.
+        """The hard eviction threshold of ``memory.available``, in bytes; 0 where there is none.
 
         Raises:
-            InvalidInput: it is neither a quantity nor a percentage.
+            InvalidInput: the threshold is neither a quantity nor a percentage.
         """
         written = self.eviction_hard
         if written is None or (self.merge_default_eviction_settings and "memory.available" not in written):
             written = {**DEFAULT_EVICTION_HARD, **(written or {})}
         threshold = written.get("memory.available", "0%")
-        # 0 % and 100 % are the kubelet's ways to switch a threshold off.
+        # 0 % and 100 % switch a threshold off.
         return 0 if threshold in {"0%", "100%"} else threshold_bytes(threshold, memory_bytes)
 
 
 def kubelet_configuration(
     documents: Sequence[Mapping[str, Any]], flags: Mapping[str, str] | None = None
 ) -> KubeletConfiguration:
-    """The configuration in force.
+    """The configuration that the kubelet uses.
 
     Args:
-        documents: the file's fields, then the drop-ins' in the order of their names.
-        flags: of the kubelet's command line, without dashes; a flag without a value is ``true``.
+        documents: the fields of the file, then those of the drop-ins in the order of their names.
+        flags: the flags of the kubelet's command line, without dashes; a flag without a value is ``true``.
 
     Raises:
         InvalidInput: a field has the wrong type.
@@ -158,18 +160,18 @@ def kubelet_configuration(
             merged[field] = {**merged.get(field, {}), **pairs} if field == "featureGates" else pairs
     if "cgroup-driver" in given:
         merged["cgroupDriver"] = given["cgroup-driver"]
-    # The API's own words have initialisms that no rule of case makes.
-    for written, ours in (
+    # These field names have initialisms, which the structs' rename="camel" does not produce.
+    for written, renamed in (
         ("cpuCFSQuota", "cpuCfsQuota"),
         ("imageGCHighThresholdPercent", "imageGcHighThresholdPercent"),
     ):
         if written in merged:
-            merged[ours] = merged.pop(written)
+            merged[renamed] = merged.pop(written)
     return convert(merged, KubeletConfiguration, "KubeletConfiguration")
 
 
 def _merged(onto: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """RFC 7396: objects are merged, ``null`` removes, everything else replaces."""
+    """A merge patch applied (RFC 7396): objects are merged, ``null`` removes, everything else replaces."""
     result = dict(onto)
     for key, value in patch.items():
         if value is None:

@@ -54,7 +54,7 @@ class LimitRange(KubeStruct, frozen=True):
 
     @property
     def items(self) -> tuple[LimitRangeItem, ...]:
-        """Never ``None``."""
+        """The LimitRange's items; empty where the list is absent."""
         return self.spec.limits or ()
 
 
@@ -62,9 +62,9 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     """One bound.
 
     Attributes:
-        amount: milli-CPU or bytes.
-        text: the quantity as it is written back.
-        source: the LimitRange's name; empty: the rule's own floor.
+        amount: the bound in milli-CPU or bytes.
+        text: the bound as a canonical quantity.
+        source: the LimitRange's name; empty: the override rule's own minimum.
     """
 
     amount: int
@@ -73,7 +73,7 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bounds(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What requests and limits are kept within; a ceiling may be missing, a floor never is."""
+    """The range that requests and limits are kept in; a maximum may be missing, a minimum never is."""
 
     cpu_floor: Bound = Bound(1, "1m")
     cpu_ceiling: Bound | None = None
@@ -82,13 +82,13 @@ class Bounds(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 NO_BOUNDS: Final = Bounds()
-"""At least 1m and 1Mi, and nothing else."""
+"""The bounds without a LimitRange: at least 1m and 1Mi, and no maximum."""
 
 
 def bounds(ranges: Iterable[LimitRange], scope: Scope = "Container") -> Bounds:
-    """The widest bounds that the LimitRanges of a namespace leave: smallest minimum, largest maximum.
+    """The widest bounds of a namespace's LimitRanges: their smallest minimum and largest maximum.
 
-    A minimum takes the place of the rule's own floor, even where it is smaller. Compute this once for a
+    A minimum replaces the override rule's own minimum, even with a smaller one. Compute this once for a
     namespace and keep it.
 
     Raises:
@@ -132,7 +132,7 @@ def _keep(
 
 
 def _whole(quantity: Quantity, resource: str, *, upwards: bool) -> int:
-    """Whole units, rounded so that comparing with whole units is exact."""
+    """A bound in whole units. With a minimum rounded up and a maximum down, comparing them is exact."""
     up = quantity.scaled(_UNIT[resource])
     if upwards:
         return up
@@ -143,18 +143,19 @@ def _whole(quantity: Quantity, resource: str, *, upwards: bool) -> int:
 
 
 def with_defaults(pod: Pod, ranges: Iterable[LimitRange]) -> Pod:
-    """The pod as webhooks see it.
+    """A pod with LimitRange defaults filled in, as webhooks get it.
 
-    Pod-level requests are filled in before the LimitRanges: what these give to containers is not in them.
+    Pod-level requests are filled in before the LimitRanges, so the containers' LimitRange defaults are not in
+    them.
 
     Raises:
-        InvalidInput: a pod-level quantity that the API server refuses, or one of its containers.
+        InvalidInput: the API server refuses a quantity of the pod or of a container.
     """
     limits: ResourceList = {}
     requests: ResourceList = {}
     merged = []
     for one in ranges:
-        # Within one LimitRange the last item wins, among several the first that says something.
+        # Within one LimitRange the last item wins; among several, the first that has a default.
         own_limits: ResourceList = {}
         own_requests: ResourceList = {}
         for item in one.items:
@@ -190,7 +191,7 @@ def _pod_level(pod: Pod) -> ResourceRequirements | None:
 
 
 def _item_defaults(item: LimitRangeItem) -> tuple[ResourceList, ResourceList]:
-    """An item's default limits and requests; what it leaves out comes from its maximum and minimum."""
+    """An item's default limits and requests; missing ones come from its maximum and minimum."""
     limits = (item.max or {}) | (item.default or {})
     return limits, (item.min or {}) | limits | (item.default_request or {})
 

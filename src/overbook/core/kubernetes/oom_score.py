@@ -1,4 +1,4 @@
-"""``oom_score_adj``: what the kubelet tells the kernel's OOM killer about a container.
+"""``oom_score_adj``: the value that the kubelet sets for the kernel's OOM killer.
 
 Source: ``pkg/kubelet/qos/policy.go`` at v1.36.
 """
@@ -14,10 +14,10 @@ BEST_EFFORT_OOM_SCORE_ADJ: Final = 1000
 
 
 def oom_score_adj(pod: ResolvedPod, container: ResolvedContainer, node_memory_bytes: int) -> int:
-    """What the kernel's OOM killer is told about a container: higher goes first.
+    """The ``oom_score_adj`` of a container; the kernel kills containers with a higher one first.
 
     Args:
-        pod: its pod.
+        pod: the container's pod.
         container: the container.
         node_memory_bytes: MemTotal of the node, not its allocatable.
     """
@@ -36,15 +36,15 @@ def oom_score_adj(pod: ResolvedPod, container: ResolvedContainer, node_memory_by
             (one.resources for one in pod.containers), key=lambda each: each.requests.memory_bytes or 0
         )
         score = min(score, adjusted(smallest))
-    # A Burstable container stays apart from both other classes. (Above 1000 there are only pods whose
-    # containers ask for more than the pod does, which the API server refuses.)
+    # A Burstable container stays between both other classes. (Values above 1000 occur only for pods whose
+    # containers request more than the pod does, which the API server refuses.)
     if score == BEST_EFFORT_OOM_SCORE_ADJ:
         return BEST_EFFORT_OOM_SCORE_ADJ - 1
     return max(1000 + GUARANTEED_OOM_SCORE_ADJ, score)
 
 
 def _unassigned_share(pod: ResolvedPod) -> int:
-    """Each container's part of a pod-level request that no container asked for, in bytes."""
+    """Each container's part of the pod-level request that exceeds the containers' requests, in bytes."""
     level = pod.level
     if level is None or not level.requests.memory_bytes:
         return 0

@@ -1,7 +1,7 @@
-"""What Overbook needs of a pod: narrow structs, decoded from JSON or from an already parsed manifest.
+"""The fields of a pod that Overbook needs, as structs decoded from JSON or from a parsed manifest.
 
-Unknown fields are ignored; a field of the wrong type is refused with its path. Nothing is defaulted
-here: see :mod:`overbook.core.kubernetes.resources`.
+Unknown fields are ignored; a field of the wrong type is refused with its path. Defaults are filled in by
+:mod:`overbook.core.kubernetes.resources`, not here.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,18 +18,18 @@ MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 SOURCE_ANNOTATION = "kubernetes.io/config.source"
 """Where the kubelet got the pod from: ``api``, or ``file`` and ``http`` for static pods."""
 HASH_ANNOTATION = "kubernetes.io/config.hash"
-"""On a mirror pod the UID of the static pod that it shows, by which the kubelet names cgroups."""
+"""On a mirror pod the UID of its static pod, by which the kubelet names cgroups."""
 _HASH_LENGTH = 32
 ENDED: Final = frozenset({"Succeeded", "Failed"})
-"""Phases of a pod that holds nothing any more; KubeVirt's objects use the same words."""
+"""Phases of a pod that holds no memory any more; KubeVirt's objects use the same words."""
 
 
 class KubeStruct(msgspec.Struct, frozen=True, gc=False, rename="camel", kw_only=True):
-    """Fields are named as in the Kubernetes API; what is absent or null stays ``None``."""
+    """A struct whose fields are named as in the Kubernetes API; absent and null fields stay ``None``."""
 
 
 class OwnerReference(KubeStruct, frozen=True):
-    """Who made this object."""
+    """A reference to the object that owns this one."""
 
     api_version: str = ""
     kind: str = ""
@@ -39,7 +39,7 @@ class OwnerReference(KubeStruct, frozen=True):
 
 
 class ObjectMeta(KubeStruct, frozen=True):
-    """The part of an object's metadata that a rule may look at."""
+    """The part of an object's metadata that rules use."""
 
     name: str = ""
     namespace: str | None = None
@@ -69,12 +69,12 @@ class Container(KubeStruct, frozen=True):
 
     @property
     def is_sidecar(self) -> bool:
-        """Only meaningful for init containers."""
+        """Whether an init container is a sidecar; meaningless for regular containers."""
         return self.restart_policy == "Always"
 
 
 class PodSpec(KubeStruct, frozen=True):
-    """The part of a pod's spec that decides its resources and its fate."""
+    """The part of a pod's spec that rules use."""
 
     containers: tuple[Container, ...] | None = None
     init_containers: tuple[Container, ...] | None = None
@@ -87,14 +87,14 @@ class PodSpec(KubeStruct, frozen=True):
 
 
 class ContainerStatus(KubeStruct, frozen=True):
-    """Which runtime container a container became: ``container_id`` is ``runtime://id``."""
+    """The runtime's container behind a container of the pod: ``container_id`` is ``runtime://id``."""
 
     name: str = ""
     container_id: str | None = msgspec.field(default=None, name="containerID")
 
 
 class PodStatus(KubeStruct, frozen=True):
-    """The part of a pod's status that leads to its cgroups."""
+    """The part of a pod's status from which its cgroups are found."""
 
     phase: str | None = None
     qos_class: str | None = None
@@ -113,7 +113,7 @@ class Pod(KubeStruct, frozen=True):
 
     @property
     def annotations(self) -> Mapping[str, str]:
-        """Never ``None``."""
+        """The pod's annotations; empty where it has none."""
         return self.metadata.annotations or {}
 
     @property
@@ -133,15 +133,15 @@ class Pod(KubeStruct, frozen=True):
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing of the pod runs any more, though the object is still there."""
+        """Whether the pod's containers have ended, though the object still exists."""
         return self.status is not None and self.status.phase in ENDED
 
     @property
     def cgroup_uid(self) -> str:
-        """The UID by which the kubelet names the pod's cgroup, empty where nothing says it.
+        """The UID by which the kubelet names the pod's cgroup; empty where it is not known.
 
-        A mirror pod has the one of its static pod, 32 hexadecimal digits. Nothing else that somebody may have
-        written there is believed: it could be the UID of another pod.
+        For a mirror pod it is the UID of the static pod, 32 hexadecimal digits in an annotation. Any other
+        value there is ignored: users can write annotations, and it could be the UID of another pod.
         """
         of_static = self.annotations.get(HASH_ANNOTATION, "")
         if (
@@ -163,10 +163,10 @@ _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 def convert(manifest: Any, into: type[_Struct], label: str) -> _Struct:
-    """Turn a parsed manifest into ``into``.
+    """Turn a parsed manifest into the struct ``into``.
 
     Raises:
-        InvalidInput: a field has the wrong type; the message carries its path.
+        InvalidInput: a field has the wrong type; the message has its path.
     """
     try:
         return msgspec.convert(manifest, into, strict=True)

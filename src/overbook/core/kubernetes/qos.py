@@ -10,17 +10,18 @@ from overbook.core.kubernetes.pod import MIRROR_ANNOTATION, SOURCE_ANNOTATION, P
 from overbook.core.kubernetes.resources import Resources, total
 
 QosClass = Literal["Guaranteed", "Burstable", "BestEffort"]
-"""``kernel.kubepods_names`` has the same: kernel readers know nothing of the rules. A test compares them."""
+"""``kernel.kubepods_names`` has the same names, as it must not import the rules. A test compares them."""
 
 SYSTEM_CRITICAL_PRIORITY: Final = 2_000_000_000
 NODE_CRITICAL_CLASS: Final = "system-node-critical"
 
 
 def qos_class(parts: Sequence[Resources]) -> QosClass:
-    """A pod's QoS class. Only CPU and memory count and only positive quantities.
+    """A pod's QoS class. Only positive quantities of CPU and memory count.
 
     Args:
-        parts: of all containers, init containers among them; of a pod with pod-level resources these alone.
+        parts: the resources of all containers, init containers included; for a pod with pod-level resources
+            only those.
     """
     requests = total(part.requests for part in parts)
     limits = total(part.limits for part in parts)
@@ -31,12 +32,12 @@ def qos_class(parts: Sequence[Resources]) -> QosClass:
 
 
 def is_static(pod: Pod) -> bool:
-    """Whether the kubelet runs the pod from a file or URL of its own."""
+    """Whether the kubelet runs the pod from a file or URL, without the API server."""
     return pod.annotations.get(SOURCE_ANNOTATION, "api") != "api"
 
 
 def is_mirror(pod: Pod) -> bool:
-    """Whether this is the API's image of a static pod."""
+    """Whether the pod is a mirror pod: the API's object for a static pod."""
     return MIRROR_ANNOTATION in pod.annotations
 
 
@@ -46,5 +47,5 @@ def is_critical(pod: Pod) -> bool:
 
 
 def is_node_critical(pod: Pod) -> bool:
-    """Critical and of the class ``system-node-critical``."""
+    """Whether the pod is critical and has the priority class ``system-node-critical``."""
     return is_critical(pod) and pod.spec.priority_class_name == NODE_CRITICAL_CLASS

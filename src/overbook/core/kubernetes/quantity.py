@@ -1,4 +1,4 @@
-"""Kubernetes quantities, exactly: parsed, rounded and written as ``k8s.io/apimachinery`` does.
+"""Kubernetes quantities: parsed, rounded and written exactly as by ``k8s.io/apimachinery``.
 
 A quantity is ``sign digits[.digits] suffix``. The suffix is decimal (``n u m k M G T P E``), binary
 (``Ki Mi Gi Ti Pi Ei``) or an exponent (``e3``, ``E-2``). Numbers are integers scaled by a power of ten,
@@ -15,12 +15,12 @@ from overbook.core.errors import InvalidInput
 
 Format = Literal["DecimalSI", "BinarySI", "DecimalExponent"]
 RawQuantity = str | int | float | None
-"""A quantity as JSON or YAML delivers it: the API server takes a string, a number or null (zero)."""
+"""A quantity in decoded JSON or YAML: the API server takes a string, a number or null (zero)."""
 
 MAX_INT64: Final = 2**63 - 1
 _NANO: Final = -9
 _FAST_DIGITS: Final = 18
-"""Decimal digits that surely fit 64 bits: up to here apimachinery computes in int64, beyond in decimals."""
+"""The most decimal digits that always fit 64 bits: up to here apimachinery uses int64, beyond it decimals."""
 
 _DECIMAL: Final = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY: Final = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
@@ -31,10 +31,10 @@ _SYNTAX: Final = re.compile(
     r"(?:(?P<binary>[KMGTPE]i)|(?P<decimal>[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]+))?",
 )
 _LONGEST: Final = 256
-"""Characters. Real quantities have a dozen; a longer one is refused before it costs anything."""
+"""The most characters of a quantity. Real ones have a dozen; a longer text is refused before it is parsed."""
 
 MOST_CACHED: Final = 16_384
-"""Texts whose parse is kept: a cluster writes the same few hundred again and again."""
+"""The number of texts whose result is cached: a cluster uses the same few hundred again and again."""
 
 EXPECTED: Final = 'a quantity such as "1", "250m", "512Mi", "2G" or "1e3"'
 
@@ -43,11 +43,12 @@ class Quantity(msgspec.Struct, frozen=True, gc=False):
     """A parsed quantity: ``digits`` × 10 ** ``scale``.
 
     Attributes:
-        digits: signed integer.
-        scale: power of ten.
-        format: how it is written back.
-        text: the text it was parsed from where that already is canonical, else empty.
-        wide: whether apimachinery leaves int64 for it; only the rounding of negative fractions differs.
+        digits: a signed integer.
+        scale: the power of ten.
+        format: the form of the canonical text.
+        text: the text that was parsed, if it is canonical already, else empty.
+        wide: whether apimachinery uses decimals instead of int64; only the rounding of negative fractions
+            differs.
     """
 
     digits: int
@@ -58,22 +59,22 @@ class Quantity(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def sign(self) -> int:
-        """-1, 0 or 1."""
+        """The sign: -1, 0 or 1."""
         return (self.digits > 0) - (self.digits < 0)
 
     def value(self) -> int:
-        """Whole units (bytes, cores), rounded up, at most 2**63 - 1 either way."""
+        """The quantity in whole units (bytes, cores), rounded up; its absolute value is at most 2**63 - 1."""
         return saturated(self.scaled(0))
 
     def milli(self) -> int:
-        """Thousandths (milli-CPU), rounded up, at most 2**63 - 1 either way."""
+        """The quantity in thousandths (milli-CPU), rounded up; its absolute value is at most 2**63 - 1."""
         return saturated(self.scaled(-3))
 
     def scaled(self, scale: int) -> int:
-        """The number in units of 10 ** ``scale``, rounded up: away from zero, as int64 amounts are."""
+        """The quantity in units of 10 ** ``scale``, rounded away from zero as in apimachinery."""
         shift = self.scale - scale
         if shift >= 0:
-            # No memory for absurd exponents: past 10**80 the exact number no longer matters.
+            # Limits the memory for huge exponents: past 10**80 the exact number no longer matters.
             return self.digits * power_of_ten(min(shift, 80))
         magnitude, rest = divmod(abs(self.digits), power_of_ten(-shift))
         if self.digits >= 0:
@@ -100,7 +101,7 @@ def power_of_ten(exponent: int) -> int:
 
 
 def saturated(number: int) -> int:
-    """``number`` held within 64 bits: apimachinery would wrap, and make a huge limit a negative one."""
+    """``number`` limited to 64 bits; apimachinery would overflow, and make a huge limit negative."""
     return max(-MAX_INT64, min(MAX_INT64, number))
 
 
@@ -109,7 +110,7 @@ def parse(text: str) -> Quantity:
     """Parse a quantity as the API server does.
 
     Raises:
-        InvalidInput: for everything that the API server refuses.
+        InvalidInput: the API server refuses the quantity.
     """
     match = _SYNTAX.fullmatch(text) if 0 < len(text) <= _LONGEST else None
     if match is None:
@@ -124,17 +125,17 @@ def parse(text: str) -> Quantity:
         parsed = _parse_decimal(*number, int(exponent), "DecimalExponent")
     else:
         parsed = _parse_decimal(*number, _DECIMAL[decimal or ""], "DecimalSI")
-    # A suffix alone is zero to apimachinery's int64 path ("Gi", "k") and an error to its decimal one ("Pi").
+    # A suffix alone is zero in apimachinery's int64 code ("Gi", "k") and an error in its decimal code ("Pi").
     if parsed.wide and not (zeros or whole or fraction):
         raise InvalidInput("", text, EXPECTED)
     return parsed
 
 
 def from_raw(raw: RawQuantity) -> Quantity:
-    """Parse a quantity as it stands in a decoded manifest.
+    """Parse a quantity from a decoded manifest.
 
     Raises:
-        InvalidInput: for everything that the API server refuses.
+        InvalidInput: the API server refuses the quantity.
     """
     if type(raw) is str:
         return parse(raw.strip())
@@ -147,10 +148,10 @@ def from_raw(raw: RawQuantity) -> Quantity:
 
 @lru_cache(maxsize=MOST_CACHED)
 def thousandths(text: str) -> int:
-    """A quantity in thousandths, rounded up: what requests and limits are summed in.
+    """A quantity in thousandths, rounded up: the unit in which requests and limits are summed.
 
     Raises:
-        InvalidInput: for everything that the API server refuses.
+        InvalidInput: the API server refuses the quantity.
     """
     return parse(text).scaled(-3)
 
@@ -174,7 +175,7 @@ def _parse_binary(text: str, sign: str, whole: str, fraction: str, exponent: int
     shown = whole + fraction
     digits = int(shown) << exponent
     signed = -digits if sign == "-" else digits
-    # The same estimate of decimal precision as apimachinery's, so that the same inputs take its int64 path.
+    # The same estimate of decimal precision as apimachinery's, so that the same inputs count as int64.
     if not fraction and 15 - len(whole) - exponent * 3 // 10 - 1 >= 0:
         return Quantity(signed, 0, "BinarySI", text if int(shown) & 7 else "")
     scale = -len(fraction)
@@ -188,7 +189,7 @@ def _parse_binary(text: str, sign: str, whole: str, fraction: str, exponent: int
 
 
 def _rounded_to_nano(digits: int, scale: int) -> tuple[int, int]:
-    """What is finer than a nano is rounded away from zero: who asks for something gets something."""
+    """Digits and scale rounded away from zero to 1e-9, so that a positive request never becomes 0."""
     if scale >= _NANO:
         return digits, scale
     if digits == 0:

@@ -1,7 +1,7 @@
-"""What a node keeps for its system, for eviction and for higher QoS classes.
+"""Resources that a node reserves for its system, for eviction and for higher QoS classes.
 
 Sources: node allocatable and ``qosReserved``: ``pkg/kubelet/cm`` at v1.36; the proposal by size: the tiers
-that GKE documents for its nodes and OpenShift's ``autoSizingReserved`` took over; *Configuring the cluster
+that GKE documents for its nodes, which OpenShift's ``autoSizingReserved`` uses too; *Configuring the cluster
 to place pods on overcommitted nodes* 6.5.4.1 and 6.5.6.2.
 """
 
@@ -21,26 +21,26 @@ DEFAULT_HARD_EVICTION: Final = "100Mi"
 """``memory.available`` of the kubelet's default ``evictionHard``."""
 DEFAULT_HARD_EVICTION_BYTES: Final = parse(DEFAULT_HARD_EVICTION).value()
 SMALLEST_RESERVE_BYTES: Final = 255 * MIB
-"""What is proposed for a node with less than 1 GiB."""
+"""The memory reserve that is proposed for a node with less than 1 GiB."""
 HEADROOM_BYTES: Final = 16 * MIB
-"""Above what a class uses when its limit is set: it may grow by so much before the limit takes effect."""
+"""How far above a QoS class's use its new limit is set: the use may grow before the limit takes effect."""
 
 _THRESHOLD: Final = 'a quantity such as "100Mi", or a percentage from "0%" to "100%"'
 _RESERVED: Final = 'a percentage from "0%" to "100%", such as "50%" or "memory=50%"'
 _MEMORY_TIERS: Final = ((4, 25), (4, 20), (8, 10), (112, 6))
-"""GiB, percent of them."""
+"""Tiers of memory: size in GiB, and the percentage of it."""
 _MEMORY_ABOVE_PERCENT: Final = 2
 _CPU_TIERS: Final = ((1000, 600), (1000, 100), (2000, 50))
-"""Milli-CPU, and the share of them in 1/10000."""
+"""Tiers of CPU: size in milli-CPU, and the share of it in 1/10000."""
 _CPU_ABOVE: Final = 25
 
 
 class Allocatable(msgspec.Struct, frozen=True, gc=False):
-    """What a node has left for pods.
+    """Resources that a node has left for pods.
 
     Attributes:
-        reported: in the node's status: what the scheduler fills.
-        enforced: on the cgroup of all pods; the eviction threshold is not taken off.
+        reported: allocatable in the node's status, which the scheduler uses.
+        enforced: the limit of the cgroup of all pods; the eviction threshold is not subtracted.
     """
 
     reported: Amounts
@@ -67,18 +67,18 @@ class ClassRequests(msgspec.Struct, frozen=True, gc=False):
 
 
 def class_requests(pods: Iterable[ResolvedPod]) -> ClassRequests:
-    """What the pods of a node request, as the kubelet sums it for ``qosReserved``.
+    """The memory requests of a node's pods by QoS class, summed as the kubelet does for ``qosReserved``.
 
-    Overhead, init containers and pod-level resources count as for the scheduler, critical and static pods as
-    all others. Pods that have ended do not count.
+    Overhead, init containers and pod-level resources count as for the scheduler; critical and static pods
+    count like all others. Pods that have ended do not count.
     """
     sums = {"Guaranteed": 0, "Burstable": 0, "BestEffort": 0}
     for pod in pods:
         if pod.pod.has_ended:
             continue
         status = pod.pod.status
-        told = status.qos_class if status is not None else None
-        quality = told if told in sums else pod.qos_class
+        reported = status.qos_class if status is not None else None
+        quality = reported if reported in sums else pod.qos_class
         sums[quality] += pod.requests.memory_bytes or 0
     return ClassRequests(sums["Guaranteed"], sums["Burstable"])
 
@@ -90,7 +90,7 @@ def allocatable(
     system_reserved: Amounts | None = None,
     hard_eviction_bytes: int = DEFAULT_HARD_EVICTION_BYTES,
 ) -> Allocatable:
-    """Capacity less reserves; never below 0.
+    """Capacity minus reserves; never below 0.
 
     Args:
         capacity: CPU and memory of the node.
@@ -111,7 +111,7 @@ def threshold_bytes(threshold: str, capacity_bytes: int) -> int:
     """An eviction threshold, ``100Mi`` or ``5%`` of the capacity, in bytes, rounded down.
 
     Raises:
-        InvalidInput: neither a quantity nor a percentage from 0 to 100.
+        InvalidInput: the threshold is neither a quantity nor a percentage from 0 to 100.
     """
     percentage = threshold.endswith("%")
     try:
@@ -128,13 +128,14 @@ def threshold_bytes(threshold: str, capacity_bytes: int) -> int:
 def qos_reserve(
     enforced_memory_bytes: int, guaranteed_request_bytes: int, burstable_request_bytes: int, percent: int
 ) -> QosReserve:
-    """What ``qosReserved: {memory: "percent%"}`` leaves to the lower classes.
+    """The limits of the lower QoS classes under ``qosReserved: {memory: "percent%"}``.
 
     Args:
-        enforced_memory_bytes: capacity less kube and system reserves; the eviction threshold stays in.
+        enforced_memory_bytes: capacity minus kube and system reserves; the eviction threshold is not
+            subtracted.
         guaranteed_request_bytes: memory requests of all Guaranteed pods, overhead included.
-        burstable_request_bytes: the same of all Burstable pods.
-        percent: how much of what a higher class requests is kept from the lower ones, 0 to 100.
+        burstable_request_bytes: memory requests of all Burstable pods, overhead included.
+        percent: the percentage of a higher class's requests that lower ones cannot use, 0 to 100.
 
     Raises:
         InvalidInput: the percentage is out of range.
@@ -146,15 +147,15 @@ def qos_reserve(
 
 
 def held_limit_bytes(wanted_bytes: int, present_bytes: int | None, usage_bytes: int) -> int:
-    """The ``memory.max`` to write next, on the way to the one that is wanted.
+    """The ``memory.max`` to write next for a QoS class, on the way to the wanted one.
 
-    Up it goes at once. Down it never goes below what is in use: the kernel would reclaim, and then kill. A
-    class that uses more than is wanted is held at :data:`HEADROOM_BYTES` above its use, and followed down in
-    steps of as much; its limit is never raised for what it uses.
+    A limit is raised at once. It is never lowered below the memory in use: the kernel would reclaim, and then
+    kill. A class that uses more than the wanted limit gets :data:`HEADROOM_BYTES` above its use; as the use
+    falls, the limit is lowered in steps of that size. It is never raised because of the use.
 
     Args:
-        wanted_bytes: of :func:`qos_reserve`.
-        present_bytes: ``memory.max`` as it is; ``None``: no limit.
+        wanted_bytes: the limit of :func:`qos_reserve`.
+        present_bytes: the present ``memory.max``; ``None``: no limit.
         usage_bytes: ``memory.current``.
     """
     if present_bytes is not None and present_bytes <= wanted_bytes:
@@ -168,10 +169,10 @@ def held_limit_bytes(wanted_bytes: int, present_bytes: int | None, usage_bytes: 
 
 
 def reserved_percent(text: str) -> int:
-    """The percentage of ``memory=50%``, as the kubelet's flag has it, or of ``50%`` alone.
+    """The percentage in ``memory=50%``, the form of the kubelet's flag, or in ``50%``.
 
     Raises:
-        InvalidInput: it is neither, or not from 0 to 100.
+        InvalidInput: the text has neither form, or the number is not from 0 to 100.
     """
     number = text.strip().removeprefix("memory=").removesuffix("%").strip()
     if not (number.isascii() and number.isdigit() and int(number[:4]) <= 100):
@@ -180,11 +181,11 @@ def reserved_percent(text: str) -> int:
 
 
 def proposed_reserve(capacity: Amounts) -> Amounts:
-    """What to reserve for the system on a node of this size, rounded up.
+    """The reservation for the system that is proposed for a node of this size, rounded up.
 
     Memory: 25 % of the first 4 GiB, 20 % of the next 4, 10 % of the next 8, 6 % of the next 112 and 2 % of
-    what is above; 255 MiB on nodes below 1 GiB. CPU: 6 % of the first core, 1 % of the second,
-    0.5 % of the next two and 0.25 % of what is above.
+    the rest; 255 MiB on nodes below 1 GiB. CPU: 6 % of the first core, 1 % of the second, 0.5 % of the next
+    two and 0.25 % of the rest.
 
     Raises:
         InvalidInput: CPU or memory of the node is missing or not positive.

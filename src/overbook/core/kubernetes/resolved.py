@@ -1,4 +1,4 @@
-"""A pod is resolved once: its resources, QoS class and whether it is critical, for every rule that asks.
+"""A pod with its resources, its QoS class and whether it is critical, computed once for all rules.
 
 Sources: ``k8s.io/component-helpers/resource`` and ``pkg/apis/core/v1/defaults.go`` at v1.36; pod-level
 resources: KEP-2837; sidecars: KEP-753.
@@ -22,7 +22,8 @@ class ResolvedContainer(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         name: its name in the pod.
-        role: ``Init`` ends before the regular containers start, ``Sidecar`` is an init container that stays.
+        role: ``Init`` ends before the regular containers start; ``Sidecar`` is an init container that goes on
+            running.
         resources: requests after defaulting, and limits.
     """
 
@@ -37,8 +38,8 @@ class ResolvedContainers(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         init_containers: plain init containers and sidecars, in order.
         containers: the regular containers.
-        needed: what the containers need together: the running ones, or the most that initialisation needs.
-            Overhead and pod-level resources are not in it.
+        needed: the resources that the containers need together: the running ones' sum, or the most that
+            initialisation needs. Overhead and pod-level resources are not included.
     """
 
     init_containers: tuple[ResolvedContainer, ...]
@@ -52,13 +53,13 @@ class ResolvedContainers(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResolvedPod(ResolvedContainers, frozen=True, gc=False):
-    """A pod with what follows from its spec alone.
+    """A pod with everything that follows from its spec alone.
 
     Attributes:
-        pod: the pod as it was given.
+        pod: the pod itself.
         level: ``spec.resources`` after defaulting; ``None``: the pod has none.
-        requests: the effective requests, overhead included: what the scheduler goes by.
-        limits: the effective limits; overhead is added to the limits that there are.
+        requests: the effective requests, overhead included, which the scheduler counts.
+        limits: the effective limits; overhead is added where there is a limit.
         qos_class: the QoS class.
         critical: whether the kubelet never evicts the pod and never gives it swap.
     """
@@ -72,7 +73,7 @@ class ResolvedPod(ResolvedContainers, frozen=True, gc=False):
 
 
 def resolve(pod: Pod) -> ResolvedPod:
-    """A pod with its resources worked out.
+    """Resolve a pod.
 
     Raises:
         InvalidInput: a quantity that the API server refuses, a negative one included.
@@ -108,7 +109,7 @@ def resolve(pod: Pod) -> ResolvedPod:
 
 
 def resolvable(pods: Iterable[Pod]) -> Iterator[ResolvedPod]:
-    """The pods resolved, without those that have a quantity that the API server refuses."""
+    """The resolved pods; one with a quantity that the API server refuses is left out."""
     for pod in pods:
         try:
             yield resolve(pod)
@@ -117,7 +118,7 @@ def resolvable(pods: Iterable[Pod]) -> Iterator[ResolvedPod]:
 
 
 def resolve_containers(pod: Pod) -> ResolvedContainers:
-    """The containers alone: what admission goes by, to which overhead is of no interest.
+    """A pod's containers alone, for admission, which does not need the overhead.
 
     Raises:
         InvalidInput: a quantity that the API server refuses, a negative one included.
@@ -127,7 +128,7 @@ def resolve_containers(pod: Pod) -> ResolvedContainers:
 
 
 def written_level(pod: Pod) -> Resources | None:
-    """``spec.resources`` as written, ``None`` where the pod has none.
+    """``spec.resources`` as written; ``None``: the pod has none.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
@@ -144,11 +145,11 @@ def written_level(pod: Pod) -> Resources | None:
 def defaulted_level(written: Resources, needed: Amounts) -> Resources:
     """Pod-level resources after defaulting.
 
-    Requests are defaulted only where the pod gives a pod-level limit: from what the containers need
-    together, else from the limit.
+    Requests are defaulted only for a pod with a pod-level limit: from what the containers need together, else
+    from the limit.
 
     Args:
-        written: as :func:`written_level` gives them.
+        written: the result of :func:`written_level`.
         needed: the requests of :attr:`ResolvedContainers.needed`.
     """
     if written.limits == Amounts():
@@ -157,7 +158,7 @@ def defaulted_level(written: Resources, needed: Amounts) -> Resources:
 
 
 def _containers(pod: Pod) -> tuple[tuple[ResolvedContainer, ...], tuple[ResolvedContainer, ...]]:
-    """Init containers and regular ones."""
+    """A pod's init containers and its regular ones."""
     return (
         tuple([_resolved(one, "Sidecar" if one.is_sidecar else "Init") for one in pod.init_containers]),
         tuple([_resolved(one, "Container") for one in pod.containers]),
@@ -171,7 +172,7 @@ def _resolved(container: Container, role: ContainerRole) -> ResolvedContainer:
 def _needed(
     init_containers: Iterable[ResolvedContainer], containers: Sequence[ResolvedContainer]
 ) -> Resources:
-    """What the containers need together. A sidecar runs on beside everything that starts after it."""
+    """The resources that containers need together. A sidecar runs beside all that start after it."""
     if not init_containers and len(containers) == 1:
         return containers[0].resources
     running = Resources()

@@ -1,4 +1,4 @@
-"""Amounts of CPU and memory, and a container's requests and limits, defaulted as the API server does.
+"""Amounts of CPU and memory, and a container's requests and limits, defaulted as by the API server.
 
 Source: ``pkg/apis/core/v1/defaults.go`` at v1.36. A whole pod: :mod:`overbook.core.kubernetes.resolved`.
 """
@@ -17,9 +17,9 @@ MEMORY: Final = "memory"
 
 
 class Amounts(msgspec.Struct, frozen=True, gc=False):
-    """CPU and memory in thousandths; ``None`` is "not given", which is something else than 0.
+    """CPU and memory in thousandths; ``None`` means "not given", which differs from 0.
 
-    The API server rounds each quantity up to thousandths, of bytes too; sums become whole bytes only at the
+    The API server rounds each quantity up to thousandths, also of bytes. Sums become whole bytes only at the
     end, so ten containers of 100m bytes are one byte.
 
     Attributes:
@@ -32,12 +32,12 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, cpu_milli: int | None = None, memory_bytes: int | None = None) -> "Amounts":
-        """Amounts given in the units that people use."""
+        """Amounts from milli-CPU and bytes."""
         return cls(cpu_milli, None if memory_bytes is None else memory_bytes * 1000)
 
     @property
     def memory_bytes(self) -> int | None:
-        """Bytes, rounded up."""
+        """The memory in bytes, rounded up."""
         return None if self.memory_millibytes is None else -(-self.memory_millibytes // 1000)
 
     def __add__(self, other: "Amounts") -> "Amounts":
@@ -64,7 +64,7 @@ class Amounts(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_empty(self) -> bool:
-        """Whether neither resource asks for anything."""
+        """Whether both amounts are 0 or not given."""
         return not self.cpu_milli and not self.memory_millibytes
 
 
@@ -79,7 +79,7 @@ NONE: Final = Resources()
 
 
 def container_resources(container: Container) -> Resources:
-    """What a container asks for, with requests defaulted from limits.
+    """A container's requests, defaulted from its limits, and its limits.
 
     Raises:
         InvalidInput: a quantity that the API server refuses, a negative one included.
@@ -121,10 +121,10 @@ def _defaulted(written: ResourceRequirements | None) -> Resources:
     return Resources(amounts(written.requests, "requests.").over(limits), limits)
 
 
-def _larger(mine: int | None, theirs: int | None) -> int | None:
-    if mine is None:
-        return theirs
-    return mine if theirs is None else max(mine, theirs)
+def _larger(one: int | None, other: int | None) -> int | None:
+    if one is None:
+        return other
+    return one if other is None else max(one, other)
 
 
 def total(parts: Iterable[Amounts]) -> Amounts:

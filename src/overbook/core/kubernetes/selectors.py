@@ -1,4 +1,4 @@
-"""Label selectors, matched as the API server does. Source: apimachinery ``meta/v1`` and ``labels``."""
+"""Label selectors, matched as by the API server. Source: apimachinery ``meta/v1`` and ``labels``."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,14 +12,20 @@ NO_LABELS: Final[Mapping[str, str]] = {}
 
 
 class LabelRequirement(KubeStruct, frozen=True):
-    """One condition on one label."""
+    """A condition on one label.
+
+    Attributes:
+        key: the label's key.
+        operator: ``In``, ``NotIn``, ``Exists`` or ``DoesNotExist``.
+        values: the values for ``In`` and ``NotIn``; empty with the other operators.
+    """
 
     key: str = ""
     operator: str = ""
     values: tuple[str, ...] | None = None
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the labels meet it; a label that is not there is not in any set."""
+        """Whether labels meet the condition; a label that is absent meets ``NotIn``."""
         match self.operator:
             case "In":
                 return labels.get(self.key) in (self.values or ())
@@ -32,7 +38,12 @@ class LabelRequirement(KubeStruct, frozen=True):
 
 
 class LabelSelector(KubeStruct, frozen=True):
-    """All of its conditions have to be met; without any it matches everything."""
+    """A label selector: all of its conditions have to be met; without conditions it selects everything.
+
+    Attributes:
+        match_labels: labels that have to be there with these values.
+        match_expressions: further conditions on labels.
+    """
 
     match_labels: dict[str, str] | None = None
     match_expressions: tuple[LabelRequirement, ...] | None = None
@@ -45,10 +56,10 @@ class LabelSelector(KubeStruct, frozen=True):
         )
 
     def check(self) -> None:
-        """Refuse what the API server would refuse.
+        """Refuse a selector that the API server would refuse.
 
         Raises:
-            InvalidInput: an operator that is none, or one with values too many or missing.
+            InvalidInput: an operator does not exist, or has values that it must not have, or lacks them.
         """
         for number, requirement in enumerate(self.match_expressions or ()):
             where = f"matchExpressions[{number}]"

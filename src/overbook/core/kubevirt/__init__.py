@@ -1,1 +1,1 @@
-"""What KubeVirt makes of a virtual machine: its pod's memory, overhead, and its objects."""
+"""KubeVirt's rules about a virtual machine: its pod's memory and overhead, and KubeVirt's objects."""

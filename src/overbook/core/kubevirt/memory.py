@@ -1,8 +1,8 @@
-"""What a VM's launcher pod asks for under ``memoryOvercommitPercentage``, and what that says of its guest.
+"""The requests of a VM's launcher pod under ``memoryOvercommitPercentage``, and the guest's size from them.
 
 KubeVirt starts from the requests and limits written by hand and applies, in this order: a memory request
 from the guest's size, CPU pinning or a CPU request, large pages or overhead, and limits where the
-namespace's quota wants them. Source: ``pkg/virt-controller/services`` of KubeVirt 1.7 to main of 2026-08.
+namespace's quota needs them. Source: ``pkg/virt-controller/services`` of KubeVirt 1.7 to main of 2026-08.
 """
 
 import msgspec
@@ -17,14 +17,14 @@ from overbook.core.percentage import check_percent
 
 
 class LauncherPolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel"):
-    """The cluster's settings that decide what a launcher pod asks for.
+    """The cluster's settings that decide a launcher pod's requests and limits.
 
     Attributes:
         percent: ``memoryOvercommitPercentage``: guest memory promised per 100 of requested, 10 to 10000.
         cpu_allocation_ratio: vCPUs for each requested CPU.
         overhead_ratio: ``additionalGuestMemoryOverheadRatio``.
         auto_memory_limit_ratio: limit over request where the namespace has a quota on ``limits.memory``.
-        auto_cpu_limit: whether the namespace demands CPU limits.
+        auto_cpu_limit: whether the namespace requires CPU limits.
     """
 
     percent: int = 100
@@ -40,7 +40,7 @@ class LauncherMemory(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         resources: CPU in milli-CPU and memory in bytes; ``None``: not set.
         overhead_bytes: the part of the memory request that is not the guest's.
-        hugepages_bytes: what is requested as large pages, in place of memory.
+        hugepages_bytes: memory that is requested as large pages instead.
     """
 
     resources: Resources
@@ -62,8 +62,8 @@ def launcher_memory(
         vmi: the VM.
         policy: the cluster's settings.
         running: the KubeVirt release in the cluster.
-        architecture: of the node; default: the VM's own, else ``amd64``.
-        known_overhead_bytes: the overhead that KubeVirt reported, used in place of a computed one.
+        architecture: the node's architecture; default: the VM's own, else ``amd64``.
+        known_overhead_bytes: the overhead that KubeVirt reported, used instead of a computed one.
 
     Raises:
         InvalidInput: a quantity or a setting is out of range.
@@ -99,7 +99,7 @@ def launcher_memory(
 
 
 def request_bytes(guest_bytes: int, overhead_bytes: int, percent: int) -> int:
-    """The memory request of a launcher pod whose VM says only what its guest sees, in bytes.
+    """The memory request, in bytes, of a launcher pod whose VM sets only ``memory.guest``.
 
     Raises:
         InvalidInput: the percentage is out of range.
@@ -109,13 +109,13 @@ def request_bytes(guest_bytes: int, overhead_bytes: int, percent: int) -> int:
 
 
 def guest_bytes(request_bytes: int, overhead_bytes: int, percent: int) -> int:
-    """What the guest sees, from its launcher pod's memory request: the inverse of :func:`request_bytes`.
+    """The guest size from a launcher pod's memory request: the inverse of :func:`request_bytes`.
 
-    Several sizes give the same request, as KubeVirt rounds down. Of those this is the roundest (divisible
-    by the largest power of two), which is the true one for every size that people write.
+    Several sizes give the same request, as KubeVirt rounds down. The result is the roundest of them
+    (divisible by the largest power of two), which is the true one for every size that people write.
 
     Raises:
-        InvalidInput: the percentage is out of range, or the request does not even hold the overhead.
+        InvalidInput: the percentage is out of range, or the request is smaller than the overhead.
     """
     check_percent(percent)
     base = request_bytes - overhead_bytes
@@ -126,10 +126,10 @@ def guest_bytes(request_bytes: int, overhead_bytes: int, percent: int) -> int:
     return _roundest(smallest, max(smallest, largest))
 
 
-def told_guest_bytes(pod: ResolvedPod, percent: int) -> int | None:
-    """What the guest in a launcher pod sees, as far as the pod alone tells; ``None``: it does not.
+def inferred_guest_bytes(pod: ResolvedPod, percent: int) -> int | None:
+    """The guest size inferred from a launcher pod alone; ``None``: the pod does not show it.
 
-    It tells where KubeVirt wrote its overhead on the pod and computed the request from the guest's size.
+    A pod shows it if KubeVirt wrote the overhead on it and computed the request from the guest size.
 
     Raises:
         InvalidInput: the overhead's annotation is not valid, or the percentage is out of range.
@@ -150,7 +150,7 @@ def told_guest_bytes(pod: ResolvedPod, percent: int) -> int | None:
 def _base_request(
     vmi: VirtualMachineInstance, requests: Amounts, limits: Amounts, percent: int, running: Release
 ) -> int | None:
-    """The request before overhead: what is written wins, and only a guest's size is divided."""
+    """The request before overhead: a written request wins; only a guest size is divided by the percentage."""
     if requests.memory_bytes:
         return requests.memory_bytes
     if limits.memory_bytes:
@@ -189,7 +189,7 @@ def _cpu(
 
 
 def _cpu_request_milli(threads: int, ratio: int) -> int:
-    """KubeVirt divides in 64-bit floats, writes the shortest text, and parses that as a quantity."""
+    """The CPU request: KubeVirt divides 64-bit floats, writes the shortest text, and parses that."""
     if not 1 <= ratio <= 1_000_000:
         raise InvalidInput("cpuAllocationRatio", ratio, "a number from 1 to 1000000, such as 10")
     cores = threads / ratio

@@ -1,4 +1,4 @@
-"""What relief needs of KubeVirt's objects: live migrations, who is migrated at all, and how many at once.
+"""KubeVirt's objects as relief needs them: live migrations, which VMs are migrated, and how many at once.
 
 Sources: ``kubevirt.io/api/core/v1`` at v1.9; ``pkg/virt-controller/watch/migration``.
 """
@@ -11,7 +11,7 @@ from overbook.core.kubernetes.pod import ENDED, KubeStruct, ObjectMeta
 from overbook.core.timestamp import from_timestamp
 
 EVACUATION_ANNOTATION: Final = "kubevirt.io/evacuationMigration"
-"""On a migration that an eviction set off: the node that is left."""
+"""On a migration that an eviction caused: the node that the VM leaves."""
 Limit = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -21,7 +21,7 @@ class _PhaseTransition(KubeStruct, frozen=True):
 
 
 class MigrationState(KubeStruct, frozen=True):
-    """From where to where; KubeVirt fills it in when source and target are ready."""
+    """Source and target of a migration; KubeVirt fills them in when both are ready."""
 
     source_node: str | None = None
     source_pod: str | None = None
@@ -48,38 +48,38 @@ class Migration(KubeStruct, frozen=True):
 
     @property
     def phase(self) -> str:
-        """``Pending`` before KubeVirt has looked at it."""
+        """The phase; ``Pending`` before KubeVirt has handled the migration."""
         return (self.status.phase if self.status else None) or "Pending"
 
     @property
     def is_over(self) -> bool:
-        """Whether it succeeded or failed; everything else counts against KubeVirt's limits."""
+        """Whether the migration has succeeded or failed; any other counts against KubeVirt's limits."""
         return self.phase in ENDED
 
     @property
     def instance(self) -> str:
-        """``namespace/name`` of the guest."""
+        """The VM that is migrated, as ``namespace/name``."""
         return f"{self.metadata.namespace or 'default'}/{self.spec.vmi_name}"
 
     @property
     def state(self) -> MigrationState:
-        """Empty until source and target are ready."""
+        """The migration's source and target; empty until both are ready."""
         return (self.status.migration_state if self.status else None) or MigrationState()
 
     @property
     def source_pod(self) -> str:
-        """``namespace/name`` of the pod that is left; empty: not known yet."""
+        """The pod that the VM leaves, as ``namespace/name``; empty: not known yet."""
         name = self.state.source_pod
         return f"{self.metadata.namespace or 'default'}/{name}" if name else ""
 
     @property
     def source_node(self) -> str:
-        """The node that is left; empty: not known yet."""
+        """The node that the VM leaves; empty: not known yet."""
         return self.state.source_node or (self.metadata.annotations or {}).get(EVACUATION_ANNOTATION, "")
 
     @property
     def progressed_at(self) -> float | None:
-        """When it last entered another phase, in seconds since the epoch: all the progress that it tells."""
+        """When the phase last changed, in seconds since the epoch; the object shows no other progress."""
         transitions = (self.status and self.status.phase_transition_timestamps) or ()
         written = [
             self.metadata.creation_timestamp,
@@ -89,7 +89,7 @@ class Migration(KubeStruct, frozen=True):
 
 
 class InstanceCondition(KubeStruct, frozen=True):
-    """A condition of a guest."""
+    """A condition of a VirtualMachineInstance."""
 
     type: str = ""
     status: str = ""
@@ -107,7 +107,7 @@ class _InstanceSpec(KubeStruct, frozen=True):
 
 
 class MovableInstance(KubeStruct, frozen=True):
-    """A VirtualMachineInstance, as far as moving it goes."""
+    """The part of a VirtualMachineInstance that decides about its live migration."""
 
     metadata: ObjectMeta = ObjectMeta()
     spec: _InstanceSpec = _InstanceSpec()
@@ -115,22 +115,22 @@ class MovableInstance(KubeStruct, frozen=True):
 
     @property
     def is_migratable(self) -> bool:
-        """Whether KubeVirt says that it can be migrated live."""
+        """Whether KubeVirt reports that the VM can be live-migrated."""
         conditions = self.status.conditions or ()
         return any(known.type == "LiveMigratable" and known.status == "True" for known in conditions)
 
     def owns(self, pod_uid: str) -> bool:
-        """Whether KubeVirt itself counts the pod as this guest's: anyone may write an owner reference.
+        """Whether KubeVirt's status lists the pod as this VM's; owner references can be written by anyone.
 
-        A guest that has not told its pods yet is believed.
+        While the status lists no pods yet, every pod counts as listed.
         """
         return not self.status.active_pods or pod_uid in self.status.active_pods
 
     def would_migrate(self, default_strategy: str) -> bool:
-        """Whether an eviction of its pod would set off a live migration (or be refused), not end it.
+        """Whether an eviction of the VM's pod causes a live migration (or is refused), not the VM's end.
 
         Args:
-            default_strategy: the cluster's, for a guest without its own.
+            default_strategy: the cluster's eviction strategy, for a VM without its own.
         """
         strategy = self.spec.eviction_strategy or default_strategy
         return strategy in ("LiveMigrate", "External") or (
@@ -153,14 +153,14 @@ class _KubeVirtSpec(KubeStruct, frozen=True):
 
 
 class KubeVirt(KubeStruct, frozen=True):
-    """KubeVirt's own configuration."""
+    """KubeVirt's configuration."""
 
     metadata: ObjectMeta = ObjectMeta()
     spec: _KubeVirtSpec = _KubeVirtSpec()
 
     @property
     def eviction_strategy(self) -> str:
-        """Of guests without their own."""
+        """The eviction strategy of VMs without their own."""
         return self.spec.configuration.eviction_strategy or "None"
 
     @property

@@ -1,4 +1,4 @@
-"""Why memory overcommit does not apply to a VM, or must not.
+"""Reasons why memory overcommit does not apply to a VM, or must not.
 
 Sources: *Configuring higher VM workload density* 5.5.1 (a memory request set by hand switches the
 percentage off); KubeVirt ``pkg/virt-controller/services`` (the rest of the cases), its issues 10379 and
@@ -36,15 +36,15 @@ FINDINGS: Final[Mapping[Word, tuple[ObstacleEffect, str]]] = {
         "DoesNotApply",
         "resources.limits.memory is set by hand and becomes the request; set memory.guest alone",
     ),
-    "NoGuestMemory": ("DoesNotApply", "nothing says how much memory the guest sees; set memory.guest"),
+    "NoGuestMemory": ("DoesNotApply", "the manifest does not give the guest's memory; set memory.guest"),
     "Hugepages": (
         "DoesNotApply",
-        "its memory is preallocated in large pages, which are promised whole and never swapped",
+        "its memory is preallocated in large pages, which are requested in full and never swapped",
     ),
     "DividedHugepages": (
         "MustNotApply",
         (
-            "this KubeVirt divides large pages by the percentage, and the pod may ask for a part of a page; "
+            "this KubeVirt divides large pages by the percentage, and the pod may request a part of a page; "
             "set resources.requests.memory to the guest's size"
         ),
     ),
@@ -58,7 +58,7 @@ FINDINGS: Final[Mapping[Word, tuple[ObstacleEffect, str]]] = {
     "DeviceAccess": (
         "MustNotApply",
         (
-            "a device (host device, GPU or SR-IOV) reaches into its memory, which is locked whole at start "
+            "a device (host device, GPU or SR-IOV) accesses its memory, which is locked in full at start "
             "and cannot be swapped; set resources.requests.memory to the guest's size"
         ),
     ),
@@ -87,13 +87,13 @@ FINDINGS: Final[Mapping[Word, tuple[ObstacleEffect, str]]] = {
 
 
 class Obstacle(msgspec.Struct, frozen=True, gc=False):
-    """One reason.
+    """A reason why overcommit does not apply to a VM, or must not.
 
     Attributes:
-        word: for programs.
-        severity: ``DoesNotApply``: it is simply not overcommitted; ``MustNotApply``: it would be, and that
-            endangers it or its node.
-        sentence: for people, with the remedy.
+        word: the reason in one word, for programs.
+        severity: ``DoesNotApply``: the VM is not overcommitted. ``MustNotApply``: the VM would be
+            overcommitted, which endangers it or its node.
+        sentence: the reason in a sentence, with the fix.
     """
 
     word: Word
@@ -102,10 +102,10 @@ class Obstacle(msgspec.Struct, frozen=True, gc=False):
 
 
 def overcommit_findings(vmi: VirtualMachineInstance, *, running: Release = MAIN) -> list[Obstacle]:
-    """Every reason why the percentage does not apply to this VM, or must not; none: it applies safely.
+    """All reasons why the percentage does not apply to this VM, or must not; without any it applies safely.
 
-    What must not be overcommitted is found only where the percentage would apply: with a memory request set
-    by hand to the guest's size, a VM with a GPU is as it should be.
+    ``MustNotApply`` is found only where the percentage would apply: a VM with a GPU is right if its memory
+    request is set by hand to the guest's size.
 
     Raises:
         InvalidInput: a quantity of the VM is not valid.

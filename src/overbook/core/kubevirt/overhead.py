@@ -1,7 +1,7 @@
-"""The memory that KubeVirt adds to a guest's for what runs beside it in the launcher pod.
+"""The memory that KubeVirt adds to a guest's for the processes that run beside it in the launcher pod.
 
-Where the pod carries its own figure (annotation ``kubevirt.io/memory-overhead-bytes``, KubeVirt 1.8 with a
-feature gate, 1.10 always), read that: it cannot be out of date. Source of the computation:
+Where the pod has the number (annotation ``kubevirt.io/memory-overhead-bytes``, KubeVirt 1.8 with a feature
+gate, 1.10 always), read that: it cannot be out of date. Source of the computation:
 ``pkg/hypervisor/kvm`` and ``pkg/network/resources`` of KubeVirt 1.3 to main of 2026-08.
 """
 
@@ -24,7 +24,7 @@ _VERSION: Final = re.compile(r"v?1\.(?P<minor>[0-9]{1,4})(?:[.-].*)?")
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What differs between KubeVirt's releases.
+    """The numbers and rules that differ between KubeVirt's releases.
 
     Attributes:
         name: the release, such as ``v1.9``.
@@ -57,7 +57,7 @@ def release(version: str) -> Release:
     """The release that ``version`` (``v1.9.2``, ``1.9``, ``main``) belongs to; later ones count as main.
 
     Raises:
-        InvalidInput: no version of KubeVirt, or one before 1.3.
+        InvalidInput: the text is not a version of KubeVirt, or the version is before 1.3.
     """
     if version == "main":
         return MAIN
@@ -72,7 +72,7 @@ def reported_overhead_bytes(pod: Pod) -> int | None:
     """The overhead that KubeVirt wrote on the launcher pod, in bytes; ``None`` where it wrote none.
 
     Raises:
-        InvalidInput: the annotation is no byte count.
+        InvalidInput: the annotation is not a number of bytes.
     """
     text = pod.annotations.get(OVERHEAD_ANNOTATION)
     if text is None:
@@ -92,15 +92,15 @@ def overhead_bytes(
 ) -> int:
     """The overhead that KubeVirt computes for a VM, in bytes.
 
-    The page-table part goes by ``requests.memory`` of the VM as written, so it is nothing for a VM that
-    only says how much its guest sees.
+    The page-table part is computed from ``requests.memory`` of the VM as written, so it is 0 for a VM that
+    sets only ``memory.guest``.
 
     Args:
         vmi: the VM.
         running: the KubeVirt release in the cluster.
-        architecture: of the node; default: the VM's own, else ``amd64``.
+        architecture: the node's architecture; default: the VM's own, else ``amd64``.
         ratio: ``additionalGuestMemoryOverheadRatio`` of the KubeVirt configuration.
-        binding_bytes: what network binding plugins ask for; the ratio does not apply to it.
+        binding_bytes: memory for network binding plugins, to which the ratio does not apply.
 
     Raises:
         InvalidInput: a quantity or the ratio is not valid.
@@ -120,14 +120,14 @@ def overhead_bytes(
 
 
 def page_table_bytes(vmi: VirtualMachineInstance) -> int:
-    """1/512 of the memory request as written, which is first rounded up to kilobytes."""
+    """The page tables' part: 1/512 of the written memory request, which is first rounded up to kilobytes."""
     listed = vmi.spec.domain.resources.requests or {}
     request = vmi.quantity("resources.requests.memory", listed.get(MEMORY))
     return max(0, request.scaled(3)) * 1000 // PAGE_TABLE_DIVISOR
 
 
 def vcpu_count(vmi: VirtualMachineInstance) -> int:
-    """How many vCPUs KubeVirt adds overhead for: by topology, else CPU limit, else request, else 1."""
+    """The number of vCPUs that KubeVirt adds overhead for: topology, else CPU limit, else request, else 1."""
     domain = vmi.spec.domain
     if domain.cpu is not None:
         return max(1, domain.cpu.vcpus)
@@ -169,7 +169,7 @@ def _probes_mib(vmi: VirtualMachineInstance) -> int:
 
 
 def _multiplied(total: int, ratio: str | None) -> int:
-    """KubeVirt adds (ratio - 1) of the overhead in kilobytes, computed in 64-bit floats and truncated."""
+    """The overhead with the ratio: KubeVirt adds (ratio - 1) of it in kilobytes, in truncated floats."""
     if not ratio:
         return total
     try:

@@ -1,6 +1,6 @@
-"""What Overbook needs of a KubeVirt virtual machine, and how its pod is recognised.
+"""The fields of a KubeVirt virtual machine that Overbook needs, and how its pod is recognised.
 
-Narrow structs: unknown fields are ignored, absent ones are ``None``. Source: ``kubevirt.io/api/core/v1``.
+Unknown fields are ignored, absent ones are ``None``. Source: ``kubevirt.io/api/core/v1``.
 """
 
 from typing import Annotated, Any, Final
@@ -15,14 +15,14 @@ from overbook.core.kubernetes.resources import Amounts, amounts
 KUBEVIRT_GROUP: Final = "kubevirt.io"
 INSTANCE_KIND: Final = "VirtualMachineInstance"
 Anything = dict[str, Any]
-"""An object of which only its presence counts."""
+"""An object that matters only by its presence."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 
 KUBEVIRT_CONTROLLERS: Final = (
     "system:serviceaccount:kubevirt:kubevirt-controller",
     "system:serviceaccount:openshift-cnv:kubevirt-controller",
 )
-"""Who makes the pods of virtual machines: in KubeVirt's installation, and in OpenShift Virtualization's."""
+"""The users that create VMs' pods: in KubeVirt's installation, and in OpenShift Virtualization's."""
 
 COMPUTE_CONTAINER: Final = "compute"
 """The container of a launcher pod in which the guest runs."""
@@ -40,7 +40,7 @@ class Cpu(KubeStruct, frozen=True):
 
     @property
     def vcpus(self) -> int:
-        """Sockets × cores × threads, of those that are given; 0 where none is."""
+        """Sockets × cores × threads, as far as they are given; 0 where none is given."""
         given = [count for count in (self.cores, self.sockets, self.threads) if count]
         product = 1 if given else 0
         for count in given:
@@ -62,7 +62,7 @@ class ReservedOverhead(KubeStruct, frozen=True):
 
 
 class GuestMemory(KubeStruct, frozen=True):
-    """How much memory the guest sees."""
+    """The memory that the guest sees."""
 
     guest: RawQuantity = None
     hugepages: Hugepages | None = None
@@ -70,7 +70,7 @@ class GuestMemory(KubeStruct, frozen=True):
 
 
 class VmResources(KubeStruct, frozen=True):
-    """Requests and limits set by hand; where they are set they win over what KubeVirt computes."""
+    """Requests and limits set by hand, which replace those that KubeVirt computes."""
 
     requests: ResourceList | None = None
     limits: ResourceList | None = None
@@ -78,7 +78,7 @@ class VmResources(KubeStruct, frozen=True):
 
 
 class Interface(KubeStruct, frozen=True):
-    """A network interface, as far as it costs or pins memory."""
+    """The part of a network interface that costs or pins memory."""
 
     name: str = ""
     sriov: Anything | None = None
@@ -86,13 +86,13 @@ class Interface(KubeStruct, frozen=True):
 
 
 class Tpm(KubeStruct, frozen=True):
-    """A virtual TPM: a process of its own beside the guest."""
+    """A virtual TPM, which is a process beside the guest."""
 
     enabled: bool | None = None
 
 
 class Devices(KubeStruct, frozen=True):
-    """Devices, as far as they cost or pin memory."""
+    """The devices that cost or pin memory."""
 
     autoattach_graphics_device: bool | None = None
     host_devices: tuple[Anything, ...] | None = None
@@ -102,7 +102,7 @@ class Devices(KubeStruct, frozen=True):
 
 
 class LaunchSecurity(KubeStruct, frozen=True):
-    """Confidential computing; any of them pins the guest's memory."""
+    """The kinds of confidential computing, each of which pins the guest's memory."""
 
     sev: Anything | None = None
     snp: Anything | None = None
@@ -127,7 +127,7 @@ class Domain(KubeStruct, frozen=True):
 
 
 class Volume(KubeStruct, frozen=True):
-    """A volume, as far as it costs memory."""
+    """The part of a volume that costs memory."""
 
     name: str = ""
     downward_metrics: Anything | None = None
@@ -140,7 +140,7 @@ class Probe(KubeStruct, frozen=True):
 
 
 class InstanceSpec(KubeStruct, frozen=True):
-    """What is to run."""
+    """The spec of a virtual machine."""
 
     domain: Domain = Domain()
     architecture: str | None = None
@@ -167,7 +167,7 @@ class VirtualMachineInstance(KubeStruct, frozen=True):
         """A quantity of the domain, where ``field`` is its path below ``spec.domain``.
 
         Raises:
-            InvalidInput: the API server would refuse it.
+            InvalidInput: the API server would refuse the quantity.
         """
         try:
             return from_raw(raw)
@@ -175,7 +175,7 @@ class VirtualMachineInstance(KubeStruct, frozen=True):
             raise error.inside(f"{INSTANCE_KIND} {self.label}: spec.domain.{field}") from error
 
     def requests_and_limits(self) -> tuple[Amounts, Amounts]:
-        """What was written by hand; nothing is defaulted.
+        """The requests and limits written by hand, without defaults.
 
         Raises:
             InvalidInput: a quantity that the API server refuses, a negative one included.
@@ -188,7 +188,7 @@ class VirtualMachineInstance(KubeStruct, frozen=True):
 
     @property
     def guest_bytes(self) -> int | None:
-        """What the guest sees (``memory.guest``, else one large page), ``None`` where nothing says it.
+        """The guest size (``memory.guest``, else one large page); ``None``: the manifest does not give it.
 
         Raises:
             InvalidInput: the quantity is not valid.
@@ -204,17 +204,17 @@ class VirtualMachineInstance(KubeStruct, frozen=True):
 
     @property
     def has_dedicated_cpu(self) -> bool:
-        """Whether its vCPUs are pinned to CPUs of their own."""
+        """Whether the VM's vCPUs are pinned to dedicated CPUs."""
         return bool(self.spec.domain.cpu and self.spec.domain.cpu.dedicated_cpu_placement)
 
     @property
     def has_hugepages(self) -> bool:
-        """Whether its memory comes from preallocated large pages."""
+        """Whether the VM's memory comes from preallocated large pages."""
         return bool(self.spec.domain.memory and self.spec.domain.memory.hugepages)
 
     @property
     def has_vfio(self) -> bool:
-        """Whether a device reaches into its memory, which is therefore locked."""
+        """Whether a device accesses the VM's memory, which is therefore locked."""
         devices = self.spec.domain.devices
         return bool(devices.host_devices or devices.gpus) or any(
             interface.sriov is not None for interface in devices.interfaces or ()
@@ -231,7 +231,7 @@ class _VirtualMachineSpec(KubeStruct, frozen=True):
 
 
 class VirtualMachine(KubeStruct, frozen=True):
-    """A virtual machine's definition: the template of its instance."""
+    """A virtual machine's definition, which is the template of its instance."""
 
     api_version: str | None = None
     kind: str | None = None
@@ -239,7 +239,7 @@ class VirtualMachine(KubeStruct, frozen=True):
     spec: _VirtualMachineSpec = _VirtualMachineSpec()
 
     def instance(self) -> VirtualMachineInstance:
-        """The instance that starting it makes, without what an instancetype or a preference would add."""
+        """The instance that is created at start, without the additions of an instancetype or a preference."""
         return VirtualMachineInstance(
             api_version=self.api_version,
             kind=INSTANCE_KIND,
@@ -252,7 +252,7 @@ def decode_virtual_machine(manifest: Any) -> VirtualMachineInstance:
     """The instance that a parsed VirtualMachine or VirtualMachineInstance manifest describes.
 
     Raises:
-        InvalidInput: it is neither of them, or a field has the wrong type.
+        InvalidInput: the manifest is neither of them, or a field has the wrong type.
     """
     kind = manifest.get("kind") if isinstance(manifest, dict) else None
     if kind not in ("VirtualMachine", INSTANCE_KIND):
@@ -265,7 +265,7 @@ def decode_virtual_machine(manifest: Any) -> VirtualMachineInstance:
 
 
 def is_kubevirt(api_version: object) -> bool:
-    """Whether ``apiVersion`` is of KubeVirt's own group, whatever the version."""
+    """Whether ``apiVersion`` is of KubeVirt's group, in any version."""
     return isinstance(api_version, str) and api_version.startswith(f"{KUBEVIRT_GROUP}/")
 
 
@@ -280,8 +280,8 @@ def owning_instance(pod: Pod) -> OwnerReference | None:
 def is_virtual_machine_pod(pod: Pod) -> bool:
     """Whether a virtual machine runs in the pod.
 
-    Goes by the controller that owns it, never by a label, which anyone may set. An owner reference can be
-    written by whoever creates a pod, too: that the creator really is KubeVirt's controller is for
-    admission to enforce, and what is decided here is as good as that.
+    The pod's owner reference decides, never a label, which anyone may set. The creator of a pod can write an
+    owner reference, too, so an admission policy has to ensure that only KubeVirt's controller does; without
+    one the answer can be forged.
     """
     return owning_instance(pod) is not None

@@ -1,1 +1,1 @@
-"""How much a node promises: level, swap, allowances, and who writes them."""
+"""How much a node is overcommitted: level, swap, allowances, and which program writes swap limits."""

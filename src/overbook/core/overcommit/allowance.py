@@ -1,10 +1,10 @@
-"""Who may swap on a node and how much each container gets.
+"""Which pods may swap on a node, and how much swap each container gets.
 
-Eligibility and the three allowances, over the kubelet's own conditions in
+Eligibility and the three allowances are applied after the kubelet's own conditions in
 :mod:`overbook.core.overcommit.swap`. ``proportional`` is the kubelet's LimitedSwap. ``whole`` gives each
-guest what it can need beyond its request, scaled down together where the node's swap is smaller than the sum.
-``pooled`` gives the same without scaling, each capped at a share of the node's swap: it counts on guests not
-needing it all at once.
+container all that it can need beyond its request, scaled down for all where the node's swap is smaller than
+the sum. ``pooled`` gives the same without scaling, each capped at a share of the node's swap: it assumes that
+containers do not need all of it at the same time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,13 +37,14 @@ VIRTUAL_MACHINE_CONTAINER: Final = "compute"
 class SwapPolicy(
     msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True
 ):
-    """How a node's swap is given out.
+    """How a node's swap is divided among containers.
 
     Attributes:
         eligibility: which Burstable pods may swap.
-        allowance: how much each gets.
-        pooled_share: with ``pooled``, the part of the node's swap (0–1) that one container may reach.
-        percent: the cluster's ``memoryOvercommitPercentage``, from which a VM's guest size is told.
+        allowance: how much swap each container gets.
+        pooled_share: with ``pooled``, the share (0–1) of the node's swap that one container may use.
+        percent: the cluster's ``memoryOvercommitPercentage``, by which guest sizes are inferred from
+            requests.
     """
 
     eligibility: Eligibility = "BurstableVirtualMachines"
@@ -52,10 +53,10 @@ class SwapPolicy(
     percent: int = 100
 
     def check(self) -> None:
-        """Refuse what cannot work.
+        """Refuse a policy that is not valid.
 
         Raises:
-            InvalidInput: a share or percentage out of range.
+            InvalidInput: a share or percentage is out of range.
         """
         if not 0 < self.pooled_share <= 1:
             raise InvalidInput("pooledShare", self.pooled_share, "a number above 0 and up to 1")
@@ -69,10 +70,11 @@ def eligibility(
     policy: SwapPolicy,
     namespace_annotations: Mapping[str, str] | None = None,
 ) -> Reason:
-    """Whether a container may swap, and why not.
+    """Whether a container may swap, and if not, why.
 
-    The kubelet's conditions come first: what was promised as RAM stays RAM whoever asks. Then the pod's and
-    the namespace's annotation, then the policy; a namespace's ``enabled`` stands in for being a VM.
+    The kubelet's conditions come first: no setting takes RAM from a pod to which the kubelet gives no swap.
+    The pod's and the namespace's annotation follow, then the policy. With ``enabled`` on the namespace, a pod
+    counts as if it were a VM's.
     """
     reason = burstable_reason(pod, container, node_memory_bytes)
     if reason != "Eligible":
@@ -93,10 +95,10 @@ def pod_facts(
     policy: SwapPolicy,
     namespace_annotations: Mapping[str, str] | None = None,
 ) -> PodFacts:
-    """What the rules need to know of a pod.
+    """The facts of a pod that the rules use.
 
     Raises:
-        InvalidInput: the overhead that KubeVirt wrote on it cannot be, or it has no UID.
+        InvalidInput: the overhead that KubeVirt wrote on the pod is not valid, or the pod has no UID.
     """
     manifest = pod.pod
     uid, spec = manifest.metadata.uid, manifest.spec
@@ -135,7 +137,7 @@ def allowances(
         containers: every container on the node.
         node_memory_bytes: MemTotal.
         swap_bytes: SwapTotal.
-        policy: how it is given out.
+        policy: how swap is divided.
     """
     if swap_bytes <= 0 or node_memory_bytes <= 0:
         return tuple(SwapDecision(0, "NodeHasNoSwap" if c.swap == "Eligible" else c.swap) for c in containers)
@@ -171,7 +173,7 @@ def _container_facts(
         whole = max(0, limit - (request or 0))
     elif percent is not None and request is not None:
         overhead = reported_overhead_bytes(pod.pod) or 0
-        # A request below the reported overhead was set by hand: then all of it counts as the guest's.
+        # A request below the reported overhead was set by hand: all of it counts as the guest's.
         overhead = overhead if overhead <= request else 0
         whole = whole_bytes(guest_bytes(request, overhead, percent), overhead, request)
     return ContainerFacts(container.name, request, limit, swap, whole)

@@ -1,4 +1,4 @@
-"""What the rules need to know of a pod, computed once when the pod is first seen."""
+"""The facts of a pod that the rules use, computed once when the pod is first seen."""
 
 import msgspec
 
@@ -9,15 +9,15 @@ from overbook.core.overcommit.swap import Reason
 
 
 class ContainerFacts(msgspec.Struct, frozen=True, gc=False):
-    """One container.
+    """The facts of a container.
 
     Attributes:
-        name: its name in the pod.
-        memory_request_bytes: after defaulting; ``None``: asks for none.
-        memory_limit_bytes: ``None``: no limit.
-        swap: whether it may swap, and why not.
-        whole_bytes: what it can need beyond its request (guest + overhead - request, or limit - request);
-            ``None``: nothing says.
+        name: the container's name in the pod.
+        memory_request_bytes: the memory request after defaulting; ``None``: no request.
+        memory_limit_bytes: the memory limit; ``None``: no limit.
+        swap: whether the container may swap, and if not, why.
+        whole_bytes: the most memory that the container can need beyond its request (guest + overhead -
+            request, or limit - request); ``None``: not known.
     """
 
     name: str
@@ -28,20 +28,21 @@ class ContainerFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 class PodFacts(msgspec.Struct, frozen=True, gc=False):
-    """One pod.
+    """The facts of a pod.
 
     Attributes:
-        uid: its UID.
-        label: ``namespace/name``.
-        qos_class: its QoS class.
-        priority: its priority, 0 where it has none.
-        critical: never evicted, never swapped (static, mirror, or of a system priority).
-        virtual_machine: made by KubeVirt for a virtual machine.
+        uid: the pod's UID.
+        label: the pod as ``namespace/name``.
+        qos_class: the QoS class.
+        priority: the priority, 0 where the pod has none.
+        critical: whether the pod is never evicted and never swapped (static, mirror, or of a system
+            priority).
+        virtual_machine: whether KubeVirt created the pod for a virtual machine.
         memory_request_bytes: the effective request, overhead included.
-        original_request_bytes: the request as the original agent sums it, for its rank.
+        original_request_bytes: the request as wasp-agent sums it, for the rank ``original``.
         containers: init containers, then the regular ones.
-        grace_seconds: its ``terminationGracePeriodSeconds``.
-        swap_allowed_bytes: its containers' allowances together; ``None``: what the kernel's limits say.
+        grace_seconds: the pod's ``terminationGracePeriodSeconds``.
+        swap_allowed_bytes: the sum of its containers' allowances; ``None``: the limits in the kernel count.
     """
 
     uid: str
@@ -58,10 +59,10 @@ class PodFacts(msgspec.Struct, frozen=True, gc=False):
 
 
 def original_request_bytes(pod: Pod) -> int:
-    """The memory request as the original agent sums it.
+    """The memory request as wasp-agent sums it.
 
-    Containers together, or the largest init container where that is more, and overhead where that is not
-    zero. Sidecars and pod-level resources are unknown to it, and nothing is defaulted.
+    It is the sum of the containers', or the largest init container's where that is more, plus the overhead
+    unless the sum is zero. wasp-agent does not know sidecars and pod-level resources, and defaults nothing.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.

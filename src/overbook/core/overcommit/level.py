@@ -1,4 +1,4 @@
-"""The overcommit level: what may be used for what was asked, of a container, a pod, a namespace, a node.
+"""The overcommit level, limits as a percentage of requests: of a container, a pod, a namespace, a node.
 
 1Gi requested and 2Gi as limit is 200 %. Source: *Configuring the cluster to place pods on overcommitted
 nodes* 6.5.2 (the level) and 6.5.4 (when a node is overcommitted).
@@ -21,10 +21,10 @@ class Level(msgspec.Struct, frozen=True, gc=False):
     """How much one resource is overcommitted.
 
     Attributes:
-        requested: milli-CPU or bytes, defaulted from limits, summed.
-        limited: the same of limits, as far as there are any.
-        without_request: how many of the parts (containers or pods) request nothing.
-        without_limit: how many of them have no limit, or contain something without one.
+        requested: the sum of requests, defaulted from limits, in milli-CPU or bytes.
+        limited: the sum of the limits that there are, in milli-CPU or bytes.
+        without_request: how many of the containers or pods request nothing.
+        without_limit: how many of them have no limit, or contain a container without one.
     """
 
     requested: int = 0
@@ -50,19 +50,19 @@ class Level(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def undefined(self) -> Undefined | None:
-        """Why there is no level: something has no limit and so no end, or nothing is requested."""
+        """Why there is no level: a limit is missing, or nothing is requested."""
         if self.without_limit:
             return "NoLimit"
         return None if self.requested else "NoRequest"
 
     @property
     def percent(self) -> int | None:
-        """Limits of requests, rounded down; ``None`` where :attr:`undefined` says why."""
+        """Limits as a percentage of requests, rounded down; ``None`` where :attr:`undefined` says why."""
         return None if self.undefined else self.limited * 100 // self.requested
 
 
 class Levels(msgspec.Struct, frozen=True, gc=False):
-    """CPU and memory."""
+    """The levels of CPU and memory."""
 
     cpu: Level = Level()
     memory: Level = Level()
@@ -78,9 +78,9 @@ class NodeCause(msgspec.Struct, frozen=True, gc=False):
     """One reason why a node is overcommitted.
 
     Attributes:
-        word: for programs.
+        word: the reason in one word, for programs.
         resource: ``cpu`` or ``memory``.
-        sentence: for people, with the numbers.
+        sentence: the reason in a sentence, with the numbers.
     """
 
     word: Cause
@@ -89,13 +89,14 @@ class NodeCause(msgspec.Struct, frozen=True, gc=False):
 
 
 class NodeLevels(msgspec.Struct, frozen=True, gc=False):
-    """A node's overcommitment.
+    """How much a node is overcommitted.
 
     Attributes:
-        levels: of its pods together.
-        causes: why it is overcommitted by the document's definition; empty: it is not.
-        requested_cpu_percent: CPU requests of allocatable, rounded down; ``None``: nothing is allocatable.
-        requested_memory_percent: the same of memory.
+        levels: the levels of its pods together.
+        causes: why it is overcommitted by the definition in Red Hat's document; empty: it is not.
+        requested_cpu_percent: CPU requests in percent of allocatable, rounded down; ``None``: nothing is
+            allocatable.
+        requested_memory_percent: memory requests in percent of allocatable, likewise.
     """
 
     levels: Levels
@@ -105,7 +106,7 @@ class NodeLevels(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def overcommitted(self) -> bool:
-        """Whether there is a cause."""
+        """Whether the node is overcommitted."""
         return bool(self.causes)
 
 
@@ -120,7 +121,7 @@ def container_levels(resources: Resources) -> Levels:
 def pod_levels(pod: ResolvedPod) -> Levels:
     """The levels of one pod: its effective requests and limits, overhead included.
 
-    A pod has a limit where itself or each of its containers has one.
+    A pod has a limit if the pod itself or each of its containers has one.
     """
     requests, limits, level = pod.requests, pod.limits, pod.level
     own = level.limits if level is not None else Amounts()
@@ -143,7 +144,7 @@ def levels_of(pods: Iterable[Levels]) -> Levels:
     """The levels of many pods together: a namespace's, a node's.
 
     Args:
-        pods: as :func:`pod_levels` gives them.
+        pods: the results of :func:`pod_levels`.
     """
     total = Levels()
     for levels in pods:
@@ -152,12 +153,12 @@ def levels_of(pods: Iterable[Levels]) -> Levels:
 
 
 def node_levels(pods: Sequence[Levels], capacity: Amounts, allocatable: Amounts) -> NodeLevels:
-    """How much a node is overcommitted, and whether it is by the document's definition.
+    """How much a node is overcommitted, and whether it is by the definition in Red Hat's document.
 
     Args:
-        pods: of the pods on the node that have not ended, as :func:`pod_levels` gives them.
-        capacity: of the node.
-        allocatable: of the node, as reported.
+        pods: the results of :func:`pod_levels` for the pods on the node that have not ended.
+        capacity: the node's capacity.
+        allocatable: the node's allocatable, as its status reports it.
     """
     total = levels_of(pods)
     return NodeLevels(
@@ -169,15 +170,15 @@ def node_levels(pods: Sequence[Levels], capacity: Amounts, allocatable: Amounts)
 
 
 def causes_of(levels: Levels, pods: int, capacity: Amounts) -> tuple[NodeCause, ...]:
-    """Why a node is overcommitted by the document's definition.
+    """Why a node is overcommitted by the definition in Red Hat's document.
 
-    It is where a pod on it makes no request, or where the limits of its pods exceed its capacity. Pods
-    without a limit are counted in the levels, but are no cause by themselves.
+    A node is, if a pod on it makes no request, or the limits of its pods exceed its capacity. Pods without a
+    limit are counted in the levels, but are no cause by themselves.
 
     Args:
-        levels: of the node's pods together.
-        pods: how many they are.
-        capacity: of the node.
+        levels: the levels of the node's pods together.
+        pods: the number of these pods.
+        capacity: the node's capacity.
     """
     causes: list[NodeCause] = []
     for resource, level, size, unit in (
@@ -201,7 +202,7 @@ def share_percent(part: int, whole: int | None) -> int | None:
 
 
 def promised_percent(guest_bytes: Iterable[int], ram_bytes: int) -> int:
-    """What the guests on a node were told they have, of its RAM, in percent, rounded down.
+    """The memory promised to the guests on a node, in percent of the node's RAM, rounded down.
 
     Raises:
         InvalidInput: the node has no RAM.

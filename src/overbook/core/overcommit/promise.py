@@ -1,16 +1,17 @@
-"""Memory that a node has promised: what its guests were told they have, and what its other pods may use."""
+"""The memory that pods may count on: VMs' guest sizes, and the limits or requests of other pods."""
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.resolved import ResolvedPod
-from overbook.core.kubevirt.memory import guest_bytes, told_guest_bytes
+from overbook.core.kubevirt.memory import guest_bytes, inferred_guest_bytes
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 
 
 def promise_bytes(pod: ResolvedPod, percent: int) -> int:
-    """What one pod was promised.
+    """The memory that a pod may count on, in bytes.
 
-    A virtual machine's pod: the memory that its guest sees, told from the request under the percentage. Any
-    other pod, and a VM's with a limit that does not tell: its memory limit, or where it has none its request.
+    For a virtual machine's pod it is the guest size, inferred from the request and the percentage. For any
+    other pod, and for a VM's with a limit from which it cannot be inferred: the memory limit, else the
+    request.
 
     Args:
         pod: the pod.
@@ -22,11 +23,11 @@ def promise_bytes(pod: ResolvedPod, percent: int) -> int:
     machine = is_virtual_machine_pod(pod.pod)
     if machine:
         try:
-            told = told_guest_bytes(pod, percent)
-        except InvalidInput:  # an annotation that is no size: nothing is told by it
-            told = None
-        if told is not None:
-            return told
+            inferred = inferred_guest_bytes(pod, percent)
+        except InvalidInput:  # the annotation is not a size
+            inferred = None
+        if inferred is not None:
+            return inferred
     limit, request = pod.limits.memory_bytes, pod.requests.memory_bytes or 0
     if limit:
         return limit

@@ -1,4 +1,4 @@
-"""Swap: which containers may use it and how much, and how much a node needs.
+"""Swap: which containers may use it, how much each may use, and how much a node needs.
 
 Sources: KEP-2400 and ``pkg/kubelet/kuberuntime`` (``LimitedSwap``) at v1.36; the node's size and the rule
 that only Burstable VM pods swap: *Configuring higher VM workload density* 5.5.1.
@@ -29,17 +29,17 @@ Reason = Literal[
 SWAP_ANNOTATION: Final = "overbook.dev/swap"
 
 SWAP_SLACK_BYTES: Final = 1 << 20
-"""A swap area has a header, and sizes are rounded to pages: so little less than the formula is as much."""
+"""The most that a node's swap may lack: a swap area has a header, and its size is rounded to pages."""
 
 REASONS: Final[Mapping[Reason, str]] = {
     "Eligible": "Burstable, and may swap",
     "NodeHasNoSwap": "the node has no swap",
     "Critical": "critical, static and mirror pods never swap",
-    "NotBurstable": "only Burstable pods swap: Guaranteed ones were promised RAM, BestEffort ones nothing",
-    "NoMemoryRequest": "the container asks for no memory, so nothing says how much swap is its share",
-    "RequestIsLimit": "the container's memory request equals its limit: all of it was promised as RAM",
+    "NotBurstable": "only Burstable pods swap: Guaranteed pods keep their RAM, BestEffort pods request none",
+    "NoMemoryRequest": "the container has no memory request, by which its share of swap is computed",
+    "RequestIsLimit": "the container's memory request equals its limit, so it keeps all its memory in RAM",
     "RequestExceedsNode": "the container requests more memory than the node has",
-    "NotVirtualMachine": "eligibility is BurstableVirtualMachines and this is no virtual machine's pod",
+    "NotVirtualMachine": "eligibility is BurstableVirtualMachines, and this is not a virtual machine's pod",
     "DisabledOnPod": f"annotation {SWAP_ANNOTATION}: disabled on the pod",
     "DisabledOnNamespace": f"annotation {SWAP_ANNOTATION}: disabled on the namespace",
 }
@@ -49,9 +49,10 @@ class SwapDecision(msgspec.Struct, frozen=True, gc=False):
     """A container's ``memory.swap.max`` and why.
 
     Attributes:
-        swap_max_bytes: what it may use; 0: none.
-        reason: a word for programs; :data:`REASONS` has the sentence.
-        wanted_bytes: what it would get if the node's swap were large enough; ``None``: the same.
+        swap_max_bytes: the swap that the container may use, in bytes; 0: none.
+        reason: the reason in one word, for programs; :data:`REASONS` has the sentence.
+        wanted_bytes: the swap that the container would get if the node's swap were large enough, in bytes;
+            ``None``: the same.
     """
 
     swap_max_bytes: int
@@ -60,7 +61,7 @@ class SwapDecision(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def sentence(self) -> str:
-        """Why, for people."""
+        """The reason in a sentence."""
         return REASONS[self.reason]
 
 
@@ -81,12 +82,12 @@ def node_swap_bytes(node_memory_bytes: int, percent: int) -> int:
 def swap_suffices(node_memory_bytes: int, swap_bytes: int, percent: int) -> bool:
     """Whether a node's swap is as large as ``percent`` demands.
 
-    Every part that calls a node's swap too small asks here. A swap area that lacks less than
+    Every part that reports too small a swap calls this function. A swap area that lacks less than
     :data:`SWAP_SLACK_BYTES` is large enough; no swap at all is enough where none is demanded.
 
     Args:
-        node_memory_bytes: the node's RAM; 0: not known, and then nothing is demanded.
-        swap_bytes: all of its swap.
+        node_memory_bytes: the node's RAM; 0: not known, and no swap is demanded.
+        swap_bytes: all of the node's swap.
         percent: ``memoryOvercommitPercentage``.
 
     Raises:
@@ -97,7 +98,7 @@ def swap_suffices(node_memory_bytes: int, swap_bytes: int, percent: int) -> bool
 
 
 def percent_for_swap(node_memory_bytes: int, swap_bytes: int) -> int:
-    """The largest percentage that ``swap_bytes`` of swap carry: the inverse, rounded down."""
+    """The largest percentage for which swap suffices: the inverse of ``node_swap_bytes``, rounded down."""
     if node_memory_bytes <= 0:
         raise InvalidInput("node memory", node_memory_bytes, "more than 0 bytes")
     if swap_bytes < 0:
@@ -114,26 +115,26 @@ def proportional_bytes(request_bytes: int, node_memory_bytes: int, swap_bytes: i
 
 
 def whole_bytes(guest_bytes: int, overhead_bytes: int, request_bytes: int) -> int:
-    """What a guest can need beyond its request when it has touched all of its memory."""
+    """The memory beyond its request that a VM needs when its guest has touched all memory, in bytes."""
     return max(0, guest_bytes + overhead_bytes - request_bytes)
 
 
 def covered_bytes(request_bytes: int, node_memory_bytes: int, swap_bytes: int) -> int:
-    """Request plus proportional allowance: what the node can hold of a guest.
+    """The covered memory, request plus proportional allowance, for which the node has room.
 
     With ``swap = RAM × (p/100 - 1)`` and ``request = guest × 100/p + overhead`` this is
-    ``guest + overhead × p/100``: the formula's swap covers every guest whole. With less it does not.
+    ``guest + overhead × p/100``: the formula's swap covers every guest in full. Less swap does not.
     """
     return request_bytes + proportional_bytes(request_bytes, node_memory_bytes, swap_bytes)
 
 
 def whole_pages(size_bytes: int, page_bytes: int) -> int:
-    """As much of a size as is whole pages: the kernel keeps a limit in pages and drops the rest."""
+    """A size rounded down to whole pages, as the kernel rounds limits."""
     return size_bytes // page_bytes * page_bytes
 
 
 def burstable_reason(pod: ResolvedPod, container: ResolvedContainer, node_memory_bytes: int) -> Reason:
-    """The kubelet's own conditions, in its order."""
+    """Whether a container may swap by the kubelet's own conditions, checked in the kubelet's order."""
     if pod.critical:
         return "Critical"
     if pod.qos_class != "Burstable":

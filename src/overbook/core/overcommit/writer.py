@@ -1,4 +1,4 @@
-"""Who writes a container's swap limit: which writers fit this node, and which settings exclude each other."""
+"""Which program writes swap limits: the writers that a node can have, and settings that exclude others."""
 
 from collections.abc import Callable
 from typing import Final, Literal, NamedTuple, get_args
@@ -17,20 +17,20 @@ Writer = Literal[
 ]
 WRITERS: Final[tuple[Writer, ...]] = get_args(Writer)
 HOOK_FILE: Final = "overbook-swap.json"
-"""By which the OCI hook is known in a folder of hooks."""
+"""The name of the OCI hook's file in a folder of hooks."""
 AskedWriter = Literal["auto", Writer]
-"""What a node's owner may ask for."""
+"""The values of the setting ``swapWriter``."""
 
 
 class WriterInputs(msgspec.Struct, frozen=True, gc=False):
-    """What is there on a node.
+    """The facts of a node that decide which writers can be used.
 
     Attributes:
-        kubelet: what its kubelet does about swap; ``None``: not known.
-        kubelet_limits: whether the kubelet can see ``memory.swap.max`` in its own cgroup. One that cannot
-            writes no limit at all, silently; ``None``: not known.
-        nri_socket: the runtime's socket; empty: it has none.
-        hook_folder: a folder in which the runtime looks for OCI hooks; empty: there is none.
+        kubelet: what the kubelet does about swap; ``None``: not known.
+        kubelet_limits: whether the kubelet can see ``memory.swap.max`` in its own cgroup; without that it
+            silently writes no limit. ``None``: not known.
+        nri_socket: the runtime's NRI socket; empty: it has none.
+        hook_folder: the folder in which the runtime looks for OCI hooks; empty: there is none.
     """
 
     kubelet: KubeletSwap | None = None
@@ -40,12 +40,12 @@ class WriterInputs(msgspec.Struct, frozen=True, gc=False):
 
 
 class EarlyWriter(NamedTuple):
-    """A writer that knows a container before it starts, where the node has what it needs.
+    """A writer that sets a container's limit before the container starts.
 
     Attributes:
-        writer: its name.
-        why: why it can be used on a node, for people; empty: it cannot.
-        needs: what a node needs for it, and what to use without that.
+        writer: the writer's name.
+        why: gives the sentence why the writer can be used on a node; empty: it cannot.
+        needs: what a node needs for the writer, and what to use without that.
     """
 
     writer: Writer
@@ -67,16 +67,16 @@ EARLY: Final = (
         "a runtime that reads OCI hooks (CRI-O, Podman); use auto",
     ),
 )
-"""``auto`` takes the first that can be used; where none can, the agent's own rounds have to do."""
+"""``auto`` takes the first that can be used; where none can, the agent writes limits at each tick."""
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
-    """The writer, and why.
+    """The chosen writer, and why.
 
     Attributes:
-        writer: it.
-        sentence: why, for people.
-        problem: why what was asked for cannot be; empty where it can.
+        writer: the writer.
+        sentence: why this writer was chosen.
+        problem: why the configured writer cannot be used; empty where it can.
     """
 
     writer: Writer
@@ -88,7 +88,7 @@ def check_asked(asked: AskedWriter, eligibility: Eligibility, allowance: Allowan
     """Refuse settings that exclude each other on any node.
 
     Raises:
-        InvalidInput: the sentence says which to change.
+        InvalidInput: the message says which setting to change.
     """
     if asked == "kubelet":
         _check_limited_swap("the kubelet as writer means LimitedSwap", eligibility, allowance)
@@ -97,19 +97,19 @@ def check_asked(asked: AskedWriter, eligibility: Eligibility, allowance: Allowan
 def writer_in_force(
     asked: AskedWriter, facts: WriterInputs, eligibility: Eligibility, allowance: Allowance
 ) -> Choice:
-    """As :func:`choose_writer`, but a node is protected whatever its settings are.
+    """The writer for a node, as :func:`choose_writer`, but with a choice for settings that are refused there.
 
-    Where a writer that was asked for is not there, the agent's own rounds have to do. Where the kubelet
-    writes, or was meant to, nothing else does: two writers would undo each other's limits.
+    If the configured writer is not there, the agent writes limits at each tick. If the kubelet writes limits,
+    or was configured to, no other writer is used: two writers would undo each other's limits.
     """
     try:
         return choose_writer(asked, facts, eligibility, allowance)
     except InvalidInput as error:
         if asked in {early.writer for early in EARLY} and not _kubelet_writes(facts):
             return Choice(
-                "reconcile", "what was asked for is not there; limits come after the start", str(error)
+                "reconcile", "the configured writer is not there; limits come after the start", str(error)
             )
-        return Choice("kubelet", "nothing is written until the settings fit each other", str(error))
+        return Choice("kubelet", "no limit is written until the settings fit each other", str(error))
 
 
 def choose_writer(
@@ -120,12 +120,12 @@ def choose_writer(
     The agent reconciles under ``nri`` and ``hook`` too; under ``kubelet`` it only checks.
 
     Raises:
-        InvalidInput: settings exclude each other; the sentence says which to change.
+        InvalidInput: settings exclude each other; the message says which to change.
     """
     if _kubelet_writes(facts):
         return _with_limited_swap(asked, eligibility, allowance)
     if asked == "kubelet" and facts.kubelet is None:
-        return Choice(asked, "asked for; the kubelet's configuration is not known")
+        return Choice(asked, "configured; the kubelet's configuration is not known")
     if asked == "kubelet":
         raise InvalidInput(
             "--swap-writer",
@@ -140,7 +140,7 @@ def choose_writer(
         if asked == "auto" and why:
             return Choice(early.writer, why)
     if asked != "auto":
-        return Choice(asked, "asked for")
+        return Choice(asked, "configured")
     return Choice("reconcile", "the runtime has neither NRI nor hooks: limits come a tick after the start")
 
 

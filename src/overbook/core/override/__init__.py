@@ -1,1 +1,1 @@
-"""Requests changed at admission: whose settings apply, the new requests, the patch, the texts."""
+"""Requests changed at admission: which override applies, the new requests, the patch, the texts."""

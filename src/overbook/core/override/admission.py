@@ -1,7 +1,7 @@
-"""What happens to a pod at admission: which override applies, what it changes, and what is said about it.
+"""The decision about a pod at admission: which override applies, and what it changes.
 
-Who is asked first: the namespace, then whether a virtual machine runs in the pod, then the pod's own wish,
-then the override, then the LimitRanges. The webhook and ``overbook explain --override`` call this.
+Checked in this order: the namespace, whether a virtual machine runs in the pod, the pod's annotation, the
+override, the LimitRanges. The webhook and ``overbook explain --override`` call this.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ from overbook.core.override.source import NO_SOURCE, OverrideSource, closest
 
 ENABLED_LABEL: Final = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
 SWITCH_ANNOTATION: Final = "quota.openshift.io/cluster-resource-override-enabled"
-"""On a namespace or a pod: every value but ``true`` switches the override off, as in the original."""
+"""An annotation of a namespace or pod: any value but ``true`` switches the override off, as on OpenShift."""
 
 _SYSTEM: Final = ("openshift", "kubernetes", "kube")
 _SYSTEM_PREFIXES: Final = tuple(f"{name}-" for name in _SYSTEM)
@@ -43,18 +43,18 @@ AdmissionOutcome = Literal[
     "SystemNamespace",
     "UnknownNamespace",
 ]
-"""Only with ``Overridden`` is the pod changed; from ``NoOverride`` on nothing is said to its author."""
+"""The pod is changed only with ``Overridden``; from ``NoOverride`` on its author gets no warning."""
 
 
 class NamespacePolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Everything about a namespace that decides, worked out once and kept until it changes.
+    """The facts of a namespace that decide about its pods, computed once and kept until it changes.
 
     Attributes:
-        left_alone: why its pods are never touched, ``None``: they may be.
-        overrides: its own, in the order in which they are tried.
-        bounds: of its LimitRanges for containers.
-        pod_bounds: the same for pods.
-        constraints: all that its LimitRanges forbid.
+        left_alone: why pods of the namespace are never changed; ``None``: they may be.
+        overrides: the namespace's overrides, in the order in which they are tried.
+        bounds: the bounds of its LimitRanges for containers.
+        pod_bounds: the bounds of its LimitRanges for pods.
+        constraints: everything that its LimitRanges forbid.
         problem: why its LimitRanges cannot be read; empty: they can.
     """
 
@@ -70,13 +70,13 @@ UNKNOWN: Final = NamespacePolicy(left_alone="UnknownNamespace")
 
 
 class ClusterPolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """What holds in every namespace.
+    """The settings that apply in every namespace.
 
     Attributes:
-        override: the cluster's, where a namespace has none that fits.
-        mode: ``Observe`` changes nothing anywhere.
-        virtual_machine_makers: users that make VMs' pods; ``None``: the pod's owner alone tells, because
-            nobody knows who made it.
+        override: the cluster's override, for pods that no override of their namespace selects.
+        mode: ``Observe`` changes nothing in any namespace.
+        virtual_machine_makers: users that create VMs' pods; ``None``: the pod's owner reference alone
+            decides, because the creator is not known.
     """
 
     override: OverrideSource = NO_SOURCE
@@ -85,13 +85,13 @@ class ClusterPolicy(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Admission(msgspec.Struct, frozen=True, gc=False):
-    """The answer for one pod.
+    """The decision about one pod.
 
     Attributes:
-        outcome: what happened.
+        outcome: the decision.
         source: the override that applied.
-        override: the changes, made (``Overridden``) or only worked out.
-        detail: the reason, where there is one in words.
+        override: the changes; they are made only with ``Overridden``.
+        detail: the reason in a sentence, where there is one.
     """
 
     outcome: AdmissionOutcome
@@ -108,13 +108,13 @@ def namespace_policy(
     overrides: tuple[OverrideSource, ...] = (),
     ranges: Iterable[LimitRange] = (),
 ) -> NamespacePolicy:
-    """Work out a namespace's policy.
+    """Compute a namespace's policy.
 
     Args:
-        name: the namespace's.
-        enabled: its label :data:`ENABLED_LABEL`: it has to opt in.
-        switch: its annotation :data:`SWITCH_ANNOTATION`.
-        overrides: as ``namespaced_sources`` gives them.
+        name: the namespace's name.
+        enabled: the value of its label :data:`ENABLED_LABEL`, by which it has to opt in.
+        switch: the value of its annotation :data:`SWITCH_ANNOTATION`.
+        overrides: the result of ``namespaced_sources``.
         ranges: its LimitRanges.
     """
     if is_system_namespace(name):
@@ -139,7 +139,7 @@ def _left_alone(pod: Pod, cluster: ClusterPolicy, creator: str) -> AdmissionOutc
     makers = cluster.virtual_machine_makers
     if is_virtual_machine_pod(pod) and (makers is None or creator in makers):
         return "VirtualMachine"
-    # A mirror pod is the image of a pod that runs already, from a file of its node.
+    # A mirror pod shows a static pod, which runs already.
     return "MirrorPod" if is_mirror(pod) else None
 
 
@@ -148,7 +148,7 @@ def _is_off(switch: str | None) -> bool:
 
 
 def is_system_namespace(name: str) -> bool:
-    """Whether a namespace is the cluster's own: ``kube``, ``kube-*``, and so with the other two names."""
+    """Whether a namespace is the cluster's own: ``kube``, ``kube-*``, and likewise the other two names."""
     return name in _SYSTEM or name.startswith(_SYSTEM_PREFIXES)
 
 
@@ -156,10 +156,10 @@ def admit(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator:
     """Decide about a pod that is being created: :func:`choose`, then :func:`decide`.
 
     Args:
-        pod: as submitted, with LimitRange defaults merged in.
-        namespace: of the pod.
-        cluster: the cluster.
-        creator: the user that creates it.
+        pod: the pod as submitted, with LimitRange defaults merged in.
+        namespace: the policy of the pod's namespace.
+        cluster: the policy of the cluster.
+        creator: the user that creates the pod.
     """
     chosen = choose(pod, namespace, cluster, creator)
     return chosen if isinstance(chosen, Admission) else decide(pod, namespace, cluster, chosen)
@@ -168,7 +168,7 @@ def admit(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator:
 def choose(
     pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator: str = ""
 ) -> OverrideSource | Admission:
-    """The override that applies to a pod, or why none does. Goes by the pod's metadata; see :func:`admit`."""
+    """The override that applies to a pod, or why none does. Reads only the metadata; see :func:`admit`."""
     left_alone = namespace.left_alone or _left_alone(pod, cluster, creator)
     if left_alone is not None:
         return Admission(left_alone)
@@ -181,9 +181,9 @@ def choose(
 
 
 def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source: OverrideSource) -> Admission:
-    """What an override does to a pod.
+    """The decision about a pod to which an override applies.
 
-    Goes by the pod's spec; by its annotations only where ``cpu_request_to_request_percent`` is set.
+    Reads the pod's spec; its annotations only where ``cpu_request_to_request_percent`` is set.
     """
     problem = source.problem or namespace.problem
     if problem:
@@ -193,7 +193,7 @@ def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source:
         if result is UNCHANGED:
             return Admission("AsItShouldBe", source)
         forbidden = _complaint(apply(pod, result.changes), namespace)
-        # A pod that is forbidden anyway is not saved by being left alone.
+        # A pod that would be forbidden without the override, too, is changed all the same.
         if forbidden and not _complaint(pod, namespace):
             return Admission("Inadmissible", source, result, forbidden)
     except InvalidInput as error:
@@ -204,7 +204,7 @@ def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source:
 
 
 def _complaint(pod: Pod, namespace: NamespacePolicy) -> str:
-    """Why the API server would refuse the pod, whose overhead is not looked at; empty: it would not."""
+    """Why the API server would refuse the pod, overhead not considered; empty: it would not."""
     containers, level = resolve_containers(pod), written_level(pod)
     if level is not None:
         level = defaulted_level(level, containers.needed.requests)

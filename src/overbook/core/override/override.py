@@ -1,7 +1,7 @@
 """The ClusterResourceOverride rule: a pod's requests recomputed from its limits at admission.
 
-One container's rules are in :mod:`overbook.core.override.rules`. Here: all of a pod's, what is said about
-them, and the pod as it is afterwards. Sources are named there.
+The rules for one container, and their sources, are in :mod:`overbook.core.override.rules`. This module
+applies them to all containers of a pod and gives the changes and the changed pod.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,26 +35,26 @@ ORIGINAL_REQUEST_PREFIX: Final = (
     "clusterresourceoverrides.admission.autoscaling.openshift.io/original-cpu-request-"
 )
 ORIGINAL_POD_REQUEST: Final = "overbook.dev/original-pod-cpu-request"
-"""The same for ``spec.resources``, which the original does not know."""
+"""The same for ``spec.resources``, which OpenShift's webhook does not change."""
 
 NOTHING: Final = ResourceRequirements()
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
-    """One quantity of a pod that is set; in words: :func:`overbook.core.override.texts.sentence`.
+    """A quantity of a pod that is set; as a sentence: :func:`overbook.core.override.texts.sentence`.
 
     Attributes:
-        place: where the container stands; ``pod``: it is ``spec.resources``.
-        index: its position there.
+        place: the list that the container is in; ``pod``: the change is in ``spec.resources``.
+        index: the container's position in the list.
         name: the container's name.
         resource: ``cpu`` or ``memory``.
         part: ``requests`` or ``limits``.
-        old: the text that was there, ``None``: nothing.
-        new: the canonical text that is there now.
-        rule: the rule that set it last.
-        percent: that rule's percentage.
-        decided: what decided in the end: the percentage, the rule's floor of 1m and 1Mi, a LimitRange, or
-            the containers of a pod with pod-level resources.
+        old: the quantity before, as written; ``None``: none.
+        new: the quantity after, in its canonical form.
+        rule: the rule that set the quantity last.
+        percent: the percentage of that rule.
+        decided: what decided the final value: the percentage, the rule's minimum of 1m and 1Mi, a LimitRange,
+            or the containers of a pod with pod-level resources.
         source: the LimitRange's name.
     """
 
@@ -72,11 +72,11 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class Override(msgspec.Struct, frozen=True, gc=False):
-    """What the rule does to a pod.
+    """The changes that an override makes to a pod.
 
     Attributes:
-        changes: init containers, containers, pod; what is already as it should be is not among them.
-        annotations: to add; they keep the original CPU requests for a second pass.
+        changes: the changed quantities: of init containers, then containers, then the pod.
+        annotations: annotations to add; they keep the original CPU requests for a second pass.
     """
 
     changes: tuple[Change, ...] = ()
@@ -89,20 +89,20 @@ UNCHANGED: Final = Override()
 def override(
     pod: Pod, policy: OverridePolicy, bounds: Bounds = NO_BOUNDS, pod_bounds: Bounds = NO_BOUNDS
 ) -> Override:
-    """What the rule makes of a pod whose LimitRange defaults are already merged.
+    """The changes that the percentages make to a pod whose LimitRange defaults are already merged in.
 
     Pod-level resources follow the same rules, within the LimitRange bounds of type ``Pod``. Their request is
-    not put below what the containers then request together, nor their CPU limit below the largest of a
+    never set below the sum of the containers' new requests, nor their CPU limit below the largest of a
     container: the API server would refuse the pod.
 
     Args:
         pod: the pod as submitted.
         policy: the percentages.
-        bounds: of the namespace's LimitRanges for containers.
-        pod_bounds: the same for pods; used for pod-level resources only.
+        bounds: the bounds of the namespace's LimitRanges for containers.
+        pod_bounds: the bounds for pods; used for pod-level resources only.
 
     Raises:
-        InvalidInput: a percentage out of range, or a quantity that the API server refuses.
+        InvalidInput: a percentage is out of range, or the API server refuses a quantity.
     """
     check(policy)
     noted = pod.annotations if policy.cpu_request_to_request_percent else None
@@ -162,9 +162,9 @@ def _changes(
 def _pod_level(
     pod: Pod, policy: OverridePolicy, bounds: Bounds, changes: list[Change]
 ) -> tuple[list[Change], str | None]:
-    """The rules on ``spec.resources``, kept to what the API server demands of them beside the containers'.
+    """The rules for ``spec.resources``, kept within what the API server requires beside the containers'.
 
-    Returns the changes, and the CPU request that is to be noted as the original one.
+    Returns the changes, and the CPU request to be kept as the original one.
     """
     written = pod.spec.resources or NOTHING
     try:
@@ -194,7 +194,7 @@ def _pod_level(
 
 
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:
-    """The pod with the changes made; other pods' changes must not be mixed in."""
+    """The pod after its changes; they must be of this pod."""
     spec = pod.spec
     for change in changes:
         if change.place == "pod":

@@ -1,4 +1,4 @@
-"""An override as JSON patch operations (RFC 6902): emitted, never found by comparing two pods."""
+"""An override as JSON patch operations (RFC 6902), made from its changes and not by comparing two pods."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from overbook.core.kubernetes.pod import Pod, ResourceRequirements
 from overbook.core.override.override import Change, Override
 
 Operation = dict[str, Any]
-"""``op``, ``path`` and ``value``, ready to be encoded."""
+"""A JSON patch operation with ``op``, ``path`` and ``value``, ready to be encoded."""
 
 
 def patch_operations(pod: Pod, override: Override) -> list[Operation]:
-    """What turns the pod as submitted into the pod as overridden.
+    """The operations that turn the submitted pod into the overridden one.
 
-    Only ``add``, which replaces what is there. Where the map that a quantity belongs in is missing (or null),
-    the map is added with everything that goes into it.
+    Only ``add`` is used, which replaces an existing value. Where the map for a quantity is missing (or null),
+    the map is added with all its quantities.
     """
     operations: list[Operation] = []
     made: dict[str, dict[str, Any]] = {}

@@ -1,7 +1,7 @@
-"""The override rules on one container: what becomes of its requests and its CPU limit.
+"""The override rules for one container: its new requests and its new CPU limit.
 
-The order is the original's: memory request, CPU limit, CPU request from the limit, CPU request from the
-request. Percentages are exact integers (29 % is 29 %; the original's floats make it 28 %). Sources: facts of
+The order is that of OpenShift's webhook: memory request, CPU limit, CPU request from the limit, CPU request
+from the request. Percentages are exact integers (29 % is 29 %; OpenShift's floats make it 28 %). Sources:
 openshift/cluster-resource-override-admission as of 2026-06; *Configuring the cluster to place pods on
 overcommitted nodes* 6.5.1.
 """
@@ -41,7 +41,7 @@ NO_QUANTITIES: Final[ResourceList] = {}
 
 
 class RuleOutcome(msgspec.Struct, frozen=True, gc=False):
-    """What a rule makes of one quantity; the fields are those of ``Change``."""
+    """The result of a rule for one quantity; the fields are those of ``Change``."""
 
     new: str
     rule: OverrideRule
@@ -56,16 +56,16 @@ def outcomes(
     bounds: Bounds,
     noted: str | None,
 ) -> tuple[Mapping[Slot, RuleOutcome], str | None]:
-    """The rules, in order, on one container or on pod-level resources.
+    """The outcomes of the rules, in order, for one container or for pod-level resources.
 
-    Returns the outcomes, and the original CPU request that a second pass has to find in an annotation;
-    ``None``: there is nothing to add.
+    Returns the outcomes, and the original CPU request to be kept in an annotation for a second pass;
+    ``None``: no annotation has to be added.
 
     Args:
         written: requests and limits, LimitRange defaults merged in.
         policy: the percentages.
-        bounds: what the namespace's LimitRanges leave.
-        noted: the original CPU request, as an annotation of the pod keeps it; ``None``: none does.
+        bounds: the bounds of the namespace's LimitRanges.
+        noted: the original CPU request from an annotation of the pod; ``None``: there is none.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
@@ -85,7 +85,7 @@ def _decided(
     policy: OverridePolicy,
     bounds: Bounds,
 ) -> Mapping[Slot, RuleOutcome]:
-    """The outcomes for two limits and a request; a cluster asks for the same few hundred again and again."""
+    """The outcomes for two limits and a request, cached: a cluster repeats the same few hundred."""
     found: dict[Slot, RuleOutcome] = {}
     memory_limit = _quantity(memory, MEMORY, "limits.")
     cpu_limit = _quantity(cpu, CPU, "limits.")
@@ -126,9 +126,10 @@ def _decided(
 
 
 def _original_request(written: ResourceRequirements, noted: str | None) -> tuple[Quantity | None, str | None]:
-    """The CPU request before any webhook touched it: what was noted, else the present one, which is to be.
+    """The CPU request before the webhook changed it: from the annotation, else the present one.
 
-    A request of 0 is none, and so is a note that is no quantity. Returns the request, and the text to note.
+    A request of 0 counts as none, and so does an annotation that is not a quantity. Returns the request, and
+    the text for the annotation.
     """
     if noted is not None:
         try:
@@ -183,5 +184,5 @@ def _read(raw: RawQuantity, resource: str) -> Quantity:
 
 @lru_cache(maxsize=4096)
 def quantity_text(amount: int, scale: int, form: Format) -> str:
-    """``amount`` × 10 ** ``scale``, canonically."""
+    """The canonical text of the quantity ``amount`` × 10 ** ``scale``."""
     return Quantity(amount, scale, form).canonical()

@@ -1,4 +1,4 @@
-"""Which override applies to a pod: the closest one, and among equally close ones always the same."""
+"""Which override applies to a pod: its namespace's, else the cluster's; of several always the same one."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -12,13 +12,13 @@ from overbook.core.kubernetes.selectors import LabelSelector
 
 
 class OverrideSource(msgspec.Struct, frozen=True, gc=False):
-    """One override, ready to be used.
+    """An override, ready to be used.
 
     Attributes:
-        label: ``Kind/name``, as answers name it.
-        settings: what it says.
-        selector: which pods it is for; ``None``: all that it can reach.
-        problem: why it cannot be used; empty: it can.
+        label: the object as ``Kind/name``, for texts.
+        settings: the override's settings.
+        selector: selects the pods that the override is for; ``None``: all of its namespace or cluster.
+        problem: why the override cannot be used; empty: it can.
     """
 
     label: str
@@ -28,11 +28,11 @@ class OverrideSource(msgspec.Struct, frozen=True, gc=False):
 
 
 NO_SOURCE: Final = OverrideSource("")
-"""There is no override."""
+"""Stands for the absence of an override."""
 
 
 def cluster_source(one: ClusterResourceOverride | Overcommit | None) -> OverrideSource:
-    """The cluster's override, :data:`NO_SOURCE` where there is none."""
+    """The cluster's override; :data:`NO_SOURCE` where there is none."""
     if one is None:
         return NO_SOURCE
     settings = one.spec.override if isinstance(one, Overcommit) else one.settings
@@ -40,7 +40,7 @@ def cluster_source(one: ClusterResourceOverride | Overcommit | None) -> Override
 
 
 def namespaced_sources(ones: Iterable[ResourceOverride]) -> tuple[OverrideSource, ...]:
-    """A namespace's overrides in the order in which they are tried: by name, as in the original."""
+    """A namespace's overrides in the order in which they are tried: by name, as in OpenShift's webhook."""
     ordered = sorted(ones, key=lambda one: one.metadata.name)
     return tuple(
         _source(f"{one.kind}/{one.metadata.name}", one.settings, one.spec.pod_selector) for one in ordered
@@ -52,13 +52,13 @@ def closest(
 ) -> OverrideSource:
     """The override for a pod: the first of its namespace that selects it, else the cluster's.
 
-    One that cannot be used is not passed over: what the closer one was meant to protect would be left to a
-    wider one. If it is the selector that is wrong, it counts as selecting every pod.
+    An override that is not valid is not skipped: a wider override would change the pods that the closer one
+    was meant to protect. With an invalid selector it counts as selecting every pod.
 
     Args:
-        namespaced: as :func:`namespaced_sources` gives them.
-        cluster: the cluster's, or :data:`NO_SOURCE`.
-        labels: the pod's.
+        namespaced: the result of :func:`namespaced_sources`.
+        cluster: the cluster's override, or :data:`NO_SOURCE`.
+        labels: the pod's labels.
     """
     for source in namespaced:
         if source.selector is None or source.selector.matches(labels):

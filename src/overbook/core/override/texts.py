@@ -1,7 +1,6 @@
-"""What an admission says: short warnings for whoever made the pod, one line for the audit log.
+"""The texts of an admission: short warnings for the author of the pod, one line for the audit log.
 
-``kubectl`` shows each warning; the API server wants them within 120 characters, and 4096 for all of them
-together.
+``kubectl`` shows each warning; the API server limits a warning to 120 characters, and all together to 4096.
 """
 
 from collections.abc import Iterator
@@ -25,20 +24,20 @@ _BASES: Final = {
 
 
 def warnings(pod: Pod, admission: Admission) -> list[str]:
-    """What the author of the pod is told; nothing where there is nothing to wonder about."""
+    """The warnings for the author of the pod; none where the pod is unchanged as expected."""
     source = admission.source.label
     match admission.outcome:
         case "Overridden" | "Observed":
             before = "" if admission.outcome == "Overridden" else "not applied (Observe): "
             named = len(pod.containers) + len(pod.init_containers) > 1
             changes = admission.override.changes
-            told = [
+            texts = [
                 _short(f"{before}{sentence(change, named=named)}, ", source)
                 for change in changes[:MOST_WARNINGS]
             ]
             if len(changes) > MOST_WARNINGS:
-                told.append(f"and {len(changes) - MOST_WARNINGS} more by {source}, see the pod's resources")
-            return told
+                texts.append(f"and {len(changes) - MOST_WARNINGS} more by {source}, see the pod's resources")
+            return texts
         case "Inadmissible":
             return [_short(f"not overridden: {admission.detail}, ", source)]
         case "BrokenOverride":
@@ -47,7 +46,7 @@ def warnings(pod: Pod, admission: Admission) -> list[str]:
 
 
 def audit(admission: Admission) -> str:
-    """The whole decision in a line of the audit log."""
+    """The whole decision as a line for the audit log."""
     return "".join(_audit(admission))[:LONGEST_AUDIT]
 
 
@@ -63,10 +62,10 @@ def _audit(admission: Admission) -> Iterator[str]:
 
 
 def sentence(change: Change, *, named: bool) -> str:
-    """A change in words: ``memory request 1Gi -> 512Mi: 50 % of limit``.
+    """A change as a sentence: ``memory request 1Gi -> 512Mi: 50 % of limit``.
 
     Args:
-        change: what is set.
+        change: the change.
         named: whether to name the container.
     """
     whose = "" if not named else "pod: " if change.place == "pod" else f"{change.name}: "
@@ -81,14 +80,14 @@ def sentence(change: Change, *, named: bool) -> str:
         case "Maximum":
             return f"{text}, lowered to maximum of LimitRange/{change.source}"
         case "Floor":
-            return f"{text}, raised to the least there is"
+            return f"{text}, raised to the rule's minimum"
         case "Containers":
             return f"{text}, raised to what its containers need"
     return text
 
 
 def _short(text: str, end: str = "") -> str:
-    """Both, shortened where they are too long: the end is worth more than the middle."""
+    """Text and end, shortened where they are too long: the end matters more than the middle."""
     if len(text) + len(end) > LONGEST_WARNING:
         end = end[: LONGEST_WARNING // 2 + 20]
     return shortened(text, LONGEST_WARNING - len(end)) + end

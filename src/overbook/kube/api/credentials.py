@@ -11,7 +11,6 @@ import msgspec
 from overbook.core.errors import InvalidInput
 from overbook.kube.api.configuration import ClusterConfig, read_small_file
 from overbook.kube.api.errors import AccessError
-from overbook.kube.api.exec_plugin import run_plugin
 
 EARLY_SECONDS = 30.0
 """A plugin is run again this long before its credentials expire."""
@@ -124,6 +123,8 @@ class PluginCredentials:
 
     async def current(self) -> Identity:
         """The last credentials if still valid; else the plugin is run, once for all waiting requests."""
+        from overbook.kube.api.exec_plugin import run_plugin  # noqa: PLC0415 - a pod's credentials are files
+
         async with self._lock:
             expired = self._expires is not None and self._wall_clock() >= self._expires - EARLY_SECONDS
             if self._identity is None or expired:

@@ -1,1 +1,1 @@
-"""What is wrong on a host: the facts are looked up, pure checks judge them, and each finding has a fix."""
+"""Findings about a host: the facts are read, pure checks judge them, and each finding has a fix."""

@@ -1,21 +1,22 @@
-"""One check of the doctor: what it looks at, what it finds wrong, and what it says where all is well."""
+"""The form of the doctor's checks, and of their findings."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
-if TYPE_CHECKING:  # the agent reports findings, and looks seldom
+if TYPE_CHECKING:  # keeps the agent's start light: it needs only the findings
     from overbook.node.doctor.facts import HostState, Subject
 
 HostSeverity = Literal["Broken", "Risky", "Note"]
-"""``Broken``: overcommit does not work here. ``Risky``: it works until the node is short of memory."""
+"""``Broken``: overcommit does not work here. ``Risky``: it works until the node is short of memory.
+``Note``: good to know."""
 
 SEVERITIES: Final[tuple[HostSeverity, ...]] = ("Broken", "Risky", "Note")
 APPLY: Final = "overbook node swap apply"
-"""What fixes most of what is wrong with swap."""
+"""The fix for most findings about swap."""
 TUNE: Final = "overbook node tune apply"
-"""What fixes most of what is wrong with the kernel's settings."""
+"""The fix for most findings about the kernel's settings."""
 _PROGRAMS: Final = frozenset({"overbook", "rm", "swapoff"})
 
 
@@ -23,30 +24,30 @@ class HostFinding(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     """One thing that is wrong.
 
     Attributes:
-        severity: how bad.
+        severity: how bad it is.
         word: for programs.
         sentence: for people, with the numbers.
-        mend: the command that mends it, or where there is none, what to do.
+        fix: the command that removes the cause, or else what to do; ``mend`` in JSON.
     """
 
     severity: HostSeverity
     word: str
     sentence: str
-    mend: str
+    fix: str = msgspec.field(name="mend")
 
     @property
-    def mend_is_command(self) -> bool:
-        """Whether the mend can be typed as it is."""
-        return self.mend.split(" ", 1)[0] in _PROGRAMS
+    def fix_is_command(self) -> bool:
+        """Whether the fix can be typed as it is."""
+        return self.fix.split(" ", 1)[0] in _PROGRAMS
 
 
 class Check(NamedTuple):
     """A check.
 
     Attributes:
-        subject: what it looks at.
-        look: what is wrong; nothing where the facts are not known.
-        fine: what is right, in a line, where nothing is wrong; empty: nothing is worth saying.
+        subject: the part of the node that is checked.
+        look: yields the findings; none if the facts are not known.
+        fine: the line to print if there is no finding; empty for none.
     """
 
     subject: "Subject"

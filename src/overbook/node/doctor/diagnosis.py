@@ -1,6 +1,6 @@
-"""What is wrong on a node: each check looks at the facts and says what, and how to mend it.
+"""The diagnosis of a node: every check judges the facts, and gives findings with their fixes.
 
-What could not be looked at is said too, so nothing is called healthy that was not seen.
+A subject that could not be read is a finding, too, so that nothing unread is reported as healthy.
 """
 
 from collections.abc import Iterator
@@ -10,29 +10,29 @@ import msgspec
 
 from overbook.node.doctor.check import SEVERITIES, Check, HostFinding
 from overbook.node.doctor.checks import CHECKS
-from overbook.node.doctor.facts import HostState, Subject
+from overbook.node.doctor.facts import HostState, Subject, shown_subject
 
-ORIGINAL_LEFTOVERS: Final = (
+WASP_AGENT_LEFTOVERS: Final = (
     "run/containers/oci/hooks.d/swap-for-burstable.json",
     "etc/containers/oci/hooks.d/swap-for-burstable.json",
     "opt/oci-hook-swap.sh",
 )
-"""Files of the original agent, below the host's root; its hook outlives it."""
+"""Files of wasp-agent, below the host's root. Its hook still runs after wasp-agent is removed."""
 
 
 class Fine(msgspec.Struct, frozen=True, gc=False):
-    """One thing that is as it should be."""
+    """A subject without a finding."""
 
     subject: Subject
     sentence: str
 
 
 class Diagnosis(msgspec.Struct, frozen=True, gc=False):
-    """What the doctor says.
+    """The result of all checks.
 
     Attributes:
         findings: what is wrong, worst first.
-        fine: what is right.
+        fine: the subjects without a finding.
     """
 
     findings: tuple[HostFinding, ...]
@@ -45,7 +45,7 @@ class Diagnosis(msgspec.Struct, frozen=True, gc=False):
 
 
 def diagnose(facts: HostState) -> Diagnosis:
-    """Everything that is wrong, worst first, and what is right."""
+    """Run all checks on the facts."""
     found: list[HostFinding] = []
     fine: list[Fine] = []
     for check in CHECKS:
@@ -62,6 +62,6 @@ def _unread(check: Check, facts: HostState) -> Iterator[HostFinding]:
         yield HostFinding(
             "Note",
             "NotLooked",
-            f"{check.subject} could not be looked at: {why}",
-            "look as root, with the host's whole file system below --fsroot",
+            f"{shown_subject(check.subject)} could not be checked: {why}",
+            "run it as root, with the host's whole file system below --fsroot",
         )

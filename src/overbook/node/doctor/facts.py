@@ -1,7 +1,7 @@
-"""What a node was found to be like, for the doctor. Nothing here says what is right."""
+"""The facts about a node that the doctor's checks judge."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -27,17 +27,20 @@ Subject = Literal[
     "original",
     "owners",
 ]
-"""What is looked at. ``promises``: the kernel's own overcommit. ``original``: the original agent."""
+"""The part of the node that a check is about; a key in JSON."""
+
+_SHOWN: Final[Mapping[Subject, str]] = {"original": "wasp-agent", "promises": "overcommit"}
+"""The names for people where they differ. ``overcommit`` is the kernel's own."""
 
 
 class SwapDevice(msgspec.Struct, frozen=True, gc=False):
-    """One swap area, and what it lies on.
+    """One swap area and its disk.
 
     Attributes:
         path: the device or file.
         size_bytes: its size.
-        medium: the kind of disk in the end.
-        lies_on: the device or network share; empty: not known.
+        medium: the kind of disk below all partitions and mappings.
+        lies_on: that disk's device, or the network share; empty: not known.
     """
 
     path: str
@@ -47,34 +50,34 @@ class SwapDevice(msgspec.Struct, frozen=True, gc=False):
 
 
 class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """A node as it was found; ``None``: it is not there, or could not be told.
+    """A node's state; ``None``: there is no such thing, or it could not be read.
 
     Attributes:
-        unread: why a subject could not be looked at.
+        unread: why a subject could not be read.
         memory_bytes: MemTotal.
         cgroup_version: 1 or 2.
         pressure: whether the kernel reports pressure stall information.
-        swap: the areas that are on.
+        swap: the active swap areas.
         percent: ``memoryOvercommitPercentage``.
-        provisioning: word and sentence of what provisioning left in its state file.
-        kubelet: its configuration; ``None``: no kubelet was found.
+        provisioning: the word and the sentence in the state file of the swap program.
+        kubelet: the kubelet's configuration; ``None``: no kubelet was found.
         kubelet_limits: whether the kubelet finds ``memory.swap.max`` in its own cgroup.
-        eligibility: who may swap.
-        allowance: how much each gets.
-        writer_asked: who shall write the limits.
-        nri_socket: the runtime's; empty: it has none.
+        eligibility: the pods that may swap.
+        allowance: how much swap each gets.
+        writer_asked: the configured writer of the limits.
+        nri_socket: the NRI socket of the runtime; empty: there is none.
         swappiness: ``vm.swappiness``.
         overcommit_memory: ``vm.overcommit_memory``.
         panic_on_oom: ``vm.panic_on_oom``.
-        watermarks: of all zones.
+        watermarks: the sums over all zones.
         system_swap_max: ``memory.swap.max`` of ``system.slice``, as the kernel writes it.
-        hook_folder: where our hook lies; empty: it is not installed.
-        hook_folders_read: where the runtime looks for hooks.
-        leftovers: files of the original agent that are still there, below the root.
-        owners: others that manage swap here.
-        boot_swap: what turns swap on at boot and is not ours: entries of fstab, units, zram's generator.
-        nri_plugins: plugins that the runtime starts by itself.
-        nri_connections: programs that speak NRI with the runtime.
+        hook_folder: the folder of Overbook's hook; empty: it is not installed.
+        hook_folders_read: the folders in which the runtime looks for hooks.
+        leftovers: existing files of wasp-agent, below the root.
+        owners: other programs that manage swap here.
+        boot_swap: what turns on other swap at boot: entries of fstab, units, zram's generator.
+        nri_plugins: the plugins that the runtime starts itself.
+        nri_connections: the number of programs that are connected to the runtime by NRI.
     """
 
     unread: Mapping[Subject, str] = {}
@@ -105,15 +108,20 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def swap_bytes(self) -> int:
-        """Of all areas together."""
+        """The size of all areas together."""
         return sum(area.size_bytes for area in self.swap)
 
     @property
     def demanded_bytes(self) -> int:
-        """Swap that the percentage demands; 0 where the RAM is not known."""
+        """The swap that the percentage needs; 0 if the RAM is not known."""
         return node_swap_bytes(self.memory_bytes, self.percent) if self.memory_bytes else 0
 
     @property
     def swap_suffices(self) -> bool:
-        """Whether there is as much swap as the percentage demands."""
+        """Whether there is as much swap as the percentage needs."""
         return swap_suffices(self.memory_bytes, self.swap_bytes, self.percent)
+
+
+def shown_subject(subject: Subject) -> str:
+    """The name of a subject in texts for people."""
+    return _SHOWN.get(subject, subject)

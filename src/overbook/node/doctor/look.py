@@ -1,4 +1,4 @@
-"""Collects what the doctor judges, below the host's root. What cannot be read is told and never guessed."""
+"""Reads the facts for the doctor, below the host's root. A fact that cannot be read is never guessed."""
 
 import errno
 import os
@@ -38,24 +38,24 @@ def host_facts(
     root: str,
     policy: SwapPolicy,
     writer: AskedWriter = "auto",
-    told: KubeletConfiguration | None = None,
+    reported: KubeletConfiguration | None = None,
 ) -> HostState:
-    """The facts as they are now; it never fails.
+    """Read the facts. This never fails: errors are in `HostState.unread`.
 
     Args:
         root: the host's file system, or as much of it as is mounted.
-        policy: who may swap, how much, and the percentage.
-        writer: who shall write the limits.
-        told: what the kubelet itself says of its configuration; it wins over its files.
+        policy: the pods that may swap, how much, and the percentage.
+        writer: the configured writer of the limits.
+        reported: the configuration that the kubelet reports, which overrides its files.
     """
     look = _Look()
     process = look.at("kubelet", lambda: find_process(root), None)
-    configuration = told or look.at("kubelet", lambda: _configuration(process, root), None)
+    configuration = reported or look.at("kubelet", lambda: _configuration(process, root), None)
     if "kubelet" in look.unread:
         look.unread["writer"] = look.unread["watermarks"] = "the kubelet's configuration is not known"
     memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
-    nowhere: tuple[str, ...] = ()
-    read = look.at("hook", lambda: _hook_folders(root), nowhere)
+    none: tuple[str, ...] = ()
+    read = look.at("hook", lambda: _hook_folders(root), none)
     if "hook" in look.unread:
         look.unread.setdefault("writer", "the folders for hooks are not known")
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
@@ -91,7 +91,7 @@ def host_facts(
 
 
 class _Look:
-    """Looks, and remembers why it could not; the first reason of a subject stays."""
+    """Reads facts, and remembers the first error of each subject."""
 
     def __init__(self) -> None:
         self.unread: dict[Subject, str] = {}
@@ -157,7 +157,7 @@ def _watermarks(root: str) -> Watermarks:
 
 
 def _system_swap_max(root: str) -> str | None:
-    """Without the file nothing limits the slice; without the slice there is nothing to limit."""
+    """``memory.swap.max`` of the slice; ``max`` without the file, ``None`` without the slice."""
     slice_path = under(root, f"{CGROUP_MOUNT}/system.slice")
     if not os.path.isdir(slice_path):
         return None
@@ -187,6 +187,6 @@ def _hook_folders(root: str) -> tuple[str, ...]:
 
 
 def _hook_folder(root: str, read: tuple[str, ...]) -> str:
-    """Where our hook lies; of several places one that is read."""
-    places = (*read, ADMINISTRATORS, UNTIL_BOOT, SHARED)
-    return next((place for place in places if swap_owners.exists(root, f"{place[1:]}/{HOOK_FILE}")), "")
+    """The folder with Overbook's hook: of several folders, preferably one that the runtime reads."""
+    folders = (*read, ADMINISTRATORS, UNTIL_BOOT, SHARED)
+    return next((folder for folder in folders if swap_owners.exists(root, f"{folder[1:]}/{HOOK_FILE}")), "")

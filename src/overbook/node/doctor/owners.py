@@ -1,6 +1,6 @@
-"""Who else manages swap on this node: the original agent, its successor, fstab and units, NRI plugins.
+"""Other programs that manage swap on this node: wasp-agent, its successor, fstab and units, NRI plugins.
 
-What a plugin writes does not show from outside; that there is one does.
+It can be seen that a plugin exists, but not what it writes.
 """
 
 import os
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from overbook.kernel.unix_sockets import read_connections
-from overbook.node.doctor.diagnosis import ORIGINAL_LEFTOVERS
+from overbook.node.doctor.diagnosis import WASP_AGENT_LEFTOVERS
 from overbook.node.kubelet import command_lines
 from overbook.nri.connection import NRI_SOCKETS
 
-ORIGINAL_AGENT: Final = frozenset({"wasp", "wasp-agent"})
+WASP_AGENT: Final = frozenset({"wasp", "wasp-agent"})
 _OWNERS: Final = (
-    ("the documented MachineConfig", "etc/systemd/system/swap-provision.service"),
+    ("the MachineConfig of Red Hat's document", "etc/systemd/system/swap-provision.service"),
     ("virt-platform-autopilot", "etc/systemd/system/swap-disk-enable.service"),
     ("virt-platform-autopilot", "etc/systemd/system/ocpswap-file-enable.service"),
     ("virt-platform-autopilot", "etc/openshift/kubelet.conf.d/90-swap.conf"),
@@ -26,36 +26,36 @@ _MOST_BYTES: Final = 1 << 20
 
 
 def leftovers(root: str) -> tuple[str, ...]:
-    """Files of the original agent, below the root.
+    """Existing files of wasp-agent, below the root.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: a folder cannot be read.
     """
     present(root, "etc", "run", "opt")
-    return tuple(path for path in ORIGINAL_LEFTOVERS if exists(root, path))
+    return tuple(path for path in WASP_AGENT_LEFTOVERS if exists(root, path))
 
 
 def owners(root: str) -> tuple[str, ...]:
-    """Others that manage swap by what they put on the host or run there.
+    """Other programs that manage swap, found by their files or their processes.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: a folder cannot be read.
     """
     present(root, "etc")
     found = {f"{name} (/{path})": None for name, path in _OWNERS if exists(root, path)}
-    found.update((f"the original agent (process {pid})", None) for pid in _original_agents(root))
+    found.update((f"wasp-agent (process {pid})", None) for pid in _wasp_agents(root))
     return tuple(found)
 
 
 def boot_swap(root: str) -> tuple[str, ...]:
-    """What turns swap on at boot, beside our units.
+    """What turns swap on at boot, except Overbook's units.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: a folder cannot be read.
     """
     present(root, "etc", "run")
     units = (f"/{folder}/{name}" for folder in _UNIT_FOLDERS for name in _listed(root, folder))
-    # A unit that a generator made of fstab is told by its entry there.
+    # A generator made these units from fstab; its entries are enough.
     fstab = [f"/etc/fstab ({device})" for device in _fstab_swap(root)]
     swap_units = [unit for unit in units if unit.endswith(".swap") and not (fstab and "generator" in unit)]
     zram = [f"/{path}" for path in _ZRAM_GENERATOR if exists(root, path)]
@@ -63,40 +63,40 @@ def boot_swap(root: str) -> tuple[str, ...]:
 
 
 def nri_plugins(root: str) -> tuple[str, ...]:
-    """Plugins that the runtime starts by itself.
+    """The NRI plugins that the runtime starts itself.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: a folder cannot be read.
     """
     present(root, os.path.dirname(os.path.dirname(NRI_PLUGINS)))
     return tuple(name for name in _listed(root, NRI_PLUGINS) if not name.startswith("."))
 
 
 def nri_connections(root: str) -> int:
-    """Programs that speak NRI with the runtime, our agent among them.
+    """The number of programs that are connected to the runtime by NRI, with Overbook's agent.
 
     Raises:
-        KernelFileError: it cannot be told.
+        KernelFileError: the list of sockets cannot be read.
     """
     return read_connections(frozenset(f"/{path}" for path in NRI_SOCKETS), root)
 
 
 def present(root: str, *folders: str) -> None:
-    """Make sure that a folder that every host has is there to be looked into.
+    """Check that folders exist that every host has.
 
     Raises:
-        FileNotFoundError: it is not: the root is no whole file system of a host.
+        FileNotFoundError: one is missing, so the root is not the whole file system of a host.
     """
     for folder in folders:
         if not os.path.isdir(os.path.join(root, folder)):
-            raise FileNotFoundError(2, "no such folder, so it does not show what lies there", f"/{folder}")
+            raise FileNotFoundError(2, "no such folder, so its content is not known", f"/{folder}")
 
 
 def exists(root: str, path: str) -> bool:
     """Whether there is a file of this name.
 
     Raises:
-        OSError: it cannot be told.
+        OSError: that cannot be read.
     """
     try:
         os.lstat(os.path.join(root, path))
@@ -124,5 +124,5 @@ def _fstab_swap(root: str) -> Iterator[str]:
             yield fields[0]
 
 
-def _original_agents(root: str) -> Iterator[int]:
-    return (pid for pid, words in command_lines(root) if os.path.basename(words[0]) in ORIGINAL_AGENT)
+def _wasp_agents(root: str) -> Iterator[int]:
+    return (pid for pid, words in command_lines(root) if os.path.basename(words[0]) in WASP_AGENT)

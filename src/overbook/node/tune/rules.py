@@ -107,12 +107,12 @@ def overcommit_refusal(kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"
     if kubelet == "Strict":
         return (
             "the kubelet of this node runs with protectKernelDefaults: true: with vm.overcommit_memory=0 it "
-            "would not start again; set protectKernelDefaults: false in its configuration first"
+            "would fail to start at its next restart; first set protectKernelDefaults: false for it"
         )
     if kubelet == "Stopped":
         return (
             "the kubelet of this node does not run, so it is not known whether it has protectKernelDefaults: "
-            "true, with which it would not start again; start it first"
+            "true, with which it would fail to start; start it first"
         )
     return None
 
@@ -223,7 +223,7 @@ def put_back(name: str, entry: Remembered, present: str | None, *, strict_kubele
             return RestoredSetting(name, entry.before, f"{name} is restored from {present} to {entry.before}")
         sentence = (
             f"{name} is {demanded} now, not {entry.before} as before: with that the kubelet, which has "
-            "protectKernelDefaults: true, would not start again"
+            "protectKernelDefaults: true, would fail to start at its next restart"
         )
         return RestoredSetting(name, demanded if present != demanded else None, sentence)
     return RestoredSetting(

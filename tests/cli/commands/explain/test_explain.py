@@ -103,7 +103,7 @@ def test_a_vm_fits_with_the_formulas_swap_and_not_with_less(
     assert "covers all of it" in " ".join(run(capsys, path, *NODE).split())
     text = " ".join(run(capsys, path, *NODE, "--node-swap", "4Gi").split())
     assert "are not covered" in text
-    assert "danger: 150 % needs 8Gi of swap and the node has 4Gi" in text
+    assert "danger: 150 % needs 8Gi of swap, and the node has 4Gi" in text
 
 
 def test_dedicated_cpus_are_dangerous_with_a_percentage_only(
@@ -146,9 +146,9 @@ def test_explain_names_the_effects_of_no_cpu_quota(capsys: pytest.CaptureFixture
     text = " ".join(run(capsys, example("burstable-pod"), *NODE, "--no-cpu-quota").split())
     assert "CPU limits are not enforced (--no-cpu-quota)" in text
     assert (
-        "CPU quota off: cpu.max is max and nothing waits; with it these limits would hold, on an idle node "
-        "too: cart 1 (cpu.max 100000 100000). Without it the limit still decides the QoS class (Burstable), "
-        "still is the request where none is given, and still counts in a ResourceQuota; cpu.weight, eviction "
+        "CPU quota off: cpu.max is max and no container waits; with it these limits would apply, also on an "
+        "idle node: cart 1 (cpu.max 100000 100000). Without it the limit still decides the QoS class "
+        "(Burstable), is the default of the request, and counts in a ResourceQuota; cpu.weight, eviction "
         "and oom_score_adj do not change"
     ) in text
 
@@ -176,9 +176,7 @@ def test_a_pod_without_cpu_limits_is_the_same_without_quota(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (pod,) = report(capsys, example("besteffort-pod"), *NODE, "--no-cpu-quota")["pods"]
-    assert pod["cpuQuota"]["sentence"] == (
-        "nothing in it has a CPU limit: it is the same with the quota and without"
-    )
+    assert pod["cpuQuota"]["sentence"] == "it has no CPU limit, so the quota makes no difference"
 
 
 def test_many_pods_are_a_line_each_unless_details_are_requested(

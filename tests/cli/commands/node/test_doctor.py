@@ -61,7 +61,7 @@ def test_exit_status_is_1_only_where_something_is_broken(
     doctor = ["node", "doctor", "--fsroot", str(host)]
 
     assert main([*doctor, "--percent", "150"]) == 1
-    assert "swap is off; 150 % demands 512Mi\n" in capsys.readouterr().out
+    assert "swap is off; 150 % needs 512Mi\n" in capsys.readouterr().out
     assert main(doctor) == 0
 
 
@@ -71,7 +71,7 @@ def test_the_percentage_is_the_one_that_swap_was_provisioned_for(
     build_tree(host, {"etc/overbook/swap.conf": "PERCENT=125\n"})
 
     assert main(["node", "doctor", "--fsroot", str(host)]) == 1
-    assert "125 % demands 256Mi" in capsys.readouterr().out
+    assert "125 % needs 256Mi" in capsys.readouterr().out
 
 
 def test_findings_are_available_as_json(host: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,7 +82,7 @@ def test_findings_are_available_as_json(host: pathlib.Path, capsys: pytest.Captu
     assert said["findings"][0] == {
         "severity": "Broken",
         "word": "NoSwap",
-        "sentence": "swap is off; 150 % demands 512Mi",
+        "sentence": "swap is off; 150 % needs 512Mi",
         "mend": "overbook node swap apply --percent 150",
     }
     assert said["fine"]["cgroup"] == "version 2"

@@ -17,7 +17,7 @@ BEFORE = "var/lib/overbook/before.json"
 STRICT = "kind: KubeletConfiguration\nprotectKernelDefaults: true\n"
 LENIENT = "kind: KubeletConfiguration\nevictionHard: {memory.available: 200Mi}\n"
 GONE_BACK = {"sys/fs/cgroup/system.slice/io.latency": f"{DISK} target=max"}
-"""That is how a kernel is told to have no target; it prints nothing for the disk then."""
+"""This value removes a target; the kernel then prints nothing for the disk."""
 
 
 @pytest.fixture

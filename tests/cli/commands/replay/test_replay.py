@@ -71,7 +71,7 @@ def test_a_higher_threshold_relieves_no_pod_and_shows_the_margin(
     traffic = next(rule for rule in said["rules"] if "5000 pages/s" in rule["rule"])
     assert traffic["samplesHeld"] == 0
     both = next(peak for peak in traffic["peaks"] if peak["name"] == "lowerOfBothPagesPerSecond")
-    # The averages passed 1,000 when the guest was asked to go, and nothing was swapped after that.
+    # The averages passed 1,000 when relief was requested, and nothing was swapped after that.
     assert both["threshold"] == 5000
     assert 1000 < both["value"] < 1100
     assert both["seconds"] == said["left"]["firstAskedSeconds"]

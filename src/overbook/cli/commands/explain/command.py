@@ -25,7 +25,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     parser = subparsers.add_parser(
         "explain",
-        help="say what pods, VMs and workloads get, and why",
+        help="show what pods, VMs and workloads get, and why",
         description="QoS class, cgroup values, kill order, swap and overcommit level, by manifest.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -78,6 +78,7 @@ def render(diagnosis: "Diagnosis") -> Iterator[str]:
     """The report as text: the problems, worst first, then the checks without a problem."""
     from overbook.cli.commands.explain.pod_text import wrapped
     from overbook.cli.output import BOLD, painted
+    from overbook.node.doctor.facts import shown_subject
 
     yield painted(_headline(diagnosis), BOLD)
     for finding in diagnosis.findings:
@@ -85,12 +86,12 @@ def render(diagnosis: "Diagnosis") -> Iterator[str]:
         first, *rest = wrapped(f"{word:<6}  {finding.sentence}", "  ", " " * 10)
         yield first.replace(word, painted(word, code), 1) if code else first
         yield from rest
-        yield f"          $ {finding.mend}" if finding.mend_is_command else f"          {finding.mend}"
+        yield f"          $ {finding.fix}" if finding.fix_is_command else f"          {finding.fix}"
     if diagnosis.fine:
         yield ""
         yield painted("what is right", BOLD)
         for fine in diagnosis.fine:
-            yield from wrapped(fine.sentence, f"  {fine.subject:<12}  ", " " * 16)
+            yield from wrapped(fine.sentence, f"  {shown_subject(fine.subject):<12}  ", " " * 16)
 
 
 def _headline(diagnosis: "Diagnosis") -> str:

@@ -148,9 +148,9 @@ def _present(paths: Any, root: str) -> list[str]:
 
 
 def _wasp_agent_notes(root: str) -> list[str]:
-    from overbook.node.doctor.diagnosis import ORIGINAL_LEFTOVERS
+    from overbook.node.doctor.diagnosis import WASP_AGENT_LEFTOVERS
 
-    found = _present(ORIGINAL_LEFTOVERS, root)
+    found = _present(WASP_AGENT_LEFTOVERS, root)
     if not found:
         return []
     names = " ".join(f"/{path}" for path in found)

@@ -124,8 +124,8 @@ def _kubelet_settings(root: str, *, first: bool) -> dict[str, Any]:
 
     kubelet = running_kubelet(root)
     if kubelet is None:
-        there = [path for path in KUBELET_PLACES if os.path.exists(os.path.join(root, path.lstrip("/")))]
-        return {"kubelet_configs": tuple(there)} if first else {}
+        existing = [path for path in KUBELET_PLACES if os.path.exists(os.path.join(root, path.lstrip("/")))]
+        return {"kubelet_configs": tuple(existing)} if first else {}
     kubelet_settings = kubelet.configuration
     found: dict[str, Any] = {
         "kubelet_configs": tuple(
@@ -205,7 +205,7 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
     from overbook.core.text import shown
     from overbook.node.swap import PROGRAM
 
-    there = os.path.exists(os.path.join(arguments.fsroot, PROGRAM))
+    installed = os.path.exists(os.path.join(arguments.fsroot, PROGRAM))
     _, output = _uninstalled(arguments.fsroot, settings, "status")
     pairs = [line.split("=", 1) for line in output if "=" in line]
     facts = {key: value for key, value in pairs if key != "area"}
@@ -216,18 +216,18 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
     ready = facts.get("state") == "Ready" and any(area["activeBytes"] for area in areas)
     if arguments.output == "json":
         wanted = int(facts.pop("wantedBytes", 0))
-        write_structured({"installed": there, **facts, "wantedBytes": wanted, "areas": areas}, "json")
+        write_structured({"installed": installed, **facts, "wantedBytes": wanted, "areas": areas}, "json")
         return 0 if ready else 1
-    if not there:
+    if not installed:
         print("Overbook has made no swap on this node; `overbook node swap plan` shows what it would do")
     if "state" in facts:
         print(f"{facts['state']}: {facts.get('sentence', '')}")
     for area in areas:
         use = f"on, {shown(area['usedBytes'])} used" if area["activeBytes"] else "off"
         print(f"{area['path']}: {shown(area['sizeBytes'])}, {use}")
-    if there and settings.kind != "device":
+    if installed and settings.kind != "device":
         print(f"wanted: {shown(int(facts.get('wantedBytes', 0)))} ({facts.get('kind')})")
-    answers = {"tolerates": "tolerates swap", "refuses": "does not start with swap on (failSwapOn)"}
+    answers = {"tolerates": "accepts swap", "refuses": "does not start with swap on (failSwapOn)"}
     if facts.get("kubelet") in answers:
         print(f"the kubelet {answers[facts['kubelet']]}")
     return 0 if ready else 1

@@ -152,12 +152,12 @@ def _difference(found: Comparison) -> str:
 def _peak(peak: Peak) -> str:
     word = "least" if peak.below else "most"
     text = f"{word} {_number(peak.value)} {_UNITS[peak.name]} at {_at(peak.seconds)}"
-    asks = f"the rule needs {'less' if peak.below else 'more'} than {peak.threshold:g}"
+    needs = f"the rule needs {'less' if peak.below else 'more'} than {peak.threshold:g}"
     if peak.value_with_rest is None:
-        return f"{text}; {asks}; the rest of its group never held"
+        return f"{text}; {needs}; the rest of its group never held"
     if peak.value_with_rest != peak.value:
-        return f"{text}, {_number(peak.value_with_rest)} while the rest of its group held; {asks}"
-    return f"{text}; {asks}"
+        return f"{text}, {_number(peak.value_with_rest)} while the rest of its group held; {needs}"
+    return f"{text}; {needs}"
 
 
 def _number(value: float | None) -> str:

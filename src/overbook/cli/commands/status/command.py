@@ -61,7 +61,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--context", metavar="NAME", help="context of the kubeconfig (default: the current one)"
     )
     parser.set_defaults(run=run)
-    # A Parser of ours.
+    # `parser` is a `cli.parser.Parser`.
     parser.intermixed = True  # type: ignore[attr-defined] # `status pod -n shop cart`
     parser.words = VERBS  # type: ignore[attr-defined]
 

@@ -135,8 +135,8 @@ def finding_lines(findings: Sequence[Gathered]) -> Iterator[str]:
         first, *rest = wrapped(f"{word:<8}  {finding.sentence}", "  ", " " * 12)
         yield first.replace(word, painted(word, code), 1) if code else first
         yield from rest
-        if finding.mend:
-            yield f"            $ {finding.mend}"
+        if finding.fix:
+            yield f"            $ {finding.fix}"
 
 
 def badness(node: NodeStatusReport) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""The doctor's checks: each is a module here and a line in the list below."""
+"""The doctor's checks. Each has a module, named like its subject, and a line in the list below."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The cgroup version: whether swap can be limited for each container."""
+"""The check of the cgroup version: whether swap can be limited for each container."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ def _cgroup(facts: HostState) -> Iterator[HostFinding]:
             "Broken",
             "CgroupV1",
             "the node runs cgroup version 1, which cannot limit swap for each container",
-            "boot it with systemd.unified_cgroup_hierarchy=1",
+            "boot the node with systemd.unified_cgroup_hierarchy=1",
         )
 
 

@@ -1,4 +1,4 @@
-"""Our OCI hook: whether the runtime reads it."""
+"""The check of Overbook's OCI hook: whether the runtime reads it."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,8 @@ def _hook(facts: HostState) -> Iterator[HostFinding]:
         yield HostFinding(
             "Broken",
             "HookNotRead",
-            f"the hook lies in {facts.hook_folder}, which the runtime does not read (it reads {read})",
+            f"Overbook's OCI hook is in {facts.hook_folder}, which "
+            f"the runtime does not read (it reads {read})",
             "overbook node hook install",
         )
 

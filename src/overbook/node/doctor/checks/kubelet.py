@@ -1,4 +1,4 @@
-"""The kubelet's configuration: whether it starts with swap on, and limits what it gives."""
+"""The check of the kubelet's configuration: whether it starts with swap on, and limits pods' swap."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -15,14 +15,14 @@ def _kubelet(facts: HostState) -> Iterator[HostFinding]:
                 "Note",
                 "NoKubelet",
                 "no kubelet runs here",
-                "start it, or ignore this on a machine that is no node",
+                "start the kubelet; ignore this on a machine that is not a node",
             )
         return
     if facts.kubelet.fail_swap_on and (facts.swap or facts.demanded_bytes):
         yield HostFinding(
             "Broken",
             "KubeletRefusesSwap",
-            "the kubelet has failSwapOn: true: with swap on it does not start again",
+            "the kubelet has failSwapOn: true: with swap on it will fail to start at its next restart",
             "set failSwapOn: false in its configuration, or in a drop-in file on OpenShift 4.21 and later",
         )
     if facts.kubelet.swap == "LimitedSwap" and facts.kubelet_limits is False:
@@ -30,8 +30,8 @@ def _kubelet(facts: HostState) -> Iterator[HostFinding]:
             "Broken",
             "KubeletLimitsNothing",
             "the kubelet runs with LimitedSwap but finds no memory.swap.max in its own cgroup: it writes "
-            "no limit, and every container may use all swap",
-            "start it in a cgroup of its own, such as system.slice/kubelet.service",
+            "no limits, and every container may use all swap",
+            "start the kubelet in a cgroup of its own, such as system.slice/kubelet.service",
         )
     try:
         facts.kubelet.eviction_bytes(facts.memory_bytes)
@@ -46,9 +46,9 @@ def _kubelet(facts: HostState) -> Iterator[HostFinding]:
 
 def _kubelet_fine(facts: HostState) -> str:
     behaviours = {
-        "Refused": "refuses swap, and there is none",
-        "NoSwap": "tolerates swap and gives pods none",
-        "LimitedSwap": "tolerates swap and gives each Burstable pod its share",
+        "Refused": "refuses to start with swap on, and there is none",
+        "NoSwap": "accepts swap, and gives pods none (NoSwap)",
+        "LimitedSwap": "accepts swap, and gives each Burstable pod its share (LimitedSwap)",
     }
     return behaviours[facts.kubelet.swap] if facts.kubelet else ""
 

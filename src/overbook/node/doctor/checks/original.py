@@ -1,4 +1,4 @@
-"""What the original agent left behind."""
+"""The check for leftovers of wasp-agent."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,13 +13,13 @@ def _original(facts: HostState) -> Iterator[HostFinding]:
         yield HostFinding(
             "Risky",
             "OriginalAgentLeftovers",
-            f"the original agent left {', '.join(paths)}: its hook gives every Burstable container all swap",
+            f"wasp-agent left {', '.join(paths)}: its hook gives every Burstable container all swap",
             f"rm {' '.join(paths)}",
         )
 
 
 def _original_fine(_facts: HostState) -> str:
-    return "nothing is left of it"
+    return "no leftovers"
 
 
 CHECK: Final = Check("original", _original, _original_fine)

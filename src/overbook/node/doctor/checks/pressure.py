@@ -1,4 +1,4 @@
-"""Pressure stall information: whether the kernel says that work stalls."""
+"""The check of pressure stall information (PSI): whether the kernel reports stalls."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -12,8 +12,8 @@ def _pressure(facts: HostState) -> Iterator[HostFinding]:
         yield HostFinding(
             "Risky",
             "NoPressure",
-            "the kernel reports no pressure (PSI): the rule for stalls stays silent",
-            "boot it with psi=1",
+            "the kernel has PSI switched off, so the stall rule can never fire",
+            "boot the node with psi=1",
         )
 
 

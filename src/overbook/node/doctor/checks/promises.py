@@ -1,4 +1,4 @@
-"""The kernel's own overcommit: whether memory may be promised, and what running out of it does."""
+"""The check of the kernel's own overcommit: which allocations it allows, and what it does out of memory."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -19,21 +19,24 @@ def _promises(facts: HostState) -> Iterator[HostFinding]:
         yield HostFinding(
             "Broken",
             "KubeletRefusesKernel",
-            f"{' and '.join(refused)}: the kubelet has protectKernelDefaults: true and does not start again",
+            f"{' and '.join(refused)}: the kubelet has protectKernelDefaults: true and will fail to start at "
+            "its next restart",
             f"{TUNE} --overcommit on",
         )
     if facts.overcommit_memory == 2:
         yield HostFinding(
             "Risky",
             "StrictOvercommit",
-            "vm.overcommit_memory is 2: guests cannot promise themselves more than RAM and swap",
+            "vm.overcommit_memory is 2: the kernel refuses allocations beyond its commit limit, so VMs "
+            "cannot allocate more than that together",
             TUNE,
         )
     if facts.panic_on_oom:
         yield HostFinding(
             "Risky",
             "PanicOnOom",
-            f"vm.panic_on_oom is {facts.panic_on_oom}: running out of memory restarts the whole node",
+            f"vm.panic_on_oom is {facts.panic_on_oom}: when memory runs out, the kernel panics instead of "
+            "killing one process",
             TUNE,
         )
 

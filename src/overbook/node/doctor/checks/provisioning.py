@@ -1,4 +1,4 @@
-"""What making swap and turning it on came to."""
+"""The check of swap that Overbook made: whether it was made and turned on."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,14 +9,14 @@ from overbook.node.doctor.facts import HostState
 READY: Final = "Ready"
 NOTHING_WANTED: Final = "NothingWanted"
 UNDER_WAY: Final = frozenset({"Making", "TurningOn"})
-"""What the swap program writes down where all went well, and while it works; anything else is a failure."""
+"""The words in the swap program's state file after success and while it works; others mean a failure."""
 
 
 def _provisioning(facts: HostState) -> Iterator[HostFinding]:
     word, sentence = facts.provisioning or (READY, "")
     if word in UNDER_WAY:
         yield HostFinding(
-            "Note", "SwapUnderWay", sentence, "wait; where it stays so: overbook node swap status"
+            "Note", "SwapUnderWay", sentence, "wait; if this does not end: overbook node swap status"
         )
     elif word not in {READY, NOTHING_WANTED}:
         yield HostFinding(
@@ -25,7 +25,7 @@ def _provisioning(facts: HostState) -> Iterator[HostFinding]:
 
 
 def _provisioning_fine(facts: HostState) -> str:
-    return "swap is on as it was asked for" if facts.provisioning and facts.provisioning[0] == READY else ""
+    return "swap is on, as configured" if facts.provisioning and facts.provisioning[0] == READY else ""
 
 
 CHECK: Final = Check("provisioning", _provisioning, _provisioning_fine)

@@ -1,4 +1,4 @@
-"""The swap that is on: how much it is, and what it lies on."""
+"""The check of the active swap: its size and its disks."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -16,11 +16,11 @@ def _swap(facts: HostState) -> Iterator[HostFinding]:
 
 
 def _too_small(facts: HostState) -> HostFinding:
-    demands = f"{facts.percent} % demands {shown(facts.demanded_bytes)}"
+    need = f"{facts.percent} % needs {shown(facts.demanded_bytes)}"
     apply = f"{APPLY} --percent {facts.percent}"
     if facts.swap_bytes == 0:
-        return HostFinding("Broken", "NoSwap", f"swap is off; {demands}", apply)
-    return HostFinding("Risky", "SwapTooSmall", f"swap has {shown(facts.swap_bytes)}; {demands}", apply)
+        return HostFinding("Broken", "NoSwap", f"swap is off; {need}", apply)
+    return HostFinding("Risky", "SwapTooSmall", f"swap has {shown(facts.swap_bytes)}; {need}", apply)
 
 
 def _area(area: SwapDevice) -> Iterator[HostFinding]:
@@ -29,14 +29,14 @@ def _area(area: SwapDevice) -> Iterator[HostFinding]:
         yield HostFinding(
             "Risky",
             "SwapOverNetwork",
-            f"swap on {place} goes over the network, which needs memory to send: the node can hang",
+            f"swap on {place} is reached over the network, and sending needs memory: the node can hang",
             f"swapoff {area.path} && {APPLY}",
         )
     elif area.medium == "heads":
         yield HostFinding(
             "Risky",
             "SlowSwap",
-            f"swap on {place} is on a disk with heads: a node that swaps there stands still",
+            f"swap on {place} is on a rotating disk: a node that swaps there comes to a standstill",
             "use an NVMe or solid-state disk",
         )
     elif area.medium == "loop":
@@ -50,8 +50,8 @@ def _area(area: SwapDevice) -> Iterator[HostFinding]:
         yield HostFinding(
             "Note",
             "CompressedSwap",
-            f"swap on {place} is zram, which keeps what it holds in RAM, compressed to a third or a half",
-            "count that as used, or overbook node swap apply --kind file",
+            f"swap on {place} is zram: swapped-out pages stay in RAM, compressed to a third or a half",
+            "include that in the size, or run overbook node swap apply --kind file",
         )
 
 
@@ -61,10 +61,13 @@ def _place(area: SwapDevice) -> str:
 
 def _swap_fine(facts: HostState) -> str:
     if not facts.swap:
-        return f"off; {facts.percent} % demands none"
-    media = {"flash": "no moving parts", "virtual": "a virtual disk: what that lies on, its host knows"}
+        return f"off; {facts.percent} % needs none"
+    media = {
+        "flash": "a solid-state disk",
+        "virtual": "a virtual disk; only the hypervisor knows the real medium",
+    }
     areas = "; ".join(f"{_place(area)}, {media.get(area.medium, area.medium)}" for area in facts.swap)
-    return f"{shown(facts.swap_bytes)} on; {facts.percent} % demands {shown(facts.demanded_bytes)}: {areas}"
+    return f"{shown(facts.swap_bytes)} on; {facts.percent} % needs {shown(facts.demanded_bytes)}: {areas}"
 
 
 CHECK: Final = Check("swap", _swap, _swap_fine)

@@ -1,4 +1,4 @@
-"""``vm.swappiness``: what the kernel weighs swap against."""
+"""The check of ``vm.swappiness``: whether the kernel weighs swap against page cache."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -14,7 +14,8 @@ def _swappiness(facts: HostState) -> Iterator[HostFinding]:
         yield HostFinding(
             "Risky",
             "Swappiness",
-            f"vm.swappiness is {facts.swappiness}; from {least} to {most} it weighs swap against files",
+            f"vm.swappiness is {facts.swappiness}; from {least} to {most} the kernel weighs swap against "
+            "page cache",
             TUNE,
         )
 

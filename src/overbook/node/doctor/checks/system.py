@@ -1,4 +1,4 @@
-"""system.slice: whether kubelet and runtime may be swapped out."""
+"""The check of ``system.slice``: whether kubelet and runtime may be swapped out."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ def _system(facts: HostState) -> Iterator[HostFinding]:
             "Risky",
             "SystemSwaps",
             f"system.slice may be swapped out (memory.swap.max {facts.system_swap_max}): kubelet and runtime "
-            "would stand still with the guests",
+            "would stall together with the pods",
             TUNE,
         )
 

@@ -1,4 +1,4 @@
-"""Watermarks: whether the kernel swaps before the kubelet evicts."""
+"""The check of watermarks: whether the kernel swaps before the kubelet evicts."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -21,7 +21,8 @@ def _watermarks(facts: HostState) -> Iterator[HostFinding]:
             "Risky",
             "WatermarkBelowEviction",
             f"the kernel begins to swap below {shown(facts.watermarks.low_bytes)} free; the kubelet evicts "
-            f"below {shown(eviction)}, so it should be {shown(wanted)} (vm.watermark_scale_factor {factor})",
+            f"below {shown(eviction)}, so swapping should begin at {shown(wanted)} "
+            f"(vm.watermark_scale_factor {factor})",
             TUNE,
         )
 

@@ -1,4 +1,4 @@
-"""Who writes the swap limits, and which settings exclude each other."""
+"""The check of the writer of swap limits, and of settings that exclude each other."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -31,7 +31,7 @@ def _writer(facts: HostState) -> Iterator[HostFinding]:
             "Note",
             "HookNotInstalled",
             f"the runtime reads OCI hooks in {facts.hook_folders_read[0]}: one there would set limits before "
-            "a container's first instruction, and now they come after it",
+            "a container's first instruction; now they are set after it",
             "overbook node hook install",
         )
 
@@ -42,18 +42,18 @@ def _writer_fine(facts: HostState) -> str:
 
 
 def writer_choice(facts: HostState) -> Choice:
-    """Who writes the swap limits on this node, and why.
+    """The writer of swap limits on this node, and why it is chosen.
 
     Raises:
         InvalidInput: settings exclude each other.
     """
-    there = WriterInputs(
+    inputs = WriterInputs(
         kubelet=facts.kubelet.swap if facts.kubelet else None,
         kubelet_limits=facts.kubelet_limits,
         nri_socket=facts.nri_socket,
         hook_folder=facts.hook_folder if facts.hook_folder in facts.hook_folders_read else "",
     )
-    return choose_writer(facts.writer_asked, there, facts.eligibility, facts.allowance)
+    return choose_writer(facts.writer_asked, inputs, facts.eligibility, facts.allowance)
 
 
 CHECK: Final = Check("writer", _writer, _writer_fine)

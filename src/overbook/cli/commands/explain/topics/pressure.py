@@ -1,11 +1,11 @@
-"""The page on pressure: when a node with swap is in trouble, and the agent's actions."""
+"""The page on pressure: when a node with swap is under pressure, and the agent's actions."""
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET
 from overbook.core.text import shown
 
-TITLE = "Pressure: when a node with swap is in trouble, and what is done about it"
+TITLE = "Pressure: when a node with swap is under pressure, and the agent's actions"
 
 
 def page(here: Here) -> str:
@@ -13,7 +13,7 @@ def page(here: Here) -> str:
     rules = "\n".join(f"- {rule.title}." for rule in DEFAULT_RULESET.rules)
     return f"""
 Swap hides a shortage until it is large. The kubelet has no eviction signal for swap and none for stalls,
-so the agent watches both. A node is in trouble when one of these holds:
+so the agent watches both. A node is under pressure when one of these holds:
 
 {rules}
 

@@ -27,7 +27,7 @@ When the pods on a node want more memory than there is, some pod has to end. The
 It is not set by anyone: it follows from the requests and limits of CPU and memory.
 
 - Guaranteed (first in rank): every container has limits for both, and the pod's requests equal its
-  limits. A limit   alone is enough, since a request that is not given takes the limit's value.
+  limits. A limit alone is enough, since a request that is not given takes the limit's value.
 - Burstable: something is requested or limited, but it is not all equal.
 - BestEffort (last): nothing in the pod requests or limits either.
 
@@ -39,11 +39,11 @@ it exceeds its own limit, or when no lower class is left.
 Two mechanisms decide, and they differ:
 
 - The kernel's OOM killer takes the process with the highest score: its share of memory in thousandths
-  plus   oom_score_adj. That is {GUARANTEED_OOM_SCORE_ADJ} for Guaranteed, {BEST_EFFORT_OOM_SCORE_ADJ}
-  for BestEffort, and for   Burstable the closer to 1000 the less it requests{example}. So the more a VM
-  is overcommitted, the easier it is   killed. It acts at once, without asking.
+  plus oom_score_adj. That is {GUARANTEED_OOM_SCORE_ADJ} for Guaranteed, {BEST_EFFORT_OOM_SCORE_ADJ}
+  for BestEffort, and for Burstable the closer to 1000 the less it requests{example}. So the more a VM
+  is overcommitted, the easier it is killed. It acts at once, without asking.
 - The kubelet's eviction goes by use, not by class: first pods that use more than they request, then
-  lower priority,   then the larger excess. Critical pods are never evicted. The kubelet checks every ten
+  lower priority, then the larger excess. Critical pods are never evicted. The kubelet checks every ten
   seconds and evicts one pod at a time.
 
 A container that exceeds its own memory limit is killed at once, whatever its class and however much is

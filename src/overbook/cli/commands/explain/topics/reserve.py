@@ -24,10 +24,10 @@ below it: Guaranteed requests are kept from Burstable and BestEffort, and Bursta
 BestEffort.
 
 - 100%: the lower classes never touch what higher ones requested. Guarantees are strongest, and
-  BestEffort and   Burstable pods are the most likely to be killed at their own ceiling.
+  BestEffort and Burstable pods are the most likely to be killed at their own ceiling.
 - 50%: the lower classes may use half of it.
 - 0%: they may use all that is allocatable as long as it is free. A Guaranteed pod may then not find
-  what it requested.   That is the same as not having the feature.
+  what it requested. That is the same as not having the feature.
 
 {_classes(here)}
 

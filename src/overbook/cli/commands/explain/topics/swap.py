@@ -19,11 +19,11 @@ requested size, but is slow. That is why the kubelet by default refuses to start
 What breaks when swap is on without care:
 
 - Guaranteed pods that reach their limit may go on in swap. They were promised RAM, and run at the
-  disk's pace; when   the swap is full, their processes are killed after all.
+  disk's pace; when the swap is full, their processes are killed after all.
 - The kubelet measures available memory without swap, so pages moved to disk look like freed memory. The
-  node does not   recognise MemoryPressure, and more pods are placed on it while it is already short.
+  node does not recognise MemoryPressure, and more pods are placed on it while it is already short.
 - Eviction thresholds fire late or never, since they watch the same number. What was meant to move a pod
-  to a calmer   node ends with the kernel's OOM killer instead.
+  to a calmer node ends with the kernel's OOM killer instead.
 - The kubelet's eviction ranks pods by working set. A pod that was swapped out looks small, its
   neighbour looks guilty.
 
