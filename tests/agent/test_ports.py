@@ -138,7 +138,7 @@ def test_the_clusters_percentage_gives_the_guests_sizes(node: FakeNode) -> None:
     for percent, expected in ((150, 128 * MI), (200, 256 * MI)):
         hear(bridge, percentage=percent)
         node.tick(agent)
-        assert next(iter(agent.guests.allowances.values())).swap_max_bytes == expected
+        assert next(iter(agent.known_pods.allowances.values())).swap_max_bytes == expected
     agent.stop()
 
 

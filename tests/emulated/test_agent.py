@@ -82,8 +82,8 @@ def allowed(agent: Agent, name: str) -> int:
     """Return what the agent reports that a pod may swap."""
     return sum(
         decision.swap_max_bytes
-        for (uid, _), decision in agent.guests.allowances.items()
-        if agent.guests.facts[uid].label == f"demo/{name}"
+        for (uid, _), decision in agent.known_pods.allowances.items()
+        if agent.known_pods.facts[uid].label == f"demo/{name}"
     )
 
 

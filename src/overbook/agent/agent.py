@@ -10,8 +10,8 @@ import msgspec
 
 from overbook.agent.bridge import Bridge
 from overbook.agent.collector import Collector
-from overbook.agent.guests import Guests
 from overbook.agent.journal import DecisionJournal, Recorder
+from overbook.agent.known_pods import KnownPods
 from overbook.agent.limits.reserves import Reserves
 from overbook.agent.limits.swap_writers import SwapWriters
 from overbook.agent.metrics import AgentMetrics
@@ -64,7 +64,7 @@ class Agent:
         self._clock = clock
         self._wall_clock = wall_clock
         self.collector = Collector(settings.fsroot)
-        self.guests = Guests(source, settings.swap)
+        self.known_pods = KnownPods(source, settings.swap)
         self.engine = Engine(settings.ruleset, settings.reclaim)
         self.journal = DecisionJournal()
         self.metrics = AgentMetrics()
@@ -118,10 +118,10 @@ class Agent:
         posture = self._obey()
         if self._look_again():
             # The hook may be asked about a new pod before the next tick.
-            self.writers.keep(self._clock(), self.guests.allowances)
+            self.writers.keep(self._clock(), self.known_pods.allowances)
         if self._last_tick is not None:
             self._last_tick = msgspec.structs.replace(
-                self._last_tick, posture=posture, pods=self.guests.pods, ports=self._ports.state()
+                self._last_tick, posture=posture, pods=self.known_pods.pods, ports=self._ports.state()
             )
             self.cluster.publish(self._last_tick)
 
@@ -129,7 +129,7 @@ class Agent:
         """Take the orders, and settle the mode and the writer of limits by them."""
         orders = self.cluster.orders()
         posture = orders.posture
-        self.guests.use_percent(posture.percent)
+        self.known_pods.use_percent(posture.percent)
         self.writers.settle(self._clock(), orders.kubelet, asked=orders.kubelet_asked)
         self.metrics.writer = self.writers.choice.writer if self.writers.choice else ""
         self._ports.enforce(posture.enforcing, hands_off=posture.yielding)
@@ -145,21 +145,21 @@ class Agent:
 
     def _collected(self, posture: Posture, now: float, wall: float) -> AgentTick:
         """Read the node, and refresh what is known of its pods."""
-        self.guests.look()
-        sample = self.collector.collect(now, wall, self.guests.source.pods)
+        self.known_pods.look()
+        sample = self.collector.collect(now, wall, self.known_pods.source.pods)
         node = node_model(sample.node)
-        if self.guests.refresh(sample.node.memory_total_bytes, sample.node.swap_total_bytes or 0):
+        if self.known_pods.refresh(sample.node.memory_total_bytes, sample.node.swap_total_bytes or 0):
             self._know_pods()
         if self._recorder:
             self._recorder.sample(sample)
         return AgentTick(
             node=node,
             sample=sample,
-            facts=self.guests.facts,
-            allowances=self.guests.allowances,
+            facts=self.known_pods.facts,
+            allowances=self.known_pods.allowances,
             relief_active=self.relieving,
             posture=posture,
-            pods=self.guests.pods,
+            pods=self.known_pods.pods,
         )
 
     def _keep_limits(self, tick: AgentTick, now: float) -> None:
@@ -206,12 +206,12 @@ class Agent:
         """Update what depends on the pods and their facts."""
         self.engine.own_uids = self._own_uids()
         if self._recorder:
-            self._recorder.pods(self.guests.facts)
+            self._recorder.pods(self.known_pods.facts)
 
     def _look_again(self) -> bool:
         """Refresh what is known of the pods since the last tick; returns whether anything changed."""
-        self.guests.look()
-        changed = self.guests.refresh_again()
+        self.known_pods.look()
+        changed = self.known_pods.refresh_again()
         if changed:
             self._know_pods()
         return changed
@@ -219,11 +219,11 @@ class Agent:
     def _allowed(self, key: ContainerKey) -> int | None:
         """Return the allowance of a container that is about to start; ``None``: its pod is not known."""
         self._look_again()
-        decision = self.guests.allowances.get(key)
+        decision = self.known_pods.allowances.get(key)
         return None if decision is None else whole_pages(decision.swap_max_bytes, self._page_bytes)
 
     def _own_uids(self) -> frozenset[str]:
-        pods, namespace = self.guests.source.pods, self._settings.own_namespace
+        pods, namespace = self.known_pods.source.pods, self._settings.own_namespace
         own = {uid for uid, pod in pods.items() if is_own(pod, namespace)}
         return frozenset({self._settings.own_pod_uid, *own})
 
@@ -292,6 +292,6 @@ class Agent:
             "swap_limits_differing": self._ports.limits.differing,
             "unreadable_files_total": self.collector.unreadable,
             "containers": sum(map(len, self.collector.containers.values())),
-            "pods_known": len(self.guests.facts),
+            "pods_known": len(self.known_pods.facts),
         }
         return values | self.writers.values() | self.cluster.values()

@@ -181,7 +181,7 @@ def run(args: argparse.Namespace) -> int:
     log.info(
         "watching %s: %d pods known, mode %s, %s for %s pods, memory %s",
         settings.node_name,
-        len(agent.guests.source.pods),
+        len(agent.known_pods.source.pods),
         settings.mode,
         f"{settings.swap.allowance} swap",
         settings.swap.eligibility,

@@ -17,7 +17,7 @@ from overbook.core.say_once import SayOnce
 log = logging.getLogger(__name__)
 
 
-class Guests:
+class KnownPods:
     """Holds facts and allowances of all pods, and computes them again only when pods, RAM or swap changed.
 
     A pod is resolved once, when it is new or has changed, for all parts of the agent. The other pods cost

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from overbook.agent.guests import Guests
+from overbook.agent.known_pods import KnownPods
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.overcommit.allowance import SwapPolicy
 from tests.core.pod_manifests import GI, pod_of
@@ -40,11 +40,11 @@ BROKEN = pod("a", "nonsense")
 
 
 class Looked:
-    """Guests of a source, as they are after a look at it."""
+    """The known pods of a source, after a look at it."""
 
     def __init__(self, *pods: Pod) -> None:
         self.source = Known(*pods)
-        self.guests = Guests(self.source, SwapPolicy())
+        self.known_pods = KnownPods(self.source, SwapPolicy())
         self.look()
 
     def put(self, *pods: Pod) -> None:
@@ -52,36 +52,36 @@ class Looked:
         self.look()
 
     def look(self, node: tuple[int, int] = NODE) -> None:
-        self.guests.look()
-        self.guests.refresh(*node)
+        self.known_pods.look()
+        self.known_pods.refresh(*node)
 
     @property
     def requests(self) -> dict[str, int | None]:
-        return {uid: each.requests.memory_bytes for uid, each in self.guests.pods.items()}
+        return {uid: each.requests.memory_bytes for uid, each in self.known_pods.pods.items()}
 
 
 def test_only_a_pod_that_changed_is_resolved_again() -> None:
     one = Looked(A, B)
-    before = one.guests.pods
+    before = one.known_pods.pods
     assert one.requests == {"a": GI, "b": GI}
     one.put(A, pod("b", "2Gi"))
     assert one.requests == {"a": GI, "b": 2 * GI}
-    assert one.guests.pods is not before
-    assert one.guests.pods["a"] is before["a"]
+    assert one.known_pods.pods is not before
+    assert one.known_pods.pods["a"] is before["a"]
 
 
 def test_resolved_pods_are_the_same_mapping_while_none_changes() -> None:
     one = Looked(A, B)
-    before = one.guests.pods
+    before = one.known_pods.pods
     one.look()
-    assert one.guests.pods is before
+    assert one.known_pods.pods is before
 
 
 def test_a_pod_that_is_gone_is_no_resolved_pod() -> None:
     one = Looked(A, B)
     one.put(B)
     assert one.requests == {"b": GI}
-    assert one.guests.facts.keys() == {"b"}
+    assert one.known_pods.facts.keys() == {"b"}
 
 
 def test_a_pod_that_makes_no_sense_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
@@ -89,7 +89,7 @@ def test_a_pod_that_makes_no_sense_is_left_out(caplog: pytest.LogCaptureFixture)
         one = Looked(BROKEN, B)
         one.put(BROKEN, pod("b"))
     assert one.requests == {"b": GI}
-    assert one.guests.facts.keys() == {"b"}
+    assert one.known_pods.facts.keys() == {"b"}
     assert [record.message.partition(":")[0] for record in caplog.records] == ["pod shop/cart is left alone"]
     one.put(A, B)
     assert one.requests == {"a": GI, "b": GI}
@@ -98,14 +98,14 @@ def test_a_pod_that_makes_no_sense_is_left_out(caplog: pytest.LogCaptureFixture)
 def test_a_pod_without_facts_is_resolved_all_the_same() -> None:
     one = Looked(pod(""), B)
     assert one.requests == {"": GI, "b": GI}
-    assert one.guests.facts.keys() == {"b"}
+    assert one.known_pods.facts.keys() == {"b"}
 
 
 def test_other_ram_or_percentage_resolves_no_pod_again() -> None:
     one = Looked(A)
-    before, facts = one.guests.pods["a"], one.guests.facts["a"]
+    before, facts = one.known_pods.pods["a"], one.known_pods.facts["a"]
     one.look((32 * GI, 8 * GI))
-    one.guests.use_percent(150)
+    one.known_pods.use_percent(150)
     one.look((32 * GI, 8 * GI))
-    assert one.guests.pods["a"] is before
-    assert one.guests.facts["a"] is not facts
+    assert one.known_pods.pods["a"] is before
+    assert one.known_pods.facts["a"] is not facts
