@@ -182,8 +182,8 @@ class ControllerProcess:
 
         def found() -> int:
             for line in self.log.read_text().splitlines():
-                if "listening on" in line:
-                    return int(line.rpartition(":")[2])
+                if "probes and metrics: http" in line:
+                    return int(line.rpartition("port ")[2])
             assert self.process.poll() is None, self.log.read_text()
             return 0
 

@@ -172,4 +172,4 @@ def test_kubectl_shows_what_matters(cluster: ControlPlane, admin: UserClient, no
 def test_kubectl_explains_the_fields(cluster: ControlPlane, admin: UserClient) -> None:
     assert admin
     said = cluster.kubectl("explain", "overcommit.spec.relief.coolDownSeconds")
-    assert "after a guest has gone, before another of the same node is asked" in " ".join(said.split())
+    assert "after a pod has left, before the next pod of the same node is evicted" in " ".join(said.split())
