@@ -144,8 +144,8 @@ def test_a_failed_migration_leaves_the_vm_where_it_was(cluster: ControlPlane, na
     instance, pod = start(cluster, machine("database", migration_outcome="Failed"), namespace)
     assert eviction_of(cluster, pod) is not None
     migration = ended_migration_of(cluster, namespace, "database")
-    assert migration["status"]["phase"] == "Failed"
     found = get(cluster, INSTANCES, "database", namespace)
+    assert migration["status"]["phase"] == "Failed", (migration, found, pods_of(cluster, instance))
     assert found["status"]["nodeName"] == pod["spec"]["nodeName"]
     assert "evacuationNodeName" not in found["status"]
     wait_for(lambda: len(pods_of(cluster, instance)) == 1, "the target pod is gone")
