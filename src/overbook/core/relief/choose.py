@@ -129,7 +129,7 @@ def _obstacle(case: NodeCase, pod: CandidatePod, cluster: ClusterCase, now: floa
 def _none_left(base: ReliefRecord, request: ReliefRequest, cluster: ClusterCase, now: float) -> Step:
     count = len(base.refusals)
     if count and not all(refusal.reason in NOT_REFUSED for refusal in base.refusals):
-        message = f"all {count} candidates refused" if count > 1 else "the only candidate refused"
+        message = f"all {count} candidates were refused" if count > 1 else "the only candidate was refused"
     else:
         message = "no candidate may be evicted"
     pause = max(SOON_SECONDS, float(cluster.spec.cool_down_seconds))
