@@ -1,7 +1,7 @@
 """The next step for a node that no pod is leaving: whether a pod is evicted now, and which one.
 
 The reasons not to evict are read in this order: there is no request; a pod has left for it already; the
-record has a pause; the cluster or the agent only observes; all candidates have refused; the budget is used
+record has a pause; the cluster or the agent only observes; all candidates were refused; the budget is used
 up. Then the candidates are tried one by one. Each is fetched first, and a refusal is written before the next
 one is tried.
 """
