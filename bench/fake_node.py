@@ -28,7 +28,7 @@ class FakeNode(msgspec.Struct, frozen=True):
         return os.path.join(self.root, "manifests")
 
     def starve(self) -> None:
-        """Fill memory and swap, so that a rule holds."""
+        """Fill memory and swap, so that a rule fires."""
         fill(self.root)
 
     def cgroup_directories(self) -> list[str]:

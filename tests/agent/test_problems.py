@@ -215,4 +215,4 @@ def test_an_impossible_writer_is_reported_with_its_replacement() -> None:
 
 def test_a_problems_fix_is_a_command_that_runs() -> None:
     found = NodeFindings(node_name="n", percent=150, memory_total_bytes=GI, swap_total_bytes=0)
-    assert node_problems(found)[0].fix == f"overbook swap-size --ram {GI} --swap 0 --overcommit 150"
+    assert node_problems(found)[0].fix == "overbook node swap apply --percent 150"

@@ -1,4 +1,4 @@
-"""A small cluster has all that `overbook status` shows: a node in trouble, and one without an agent."""
+"""A small cluster has all that `overbook status` shows: a node under pressure, and one without an agent."""
 
 import json
 import time

@@ -23,7 +23,8 @@ from tests.waiting import wait_for
 
 ACCOUNT = "overbook-webhook"
 SECRET = "/api/v1/namespaces/overbook/secrets/overbook-webhook-tls"
-READY, SERVING, PUBLISHED, STAGED = " ready\n", "serving the certificate of", "caBundle of", "next one staged"
+READY, SERVING, PUBLISHED = " ready\n", "serving the certificate of", "caBundle of"
+STAGED = "the next certificate is in the Secret"
 """What the webhook says when it has done something."""
 
 NEEDS = {

@@ -92,7 +92,7 @@ def test_swap_smaller_than_the_formula_demands_is_found() -> None:
     short = only(node(swap=SwapStatus(5 * GI)))
     assert (short.word, short.severity) == ("SwapTooSmall", "Warning")
     assert "less swap than 150 % needs: 5Gi of 8Gi" in short.sentence
-    assert short.fix == "overbook swap-size --ram 16Gi --overcommit 150"
+    assert short.fix == "overbook node swap apply --percent 150"
     # Its guests do not fit into RAM and swap together.
     assert only(node(swap=SwapStatus(3 * GI))).severity == "Critical"
 

@@ -47,7 +47,7 @@ class Doctor:
             try:
                 self._thread.start()
             except RuntimeError as error:
-                log.warning("the node is not checked: %s", error)
+                log.warning("the doctor's checks do not run: %s", error)
         return self._found
 
     def _look(self, policy: SwapPolicy, reported: KubeletConfiguration | None) -> None:

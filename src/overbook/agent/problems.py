@@ -101,7 +101,7 @@ def _swap(found: NodeFindings) -> Iterator[Problem]:
             word="SwapTooSmall" if swap else "NoSwap",
             sentence=f"{there}; {found.percent} % of {ram // MIB} MiB of RAM needs "
             f"{node_swap_bytes(ram, found.percent) // MIB} MiB",
-            fix=f"overbook swap-size --ram {ram} --swap {swap} --overcommit {found.percent}",
+            fix=f"overbook node swap apply --percent {found.percent}",
         )
     if found.swap_allowed_bytes > swap > 0:
         yield Problem(

@@ -136,7 +136,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         if not 1 <= self.heartbeat_seconds <= 30:
             raise InvalidInput("heartbeatSeconds", self.heartbeat_seconds, "1 to 30 seconds")
         if self.kube and self.manifests is not None:
-            raise InvalidInput("--manifests", self.manifests, "nothing where pods come from the API (--kube)")
+            raise InvalidInput("--manifests", self.manifests, "no --manifests with --kube")
         self.swap.check()
         self.reserves.check()
         check_asked(self.swap_writer, self.swap.eligibility, self.swap.allowance)

@@ -36,7 +36,11 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
     )
     add_allowance_option(cluster)
     cluster.add_argument(
-        "--pooled-share", metavar="0-1", type=float, default=0.5, help="most of the swap for one container"
+        "--pooled-share",
+        metavar="0-1",
+        type=float,
+        default=0.5,
+        help="largest share of the swap for one container",
     )
     add_eligibility_option(cluster)
     cluster.add_argument(

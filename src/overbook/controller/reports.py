@@ -42,7 +42,7 @@ class Reports:
             self._answered_at = now
 
     def is_stale(self, node: str, stale_seconds: float) -> bool:
-        """Whether a node's agent has not reported for this time, or never."""
+        """Whether a node's agent has not reported for at least ``stale_seconds``, or never."""
         now = self._clock()
         if now - self._answered_at >= UNREACHABLE_SECONDS:
             return False

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, Refusal, Stage
-from overbook.core.kubernetes.quantity import binary
 from overbook.core.overcommit.swap import swap_suffices
 from overbook.core.text import shown
 from overbook.status.findings import ClusterFinding, Severity
@@ -148,7 +147,7 @@ def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         subject=node.name,
         sentence=f"less swap than {cluster.percent} % needs",
         detail=f"{shown(swap)} of {shown(demanded)}",
-        fix=f"overbook swap-size --ram {binary(ram)} --overcommit {cluster.percent}",
+        fix=f"overbook node swap apply --percent {cluster.percent}",
         weight=demanded - swap,
     )
 

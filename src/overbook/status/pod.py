@@ -1,4 +1,8 @@
-"""One pod in the cluster: its resources on its node, its place among the candidates, and its history."""
+"""One pod in the cluster: its resources on its node, its place among the candidates, and its history.
+
+What is read: the pod, its node, that node's pods and ``OvercommitNode``, the ``Overcommit``, KubeVirt's
+settings, the pod's events, and the annotations of its namespace.
+"""
 
 import contextlib
 

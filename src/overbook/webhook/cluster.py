@@ -130,7 +130,7 @@ class ClusterWatch:
             await reflector.wait_synced()
             self._complete.add(kind)
             self._choose_origins()
-            log.info("%s: %d", kind.plural, len(reflector.objects))
+            log.info("%d %s known", len(reflector.objects), kind.plural)
 
     async def _cancel(self, kind: Kind[Any]) -> None:
         task = self._tasks.pop(kind)

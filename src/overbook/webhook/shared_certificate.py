@@ -28,6 +28,11 @@ SETTLE_SECONDS: Final = 900.0
 
 _AUTHORITY_FILE: Final = "ca.crt"
 _STAGED: Final = "staged-"
+_LOGGED: Final = {
+    "Make": "a certificate was made",
+    "Stage": "the next certificate is in the Secret, and not used yet",
+    "Promote": "the next certificate replaces the old one",
+}
 _BUSY: Final = (404, 409, 422)
 """Answers after which the next round tries again: not found, conflict, or a failed ``test``."""
 
@@ -139,7 +144,7 @@ class SharedCertificate:
             case "Promote":
                 await self._write(secret, {"": held.staged, _STAGED: None})
         if step != "Nothing":
-            log.info("certificate: %s", {"Make": "made", "Stage": "next one staged"}.get(step, "promoted"))
+            log.info("%s", _LOGGED[step])
         return step != "Nothing"
 
     def _serve(self, held: Held) -> None:

@@ -104,7 +104,7 @@ def test_a_refused_pod_may_be_tried_again_after_a_pause() -> None:
     world.answers = {"uid-a": BUDGET, "uid-b": BUDGET}
     world.settle(5)
     assert world.record("n").stage == "Refused"
-    assert world.record("n").message == "all 2 candidates refused"
+    assert world.record("n").message == "all 2 candidates were refused"
     world.answers = {}
     world.settle(50)
     assert len(world.evicted) == 2

@@ -24,7 +24,7 @@ from overbook.kernel.machine import page_size_bytes
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 3
+MOST_CORRECTIONS: Final = 3
 """Corrections after which the log says, once, that another program writes these limits too."""
 
 
@@ -189,7 +189,7 @@ class Reserves:
         if self._ours.get(path, present) == present:
             return
         count = self._corrections[path] = self._corrections.get(path, 0) + 1
-        if count == PATIENCE:
+        if count == MOST_CORRECTIONS:
             log.warning(
                 "memory.max of %s is written by another program too; the agent sets it again each time", path
             )

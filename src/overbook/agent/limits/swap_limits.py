@@ -16,7 +16,7 @@ from overbook.kernel.machine import page_size_bytes
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 3
+MOST_CORRECTIONS: Final = 3
 """Corrections of one container after which the log says, once, that another program writes its limit too."""
 
 Key = tuple[str, str]
@@ -116,7 +116,7 @@ class SwapLimits:
     @property
     def contested(self) -> int:
         """The number of containers whose limit another program writes, too."""
-        return sum(count >= PATIENCE for count in self._corrections.values())
+        return sum(count >= MOST_CORRECTIONS for count in self._corrections.values())
 
     def restore(self) -> int:
         """Restore the limits from before the agent's start; returns how many were restored."""
@@ -141,7 +141,7 @@ class SwapLimits:
         wanted: int,
         decision: SwapDecision,
     ) -> bool:
-        """Write a limit, or log what it would be. Returns whether the limit is right now."""
+        """Write a limit, or log what it would be. Returns whether the limit is correct afterwards."""
         key = _identity(held)
         corrects = self._wanted.get(key) == wanted
         try:
@@ -188,12 +188,12 @@ class SwapLimits:
         if corrects:
             self.corrected += 1
             corrections = self._corrections[key] = self._corrections.get(key, 0) + 1
-        if corrections == PATIENCE:
+        if corrections == MOST_CORRECTIONS:
             log.warning(
                 "memory.swap.max of %s is written by another program too; the agent sets it again each time",
                 label,
             )
-        if corrections < PATIENCE:
+        if corrections < MOST_CORRECTIONS:
             log.info("memory.swap.max of %s: %s", label, change)
 
     def _forget(self) -> None:

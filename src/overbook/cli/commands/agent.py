@@ -71,7 +71,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_eligibility_option(swap, argparse.SUPPRESS)
     add_allowance_option(swap, argparse.SUPPRESS)
     swap.add_argument(
-        "--pooled-share", type=float, metavar="0-1", help="most of the swap for one container (default: 0.5)"
+        "--pooled-share",
+        type=float,
+        metavar="0-1",
+        help="largest share of the swap for one container (default: 0.5)",
     )
     swap.add_argument("--percent", type=int, help="memoryOvercommitPercentage of the cluster (default: 100)")
     add_swap_writer_option(swap, argparse.SUPPRESS)
@@ -84,7 +87,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     swap.add_argument(
         "--qos-reserved",
         metavar="memory=N%",
-        help="reserve N %% of what higher QoS classes request; lower ones cannot use it (default: 0)",
+        help="reserve N %% of the requests of higher QoS classes, which lower classes cannot use "
+        "(default: 0)",
     )
     rules = parser.add_argument_group("rules")
     add_rule_options(rules)

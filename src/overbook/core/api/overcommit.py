@@ -31,8 +31,8 @@ class ReliefSpec(KubeStruct, frozen=True):
             while pressure is critical.
         stale_seconds: an agent that has not reported for so long counts as stopped, and the taint is removed
             from its node.
-        last_resort: what happens when pressure stays critical and every candidate refused. ``Delete`` deletes
-            a pod without the Eviction API; ``None`` deletes nothing.
+        last_resort: what happens when pressure stays critical and every candidate was refused. ``Delete``
+            deletes a pod without the Eviction API; ``None`` deletes nothing.
     """
 
     per_cluster: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 5

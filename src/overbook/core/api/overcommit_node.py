@@ -263,8 +263,8 @@ class ReliefRecord(KubeStruct, frozen=True):
         stage: ``Asking``: the eviction is sent next. ``Migrating``: a live migration is under way.
             ``Ending``: the pod was evicted or deleted and is not gone yet. ``CoolingDown``: the pod has left,
             and its effect is given time to show. ``Waiting``: a budget is used up, the API server said when
-            to try again, or nothing may begin now. ``Refused``: every candidate refused. Absent: no relief is
-            under way.
+            to try again, or nothing may begin now. ``Refused``: every candidate was refused. Absent: no
+            relief is under way.
         victim_uid: UID of the pod that leaves; empty where none does.
         victim: the pod that leaves, as ``namespace/name``.
         how: how the pod leaves. ``Migrated``: live-migrated. ``Restarted``: a VM is shut down and started

@@ -9,7 +9,7 @@ from overbook.core.pressure.model import PodModel, shares
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """A pod that may be evicted, or that is excluded from it.
+    """A pod that may be evicted, or is excluded with a reason.
 
     Attributes:
         uid: the pod's UID.

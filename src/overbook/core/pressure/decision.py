@@ -1,4 +1,7 @@
-"""The decision record: what was measured, which rules fired, which pods were considered, and what follows."""
+"""The decision record: what was measured, which rules fired, which pods were considered, and what follows.
+
+``engine.py`` decides; this module has only the record of its decision.
+"""
 
 import msgspec
 

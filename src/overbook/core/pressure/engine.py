@@ -15,6 +15,9 @@ For each sample, in this order:
 6. Only stalls: relieve if they have lasted too long for the first candidate, else swap out cold memory, else
    wait. The table is in ``docs/rules/pressure.md``.
 
+The engine only decides. In a cluster ``core/relief/choose.py`` picks the pod and ``controller/performer.py``
+evicts it; without one ``agent/relief/local.py`` ends it.
+
 The engine has no clock and does no I/O: the agent, ``replay`` and the tests drive the same engine.
 """
 
@@ -141,7 +144,7 @@ class Engine:
         self._follow(relief, sample.at_seconds)
         node = node_model(sample.node)
         fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
-        pressure = {rule.title for rule in self.ruleset.rules if rule.is_pressure}
+        pressure = {rule.title for rule in self.ruleset.rules if rule.is_about_stalls}
         self._stall.seen(any(finding.rule in pressure for finding in fired), sample.at_seconds)
         self.findings = tuple(fired)
         if not fired:
@@ -215,13 +218,13 @@ class Engine:
         self, sample: Sample, fired: list[FiredRule], ranked: tuple[Candidate, ...]
     ) -> Decision | None:
         self.wanting = True
-        eligible = [candidate for candidate in ranked if not candidate.excluded]
-        if not eligible:
+        evictable = [candidate for candidate in ranked if not candidate.excluded]
+        if not evictable:
             return self._wait(sample, fired, "no pod may be evicted", ranked)
         self._stall = StallClock()
-        self._leaving_since, self._leaving_uid = sample.at_seconds, eligible[0].uid
-        following = f"next would be {eligible[1].label}" if eligible[1:] else "no other pod may be evicted"
-        return self._decision(sample, fired, "relieve", following, victim=eligible[0], candidates=ranked)
+        self._leaving_since, self._leaving_uid = sample.at_seconds, evictable[0].uid
+        following = f"next would be {evictable[1].label}" if evictable[1:] else "no other pod may be evicted"
+        return self._decision(sample, fired, "relieve", following, victim=evictable[0], candidates=ranked)
 
     def rank(self, facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
         """All pods in the order in which they would be evicted by the newest samples; the excluded last."""

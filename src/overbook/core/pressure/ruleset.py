@@ -42,9 +42,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.name or ", or ".join(" with ".join(d.condition for d in g.all) for g in self.any)
 
     @property
-    def is_pressure(self) -> bool:
+    def is_about_stalls(self) -> bool:
         """Whether the rule is about stalls only: then swapping out more cold memory may help."""
-        return all(d.is_about_stalls for group in self.any for d in group.all)
+        return all(d.reclaim_may_help for group in self.any for d in group.all)
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -1,7 +1,7 @@
 """The next step for a node that no pod is leaving: whether a pod is evicted now, and which one.
 
 The reasons not to evict are read in this order: there is no request; a pod has left for it already; the
-record has a pause; the cluster or the agent only observes; all candidates have refused; the budget is used
+record has a pause; the cluster or the agent only observes; all candidates were refused; the budget is used
 up. Then the candidates are tried one by one. Each is fetched first, and a refusal is written before the next
 one is tried.
 """
@@ -129,7 +129,7 @@ def _obstacle(case: NodeCase, pod: CandidatePod, cluster: ClusterCase, now: floa
 def _none_left(base: ReliefRecord, request: ReliefRequest, cluster: ClusterCase, now: float) -> Step:
     count = len(base.refusals)
     if count and not all(refusal.reason in NOT_REFUSED for refusal in base.refusals):
-        message = f"all {count} candidates refused" if count > 1 else "the only candidate refused"
+        message = f"all {count} candidates were refused" if count > 1 else "the only candidate was refused"
     else:
         message = "no candidate may be evicted"
     pause = max(SOON_SECONDS, float(cluster.spec.cool_down_seconds))

@@ -19,7 +19,7 @@ _HOW: Final = {
     "Migrated": "is evicted (KubeVirt will live-migrate it)",
     "Restarted": "is evicted (its VM will be restarted, not live-migrated)",
     "Evicted": "is evicted",
-    "Deleted": "is deleted as the last resort (every candidate refused)",
+    "Deleted": "is deleted as the last resort (every candidate was refused)",
 }
 
 

@@ -45,12 +45,12 @@ def in_order(
         rank: the agent's rank; only ``culprit`` has equals.
         follow_seconds: how long a live migration is followed.
     """
-    eligible = [candidate for candidate in candidates if not candidate.excluded]
+    evictable = [candidate for candidate in candidates if not candidate.excluded]
     if rank != "culprit":
-        yield from eligible
+        yield from evictable
         return
     equals: list[ReliefCandidate] = []
-    for candidate in eligible:
+    for candidate in evictable:
         if equals and not _equal(equals[0], candidate):
             yield from sorted(equals, key=lambda each: _ease(each, follow_seconds))
             equals = []

@@ -107,7 +107,7 @@ def asking(
 
 
 def asking_again(record: ReliefRecord, message: str, until: float) -> ReliefRecord:
-    """It is not known what the API server did: the same pod is evicted again later, and no other one."""
+    """The same pod is to be evicted again later, and no other one: the API server's answer is not known."""
     return _replace(record, message=message, until=to_timestamp(until))
 
 

@@ -1,4 +1,4 @@
-"""The relief request that an agent makes of a decision of its engine."""
+"""The relief request that an agent makes from a decision of its engine."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,7 @@ def test_every_abstract_member_is_a_question_to_a_detector() -> None:
 @pytest.mark.parametrize("kind", DETECTORS)
 def test_a_detector_says_all_that_is_asked_of_it(kind: type[Detector]) -> None:
     assert [name for name in ASKED if getattr(kind, name) is getattr(Detector, name)] == []
-    assert isinstance(kind.is_about_stalls, bool)
+    assert isinstance(kind.reclaim_may_help, bool)
     kind().check()
 
 
@@ -37,9 +37,9 @@ def test_a_detector_is_read_from_a_file_by_its_modules_name(kind: type[Detector]
 
 
 @pytest.mark.parametrize("kind", DETECTORS)
-def test_a_rule_is_about_stalls_if_all_its_detectors_are(kind: type[Detector]) -> None:
+def test_a_rule_is_about_stalls_if_reclaim_may_help_in_all(kind: type[Detector]) -> None:
     rule = msgspec.convert({"any": [{"all": [msgspec.to_builtins(kind())]}]}, Rule)
-    assert rule.is_pressure is kind.is_about_stalls
+    assert rule.is_about_stalls is kind.reclaim_may_help
 
 
 def test_a_detectors_option_names_its_field_and_has_a_variable() -> None:

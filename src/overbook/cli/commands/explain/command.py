@@ -26,7 +26,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "explain",
         help="show what pods, VMs and workloads get, and why",
-        description="QoS class, cgroup values, kill order, swap and overcommit level, by manifest.",
+        description="QoS class, cgroup values, kill order, swap and overcommit level, from manifests.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

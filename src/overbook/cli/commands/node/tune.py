@@ -15,7 +15,7 @@ EXAMPLES: Final = """examples:
   overbook node tune status                        show the settings, and the wanted ones
   overbook node tune plan                          show what `apply` would change
   overbook node tune apply                         change the settings, now and after every boot
-  overbook node tune apply --overcommit off        make the kernel refuse too large allocations
+  overbook node tune apply --overcommit off        make the kernel refuse allocations that are too large
   overbook node tune remove                        restore every setting
 
 Exit status of status: 0 if every setting is as wanted, else 1. Of plan and apply: 1 if refused.

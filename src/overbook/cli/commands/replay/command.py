@@ -49,7 +49,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--baseline",
         metavar="FILE",
-        help="decide also the left side again, under this ruleset; `default`: the shipped one",
+        help="also decide the left side again, under this ruleset; `default`: the shipped one",
     )
     rules = parser.add_argument_group("single thresholds, over --ruleset")
     add_rule_options(rules)

@@ -65,12 +65,12 @@ class Detector(
     """One condition of a rule. Its fields are its settings; each has a default.
 
     Attributes:
-        is_about_stalls: whether the condition is about stalls, so that swapping out cold memory may help. If
-            a rule has a detector that is not, a pod has to leave at once.
+        reclaim_may_help: whether swapping out cold memory may help while the condition holds. If it is false
+            for one detector of a rule, a pod has to leave as soon as the rule fires.
         options: the settings that options and environment variables can change.
     """
 
-    is_about_stalls: ClassVar[bool]
+    reclaim_may_help: ClassVar[bool]
     options: ClassVar[tuple[DetectorOption, ...]] = ()
 
     @property

@@ -12,7 +12,7 @@ from overbook.core.pressure.model import NodeModel
 class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
     """Little memory is available on the node."""
 
-    is_about_stalls: ClassVar = True
+    reclaim_may_help: ClassVar = True
 
     available_percent: float = 10.0
 

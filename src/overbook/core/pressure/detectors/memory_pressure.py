@@ -17,7 +17,7 @@ from overbook.core.pressure.model import NodeModel
 class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
     """All work that could run stalls on memory (PSI ``full``) for a share of the window."""
 
-    is_about_stalls: ClassVar = True
+    reclaim_may_help: ClassVar = True
 
     full_percent: float = 30.0
     window_seconds: float = 2.0

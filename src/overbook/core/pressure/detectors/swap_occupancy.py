@@ -16,7 +16,7 @@ from overbook.core.pressure.model import NodeModel
 class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
     """Working set and used swap together are above RAM plus a share of the swap."""
 
-    is_about_stalls: ClassVar = False
+    reclaim_may_help: ClassVar = False
     options: ClassVar = (DetectorOption("swap_utilization_threshold_factor", "threshold_factor", "0-1"),)
 
     threshold_factor: float = 0.8

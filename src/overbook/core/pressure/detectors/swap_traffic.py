@@ -15,7 +15,7 @@ from overbook.core.pressure.model import NodeModel
 class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
     """Average swap-in **and** average swap-out are above their thresholds."""
 
-    is_about_stalls: ClassVar = False
+    reclaim_may_help: ClassVar = False
     options: ClassVar = (
         DetectorOption("max_average_swap_in_pages_per_second", "in_pages_per_second", "N"),
         DetectorOption("max_average_swap_out_pages_per_second", "out_pages_per_second", "N"),
