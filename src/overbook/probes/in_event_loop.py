@@ -46,7 +46,8 @@ class ProbesInEventLoop:
             raise
         self._epoll = epoll
         asyncio.get_running_loop().add_reader(epoll.fileno(), self._ready)
-        log.info("probes and metrics: http, %s, port %d", address.rpartition(":")[0] or "*", self.port)
+        host = address.rpartition(":")[0].strip("[]") or "*"
+        log.info("probes and metrics: http, %s, port %d", host, self.port)
 
     @property
     def port(self) -> int:

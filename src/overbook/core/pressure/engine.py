@@ -196,8 +196,8 @@ class Engine:
             return Wait("memory is being swapped out and stays out, so no pod has to leave")
         if beyond:
             return Relieve()  # no cold memory is left, and the pod uses what is meant for others
-        within = "the first candidate is within its covered memory" if victim else "no pod may be evicted"
-        return Wait(f"{within}; the kernel is given {patience:g} s to swap out cold memory")
+        # One sentence, whether or not a pod may be evicted now: another reason would be another decision.
+        return Wait(f"no pod is beyond its covered memory; the kernel is given {patience:g} s")
 
     def _meanwhile(
         self, sample: Sample, fired: list[FiredRule], node: NodeModel, facts: Mapping[str, PodFacts]

@@ -18,7 +18,7 @@ PATHS: Final = (SYSCTL_FILE, SLICE_FILE, *OVERCOMMIT_PATHS)
 """All files that are written on the host, except the one with the old values."""
 USUAL_KUBELET_UNIT: Final = "kubelet.service"
 
-_HEAD: Final = "# Written by `overbook node tune apply`; `overbook node tune remove` removes it.\n"
+_HEAD: Final = "# Written by `overbook node tune apply`; `overbook node tune remove` takes it away.\n"
 
 
 def sysctl_file(wishes: Iterable[WantedSetting]) -> str:
