@@ -47,7 +47,14 @@ def load_image(host: Host, cache: str) -> str:
 
 
 def container(
-    name: str, *, hot_mib: int = 0, cold_mib: int = 0, burst_mib: int = 0, wild: bool = False, **fields: Any
+    name: str,
+    *,
+    hot_mib: int = 0,
+    cold_mib: int = 0,
+    burst_mib: int = 0,
+    wild: bool = False,
+    delay_seconds: int = 0,
+    **fields: Any,
 ) -> dict[str, Any]:
     """A pod's container that runs the load program.
 
@@ -57,10 +64,12 @@ def container(
         cold_mib: Memory that it uses once, little by little.
         burst_mib: Memory that it uses once, with its first instructions.
         wild: Whether it then allocates more and more; otherwise it does so after SIGUSR1.
+        delay_seconds: The time after the start in which it uses nothing.
         fields: The container's other fields, such as `resources`.
     """
     arguments = [f"-hot={hot_mib}", f"-cold={cold_mib}", f"-pace={PACE_FILE}", *(["-wild"] if wild else [])]
     arguments += [f"-burst={burst_mib}"] if burst_mib else []
+    arguments += [f"-delay={delay_seconds}s"] if delay_seconds else []
     return {"name": name, "image": IMAGE, "imagePullPolicy": "Never", "args": arguments, **fields}
 
 

@@ -28,7 +28,10 @@ MIB = 1 << 20
 SLOW_SECONDS = 400.0
 COLD = ("cold-a", "cold-b", "cold-c")
 COLD_MIB = 250
-HOT_MIB = 760
+HOT_MIB = 1000
+"""More than the RAM that the cold VMs leave when all that they may swap is swapped: it thrashes for good."""
+DELAY_SECONDS = 15
+"""The hot VM begins when KubeVirt knows that it runs: a VM that is starting is not migrated."""
 PERCENT = 150
 OWNERS_WISH = "/apis/overbook.dev/v1alpha1/overcommits/cluster"
 OBJECT = "/apis/overbook.dev/v1alpha1/overcommitnodes/real"
@@ -48,7 +51,9 @@ class Guests(NamedTuple):
     def make(self, name: str, *, hot_mib: int = 0, cold_mib: int = 0) -> None:
         """Create a virtual machine that is promised as much memory as a cold one takes."""
         plain = {"automountServiceAccountToken": False, "enableServiceLinks": False, "hostNetwork": True}
-        load = container(name, hot_mib=hot_mib, cold_mib=cold_mib)
+        load = container(
+            name, hot_mib=hot_mib, cold_mib=cold_mib, delay_seconds=DELAY_SECONDS if hot_mib else 0
+        )
         spec = {**plain, "terminationGracePeriodSeconds": 1, "containers": [load]}
         annotations = {
             OVERHEAD_BYTES_ANNOTATION: str(10 * MIB),

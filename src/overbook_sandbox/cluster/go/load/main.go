@@ -35,6 +35,7 @@ func main() {
 	hot := flag.Int("hot", 0, "MiB touched over and over")
 	cold := flag.Int("cold", 0, "MiB touched once")
 	burst := flag.Int("burst", 0, "MiB touched once, before anything else")
+	delay := flag.Duration("delay", 0, "wait for so long before anything is touched")
 	wild := flag.Bool("wild", false, "run wild as soon as all is touched")
 	pace := flag.String("pace", "", "file that counts finished units: their number, and the seconds since boot")
 	flag.Parse()
@@ -47,6 +48,7 @@ func main() {
 	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
 	angered := make(chan os.Signal, 1)
 	signal.Notify(angered, syscall.SIGUSR1)
+	time.Sleep(*delay)
 	if *hot+*cold == 0 {
 		<-ended
 		return
