@@ -28,7 +28,7 @@ MIB = 1 << 20
 SLOW_SECONDS = 400.0
 COLD = ("cold-a", "cold-b", "cold-c")
 COLD_MIB = 250
-HOT_MIB = 1000
+HOT_MIB = 880
 """More than the RAM that the cold VMs leave when all that they may swap is swapped: it thrashes for good."""
 DELAY_SECONDS = 15
 """The hot VM begins when KubeVirt knows that it runs: a VM that is starting is not migrated."""
