@@ -7,7 +7,7 @@ import yaml
 
 from overbook.agent.settings import AgentSettings, load, load_ruleset
 from overbook.core.errors import InvalidInput
-from overbook.core.pressure.engine import ReclaimPolicy
+from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET
 from overbook.kube.files.one_document import read_configuration
 

@@ -6,7 +6,8 @@ import msgspec
 
 from overbook.core.overcommit.facts import ContainerFacts, PodFacts
 from overbook.core.pressure.decision import Decision
-from overbook.core.pressure.engine import Engine, ReclaimPolicy, ReliefState
+from overbook.core.pressure.engine import Engine, ReliefState
+from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, Ruleset
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 

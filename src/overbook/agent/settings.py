@@ -12,7 +12,7 @@ from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.core.overcommit.writer import AskedWriter, check_asked
 from overbook.core.pressure.detectors import OPTIONS
 from overbook.core.pressure.detectors.detector import Detector
-from overbook.core.pressure.engine import ReclaimPolicy
+from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Ruleset
 from overbook.kube.files.one_document import read_configuration
 

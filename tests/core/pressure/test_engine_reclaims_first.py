@@ -7,7 +7,7 @@ import pytest
 
 from overbook.core.overcommit.facts import ContainerFacts
 from overbook.core.pressure.decision import Decision
-from overbook.core.pressure.engine import ReclaimPolicy
+from overbook.core.pressure.reclaim import ReclaimPolicy
 from tests.core.simulated_node import GI, MI, SimulatedNode, holding, vm
 
 STALL: dict[str, Any] = {"stall": 0.9}

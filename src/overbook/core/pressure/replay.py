@@ -13,8 +13,9 @@ import msgspec
 
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.pressure.decision import Decision
-from overbook.core.pressure.engine import Engine, ReclaimPolicy, ReliefState
+from overbook.core.pressure.engine import Engine, ReliefState
 from overbook.core.pressure.figures import RuleFigures, RuleWatch
+from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.recording import Tick
 from overbook.core.pressure.ruleset import Ruleset
 from overbook.core.pressure.sample import Sample
