@@ -13,6 +13,7 @@ from overbook_sandbox.cluster.control_plane import COMPONENTS, ControlPlane
 from overbook_sandbox.cluster.hollow_nodes import HollowNodes
 from overbook_sandbox.cluster.hollow_status import HollowNode
 from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
+from tests.cluster.agents import Cluster, Worker
 from tests.cluster.installing import install
 from tests.part_times import PartTimes
 from tests.sandbox_parts import made
@@ -58,6 +59,17 @@ def namespace(cluster: ControlPlane) -> Iterator[str]:
 def installed(cluster: ControlPlane) -> Installation:
     """Overbook is installed (custom resources, namespace, accounts, rights, policies), but without pods."""
     return install(cluster)
+
+
+@pytest.fixture
+def worker(cluster: ControlPlane, installed: Installation, tmp_path: pathlib.Path) -> Iterator[Worker]:
+    """This node is fresh; the cluster's Overcommit is enforced at 150 %, whatever a test left."""
+    assert installed
+    settled = Cluster(cluster)
+    settled.spec(paused=False, mode="Enforce", percentage=150)
+    worker = Worker(settled, tmp_path, f"worker-{next(_numbers)}")
+    yield worker
+    worker.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """A real agent meets faults of a real API server: nothing is lost, left behind or requested twice."""
 
-import itertools
 import os
 import pathlib
 import time
@@ -9,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from overbook.core.timestamp import from_timestamp
-from overbook.deploy.installation import Installation
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.agent.fake_node import MI
 from tests.cluster.agents import QUICK, Cluster, Worker, lasts
@@ -19,24 +17,9 @@ from tests.cluster.installing import install
 from tests.cluster.kubelet_stand_in import KubeletStandIn
 from tests.waiting import wait_for
 
-_numbers = itertools.count(1)
 TAINTING, ASKING = r"PATCH /api/v1/nodes/", r"PATCH .*/overcommitnodes/.*/status"
 PRESSED = {**QUICK, "calmSeconds": 60.0}
 """Settings with which a request stands for as long as a test runs."""
-
-
-@pytest.fixture(scope="module")
-def admin(cluster: ControlPlane, installed: Installation) -> Cluster:
-    assert installed
-    return Cluster(cluster)
-
-
-@pytest.fixture
-def worker(admin: Cluster, tmp_path: pathlib.Path) -> Iterator[Worker]:
-    admin.spec(paused=False, mode="Enforce", percentage=150)
-    worker = Worker(admin, tmp_path, f"surviving-{next(_numbers)}")
-    yield worker
-    worker.close()
 
 
 @pytest.fixture
@@ -130,7 +113,7 @@ def test_a_pod_leaving_before_the_start_stays_the_only_one(worker: Worker, names
     assert worker.tainted
 
 
-def test_a_request_is_written_within_half_a_second(worker: Worker, admin: Cluster, namespace: str) -> None:
+def test_a_request_is_written_within_half_a_second(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     worker.start().ready()
     wait_for(lambda: worker.status, "a status")
@@ -138,7 +121,7 @@ def test_a_request_is_written_within_half_a_second(worker: Worker, admin: Cluste
     for _ in range(3):
         worker.trouble()
         path = f"/apis/overbook.dev/v1alpha1/overcommitnodes/{worker.name}"
-        while (found := admin.admin.ask("GET", path)["status"]).get("request") is None:
+        while (found := worker.cluster.admin.ask("GET", path)["status"]).get("request") is None:
             time.sleep(0.01)
         seen = time.time()
         taken.append(seen - _unix(found["request"]["decidedAt"]))

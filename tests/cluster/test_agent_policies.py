@@ -1,4 +1,3 @@
-import copy
 import json
 import re
 from collections.abc import Iterator
@@ -60,7 +59,7 @@ def admin(cluster: ControlPlane, installed: Installation) -> Iterator[UserClient
 
 def own_node(admin: UserClient) -> dict[str, Any]:
     """The spec of the agent's node, without the taints that the control plane sets and removes itself."""
-    spec: dict[str, Any] = copy.deepcopy(admin.ask("GET", f"{NODES}/{OWN}")["spec"])
+    spec: dict[str, Any] = admin.ask("GET", f"{NODES}/{OWN}")["spec"]
     spec["taints"] = [each for each in spec["taints"] if not each["key"].startswith("node.kubernetes.io/")]
     return spec
 

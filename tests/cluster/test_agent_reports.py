@@ -1,32 +1,8 @@
 """The agent runs on a fake node, with the rights of its installation and a real API server."""
 
-import itertools
-import pathlib
-from collections.abc import Iterator
-
-import pytest
-
-from overbook.deploy.installation import Installation
-from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.agent.fake_node import GI, MI
-from tests.cluster.agents import QUICK, Cluster, Worker, lasts
+from tests.cluster.agents import QUICK, Worker, lasts
 from tests.waiting import wait_for
-
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def admin(cluster: ControlPlane, installed: Installation) -> Cluster:
-    assert installed
-    return Cluster(cluster)
-
-
-@pytest.fixture
-def worker(admin: Cluster, tmp_path: pathlib.Path) -> Iterator[Worker]:
-    admin.spec(paused=False, mode="Enforce", percentage=150)
-    worker = Worker(admin, tmp_path, f"reporting-{next(_numbers)}")
-    yield worker
-    worker.close()
 
 
 def test_a_calm_node_is_reported_in_full(worker: Worker, namespace: str) -> None:
@@ -111,15 +87,13 @@ def test_an_answer_ends_a_request_and_the_next_is_another(worker: Worker, namesp
     assert f"{namespace}/big: " in agent.said
 
 
-def test_a_pause_is_obeyed_within_five_seconds_and_its_end_too(
-    worker: Worker, admin: Cluster, namespace: str
-) -> None:
+def test_a_pause_is_obeyed_within_five_seconds_and_its_end_too(worker: Worker, namespace: str) -> None:
     uid = worker.pod(namespace, "big", memory_current=400 * MI)
     agent = worker.start(settings={**QUICK, "calmSeconds": 60.0}).ready()
     worker.trouble()
     worker.asked()
     wait_for(lambda: worker.tainted, "the taint")
-    admin.spec(paused=True)
+    worker.cluster.spec(paused=True)
     wait_for(lambda: worker.request is None and not worker.tainted, "nothing is asked", 5)
     assert worker.status["paused"] is True
     limit = worker.files.file(worker.run(uid, memory_swap_max=None), "memory.swap.max")
@@ -127,16 +101,14 @@ def test_a_pause_is_obeyed_within_five_seconds_and_its_end_too(
     assert limit.read_text() == "max\n"  # no limit is written
     observed = worker.status["observedAt"]
     wait_for(lambda: worker.status["observedAt"] != observed, "it goes on reporting")
-    admin.spec(paused=False)
+    worker.cluster.spec(paused=False)
     wait_for(lambda: worker.request and worker.tainted, "it asks again", 10)
     assert "paused by Overcommit cluster" in agent.said
 
 
-def test_the_clusters_mode_and_percentage_win_over_the_settings(
-    worker: Worker, admin: Cluster, namespace: str
-) -> None:
+def test_the_clusters_mode_and_percentage_win_over_the_settings(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
-    admin.spec(mode="Observe", percentage=200)
+    worker.cluster.spec(mode="Observe", percentage=200)
     agent = worker.start().ready()
     worker.trouble()
     wait_for(lambda: worker.status.get("decisions"), "a decision")
@@ -161,12 +133,12 @@ def test_a_clean_stop_takes_request_and_taint_back(worker: Worker, namespace: st
     assert not worker.tainted
 
 
-def test_a_recreated_pod_of_one_name_is_another(worker: Worker, admin: Cluster, namespace: str) -> None:
+def test_a_recreated_pod_of_one_name_is_another(worker: Worker, namespace: str) -> None:
     before = worker.pod(namespace, "same", memory_current=400 * MI)
     worker.start().ready()
     worker.trouble()
     assert worker.asked()["candidates"][0]["uid"] == before
-    admin.admin.ask("DELETE", f"/api/v1/namespaces/{namespace}/pods/same", {"gracePeriodSeconds": 0})
+    worker.cluster.admin.ask("DELETE", f"/api/v1/namespaces/{namespace}/pods/same", {"gracePeriodSeconds": 0})
     worker.end(before)
     after = worker.pod(namespace, "same", memory_current=400 * MI)
     request = wait_for(
@@ -194,7 +166,7 @@ def test_the_agents_deleted_object_is_created_again(worker: Worker) -> None:
     wait_for(lambda: worker.status, "a status again")
 
 
-def test_a_foreign_taint_is_never_dropped(worker: Worker, admin: Cluster, namespace: str) -> None:
+def test_a_foreign_taint_is_never_dropped(worker: Worker, namespace: str) -> None:
     """Another writer changes the same list all the time, while the agent's taint comes and goes."""
     worker.pod(namespace, "big", memory_current=400 * MI)
     worker.start(settings={**QUICK, "calmSeconds": 1.0}).ready()
@@ -213,7 +185,7 @@ def test_a_foreign_taint_is_never_dropped(worker: Worker, admin: Cluster, namesp
                 "application/merge-patch+json",
             )
         else:
-            admin.admin.ask("PATCH", path, written, kind)
+            worker.cluster.admin.ask("PATCH", path, written, kind)
         seen |= worker.taints
         expected = {f"example.com/{each}" for each in range(number + 1)}
         assert expected <= worker.taints

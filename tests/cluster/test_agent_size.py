@@ -1,25 +1,12 @@
 import json
-import pathlib
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Iterator
 
-import pytest
-
-from overbook.deploy.installation import Installation
 from overbook_sandbox.cluster.control_plane import ControlPlane
-from tests.cluster.agents import Cluster, Worker
+from tests.cluster.agents import Worker
 from tests.cluster.faulty_proxy import FaultyProxy
 from tests.waiting import wait_for
-
-
-@pytest.fixture
-def worker(cluster: ControlPlane, installed: Installation, tmp_path: pathlib.Path) -> Iterator[Worker]:
-    assert installed
-    worker = Worker(Cluster(cluster), tmp_path, "small")
-    yield worker
-    worker.close()
 
 
 def test_the_agents_memory_stays_within_its_bound(cluster: ControlPlane) -> None:
