@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,7 @@ from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
 from overbook.agent.tick import AgentTick
 from overbook.core.overcommit.swap import whole_pages
-from overbook.core.pressure.decision import Decision
+from overbook.core.pressure.decision import Decision, ReclaimStep
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.model import node_model
 from overbook.core.relief.candidate_pod import is_own
@@ -65,7 +65,7 @@ class Agent:
         self._wall_clock = wall_clock
         self.collector = Collector(settings.fsroot)
         self.known_pods = KnownPods(source, settings.swap)
-        self.engine = Engine(settings.ruleset, settings.reclaim)
+        self.engine = Engine(settings.ruleset, settings.reclaim, offload=settings.offload)
         self.journal = DecisionJournal()
         self.metrics = AgentMetrics()
         self.cluster: Cluster | NoCluster
@@ -190,12 +190,28 @@ class Agent:
     def _acted(self, tick: AgentTick, now: float) -> AgentTick:
         """Carry out the decision."""
         decision = tick.decision
-        if decision is not None and decision.action == "reclaim":
-            self.metrics.reclaimed_bytes += self._ports.reclaimer.reclaim(decision.reclaim)
-        elif decision is not None and decision.victim is not None:
+        if decision is not None and decision.victim is not None:
             wanted = tick.facts[decision.victim.uid].grace_seconds
             self._ports.relief.begin(decision, min(wanted, self._settings.grace_seconds), now)
-        return msgspec.structs.replace(tick, relief_active=self.relieving, ports=self._ports.state())
+        self._swap_out(decision.reclaim if decision is not None else ())
+        return msgspec.structs.replace(
+            tick,
+            relief_active=self.relieving,
+            ports=self._ports.state(),
+            offloaded_bytes=self.engine.offload.bought_bytes(self.engine.situation),
+        )
+
+    def _swap_out(self, needed: Sequence[ReclaimStep]) -> None:
+        """Swap out what the decision needs, or else what is wanted ahead of need."""
+        engine = self.engine
+        done = self._ports.reclaimer.reclaim(needed) if needed else ()
+        if not needed and engine.offload_steps:
+            self.metrics.offload_wanted_bytes += sum(step.wanted_bytes for step in engine.offload_steps)
+            if engine.offload.policy.mode == "On":
+                done = self._ports.reclaimer.reclaim(engine.offload_steps, hurry=False)
+        self.metrics.reclaimed_bytes += sum(step.asked_bytes for step in done)
+        self.metrics.reclaim_cpu_seconds += sum(step.cpu_seconds for step in done)
+        engine.offload.done(done, engine.situation)
 
     def _reported(self, tick: AgentTick) -> None:
         """Hand the tick to the cluster and to the metrics."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from overbook.agent.stalls import StallReader
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 from overbook.core.say_once import SayOnce
@@ -55,6 +56,7 @@ class Collector:
         self.containers: dict[str, dict[str, HeldContainer]] = {}
         """Open containers by pod UID and container name."""
         self._settled: dict[str, tuple[PodCgroup, Pod | None]] = {}
+        self._stalls = StallReader(root, self._kept, self._complain)
         self.pod_cgroups: dict[str, PodCgroup] = {}
         self.generation = 0
         """A number that grows whenever a container is opened or closed."""
@@ -70,6 +72,7 @@ class Collector:
         """
         node = self._node()
         self._hold(pods)
+        self._stalls.start(node.stall_some_micros)
         self._vanished.clear()
         sampled = tuple([self._pod(uid, held) for uid, held in self.containers.items()])
         if self._vanished:
@@ -95,6 +98,7 @@ class Collector:
             for container in held.values():
                 container.close()
         self.containers.clear()
+        self._stalls.close()
 
     def _node(self) -> NodeSample:
         memory = read_meminfo(self._root)
@@ -118,6 +122,7 @@ class Collector:
             oom_kills=events.oom_kill,
             stall_some_micros=pressure.some.total_micros if pressure.some else None,
             stall_full_micros=pressure.full.total_micros if pressure.full else None,
+            swap_cached_bytes=memory.swap_cached_bytes,
         )
 
     def _hold(self, pods: Mapping[str, Pod]) -> None:
@@ -139,6 +144,7 @@ class Collector:
             if last is None or last[0] is not cgroup or last[1] is not pod:
                 self._hold_pod(uid, cgroup, pod)
         self.pod_cgroups = found
+        self._stalls.keep(found)
 
     def _hold_pod(self, uid: str, cgroup: PodCgroup, pod: Pod | None) -> None:
         self.generation += 1
@@ -160,7 +166,8 @@ class Collector:
 
     def _pod(self, uid: str, held: dict[str, HeldContainer]) -> PodSample:
         samples = [self._container(uid, container) for container in held.values()]
-        return PodSample(uid, tuple([sample for sample in samples if sample is not None]))
+        some, full = self._stalls.read(self.pod_cgroups[uid])
+        return PodSample(uid, tuple([sample for sample in samples if sample is not None]), some, full)
 
     def _container(self, uid: str, held: HeldContainer) -> ContainerSample | None:
         try:
@@ -180,6 +187,7 @@ class Collector:
             read.swap_current_bytes,
             read.swap_max_bytes,
             use.workingset_refault_anon or 0,
+            use.swapcached_bytes or 0,
         )
 
     def _complain(self, error: KernelFileError) -> None:

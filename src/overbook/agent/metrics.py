@@ -26,6 +26,8 @@ class AgentMetrics:
         self.decisions: Counter[tuple[str, str]] = Counter()
         self.relief: Counter[str] = Counter()
         self.reclaimed_bytes = 0
+        self.reclaim_cpu_seconds = 0.0
+        self.offload_wanted_bytes = 0
         self.latest: AgentTick | None = None
         self.writer = ""
         """The writer of swap limits in use."""
@@ -107,6 +109,24 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
         "counter",
         "Bytes requested from the kernel through memory.reclaim.",
         lambda of: of.agent.reclaimed_bytes,
+    ),
+    Metric(
+        "reclaim_cpu_seconds_total",
+        "counter",
+        "CPU time of memory.reclaim.",
+        lambda of: of.agent.reclaim_cpu_seconds,
+    ),
+    Metric(
+        "offload_wanted_bytes_total",
+        "counter",
+        "Bytes that were to be swapped out ahead of need; with offload in mode Observe none of them was.",
+        lambda of: of.agent.offload_wanted_bytes,
+    ),
+    Metric(
+        "offloaded_bytes",
+        "gauge",
+        "RAM that offload has bought: what it swapped out and has not come back.",
+        _of_tick(lambda tick: tick.offloaded_bytes),
     ),
     Metric(
         "swap_writer",

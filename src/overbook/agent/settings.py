@@ -12,6 +12,7 @@ from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.core.overcommit.writer import AskedWriter, check_asked
 from overbook.core.pressure.detectors import OPTIONS
 from overbook.core.pressure.detectors.detector import Detector
+from overbook.core.pressure.offload import OffloadPolicy
 from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Ruleset
 from overbook.kube.files.one_document import read_configuration
@@ -80,6 +81,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         swap_writer: the writer of swap limits; ``auto``: chosen by what the node has.
         ruleset: when the node is under pressure, and the order of the candidates.
         reclaim: what is swapped out before a pod is evicted.
+        offload: what is swapped out ahead of need.
         grace_seconds: the longest grace period of a pod, whatever its manifest says.
         on_exit: whether the written limits are restored when the agent stops.
         listen: address and port of metrics and health; empty: none.
@@ -109,6 +111,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     swap_writer: AskedWriter = "auto"
     ruleset: Ruleset = DEFAULT_RULESET
     reclaim: ReclaimPolicy = ReclaimPolicy()
+    offload: OffloadPolicy = OffloadPolicy()
     grace_seconds: float = 10.0
     on_exit: OnExit = "Leave"
     listen: str = "127.0.0.1:9713"
@@ -142,6 +145,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         check_asked(self.swap_writer, self.swap.eligibility, self.swap.allowance)
         self.ruleset.check()
         self.reclaim.check()
+        self.offload.check()
 
 
 ENVIRONMENT: Final[Mapping[str, tuple[str, type]]] = {
@@ -162,6 +166,7 @@ _IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
 _IN_KUBELET: Final = {"kubelet_server": "server"}
 _IN_RULESET: Final = {"rank"}
 _IN_RECLAIM: Final = {"enabled"}
+_IN_OFFLOAD: Final = {"offload": "mode"}
 _IN_DETECTORS: Final = {option.name: (kind, option.field) for kind, option in OPTIONS}
 
 
@@ -229,6 +234,8 @@ def with_setting(settings: AgentSettings, field: str, value: Any) -> AgentSettin
         return replace(settings, ruleset=replace(settings.ruleset, **{field: value}))
     if field in _IN_RECLAIM:
         return replace(settings, reclaim=replace(settings.reclaim, **{field: value}))
+    if field in _IN_OFFLOAD:
+        return replace(settings, offload=replace(settings.offload, **{_IN_OFFLOAD[field]: value}))
     if field in _IN_DETECTORS:
         kind, part = _IN_DETECTORS[field]
         return replace(settings, ruleset=_detectors_changed(settings.ruleset, kind, part, value))

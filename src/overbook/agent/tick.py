@@ -52,6 +52,7 @@ class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         wanting: whether they have fired for so long that a pod has to leave.
         decision: the decision; ``None``: nothing new.
         ports: the state of the ports.
+        offloaded_bytes: the RAM that offload has bought.
     """
 
     node: NodeModel
@@ -66,6 +67,7 @@ class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     wanting: bool = False
     decision: Decision | None = None
     ports: PortState = PortState()
+    offloaded_bytes: int = 0
 
     @property
     def swap_allowed_bytes(self) -> int:

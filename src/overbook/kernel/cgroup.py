@@ -25,6 +25,7 @@ from overbook.kernel.memory_stat import (
     parse_memory_events,
     parse_memory_use,
 )
+from overbook.kernel.psi import parse_stall_totals
 from overbook.kernel.signals import signal_processes
 
 _PROCS_LIMIT = 4 << 20  # half a million pids
@@ -94,6 +95,10 @@ class Cgroup(CgroupDirectory):
     def read_memory_swap_max(self) -> int | None:
         """The swap limit in bytes; None is no limit."""
         return parse_limit(self.read_hot("memory.swap.max"), self._prefix + "memory.swap.max")
+
+    def read_memory_stalls(self) -> tuple[int | None, int | None]:
+        """`some` and `full` of memory.pressure: microseconds stalled since the cgroup was made."""
+        return parse_stall_totals(self.read_hot("memory.pressure"), self._prefix + "memory.pressure")
 
     def read_memory(self) -> MemoryReading:
         """The values that are read every second, in a fraction of the time of the single reads."""

@@ -15,6 +15,7 @@ class MemoryUse(msgspec.Struct, frozen=True, gc=False):
     shmem_bytes: int | None = None
     inactive_file_bytes: int | None = None
     workingset_refault_anon: int | None = None
+    swapcached_bytes: int | None = None
 
 
 class MemoryEvents(msgspec.Struct, frozen=True, gc=False):

@@ -20,6 +20,7 @@ _STALL = rb" avg10=(%(p)s) avg60=(%(p)s) avg300=(%(p)s) total=([0-9]{1,20})\n" %
 }
 _USUAL = re.compile(rb"some" + _STALL + rb"full" + _STALL)
 _LINE = re.compile(rb"(?:some|full)" + _STALL)
+_TOTALS = re.compile(rb"some [^\n]* total=([0-9]{1,20})\nfull [^\n]* total=([0-9]{1,20})\n")
 
 
 class Stall(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +69,22 @@ def parse_pressure(data: bytes, path: str = "pressure") -> Pressure:
             path, f"found {shown(data)}, expected 'some avg10=0.00 avg60=0.00 avg300=0.00 total=0'"
         )
     return Pressure(stalls.get(b"some"), stalls.get(b"full"))
+
+
+def parse_stall_totals(data: bytes, path: str = "pressure") -> tuple[int | None, int | None]:
+    """`some` and `full` of a pressure file in microseconds stalled, faster than `parse_pressure`.
+
+    Raises:
+        KernelFileError: As `parse_pressure`.
+    """
+    usual = _TOTALS.fullmatch(data)
+    if usual is not None:
+        return int(usual[1]), int(usual[2])
+    pressure = parse_pressure(data, path)
+    return (
+        pressure.some.total_micros if pressure.some else None,
+        pressure.full.total_micros if pressure.full else None,
+    )
 
 
 def read_pressure(resource: Literal["cpu", "io", "memory"], root: str | os.PathLike[str] = "/") -> Pressure:

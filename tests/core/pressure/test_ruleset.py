@@ -12,7 +12,7 @@ from overbook.core.pressure.detectors.swap_traffic import SwapTraffic
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Rule, Ruleset
 from tests.core.simulated_node import GI, MI, SimulatedNode, vm
 
-PRESSURE, TRAFFIC, OCCUPANCY = (rule.title for rule in DEFAULT_RULESET.rules)
+HARM, PRESSURE, RUNNING_OUT, TRAFFIC, OCCUPANCY = (rule.title for rule in DEFAULT_RULESET.rules)
 STEADY: dict[str, Any] = {"swap_in": 1500, "swap_out": 1500}
 
 

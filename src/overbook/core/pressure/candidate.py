@@ -1,11 +1,22 @@
 """Candidates: pods that may be evicted, with the numbers by which they are ranked."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.pressure.model import PodModel, shares
+
+KERNEL_SHARE: Final = 0.01
+"""The kernel's own memory for a pod's memory: page tables have 8 bytes for a page of 4096, those of KVM as
+much again (0.4 %), and the slab pages of its tasks, files and sockets are charged to the pod as well."""
+KERNEL_BYTES: Final = 4 * 2**20
+"""What does not grow with the pod. The kernel charges 64 pages ahead on each CPU that a pod runs on, and the
+swap cache of ``memory.stat`` lags as many behind: 512 KiB for a CPU, and a pod runs on a few at a time."""
+HORIZON_SECONDS: Final = 10.0
+"""How far ahead growth and refaults count: about as long as an eviction takes."""
+PAGE_BYTES: Final = 4096
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -25,6 +36,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         swap_bytes: swap in use.
         growth_bytes_per_second: how fast its usage grew in the window.
         virtual_machine: whether KubeVirt made it for a virtual machine.
+        beyond_bytes: how much it holds beyond its covered memory and the kernel's margin; 0: it is within.
+        refaults_per_second: pages of it that came back from swap in the window, per second.
     """
 
     uid: str
@@ -39,6 +52,14 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     swap_bytes: int = 0
     growth_bytes_per_second: int = 0
     virtual_machine: bool = False
+    beyond_bytes: int = 0
+    refaults_per_second: float = 0.0
+
+    @property
+    def burden_bytes(self) -> float:
+        """What its going spares the others: what it holds beyond, and would take and read back soon."""
+        per_second = self.growth_bytes_per_second + self.refaults_per_second * PAGE_BYTES
+        return self.beyond_bytes + HORIZON_SECONDS * per_second
 
     @property
     def blame(self) -> float:
@@ -50,6 +71,10 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         """The numbers by which the pod is ranked, for people."""
         over = self.over_request_bytes / 2**20
         held = f"{over:.0f} MiB over its request" if over > 0 else f"{-over:.0f} MiB within its request"
+        if self.beyond_bytes > 0:
+            held += f" and {self.beyond_bytes / 2**20:.0f} MiB beyond its covered memory"
+        elif over > 0:
+            held += ", within its covered memory"
         return (
             f"{held}, priority {self.priority}, {100 * self.growth_share:.0f} % of the growth, "
             f"{100 * self.refault_share:.0f} % of the refaults"
@@ -77,6 +102,17 @@ def covered_bytes(facts: PodFacts, model: PodModel) -> int:
     return facts.memory_request_bytes + ((model.swap_max_bytes or 0) if allowed is None else allowed)
 
 
+def margin_bytes(covered: int) -> int:
+    """How much more than its covered memory a pod may hold and still be within: what the kernel adds."""
+    return KERNEL_BYTES + int(covered * KERNEL_SHARE)
+
+
+def beyond_bytes(facts: PodFacts, model: PodModel) -> int:
+    """How much a pod holds beyond its covered memory and the margin; 0: it is within."""
+    covered = covered_bytes(facts, model)
+    return max(0, model.usage_bytes - covered - margin_bytes(covered))
+
+
 def swap_room_bytes(facts: PodFacts, model: PodModel) -> int:
     """How much of its memory in RAM a pod may still swap out under its allowance."""
     if facts.swap_allowed_bytes is not None:
@@ -92,7 +128,6 @@ def candidates(
     facts: Mapping[str, PodFacts],
     models: Mapping[str, PodModel],
     excluded: Mapping[str, str],
-    window_seconds: float,
 ) -> list[Candidate]:
     """Make a candidate of each pod that has facts and a model, in no particular order.
 
@@ -100,7 +135,6 @@ def candidates(
         facts: what is known of each pod, by UID. A pod without facts is no candidate.
         models: each pod's model, by UID.
         excluded: why pods must not be chosen, by UID.
-        window_seconds: the length of the models' window.
     """
     known = {uid: model for uid, model in models.items() if uid in facts}
     growth = shares({uid: model.growth_bytes for uid, model in known.items()})
@@ -117,8 +151,10 @@ def candidates(
             refault_share=refaults[uid],
             excluded=excluded.get(uid, ""),
             swap_bytes=model.swap_bytes,
-            growth_bytes_per_second=int(model.growth_bytes / window_seconds),
+            growth_bytes_per_second=int(model.growth_bytes_per_second),
             virtual_machine=facts[uid].virtual_machine,
+            beyond_bytes=beyond_bytes(facts[uid], model),
+            refaults_per_second=model.refaults_per_second,
         )
         for uid, model in known.items()
     ]

@@ -11,9 +11,11 @@ For each sample, in this order:
 3. The rules are read. If none fires, there is no decision.
 4. While a pod is leaving, or has just left: wait. If it takes long and only stalls fire, swap out cold
    memory of the other pods meanwhile.
-5. A rule fires that is not about stalls: relieve.
-6. Only stalls: relieve if they have lasted too long for the first candidate, else swap out cold memory, else
-   wait. The table is in ``docs/rules/pressure.md``.
+5. Memory runs out: relieve.
+6. Else how far the first candidate is beyond its covered memory gives the patience. When it is used up:
+   relieve. Until then swap out cold memory, or wait. The table is in ``docs/rules/pressure.md``.
+
+With the rank ``original`` rules that are not about stalls relieve at once, as the documents say.
 
 The engine only decides. In a cluster ``core/relief/choose.py`` picks the pod and ``controller/performer.py``
 evicts it; without one ``agent/relief/local.py`` ends it.
@@ -21,28 +23,31 @@ evicts it; without one ``agent/relief/local.py`` ends it.
 The engine has no clock and does no I/O: the agent, ``replay`` and the tests drive the same engine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
 from overbook.core.overcommit.facts import PodFacts
-from overbook.core.overcommit.swap import whole_pages
-from overbook.core.pressure.candidate import Candidate, candidates, swap_room_bytes, why_never
+from overbook.core.pressure.candidate import Candidate, candidates, why_never
+from overbook.core.pressure.cold import coldest_steps, room_bytes
 from overbook.core.pressure.decision import Decision, FiredRule, Outcome, Reclaim, ReclaimStep, Relieve, Wait
 from overbook.core.pressure.history import History
-from overbook.core.pressure.model import NodeModel, PodModel, node_model, pod_models
+from overbook.core.pressure.model import PodModel
+from overbook.core.pressure.offload import Offload, OffloadPolicy
+from overbook.core.pressure.patience import (
+    documented_patience_seconds,
+    share_beyond,
+    stall_patience_seconds,
+)
 from overbook.core.pressure.rank import MemoryUsage, RankInput, rank_culprit, rank_original
 from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import Rule, Ruleset
 from overbook.core.pressure.sample import Sample
+from overbook.core.pressure.situation import Situation
 from overbook.core.pressure.stall import StallClock
 
 ReliefState = Literal["idle", "active", "withdrawn"]
 """``active``: a pod is to leave, by a decision of this engine or of one before it. ``withdrawn``: the relief
 ended before any pod left, so there is no effect to wait for."""
-
-PAGE_BYTES: Final = 4096
-COLD_REFAULTS_PER_SECOND: Final = 20.0
-"""Memory of a pod that has more refaults than this is in use; swapping it out again would not help."""
 
 LEAST_HELP_PERCENT: Final = 1.0
 """A share of the node's RAM. What holds or frees less than this does not end a shortage."""
@@ -53,6 +58,8 @@ RECLAIM_AGAIN_SECONDS: Final = 10.0
 other pods is swapped out meanwhile."""
 BACK_SHARE: Final = 0.2
 """The share of swapped-out pages up to which pages may come back while the node counts as absorbing."""
+SETTLE_LEAST_SECONDS: Final = 2.0
+"""What is given even if the next pod is far beyond its covered memory: the shortest window of the rules."""
 
 
 class Engine:
@@ -62,10 +69,15 @@ class Engine:
         ruleset: when the node is under pressure, and the rank of the candidates.
         reclaim: how cold memory is swapped out before a pod is evicted.
         own_uids: Overbook's own pods, which are never chosen; the caller may replace the set.
+        offload: how cold memory is swapped out ahead of need; ``None``: not at all.
     """
 
     def __init__(
-        self, ruleset: Ruleset, reclaim: ReclaimPolicy | None = None, own_uids: frozenset[str] = frozenset()
+        self,
+        ruleset: Ruleset,
+        reclaim: ReclaimPolicy | None = None,
+        own_uids: frozenset[str] = frozenset(),
+        offload: OffloadPolicy | None = None,
     ) -> None:
         self.ruleset = ruleset
         self._reclaim = reclaim or ReclaimPolicy()
@@ -73,6 +85,7 @@ class Engine:
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
         self._stall = StallClock()
+        self._trouble = StallClock()
         self._leaving_since: float | None = None
         self._leaving_uid = ""
         self._settled_at: float | None = None
@@ -81,6 +94,11 @@ class Engine:
         """The rules that fire in the newest sample."""
         self.wanting = False
         """Whether the rules have fired for so long that a pod has to leave."""
+        self.offload = Offload(offload or OffloadPolicy(mode="Off"))
+        self.offload_steps: tuple[ReclaimStep, ...] = ()
+        """What is to be swapped out ahead of need in this tick, beside the decision."""
+        self.situation: Situation
+        """The newest sample and what was before it; there is none before the first step."""
 
     def step(
         self, sample: Sample, facts: Mapping[str, PodFacts], relief: ReliefState = "idle"
@@ -99,73 +117,89 @@ class Engine:
         if self.history.forgotten:
             self._forget_times(sample.at_seconds)
         self._follow(relief, sample.at_seconds)
-        node = node_model(sample.node)
-        fired = [finding for rule in self.ruleset.rules if (finding := self._finding(rule, node))]
-        pressure = {rule.title for rule in self.ruleset.rules if rule.is_about_stalls}
-        self._stall.seen(any(finding.rule in pressure for finding in fired), sample.at_seconds)
+        self.situation = seen = Situation(self.history, facts)
+        decision = self._decide(sample, seen)
+        reclaiming = decision is not None and decision.action == "reclaim"
+        self.offload_steps = () if reclaiming else self.offload.plan(seen, {self._leaving_uid})
+        return decision
+
+    def _decide(self, sample: Sample, seen: Situation) -> Decision | None:
+        found = [(rule, finding) for rule in self.ruleset.rules if (finding := _finding(rule, seen))]
+        fired = [finding for _, finding in found]
+        now = sample.at_seconds
+        self._stall.seen(any(rule.is_about_stalls for rule, _ in found), now)
+        self._trouble.seen(bool(found), now)
         self.findings = tuple(fired)
-        if not fired:
+        if not found:
             self._quiet_reason = ""
             self.wanting = False
             return None
-        stalled = all(finding.rule in pressure for finding in fired)
-        waiting = self._waiting(sample.at_seconds)
-        if waiting:
-            meanwhile = self._meanwhile(sample, fired, node, facts) if stalled else None
-            return meanwhile or self._wait(sample, fired, waiting)
-        models = pod_models(self.history.samples)
-        ranked = self._rank(models, facts)
-        victim = next((candidate for candidate in ranked if not candidate.excluded), None)
-        outcome = self._outcome_of_stall(sample, node, models, facts, victim) if stalled else Relieve()
+        stalls_only = all(rule.is_about_stalls for rule, _ in found)
+        if self._leaving_since is not None:
+            meanwhile = self._meanwhile(sample, fired, seen) if stalls_only else None
+            return meanwhile or self._wait(sample, fired, "waiting for the pod that has to leave")
+        ranked = self._ranked(seen)
+        first = next((candidate for candidate in ranked if not candidate.excluded), None)
+        share = share_beyond(first, seen.node.memory_total_bytes)
+        if self._settling(share, now):
+            settle = self.ruleset.settle_seconds
+            return self._wait(sample, fired, f"a pod just left; its effect is given {settle:g} s to show")
+        urgent = any(rule.is_urgent for rule, _ in found)
+        outcome = self._outcome(seen, share, stalls_only=stalls_only, urgent=urgent)
         if isinstance(outcome, Reclaim):
             return self._decision(sample, fired, "reclaim", outcome.reason, reclaim=outcome.steps)
         if isinstance(outcome, Wait):
             return self._wait(sample, fired, outcome.reason)
         return self._relieve(sample, fired, ranked)
 
-    def _outcome_of_stall(
-        self,
-        sample: Sample,
-        node: NodeModel,
-        models: Mapping[str, PodModel],
-        facts: Mapping[str, PodFacts],
-        victim: Candidate | None,
-    ) -> Outcome:
-        """The outcome while only stalls fire: relieve, swap out cold memory, or wait."""
-        beyond = victim is not None and victim.over_promise_bytes > 0
-        # While the first candidate is within its covered memory, an absorbing node needs no pod to leave.
-        absorbing = not beyond and self._is_absorbing()
-        now = sample.at_seconds
-        if beyond:
-            patience, waited = self._reclaim.patience_seconds, self._stall.seconds(now)
-        else:
-            patience, waited = (
-                self._reclaim.promise_patience_seconds,
-                self._stall.seconds_in_vain(now, absorbing),
-            )
-        if not absorbing and waited >= patience:
+    def _outcome(self, seen: Situation, share: float, *, stalls_only: bool, urgent: bool) -> Outcome:
+        """What follows while rules fire: relieve, swap out cold memory, or wait.
+
+        Args:
+            seen: the node and its pods.
+            share: how far the first candidate is beyond its covered memory, 0-1.
+            stalls_only: whether all rules that fire are about stalls.
+            urgent: whether one of them leaves no time to wait.
+        """
+        if urgent or (not stalls_only and self.ruleset.rank == "original"):
             return Relieve()
-        room = self._room_bytes(node, models, facts)
-        steps = self._reclaim_steps(room, node, models, facts)
+        now = seen.now
+        if not stalls_only:
+            patience = documented_patience_seconds(self._reclaim, share)
+            if patience is not None and self._trouble.seconds(now) >= patience:
+                return Relieve()
+        # While the first candidate is within its covered memory, an absorbing node needs no pod to leave.
+        absorbing = share <= 0 and self._is_absorbing()
+        in_vain = self._stall.seconds_in_vain(now, self._is_absorbing()) if self._stall.running else 0.0
+        waited = share * self._stall.seconds(now) + (1 - share) * in_vain
+        patience = stall_patience_seconds(self._reclaim, share)
+        if self._stall.running and not absorbing and waited >= patience:
+            return Relieve()
+        room = self._room_bytes(seen)
+        steps = self._reclaim_steps(room, seen) if stalls_only else ()
         if steps:
             return Reclaim(f"eligible pods can still swap out {room / 2**20:.0f} MiB", steps)
+        if not self._stall.running:
+            return Wait(
+                "all pods are within their covered memory and none stalls, so no pod has to leave"
+                if share <= 0
+                else "the first candidate is hardly beyond its covered memory, and no pod stalls"
+            )
         if absorbing:
             return Wait("memory is being swapped out and stays out, so no pod has to leave")
-        if beyond:
+        if share >= 1 and stalls_only:
             return Relieve()  # no cold memory is left, and the pod uses what is meant for others
         # One sentence, whether or not a pod may be evicted now: another reason would be another decision.
-        return Wait(f"no pod is beyond its covered memory; the kernel is given {patience:g} s")
+        longest = self._reclaim.promise_patience_seconds
+        return Wait(f"no pod is far beyond its covered memory; the kernel is given up to {longest:g} s")
 
-    def _meanwhile(
-        self, sample: Sample, fired: list[FiredRule], node: NodeModel, facts: Mapping[str, PodFacts]
-    ) -> Decision | None:
+    def _meanwhile(self, sample: Sample, fired: list[FiredRule], seen: Situation) -> Decision | None:
         """A reclaim of other pods' cold memory while a pod is leaving slowly; ``None``: not now."""
         if self._leaving_since is None or sample.at_seconds - self._leaving_since < RECLAIM_AGAIN_SECONDS:
             return None
-        models = pod_models(self.history.samples)
-        models.pop(self._leaving_uid, None)  # a live migration has to read back all that it has in swap
-        room = self._room_bytes(node, models, facts)
-        steps = self._reclaim_steps(room, node, models, facts)
+        room = self._room_bytes(seen)
+        # A live migration has to read back all that the leaving pod has in swap.
+        steps = self._reclaim_steps(room, seen, without={self._leaving_uid})
         if not steps:
             return None
         reason = f"a pod is leaving; meanwhile the others can swap out {room / 2**20:.0f} MiB"
@@ -178,17 +212,24 @@ class Engine:
         evictable = [candidate for candidate in ranked if not candidate.excluded]
         if not evictable:
             return self._wait(sample, fired, "no pod may be evicted", ranked)
-        self._stall = StallClock()
+        after = self._trouble.seconds(sample.at_seconds)
+        self._stall, self._trouble = StallClock(), StallClock()
         self._leaving_since, self._leaving_uid = sample.at_seconds, evictable[0].uid
         following = f"next would be {evictable[1].label}" if evictable[1:] else "no other pod may be evicted"
-        return self._decision(sample, fired, "relieve", following, victim=evictable[0], candidates=ranked)
+        if evictable[0].beyond_bytes <= 0 and self.ruleset.rank == "culprit":
+            following = (
+                f"all pods are within their covered memory: the node is promised too much; {following}"
+            )
+        reason = f"{after:.0f} s after it began; {following}" if after >= 1 else following
+        return self._decision(sample, fired, "relieve", reason, victim=evictable[0], candidates=ranked)
 
     def rank(self, facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
         """All pods in the order in which they would be evicted by the newest samples; the excluded last."""
-        return self._rank(pod_models(self.history.samples), facts)
+        return self._ranked(Situation(self.history, facts))
 
-    def _rank(self, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
-        found = candidates(facts, models, self._excluded(facts, models), self._window_seconds)
+    def _ranked(self, seen: Situation) -> tuple[Candidate, ...]:
+        facts, models = seen.facts, seen.pods
+        found = candidates(facts, models, self._excluded(facts, models))
         if self.ruleset.rank == "original":
             by_uid = {candidate.uid: candidate for candidate in sorted(found, key=lambda c: c.label)}
             inputs = [_rank_input(models[uid], facts[uid]) for uid in by_uid]
@@ -211,25 +252,20 @@ class Engine:
 
     def _forget_times(self, now: float) -> None:
         """Forget moments from before a jump of the clock; a settling period restarts from now at most."""
-        self._stall = StallClock()
+        self._stall, self._trouble = StallClock(), StallClock()
         self._leaving_since = None if self._leaving_since is None else now
         if self._settled_at is not None:
             self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)
 
-    def _finding(self, rule: Rule, node: NodeModel) -> FiredRule | None:
-        for group in rule.any:
-            readings = [detector.read(node, self.history) for detector in group.all]
-            if all(reading.holds for reading in readings):
-                numbers = {key: value for reading in readings for key, value in reading.numbers.items()}
-                return FiredRule(rule.title, ", ".join(reading.sentence for reading in readings), numbers)
-        return None
+    def _settling(self, share: float, now: float) -> bool:
+        """Whether the effect of a pod that just left is still given time.
 
-    def _waiting(self, now: float) -> str:
-        if self._leaving_since is not None:
-            return "waiting for the pod that has to leave"
-        if self._settled_at is not None and now < self._settled_at:
-            return f"a pod just left; its effect is given {self.ruleset.settle_seconds:g} s to show"
-        return ""
+        A next candidate far beyond its covered memory has to leave whatever that effect is: it is given less.
+        """
+        if self._settled_at is None:
+            return False
+        spared = share * max(0.0, self.ruleset.settle_seconds - SETTLE_LEAST_SECONDS)
+        return now < self._settled_at - spared
 
     def _wait(
         self,
@@ -274,18 +310,12 @@ class Engine:
                 excluded[uid] = never
         return excluded
 
-    def _room_bytes(
-        self, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]
-    ) -> int:
+    def _room_bytes(self, seen: Situation) -> int:
         """Memory that eligible pods can still swap out, in bytes; 0 if that is too little to help."""
+        node = seen.node
         if node.swap_free_bytes * 100 < node.swap_total_bytes * self._reclaim.swap_room_percent:
             return 0
-        room = sum(
-            swap_room_bytes(facts[uid], models[uid])
-            for uid in models.keys() & facts.keys()
-            if any(container.swap == "Eligible" for container in facts[uid].containers)
-        )
-        room = min(room, node.swap_free_bytes)
+        room = room_bytes(seen)
         return room if room * 100 >= node.memory_total_bytes * LEAST_HELP_PERCENT else 0
 
     def _is_absorbing(self) -> bool:
@@ -299,23 +329,26 @@ class Engine:
         return out is not None and back is not None and out > 0 and back <= out * BACK_SHARE
 
     def _reclaim_steps(
-        self, room_bytes: int, node: NodeModel, models: Mapping[str, PodModel], facts: Mapping[str, PodFacts]
+        self, room: int, seen: Situation, without: Collection[str] = ()
     ) -> tuple[ReclaimStep, ...]:
         """The memory to swap out in this tick, pod by pod, the coldest first."""
         if not self._reclaim.enabled:
             return ()
-        return _coldest(
-            models,
-            facts,
-            wanted_bytes=min(room_bytes, int(node.memory_total_bytes * self._reclaim.node_percent / 100)),
-            seconds=self._window_seconds,
-        )
+        most = int(seen.node.memory_total_bytes * self._reclaim.node_percent / 100)
+        return coldest_steps(seen, min(room, most), share=0.5, without=without)
 
-    @property
-    def _window_seconds(self) -> float:
-        """The time between the oldest and the newest sample of the pods' models, at least 1 s."""
-        samples = self.history.samples
-        return max(1.0, samples[-1].at_seconds - samples[0].at_seconds)
+
+def _finding(rule: Rule, seen: Situation) -> FiredRule | None:
+    for group in rule.any:
+        readings = []
+        for detector in group.all:
+            readings.append(detector.read(seen))
+            if not readings[-1].holds:
+                break
+        else:
+            numbers = {key: value for reading in readings for key, value in reading.numbers.items()}
+            return FiredRule(rule.title, ", ".join(reading.sentence for reading in readings), numbers)
+    return None
 
 
 def _rank_input(model: PodModel, facts: PodFacts) -> RankInput:
@@ -325,36 +358,7 @@ def _rank_input(model: PodModel, facts: PodFacts) -> RankInput:
         priority=facts.priority,
         request_bytes=facts.original_request_bytes,
         over_limit=any(
-            (limit := limits.get(name)) is not None and working_set + swap > limit
-            for name, working_set, swap in model.containers
+            (limit := limits.get(name)) is not None and held > limit for name, _, held in model.containers
         ),
-        usage=MemoryUsage(model.working_set_bytes, model.swap_bytes),
+        usage=MemoryUsage(model.usage_bytes - model.swap_bytes, model.swap_bytes),
     )
-
-
-def _coldest(
-    models: Mapping[str, PodModel],
-    facts: Mapping[str, PodFacts],
-    *,
-    wanted_bytes: int,
-    seconds: float,
-) -> tuple[ReclaimStep, ...]:
-    cold = [
-        model
-        for uid, model in models.items()
-        if uid in facts
-        and swap_room_bytes(facts[uid], model) >= PAGE_BYTES
-        and model.refaults / seconds <= COLD_REFAULTS_PER_SECOND
-        and any(container.swap == "Eligible" for container in facts[uid].containers)
-    ]
-    # The fewest refaults per byte first; among pods without refaults the largest, which suffers least.
-    cold.sort(key=lambda model: (model.refaults / model.swappable_bytes, -model.swappable_bytes))
-    steps: list[ReclaimStep] = []
-    left = wanted_bytes
-    for model in cold:
-        room = swap_room_bytes(facts[model.uid], model)
-        part = whole_pages(min(left, room, model.swappable_bytes // 2), PAGE_BYTES)
-        if part > 0:
-            steps.append(ReclaimStep(model.uid, facts[model.uid].label, part))
-            left -= part
-    return tuple(steps)

@@ -2,9 +2,8 @@
 
 import msgspec
 
-from overbook.core.pressure.history import History
-from overbook.core.pressure.model import node_model
 from overbook.core.pressure.ruleset import Rule
+from overbook.core.pressure.situation import Situation
 
 
 class Peak(msgspec.Struct, gc=False, rename="camel"):
@@ -73,18 +72,17 @@ class RuleWatch:
         in_order = [peak for _, peak in sorted(self._peaks.items(), key=lambda item: item[0][:2])]
         return msgspec.structs.replace(self._figures, peaks=in_order)
 
-    def take(self, seconds: float, history: History) -> None:
-        """Read the newest sample of a history."""
-        node = node_model(history.newest.node)
+    def take(self, seconds: float, seen: Situation) -> None:
+        """Read a situation."""
         held = False
         for place, group in enumerate(self._rule.any):
-            readings = [detector.read(node, history) for detector in group.all]
+            readings = [detector.read(seen) for detector in group.all]
             failing = [number for number, reading in enumerate(readings) if not reading.holds]
             held = held or not failing
             for number, (detector, reading) in enumerate(zip(group.all, readings, strict=True)):
                 if not reading.numbers:
                     continue
-                for name, value, threshold, below in detector.figures(reading.numbers, node):
+                for name, value, threshold, below in detector.figures(reading.numbers, seen.node):
                     peak = self._peaks.get((place, number, name))
                     if peak is None:
                         peak = self._peaks[place, number, name] = Peak(name, threshold, below)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from overbook.core.pressure.sample import NodeSample, PodSample, Sample
+from overbook.core.pressure.holdings import holdings_bytes
+from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 
 
 class NodeModel(msgspec.Struct, frozen=True, gc=False):
@@ -20,6 +21,7 @@ class NodeModel(msgspec.Struct, frozen=True, gc=False):
         working_set_bytes: RAM minus available memory.
         swap_total_bytes: swap, in use or free; 0 if the node has none.
         swap_used_bytes: swap in use.
+        swap_cached_bytes: memory that is in RAM and in swap.
     """
 
     memory_total_bytes: int
@@ -27,11 +29,19 @@ class NodeModel(msgspec.Struct, frozen=True, gc=False):
     working_set_bytes: int | None
     swap_total_bytes: int
     swap_used_bytes: int
+    swap_cached_bytes: int = 0
 
     @property
     def swap_free_bytes(self) -> int:
         """Swap that is free."""
         return self.swap_total_bytes - self.swap_used_bytes
+
+    @property
+    def holdings_bytes(self) -> int | None:
+        """The working set and the swap in use, counted once; ``None``: not known."""
+        if self.working_set_bytes is None:
+            return None
+        return holdings_bytes(self.working_set_bytes, self.swap_used_bytes, self.swap_cached_bytes)
 
 
 class PodModel(msgspec.Struct, frozen=True, gc=False):
@@ -43,9 +53,14 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
         swappable_bytes: anonymous and shared memory in RAM, which could be swapped out.
         swap_bytes: swap in use.
         swap_room_bytes: how much more its containers may swap under their limits; ``None``: no limit.
-        growth_bytes: how much memory and swap together grew in the window; 0 if they shrank.
+        swap_cached_bytes: memory that is in RAM and in swap.
+        growth_bytes: how much the holdings grew in the window; 0 if they shrank.
         refaults: pages of the pod that came back from swap in the window.
-        containers: of each container the name, the working set and the swap in use, in bytes.
+        seconds: the time between the two samples that are compared; 0: the pod has only one.
+        stall_some_micros: how long at least one of its tasks stalled on memory in the window; ``None``: not
+            known.
+        refaults_total: pages that came back from swap since its containers started.
+        containers: of each container the name, the working set, and the holdings, in bytes.
     """
 
     uid: str
@@ -53,8 +68,12 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     swappable_bytes: int
     swap_bytes: int
     swap_room_bytes: int | None
+    swap_cached_bytes: int
     growth_bytes: int
     refaults: int
+    seconds: float = 0.0
+    stall_some_micros: int | None = None
+    refaults_total: int = 0
     containers: tuple[tuple[str, int, int], ...] = ()
 
     @property
@@ -64,8 +83,25 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def usage_bytes(self) -> int:
-        """The pod's holdings: its working set and its swap."""
-        return self.working_set_bytes + self.swap_bytes
+        """The pod's holdings: its working set and its swap, counted once."""
+        return holdings_bytes(self.working_set_bytes, self.swap_bytes, self.swap_cached_bytes)
+
+    @property
+    def growth_bytes_per_second(self) -> float:
+        """How fast the holdings grew in the window."""
+        return self.growth_bytes / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def refaults_per_second(self) -> float:
+        """How fast pages came back from swap in the window."""
+        return self.refaults / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def stall_percent(self) -> float | None:
+        """The share of the window in which at least one task stalled on memory; ``None``: not known."""
+        if self.stall_some_micros is None or self.seconds <= 0:
+            return None
+        return min(100.0, self.stall_some_micros / self.seconds / 10_000)
 
 
 def node_model(node: NodeSample) -> NodeModel:
@@ -79,6 +115,7 @@ def node_model(node: NodeSample) -> NodeModel:
         working_set_bytes=None if available is None else max(0, total - available),
         swap_total_bytes=swap_total,
         swap_used_bytes=swap_total - swap_free,
+        swap_cached_bytes=node.swap_cached_bytes or 0,
     )
 
 
@@ -95,16 +132,33 @@ def pod_models(window: Sequence[Sample]) -> dict[str, PodModel]:
     Args:
         window: at least one sample, the oldest first.
     """
-    first_seen: dict[str, PodSample] = {}
+    first_seen: dict[str, tuple[float, PodSample]] = {}
     for sample in window:
         for pod in sample.pods:
-            first_seen.setdefault(pod.uid, pod)
-    return {pod.uid: _pod_model(first_seen[pod.uid], pod) for pod in window[-1].pods}
+            if pod.uid not in first_seen:
+                first_seen[pod.uid] = (sample.at_seconds, pod)
+    now = window[-1].at_seconds
+    return {pod.uid: _pod_model(first_seen[pod.uid], pod, now) for pod in window[-1].pods}
 
 
-def _pod_model(before: PodSample, now: PodSample) -> PodModel:
+def recent(window: Sequence[Sample], seconds: float) -> Sequence[Sample]:
+    """Return the end of a window that begins with the youngest sample at least `seconds` old."""
+    for place in range(len(window) - 1, -1, -1):
+        if window[-1].at_seconds - window[place].at_seconds >= seconds:
+            return window[place:]
+    return window
+
+
+def container_holdings_bytes(container: ContainerSample) -> int:
+    """Return a container's working set and swap, counted once."""
+    working = max(0, container.memory_current_bytes - container.inactive_file_bytes)
+    return holdings_bytes(working, container.swap_current_bytes, container.swap_cached_bytes)
+
+
+def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float) -> PodModel:
+    begun, before = first
     earlier = {container.name: container for container in before.containers}
-    working_set = swappable = swap = refaults = growth = 0
+    working_set = swappable = swap = cached = refaults = total = growth = 0
     room: int | None = 0
     parts: list[tuple[str, int, int]] = []
     for container in now.containers:
@@ -112,7 +166,10 @@ def _pod_model(before: PodSample, now: PodSample) -> PodModel:
         working_set += working
         swappable += container.swappable_bytes
         swap += container.swap_current_bytes
-        parts.append((container.name, working, container.swap_current_bytes))
+        cached += min(container.swap_cached_bytes, working, container.swap_current_bytes)
+        total += container.refaults
+        held = container_holdings_bytes(container)
+        parts.append((container.name, working, held))
         if container.swap_max_bytes is None:
             room = None
         elif room is not None:
@@ -121,9 +178,21 @@ def _pod_model(before: PodSample, now: PodSample) -> PodModel:
         if old is None:
             continue
         refaults += increase(old.refaults, container.refaults) or 0
-        held_before = max(0, old.memory_current_bytes - old.inactive_file_bytes) + old.swap_current_bytes
-        growth += working + container.swap_current_bytes - held_before
-    return PodModel(now.uid, working_set, swappable, swap, room, max(0, growth), refaults, tuple(parts))
+        growth += held - container_holdings_bytes(old)
+    return PodModel(
+        uid=now.uid,
+        working_set_bytes=working_set,
+        swappable_bytes=swappable,
+        swap_bytes=swap,
+        swap_room_bytes=room,
+        swap_cached_bytes=cached,
+        growth_bytes=max(0, growth),
+        refaults=refaults,
+        seconds=at_seconds - begun,
+        stall_some_micros=increase(before.stall_some_micros, now.stall_some_micros),
+        refaults_total=total,
+        containers=tuple(parts),
+    )
 
 
 def shares(numbers: Mapping[str, int]) -> dict[str, float]:

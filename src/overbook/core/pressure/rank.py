@@ -59,11 +59,21 @@ def _original_key(pod: RankInput) -> tuple[bool, bool, bool, int, int]:
 
 
 def rank_culprit(candidates: Iterable[Candidate]) -> list[Candidate]:
-    """Sort candidates by the rank ``culprit``, the first to be evicted first."""
-    return sorted(candidates, key=_culprit_key)
+    """Sort candidates by the rank ``culprit``, the first to be evicted first.
+
+    Pods beyond their covered memory come before all others, at any priority. Among these, the ones whose
+    burden is at least half of the largest come first: going, each of them helps about as much. Then lower
+    priority before higher, and the larger burden. The others follow by request, priority and blame.
+    """
+    found = list(candidates)
+    largest = max((c.burden_bytes for c in found if c.beyond_bytes > 0 and not c.excluded), default=0.0)
+    beyond = [candidate for candidate in found if candidate.beyond_bytes > 0]
+    beyond.sort(key=lambda c: (c.burden_bytes * 2 < largest, c.priority, -c.burden_bytes, c.label))
+    within = sorted((c for c in found if c.beyond_bytes <= 0), key=_within_key)
+    return beyond + within
 
 
-def _culprit_key(candidate: Candidate) -> tuple[bool, int, float, int, str]:
+def _within_key(candidate: Candidate) -> tuple[bool, int, float, int, str]:
     return (
         candidate.over_request_bytes <= 0,
         candidate.priority,

@@ -217,7 +217,7 @@ def compare(ticks: Iterable[Tick], right: Course, left: Course | None = None) ->
         decided = right.step(tick)
         found.take(found.seconds, left.step(tick) if left else tick.decision, decided)
         for watch in watches:
-            watch.take(found.seconds, right.engine.history)
+            watch.take(found.seconds, right.engine.situation)
     found.rules = tuple(watch.figures for watch in watches)
     return found
 

@@ -1,7 +1,7 @@
 """The ruleset: rules that say when a node is under pressure. A rule fires if any of its groups holds.
 
-Two of the shipped rules are from Red Hat's *Configuring higher VM workload density* 5.5.3. The third, on
-stalls, is Overbook's own; see ``docs/rules/pressure.md``.
+Two of the shipped rules are from Red Hat's *Configuring higher VM workload density* 5.5.3. The others, on
+stalls and on room that runs out, are Overbook's own; see ``docs/rules/pressure.md``.
 """
 
 from typing import Final, Literal
@@ -10,9 +10,11 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.pressure.detectors import AnyDetector
+from overbook.core.pressure.detectors.covered_stall import CoveredStall
 from overbook.core.pressure.detectors.low_memory import LowMemory
 from overbook.core.pressure.detectors.memory_pressure import MemoryPressure
 from overbook.core.pressure.detectors.ranges import check_least, check_window
+from overbook.core.pressure.detectors.running_out import RunningOut
 from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
 from overbook.core.pressure.detectors.swap_traffic import SwapTraffic
 
@@ -45,6 +47,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def is_about_stalls(self) -> bool:
         """Whether the rule is about stalls only: then swapping out more cold memory may help."""
         return all(d.reclaim_may_help for group in self.any for d in group.all)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the rule leaves no time to wait."""
+        return any(d.urgent for group in self.any for d in group.all)
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -92,9 +99,16 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 DEFAULT_RULESET: Final = Ruleset(
     rules=(
+        Rule(any=(Group(all=(CoveredStall(), LowMemory())),)),
         Rule(any=(Group(all=(MemoryPressure(), LowMemory())),)),
+        Rule(any=(Group(all=(RunningOut(),)),)),
         Rule(any=(Group(all=(SwapTraffic(),)),)),
         Rule(any=(Group(all=(SwapOccupancy(),)),)),
     )
 )
-"""The ruleset with the three rules that Overbook ships."""
+"""The ruleset with the rules that Overbook ships."""
+DOCUMENTED_RULESET: Final = Ruleset(
+    rules=(Rule(any=(Group(all=(SwapTraffic(),)),)), Rule(any=(Group(all=(SwapOccupancy(),)),))),
+    rank="original",
+)
+"""The two documented rules with the order of wasp-agent, for comparison."""

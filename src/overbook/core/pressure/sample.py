@@ -18,6 +18,8 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         swap_current_bytes: ``memory.swap.current``.
         swap_max_bytes: ``memory.swap.max``; ``None``: unlimited.
         refaults: ``workingset_refault_anon`` of ``memory.stat``, pages since the cgroup was made.
+        swap_cached_bytes: ``swapcached`` of ``memory.stat``: memory that is in RAM and in swap, and is
+            counted in both. 0 in older recordings and before Linux 5.15.
     """
 
     name: str
@@ -27,13 +29,24 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     swap_current_bytes: int
     swap_max_bytes: int | None
     refaults: int
+    swap_cached_bytes: int = 0
 
 
 class PodSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """The containers of one pod that could be read."""
+    """The containers of one pod that could be read.
+
+    Attributes:
+        uid: the pod's UID.
+        containers: its containers.
+        stall_some_micros: ``some total`` of the pod's ``memory.pressure``, µs since its cgroup was made;
+            ``None`` also in older recordings.
+        stall_full_micros: ``full total``, likewise.
+    """
 
     uid: str
     containers: tuple[ContainerSample, ...]
+    stall_some_micros: int | None = None
+    stall_full_micros: int | None = None
 
 
 class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -49,6 +62,7 @@ class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         oom_kills: ``oom_kill`` of ``/proc/vmstat``, processes since boot.
         stall_some_micros: ``some total`` of ``/proc/pressure/memory``, µs since boot.
         stall_full_micros: ``full total``, µs since boot.
+        swap_cached_bytes: SwapCached; ``None`` also in older recordings.
     """
 
     memory_total_bytes: int
@@ -60,6 +74,7 @@ class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     oom_kills: int | None = None
     stall_some_micros: int | None = None
     stall_full_micros: int | None = None
+    swap_cached_bytes: int | None = None
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -1,4 +1,4 @@
-"""The clock of a stall: for how long work has stalled on memory, to compare with the patience."""
+"""The clock of a stall: for how long rules have fired, to compare with the patience."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ CALM_SECONDS: Final = 2.0
 
 
 class StallClock:
-    """Times one stall, from the first sample in which a rule on stalls fired."""
+    """Times one stall, from the first sample in which a rule fired."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -15,12 +15,17 @@ class StallClock:
         self._in_vain_since: float | None = None
 
     def seen(self, holds: bool, now: float) -> None:
-        """Note whether a rule on stalls fires now; if none has for a while, the stall is over."""
+        """Note whether a rule fires now; if none has for a while, the stall is over."""
         if holds:
             self._since = now if self._since is None else self._since
             self._last = now
         elif self._last is not None and now - self._last > CALM_SECONDS:
             self._since = self._last = self._in_vain_since = None
+
+    @property
+    def running(self) -> bool:
+        """Whether a rule fires, or did a moment ago."""
+        return self._since is not None
 
     def seconds(self, now: float) -> float:
         """Seconds for which the stall has lasted."""

@@ -6,9 +6,11 @@ figures of ``replay``, and whether a rule is about stalls.
 
 from typing import Final, Union, get_args
 
+from overbook.core.pressure.detectors.covered_stall import CoveredStall
 from overbook.core.pressure.detectors.detector import Detector, DetectorOption
 from overbook.core.pressure.detectors.low_memory import LowMemory
 from overbook.core.pressure.detectors.memory_pressure import MemoryPressure
+from overbook.core.pressure.detectors.running_out import RunningOut
 from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
 from overbook.core.pressure.detectors.swap_traffic import SwapTraffic
 
@@ -17,6 +19,8 @@ AnyDetector = Union[  # noqa: UP007 - a line for each detector; joined by bars t
     SwapOccupancy,
     MemoryPressure,
     LowMemory,
+    CoveredStall,
+    RunningOut,
 ]
 
 DETECTORS: Final[tuple[type[Detector], ...]] = get_args(AnyDetector)

@@ -6,8 +6,8 @@ from typing import ClassVar, NamedTuple
 
 import msgspec
 
-from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.situation import Situation
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
@@ -66,11 +66,13 @@ class Detector(
 
     Attributes:
         reclaim_may_help: whether swapping out cold memory may help while the condition holds. If it is false
-            for one detector of a rule, a pod has to leave as soon as the rule fires.
+            for all detectors of a rule, the rule is about stalls.
+        urgent: whether there is no time left to wait while the condition holds.
         options: the settings that options and environment variables can change.
     """
 
     reclaim_may_help: ClassVar[bool]
+    urgent: ClassVar[bool] = False
     options: ClassVar[tuple[DetectorOption, ...]] = ()
 
     @property
@@ -84,7 +86,7 @@ class Detector(
         """The condition in words, as a part of a rule's name."""
 
     @abstractmethod
-    def read(self, node: NodeModel, history: History) -> Reading:
+    def read(self, seen: Situation) -> Reading:
         """Read whether the condition holds now, and the numbers."""
 
     @abstractmethod

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from overbook.core.errors import InvalidInput
 from overbook.core.pressure.detectors.detector import Detector, Figure, Reading
-from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.situation import Situation
 
 
 class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
@@ -21,8 +21,9 @@ class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
         """The condition in words, as a part of a rule's name."""
         return f"less than {self.available_percent:g} % of RAM available"
 
-    def read(self, node: NodeModel, history: History) -> Reading:
+    def read(self, seen: Situation) -> Reading:
         """Read the available memory's share of RAM."""
+        node = seen.node
         if node.memory_available_bytes is None or node.memory_total_bytes <= 0:
             return Reading(False, "available memory is not known", {})
         percent = 100 * node.memory_available_bytes / node.memory_total_bytes

@@ -10,8 +10,8 @@ from typing import ClassVar
 from overbook.core.errors import InvalidInput
 from overbook.core.pressure.detectors.detector import Detector, Figure, Reading
 from overbook.core.pressure.detectors.ranges import check_window
-from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.situation import Situation
 
 
 class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
@@ -32,9 +32,9 @@ class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
         """The condition in words, as a part of a rule's name."""
         return f"all work stalled on memory {self.full_percent:g} % of {self.window_seconds:g} s"
 
-    def read(self, node: NodeModel, history: History) -> Reading:
+    def read(self, seen: Situation) -> Reading:
         """Read the kernel's ``full total``, not its ``avg10``, which lags by seconds."""
-        rate = history.per_second("stall_full_micros", self.window_seconds, self.window_seconds)
+        rate = seen.history.per_second("stall_full_micros", self.window_seconds, self.window_seconds)
         if rate is None:
             return Reading(False, "memory pressure is not known yet", {})
         percent = rate / 10_000

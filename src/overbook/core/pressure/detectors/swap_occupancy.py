@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from overbook.core.errors import InvalidInput
 from overbook.core.pressure.detectors.detector import Detector, DetectorOption, Figure, Reading
-from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.situation import Situation
 
 
 class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
@@ -26,11 +26,12 @@ class SwapOccupancy(Detector, frozen=True, kw_only=True, tag="swapOccupancy"):
         """The condition in words, as a part of a rule's name."""
         return f"memory and swap in use above RAM plus {100 * self.threshold_factor:g} % of swap"
 
-    def read(self, node: NodeModel, history: History) -> Reading:
+    def read(self, seen: Situation) -> Reading:
         """Read whether ``working set + swap used > RAM + swap × factor``."""
-        if node.working_set_bytes is None or node.swap_total_bytes == 0:
+        node = seen.node
+        used = node.holdings_bytes
+        if used is None or node.swap_total_bytes == 0:
             return Reading(False, "there is no swap to fill", {})
-        used = node.working_set_bytes + node.swap_used_bytes
         threshold = node.memory_total_bytes + int(node.swap_total_bytes * self.threshold_factor)
         return Reading(
             used > threshold,

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from overbook.core.pressure.detectors.detector import Detector, DetectorOption, Figure, Reading
 from overbook.core.pressure.detectors.ranges import check_least, check_window
-from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.situation import Situation
 
 
 class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
@@ -39,11 +39,11 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
             f"{self.out_pages_per_second:g} out for {self.window_seconds:g} s"
         )
 
-    def read(self, node: NodeModel, history: History) -> Reading:
+    def read(self, seen: Situation) -> Reading:
         """Read both averages."""
         # Traffic before the first sample counts as none: the first seconds of swapping are no average of 30.
-        swap_in = history.per_second_of_window("swap_in_pages", self.window_seconds)
-        swap_out = history.per_second_of_window("swap_out_pages", self.window_seconds)
+        swap_in = seen.history.per_second_of_window("swap_in_pages", self.window_seconds)
+        swap_out = seen.history.per_second_of_window("swap_out_pages", self.window_seconds)
         if swap_in is None or swap_out is None:
             return Reading(False, "swap traffic is not known yet", {})
         return Reading(

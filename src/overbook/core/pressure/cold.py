@@ -1,0 +1,67 @@
+"""Cold memory: which pods' memory is swapped out first, and how much of it may be.
+
+Only memory of pods that may swap, never above an allowance. Which pages of a pod are cold is the kernel's
+choice; which pods are cold shows in what comes back.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from overbook.core.overcommit.facts import PodFacts
+from overbook.core.overcommit.swap import whole_pages
+from overbook.core.pressure.candidate import PAGE_BYTES, swap_room_bytes
+from overbook.core.pressure.decision import ReclaimStep
+from overbook.core.pressure.situation import Situation
+
+COLD_REFAULTS_PER_SECOND: Final = 20.0
+"""Memory of a pod that has more refaults than this is in use; swapping it out again would not help."""
+
+
+def may_swap(facts: PodFacts) -> bool:
+    """Whether a container of the pod may swap."""
+    return any(container.swap == "Eligible" for container in facts.containers)
+
+
+def room_bytes(seen: Situation) -> int:
+    """How much pods that may swap can still swap out, in bytes."""
+    room = sum(
+        swap_room_bytes(seen.facts[uid], model)
+        for uid, model in seen.pods.items()
+        if uid in seen.facts and may_swap(seen.facts[uid])
+    )
+    return min(room, seen.node.swap_free_bytes)
+
+
+def coldest_steps(
+    seen: Situation, wanted_bytes: int, *, share: float, least_bytes: int = 0, without: Collection[str] = ()
+) -> tuple[ReclaimStep, ...]:
+    """Choose what to swap out in one tick, pod by pod, the coldest first.
+
+    Args:
+        seen: the node and its pods.
+        wanted_bytes: how much in all.
+        share: the most of one pod, as a share (0–1) of its memory in RAM.
+        least_bytes: the most of one pod where that share is smaller than this.
+        without: UIDs of pods that are left alone.
+    """
+    cold = [
+        model
+        for uid, model in seen.pods.items()
+        if uid in seen.facts
+        and uid not in without
+        and may_swap(seen.facts[uid])
+        and swap_room_bytes(seen.facts[uid], model) >= PAGE_BYTES
+        and model.refaults_per_second <= COLD_REFAULTS_PER_SECOND
+    ]
+    # The fewest refaults per byte first; among pods without refaults the largest, which suffers least.
+    cold.sort(key=lambda model: (model.refaults / model.swappable_bytes, -model.swappable_bytes))
+    steps: list[ReclaimStep] = []
+    left = wanted_bytes
+    for model in cold:
+        facts = seen.facts[model.uid]
+        most = max(least_bytes, int(model.swappable_bytes * share))
+        part = whole_pages(min(left, swap_room_bytes(facts, model), most), PAGE_BYTES)
+        if part > 0:
+            steps.append(ReclaimStep(model.uid, facts.label, part))
+            left -= part
+    return tuple(steps)
