@@ -14,6 +14,7 @@ from overbook_sandbox.density.guards.guard import Guard
 from overbook_sandbox.density.loads import Load, jittered
 from overbook_sandbox.density.result import Cell, Setup, cell
 from overbook_sandbox.density.trace import End, Left, Message, Order, Phase, Point
+from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.image import Image
 from overbook_sandbox.machine.job import Job
@@ -84,7 +85,7 @@ def spec_of(order: Order, cpus: int, *, much_memory: bool) -> MachineSpec:
     """
     load = order.load
     throttle = disks.THROTTLES[load.disk]
-    needs_disk = order.swap or order.flooded
+    needs_disk = (order.swap and load.disk != "zram") or order.flooded
     memory_mib = load.memory_mib + (load.swap_mib + 1024 if much_memory else 0)
     return MachineSpec(
         memory_bytes=memory_mib * MEBIBYTE,
@@ -144,8 +145,11 @@ class Runner:
             path = os.path.join(share, "order.json")
             with open(path, "wb") as file:
                 file.write(msgspec.json.encode(order))
+            environment = {"OVERBOOK_CACHE": cache_folder(os.environ)}  # modules of the node's kernel
             argv = (sys.executable, "-m", "overbook_sandbox.density.guest", path)
-            machine = Machine(self._image, spec, Job(argv=argv, share=share, environment={}, directory=share))
+            machine = Machine(
+                self._image, spec, Job(argv=argv, share=share, environment=environment, directory=share)
+            )
             self._machines.add(machine)
             try:
                 result = machine.run(played.take)
