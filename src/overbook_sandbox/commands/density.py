@@ -104,13 +104,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
+    from overbook_sandbox.density import guards
     from overbook_sandbox.density.lanes import TRACES, Results, run_all
     from overbook_sandbox.density.result import as_json
     from overbook_sandbox.density.run import Runner
     from overbook_sandbox.density.table import table
+    from overbook_sandbox.machine.cache import cache_folder
     from overbook_sandbox.machine.image import prepare
+    from overbook_sandbox.machine.packages import Host
+    from overbook_sandbox.node import node_programs
 
     image = prepare(install_packages=args.install_packages, say=_say)
+    packages = {guards.find(setup.guard).package for setup in setups} - {""}
+    node_programs.prepare(
+        Host(install=args.install_packages, say=_say), cache_folder(os.environ), sorted(packages)
+    )
     results = Results(args.output_dir, keep=args.go_on)
     lanes = args.jobs or (2 if all(setup.cpus == 1 for setup in setups) else 1)
     try:

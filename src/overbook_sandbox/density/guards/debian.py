@@ -28,7 +28,6 @@ class DebianGuard(Guard):
     """A guard that is a program of Debian, in a cgroup of its own in `system.slice`.
 
     Attributes:
-        package: its key in `node_programs.PACKAGES`.
         argv: the command of Debian's unit, with `{tree}` before the package's own files.
         memory_max_mib: the limit in Debian's unit.
         log: the path of the guard's output in the node.
@@ -36,7 +35,6 @@ class DebianGuard(Guard):
     """
 
     decides = True
-    package: ClassVar[str]
     argv: ClassVar[tuple[str, ...]]
     memory_max_mib: ClassVar[int]
     log: ClassVar[str] = "/run/guard.log"

@@ -30,7 +30,7 @@ Requires=systemd-oomd.socket
 After=systemd-oomd.socket
 
 [Service]
-Environment="LD_LIBRARY_PATH=%(libraries)s" SYSTEMD_LOG_TARGET=console SYSTEMD_LOG_LEVEL=%(level)s
+Environment="LD_LIBRARY_PATH=%(libraries)s" SYSTEMD_LOG_TARGET=console
 ExecStart=%(tree)s/lib/systemd/systemd-oomd
 StandardOutput=append:{DebianGuard.log}
 StandardError=append:{DebianGuard.log}
@@ -50,7 +50,6 @@ class SystemdOomd(DebianGuard):
 
     name = "systemd-oomd"
     title = "systemd-oomd 252"
-    systemd = True
     cgroup = "system.slice/systemd-oomd.service"
     package = "systemd-oomd"
     reader = OomdReader
@@ -62,11 +61,8 @@ class SystemdOomd(DebianGuard):
         pass
 
     @classmethod
-    def units(cls, *, level: str = "info") -> dict[str, str]:
+    def units(cls) -> dict[str, str]:
         """The units with which systemd starts the guard and lets it watch all pods.
-
-        Args:
-            level: The least severe messages in the log.
 
         Raises:
             SandboxUnavailableError: The program has not been fetched.
@@ -74,7 +70,7 @@ class SystemdOomd(DebianGuard):
         tree = node_program(cls.package).tree
         folders = (f"{tree}/usr/lib/x86_64-linux-gnu/systemd", f"{tree}/usr/lib/x86_64-linux-gnu")
         libraries = ":".join(filter(os.path.isdir, folders))
-        service = _SERVICE % {"libraries": libraries, "tree": tree, "level": level}
+        service = _SERVICE % {"libraries": libraries, "tree": tree}
         return {
             "kubepods.slice": _KUBEPODS,
             "systemd-oomd.socket": _SOCKET,
