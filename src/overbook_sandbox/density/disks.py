@@ -1,6 +1,5 @@
 """What a node swaps to: disks of different speed, one that stalls, and zram."""
 
-import glob
 import os
 import struct
 import subprocess
@@ -8,6 +7,9 @@ import threading
 from typing import Final, NamedTuple
 
 from overbook_sandbox.density.loads import Disk
+from overbook_sandbox.machine.cache import cache_folder
+from overbook_sandbox.machine.kernel_image import later_modules
+from overbook_sandbox.machine.kernel_modules import dependencies, load_order
 
 MIB: Final = 2**20
 SECTOR: Final = 512
@@ -113,6 +115,19 @@ class Staller(threading.Thread):
             file.write(f"{self._device} {limits}")
 
 
-def zram_devices() -> list[str]:
-    """The zram devices of the node."""
-    return glob.glob("/dev/zram*")
+def make_zram(swap_mib: int) -> str:
+    """Load zram's module, and make a device of this size, before compression.
+
+    Returns:
+        The device.
+    """
+    modules = later_modules(cache_folder(os.environ), os.environ, os.uname().release)
+    for name in load_order(["zram"], lambda name: dependencies(modules[name])):
+        path = f"/run/{name}.ko"
+        with open(path, "wb") as file:
+            file.write(modules[name])
+        subprocess.run([_BUSYBOX, "insmod", path], check=True)  # noqa: S603
+        os.unlink(path)
+    with open("/sys/block/zram0/disksize", "w", encoding="ascii") as size:
+        size.write(f"{swap_mib}M")
+    return "/dev/zram0"

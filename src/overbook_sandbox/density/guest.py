@@ -210,11 +210,11 @@ def main() -> int:
     lock_memory()
     lower_oom_score()
     use_generations()
-    flooded = ""
-    if order.swap or order.flooded:
-        device, flooded = disks.partition(order.load.swap_mib, order.flooded)
-        if order.swap:
-            disks.swap_on(device)
+    load, flooded = order.load, ""
+    if order.flooded or (order.swap and load.disk != "zram"):
+        device, flooded = disks.partition(load.swap_mib, flooded=order.flooded)
+    if order.swap:
+        disks.swap_on(disks.make_zram(load.swap_mib) if load.disk == "zram" else device)
     Player(order, flooded).play()
     return 0
 

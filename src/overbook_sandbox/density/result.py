@@ -234,12 +234,13 @@ def harm_at(points: Iterable[Point], innocent: Iterable[str]) -> float | None:
 
 
 def decision_seconds(load: Load, lefts: Iterable[Left], harm: float | None) -> float | None:
-    """From the first harm to the decision that took the first guilty pod; 0 if that came before any harm.
+    """From the first harm to the decision that took the first pod that had to go; 0: it came before any harm.
 
-    A pod that the kernel killed was decided on when it left.
+    That is a guilty pod, or where innocent ones have to go, any pod after the event. A pod that the kernel
+    killed was decided on when it left.
     """
     for left in lefts:
-        if left.pod in load.guilty:
+        if left.pod in load.guilty or (load.innocents_to_go and left.at > 0):
             decided = left.at if left.decided_at is None else left.decided_at
             return None if harm is None else round(max(0.0, decided - harm), 2)
     return None

@@ -15,6 +15,7 @@ from overbook_sandbox.density.guards.guard import Guard
 from overbook_sandbox.density.loads import Load, jittered
 from overbook_sandbox.density.result import Cell, Setup, cell
 from overbook_sandbox.density.trace import End, Left, Message, Order, Phase, Point
+from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.image import Image
 from overbook_sandbox.machine.job import Job
@@ -86,7 +87,7 @@ def spec_of(order: Order, cpus: int, *, much_memory: bool) -> MachineSpec:
     """
     load = order.load
     throttle = disks.THROTTLES[load.disk]
-    needs_disk = order.swap or order.flooded
+    needs_disk = (order.swap and load.disk != "zram") or order.flooded
     memory_mib = load.memory_mib + (load.swap_mib + 1024 if much_memory else 0)
     return MachineSpec(
         memory_bytes=memory_mib * MEBIBYTE,
@@ -173,4 +174,5 @@ def _job(order_path: str, share: str, guard: type[Guard]) -> Job:
     units = guard.units()
     if units:
         return systemd_job(f"exec {shlex.join(argv)}\n", share, units)
-    return Job(argv=argv, share=share, environment={}, directory=share)
+    environment = {"OVERBOOK_CACHE": cache_folder(os.environ)}  # modules of the node's kernel, programs
+    return Job(argv=argv, share=share, environment=environment, directory=share)
