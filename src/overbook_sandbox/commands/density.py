@@ -12,16 +12,18 @@ from overbook_sandbox.commands.interrupts import interruptible
 if TYPE_CHECKING:
     from overbook_sandbox.density.result import Setup
 
+_COMMAND = "overbook sandbox density --runs 5 --report docs/density.md --picture docs/density.svg"
 _EXAMPLES = """\
 examples:
   overbook sandbox density --list
   overbook sandbox density --load wild --load leak --guard limited --guard overbook
   overbook sandbox density --runs 5 --output-dir density-out --continue
   overbook sandbox density --cpus 4 --output json > cells.json
+  overbook sandbox density --report-only --report density.md --picture density.svg
 
 Each cell is one load under one guard in one boot of an emulated node, about 40 s. First the innocent pods
 of each load run alone with much memory: that is a pace of 100 %. Results are appended to DIR/cells.jsonl, the
-trace of each cell is in DIR/traces.
+trace of each cell is in DIR/traces, medians and spread in DIR/report.json.
 
 Exit status: 0: all cells have a result; 1: some failed, with the reason; 2: the benchmark could not run;
 130: after Ctrl-C.
@@ -63,6 +65,18 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--output-dir", default="density-out", metavar="DIR", help="folder for results (default: density-out)"
     )
     parser.add_argument(
+        "--report",
+        default="",
+        metavar="FILE.md",
+        help="write tables of all results in DIR between two markers of this file, or into a new one",
+    )
+    parser.add_argument(
+        "--picture", default="", metavar="FILE.svg", help="draw all results in DIR into this file"
+    )
+    parser.add_argument(
+        "--report-only", action="store_true", help="boot nothing: only write the report and the picture"
+    )
+    parser.add_argument(
         "--continue",
         dest="go_on",
         action="store_true",
@@ -89,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         print(listing())
         return 0
+    if args.report_only:
+        _report(args)
+        return 0
     for option in ("cpus", "runs", "jobs"):
         value = getattr(args, option)
         if value is not None and value < 1:
@@ -104,13 +121,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
+    from overbook_sandbox.density import guards
     from overbook_sandbox.density.lanes import TRACES, Results, run_all
     from overbook_sandbox.density.result import as_json
     from overbook_sandbox.density.run import Runner
     from overbook_sandbox.density.table import table
+    from overbook_sandbox.machine.cache import cache_folder
     from overbook_sandbox.machine.image import prepare
+    from overbook_sandbox.machine.packages import Host
+    from overbook_sandbox.node import node_programs
 
     image = prepare(install_packages=args.install_packages, say=_say)
+    packages = {guards.find(setup.guard).package for setup in setups} - {""}
+    node_programs.prepare(
+        Host(install=args.install_packages, say=_say), cache_folder(os.environ), sorted(packages)
+    )
     results = Results(args.output_dir, keep=args.go_on)
     lanes = args.jobs or (2 if all(setup.cpus == 1 for setup in setups) else 1)
     try:
@@ -121,9 +146,16 @@ def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
         results.close()
     cells = list(results.cells.values())
     print(as_json(cells) if args.output == "json" else table(cells))
+    _report(args)
     if failed:
         _say(f"{failed} of {len(setups)} cells failed; run the same again with --continue")
     return 1 if failed else 0
+
+
+def _report(args: argparse.Namespace) -> None:
+    from overbook_sandbox.density.report.files import write_report
+
+    write_report(args.output_dir, _COMMAND, args.report, args.picture)
 
 
 def _say(line: str) -> None:

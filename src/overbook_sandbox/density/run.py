@@ -1,6 +1,7 @@
 """Runs cells on the host: one boot of an emulated node for each."""
 
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from overbook_sandbox.machine.image import Image
 from overbook_sandbox.machine.job import Job
 from overbook_sandbox.machine.node import Machine
 from overbook_sandbox.machine.spec import MEBIBYTE, MachineSpec
+from overbook_sandbox.machine.systemd_boot import systemd_job
 
 MORE_SECONDS: Final = 120.0
 """The time limit of a node beside the event's length: a node that thrashes is slow."""
@@ -145,11 +147,7 @@ class Runner:
             path = os.path.join(share, "order.json")
             with open(path, "wb") as file:
                 file.write(msgspec.json.encode(order))
-            environment = {"OVERBOOK_CACHE": cache_folder(os.environ)}  # modules of the node's kernel
-            argv = (sys.executable, "-m", "overbook_sandbox.density.guest", path)
-            machine = Machine(
-                self._image, spec, Job(argv=argv, share=share, environment=environment, directory=share)
-            )
+            machine = Machine(self._image, spec, _job(path, share, guards.find(order.guard)))
             self._machines.add(machine)
             try:
                 result = machine.run(played.take)
@@ -169,3 +167,12 @@ class Runner:
         with open(os.path.join(self._traces, name), "wb") as file:
             messages = (*played.phases, *played.points, *played.left, played.end)
             file.writelines(msgspec.json.encode(message) + b"\n" for message in messages)
+
+
+def _job(order_path: str, share: str, guard: type[Guard]) -> Job:
+    argv = (sys.executable, "-m", "overbook_sandbox.density.guest", order_path)
+    units = guard.units()
+    if units:
+        return systemd_job(f"exec {shlex.join(argv)}\n", share, units)
+    environment = {"OVERBOOK_CACHE": cache_folder(os.environ)}  # modules of the node's kernel, programs
+    return Job(argv=argv, share=share, environment=environment, directory=share)

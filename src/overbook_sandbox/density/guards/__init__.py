@@ -4,11 +4,13 @@ from typing import Final
 
 from overbook.core.errors import InvalidInput
 from overbook_sandbox.density.guards.agent import Original, Overbook
+from overbook_sandbox.density.guards.debian import Earlyoom, Nohang
 from overbook_sandbox.density.guards.guard import Guard
 from overbook_sandbox.density.guards.plain import Alone, Limited, NoSwap
+from overbook_sandbox.density.guards.systemd_oomd import SystemdOomd
 
 BASELINE: Final[type[Guard]] = Alone
-GUARDS: Final[tuple[type[Guard], ...]] = (NoSwap, Limited, Original, Overbook)
+GUARDS: Final[tuple[type[Guard], ...]] = (NoSwap, Limited, Earlyoom, Nohang, SystemdOomd, Original, Overbook)
 """All guards that are compared, in the order of tables."""
 
 

@@ -66,6 +66,7 @@ class Guard:
         title: a few words, for tables.
         swap: whether the node has swap at all.
         cgroup: the cgroup of the guard's processes, below the root; empty: it has none.
+        package: the program that must have been fetched, a key of `node_programs.PACKAGES`; empty: none.
         decides: whether it ever ends a pod; otherwise only the kernel does.
     """
 
@@ -73,7 +74,16 @@ class Guard:
     title: ClassVar[str]
     swap: ClassVar[bool] = True
     cgroup: ClassVar[str] = ""
+    package: ClassVar[str] = ""
     decides: ClassVar[bool] = False
+
+    @classmethod
+    def units(cls) -> dict[str, str]:
+        """The units of systemd that are started before the guard, by file name.
+
+        If there are any, systemd is the node's first process.
+        """
+        return {}
 
     def prepare(self, node: GuardNode) -> None:
         """Start before all pods. It need not be ready when this returns."""
