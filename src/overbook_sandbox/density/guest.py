@@ -7,6 +7,7 @@ that it has made busy. All else it keeps, and prints at the end.
 import gc
 import logging
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -43,9 +44,11 @@ class Player:
     Args:
         order: what to play.
         flooded: the device for files; empty: none.
+        keep: the host's folder for what is to be kept, written to when the load is over.
     """
 
-    def __init__(self, order: Order, flooded: str) -> None:
+    def __init__(self, order: Order, flooded: str, keep: str) -> None:
+        self._keep = keep
         self._load = order.load
         self._flooded = flooded
         self._guard = find(order.guard)()
@@ -100,6 +103,8 @@ class Player:
             guard_figures=guard.stop(),
         )
         self._print_all(end)
+        if recording := guard.recording():
+            shutil.copy(recording, self._keep)
 
     def _begin(self) -> None:
         """Begin the event."""
@@ -215,7 +220,7 @@ def main() -> int:
         device, flooded = disks.partition(load.swap_mib, flooded=order.flooded)
     if order.swap:
         disks.swap_on(disks.make_zram(load.swap_mib) if load.disk == "zram" else device)
-    Player(order, flooded).play()
+    Player(order, flooded, os.path.dirname(sys.argv[1])).play()
     return 0
 
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -38,6 +39,7 @@ class Played(msgspec.Struct):
         phases: the phases.
         end: the end; None: it did not come.
         other: the last lines that are no messages.
+        recording: the guard's own recording; empty: it has none.
     """
 
     points: list[Point]
@@ -45,6 +47,7 @@ class Played(msgspec.Struct):
     phases: list[Phase]
     end: End | None
     other: deque[str]
+    recording: bytes = b""
 
     def take(self, line: str) -> None:
         """Take a line of the node's output."""
@@ -153,6 +156,8 @@ class Runner:
                 result = machine.run(played.take)
             finally:
                 self._machines.discard(machine)
+            with suppress(FileNotFoundError), open(os.path.join(share, "recording.jsonl"), "rb") as recording:
+                played.recording = recording.read()
         if result.exit_status or played.end is None:
             lines = played.other or result.console_tail[-_TAIL_LINES:]
             shown = "".join(f"\n  {line}" for line in lines)
@@ -163,8 +168,11 @@ class Runner:
         if not self._traces:
             return
         os.makedirs(self._traces, exist_ok=True)
-        name = f"{setup.load}-{setup.guard}-{setup.cpus}-{setup.seed}-{setup.run}.jsonl"
-        with open(os.path.join(self._traces, name), "wb") as file:
+        name = f"{setup.load}-{setup.guard}-{setup.cpus}-{setup.seed}-{setup.run}"
+        if played.recording:
+            with open(os.path.join(self._traces, f"{name}.recording.jsonl"), "wb") as file:
+                file.write(played.recording)
+        with open(os.path.join(self._traces, f"{name}.jsonl"), "wb") as file:
             messages = (*played.phases, *played.points, *played.left, played.end)
             file.writelines(msgspec.json.encode(message) + b"\n" for message in messages)
 

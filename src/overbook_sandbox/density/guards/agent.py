@@ -20,6 +20,8 @@ _FIGURES: Final = {
     "overbook_ticks_total": "ticks",
     "overbook_tick_seconds_total": "tick_seconds",
     "overbook_reclaim_asked_bytes_total": "reclaim_asked_bytes",
+    "overbook_reclaim_cpu_seconds_total": "reclaim_cpu_seconds",
+    "overbook_offloaded_bytes": "offloaded_bytes",
 }
 
 
@@ -35,6 +37,7 @@ class Overbook(Guard):
 
     def prepare(self, node: GuardNode) -> None:
         """Start the agent."""
+        self._recording = os.path.join(node.folder, "recording.jsonl")
         path = os.path.join(node.folder, "agent.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(self.settings, file)
@@ -67,6 +70,10 @@ class Overbook(Guard):
         self._agent.stop()
         return figures
 
+    def recording(self) -> str:
+        """The agent's recording, which ``overbook replay`` reads."""
+        return self._recording
+
 
 class Original(Overbook):
     """The same agent with the two rules of Red Hat's document, wasp-agent's order, and no reclaim."""
@@ -82,6 +89,7 @@ class Original(Overbook):
             ],
         },
         "reclaim": {"enabled": False},
+        "offload": {"mode": "Off"},
         "swap": {"allowance": "proportional"},
     }
 

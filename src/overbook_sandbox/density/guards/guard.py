@@ -105,3 +105,7 @@ class Guard:
     def stop(self) -> dict[str, float]:
         """End all processes, and return figures of the guard's own."""
         return {}
+
+    def recording(self) -> str:
+        """The path of a recording that is worth keeping beside the trace; empty: there is none."""
+        return ""
