@@ -23,7 +23,13 @@ CONTENTS = st.one_of(
 def single_reads(cgroup: WholeCgroup) -> MemoryReading:
     stat = cgroup.read_memory_stat()
     return MemoryReading(
-        MemoryUse(stat.anon_bytes, stat.shmem_bytes, stat.inactive_file_bytes, stat.workingset_refault_anon),
+        MemoryUse(
+            stat.anon_bytes,
+            stat.shmem_bytes,
+            stat.inactive_file_bytes,
+            stat.workingset_refault_anon,
+            stat.swapcached_bytes,
+        ),
         cgroup.read_memory_current(),
         cgroup.read_memory_swap_current(),
         cgroup.read_memory_swap_max(),
