@@ -23,7 +23,7 @@ evicts it; without one ``agent/relief/local.py`` ends it.
 The engine has no clock and does no I/O: the agent, ``replay`` and the tests drive the same engine.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
 from overbook.core.overcommit.facts import PodFacts
@@ -33,17 +33,12 @@ from overbook.core.pressure.decision import Decision, FiredRule, Outcome, Reclai
 from overbook.core.pressure.history import History
 from overbook.core.pressure.model import PodModel
 from overbook.core.pressure.offload import Offload, OffloadPolicy
-from overbook.core.pressure.patience import (
-    documented_patience_seconds,
-    share_beyond,
-    stall_patience_seconds,
-)
+from overbook.core.pressure.patience import Patience, share_to_blame
 from overbook.core.pressure.rank import MemoryUsage, RankInput, rank_culprit, rank_original
 from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import Rule, Ruleset
 from overbook.core.pressure.sample import Sample
 from overbook.core.pressure.situation import Situation
-from overbook.core.pressure.stall import StallClock
 
 ReliefState = Literal["idle", "active", "withdrawn"]
 """``active``: a pod is to leave, by a decision of this engine or of one before it. ``withdrawn``: the relief
@@ -84,8 +79,7 @@ class Engine:
         self.own_uids = own_uids
         self.history = History(ruleset.window_seconds, ruleset.rank_window_seconds)
         self._decided = 0
-        self._stall = StallClock()
-        self._trouble = StallClock()
+        self._patience = Patience(self._reclaim)
         self._leaving_since: float | None = None
         self._leaving_uid = ""
         self._settled_at: float | None = None
@@ -127,8 +121,7 @@ class Engine:
         found = [(rule, finding) for rule in self.ruleset.rules if (finding := _finding(rule, seen))]
         fired = [finding for _, finding in found]
         now = sample.at_seconds
-        self._stall.seen(any(rule.is_about_stalls for rule, _ in found), now)
-        self._trouble.seen(bool(found), now)
+        self._patience.seen([rule for rule, _ in found], now)
         self.findings = tuple(fired)
         if not found:
             self._quiet_reason = ""
@@ -139,53 +132,38 @@ class Engine:
             meanwhile = self._meanwhile(sample, fired, seen) if stalls_only else None
             return meanwhile or self._wait(sample, fired, "waiting for the pod that has to leave")
         ranked = self._ranked(seen)
-        first = next((candidate for candidate in ranked if not candidate.excluded), None)
-        share = share_beyond(first, seen.node.memory_total_bytes)
+        share = share_to_blame(ranked, seen.node.memory_total_bytes)
         if self._settling(share, now):
             settle = self.ruleset.settle_seconds
             return self._wait(sample, fired, f"a pod just left; its effect is given {settle:g} s to show")
-        urgent = any(rule.is_urgent for rule, _ in found)
-        outcome = self._outcome(seen, share, stalls_only=stalls_only, urgent=urgent)
+        outcome = self._outcome(seen, share, found)
         if isinstance(outcome, Reclaim):
             return self._decision(sample, fired, "reclaim", outcome.reason, reclaim=outcome.steps)
         if isinstance(outcome, Wait):
             return self._wait(sample, fired, outcome.reason)
         return self._relieve(sample, fired, ranked)
 
-    def _outcome(self, seen: Situation, share: float, *, stalls_only: bool, urgent: bool) -> Outcome:
+    def _outcome(self, seen: Situation, share: float, found: Sequence[tuple[Rule, FiredRule]]) -> Outcome:
         """What follows while rules fire: relieve, swap out cold memory, or wait.
 
         Args:
             seen: the node and its pods.
-            share: how far the first candidate is beyond its covered memory, 0-1.
-            stalls_only: whether all rules that fire are about stalls.
-            urgent: whether one of them leaves no time to wait.
+            share: how far the first candidate is to blame, 0-1.
+            found: the rules that fire, with their findings.
         """
-        if urgent or (not stalls_only and self.ruleset.rank == "original"):
+        stalls_only = all(rule.is_about_stalls for rule, _ in found)
+        if not stalls_only and self.ruleset.rank == "original":
             return Relieve()
-        now = seen.now
-        if not stalls_only:
-            patience = documented_patience_seconds(self._reclaim, share)
-            if patience is not None and self._trouble.seconds(now) >= patience:
-                return Relieve()
-        # While the first candidate is within its covered memory, an absorbing node needs no pod to leave.
-        absorbing = share <= 0 and self._is_absorbing()
-        in_vain = self._stall.seconds_in_vain(now, self._is_absorbing()) if self._stall.running else 0.0
-        waited = share * self._stall.seconds(now) + (1 - share) * in_vain
-        patience = stall_patience_seconds(self._reclaim, share)
-        if self._stall.running and not absorbing and waited >= patience:
+        absorbing = self._is_absorbing()
+        if self._patience.is_over(found, share, seen.now, absorbing=absorbing):
             return Relieve()
         room = self._room_bytes(seen)
         steps = self._reclaim_steps(room, seen) if stalls_only else ()
         if steps:
             return Reclaim(f"eligible pods can still swap out {room / 2**20:.0f} MiB", steps)
-        if not self._stall.running:
-            return Wait(
-                "all pods are within their covered memory and none stalls, so no pod has to leave"
-                if share <= 0
-                else "the first candidate is hardly beyond its covered memory, and no pod stalls"
-            )
-        if absorbing:
+        if not self._patience.stalling:
+            return Wait("no pod is far beyond its covered memory, and none stalls, so no pod has to leave")
+        if absorbing and share <= 0:
             return Wait("memory is being swapped out and stays out, so no pod has to leave")
         if share >= 1 and stalls_only:
             return Relieve()  # no cold memory is left, and the pod uses what is meant for others
@@ -212,8 +190,8 @@ class Engine:
         evictable = [candidate for candidate in ranked if not candidate.excluded]
         if not evictable:
             return self._wait(sample, fired, "no pod may be evicted", ranked)
-        after = self._trouble.seconds(sample.at_seconds)
-        self._stall, self._trouble = StallClock(), StallClock()
+        after = self._patience.trouble_seconds(sample.at_seconds)
+        self._patience = Patience(self._reclaim)
         self._leaving_since, self._leaving_uid = sample.at_seconds, evictable[0].uid
         following = f"next would be {evictable[1].label}" if evictable[1:] else "no other pod may be evicted"
         if evictable[0].beyond_bytes <= 0 and self.ruleset.rank == "culprit":
@@ -252,7 +230,7 @@ class Engine:
 
     def _forget_times(self, now: float) -> None:
         """Forget moments from before a jump of the clock; a settling period restarts from now at most."""
-        self._stall, self._trouble = StallClock(), StallClock()
+        self._patience = Patience(self._reclaim)
         self._leaving_since = None if self._leaving_since is None else now
         if self._settled_at is not None:
             self._settled_at = min(self._settled_at, now + self.ruleset.settle_seconds)

@@ -49,9 +49,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return all(d.reclaim_may_help for group in self.any for d in group.all)
 
     @property
-    def is_urgent(self) -> bool:
-        """Whether the rule leaves no time to wait."""
-        return any(d.urgent for group in self.any for d in group.all)
+    def urgent_seconds(self) -> float:
+        """The time that an eviction takes, for a rule about memory that runs out; 0: it is not about that."""
+        return max((d.urgent_seconds for group in self.any for d in group.all), default=0.0)
 
 
 class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):

@@ -67,17 +67,23 @@ class Detector(
     Attributes:
         reclaim_may_help: whether swapping out cold memory may help while the condition holds. If it is false
             for all detectors of a rule, the rule is about stalls.
-        urgent: whether there is no time left to wait while the condition holds.
         options: the settings that options and environment variables can change.
     """
 
     reclaim_may_help: ClassVar[bool]
-    urgent: ClassVar[bool] = False
     options: ClassVar[tuple[DetectorOption, ...]] = ()
 
     @property
     def window_seconds_needed(self) -> float:
         """The length of the history that the detector needs."""
+        return 0.0
+
+    @property
+    def urgent_seconds(self) -> float:
+        """The time that an eviction takes, if the condition is that memory runs out before; else 0.
+
+        Such a detector's numbers have ``secondsLeft``.
+        """
         return 0.0
 
     @property

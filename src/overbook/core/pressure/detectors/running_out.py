@@ -5,13 +5,16 @@ allowances are used up and the kernel's OOM killer chooses. An eviction takes ti
 """
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from overbook.core.pressure.candidate import covered_bytes, margin_bytes, swap_room_bytes
 from overbook.core.pressure.detectors.detector import Detector, Figure, Reading
 from overbook.core.pressure.detectors.ranges import check_least, check_window
 from overbook.core.pressure.model import NodeModel
 from overbook.core.pressure.situation import Situation
+
+LONG_SECONDS: Final = 1e9
+"""The time that is left where no pod grows."""
 
 
 class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
@@ -22,7 +25,6 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
     """
 
     reclaim_may_help: ClassVar = False
-    urgent: ClassVar = True
 
     within_seconds: float = 10.0
     window_seconds: float = 3.0
@@ -31,6 +33,11 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
     def window_seconds_needed(self) -> float:
         """The window over which growth is measured."""
         return self.window_seconds
+
+    @property
+    def urgent_seconds(self) -> float:
+        """The time that an eviction takes."""
+        return self.within_seconds
 
     @property
     def condition(self) -> str:
@@ -59,14 +66,17 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
         return Reading(
             taken > room,
             f"{room / 2**20:.0f} MiB of memory and swap are left, and pods take {growth / 2**20:.1f} MiB/s",
-            {"roomBytes": room, "takenBytes": taken},
+            {
+                "roomBytes": room,
+                "takenBytes": taken,
+                "secondsLeft": self.within_seconds * room / taken if taken > 0 else LONG_SECONDS,
+            },
         )
 
     def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
         """Yield the seconds until the room is used up, as far as pods go on."""
         if numbers["takenBytes"] > 0:
-            seconds = numbers["roomBytes"] / numbers["takenBytes"] * self.within_seconds
-            yield Figure("withinSeconds", seconds, self.within_seconds, below=True)
+            yield Figure("withinSeconds", numbers["secondsLeft"], self.within_seconds, below=True)
 
     def check(self) -> None:
         """Refuse a negative time, and a window outside 1 s to 1 min."""
