@@ -125,7 +125,9 @@ def test_the_record_names_the_next_pod_and_why_not_the_others() -> None:
 
 @pytest.mark.parametrize(("rank", "first"), [("culprit", "growing"), ("original", "large")])
 def test_victim_by_culprit_rank_or_by_original_rank(rank: Rank, first: str) -> None:
-    node = SimulatedNode(vm("large", request=50 * MI), vm("growing", request=50 * MI), ruleset=ranked_by(rank))
+    node = SimulatedNode(
+        vm("large", request=50 * MI), vm("growing", request=50 * MI), ruleset=ranked_by(rank)
+    )
     node.holds["large"] = holding(400 * MI)
     for size in range(201, 201 + 8 * 60, 60):
         node.holds["growing"] = holding(min(size, 390) * MI)
