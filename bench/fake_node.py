@@ -10,7 +10,13 @@ from typing import Any
 import msgspec
 import yaml
 
-from overbook_sandbox.fakes.kernel_files import container_files, container_path, make_cgroup, make_node
+from overbook_sandbox.fakes.kernel_files import (
+    container_files,
+    container_path,
+    make_cgroup,
+    make_node,
+    pressure_file,
+)
 
 CONTAINERS_PER_POD = 2
 MEMORY_BYTES = 40 << 30
@@ -28,8 +34,21 @@ class FakeNode(msgspec.Struct, frozen=True):
         return os.path.join(self.root, "manifests")
 
     def starve(self) -> None:
-        """Fill memory and swap, so that a rule fires."""
+        """Fill memory and swap, and let the first pod hold more than it is covered for: a rule fires."""
         fill(self.root)
+        with open(os.path.join(self._pod_directory(0, 0), "memory.current"), "w", encoding="utf-8") as file:
+            file.write(f"{4 * POD_MEMORY_BYTES}\n")
+
+    def stall(self, micros: int) -> None:
+        """Let the node's stall grow, so that each pod's own has to be read."""
+        path = os.path.join(self.root, "proc/pressure/memory")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(pressure_file(micros, micros // 2))
+
+    def _pod_directory(self, number: int, place: int) -> str:
+        uid = launcher_pod(number)["metadata"]["uid"]
+        path = container_path(uid, _container_id(number, place))
+        return os.path.join(self.root, "sys/fs/cgroup", path)
 
     def cgroup_directories(self) -> list[str]:
         """The containers' directories."""
@@ -156,7 +175,9 @@ def _make_pod(node: FakeNode, number: int, manifests: str) -> None:
             memory_swap_max=0,
             full_micros=number * 1000,
         )
-        make_cgroup(node.root, container_path(uid, _container_id(number, place)), files)
+        path = container_path(uid, _container_id(number, place))
+        make_cgroup(node.root, path, files)
+        make_cgroup(node.root, os.path.dirname(path), {"memory.pressure": pressure_file(number)})
     text = yaml.safe_dump(pod) if manifests == "yaml" else msgspec.json.encode(pod).decode()
     with open(os.path.join(node.manifests, f"pod-{number}.{manifests}"), "w", encoding="utf-8") as file:
         file.write(text)

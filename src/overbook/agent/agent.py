@@ -82,6 +82,7 @@ class Agent:
             self.cluster.relief,
             self.writers,
             Reserves(self.collector, settings.fsroot, settings.reserves.qos_reserved_memory_percent),
+            settings.fsroot,
             enforcing=settings.mode == "Enforce",
         )
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
@@ -193,6 +194,7 @@ class Agent:
         if decision is not None and decision.victim is not None:
             wanted = tick.facts[decision.victim.uid].grace_seconds
             self._ports.relief.begin(decision, min(wanted, self._settings.grace_seconds), now)
+        self._ports.throttle.keep(self.engine.throttles if tick.posture.enforcing else {}, tick.facts)
         self._swap_out(decision.reclaim if decision is not None else ())
         return msgspec.structs.replace(
             tick,
@@ -294,6 +296,7 @@ class Agent:
             self._ports.reserves.restore()
         else:
             log.info("swap limits stay as they are")
+        self._ports.throttle.release()
         self.writers.close(restore=self._settings.on_exit == "Restore")
         if self._recorder:
             self._recorder.close()

@@ -13,6 +13,7 @@ from overbook.agent.limits.swap_writers import SwapWriters
 from overbook.agent.limits.writers.reporting import ReportingSwapWriter
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
 from overbook.agent.relief.local import Relief, ReliefReport, ReportingRelief
+from overbook.agent.throttle import Throttle
 from overbook.agent.tick import PortState
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import ReliefState
@@ -26,6 +27,7 @@ class Ports:
         relief: how pods are relieved while the agent enforces.
         writers: how limits reach containers while the agent enforces.
         reserves: the memory that is kept from lower QoS classes.
+        root: the host's file system.
         enforcing: whether the agent enforces from the start.
     """
 
@@ -35,6 +37,7 @@ class Ports:
         relief: Relief,
         writers: SwapWriters,
         reserves: Reserves,
+        root: str,
         *,
         enforcing: bool,
     ) -> None:
@@ -46,6 +49,7 @@ class Ports:
         self.relief = SwitchedRelief(relief)
         self.limits = SwapLimits(collector, self._reporting_writer)
         self.reclaimer: Reclaimer = self._reporting_reclaimer
+        self.throttle = Throttle(collector, root)
         self.enforce(enforcing)
 
     def enforce(self, enforcing: bool, *, hands_off: bool = False) -> None:

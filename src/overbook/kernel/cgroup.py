@@ -134,6 +134,10 @@ class Cgroup(CgroupDirectory):
         """The hard limit of memory in bytes; None is no limit."""
         return parse_limit(self.read("memory.max"), self._prefix + "memory.max")
 
+    def read_memory_high(self) -> int | None:
+        """The limit above which the kernel reclaims and slows down, in bytes; None is no limit."""
+        return parse_limit(self.read("memory.high"), self._prefix + "memory.high")
+
     def read_memory_events(self) -> MemoryEvents:
         """How often the cgroup, or one below it, reached its memory limits."""
         return parse_memory_events(self.read("memory.events"), self._prefix + "memory.events")
@@ -163,6 +167,13 @@ class Cgroup(CgroupDirectory):
         If the limit is below the present use, the kernel reclaims first and then kills.
         """
         self.write("memory.max", render_limit(value, self._prefix + "memory.max"))
+
+    def write_memory_high(self, value: int | None) -> None:
+        """Limit memory to `value` bytes without the OOM killer; None is no limit.
+
+        The kernel reclaims what is above before the write returns, as far as that is possible.
+        """
+        self.write("memory.high", render_limit(value, self._prefix + "memory.high"))
 
     def write_cpu_weight(self, weight: int) -> None:
         """Set the weight when CPUs are busy, 1-10000."""

@@ -14,6 +14,8 @@ much again (0.4 %), and the slab pages of its tasks, files and sockets are charg
 KERNEL_BYTES: Final = 4 * 2**20
 """What does not grow with the pod. The kernel charges 64 pages ahead on each CPU that a pod runs on, and the
 swap cache of ``memory.stat`` lags as many behind: 512 KiB for a CPU, and a pod runs on a few at a time."""
+CRITICAL: Final = "critical, static or mirror pod"
+"""Why such a pod is excluded."""
 HORIZON_SECONDS: Final = 10.0
 """How far ahead growth and refaults count: about as long as an eviction takes."""
 PAGE_BYTES: Final = 4096
@@ -90,7 +92,7 @@ def why_never(*, critical: bool, own: bool) -> str:
     """
     if own:
         return "Overbook's own pod"
-    return "critical, static or mirror pod" if critical else ""
+    return CRITICAL if critical else ""
 
 
 def covered_bytes(facts: PodFacts, model: PodModel) -> int:

@@ -73,11 +73,12 @@ class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         number: the decision's number; an engine counts from 1.
         wall_seconds: when it was made, in seconds since the epoch.
         findings: the rules that fire, in the ruleset's order.
-        action: ``reclaim``, ``relieve``, or ``wait``.
+        action: ``reclaim``, ``relieve``, ``throttle`` or ``wait``.
         reason: why this action, in one sentence.
         reclaim: the memory to swap out, the coldest first.
         victim: the pod that has to leave.
         candidates: the pods that were considered, in rank order, the excluded ones last.
+        throttled: the pod that is held to its request, because it is to blame and is never evicted.
     """
 
     number: int
@@ -88,6 +89,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     reclaim: tuple[ReclaimStep, ...] = ()
     victim: Candidate | None = None
     candidates: tuple[Candidate, ...] = ()
+    throttled: Candidate | None = None
 
     @property
     def sentence(self) -> str:
@@ -97,6 +99,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False, rename="camel"):
             total = sum(step.wanted_bytes for step in self.reclaim) / 2**20
             names = ", ".join(step.label for step in self.reclaim)
             return f"{seen}: swapping out {total:.0f} MiB of {names} ({self.reason})"
+        if self.throttled is not None:
+            held = f"{self.throttled.label} is held to its request ({self.throttled.sentence})"
+            return f"{seen}: {held}; {self.reason}"
         if self.victim is not None:
             chosen = f"{self.victim.label} has to leave the node ({self.victim.sentence})"
             return f"{seen}: {chosen}; {self.reason}"

@@ -39,6 +39,7 @@ from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import Rule, Ruleset
 from overbook.core.pressure.sample import Sample
 from overbook.core.pressure.situation import Situation
+from overbook.core.pressure.throttle import lowered, never_evicted_culprit
 
 ReliefState = Literal["idle", "active", "withdrawn"]
 """``active``: a pod is to leave, by a decision of this engine or of one before it. ``withdrawn``: the relief
@@ -91,6 +92,8 @@ class Engine:
         self.offload = Offload(offload or OffloadPolicy(mode="Off"))
         self.offload_steps: tuple[ReclaimStep, ...] = ()
         """What is to be swapped out ahead of need in this tick, beside the decision."""
+        self.throttles: dict[str, int] = {}
+        """The ``memory.high`` of the pods that are held to their requests, in bytes, by UID."""
         self.situation: Situation
         """The newest sample and what was before it; there is none before the first step."""
 
@@ -114,6 +117,7 @@ class Engine:
         self.situation = seen = Situation(self.history, facts)
         decision = self._decide(sample, seen)
         reclaiming = decision is not None and decision.action == "reclaim"
+        self.throttles = lowered(self.throttles, seen)
         self.offload_steps = () if reclaiming else self.offload.plan(seen, {self._leaving_uid})
         return decision
 
@@ -136,6 +140,9 @@ class Engine:
         if self._settling(share, now):
             settle = self.ruleset.settle_seconds
             return self._wait(sample, fired, f"a pod just left; its effect is given {settle:g} s to show")
+        held, blame = never_evicted_culprit(ranked, seen.node.memory_total_bytes)
+        if held is not None and held.uid not in self.throttles and self.ruleset.rank == "culprit":
+            return self._throttle(sample, fired, held, blame, found)
         outcome = self._outcome(seen, share, found)
         if isinstance(outcome, Reclaim):
             return self._decision(sample, fired, "reclaim", outcome.reason, reclaim=outcome.steps)
@@ -170,6 +177,22 @@ class Engine:
         # One sentence, whether or not a pod may be evicted now: another reason would be another decision.
         longest = self._reclaim.promise_patience_seconds
         return Wait(f"no pod is far beyond its covered memory; the kernel is given up to {longest:g} s")
+
+    def _throttle(
+        self,
+        sample: Sample,
+        fired: list[FiredRule],
+        held: Candidate,
+        blame: float,
+        found: Sequence[tuple[Rule, FiredRule]],
+    ) -> Decision | None:
+        """Hold a pod that is never evicted to its request, once patience with it is over."""
+        if not self._patience.is_over(found, blame, sample.at_seconds, absorbing=self._is_absorbing()):
+            return self._wait(sample, fired, f"{held.label} is to blame and is never evicted")
+        self.throttles[held.uid] = 0
+        self._patience = Patience(self._reclaim)
+        reason = "it is never evicted, and evicting others would only make room for it"
+        return self._decision(sample, fired, "throttle", reason, throttled=held)
 
     def _meanwhile(self, sample: Sample, fired: list[FiredRule], seen: Situation) -> Decision | None:
         """A reclaim of other pods' cold memory while a pod is leaving slowly; ``None``: not now."""
@@ -267,12 +290,21 @@ class Engine:
         reclaim: tuple[ReclaimStep, ...] = (),
         victim: Candidate | None = None,
         candidates: tuple[Candidate, ...] = (),
+        throttled: Candidate | None = None,
     ) -> Decision:
         if action != "wait":
             self._quiet_reason = ""
         self._decided += 1
         return Decision(
-            self._decided, sample.wall_seconds, tuple(fired), action, reason, reclaim, victim, candidates
+            number=self._decided,
+            wall_seconds=sample.wall_seconds,
+            findings=tuple(fired),
+            action=action,
+            reason=reason,
+            reclaim=reclaim,
+            victim=victim,
+            candidates=candidates,
+            throttled=throttled,
         )
 
     def _excluded(self, facts: Mapping[str, PodFacts], models: Mapping[str, PodModel]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from overbook.core.pressure.ruleset import Rule
 from overbook.core.pressure.stall import StallClock
 
 CAUSE_SHARE: Final = 0.25
-"""The share of all pods' burden from which a pod counts as the cause; the going of one with less ends little."""
+"""A pod with less than this share of all burden is not the cause, and its going would end little."""
 IMMINENT_SECONDS: Final = 2.0
 """With so little time left before memory runs out, the kernel's OOM killer is the alternative."""
 FAR_PERCENT: Final = 1.0
