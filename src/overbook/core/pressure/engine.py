@@ -165,7 +165,8 @@ class Engine:
         if self._patience.is_over(found, share, seen.now, absorbing=absorbing):
             return Relieve()
         room = self._room_bytes(seen)
-        steps = self._reclaim_steps(room, seen) if stalls_only else ()
+        documented = any(not rule.is_about_stalls and not rule.urgent_seconds for rule, _ in found)
+        steps = () if documented else self._reclaim_steps(room, seen)
         if steps:
             return Reclaim(f"eligible pods can still swap out {room / 2**20:.0f} MiB", steps)
         if not self._patience.stalling:

@@ -30,8 +30,10 @@ POD_BYTES: Final = 3 * 2**20
 """The most of one pod in a second: a share of its memory, but not less than this: refaults show in time."""
 SLOW_SECONDS: Final = 0.5
 """A step that takes longer waits for a swap disk that has no speed to spare."""
-FIRST_PAUSE_SECONDS: Final = 10.0
-LONGEST_PAUSE_SECONDS: Final = 320.0
+FIRST_PAUSE_SECONDS: Final = 2.0
+RECENT_SECONDS: Final = 2.0
+"""The time over which refaults and stalls of a pod are looked at."""
+LONGEST_PAUSE_SECONDS: Final = 300.0
 CALM_SECONDS: Final = 60.0
 """After so long without a reason for a pause, the next pause is the first one again."""
 DAY_SECONDS: Final = 86_400.0
@@ -219,7 +221,7 @@ class Offload:
         """Return the pods that are left alone for now, and begin the pauses that are due."""
         for uid in self._pauses.keys() - seen.pods.keys():
             del self._pauses[uid]
-        for uid, model in seen.pods.items():
+        for uid, model in seen.pods_over(RECENT_SECONDS).items():
             if uid in self._given and self._suffers(model):
                 self._pauses.setdefault(uid, Pause()).begin(now)
         return {uid for uid, pause in self._pauses.items() if pause.holds(now)}
