@@ -45,7 +45,7 @@ def held(pod: dict[str, Any], second: int) -> ContainerSample:
 
 
 def is_beyond(pod: dict[str, Any], sample: ContainerSample) -> bool:
-    covered = (pod["request"] + pod["allowed"]) * MI
+    covered: int = (pod["request"] + pod["allowed"]) * MI
     return sample.memory_current_bytes > covered + 4 * MI + covered // 100
 
 
