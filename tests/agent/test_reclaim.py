@@ -63,7 +63,7 @@ def step(uid: str, size: int) -> ReclaimStep:
     return ReclaimStep(uid, f"demo/{uid}", size)
 
 
-def test_what_was_swapped_out_is_returned_for_each_pod() -> None:
+def test_reclaim_returns_how_much_of_each_pod_went_out() -> None:
     clock = Clock()
     first, second = FakeContainer(clock, 100 * MI), FakeContainer(clock, 3 * MI)
     done = reclaimer(clock, a=[first], b=[second]).reclaim([step("a", 10 * MI), step("b", 8 * MI)])

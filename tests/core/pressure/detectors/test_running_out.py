@@ -69,6 +69,13 @@ def test_swap_that_pods_may_still_use_is_room() -> None:
         assert reading(node).holds is holds
 
 
+def test_memory_in_the_swap_cache_is_room() -> None:
+    node = watched(vm("a", request=100 * MI, allowed=0), memory_available_bytes=50 * MI, swap_free_bytes=0)
+    node.set(swap_cached_bytes=70 * MI)
+    node.seconds(4)
+    assert reading(node).numbers["roomBytes"] == 120 * MI
+
+
 def test_free_swap_that_no_pod_may_use_is_no_room() -> None:
     node = watched(vm("a", request=100 * MI, allowed=0), guaranteed("b"))
     node.set(memory_available_bytes=50 * MI)
@@ -118,7 +125,7 @@ def test_a_guaranteed_pod_that_fills_its_request_never_fires() -> None:
         assert not reading(node).holds
 
 
-def test_what_a_guaranteed_pod_still_takes_is_not_for_others() -> None:
+def test_memory_that_a_guaranteed_pod_still_takes_is_no_room() -> None:
     # It takes 40 MiB a second and stops at its request; the leak beside it gets what is left.
     for paid, holds in ((0, False), (40, True)):
         node = watched(guaranteed("paid", 600 * MI), vm("leaky", request=100 * MI, allowed=0))
