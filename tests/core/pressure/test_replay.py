@@ -133,8 +133,10 @@ def test_a_line_beyond_the_bound_is_refused() -> None:
 
 OLD = (
     b'{"pods":[{"uid":"a","label":"shop/a","qos_class":"Burstable","original_request_bytes":1048576}]}\n',
-    b'{"sample":[1.0,1.0,[1048576000,0,1048576000,419430400,0,0,0,0,0],'
-    b'[["a",[["c",314572800,0,314572800,0,0,0]]]]]}\n',
+    (
+        b'{"sample":[1.0,1.0,[1048576000,0,1048576000,419430400,0,0,0,0,0],'
+        b'[["a",[["c",314572800,0,314572800,0,0,0]]]]]}\n'
+    ),
 )
 """A recording of an agent that knew of no swap cache and no stalls of pods."""
 
