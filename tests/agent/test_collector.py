@@ -169,7 +169,7 @@ def test_no_descriptor_is_lost_while_containers_come_and_go(node: FakeNode) -> N
 def test_memory_does_not_grow_with_time(node: FakeNode, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)  # what is captured would grow
     for number in range(5):
-        node.start(f"vm{number}", memory_swap_max=None)
+        node.start(f"vm{number}", memory_current=600 * MI, memory_swap_max=None)
     node.set(mem_available_bytes=0, swap_free_bytes=0)  # occupancy holds all the time
     agent = node.agent(ruleset=msgspec.structs.replace(DEFAULT_RULESET, settle_seconds=0))
 

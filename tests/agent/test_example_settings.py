@@ -36,12 +36,12 @@ def test_the_agents_example_brings_its_ruleset_to_the_replay() -> None:
 
 
 def test_the_example_names_every_field() -> None:
-    without_default = {".manifests", ".record", ".kubeconfig", ".context"}
+    without_default = {".manifests", ".record", ".kubeconfig", ".context", ".offload.dailyWriteBytes"}
     named = fields_of(read_configuration(AGENT, ("AgentConfiguration",))[1])
     named |= {".ruleset.rules.name"}  # shown in words: by default the conditions are the name
     assert named == fields_of(msgspec.to_builtins(AgentSettings())) - without_default
     text = Path(AGENT).read_text("utf-8")
-    assert all(f"# {field.lstrip('.')}: " in text for field in without_default)
+    assert all(f"# {field.rpartition('.')[2]}: " in text for field in without_default)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,15 @@ def test_wrong_settings_are_named(tmp_path: Path, change: dict[str, Any], said: 
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("Off", "Off"), ("On", "On"), ('"Off"', "Off"), ("Observe", "Observe")]
+)
+def test_the_mode_of_offload_needs_no_quotes(tmp_path: Path, mode: str, expected: str) -> None:
+    path = tmp_path / "agent.yaml"
+    path.write_text(f"offload:\n  mode: {mode}\n", "utf-8")
+    assert load(str(path), {}, {}).offload.mode == expected
+
+
 @pytest.mark.parametrize("text", ["", "- 1\n", "mode: Observe\n---\nmode: Observe\n", "mode"])
 def test_a_file_is_one_mapping(tmp_path: Path, text: str) -> None:
     path = tmp_path / "agent.yaml"
@@ -81,7 +90,7 @@ def test_a_ruleset_of_one_field_keeps_the_shipped_rules(tmp_path: Path) -> None:
 def test_flags_win_over_the_rulesets_file() -> None:
     ruleset, _ = load_ruleset(RULESET, {"swap_utilization_threshold_factor": 0.5})
     assert ruleset != DEFAULT_RULESET
-    assert "50 % of swap" in ruleset.rules[2].title
+    assert "50 % of swap" in ruleset.rules[4].title
 
 
 def test_a_threshold_out_of_range_is_refused() -> None:

@@ -8,14 +8,20 @@ from tests.probes.exposition_reader import parsed
 def test_prometheus_reads_every_value_whatever_pods_are_called(node: FakeNode) -> None:
     odd = 'quo"te\\back\nline'
     node.describe("vm", name=odd)
-    node.run("vm", memory_current=300 * MI, memory_swap_current=5 * MI)
+    node.run(
+        "vm",
+        memory_current=500 * MI,
+        memory_swap_current=5 * MI,
+        memory_stat={"swapcached": 2 * MI},
+    )
     node.set(mem_available_bytes=0, swap_free_bytes=0)
     agent = node.agent()
     node.tick(agent)
     node.tick(agent)
     values = parsed(agent.metrics.render(agent.values()).decode())
-    assert values["overbook_pod_working_set_bytes", (("pod", f"demo/{odd}"),)] == 300 * MI
+    assert values["overbook_pod_working_set_bytes", (("pod", f"demo/{odd}"),)] == 500 * MI
     assert values["overbook_pod_swap_bytes", (("pod", f"demo/{odd}"),)] == 5 * MI
+    assert values["overbook_pod_held_bytes", (("pod", f"demo/{odd}"),)] == 503 * MI
     assert values["overbook_node_memory_bytes", ()] == 1 << 30
     assert values["overbook_node_swap_used_bytes", ()] == 512 * MI
     assert values["overbook_ticks_total", ()] == 2
@@ -36,7 +42,7 @@ def test_metrics_exist_before_the_first_tick(node: FakeNode) -> None:
 
 
 def test_health_readiness_and_decisions_follow_the_ticks(node: FakeNode) -> None:
-    node.start("vm", memory_current=300 * MI)
+    node.start("vm", memory_current=500 * MI)
     agent = node.agent()
     loop = Loop(agent, agent._settings)
     try:

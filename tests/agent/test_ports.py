@@ -112,7 +112,7 @@ def test_a_pause_keeps_limits_and_writes_none_until_its_end(node: FakeNode) -> N
 
 
 def test_a_pause_takes_request_and_taint_back_at_once(node: FakeNode) -> None:
-    node.run("vm", memory_current=400 * MI)
+    node.run("vm", memory_current=500 * MI)
     agent, bridge = agent_of(node)
     bridge.update_pods(told("vm"))
     hear(bridge)
@@ -143,7 +143,7 @@ def test_the_clusters_percentage_gives_the_guests_sizes(node: FakeNode) -> None:
 
 
 def test_the_taint_stays_until_the_node_was_calm_for_a_while(node: FakeNode) -> None:
-    node.run("vm", memory_current=400 * MI)
+    node.run("vm", memory_current=500 * MI)
     agent, bridge = agent_of(node)
     bridge.update_pods(told("vm"))
     hear(bridge)

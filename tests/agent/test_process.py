@@ -197,7 +197,7 @@ def test_configuration_can_be_checked_before_it_is_used(tmp_path: pathlib.Path) 
     assert settings["nodeName"] == "from-environment"
     assert settings["verbosity"] == 2
     assert settings["swap"]["allowance"] == "whole"
-    assert settings["ruleset"]["rules"][1]["any"][0]["all"][0]["detector"] == "swapTraffic"
+    assert settings["ruleset"]["rules"][3]["any"][0]["all"][0]["detector"] == "swapTraffic"
 
 
 def test_a_recording_stops_at_its_limit_with_whole_lines(
@@ -234,7 +234,7 @@ def test_a_recording_is_continued_and_a_full_disk_ends_it(
 
 def test_the_recording_of_a_run_holds_pods_samples_and_decisions(node: FakeNode) -> None:
     record = node.root.parent / "recording.jsonl"
-    node.start("vm", memory_current=300 * MI)
+    node.start("vm", memory_current=500 * MI)
     node.set(mem_available_bytes=0, swap_free_bytes=0)
     agent = node.agent(record=str(record))
     node.tick(agent)

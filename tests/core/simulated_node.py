@@ -1,5 +1,6 @@
 """A simulated node for tests: its memory and its pods change second by second, and the engine decides."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from overbook.core.overcommit.facts import ContainerFacts, PodFacts
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import Engine, ReliefState
+from overbook.core.pressure.offload import OffloadPolicy
 from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, Ruleset
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
@@ -37,9 +39,10 @@ def holding(
     swap_max: int | None = 100 * MI,
     refaults: int = 0,
     name: str = "compute",
+    cached: int = 0,
 ) -> ContainerSample:
-    """Return a container with that much anonymous memory in RAM and that much in swap."""
-    return ContainerSample(name, memory, 0, memory, swap, swap_max, refaults)
+    """Return a container with that much anonymous memory in RAM and in swap, and so much of it in both."""
+    return ContainerSample(name, memory, 0, memory, swap, swap_max, refaults, cached)
 
 
 class SimulatedNode:
@@ -50,6 +53,7 @@ class SimulatedNode:
         ruleset: the engine's ruleset.
         reclaim: the policy of reclaim; ``None``: the engine does not reclaim.
         own_uids: the UIDs that the engine takes for Overbook's own pods.
+        offload: the policy of offload; ``None``: the engine plans none.
     """
 
     def __init__(
@@ -58,8 +62,9 @@ class SimulatedNode:
         ruleset: Ruleset = DEFAULT_RULESET,
         reclaim: ReclaimPolicy | None = None,
         own_uids: frozenset[str] = frozenset(),
+        offload: OffloadPolicy | None = None,
     ) -> None:
-        self.engine = Engine(ruleset, reclaim, own_uids)
+        self.engine = Engine(ruleset, reclaim, own_uids, offload)
         self.facts = {pod.uid: pod for pod in pods}
         self.at = 5000.0
         self.node = NodeSample(
@@ -74,6 +79,7 @@ class SimulatedNode:
             stall_full_micros=300_000,
         )
         self.holds = {pod.uid: holding(300 * MI) for pod in pods}
+        self.stalled = dict.fromkeys(self.holds, 0)
         self.told: list[Sample] = []
 
     def set(self, **node: int | None) -> None:
@@ -91,10 +97,13 @@ class SimulatedNode:
         swap_in: int = 0,
         swap_out: int = 0,
         stall: float = 0.0,
+        pod_stalls: Mapping[str, float] | None = None,
         relief: ReliefState = "idle",
     ) -> Decision | None:
         """Let time pass with so many pages swapped and such a share of it stalled; then decide."""
         self.at += seconds
+        for uid, share in (pod_stalls or {}).items():
+            self.stalled[uid] += round(share * seconds * 1e6)
         node = self.node
         if node.swap_in_pages is not None and node.swap_out_pages is not None:
             self.set(
@@ -103,7 +112,9 @@ class SimulatedNode:
             )
         if node.stall_full_micros is not None:
             self.set(stall_full_micros=node.stall_full_micros + round(stall * seconds * 1e6))
-        pods = tuple(PodSample(uid, (container,)) for uid, container in self.holds.items())
+        pods = tuple(
+            PodSample(uid, (container,), self.stalled.get(uid)) for uid, container in self.holds.items()
+        )
         sample = Sample(self.at, 1.7e9 + self.at, self.node, pods)
         self.told.append(sample)
         return self.engine.step(sample, self.facts, relief)

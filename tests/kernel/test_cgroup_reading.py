@@ -15,7 +15,7 @@ CONTENTS = st.one_of(
     st.binary(max_size=80),
     st.sampled_from([b"", b"max\n", b"0\n", b"12", b"-1\n", b"9" * 21 + b"\n", b"1\n2\n", b"x" * 5000]),
     st.integers(0, 1 << 64).map(lambda number: b"%d\n" % number),
-    st.just(b"anon 5\nfile 3\nshmem 6\ninactive_file 7\nworkingset_refault_anon 8\n"),
+    st.just(b"anon 5\nfile 3\nshmem 6\nswapcached 9\ninactive_file 7\nworkingset_refault_anon 8\n"),
     st.just(b"anon 5\nfile 3\n"),
 )
 
@@ -23,7 +23,13 @@ CONTENTS = st.one_of(
 def single_reads(cgroup: WholeCgroup) -> MemoryReading:
     stat = cgroup.read_memory_stat()
     return MemoryReading(
-        MemoryUse(stat.anon_bytes, stat.shmem_bytes, stat.inactive_file_bytes, stat.workingset_refault_anon),
+        MemoryUse(
+            stat.anon_bytes,
+            stat.shmem_bytes,
+            stat.inactive_file_bytes,
+            stat.workingset_refault_anon,
+            stat.swapcached_bytes,
+        ),
         cgroup.read_memory_current(),
         cgroup.read_memory_swap_current(),
         cgroup.read_memory_swap_max(),

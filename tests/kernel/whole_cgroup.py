@@ -28,6 +28,7 @@ class MemoryStat(msgspec.Struct, frozen=True, gc=False):
     active_file_bytes: int | None = None
     workingset_refault_anon: int | None = None
     workingset_refault_file: int | None = None
+    swapcached_bytes: int | None = None
     pswpin: int | None = None
     pswpout: int | None = None
     pgmajfault: int | None = None

@@ -4,7 +4,16 @@ import msgspec
 
 from overbook.core.api.overcommit_node import DecisionRecord, OvercommitNodeStatus, ReliefRecord
 from overbook.kube.api.objects import Node, NodeCondition, NodeSpec, NodeStatus, Taint
-from overbook_sandbox.demo.cluster_events import Sampler, Seen, SeenPod, events, left, node_signs, seen_pod
+from overbook_sandbox.demo.cluster_events import (
+    Sampler,
+    Seen,
+    SeenPod,
+    events,
+    held_bytes,
+    left,
+    node_signs,
+    seen_pod,
+)
 from overbook_sandbox.demo.story import AnyEvent, DecisionEvent, Gone, StepEvent
 from overbook_sandbox.kubevirt.documents import KubeVirtDocument
 from overbook_sandbox.node.kubernetes_messages import ContainerReading, NodeReading, Work
@@ -110,6 +119,7 @@ def test_a_migrating_vm_is_not_shown_where_it_is_not_yet() -> None:
 def test_a_pod_has_left_when_only_its_sandbox_holds_memory() -> None:
     ending = {"1": GUEST._replace(is_ending=True)}
     large = {"a": container(memory_swap_current_bytes=300 << 20), "sandbox": container()}
+    assert held_bytes({"a": container(swap_cached_bytes=3), "b": container(swap_cached_bytes=99)}) == 12 + 10
     assert list(left(sample(1.0, pods={"1": large}), ending)) == []
     assert list(left(sample(1.0, pods={"1": {"sandbox": container()}}), ending)) == list(ending.values())
     assert list(left(sample(1.0), ending)) == list(ending.values())
@@ -189,6 +199,9 @@ def test_a_pods_containers_count_together_without_its_sandbox() -> None:
     assert list(found.pods) == ["vm-c"]
     pod = found.pods["vm-c"]
     assert (pod.memory_bytes, pod.swap_bytes, pod.swap_max_bytes) == (20, 5, 80)
+    cached = {"a": container(swap_cached_bytes=3, memory_swap_max_bytes=80), "sandbox": container()}
+    held = Sampler().sample(sample(1.0, pods={"1": cached}), 0.0, {"1": GUEST}).pods["vm-c"].held_bytes
+    assert held == 10 + 10 + 5 - 3  # what is in the swap cache is in memory and in swap
     unlimited = {"a": container(memory_swap_current_bytes=70), "sandbox": container()}
     assert (
         Sampler().sample(sample(1.0, pods={"1": unlimited}), 0.0, {"1": GUEST}).pods["vm-c"].swap_bytes == 70

@@ -23,6 +23,7 @@ from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
 from overbook.agent.tick import AgentTick
 from overbook.core.overcommit.swap import whole_pages
+from overbook.core.pressure.cold import room_bytes
 from overbook.core.pressure.decision import Decision, ReclaimStep
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.model import node_model
@@ -201,7 +202,17 @@ class Agent:
             relief_active=self.relieving,
             ports=self._ports.state(),
             offloaded_bytes=self.engine.offload.bought_bytes(self.engine.situation),
+            offloadable_bytes=self._offloadable_bytes(tick.posture),
         )
+
+    def _offloadable_bytes(self, posture: Posture) -> int | None:
+        """Return what offload would swap out now; ``None`` where it does so, or is off."""
+        policy, seen = self.engine.offload.policy, self.engine.situation
+        available = seen.node.memory_available_bytes
+        if policy.mode == "Off" or available is None or (policy.mode == "On" and posture.enforcing):
+            return None
+        missing = int(seen.node.memory_total_bytes * policy.reserve_percent / 100) - available
+        return max(0, min(missing, room_bytes(seen)))
 
     def _swap_out(self, needed: Sequence[ReclaimStep]) -> None:
         """Swap out what the decision needs, or else what is wanted ahead of need."""

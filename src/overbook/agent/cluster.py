@@ -188,6 +188,8 @@ class Cluster:
                 problems=node_problems(self._node_findings(tick)),
                 writer=tick.ports.writer,
                 differing=tick.ports.differing_limits,
+                offloaded_bytes=tick.offloaded_bytes,
+                offloadable_bytes=tick.offloadable_bytes,
             ),
             tick.pods,
         )

@@ -188,6 +188,12 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     ),
     Metric("node_swap_used_bytes", "gauge", "Swap in use.", _of_tick(lambda tick: tick.node.swap_used_bytes)),
     Metric(
+        "node_swap_cached_bytes",
+        "gauge",
+        "Memory that is in RAM and in swap (SwapCached).",
+        _of_tick(lambda tick: tick.node.swap_cached_bytes),
+    ),
+    Metric(
         "node_swap_allowed_bytes",
         "gauge",
         "Sum of all swap allowances.",
@@ -208,5 +214,12 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     ),
     Metric(
         "pod_swap_bytes", "gauge", "Swap that the pod uses.", _of_pods(lambda pod: pod.swap_bytes), ("pod",)
+    ),
+    Metric(
+        "pod_held_bytes",
+        "gauge",
+        "Holdings of the pod: its working set and its swap, counted once.",
+        _of_pods(lambda pod: pod.usage_bytes),
+        ("pod",),
     ),
 )

@@ -203,9 +203,14 @@ def _from_file(path: str) -> AgentSettings:
 def from_fields(fields: dict[str, Any], label: str) -> AgentSettings:
     """Make settings from the fields of a file; a ruleset without rules gets the shipped ones.
 
+    YAML takes ``On`` and ``Off`` without quotes for booleans.
+
     Raises:
         InvalidInput: a field does not exist or has the wrong type.
     """
+    offload = fields.get("offload")
+    if isinstance(offload, dict) and isinstance(offload.get("mode"), bool):
+        fields = {**fields, "offload": {**offload, "mode": "On" if offload["mode"] else "Off"}}
     ruleset = fields.get("ruleset")
     if isinstance(ruleset, dict) and "rules" not in ruleset:
         fields = {**fields, "ruleset": {**ruleset, "rules": msgspec.to_builtins(DEFAULT_RULESET.rules)}}

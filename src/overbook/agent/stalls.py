@@ -1,6 +1,7 @@
 """The pods' stalls on memory: `memory.pressure` of each pod's cgroup, read as seldom as is exact."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.cgroup_directory import KeptFiles
@@ -10,6 +11,20 @@ from overbook.kernel.kubepods import PodCgroup
 Stalls = tuple[int | None, int | None]
 """`some` and `full` of a pod in microseconds since its cgroup was made; ``None``: not known."""
 UNKNOWN: Stalls = (None, None)
+
+
+class LastReading(NamedTuple):
+    """What was read of a pod last.
+
+    Attributes:
+        inode: the pod's cgroup; a pod that was replaced has another one.
+        stalls: the values.
+        silent: whether the kernel keeps no such values for this cgroup.
+    """
+
+    inode: int
+    stalls: Stalls
+    silent: bool
 
 
 class StallReader:
@@ -29,10 +44,9 @@ class StallReader:
         self._kept = kept
         self._complain = complain
         self._cgroups: dict[str, tuple[int, Cgroup]] = {}
-        self._last: dict[str, Stalls] = {}
+        self._last: dict[str, LastReading] = {}
         self._node_micros: int | None = None
         self._quiet = False
-        self._supported = True
 
     def start(self, node_micros: int | None) -> None:
         """Begin a round of readings; `node_micros` is the node's own `some`, ``None``: not known."""
@@ -41,19 +55,17 @@ class StallReader:
 
     def read(self, pod: PodCgroup) -> Stalls:
         """Return how long a pod has stalled by now."""
-        if not self._supported:
-            return UNKNOWN
         last = self._last.get(pod.uid)
-        if last is not None and self._quiet:
-            return last
-        found = UNKNOWN
+        if last is not None and last.inode == pod.inode and (self._quiet or last.silent):
+            return last.stalls
+        found, silent = UNKNOWN, False
         try:
             found = self._cgroup(pod).read_memory_stalls()
         except MissingKernelFile:
-            self._missing(pod)
+            silent = self._keeps_none(pod)
         except KernelFileError as error:
             self._complain(error)
-        self._last[pod.uid] = found
+        self._last[pod.uid] = LastReading(pod.inode, found, silent)
         return found
 
     def keep(self, found: Mapping[str, PodCgroup]) -> None:
@@ -75,12 +87,12 @@ class StallReader:
         self._cgroups[pod.uid] = (pod.inode, cgroup)
         return cgroup
 
-    def _missing(self, pod: PodCgroup) -> None:
-        """Give up where the kernel has no such file at all; a pod that just ended is no reason."""
+    def _keeps_none(self, pod: PodCgroup) -> bool:
+        """Whether a cgroup that exists has no such file: no PSI, or ``cgroup.pressure`` is 0."""
         held = self._cgroups.get(pod.uid)
-        if held is not None and held[1].exists():
-            self._supported = False
+        silent = held is not None and held[1].exists()
         self._drop(pod.uid)
+        return silent
 
     def _drop(self, uid: str) -> None:
         self._last.pop(uid, None)

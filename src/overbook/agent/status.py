@@ -49,6 +49,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
         problems: the node's problems.
         writer: the writer of swap limits; ``None``: not known yet.
         differing: number of containers whose limit differs and is not the agent's to write.
+        offloaded_bytes: the RAM that offload has bought.
+        offloadable_bytes: the memory that offload would swap out now; ``None``: it does so, or is off.
     """
 
     wall_seconds: float
@@ -61,6 +63,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
     writer: Choice | None = None
     differing: int = 0
+    offloaded_bytes: int = 0
+    offloadable_bytes: int | None = None
 
 
 class StatusWriter:
@@ -131,6 +135,8 @@ class StatusWriter:
                 total_bytes=node.memory_total_bytes,
                 available_bytes=node.memory_available_bytes,
                 promised_bytes=self._promised_bytes(pods, moment.percent),
+                offloaded_bytes=moment.offloaded_bytes,
+                offloadable_bytes=moment.offloadable_bytes,
             ),
             swap=SwapStatus(
                 total_bytes=node.swap_total_bytes,

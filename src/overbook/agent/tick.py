@@ -53,6 +53,7 @@ class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         decision: the decision; ``None``: nothing new.
         ports: the state of the ports.
         offloaded_bytes: the RAM that offload has bought.
+        offloadable_bytes: the memory that offload would swap out now; ``None``: it does so, or is off.
     """
 
     node: NodeModel
@@ -68,6 +69,7 @@ class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     decision: Decision | None = None
     ports: PortState = PortState()
     offloaded_bytes: int = 0
+    offloadable_bytes: int | None = None
 
     @property
     def swap_allowed_bytes(self) -> int:

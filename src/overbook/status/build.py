@@ -77,6 +77,8 @@ def build_node(node: NodeView, cluster: Clusterwide) -> NodeStatusReport:
         ready=node.ready,
         ram_bytes=node.ram_bytes,
         available_bytes=status.memory.available_bytes if status else None,
+        offloaded_bytes=status.memory.offloaded_bytes if status else None,
+        offloadable_bytes=status.memory.offloadable_bytes if status else None,
         capacity=shown_amounts(node.capacity),
         allocatable=shown_amounts(node.allocatable),
         sums=None if node.sums is None else build_sums(node.sums),

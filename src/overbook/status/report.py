@@ -66,6 +66,8 @@ class NodeStatusReport(ReportStruct, frozen=True):
     ready: bool | None
     ram_bytes: int | None
     available_bytes: int | None
+    offloaded_bytes: int | None
+    offloadable_bytes: int | None
     capacity: CpuAndMemory
     allocatable: CpuAndMemory
     sums: Sums | None

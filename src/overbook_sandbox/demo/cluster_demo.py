@@ -27,6 +27,7 @@ from overbook_sandbox.demo.cluster_events import (
     Seen,
     SeenPod,
     events,
+    held_bytes,
     how,
     left,
     node_signs,
@@ -177,9 +178,7 @@ class ClusterDemo:
         if not self._stage.node.samples:
             return False
         held = {
-            self._seen.pods[uid].guest: sum(
-                each.memory_current_bytes + each.memory_swap_current_bytes for each in containers.values()
-            )
+            self._seen.pods[uid].guest: held_bytes(containers)
             for uid, containers in self._stage.node.samples[-1].pods.items()
             if uid in self._seen.pods
         }

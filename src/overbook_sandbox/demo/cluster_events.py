@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from overbook.core.api.overcommit_node import PRESSURE_CONDITION, TAINT_KEY, OvercommitNodeStatus
+from overbook.core.pressure.holdings import holdings_bytes
 from overbook.kube.api.objects import Node
 from overbook_sandbox.demo.story import (
     PAID_POD,
@@ -167,10 +168,16 @@ def left(found: NodeReading, pods: Mapping[str, SeenPod]) -> Iterator[SeenPod]:
         pods: The node's pods by uid.
     """
     for uid, pod in pods.items():
-        containers = found.pods.get(uid, {}).values()
-        held = sum(each.memory_current_bytes + each.memory_swap_current_bytes for each in containers)
-        if pod.is_ending and held < _SANDBOX_BYTES:
+        if pod.is_ending and held_bytes(found.pods.get(uid, {})) < _SANDBOX_BYTES:
             yield pod
+
+
+def held_bytes(containers: Mapping[str, ContainerReading]) -> int:
+    """The holdings of a pod's containers."""
+    return sum(
+        holdings_bytes(each.memory_current_bytes, each.memory_swap_current_bytes, each.swap_cached_bytes)
+        for each in containers.values()
+    )
 
 
 def how(pod: SeenPod, later: SeenPod | None, now: Seen) -> str:
@@ -261,5 +268,6 @@ def _pod(containers: Mapping[str, ContainerReading]) -> StoryPodSample:
     return StoryPodSample(
         memory_bytes=sum(each.memory_current_bytes for each in containers.values()),
         swap_bytes=sum(each.memory_swap_current_bytes for each in containers.values()) - sandbox_swap_bytes,
+        swap_cached_bytes=sum(each.swap_cached_bytes for each in containers.values()),
         swap_max_bytes=sum(known) if known else None,
     )

@@ -21,9 +21,12 @@ from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubernetes.resources import amounts
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
+from overbook.core.pressure.holdings import holdings_bytes
 from overbook.core.pressure.model import increase
+from overbook.kernel.cgroup import MemoryReading
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.meminfo import Meminfo, read_meminfo
+from overbook.kernel.memory_stat import MemoryUse
 from overbook.kernel.own_process import lock_memory, lower_oom_score
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.vmstat import read_vmstat
@@ -169,8 +172,10 @@ class StoryTeller:
         return False
 
     def _filled(self, name: str) -> bool:
-        memory, swap, _ = self._usage(self._running[name])
-        return memory + swap >= sum(HOT_AND_COLD_MIB[name]) * 2**20
+        read = self._usage(self._running[name])
+        cached = read.use.swapcached_bytes or 0
+        held = holdings_bytes(read.current_bytes, read.swap_current_bytes, cached)
+        return held >= sum(HOT_AND_COLD_MIB[name]) * 2**20
 
     def _round(self) -> None:
         if self._agent is not None:
@@ -215,23 +220,20 @@ class StoryTeller:
         )
 
     def _pod(self, name: str, running: RunningPod) -> dict[str, Any]:
-        memory, swap, limit = self._usage(running)
+        read = self._usage(running)
         return {
-            "memoryBytes": memory,
-            "swapBytes": swap,
-            "swapMaxBytes": limit,
+            "memoryBytes": read.current_bytes,
+            "swapBytes": read.swap_current_bytes,
+            "swapCachedBytes": read.use.swapcached_bytes or 0,
+            "swapMaxBytes": read.swap_max_bytes,
             "alive": name not in self._gone,
         }
 
-    def _usage(self, running: RunningPod) -> tuple[int, int, int | None]:
+    def _usage(self, running: RunningPod) -> MemoryReading:
         try:
-            return (
-                running.cgroup.read_memory_current(),
-                running.cgroup.read_memory_swap_current(),
-                running.cgroup.read_memory_swap_max(),
-            )
+            return running.cgroup.read_memory()
         except KernelFileError:
-            return 0, 0, None
+            return MemoryReading(MemoryUse(), 0, 0, None)
 
 
 def _rates(before: Sequence[float], after: Sequence[float]) -> dict[str, float]:

@@ -11,6 +11,8 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from overbook.core.pressure.holdings import holdings_bytes
+
 PhaseName = Literal["alone", "fill", "steady", "wild", "after"]
 
 PAID_POD: Final = "vm-paid"
@@ -53,12 +55,21 @@ class NodeSize(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StoryPodSample(msgspec.Struct, frozen=True, rename="camel"):
-    """A pod at one moment; `swap_max_bytes` is None if there is no limit or it is not known."""
+    """A pod at one moment; `swap_max_bytes` is None if there is no limit or it is not known.
+
+    What is in the swap cache is part of both memory and swap.
+    """
 
     memory_bytes: int | None = None
     swap_bytes: int | None = None
+    swap_cached_bytes: int = 0
     swap_max_bytes: int | None = None
     alive: bool = True
+
+    @property
+    def held_bytes(self) -> int:
+        """The pod's holdings."""
+        return holdings_bytes(self.memory_bytes or 0, self.swap_bytes or 0, self.swap_cached_bytes)
 
 
 class StoryEvent(msgspec.Struct, frozen=True, kw_only=True, rename="camel", tag_field="event"):

@@ -321,7 +321,7 @@ def _guests_fit(story: Story, guests: Iterable[str], since: float | None) -> boo
 
 def _held_bytes(story: Story, since: float | None) -> int | None:
     held = [
-        sum((pod.memory_bytes or 0) + (pod.swap_bytes or 0) for pod in one.pods.values())
+        sum(pod.held_bytes for pod in one.pods.values())
         for one in story.samples
         if one.pods and (since is None or one.at <= since)
     ]

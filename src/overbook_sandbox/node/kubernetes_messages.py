@@ -118,10 +118,14 @@ class Work(msgspec.Struct, frozen=True):
 
 
 class ContainerReading(msgspec.Struct, frozen=True, kw_only=True):
-    """The values of a container at one moment; `memory_swap_max_bytes` is None if there is no limit."""
+    """The values of a container at one moment; `memory_swap_max_bytes` is None if there is no limit.
+
+    What is in the swap cache is in RAM and in swap, and is counted in both.
+    """
 
     memory_current_bytes: int
     memory_swap_current_bytes: int
+    swap_cached_bytes: int = 0
     memory_swap_max_bytes: int | None = None
     oom_kills: int = 0
     work: Work | None = None

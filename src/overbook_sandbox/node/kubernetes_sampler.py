@@ -48,10 +48,12 @@ class KubernetesSampler:
 def _container(container: ContainerCgroup) -> ContainerReading | None:
     try:
         with Cgroup(container.path) as cgroup:
+            read = cgroup.read_memory()
             return ContainerReading(
-                memory_current_bytes=cgroup.read_memory_current(),
-                memory_swap_current_bytes=cgroup.read_memory_swap_current(),
-                memory_swap_max_bytes=cgroup.read_memory_swap_max(),
+                memory_current_bytes=read.current_bytes,
+                memory_swap_current_bytes=read.swap_current_bytes,
+                swap_cached_bytes=read.use.swapcached_bytes or 0,
+                memory_swap_max_bytes=read.swap_max_bytes,
                 oom_kills=cgroup.read_memory_events().oom_kill or 0,
                 work=_work(cgroup.read_procs()),
             )

@@ -104,7 +104,7 @@ def test_the_grace_is_the_pods_own_up_to_the_agents_most(node: FakeNode) -> None
         )
         make_cgroup(node.root, pod_path(uid_of("vm"), "Burstable"), container_files())
         node.file(pod_path(uid_of("vm"), "Burstable"), "cgroup.events").write_text("populated 1\nfrozen 0\n")
-        node.run("vm", memory_current=300 << 20)
+        node.run("vm", memory_current=500 << 20)
         agent = node.agent(grace_seconds=most)
         decision = node.tick(agent)
         assert decision is not None

@@ -12,6 +12,7 @@ from overbook_sandbox.cluster.background import Background
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.cluster.hollow_nodes import HollowNodes
 from overbook_sandbox.cluster.hollow_status import HollowNode
+from overbook_sandbox.demo.cluster_events import held_bytes
 from overbook_sandbox.kubevirt.launcher import OVERHEAD_BYTES_ANNOTATION, POD_SPEC_ANNOTATION
 from overbook_sandbox.kubevirt.migrations import SECONDS_ANNOTATION
 from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
@@ -87,10 +88,9 @@ class Guests(NamedTuple):
         return sum(pod["metadata"]["annotations"]["kubevirt.io/domain"] == name for pod in listed)
 
     def held_bytes(self, name: str) -> int:
-        """Return a pod's memory and swap together, as the node's kernel counts them."""
+        """Return a pod's holdings, as the node's kernel counts them."""
         uid = self.pods()[name]["metadata"]["uid"]
-        containers = self.node.samples[-1].pods.get(uid, {}).values()
-        return sum(each.memory_current_bytes + each.memory_swap_current_bytes for each in containers)
+        return held_bytes(self.node.samples[-1].pods.get(uid, {}))
 
     def identities(self) -> dict[str, tuple[str, int]]:
         """Return pod and restarts of each cold VM: both change when the VM is disturbed."""

@@ -9,7 +9,7 @@ from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
 from overbook.core.pressure.recording import MOST_LINE_BYTES, Recording, Relieved, Tick
 from overbook.core.pressure.replay import MOST_ROWS, Comparison, Course, compare
-from overbook.core.pressure.ruleset import Group, Rule, Ruleset
+from overbook.core.pressure.ruleset import DEFAULT_RULESET, DOCUMENTED_RULESET, Group, Rule, Ruleset
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 
 MI = 1 << 20
@@ -129,3 +129,41 @@ def test_entries_after_a_sample_belong_to_it() -> None:
 def test_a_line_beyond_the_bound_is_refused() -> None:
     with pytest.raises(InvalidInput, match="line 1"):
         list(Recording([b" " * (MOST_LINE_BYTES + 1)], "r").ticks())
+
+
+OLD = (
+    b'{"pods":[{"uid":"a","label":"shop/a","qos_class":"Burstable","original_request_bytes":1048576}]}\n',
+    (
+        b'{"sample":[1.0,1.0,[1048576000,0,1048576000,419430400,0,0,0,0,0],'
+        b'[["a",[["c",314572800,0,314572800,0,0,0]]]]]}\n'
+    ),
+)
+"""A recording of an agent that knew of no swap cache and no stalls of pods."""
+
+
+def test_an_old_recording_is_read_and_decided_as_before() -> None:
+    (tick,) = Recording(OLD, "old.jsonl").ticks()
+    assert tick.sample.node.swap_cached_bytes is None
+    assert tick.sample.pods[0].stall_some_micros is None
+    assert tick.sample.pods[0].containers[0].swap_cached_bytes == 0
+    assert evicted([tick]) == [(0.0, "shop/a")]
+    found = compare([tick], Course(DEFAULT_RULESET))
+    assert [figures.rule for figures in found.rules] == [rule.title for rule in DEFAULT_RULESET.rules]
+
+
+def test_a_recording_keeps_stalls_and_swap_cache() -> None:
+    node = NodeSample(1000 * MI, 500 * MI, 1000 * MI, 900 * MI, 1, 2, 3, 4, 5, 60 * MI)
+    container = ContainerSample("c", 300 * MI, 0, 300 * MI, 100 * MI, None, 7, 60 * MI)
+    written = Sample(1.0, 1.0, node, (PodSample("a", (container,), 11, 9),))
+    line = msgspec.json.encode({"sample": written}) + b"\n"
+    (tick,) = Recording([line], "new.jsonl").ticks()
+    assert tick.sample == written
+
+
+def test_a_recording_shows_both_judgements_of_a_covered_pod() -> None:
+    # All that the node has is in use, and the pod is covered: the documents evict, the default does not.
+    covered = {"a": msgspec.structs.replace(FACTS["a"], memory_request_bytes=400 * MI)}
+    ticks = [Tick(sample(100.0 + second, "a", used=1900), covered) for second in range(20)]
+    found = compare(ticks, Course(DEFAULT_RULESET), Course(DOCUMENTED_RULESET))
+    assert (found.left.asked, found.right.asked) == (["shop/a"], [])
+    assert found.differ_from_seconds == 0.0

@@ -17,7 +17,7 @@ STEADY: dict[str, Any] = {"swap_in": 1500, "swap_out": 1500}
 
 
 def test_swap_traffic_before_the_first_sample_counts_as_none() -> None:
-    node = SimulatedNode(vm("a"))
+    node = SimulatedNode(vm("a", request=100 * MI))
     passed, decision = node.until(30, **STEADY)
     # The first sample has no past; after 21 s of 1500 pages/s the average of 30 s passes 1000.
     assert passed == 22

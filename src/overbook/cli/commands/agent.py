@@ -85,6 +85,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="what happens to written limits when the agent stops (default: Leave)",
     )
     swap.add_argument(
+        "--offload",
+        type=_mode,
+        choices=["Off", "Observe", "On"],
+        help="swap out cold memory ahead of need; Observe: only count what would be (default: On)",
+    )
+    swap.add_argument(
         "--qos-reserved",
         metavar="memory=N%",
         help="reserve N %% of the requests of higher QoS classes, which lower classes cannot use "

@@ -48,11 +48,17 @@ class MemoryStatus(KubeStruct, frozen=True):
         available_bytes: MemAvailable of the node, in bytes; absent until it has been read.
         promised_bytes: memory promised to the node's pods, in bytes: the guest size of each VM, and the
             memory limit, else the request, of each other pod. Absent until the pods are known.
+        offloaded_bytes: RAM that offload has bought, in bytes: what it swapped out ahead of need and has not
+            come back.
+        offloadable_bytes: memory that offload would swap out now, in bytes. Absent where it does so, and
+            where it is off.
     """
 
     total_bytes: int = 0
     available_bytes: int | None = None
     promised_bytes: int | None = None
+    offloaded_bytes: int = 0
+    offloadable_bytes: int | None = None
 
 
 class SwapStatus(KubeStruct, frozen=True):

@@ -21,6 +21,8 @@ _UNITS: Final = {
     "thresholdFactor": "of the swap, beyond RAM",
     "fullPercent": "% of the time stalled",
     "availablePercent": "% of RAM available",
+    "somePercent": "% of the time stalled, of a covered pod",
+    "withinSeconds": "s until memory and swap run out",
 }
 
 

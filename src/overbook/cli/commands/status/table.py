@@ -40,6 +40,7 @@ _WIDE: Final = (
     "CPU-REQ",
     "CPU-LIM",
     "ALLOWED",
+    "OFFLOADED",
     "WRITER",
     "STALL",
     "AGENT",
@@ -59,6 +60,7 @@ def render(report: ClusterReport, *, wide: bool = False, details: bool = False) 
     yield from settings_lines(report.settings)
     if report.totals is not None and len(report.nodes) > 1:
         yield from _total_lines(report.nodes, report.totals)
+    yield from offload_lines(report.nodes)
     if report.nodes:
         yield ""
     many = len(report.nodes) > MANY and not details
@@ -85,6 +87,7 @@ def picture(report: ClusterReport, size: tuple[int, int] | None, *, wide: bool =
     head = [*settings_lines(report.settings)]
     if report.totals is not None:
         head += _total_lines(report.nodes, report.totals)
+    head += offload_lines(report.nodes)
     head += [age or "q ends", ""]
     room = max(4, size[1] - len(head) - 1)
     wrong = list(finding_lines(report.findings))
@@ -199,6 +202,20 @@ def _total_lines(nodes: Sequence[NodeStatusReport], total: Sums) -> Iterator[str
     )
 
 
+def offload_lines(nodes: Sequence[NodeStatusReport]) -> Iterator[str]:
+    """The line on memory that is swapped out ahead of need; none where there is no such memory."""
+    bought = sum(node.offloaded_bytes or 0 for node in nodes)
+    would = sum(node.offloadable_bytes or 0 for node in nodes)
+    parts = []
+    if bought:
+        ram = sum(node.ram_bytes or 0 for node in nodes)
+        parts.append(f"{shown(bought)} of cold memory is kept in swap ({percent_of(bought, ram)} of RAM)")
+    if would:
+        parts.append(f"{shown(would)} of cold memory would be swapped out, which is only observed")
+    if parts:
+        yield f"offload  {'; '.join(parts)}"
+
+
 def _row(node: NodeStatusReport) -> tuple[str, ...]:
     sums, swap = node.sums, node.swap
     name = node.name if len(node.name) <= _NAME_WIDTH else f"{node.name[: _NAME_WIDTH - 1]}…"
@@ -228,6 +245,7 @@ def _wide(node: NodeStatusReport) -> tuple[str, ...]:
         cores(sums.requests.cpu_milli or 0) if sums else _UNKNOWN,
         _at_least(cores(sums.limits.cpu_milli or 0), sums.pods_without_cpu_limit) if sums else _UNKNOWN,
         gibibytes(node.swap.allowed_bytes),
+        gibibytes(node.offloaded_bytes),
         node.swap.writer or _UNKNOWN,
         _UNKNOWN if stall is None else f"{stall:.1f} %",
         agent.version if agent else _UNKNOWN,
