@@ -188,6 +188,7 @@ class Collector:
             read.swap_max_bytes,
             use.workingset_refault_anon or 0,
             use.swapcached_bytes or 0,
+            use.active_file_bytes or 0,
         )
 
     def _complain(self, error: KernelFileError) -> None:

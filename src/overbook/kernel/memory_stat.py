@@ -16,6 +16,7 @@ class MemoryUse(msgspec.Struct, frozen=True, gc=False):
     inactive_file_bytes: int | None = None
     workingset_refault_anon: int | None = None
     swapcached_bytes: int | None = None
+    active_file_bytes: int | None = None
 
 
 class MemoryEvents(msgspec.Struct, frozen=True, gc=False):

@@ -110,9 +110,12 @@ def margin_bytes(covered: int) -> int:
 
 
 def beyond_bytes(facts: PodFacts, model: PodModel) -> int:
-    """How much a pod holds beyond its covered memory and the margin; 0: it is within."""
+    """How much a pod holds beyond its covered memory and the margin; 0: it is within.
+
+    Page cache does not count: the kernel drops it when memory is short.
+    """
     covered = covered_bytes(facts, model)
-    return max(0, model.usage_bytes - covered - margin_bytes(covered))
+    return max(0, model.lasting_bytes - covered - margin_bytes(covered))
 
 
 def swap_room_bytes(facts: PodFacts, model: PodModel) -> int:

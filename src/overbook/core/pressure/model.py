@@ -54,7 +54,8 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
         swap_bytes: swap in use.
         swap_room_bytes: how much more its containers may swap under their limits; ``None``: no limit.
         swap_cached_bytes: memory that is in RAM and in swap.
-        growth_bytes: how much the holdings grew in the window; 0 if they shrank.
+        cache_bytes: page cache in the working set, which the kernel drops when memory is short.
+        growth_bytes: how much the holdings without page cache grew in the window; 0 if they shrank.
         refaults: pages of the pod that came back from swap in the window.
         seconds: the time between the two samples that are compared; 0: the pod has only one.
         stall_some_micros: how long at least one of its tasks stalled on memory in the window; ``None``: not
@@ -69,6 +70,7 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     swap_bytes: int
     swap_room_bytes: int | None
     swap_cached_bytes: int
+    cache_bytes: int
     growth_bytes: int
     refaults: int
     seconds: float = 0.0
@@ -85,6 +87,11 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     def usage_bytes(self) -> int:
         """The pod's holdings: its working set and its swap, counted once."""
         return holdings_bytes(self.working_set_bytes, self.swap_bytes, self.swap_cached_bytes)
+
+    @property
+    def lasting_bytes(self) -> int:
+        """The holdings without page cache: what others cannot have while the pod is there."""
+        return self.usage_bytes - self.cache_bytes
 
     @property
     def growth_bytes_per_second(self) -> float:
@@ -155,10 +162,15 @@ def container_holdings_bytes(container: ContainerSample) -> int:
     return holdings_bytes(working, container.swap_current_bytes, container.swap_cached_bytes)
 
 
+def _lasting_bytes(container: ContainerSample) -> int:
+    held = container_holdings_bytes(container)
+    return held - min(held, container.active_file_bytes)
+
+
 def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float) -> PodModel:
     begun, before = first
     earlier = {container.name: container for container in before.containers}
-    working_set = swappable = swap = cached = refaults = total = growth = 0
+    working_set = swappable = swap = cached = cache = refaults = total = growth = 0
     room: int | None = 0
     parts: list[tuple[str, int, int]] = []
     for container in now.containers:
@@ -169,6 +181,7 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         cached += min(container.swap_cached_bytes, working, container.swap_current_bytes)
         total += container.refaults
         held = container_holdings_bytes(container)
+        cache += min(working, container.active_file_bytes)
         parts.append((container.name, working, held))
         if container.swap_max_bytes is None:
             room = None
@@ -178,7 +191,7 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         if old is None:
             continue
         refaults += increase(old.refaults, container.refaults) or 0
-        growth += held - container_holdings_bytes(old)
+        growth += _lasting_bytes(container) - _lasting_bytes(old)
     return PodModel(
         uid=now.uid,
         working_set_bytes=working_set,
@@ -186,6 +199,7 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         swap_bytes=swap,
         swap_room_bytes=room,
         swap_cached_bytes=cached,
+        cache_bytes=cache,
         growth_bytes=max(0, growth),
         refaults=refaults,
         seconds=at_seconds - begun,

@@ -20,6 +20,7 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         refaults: ``workingset_refault_anon`` of ``memory.stat``, pages since the cgroup was made.
         swap_cached_bytes: ``swapcached`` of ``memory.stat``: memory that is in RAM and in swap, and is
             counted in both. 0 in older recordings and before Linux 5.15.
+        active_file_bytes: ``active_file`` of ``memory.stat``; 0 in older recordings.
     """
 
     name: str
@@ -30,6 +31,7 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     swap_max_bytes: int | None
     refaults: int
     swap_cached_bytes: int = 0
+    active_file_bytes: int = 0
 
 
 class PodSample(msgspec.Struct, frozen=True, gc=False, array_like=True):

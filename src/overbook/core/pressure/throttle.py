@@ -49,6 +49,6 @@ def lowered(limits: Mapping[str, int], seen: Situation) -> dict[str, int]:
     found = {}
     for uid, limit in limits.items():
         model, facts = seen.pods.get(uid), seen.facts.get(uid)
-        if model is not None and facts is not None and model.usage_bytes > covered_bytes(facts, model):
+        if model is not None and facts is not None and model.lasting_bytes > covered_bytes(facts, model):
             found[uid] = max(facts.memory_request_bytes, (limit or model.working_set_bytes) - step)
     return found

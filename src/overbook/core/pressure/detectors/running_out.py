@@ -58,7 +58,7 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
             if model.seconds < self.window_seconds / 2:
                 continue
             covered = covered_bytes(seen.facts[uid], model)
-            left = covered + margin_bytes(covered) - model.usage_bytes
+            left = covered + margin_bytes(covered) - model.lasting_bytes
             more = model.growth_bytes_per_second * self.within_seconds
             growth += model.growth_bytes_per_second
             taken += min(more, left) if left > 0 else more
