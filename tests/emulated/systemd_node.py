@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import NodeStoppedError
 from overbook_sandbox.machine.image import prepare
-from overbook_sandbox.machine.job import ENDED, OUTPUT, Job
 from overbook_sandbox.machine.kernel_image import later_modules
 from overbook_sandbox.machine.node import Machine
 from overbook_sandbox.machine.spec import MEBIBYTE, MachineSpec
+from overbook_sandbox.machine.systemd_boot import systemd_job
 from tests.sandbox_parts import made
 
 KEPT = (
@@ -30,33 +30,13 @@ KEPT = (
 CUT = "cut the power now"
 """A script prints this where the node is to be killed."""
 
-_PUT_SYSTEMD = """
-from overbook_sandbox.node.node_programs import node_program
-node_program("systemd").put_into_place()
-"""
-# It is put into place first: what a node keeps over a boot is not to hold a part of it.
-_PREPARE = """#!/bin/sh
-share=$1
-[ -x /lib/systemd/systemd ] || %(put_systemd)s
+_PREPARE = f"""
 for module in "$share"/modules/*; do busybox insmod "$module"; done
 blkid /dev/vda >/dev/null || mkfs.ext4 -q -b 4096 /dev/vda
 mkdir -p /disk && mount -t ext4 /dev/vda /disk
-for folder in %(kept)s; do
+for folder in {" ".join(KEPT)}; do
     mkdir -p "/disk/$folder" "/$folder" && mount --bind "/disk/$folder" "/$folder"
 done
-"""
-_WITH_SYSTEMD = """
-rm -rf /usr/lib/systemd/system/*.target.wants/* /usr/lib/systemd/system-generators
-echo 0123456789abcdef0123456789abcdef >/etc/machine-id  # this is no first boot
-mkdir -p /run/systemd/system && cp "$share"/units/* /run/systemd/system
-exec /lib/systemd/systemd --unit=test.target
-"""
-_SERVICE = f"""[Unit]
-After=multi-user.target
-
-[Service]
-Environment=PYTHONDONTWRITEBYTECODE=1 OVERBOOK_IN_NODE=1
-ExecStart=/bin/sh -c 'sh %s >{OUTPUT} 2>&1; echo $$? >{ENDED}'
 """
 
 
@@ -77,35 +57,18 @@ class SystemdNode:
         self._disk = folder / "disk"
         with open(self._disk, "wb") as disk:
             disk.truncate(disk_bytes)
-        for name in ("modules", "units"):
-            (self.share / name).mkdir(parents=True)
+        self._units = dict(units or {})
+        (self.share / "modules").mkdir(parents=True)
         modules = later_modules(cache_folder(os.environ), os.environ, os.uname().release)
         for number, (name, content) in enumerate(modules.items()):
             (self.share / "modules" / f"{number:02}-{name}.ko").write_bytes(content)
-        script = self.share / "script.sh"
-        given = {"test.service": _SERVICE % script, **(units or {})}
-        target = f"[Unit]\nWants=multi-user.target {' '.join(given)}\n"
-        for name, text in {**given, "test.target": target}.items():
-            (self.share / "units" / name).write_text(text)
 
     def boot(self, script: str, *, systemd: bool = True) -> list[str]:
         """Boot, run a shell script as root once the boot is over, and power off; its lines.
 
         The power goes where the script prints `CUT`. Without systemd the script is all that runs.
         """
-        put_systemd = shlex.join([sys.executable, "-c", _PUT_SYSTEMD])
-        prepare_script = _PREPARE % {"kept": " ".join(KEPT), "put_systemd": put_systemd}
-        (self.share / "script.sh").write_text(script)
-        (self.share / "boot.sh").write_text(
-            prepare_script + (_WITH_SYSTEMD if systemd else 'exec /bin/sh "$share/script.sh"\n')
-        )
-        job = Job(
-            argv=("/bin/sh", str(self.share / "boot.sh"), str(self.share)),
-            share=str(self.share),
-            environment={"OVERBOOK_CACHE": cache_folder(os.environ)},
-            directory=str(self.share),
-            first_process=systemd,
-        )
+        job = systemd_job(script, str(self.share), self._units, prepare=_PREPARE, systemd=systemd)
         spec = MachineSpec(
             memory_bytes=384 * MEBIBYTE, swap_on=False, kept_disk=str(self._disk), timeout_seconds=120
         )

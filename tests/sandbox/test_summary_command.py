@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from overbook_sandbox.commands import demo
+from overbook_sandbox.commands.interrupts import interruptible
 from overbook_sandbox.demo.live_view import PlainView
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.image import Image
@@ -170,7 +171,7 @@ def test_an_interrupt_stops_both_nodes(tmp_path: pathlib.Path) -> None:
     }
     before = threading.active_count()
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    with pytest.raises(KeyboardInterrupt), demo._interruptible():
+    with pytest.raises(KeyboardInterrupt), interruptible():
         demo.watch(nodes, str(tmp_path), lambda _stories: PlainView(sys.stderr))
     assert threading.active_count() == before
 

@@ -3,14 +3,15 @@
 import argparse
 import os
 import queue
-import signal
 import sys
 import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, NoReturn, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, TextIO
+
+from overbook_sandbox.commands.interrupts import interruptible
 
 if TYPE_CHECKING:
     from overbook_sandbox.demo.live_view import View
@@ -106,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
     sides: tuple[Side, ...] = (args.only,) if args.only else _SIDES
     try:
-        with _interruptible():
+        with interruptible():
             os.makedirs(args.output_dir, exist_ok=True)
             if args.cluster:
                 from overbook_sandbox.commands.demo_cluster import run_on_cluster
@@ -331,20 +332,6 @@ def _events_path(folder: str, side: Side) -> str:
 
 def _name(side: Side) -> str:
     return f"{side} Overbook"
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Make SIGTERM end the demo as Ctrl-C does."""
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _say(line: str) -> None:

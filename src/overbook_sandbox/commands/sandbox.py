@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from overbook_sandbox.commands import density
+
 if TYPE_CHECKING:
     from overbook_sandbox.machine.image import Image
     from overbook_sandbox.machine.job import Job
@@ -21,16 +23,18 @@ examples:
   overbook sandbox run -- free -m
   overbook sandbox run --memory 512Mi --swap 2Gi -- sh -c 'cat /proc/pressure/memory'
   overbook sandbox shell
+  overbook sandbox density --list
 
 The node sees this machine's files at the same paths. Its writes stay in its memory and are lost,
 except in the folder given with --share.
 
 Exit status of `run`: that of the command; 1: the node failed; 2: the sandbox cannot be used.
+Of `density`: see `overbook sandbox density --help`.
 """
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command `sandbox` and its three verbs."""
+    """Add the command `sandbox` and its verbs."""
     parser = subparsers.add_parser(
         "sandbox",
         help="a real Linux node under emulation",
@@ -48,7 +52,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
     shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")
-    for verb in (prepare, command, shell):
+    benchmark = density.add_parser(verbs)
+    for verb in (prepare, command, shell, benchmark):
         verb.add_argument(
             "--install-packages",
             action="store_true",
@@ -85,6 +90,8 @@ def run(args: argparse.Namespace) -> int:
     from overbook_sandbox.machine.image import prepare
 
     try:
+        if args.verb == "density":
+            return density.run(args)
         spec = None if args.verb == "prepare" else _spec(args)  # check the arguments before any download
         image = prepare(install_packages=args.install_packages, say=_say)
         if spec is None:

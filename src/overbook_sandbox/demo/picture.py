@@ -10,7 +10,6 @@ from overbook_sandbox.demo.picture_rows import MEBIBYTE, Label, PictureRow, rows
 from overbook_sandbox.demo.story import WILD_POD, Story
 from overbook_sandbox.demo.summary import facts_of, headline
 
-_FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _AXIS: Final = 72.0
 _PLOT: Final = 460.0
 _LABELS: Final = 92.0
@@ -204,13 +203,4 @@ def _document(title: str, width: float, height: float, pieces: Sequence[str]) ->
         'patternTransform="rotate(45)"><rect width="7" height="7" fill="#fff" fill-opacity="0.6"/>'
         '<rect width="1.6" height="7" fill="#9aa4af"/></pattern></defs>'
     )
-    paper = (
-        f'<rect x="0.5" y="0.5" width="{width - 1:.0f}" height="{height - 1:.0f}" rx="10" fill="#fff" '
-        'stroke="#d5dae0"/>'
-    )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'font-family="{_FONT}" role="img">\n<title>{parts.escaped(title)}</title>\n'
-        + "\n".join([hatch, paper, *pieces])
-        + "\n</svg>\n"
-    )
+    return parts.document(title, width, height, pieces, definitions=hatch)

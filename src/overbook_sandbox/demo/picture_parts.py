@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK: Final = "#1f2328"
 FAINT: Final = "#59636e"
 GRID: Final = "#e4e7eb"
@@ -158,6 +159,20 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 def group(pieces: Iterable[str], attributes: str = "") -> str:
     """Pieces that share attributes."""
     return f"<g{' ' + attributes if attributes else ''}>\n" + "\n".join(filter(None, pieces)) + "\n</g>"
+
+
+def document(title: str, width: float, height: float, pieces: Iterable[str], *, definitions: str = "") -> str:
+    """A self-contained SVG on white paper, so that it is readable on light and dark pages."""
+    paper = (
+        f'<rect x="0.5" y="0.5" width="{width - 1:.0f}" height="{height - 1:.0f}" rx="10" fill="#fff" '
+        'stroke="#d5dae0"/>'
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'font-family="{FONT}" role="img">\n<title>{escaped(title)}</title>\n'
+        + "\n".join([*filter(None, [definitions]), paper, *pieces])
+        + "\n</svg>\n"
+    )
 
 
 def _path(points: Sequence[Point]) -> str:

@@ -61,8 +61,31 @@ def make_cgroup(path: str, root: str = CGROUP_ROOT) -> str:
     return full
 
 
+class PodCgroups(msgspec.Struct):
+    """The cgroups of a pod that has no process yet.
+
+    Attributes:
+        pod_path: the pod's cgroup, below the root of all cgroups.
+        full_path: the absolute path of the cgroup of the pod's only container.
+        cgroup: the same one, opened.
+        oom_score_adj: the score that the container's processes get.
+    """
+
+    pod_path: str
+    full_path: str
+    cgroup: Cgroup
+    oom_score_adj: int
+
+
 def start(pod: Pod, argv: Sequence[str], node_memory_bytes: int) -> RunningPod:
-    """Make the pod's cgroups with the kubelet's values and start its process in them.
+    """Make the pod's cgroups with the kubelet's values and start its process in them."""
+    made = make_pod_cgroups(pod, node_memory_bytes)
+    process = start_in(made.full_path, argv, made.oom_score_adj)
+    return RunningPod(pod, process, made.cgroup)
+
+
+def make_pod_cgroups(pod: Pod, node_memory_bytes: int) -> PodCgroups:
+    """Make the pod's cgroups with the kubelet's values.
 
     ``memory.swap.max`` stays at the kernel's default ``max``, as on a node where swap is only turned on.
     """
@@ -79,8 +102,7 @@ def start(pod: Pod, argv: Sequence[str], node_memory_bytes: int) -> RunningPod:
             cgroup.write_memory_max(values.memory_max_bytes)
     cgroup = Cgroup(scope)
     _write_container(cgroup, container_values(resolved, container))
-    process = start_in(full, argv, oom_score_adj(resolved, container, node_memory_bytes))
-    return RunningPod(pod, process, cgroup)
+    return PodCgroups(path, full, cgroup, oom_score_adj(resolved, container, node_memory_bytes))
 
 
 def start_in(

@@ -6,7 +6,7 @@ A test in the emulated node finds them in the cache, because the node sees this 
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -38,7 +38,9 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
         "libjson-c5",
         "libpopt0",
     ),
+    "earlyoom": ("earlyoom",),
     "jq": ("jq", "libjq1", "libonig5"),
+    "nohang": ("nohang",),
     "python3": (
         "python3-minimal",
         "python3.11-minimal",
@@ -53,6 +55,7 @@ PACKAGES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "shellcheck": ("shellcheck", "libffi8", "libgmp10"),
     "systemd": ("systemd", "libsystemd-shared", "libapparmor1", "libip4tc2", "libkmod2"),
+    "systemd-oomd": ("systemd-oomd", "libsystemd-shared", "libapparmor1", "libip4tc2", "libkmod2"),
 }
 """The packages of each program, from this host's suite, with libraries that a minimal Debian lacks."""
 
@@ -115,25 +118,26 @@ def node_program(name: str, environment: Mapping[str, str] = os.environ) -> Node
     return found
 
 
-def prepare(host: Host, cache: str) -> None:
+def prepare(host: Host, cache: str, names: Iterable[str] = PACKAGES) -> None:
     """Fetch the programs that the cache does not have.
 
     Args:
         host: Runs apt.
         cache: The cache folder.
+        names: The keys of :data:`PACKAGES`; default: all.
 
     Raises:
         SandboxUnavailableError: A program cannot be fetched on this host.
     """
     with locked(cache, _FOLDER):
-        for name, packages in PACKAGES.items():
+        for name in names:
             tree = _tree(cache, name)
             if not os.path.isdir(tree):
-                _download(host, name, packages, tree)
+                _download(host, name, PACKAGES[name], tree)
 
 
 def _download(host: Host, name: str, packages: tuple[str, ...], tree: str) -> None:
-    require_apt(host, f"tests of programs on a node need Debian's {name}")
+    require_apt(host, f"programs on a node need Debian's {name}")
     host.say(f"downloading {name} (nothing is installed)")
     with folder_in_the_making(tree) as making:
         for package in packages:

@@ -4,13 +4,14 @@ Only memory of pods that may swap, never above an allowance. Which pages of a po
 choice; which pods are cold shows in what comes back.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import whole_pages
 from overbook.core.pressure.candidate import PAGE_BYTES, swap_room_bytes
 from overbook.core.pressure.decision import ReclaimStep
+from overbook.core.pressure.model import PodModel
 from overbook.core.pressure.situation import Situation
 
 COLD_REFAULTS_PER_SECOND: Final = 20.0
@@ -33,15 +34,17 @@ def room_bytes(seen: Situation) -> int:
 
 
 def coldest_steps(
-    seen: Situation, wanted_bytes: int, *, share: float, least_bytes: int = 0, without: Collection[str] = ()
+    seen: Situation,
+    wanted_bytes: int,
+    most_bytes: Callable[[PodModel], int],
+    without: Collection[str] = (),
 ) -> tuple[ReclaimStep, ...]:
     """Choose what to swap out in one tick, pod by pod, the coldest first.
 
     Args:
         seen: the node and its pods.
         wanted_bytes: how much in all.
-        share: the most of one pod, as a share (0–1) of its memory in RAM.
-        least_bytes: the most of one pod where that share is smaller than this.
+        most_bytes: the most of one pod.
         without: UIDs of pods that are left alone.
     """
     cold = [
@@ -59,8 +62,7 @@ def coldest_steps(
     left = wanted_bytes
     for model in cold:
         facts = seen.facts[model.uid]
-        most = max(least_bytes, int(model.swappable_bytes * share))
-        part = whole_pages(min(left, swap_room_bytes(facts, model), most), PAGE_BYTES)
+        part = whole_pages(min(left, swap_room_bytes(facts, model), most_bytes(model)), PAGE_BYTES)
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts.label, part))
             left -= part

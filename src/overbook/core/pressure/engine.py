@@ -166,7 +166,7 @@ class Engine:
             return Relieve()
         room = self._room_bytes(seen)
         documented = any(not rule.is_about_stalls and not rule.urgent_seconds for rule, _ in found)
-        steps = () if documented else self._reclaim_steps(room, seen)
+        steps = self._reclaim_steps(room, seen) if self._patience.stalling and not documented else ()
         if steps:
             return Reclaim(f"eligible pods can still swap out {room / 2**20:.0f} MiB", steps)
         if not self._patience.stalling:
@@ -346,7 +346,12 @@ class Engine:
         if not self._reclaim.enabled:
             return ()
         most = int(seen.node.memory_total_bytes * self._reclaim.node_percent / 100)
-        return coldest_steps(seen, min(room, most), share=0.5, without=without)
+        return coldest_steps(
+            seen,
+            min(room, most),
+            lambda model: model.swappable_bytes // 2,
+            {*without, *self.offload.paused(seen)},
+        )
 
 
 def _finding(rule: Rule, seen: Situation) -> FiredRule | None:

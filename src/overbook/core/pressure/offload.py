@@ -25,8 +25,10 @@ OffloadMode = Literal["Off", "Observe", "On"]
 MOST_BYTES_PER_SECOND: Final = 64 * 2**20
 NODE_PERCENT_PER_SECOND: Final = 1.0
 """The share of RAM that is swapped out in a second at most."""
+FIRST_BYTES: Final = 2**20
+"""The first step of a pod. Each step that is not missed is followed by one of twice the size."""
 POD_SHARE: Final = 0.01
-POD_BYTES: Final = 3 * 2**20
+POD_BYTES: Final = 4 * 2**20
 """The most of one pod in a second: a share of its memory, but not less than this: refaults show in time."""
 SLOW_SECONDS: Final = 0.5
 """A step that takes longer waits for a swap disk that has no speed to spare."""
@@ -154,6 +156,7 @@ class Offload:
         self._cpu = Budget(CPU_SAVED_SECONDS)
         self._writes = Budget(DAY_SECONDS)
         self._pauses: dict[str, Pause] = {}
+        self._steps: dict[str, int] = {}
         self._pause = Pause()
         self._given: dict[str, tuple[int, int]] = {}
         self._last: float | None = None
@@ -184,10 +187,7 @@ class Offload:
         wanted = int(min(missing, most, writes, room_bytes(seen)))
         if wanted < PAGE_BYTES:
             return ()
-        paused = self._paused(seen, now)
-        return coldest_steps(
-            seen, wanted, share=POD_SHARE, least_bytes=POD_BYTES, without={*without, *paused}
-        )
+        return coldest_steps(seen, wanted, self._step_bytes, {*without, *self.paused(seen)})
 
     def done(self, done: Iterable[Reclaimed], seen: Situation) -> None:
         """Note what became of the steps."""
@@ -200,6 +200,7 @@ class Offload:
             if model is not None:
                 given, since = self._given.get(step.uid, (0, model.refaults_total))
                 self._given[step.uid] = (given + step.swapped_bytes, since)
+                self._steps[step.uid] = min(2**40, 2 * self._steps.get(step.uid, FIRST_BYTES))
 
     def bought_bytes(self, seen: Situation) -> int:
         """Return how much RAM offload has bought: what it swapped out and has not come back."""
@@ -217,13 +218,21 @@ class Offload:
             bought += min(given - back, model.swap_bytes - model.swap_cached_bytes)
         return bought
 
-    def _paused(self, seen: Situation, now: float) -> set[str]:
+    def _step_bytes(self, model: PodModel) -> int:
+        """Return the most of one pod in this tick."""
+        most = max(POD_BYTES, int(model.swappable_bytes * POD_SHARE))
+        return min(most, self._steps.get(model.uid, FIRST_BYTES))
+
+    def paused(self, seen: Situation) -> set[str]:
         """Return the pods that are left alone for now, and begin the pauses that are due."""
-        for uid in self._pauses.keys() - seen.pods.keys():
-            del self._pauses[uid]
+        now = seen.now
+        for of_pods in (self._pauses, self._steps):
+            for uid in of_pods.keys() - seen.pods.keys():
+                del of_pods[uid]
         for uid, model in seen.pods_over(RECENT_SECONDS).items():
             if uid in self._given and self._suffers(model):
                 self._pauses.setdefault(uid, Pause()).begin(now)
+                self._steps[uid] = FIRST_BYTES
         return {uid for uid, pause in self._pauses.items() if pause.holds(now)}
 
     def _suffers(self, model: PodModel) -> bool:

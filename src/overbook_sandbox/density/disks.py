@@ -1,0 +1,133 @@
+"""What a node swaps to: disks of different speed, one that stalls, and zram."""
+
+import os
+import struct
+import subprocess
+import threading
+from typing import Final, NamedTuple
+
+from overbook_sandbox.density.loads import Disk
+from overbook_sandbox.machine.cache import cache_folder
+from overbook_sandbox.machine.kernel_image import later_modules
+from overbook_sandbox.machine.kernel_modules import dependencies, load_order
+
+MIB: Final = 2**20
+SECTOR: Final = 512
+FLOODED_MIB: Final = 1024
+"""The size of the disk's part for files, where a load needs one."""
+STALL_SECONDS: Final = 3.0
+STALL_EVERY_SECONDS: Final = 8.0
+DEVICE: Final = "/dev/vda"
+_BUSYBOX: Final = "/run/overbook/busybox"
+_FIRST_SECTOR: Final = 2048
+_LINUX_SWAP, _LINUX = 0x82, 0x83
+
+
+class Throttle(NamedTuple):
+    """The limits of a disk.
+
+    Attributes:
+        operations_per_second: reads and writes.
+        bytes_per_second: bytes of both.
+    """
+
+    operations_per_second: int
+    bytes_per_second: int
+
+
+THROTTLES: Final[dict[Disk, Throttle]] = {
+    "fast": Throttle(3_000, 125_000_000),  # a cloud's general-purpose disk
+    "slow": Throttle(300, 12_000_000),  # a disk with moving parts
+    "stalling": Throttle(3_000, 125_000_000),
+    "zram": Throttle(3_000, 125_000_000),
+}
+
+
+def parts(swap_mib: int, flooded: bool) -> int:
+    """The size of the disk in MiB, with the partition table."""
+    return swap_mib + (FLOODED_MIB if flooded else 0) + 2
+
+
+def partition(swap_mib: int, flooded: bool, device: str = DEVICE) -> tuple[str, str]:
+    """Divide the disk: a part for swap, and one for files if a load needs that.
+
+    Returns:
+        The device to swap to, and that for files; empty: none.
+    """
+    swap_sectors = swap_mib * MIB // SECTOR
+    table = [(_LINUX_SWAP, _FIRST_SECTOR, swap_sectors)]
+    if flooded:
+        table.append((_LINUX, _FIRST_SECTOR + swap_sectors, FLOODED_MIB * MIB // SECTOR))
+    with open(device, "r+b") as disk:
+        disk.write(master_boot_record(table))
+    subprocess.run([_BUSYBOX, "blockdev", "--rereadpt", device], check=True)  # noqa: S603
+    return f"{device}1", f"{device}2" if flooded else ""
+
+
+def master_boot_record(table: list[tuple[int, int, int]]) -> bytes:
+    """A partition table.
+
+    Args:
+        table: type, first sector and sectors of at most four partitions.
+    """
+    entries = b"".join(
+        struct.pack("<B3sB3sII", 0, b"\xff" * 3, kind, b"\xff" * 3, first, count)
+        for kind, first, count in table
+    )
+    return bytes(446) + entries.ljust(64, b"\0") + b"\x55\xaa"
+
+
+def swap_on(device: str) -> None:
+    """Make a swap area, and use it."""
+    subprocess.run([_BUSYBOX, "mkswap", device], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+    subprocess.run([_BUSYBOX, "swapon", device], check=True)  # noqa: S603
+
+
+class Staller(threading.Thread):
+    """Makes the pods' swap disk stand still for some seconds, again and again, by ``io.max``.
+
+    Args:
+        cgroup: the absolute path of the cgroup whose reads and writes stand still.
+    """
+
+    def __init__(self, cgroup: str) -> None:
+        super().__init__(daemon=True)
+        self._path = os.path.join(cgroup, "io.max")
+        self._ended = threading.Event()
+        with open(f"/sys/block/{os.path.basename(DEVICE)}/dev", encoding="ascii") as file:
+            self._device = file.read().strip()
+
+    def run(self) -> None:
+        """Stall and go on, until `end`."""
+        while not self._ended.is_set():
+            self._write("rbps=4096 wbps=4096 riops=1 wiops=1")
+            self._ended.wait(STALL_SECONDS)
+            self._write("rbps=max wbps=max riops=max wiops=max")
+            self._ended.wait(STALL_EVERY_SECONDS - STALL_SECONDS)
+
+    def end(self) -> None:
+        """Let the disk work again."""
+        self._ended.set()
+        self.join()
+
+    def _write(self, limits: str) -> None:
+        with open(self._path, "w", encoding="ascii") as file:
+            file.write(f"{self._device} {limits}")
+
+
+def make_zram(swap_mib: int) -> str:
+    """Load zram's module, and make a device of this size, before compression.
+
+    Returns:
+        The device.
+    """
+    modules = later_modules(cache_folder(os.environ), os.environ, os.uname().release)
+    for name in load_order(["zram"], lambda name: dependencies(modules[name])):
+        path = f"/run/{name}.ko"
+        with open(path, "wb") as file:
+            file.write(modules[name])
+        subprocess.run([_BUSYBOX, "insmod", path], check=True)  # noqa: S603
+        os.unlink(path)
+    with open("/sys/block/zram0/disksize", "w", encoding="ascii") as size:
+        size.write(f"{swap_mib}M")
+    return "/dev/zram0"
