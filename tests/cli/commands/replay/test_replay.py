@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from overbook.cli import main
+from overbook.cli.commands.replay.text import _UNITS
+from overbook.core.pressure.detectors import DETECTORS
 from overbook.core.pressure.recording import MOST_LINE_BYTES
 from tests.cli.commands.replay.recorded import RecordedNode
 
@@ -213,3 +215,9 @@ def test_replay_of_standard_input_uses_bounded_memory(recording: Path) -> None:
         assert json.loads(ended.stdout)["samples"] == repeat * sum(b'{"sample"' in line for line in lines)
         used.append(int(ended.stderr))
     assert used[1] - used[0] < 4096
+
+
+def test_every_number_of_a_rule_has_a_unit_in_the_text() -> None:
+    settings = {field for kind in DETECTORS for field in kind.__struct_encode_fields__}
+    assert {name for name in settings if name.endswith(("Percent", "PerSecond", "Factor"))} <= set(_UNITS)
+    assert {"withinSeconds", "lowerOfBothPagesPerSecond"} <= set(_UNITS)

@@ -2,6 +2,7 @@
 
 from overbook.cli.commands.explain.topics.here import Here
 from overbook.core.pressure.detectors.swap_occupancy import SwapOccupancy
+from overbook.core.pressure.offload import OffloadPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET
 from overbook.core.text import shown
 
@@ -25,17 +26,22 @@ High swap use means that memory and swap together come close to all there is: wo
 RAM + swap × factor. (Printed descriptions of this condition show the inequality the other way round,
 which would evict on an idle node.) {_threshold(here)}
 
-Stalls (PSI) are the time in which everything that could run had to wait for memory. They show within
-seconds what rates and sizes show late, and mean the same on a fast and on a slow disk, unlike a rate in
-pages per second.
+Stalls (PSI) are the time in which work had to wait for memory: of a pod, any of its tasks; of the node, all
+that could run. They show within seconds what rates and sizes show late, and mean the same on a fast and on a
+slow disk, unlike a rate in pages per second. A pod's covered memory is its request and its swap allowance.
+
+Memory runs out when pods take more in that time than is available and may still be swapped out. A pod that
+leaks need not stall before the kernel's OOM killer comes.
 
 The limits of traffic and use can be set with the variables of wasp-agent:
 MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND, MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND,
 SWAP_UTILIZATION_THRESHOLD_FACTOR, AVERAGE_WINDOW_SIZE_SECONDS.
 
-Then one pod is evicted or live-migrated, and the agent waits for the effect before it chooses another.
-For stalls, and while swap has room, cold memory is swapped out first; for traffic and use never, since
-that would increase them.
+Then one pod is evicted or live-migrated, and the agent waits for the effect before it chooses another: a pod
+beyond its covered memory soon, one within it only after long stalls, and none for traffic and use alone while
+all are within. For stalls, and while swap has room, cold memory is swapped out first; for traffic and use
+never, since that would increase them. Before any rule fires, cold memory is swapped out slowly, while less
+than {OffloadPolicy().reserve_percent:g} % of RAM is available.
 
 On {here.name}:
 
