@@ -13,7 +13,7 @@ from overbook.agent.limits.swap_writers import SwapWriters
 from overbook.agent.limits.writers.reporting import ReportingSwapWriter
 from overbook.agent.reclaim import CgroupReclaimer, Reclaimer, ReportingReclaimer
 from overbook.agent.relief.local import Relief, ReliefReport, ReportingRelief
-from overbook.agent.throttle import Throttle
+from overbook.agent.throttle import PodThrottle
 from overbook.agent.tick import PortState
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.engine import ReliefState
@@ -49,7 +49,7 @@ class Ports:
         self.relief = SwitchedRelief(relief)
         self.limits = SwapLimits(collector, self._reporting_writer)
         self.reclaimer: Reclaimer = self._reporting_reclaimer
-        self.throttle = Throttle(collector, root)
+        self.throttle = PodThrottle(collector, root)
         self.enforce(enforcing)
 
     def enforce(self, enforcing: bool, *, hands_off: bool = False) -> None:

@@ -15,7 +15,7 @@ from overbook.kernel.files import KernelFileError, MissingKernelFile
 log = logging.getLogger(__name__)
 
 
-class Throttle:
+class PodThrottle:
     """Keeps the pods' `memory.high` as wanted.
 
     Args:

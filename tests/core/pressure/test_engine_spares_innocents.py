@@ -119,7 +119,7 @@ def test_the_record_says_that_the_node_is_promised_too_much() -> None:
     node.seconds(5)
     decisions = [decision for decision in node.seconds(20, stall=0.9) if decision and decision.victim]
     assert decisions[0].reason == (
-        "15 s after it began; all pods are within their covered memory: the node is promised too much; "
+        "15 s after it began; all pods are within their covered memory: the node is overcommitted too far; "
         "next would be demo/b"
     )
 
@@ -130,7 +130,7 @@ def test_the_record_of_a_guilty_pod_blames_no_promise() -> None:
     _, decision = node.until(5)
     assert decision.victim is not None
     assert decision.victim.uid == "wild"
-    assert "promised too much" not in decision.reason
+    assert "overcommitted too far" not in decision.reason
     assert "beyond its covered memory" in decision.sentence
 
 

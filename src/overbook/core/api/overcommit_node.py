@@ -125,6 +125,8 @@ class ReliefCandidate(KubeStruct, frozen=True):
         over_request_bytes: memory that the pod holds beyond its request, in bytes.
         over_promise_bytes: memory that the pod holds beyond its covered memory (request and allowance
             together), in bytes.
+        beyond_bytes: memory without page cache that the pod holds beyond its covered memory and what the
+            kernel adds to it, in bytes; 0 where the pod keeps within.
         blame: the pod's share of the node's growth plus its share of the refaults, 0 to 2.
         sentence: the pod's numbers in a sentence.
         excluded: why the pod must not be evicted; empty where it may be.
@@ -140,6 +142,7 @@ class ReliefCandidate(KubeStruct, frozen=True):
     growth_bytes_per_second: int = 0
     over_request_bytes: int = 0
     over_promise_bytes: int = 0
+    beyond_bytes: int = 0
     blame: float = 0.0
     sentence: str = ""
     excluded: str = ""

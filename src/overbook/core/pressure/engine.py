@@ -220,7 +220,7 @@ class Engine:
         following = f"next would be {evictable[1].label}" if evictable[1:] else "no other pod may be evicted"
         if evictable[0].beyond_bytes <= 0 and self.ruleset.rank == "culprit":
             following = (
-                f"all pods are within their covered memory: the node is promised too much; {following}"
+                f"all pods are within their covered memory: the node is overcommitted too far; {following}"
             )
         reason = f"{after:.0f} s after it began; {following}" if after >= 1 else following
         return self._decision(sample, fired, "relieve", reason, victim=evictable[0], candidates=ranked)

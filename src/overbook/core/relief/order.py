@@ -35,10 +35,10 @@ def in_order(
 ) -> Iterator[ReliefCandidate]:
     """Yield the candidates in the order in which they are tried, without those that the agent excludes.
 
-    Neighbours in the agent's order are equals if they are on the same side of their request, have the same
-    priority, and their blame is within :data:`EQUAL_BLAME` of the first one's. Among equals the order is: VMs
-    that can be live-migrated within ``follow_seconds``, the fastest first, because nothing is lost; then pods
-    that are no VMs, which end; then VMs that would take longer.
+    Neighbours in the agent's order are equals if they are on the same side of their covered memory and of
+    their request, have the same priority, and their blame is within :data:`EQUAL_BLAME` of the first one's.
+    Among equals the order is: VMs that can be live-migrated within ``follow_seconds``, the fastest first,
+    because nothing is lost; then pods that are no VMs, which end; then VMs that would take longer.
 
     Args:
         candidates: the candidates as the agent ranked them.
@@ -60,7 +60,8 @@ def in_order(
 
 def _equal(leader: ReliefCandidate, candidate: ReliefCandidate) -> bool:
     return (
-        (leader.over_request_bytes > 0) == (candidate.over_request_bytes > 0)
+        (leader.beyond_bytes > 0) == (candidate.beyond_bytes > 0)
+        and (leader.over_request_bytes > 0) == (candidate.over_request_bytes > 0)
         and leader.priority == candidate.priority
         and abs(leader.blame - candidate.blame) <= EQUAL_BLAME
     )

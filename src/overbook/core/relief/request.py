@@ -45,6 +45,7 @@ def _relief_candidate(candidate: Candidate) -> ReliefCandidate:
         growth_bytes_per_second=candidate.growth_bytes_per_second,
         over_request_bytes=candidate.over_request_bytes,
         over_promise_bytes=candidate.over_promise_bytes,
+        beyond_bytes=candidate.beyond_bytes,
         blame=round(candidate.blame, 3),
         sentence=candidate.sentence,
         excluded=candidate.excluded,
