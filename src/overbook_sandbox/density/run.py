@@ -9,10 +9,12 @@ from typing import Final
 
 import msgspec
 
-from overbook_sandbox.density import catalog, disks, guards
+from overbook_sandbox.density import catalog, guards
 from overbook_sandbox.density.guards.guard import Guard
+from overbook_sandbox.density.judge import cell
 from overbook_sandbox.density.loads import Load, jittered
-from overbook_sandbox.density.result import Cell, Setup, cell
+from overbook_sandbox.density.node import disks
+from overbook_sandbox.density.result import Cell, Setup
 from overbook_sandbox.density.trace import End, Left, Message, Order, Phase, Point
 from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import SandboxError
@@ -146,7 +148,7 @@ class Runner:
             with open(path, "wb") as file:
                 file.write(msgspec.json.encode(order))
             environment = {"OVERBOOK_CACHE": cache_folder(os.environ)}  # modules of the node's kernel
-            argv = (sys.executable, "-m", "overbook_sandbox.density.guest", path)
+            argv = (sys.executable, "-m", "overbook_sandbox.density.node.guest", path)
             machine = Machine(
                 self._image, spec, Job(argv=argv, share=share, environment=environment, directory=share)
             )

@@ -10,8 +10,8 @@ from overbook.kernel.flat_keyed import FlatKeyed
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import Pressure, parse_pressure, read_pressure
 from overbook_sandbox.density.guards.guard import StartedPod
+from overbook_sandbox.density.node.worker import Counters
 from overbook_sandbox.density.trace import PodPoint, Point
-from overbook_sandbox.density.worker import Counters
 
 MIB: Final = 2**20
 _STAT: Final = FlatKeyed((b"swapcached",))
