@@ -5,7 +5,7 @@ from typing import Final
 
 from overbook_sandbox.density.loads import Load
 from overbook_sandbox.density.result import CURVE_SECONDS, Cell, Leaving, Setup
-from overbook_sandbox.density.trace import End, Left, Point
+from overbook_sandbox.density.trace import End, Left, TracePoint
 
 HARM_GAP_SECONDS: Final = 0.5
 HARM_SOME_PERCENT: Final = 20.0
@@ -15,7 +15,7 @@ HARM_SOME_PERCENT: Final = 20.0
 def cell(
     setup: Setup,
     load: Load,
-    points: Sequence[Point],
+    points: Sequence[TracePoint],
     left: Iterable[Left],
     end: End,
     alone: Cell | None,
@@ -71,7 +71,7 @@ def cell(
     )
 
 
-def units_by_second(points: Sequence[Point], innocent: Iterable[str], end_at: float) -> tuple[int, ...]:
+def units_by_second(points: Sequence[TracePoint], innocent: Iterable[str], end_at: float) -> tuple[int, ...]:
     """The units of all innocent pods since the event: at each second after it, and last at the end."""
     innocent = tuple(innocent)
     sums = [
@@ -122,7 +122,7 @@ def _at(alone: Cell, seconds: float) -> float:
     return last * seconds / alone.seconds if alone.seconds else 0.0
 
 
-def harm_at(points: Iterable[Point], innocent: Iterable[str]) -> float | None:
+def harm_at(points: Iterable[TracePoint], innocent: Iterable[str]) -> float | None:
     """When an innocent pod first stood still or stalled for too long, in seconds after the event."""
     innocent = frozenset(innocent)
     for point in points:
@@ -143,7 +143,7 @@ def harm_at(points: Iterable[Point], innocent: Iterable[str]) -> float | None:
     return None
 
 
-def guilty_beyond(load: Load, point: Point) -> bool:
+def guilty_beyond(load: Load, point: TracePoint) -> bool:
     """Whether a guilty pod holds more than what it is covered for."""
     covered = {pod.name: load.covered_mib(pod) for pod in load.pods if pod.name in load.guilty}
     return any(
@@ -166,7 +166,7 @@ def decision_seconds(load: Load, lefts: Iterable[Left], harm: float | None) -> f
     return None
 
 
-def given_back_mib(last: Point, innocent: Iterable[str]) -> float:
+def given_back_mib(last: TracePoint, innocent: Iterable[str]) -> float:
     """Innocent pods' memory that is in swap and not in RAM too."""
     pods = [last.pods[name] for name in innocent if name in last.pods]
     return round(sum(max(0.0, pod.swap_mib - pod.swap_cached_mib) for pod in pods if pod.alive), 1)

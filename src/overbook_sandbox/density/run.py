@@ -15,7 +15,7 @@ from overbook_sandbox.density.judge import cell
 from overbook_sandbox.density.loads import Load, jittered
 from overbook_sandbox.density.node import disks
 from overbook_sandbox.density.result import Cell, Setup
-from overbook_sandbox.density.trace import End, Left, Message, Order, Phase, Point
+from overbook_sandbox.density.trace import End, Left, Message, Order, PhaseBegun, TracePoint
 from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.image import Image
@@ -40,9 +40,9 @@ class Played(msgspec.Struct):
         other: the last lines that are no messages.
     """
 
-    points: list[Point]
+    points: list[TracePoint]
     left: list[Left]
-    phases: list[Phase]
+    phases: list[PhaseBegun]
     end: End | None
     other: deque[str]
 
@@ -54,11 +54,11 @@ class Played(msgspec.Struct):
             self.other.append(line)
             return
         match message:
-            case Point():
+            case TracePoint():
                 self.points.append(message)
             case Left():
                 self.left.append(message)
-            case Phase():
+            case PhaseBegun():
                 self.phases.append(message)
             case End():
                 self.end = message
