@@ -51,7 +51,9 @@ def test_tables_show_wins_and_losses_alike() -> None:
         in lines
     )
     assert "- *one VM runs wild*: longest gap: 0.4 s, 0.1 s with limited" in lines
-    assert "| cold VMs | 1 | **overbook** | 6 ▼ | 1.50 × | 0.86 × | 6: 97 %, 7: 1 lost, 60 % |" in lines
+    assert (
+        "| cold VMs | 1 | **overbook** | 150 % | 6 ▼ | 1.50 × | 0.86 × | 6: 97 %, 7: 1 lost, 60 % |" in lines
+    )
 
 
 def test_the_generated_part_of_a_file_is_replaced_and_no_other() -> None:

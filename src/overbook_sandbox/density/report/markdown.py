@@ -80,8 +80,8 @@ def markdown(report: DensityReport, command: str) -> str:
 
 
 def _density_table(densities: Sequence[Density]) -> Iterator[str]:
-    yield "| | CPUs | guard | most pods | of a node without swap | of the best other guard | boots |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| | CPUs | guard | overcommit | most pods | of no swap | of the best other guard | boots |"
+    yield "|---|---|---|---|---|---|---|---|"
     places = {guard.name: place for place, guard in enumerate(GUARDS)}
     for one in sorted(densities, key=lambda one: (one.kind != "vms", one.cpus, places.get(one.guard, 99))):
         times = ratios(densities, one, OURS)
@@ -97,6 +97,7 @@ def _density_table(densities: Sequence[Density]) -> Iterator[str]:
             KINDS[one.kind],
             str(one.cpus),
             f"**{one.guard}**" if one.guard == OURS else one.guard,
+            f"{one.percent} %",
             f"{one.most}{mark}",
             f"{times['no-swap']:.2f} ×" if "no-swap" in times else "–",
             f"{best:.2f} ×" if best is not None else "–",
