@@ -15,7 +15,7 @@ PERCENT: Final = 150
 """The overcommit percentage of the benchmark: swap is half of RAM."""
 OVERHEAD_MIB: Final = 20
 """The overhead that KubeVirt adds to a VM's request, in a fair load."""
-PROCESS_MIB: Final = 4
+PROCESS_MIB: Final = 1
 """What a pod's process holds beside the memory of its load."""
 
 Shape = Literal["VM", "Guaranteed", "Pod", "NoSwap", "Sandbox"]

@@ -10,11 +10,13 @@ from typing import Final
 
 import msgspec
 
-from overbook_sandbox.density import catalog, disks, guards
+from overbook_sandbox.density import catalog, guards
 from overbook_sandbox.density.guards.guard import Guard
+from overbook_sandbox.density.judge import cell
 from overbook_sandbox.density.loads import Load, jittered
-from overbook_sandbox.density.result import Cell, Setup, cell
-from overbook_sandbox.density.trace import End, Left, Message, Order, Phase, Point
+from overbook_sandbox.density.node import disks
+from overbook_sandbox.density.result import Cell, Setup
+from overbook_sandbox.density.trace import End, Left, Message, Order, PhaseBegun, TracePoint
 from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.image import Image
@@ -40,9 +42,9 @@ class Played(msgspec.Struct):
         other: the last lines that are no messages.
     """
 
-    points: list[Point]
+    points: list[TracePoint]
     left: list[Left]
-    phases: list[Phase]
+    phases: list[PhaseBegun]
     end: End | None
     other: deque[str]
 
@@ -54,11 +56,11 @@ class Played(msgspec.Struct):
             self.other.append(line)
             return
         match message:
-            case Point():
+            case TracePoint():
                 self.points.append(message)
             case Left():
                 self.left.append(message)
-            case Phase():
+            case PhaseBegun():
                 self.phases.append(message)
             case End():
                 self.end = message
@@ -182,7 +184,7 @@ class Runner:
 
 
 def _job(order_path: str, share: str, guard: type[Guard]) -> Job:
-    argv = (sys.executable, "-m", "overbook_sandbox.density.guest", order_path)
+    argv = (sys.executable, "-m", "overbook_sandbox.density.node.guest", order_path)
     units = guard.units()
     if units:
         return systemd_job(f"exec {shlex.join(argv)}\n", share, units)

@@ -11,7 +11,7 @@ import msgspec
 
 from overbook_sandbox.demo.agent_process import AgentProcess
 from overbook_sandbox.density.guards.guard import Guard, GuardDecision, GuardNode, StartedPod
-from overbook_sandbox.density.pods import namespaces
+from overbook_sandbox.density.node.pods import namespaces
 
 _LISTEN: Final = ("127.0.0.1", 9713)
 _ADDRESS: Final = f"{_LISTEN[0]}:{_LISTEN[1]}"
