@@ -1,4 +1,4 @@
-"""Who goes when a node is short of memory, and what that does to the others: a few loads of the benchmark.
+"""Which pods leave a node short of memory, and what that does to the others: a few loads.
 
 The whole of it is `overbook sandbox density`.
 """
@@ -98,4 +98,4 @@ def _pace(row: Row) -> float:
     return row.pace_percent.median if row.pace_percent else 0.0
 
 
-BENCHMARK = Benchmark("density", "Who goes when a node is short of memory", run, by_name_only=True)
+BENCHMARK = Benchmark("density", "Which pods leave a node short of memory", run, by_name_only=True)

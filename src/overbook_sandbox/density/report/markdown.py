@@ -111,8 +111,8 @@ def _of_node(cpus: int, rows: Sequence[Row]) -> Iterator[str]:
     count = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     yield f"### Loads on nodes with {cpus} CPU{'s' if cpus > 1 else ''}"
     yield (
-        "Who left and when (seconds after the event; *kernel*: its OOM killer) · pace of the innocent pods · "
-        f"their longest standstill. Runs of each: {count}; the median counts. Bold: innocent pods were lost. "
+        "Which pods left, and when (seconds after the event; *kernel*: its OOM killer) · pace of the innocent "
+        f"pods · their longest standstill. Runs of each: {count}; the median counts. Bold: innocent pods were lost. "
         f"{LOSS}: another guard is better than Overbook in something, said below."
     )
     guards = [guard.name for guard in GUARDS if any(row.guard == guard.name for row in rows)]
@@ -145,7 +145,7 @@ def _short(row: Row) -> str:
 
 
 def _details(rows: Iterable[Row]) -> Iterator[str]:
-    yield _line(["load", "guard", "who left", *_NUMBERS])
+    yield _line(["load", "guard", "left", *_NUMBERS])
     yield "|---" * (len(_NUMBERS) + 3) + "|"
     for row in rows:
         numbers = (
@@ -161,7 +161,7 @@ def _details(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _who(row: Row) -> str:
-    return ", ".join(_gone(one, row.runs) for one in row.left) or "nobody"
+    return ", ".join(_gone(one, row.runs) for one in row.left) or "none"
 
 
 def _gone(one: RunsLeft, runs: int) -> str:
