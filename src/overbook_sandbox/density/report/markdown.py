@@ -111,8 +111,9 @@ def _of_node(cpus: int, rows: Sequence[Row]) -> Iterator[str]:
     count = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     yield f"### Loads on nodes with {cpus} CPU{'s' if cpus > 1 else ''}"
     yield (
-        "Which pods left, and when (seconds after the event; *kernel*: its OOM killer) · pace of the innocent "
-        f"pods · their longest standstill. Runs of each: {count}; the median counts. Bold: innocent pods were lost. "
+        "Which pods left, and when (seconds after the event; *kernel*: its OOM killer) · pace of the "
+        "innocent pods · their longest standstill. Bold: innocent pods were lost. "
+        f"Runs of each: {count}; the median counts. "
         f"{LOSS}: another guard is better than Overbook in something, said below."
     )
     guards = [guard.name for guard in GUARDS if any(row.guard == guard.name for row in rows)]
