@@ -31,7 +31,7 @@ _WILD_ABOUT: Final = "one of four VMs takes 30 MiB/s more, uses all of it, and d
 _LEAK_ABOUT: Final = "one of four VMs takes 20 MiB/s more, and never uses it again"
 
 LOADS: Final[tuple[Load, ...]] = (
-    one_culprit("wild", "one VM runs wild", _WILD_ABOUT, WILD),
+    one_culprit("wild", "one VM grows without end", _WILD_ABOUT, WILD),
     one_culprit("leak", "one VM leaks cold memory", _LEAK_ABOUT, LEAK, event_seconds=35),
     storm(
         "short-storm",
@@ -50,7 +50,11 @@ LOADS: Final[tuple[Load, ...]] = (
         1,
     ),
     one_culprit(
-        "wild-tight", "one VM runs wild, tight requests", f"tight requests; {_WILD_ABOUT}", WILD, "tight"
+        "wild-tight",
+        "one VM grows without end, tight requests",
+        f"tight requests; {_WILD_ABOUT}",
+        WILD,
+        "tight",
     ),
     one_culprit(
         "leak-tight",
@@ -62,7 +66,7 @@ LOADS: Final[tuple[Load, ...]] = (
     ),
     Load(
         name="small",
-        title="18 small VMs, one more runs wild",
+        title="18 small VMs, one more grows without end",
         about="beside 18 VMs of 40 MiB, one takes 30 MiB/s more, uses all of it, and does not stop",
         pods=(*vms(18, 40, 10, overhead_mib=SMALL_OVERHEAD_MIB), vm("vm-x", 60, 20, WILD)),
         guilty=("vm-x",),
@@ -71,7 +75,7 @@ LOADS: Final[tuple[Load, ...]] = (
     Load(
         name="busy",
         title="wild beside two busy Guaranteed VMs",
-        about="two Guaranteed VMs compute all the time; one of three others runs wild",
+        about="two Guaranteed VMs compute all the time; one of three others grows without end",
         pods=(
             *(
                 LoadPod(
@@ -93,7 +97,7 @@ LOADS: Final[tuple[Load, ...]] = (
     ),
     Load(
         name="no-swap-pod",
-        title="a pod without swap runs wild",
+        title="a pod without swap grows without end",
         about="beside three VMs, a pod that may not swap takes 30 MiB/s more, and does not stop",
         pods=(
             *vms(3, GUEST_MIB, HOT_MIB),
@@ -105,7 +109,7 @@ LOADS: Final[tuple[Load, ...]] = (
     Load(
         name="cache",
         title="page-cache flood",
-        about="beside four cold VMs, a pod reads and writes 60 MiB/s of a disk; nobody has to go",
+        about="beside four cold VMs, a pod reads and writes 60 MiB/s of a disk; none has to go",
         pods=(
             *vms(4, 220, 50),
             LoadPod(
@@ -122,12 +126,12 @@ LOADS: Final[tuple[Load, ...]] = (
     Load(
         name="rotate",
         title="rotating hot memory",
-        about="of four VMs' memory, another sixth is hot every 4 s; nobody has to go",
+        about="of four VMs' memory, another sixth is hot every 4 s; none has to go",
         pods=vms(4, 270, 45, Rotate(every_seconds=4)),
     ),
     Load(
         name="two-culprits",
-        title="two VMs run wild",
+        title="two VMs grow without end",
         about="two of four VMs take 30 MiB/s more each, use all of it, and do not stop",
         pods=(*vms(2, GUEST_MIB, HOT_MIB), culprit(WILD), culprit(WILD, "vm-y")),
         guilty=("vm-x", "vm-y"),
@@ -151,28 +155,32 @@ LOADS: Final[tuple[Load, ...]] = (
     Load(
         name="boot-storm",
         title="all VMs start at once",
-        about="eight VMs start and fill their memory at the same time; nobody has to go",
+        about="eight VMs start and fill their memory at the same time; none has to go",
         pods=vms(8, 125, 25, overhead_mib=SMALL_OVERHEAD_MIB),
         starts="at the event",
         fill_mib_per_second=300,
     ),
     one_culprit(
-        "slow-disk", "one VM runs wild, slow swap disk", f"a slow disk; {_WILD_ABOUT}", WILD, disk="slow"
+        "slow-disk",
+        "one VM grows without end, slow swap disk",
+        f"a slow disk; {_WILD_ABOUT}",
+        WILD,
+        disk="slow",
     ),
     one_culprit(
         "stalling-disk",
-        "one VM runs wild, swap disk that stalls",
+        "one VM grows without end, swap disk that stalls",
         f"a disk that stands still 3 s of 8; {_WILD_ABOUT}",
         WILD,
         disk="stalling",
     ),
     one_culprit(
-        "zram", "one VM runs wild, zram", f"swap in compressed RAM; {_WILD_ABOUT}", WILD, disk="zram"
+        "zram", "one VM grows without end, zram", f"swap in compressed RAM; {_WILD_ABOUT}", WILD, disk="zram"
     ),
     Load(
         name="sandboxes",
         title="30 idle sandboxes, five wake",
-        about="of 30 large idle sandboxes, five wake at the same time, twice for 5 s; nobody has to go",
+        about="of 30 large idle sandboxes, five wake at the same time, twice for 5 s; none has to go",
         pods=tuple(
             sandbox(
                 f"sandbox-{n + 1}", *((Wake(after_seconds=1, seconds=5, every_seconds=12),) if n < 5 else ())

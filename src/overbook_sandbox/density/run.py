@@ -130,8 +130,20 @@ class Runner:
         Raises:
             SandboxError: the node failed, or its program did.
         """
+        return self.play(setup, jittered(catalog.find(setup.load), setup.seed + setup.run), alone)
+
+    def play(self, setup: Setup, load: Load, alone: Cell | None) -> Cell:
+        """Run one cell of a load that need not be in the catalogue.
+
+        Args:
+            setup: which.
+            load: the load, with its chance already in it.
+            alone: the innocent pods' run alone; None: there is none.
+
+        Raises:
+            SandboxError: the node failed, or its program did.
+        """
         begun = time.monotonic()
-        load = jittered(catalog.find(setup.load), setup.seed + setup.run)
         guard = guards.find(setup.guard)
         order = order_of(load, guard)
         played = self._play(order, spec_of(order, setup.cpus, much_memory=guard is guards.BASELINE))
