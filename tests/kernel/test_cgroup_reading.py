@@ -29,6 +29,7 @@ def single_reads(cgroup: WholeCgroup) -> MemoryReading:
             stat.inactive_file_bytes,
             stat.workingset_refault_anon,
             stat.swapcached_bytes,
+            stat.active_file_bytes,
         ),
         cgroup.read_memory_current(),
         cgroup.read_memory_swap_current(),

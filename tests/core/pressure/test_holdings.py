@@ -1,10 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from overbook.core.pressure.candidate import beyond_bytes
 from overbook.core.pressure.holdings import holdings_bytes
 from overbook.core.pressure.model import container_holdings_bytes, node_model, pod_models
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
-from tests.core.simulated_node import GI, MI, holding
+from tests.core.simulated_node import GI, MI, holding, vm
 
 SIZES = st.integers(0, 2**50)
 
@@ -55,3 +56,25 @@ def test_holdings_of_the_node_count_its_swap_cache_once() -> None:
     assert node.holdings_bytes == 800 + 400 - 150
     assert node_model(NodeSample(1000, 200, 500, 100)).holdings_bytes == 1200  # not known: as it was before
     assert node_model(NodeSample(1000, None, 500, 100)).holdings_bytes is None
+
+
+def test_page_cache_is_held_but_not_held_against_a_pod() -> None:
+    first = ContainerSample("c", 300 * MI, 10 * MI, 200 * MI, 0, None, 0, 0, 50 * MI)
+    later = ContainerSample("c", 500 * MI, 10 * MI, 210 * MI, 0, None, 0, 0, 240 * MI)
+    model = pod_models(models((first,), (later,)))["a"]
+    assert model.usage_bytes == 490 * MI
+    assert model.lasting_bytes == 250 * MI
+    assert model.growth_bytes == 10 * MI  # what was read from files is no growth
+    facts = vm("a", request=200 * MI, allowed=45 * MI)
+    assert beyond_bytes(facts, model) == 0
+    assert beyond_bytes(vm("a", request=100 * MI, allowed=45 * MI), model) > 0
+
+
+@given(SIZES, SIZES, SIZES, SIZES, SIZES)
+def test_lasting_memory_is_never_more_than_is_held(
+    memory: int, inactive: int, swap: int, cached: int, active: int
+) -> None:
+    container = ContainerSample("c", memory, inactive, memory, swap, None, 0, cached, active)
+    model = pod_models(models((container,)))["a"]
+    assert 0 <= model.lasting_bytes <= model.usage_bytes
+    assert model.lasting_bytes >= model.swap_bytes - model.swap_cached_bytes
