@@ -82,7 +82,8 @@ class Player:
             cpu_before = cpu_seconds(guard.cgroup) if guard.cgroup else 0.0
             self._phase("event")
             self._begin()
-            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if load.disk == "stalling" else None
+            stalls = load.disk == "stalling" and guard.swap
+            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if stalls else None
             if staller is not None:
                 staller.start()
             self._until(load.event_seconds, self._is_settled)
