@@ -14,6 +14,7 @@ from bench import (
     agent_tick,
     cluster_status,
     decision,
+    density,
     explain_start,
     hook,
     imports,
@@ -37,6 +38,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     webhook.BENCHMARK,
     cluster_status.BENCHMARK,
     outage.BENCHMARK,
+    density.BENCHMARK,
     webhook.MILLION,
 )
 

@@ -21,7 +21,9 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         name: what was measured.
         value: the number; a time is the lower quartile of several, unless its name says otherwise.
         unit: its unit.
-        at_most: the target; ``None``: there is none, and the figure is only for comparison.
+        at_most: the target; ``None``: there is none, and the figure is only for comparison, unless it has
+            ``at_least``.
+        at_least: the target of a number of which more is better.
         command: the command that measures it again.
         note: the conditions of the measurement.
     """
@@ -31,10 +33,15 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unit: str
     command: str
     at_most: float | None = None
+    at_least: float | None = None
     note: str = ""
 
     @property
     def verdict(self) -> Verdict:
+        if self.at_least is not None:
+            if self.value >= self.at_least:
+                return "met"
+            return "within noise" if self.value >= self.at_least * (1 - NOISE) else "missed"
         if self.at_most is None:
             return "for information"
         if self.value <= self.at_most:
@@ -43,6 +50,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def target(self) -> str:
+        if self.at_least is not None:
+            return f">= {self.at_least:g} {self.unit}"
         return "-" if self.at_most is None else f"<= {self.at_most:g} {self.unit}"
 
 

@@ -24,11 +24,10 @@ def vm(uid: str, request: int = 200 * MI, allowed: int | None = 100 * MI, **fact
         uid=uid,
         label=f"demo/{uid}",
         qos_class="Burstable",
-        virtual_machine=True,
         memory_request_bytes=request,
         original_request_bytes=request,
         swap_allowed_bytes=allowed,
-        **{"containers": (container,), **facts},
+        **{"virtual_machine": True, "containers": (container,), **facts},
     )
 
 

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from overbook_sandbox.commands.interrupts import interruptible
 
 if TYPE_CHECKING:
+    from overbook_sandbox.density.guards.guard import Guard
     from overbook_sandbox.density.result import Setup
+    from overbook_sandbox.machine.image import Image
 
+_MOST_PERCENT = 400
 _COMMAND = "overbook sandbox density --runs 5 --report docs/density.md --picture docs/density.svg"
 _EXAMPLES = """\
 examples:
@@ -19,6 +22,7 @@ examples:
   overbook sandbox density --load wild --load leak --guard limited --guard overbook
   overbook sandbox density --runs 5 --output-dir density-out --continue
   overbook sandbox density --cpus 4 --output json > cells.json
+  overbook sandbox density --most vms
   overbook sandbox density --report-only --report density.md --picture density.svg
 
 Each cell is one load under one guard in one boot of an emulated node, about 40 s. First the innocent pods
@@ -63,6 +67,18 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     parser.add_argument(
         "--output-dir", default="density-out", metavar="DIR", help="folder for results (default: density-out)"
+    )
+    parser.add_argument(
+        "--most",
+        choices=["vms", "sandboxes"],
+        help="play no loads: search how many cold VMs or idle sandboxes a node holds without harm",
+    )
+    parser.add_argument(
+        "--percent",
+        type=int,
+        metavar="PERCENT",
+        help="with --most: the overcommit percentage under all guards with swap (default: 150, with "
+        "Overbook 200)",
     )
     parser.add_argument(
         "--report",
@@ -110,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
         value = getattr(args, option)
         if value is not None and value < 1:
             raise InvalidInput(f"--{option}", value, "a whole number of at least 1")
+    if args.most:
+        return _search(args)
     loads = [catalog.find(name) for name in args.load] if args.load else catalog.LOADS
     chosen = [guards.find(name) for name in args.guard] if args.guard else guards.GUARDS
     setups = plan(loads, chosen, args.cpus, args.seed, args.runs)
@@ -126,16 +144,8 @@ def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
     from overbook_sandbox.density.result import as_json
     from overbook_sandbox.density.run import Runner
     from overbook_sandbox.density.table import table
-    from overbook_sandbox.machine.cache import cache_folder
-    from overbook_sandbox.machine.image import prepare
-    from overbook_sandbox.machine.packages import Host
-    from overbook_sandbox.node import node_programs
 
-    image = prepare(install_packages=args.install_packages, say=_say)
-    packages = {guards.find(setup.guard).package for setup in setups} - {""}
-    node_programs.prepare(
-        Host(install=args.install_packages, say=_say), cache_folder(os.environ), sorted(packages)
-    )
+    image = _prepare(args, [guards.find(setup.guard) for setup in setups])
     results = Results(args.output_dir, keep=args.go_on)
     lanes = args.jobs or (2 if all(setup.cpus == 1 for setup in setups) else 1)
     try:
@@ -149,6 +159,66 @@ def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
     _report(args)
     if failed:
         _say(f"{failed} of {len(setups)} cells failed; run the same again with --continue")
+    return 1 if failed else 0
+
+
+def _prepare(args: argparse.Namespace, chosen: "Sequence[type[Guard]]") -> "Image":
+    """Fetch what the nodes and the guards need."""
+    from overbook_sandbox.machine.cache import cache_folder
+    from overbook_sandbox.machine.image import prepare
+    from overbook_sandbox.machine.packages import Host
+    from overbook_sandbox.node import node_programs
+
+    image = prepare(install_packages=args.install_packages, say=_say)
+    packages = sorted({guard.package for guard in chosen} - {""})
+    node_programs.prepare(Host(install=args.install_packages, say=_say), cache_folder(os.environ), packages)
+    return image
+
+
+def _search(args: argparse.Namespace) -> int:
+    from concurrent.futures import ThreadPoolExecutor
+
+    import msgspec
+
+    from overbook.core.errors import InvalidInput
+    from overbook_sandbox.density import guards
+    from overbook_sandbox.density.report.files import MOST
+    from overbook_sandbox.density.run import Runner
+    from overbook_sandbox.density.search import GUARDS, Searcher
+    from overbook_sandbox.machine.errors import SandboxError
+
+    if args.percent is not None and not 100 < args.percent <= _MOST_PERCENT:
+        raise InvalidInput("--percent", args.percent, f"a whole number of 101 to {_MOST_PERCENT}")
+    chosen = [guards.find(name) for name in args.guard or GUARDS]
+    image = _prepare(args, chosen)
+    os.makedirs(args.output_dir, exist_ok=True)
+    lanes = args.jobs or (2 if args.cpus == 1 else 1)
+    failed = 0
+    with (
+        tempfile.TemporaryDirectory(prefix="overbook-density-") as folder,
+        open(os.path.join(args.output_dir, MOST), "ab") as file,
+        interruptible(),
+        ThreadPoolExecutor(lanes) as pool,
+    ):
+        runner = Runner(image, folder)
+        searcher = Searcher(runner.play, args.most, args.cpus, args.seed, args.percent)
+        try:
+            searcher.measure_alone(chosen)
+            for guard, search in [(guard, pool.submit(searcher.density, guard, _say)) for guard in chosen]:
+                try:
+                    density = search.result()
+                except SandboxError as error:
+                    _say(f"{guard.name}: {error}")
+                    failed += 1
+                    continue
+                file.write(msgspec.json.encode(density) + b"\n")
+                file.flush()
+                print(f"{guard.name}: {density.most} {args.most} at {density.percent} %", flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            runner.stop()
+            raise
+    _report(args)
     return 1 if failed else 0
 
 

@@ -15,7 +15,7 @@ PERCENT: Final = 150
 """The overcommit percentage of the benchmark: swap is half of RAM."""
 OVERHEAD_MIB: Final = 20
 """The overhead that KubeVirt adds to a VM's request, in a fair load."""
-PROCESS_MIB: Final = 4
+PROCESS_MIB: Final = 1
 """What a pod's process holds beside the memory of its load."""
 
 Shape = Literal["VM", "Guaranteed", "Pod", "NoSwap", "Sandbox"]
@@ -141,6 +141,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         event_seconds: the length of the event.
         memory_mib: the node's RAM.
         swap_mib: its swap.
+        percent: the overcommit percentage that the requests follow.
         disk: what is swapped to.
         starts: whether the pods start before the event, or all of them with it.
         fill_mib_per_second: how fast all pods together fill their cold memory; all have filled it at the
@@ -158,6 +159,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     event_seconds: float = 25
     memory_mib: int = 1024
     swap_mib: int = 512
+    percent: int = PERCENT
     disk: Disk = "fast"
     starts: Starts = "before"
     fill_mib_per_second: float = 100

@@ -11,11 +11,13 @@ from typing import Final
 
 import msgspec
 
-from overbook_sandbox.density import catalog, disks, guards
+from overbook_sandbox.density import catalog, guards
 from overbook_sandbox.density.guards.guard import Guard
+from overbook_sandbox.density.judge import cell
 from overbook_sandbox.density.loads import Load, jittered
-from overbook_sandbox.density.result import Cell, Setup, cell
-from overbook_sandbox.density.trace import End, Left, Message, Order, Phase, Point
+from overbook_sandbox.density.node import disks
+from overbook_sandbox.density.result import Cell, Setup
+from overbook_sandbox.density.trace import End, Left, Message, Order, PhaseBegun, TracePoint
 from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.errors import SandboxError
 from overbook_sandbox.machine.image import Image
@@ -42,9 +44,9 @@ class Played(msgspec.Struct):
         recording: the guard's own recording; empty: it has none.
     """
 
-    points: list[Point]
+    points: list[TracePoint]
     left: list[Left]
-    phases: list[Phase]
+    phases: list[PhaseBegun]
     end: End | None
     other: deque[str]
     recording: bytes = b""
@@ -57,11 +59,11 @@ class Played(msgspec.Struct):
             self.other.append(line)
             return
         match message:
-            case Point():
+            case TracePoint():
                 self.points.append(message)
             case Left():
                 self.left.append(message)
-            case Phase():
+            case PhaseBegun():
                 self.phases.append(message)
             case End():
                 self.end = message
@@ -128,8 +130,20 @@ class Runner:
         Raises:
             SandboxError: the node failed, or its program did.
         """
+        return self.play(setup, jittered(catalog.find(setup.load), setup.seed + setup.run), alone)
+
+    def play(self, setup: Setup, load: Load, alone: Cell | None) -> Cell:
+        """Run one cell of a load that need not be in the catalogue.
+
+        Args:
+            setup: which.
+            load: the load, with its chance already in it.
+            alone: the innocent pods' run alone; None: there is none.
+
+        Raises:
+            SandboxError: the node failed, or its program did.
+        """
         begun = time.monotonic()
-        load = jittered(catalog.find(setup.load), setup.seed + setup.run)
         guard = guards.find(setup.guard)
         order = order_of(load, guard)
         played = self._play(order, spec_of(order, setup.cpus, much_memory=guard is guards.BASELINE))
@@ -178,7 +192,7 @@ class Runner:
 
 
 def _job(order_path: str, share: str, guard: type[Guard]) -> Job:
-    argv = (sys.executable, "-m", "overbook_sandbox.density.guest", order_path)
+    argv = (sys.executable, "-m", "overbook_sandbox.density.node.guest", order_path)
     units = guard.units()
     if units:
         return systemd_job(f"exec {shlex.join(argv)}\n", share, units)

@@ -47,7 +47,7 @@ class PodPoint(msgspec.Struct, frozen=True, array_like=True):
     alive: bool
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True, tag="point", tag_field="what"):
+class TracePoint(msgspec.Struct, frozen=True, kw_only=True, tag="point", tag_field="what"):
     """The node at one moment.
 
     Attributes:
@@ -85,7 +85,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True, tag="left", tag_field="wha
     reason: str = ""
 
 
-class Phase(msgspec.Struct, frozen=True, kw_only=True, tag="phase", tag_field="what"):
+class PhaseBegun(msgspec.Struct, frozen=True, kw_only=True, tag="phase", tag_field="what"):
     """A phase begins.
 
     Attributes:
@@ -115,4 +115,4 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag="end", tag_field="what"
     guard_figures: dict[str, float] = {}
 
 
-Message = Point | Left | Phase | End
+Message = TracePoint | Left | PhaseBegun | End

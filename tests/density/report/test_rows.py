@@ -19,7 +19,7 @@ def test_rows_have_the_median_and_the_spread_of_all_runs() -> None:
         ),
     ]
     (row,) = rows([*runs, cell("wild", "alone")])
-    assert (row.runs, row.title) == (3, "one VM runs wild")
+    assert (row.runs, row.title) == (3, "one VM grows without end")
     gap = row.longest_gap_seconds
     assert (gap.median, gap.least, gap.most) == (0.2, 0.1, 0.5)
     assert [(one.pod, one.seconds, one.runs, one.by_kernel) for one in row.left] == [

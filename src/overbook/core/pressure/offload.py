@@ -25,8 +25,10 @@ OffloadMode = Literal["Off", "Observe", "On"]
 MOST_BYTES_PER_SECOND: Final = 64 * 2**20
 NODE_PERCENT_PER_SECOND: Final = 1.0
 """The share of RAM that is swapped out in a second at most."""
-FIRST_BYTES: Final = 2**20
-"""The first step of a pod. Each step that is not missed is followed by one of twice the size."""
+FIRST_BYTES: Final = 128 * 2**10
+"""The first step of a pod: the least that the kernel reclaims at a time. The kernel looks which pages are in
+use when it reclaims, and knows only the next time which were not used in between: the first pages may be hot.
+Each step that is not missed is followed by one of twice the size."""
 POD_SHARE: Final = 0.01
 POD_BYTES: Final = 4 * 2**20
 """The most of one pod in a second: a share of its memory, but not less than this: refaults show in time."""

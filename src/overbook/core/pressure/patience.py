@@ -24,21 +24,28 @@ FAR_PERCENT: Final = 1.0
 
 
 def share_to_blame(ranked: Sequence[Candidate], memory_bytes: int) -> float:
-    """How far the first candidate is beyond its covered memory and the cause of the trouble, 0 to 1.
+    """How far the first candidate, if it may be evicted, is to blame; see `blame_of`, 0 to 1."""
+    if not ranked or ranked[0].excluded:
+        return 0.0
+    return blame_of(ranked[0], ranked, memory_bytes)
+
+
+def blame_of(pod: Candidate, pods: Sequence[Candidate], memory_bytes: int) -> float:
+    """How far a pod is beyond its covered memory and the cause of the trouble, 0 to 1.
 
     0 within its covered memory, 1 if it is far beyond and has a large part of all pods' burden; steady in
     between.
 
     Args:
-        ranked: the candidates, the first to be evicted first; the excluded ones last.
+        pod: the pod.
+        pods: all pods, this one among them.
         memory_bytes: the node's RAM.
     """
-    if not ranked or ranked[0].excluded or memory_bytes <= 0:
+    if memory_bytes <= 0:
         return 0.0
-    first = ranked[0]
-    far = first.beyond_bytes / (memory_bytes * FAR_PERCENT / 100)
-    burden = sum(candidate.burden_bytes for candidate in ranked)
-    cause = first.burden_bytes / (burden * CAUSE_SHARE) if burden > 0 else 0.0
+    far = pod.beyond_bytes / (memory_bytes * FAR_PERCENT / 100)
+    burden = sum(each.burden_bytes for each in pods)
+    cause = pod.burden_bytes / (burden * CAUSE_SHARE) if burden > 0 else 0.0
     return min(1.0, far) * min(1.0, cause)
 
 

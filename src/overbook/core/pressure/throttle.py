@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from overbook.core.pressure.candidate import CRITICAL, Candidate, covered_bytes
-from overbook.core.pressure.patience import share_to_blame
+from overbook.core.pressure.patience import blame_of
 from overbook.core.pressure.situation import Situation
 
 STEP_PERCENT: Final = 1.0
@@ -34,8 +34,7 @@ def never_evicted_culprit(ranked: Sequence[Candidate], memory_bytes: int) -> tup
     if not held:
         return None, 0.0
     worst = max(held, key=lambda candidate: (candidate.burden_bytes, candidate.label))
-    others = [candidate for candidate in ranked if candidate is not worst]
-    return worst, share_to_blame((worst, *others), memory_bytes)
+    return worst, blame_of(worst, ranked, memory_bytes)
 
 
 def lowered(limits: Mapping[str, int], seen: Situation) -> dict[str, int]:

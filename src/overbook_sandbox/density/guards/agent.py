@@ -11,8 +11,7 @@ import msgspec
 
 from overbook_sandbox.demo.agent_process import AgentProcess
 from overbook_sandbox.density.guards.guard import Guard, GuardDecision, GuardNode, StartedPod
-from overbook_sandbox.density.loads import PERCENT
-from overbook_sandbox.density.pods import namespaces
+from overbook_sandbox.density.node.pods import namespaces
 
 _LISTEN: Final = ("127.0.0.1", 9713)
 _ADDRESS: Final = f"{_LISTEN[0]}:{_LISTEN[1]}"
@@ -41,7 +40,7 @@ class Overbook(Guard):
         path = os.path.join(node.folder, "agent.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(self.settings, file)
-        self._agent = AgentProcess(node.folder, PERCENT, ("--config", path, "--listen", _ADDRESS))
+        self._agent = AgentProcess(node.folder, node.load.percent, ("--config", path, "--listen", _ADDRESS))
         for manifest in namespaces():
             self._agent.publish_manifest(manifest["metadata"]["name"], msgspec.json.encode(manifest))
         self._agent.launch()

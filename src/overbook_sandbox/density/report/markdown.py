@@ -80,8 +80,8 @@ def markdown(report: DensityReport, command: str) -> str:
 
 
 def _density_table(densities: Sequence[Density]) -> Iterator[str]:
-    yield "| | CPUs | guard | most pods | of a node without swap | of the best other guard | boots |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| | CPUs | guard | overcommit | most pods | of no swap | of the best other guard | boots |"
+    yield "|---|---|---|---|---|---|---|---|"
     places = {guard.name: place for place, guard in enumerate(GUARDS)}
     for one in sorted(densities, key=lambda one: (one.kind != "vms", one.cpus, places.get(one.guard, 99))):
         times = ratios(densities, one, OURS)
@@ -97,6 +97,7 @@ def _density_table(densities: Sequence[Density]) -> Iterator[str]:
             KINDS[one.kind],
             str(one.cpus),
             f"**{one.guard}**" if one.guard == OURS else one.guard,
+            f"{one.percent} %",
             f"{one.most}{mark}",
             f"{times['no-swap']:.2f} ×" if "no-swap" in times else "–",
             f"{best:.2f} ×" if best is not None else "–",
@@ -110,8 +111,9 @@ def _of_node(cpus: int, rows: Sequence[Row]) -> Iterator[str]:
     count = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     yield f"### Loads on nodes with {cpus} CPU{'s' if cpus > 1 else ''}"
     yield (
-        "Who left and when (seconds after the event; *kernel*: its OOM killer) · pace of the innocent pods · "
-        f"their longest standstill. Runs of each: {count}; the median counts. Bold: innocent pods were lost. "
+        "Which pods left, and when (seconds after the event; *kernel*: its OOM killer) · pace of the "
+        "innocent pods · their longest standstill. Bold: innocent pods were lost. "
+        f"Runs of each: {count}; the median counts. "
         f"{LOSS}: another guard is better than Overbook in something, said below."
     )
     guards = [guard.name for guard in GUARDS if any(row.guard == guard.name for row in rows)]
@@ -144,7 +146,7 @@ def _short(row: Row) -> str:
 
 
 def _details(rows: Iterable[Row]) -> Iterator[str]:
-    yield _line(["load", "guard", "who left", *_NUMBERS])
+    yield _line(["load", "guard", "left", *_NUMBERS])
     yield "|---" * (len(_NUMBERS) + 3) + "|"
     for row in rows:
         numbers = (
@@ -160,7 +162,7 @@ def _details(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _who(row: Row) -> str:
-    return ", ".join(_gone(one, row.runs) for one in row.left) or "nobody"
+    return ", ".join(_gone(one, row.runs) for one in row.left) or "none"
 
 
 def _gone(one: RunsLeft, runs: int) -> str:

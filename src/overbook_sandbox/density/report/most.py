@@ -56,12 +56,12 @@ class Density(msgspec.Struct, frozen=True, kw_only=True):
     trials: tuple[Trial, ...]
 
 
-DensityKey = tuple[Kind, str, int, int]
+DensityKey = tuple[Kind, str, int, int, int]
 
 
 def density_key(found: Density) -> DensityKey:
     """What makes a density another one than the others."""
-    return found.kind, found.guard, found.cpus, found.seed
+    return found.kind, found.guard, found.cpus, found.percent, found.seed
 
 
 def read_densities(lines: Iterable[bytes]) -> list[Density]:

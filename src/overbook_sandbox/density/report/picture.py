@@ -22,8 +22,8 @@ _CELL: Final = 23.0
 _OTHER: Final = "#9aa4af"
 _COLOURS: Final[dict[Outcome, str]] = {"good": "#cfe8f6", "slow": "#f6d58a", "lost": parts.VERMILLION}
 _WORDS: Final[dict[Outcome, str]] = {
-    "good": f"nobody innocent lost, pace of at least {GOOD_PACE:.0f} %",
-    "slow": "nobody innocent lost, but slower",
+    "good": f"no innocent pod lost, pace of at least {GOOD_PACE:.0f} %",
+    "slow": "no innocent pod lost, but slower",
     "lost": "innocent pods lost",
 }
 
@@ -71,7 +71,7 @@ def headline(report: DensityReport) -> str:
         )
         said += " under other guards"
         sentence = f"{sentence}; {said}" if sentence else said
-    return sentence or "Who goes when a node is short of memory"
+    return sentence or "Pods on a node that is short of memory"
 
 
 def _benefit(densities: Sequence[Density], kind: str) -> str:

@@ -97,7 +97,7 @@ class Memory:
         self.held_bytes += size
 
 
-class Worker:
+class PodWork:
     """The work of one pod, unit by unit.
 
     Args:
@@ -239,7 +239,7 @@ def fork(
     try:
         _write(os.path.join(cgroup, "cgroup.procs"), str(os.getpid()))
         _write("/proc/self/oom_score_adj", str(score))
-        Worker(load, pod, slot, counters, flooded).run()
+        PodWork(load, pod, slot, counters, flooded).run()
     finally:
         os._exit(1)
 

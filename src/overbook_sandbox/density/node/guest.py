@@ -20,13 +20,13 @@ from overbook.kernel.files import KernelFileError
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.own_process import lock_memory, lower_oom_score
 from overbook.kernel.vmstat import read_vmstat
-from overbook_sandbox.density import disks, worker
 from overbook_sandbox.density.guards import find
 from overbook_sandbox.density.guards.guard import GuardDecision, GuardNode, StartedPod
 from overbook_sandbox.density.loads import LoadPod
-from overbook_sandbox.density.pods import pod_of
-from overbook_sandbox.density.trace import End, How, Left, Message, Order, Phase, Point
-from overbook_sandbox.density.watch import Watch, Watched, cpu_seconds
+from overbook_sandbox.density.node import disks, worker
+from overbook_sandbox.density.node.pods import pod_of
+from overbook_sandbox.density.node.watch import Watch, Watched, cpu_seconds
+from overbook_sandbox.density.trace import End, How, Left, Message, Order, PhaseBegun, TracePoint
 from overbook_sandbox.machine.guest_kernel import use_generations
 from overbook_sandbox.machine.pod_runner import CGROUP_ROOT, make_cgroup, make_pod_cgroups, with_status
 
@@ -55,7 +55,7 @@ class Player:
         self._counters = worker.Counters(len(order.load.pods))
         self._watch = Watch(self._counters)
         self._pods: dict[str, Watched] = {}
-        self._points: list[Point] = []
+        self._points: list[TracePoint] = []
         self._left: dict[str, Left] = {}
         self._decisions: dict[str, GuardDecision] = {}
         self._event_at = 0.0
@@ -82,7 +82,8 @@ class Player:
             cpu_before = cpu_seconds(guard.cgroup) if guard.cgroup else 0.0
             self._phase("event")
             self._begin()
-            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if load.disk == "stalling" else None
+            stalls = load.disk == "stalling" and guard.swap
+            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if stalls else None
             if staller is not None:
                 staller.start()
             self._until(load.event_seconds, self._is_settled)
@@ -170,7 +171,7 @@ class Player:
 
     def _phase(self, name: str) -> None:
         with open("/proc/uptime", encoding="ascii") as file:
-            _print(Phase(name=name, uptime_seconds=float(file.read().split()[0])))
+            _print(PhaseBegun(name=name, uptime_seconds=float(file.read().split()[0])))
 
     def _print_all(self, end: End) -> None:
         for point in self._points:

@@ -10,8 +10,8 @@ from overbook.kernel.flat_keyed import FlatKeyed
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import Pressure, parse_pressure, read_pressure
 from overbook_sandbox.density.guards.guard import StartedPod
-from overbook_sandbox.density.trace import PodPoint, Point
-from overbook_sandbox.density.worker import Counters
+from overbook_sandbox.density.node.worker import Counters
+from overbook_sandbox.density.trace import PodPoint, TracePoint
 
 MIB: Final = 2**20
 _STAT: Final = FlatKeyed((b"swapcached",))
@@ -46,7 +46,7 @@ class Watch:
         self._last = time.monotonic()
         self._some = self._full = 0
 
-    def point(self, pods: Mapping[str, Watched], event_at: float) -> Point:
+    def point(self, pods: Mapping[str, Watched], event_at: float) -> TracePoint:
         """The node now; rates are those since the last call.
 
         Args:
@@ -57,7 +57,7 @@ class Watch:
         micros = max(1.0, (now - self._last) * 1e6)
         self._last = now
         memory, (some, full) = read_meminfo(), _totals(read_pressure("memory"))
-        point = Point(
+        point = TracePoint(
             at=round(now - event_at, 2),
             available_mib=_mib(memory.mem_available_bytes),
             swap_used_mib=_mib((memory.swap_total_bytes or 0) - (memory.swap_free_bytes or 0)),
