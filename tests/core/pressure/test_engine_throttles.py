@@ -81,7 +81,7 @@ def test_a_vm_that_may_be_evicted_is_evicted() -> None:
     assert "relieve" in decided
 
 
-def test_others_leave_where_the_throttle_does_not_help() -> None:
+def test_a_throttle_that_does_not_help_lets_others_leave() -> None:
     node = wild()
     grows(node, 5)
     decisions = [decision for decision in node.seconds(20, stall=0.9) if decision]
