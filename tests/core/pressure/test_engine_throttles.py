@@ -31,7 +31,7 @@ def actions(decisions: list[Decision | None]) -> list[str]:
     return [decision.action for decision in decisions if decision]
 
 
-def test_it_is_throttled_and_no_other_pod_leaves() -> None:
+def test_a_culprit_is_throttled_and_no_other_pod_leaves() -> None:
     node = wild()
     decided = [decision for decision in grows(node, 5) if decision]
     throttled = [decision for decision in decided if decision.action == "throttle"]
@@ -40,7 +40,7 @@ def test_it_is_throttled_and_no_other_pod_leaves() -> None:
     assert "relieve" not in actions(list(decided))
 
 
-def test_its_limit_falls_to_its_request_step_by_step() -> None:
+def test_the_throttles_limit_falls_to_its_request_step_by_step() -> None:
     node = wild()
     grows(node, 5)
     node.holds["held"] = holding(300 * MI, swap_max=0)
