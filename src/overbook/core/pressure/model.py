@@ -191,7 +191,7 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         if old is None:
             continue
         refaults += increase(old.refaults, container.refaults) or 0
-        growth += _lasting_bytes(container) - _lasting_bytes(old)
+        growth += held - min(held, container.active_file_bytes) - _lasting_bytes(old)
     return PodModel(
         uid=now.uid,
         working_set_bytes=working_set,
