@@ -1,6 +1,8 @@
 """The reclaimer writes small slices, stops in time, and says what became of them."""
 
 import logging
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +26,9 @@ class FakeContainer:
         self.swap_max = swap_max
         self.slices: list[int] = []
         self.error: KernelFileError | None = None
+        self.closed = 0
+        self.blocked = threading.Event()
+        self.blocked.set()
 
     def read_memory_swap_max(self) -> int | None:
         return self.swap_max
@@ -35,6 +40,7 @@ class FakeContainer:
         if self.error is not None:
             raise self.error
         self.slices.append(size)
+        assert self.blocked.wait(10)
         self.clock.now += 0.021
         self.clock.cpu += 0.005
         part = min(size, self.cold)
@@ -44,6 +50,12 @@ class FakeContainer:
 
     def exists(self) -> bool:
         return True
+
+    def again(self) -> "FakeContainer":
+        return self
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Clock:
@@ -112,6 +124,24 @@ def test_a_kernel_without_reclaim_is_asked_once(caplog: pytest.LogCaptureFixture
         assert there.reclaim([step("a", MI)]) == ()
     assert not there.supported
     assert len(caplog.messages) == 1
+
+
+def test_a_disk_that_stands_still_does_not_hold_the_tick() -> None:
+    clock = Clock()
+    stuck = FakeContainer(clock, 100 * MI)
+    stuck.blocked.clear()
+    there = reclaimer(clock, a=[stuck])
+    begun = time.monotonic()
+    assert there.reclaim([step("a", MI)], hurry=False) == ()
+    assert there.reclaim([step("a", MI)]) == ()
+    assert time.monotonic() - begun < 5
+    assert len(stuck.slices) == 1
+    stuck.blocked.set()
+    deadline = time.monotonic() + 10
+    while not (done := there.reclaim(())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [each.swapped_bytes for each in done] == [MI]
+    assert stuck.closed == 1
 
 
 def test_an_unknown_pod_is_passed_over() -> None:

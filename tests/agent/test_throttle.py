@@ -52,7 +52,7 @@ def test_a_stop_leaves_no_limit_behind(node: FakeNode) -> None:
     assert throttled.file.read_text() == "max\n"
 
 
-def test_a_limit_that_a_killed_agent_left_is_removed(node: FakeNode) -> None:
+def test_a_killed_agents_limit_is_removed(node: FakeNode) -> None:
     assert Throttled(node, high=str(50 * MI)).keep(None) == "max"
 
 

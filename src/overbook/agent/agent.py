@@ -217,11 +217,11 @@ class Agent:
     def _swap_out(self, needed: Sequence[ReclaimStep]) -> None:
         """Swap out what the decision needs, or else what is wanted ahead of need."""
         engine = self.engine
-        done = self._ports.reclaimer.reclaim(needed) if needed else ()
-        if not needed and engine.offload_steps:
-            self.metrics.offload_wanted_bytes += sum(step.wanted_bytes for step in engine.offload_steps)
-            if engine.offload.policy.mode == "On":
-                done = self._ports.reclaimer.reclaim(engine.offload_steps, hurry=False)
+        ahead = () if needed else engine.offload_steps
+        self.metrics.offload_wanted_bytes += sum(step.wanted_bytes for step in ahead)
+        if engine.offload.policy.mode != "On":
+            ahead = ()
+        done = self._ports.reclaimer.reclaim(needed or ahead, hurry=bool(needed))
         self.metrics.reclaimed_bytes += sum(step.asked_bytes for step in done)
         self.metrics.reclaim_cpu_seconds += sum(step.cpu_seconds for step in done)
         engine.offload.done(done, engine.situation)

@@ -1,21 +1,27 @@
-"""Reclaim: swapping out cold memory of pods, in slices, so that the agent's tick stays short."""
+"""Reclaim: swapping out cold memory of pods, in slices and in a thread of its own.
+
+A write to ``memory.reclaim`` waits for the swap disk; on a slow one it was seen to wait for 15 s. The tick
+waits for a batch only for a moment, and hears later what became of one that takes longer.
+"""
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from overbook.agent.collector import Collector, HeldContainer
+from overbook.agent.collector import Collector
+from overbook.agent.small_thread import SmallThread
 from overbook.core.pressure.decision import ReclaimStep
 from overbook.core.pressure.offload import Reclaimed
+from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 
 log = logging.getLogger(__name__)
 
 SLICE_BYTES: Final = 4 * 2**20
-"""The size of one write to ``memory.reclaim``, which blocks. Between small writes the agent can stop."""
+"""The size of one write to ``memory.reclaim``. A batch can end between two of them."""
 BUDGET_SECONDS: Final = 0.25
-"""The longest time of reclaim in one tick, short enough that relief is never late because of it."""
+"""The longest time of a batch, and the longest time that a tick waits for it."""
 UNHURRIED_SECONDS: Final = 0.1
 """The same for memory that is swapped out ahead of need."""
 
@@ -24,7 +30,7 @@ class Reclaimer(Protocol):
     """The interface through which memory is swapped out."""
 
     def reclaim(self, steps: Sequence[ReclaimStep], /, *, hurry: bool = True) -> tuple[Reclaimed, ...]:
-        """Do as many of the steps as fit into the tick; returns what was done."""
+        """Begin the steps; returns what was done since the last call."""
 
 
 class ReportingReclaimer:
@@ -41,7 +47,7 @@ class CgroupReclaimer:
     Args:
         collector: holds the containers.
         clock: seconds, monotonic.
-        cpu_clock: CPU seconds of this thread.
+        cpu_clock: CPU seconds of the thread that calls it.
     """
 
     def __init__(
@@ -53,44 +59,112 @@ class CgroupReclaimer:
         self._collector = collector
         self._clock = clock
         self._cpu_clock = cpu_clock
+        self._batch: _Batch | None = None
         self.supported = True
 
     def reclaim(self, steps: Sequence[ReclaimStep], *, hurry: bool = True) -> tuple[Reclaimed, ...]:
-        """Write slices, coldest pod first, until all is done, the kernel refuses or the time is over."""
-        deadline = self._clock() + (BUDGET_SECONDS if hurry else UNHURRIED_SECONDS)
-        done = []
-        for step in steps:
-            if not self.supported or self._clock() >= deadline:
-                break
-            done.append(self._reclaim_pod(step, deadline))
-        return tuple(done)
+        """Write slices, coldest pod first, until all is done, the kernel refuses or the time is over.
 
-    def _reclaim_pod(self, step: ReclaimStep, deadline: float) -> Reclaimed:
+        While the last batch is not over, nothing is begun.
+        """
+        done = self._finished()
+        if self._batch is None and steps and self.supported:
+            seconds = BUDGET_SECONDS if hurry else UNHURRIED_SECONDS
+            batch = _Batch(
+                [(step, self._cgroups(step.uid)) for step in steps], seconds, self._clock, self._cpu_clock
+            )
+            try:
+                batch.start()
+            except RuntimeError as error:
+                batch.close()
+                log.warning("nothing is reclaimed: %s", error)
+                return done
+            self._batch = batch
+            batch.join(seconds)
+            done += self._finished()
+        return done
+
+    def _finished(self) -> tuple[Reclaimed, ...]:
+        batch = self._batch
+        if batch is None or batch.is_alive():
+            return ()
+        self._batch = None
+        self.supported = self.supported and batch.supported
+        return tuple(batch.done)
+
+    def _cgroups(self, uid: str) -> list[Cgroup]:
+        """The cgroups of a pod's containers with descriptors of their own: the collector may close its."""
+        found = []
+        for container in self._collector.containers.get(uid, {}).values():
+            try:
+                found.append(container.cgroup.again())
+            except (KernelFileError, OSError) as error:
+                log.debug("not reclaimed: %s", error)
+        return found
+
+
+class _Batch(SmallThread):
+    """One batch of steps. It ends by itself; what went wrong is in the log, and another batch follows."""
+
+    def __init__(
+        self,
+        work: Sequence[tuple[ReclaimStep, list[Cgroup]]],
+        seconds: float,
+        clock: Callable[[], float],
+        cpu_clock: Callable[[], float],
+    ) -> None:
+        super().__init__(name="overbook-reclaim", daemon=True)
+        self._work = work
+        self._seconds = seconds
+        self._clock = clock
+        self._cpu_clock = cpu_clock
+        self.supported = True
+        self.done: list[Reclaimed] = []
+
+    def run(self) -> None:
+        """Do the steps."""
+        deadline = self._clock() + self._seconds
+        try:
+            for step, cgroups in self._work:
+                if not self.supported or self._clock() >= deadline:
+                    return
+                self.done.append(self._reclaim_pod(step, cgroups, deadline))
+        except Exception:
+            log.exception("a batch of reclaim failed")
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the cgroups."""
+        for _, cgroups in self._work:
+            for cgroup in cgroups:
+                cgroup.close()
+
+    def _reclaim_pod(self, step: ReclaimStep, cgroups: list[Cgroup], deadline: float) -> Reclaimed:
         begun, cpu = self._clock(), self._cpu_clock()
-        containers = self._collector.containers.get(step.uid, {}).values()
-        before = _swap_bytes(containers)
+        before = _swap_bytes(cgroups)
         left = step.wanted_bytes
-        for container in containers:
+        for cgroup in cgroups:
             while left > 0 and self.supported and self._clock() < deadline:
                 part = min(SLICE_BYTES, left)
-                if not self._reclaim_slice(container, step.label, part):
+                if not self._reclaim_slice(cgroup, step.label, part):
                     break
                 left -= part
         return Reclaimed(
             uid=step.uid,
             asked_bytes=step.wanted_bytes - left,
-            swapped_bytes=max(0, _swap_bytes(containers) - before),
+            swapped_bytes=max(0, _swap_bytes(cgroups) - before),
             seconds=self._clock() - begun,
             cpu_seconds=self._cpu_clock() - cpu,
         )
 
-    def _reclaim_slice(self, container: HeldContainer, label: str, size_bytes: int) -> bool:
+    def _reclaim_slice(self, cgroup: Cgroup, label: str, size_bytes: int) -> bool:
         try:
-            if container.cgroup.read_memory_swap_max() == 0:
+            if cgroup.read_memory_swap_max() == 0:
                 return False  # only page cache would be dropped, which does not help against a stall
-            return container.cgroup.reclaim(size_bytes)
+            return cgroup.reclaim(size_bytes)
         except MissingKernelFile as error:
-            if container.cgroup.exists():
+            if cgroup.exists():
                 # memory.reclaim came with Linux 5.19.
                 self.supported = False
                 log.warning("this kernel cannot reclaim on request; only relief is left (%s)", error)
@@ -99,11 +173,11 @@ class CgroupReclaimer:
         return False
 
 
-def _swap_bytes(containers: Iterable[HeldContainer]) -> int:
+def _swap_bytes(cgroups: Sequence[Cgroup]) -> int:
     swap = 0
-    for container in containers:
+    for cgroup in cgroups:
         try:
-            swap += container.cgroup.read_memory_swap_current()
+            swap += cgroup.read_memory_swap_current()
         except KernelFileError:
             continue  # it ended, or the kernel does not count swap
     return swap

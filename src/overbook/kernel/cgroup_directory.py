@@ -203,6 +203,19 @@ class CgroupDirectory:
         child.inode = os.fstat(child._fd).st_ino  # noqa: SLF001
         return child
 
+    def again(self) -> Self:
+        """The same cgroup with a descriptor of its own, for another thread; the caller closes it.
+
+        Raises:
+            MissingKernelFile: This one was closed.
+        """
+        twin = type(self).__new__(type(self))
+        twin.path, twin.inode, twin._prefix = self.path, self.inode, self._prefix  # noqa: SLF001 - the same class
+        twin._hot, twin._kept = {}, KeptFiles(0)  # noqa: SLF001 - one thread alone counts the kept files
+        twin._fd = -1  # noqa: SLF001
+        twin._fd = os.dup(self._check_open("."))  # noqa: SLF001
+        return twin
+
     def fileno(self) -> int:
         """The directory's descriptor; -1 once closed."""
         return self._fd

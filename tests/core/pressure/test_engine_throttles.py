@@ -31,7 +31,7 @@ def actions(decisions: list[Decision | None]) -> list[str]:
     return [decision.action for decision in decisions if decision]
 
 
-def test_a_culprit_is_throttled_and_no_other_pod_leaves() -> None:
+def test_a_vm_never_evicted_is_throttled_and_none_leaves() -> None:
     node = wild()
     decided = [decision for decision in grows(node, 5) if decision]
     throttled = [decision for decision in decided if decision.action == "throttle"]
@@ -40,7 +40,7 @@ def test_a_culprit_is_throttled_and_no_other_pod_leaves() -> None:
     assert "relieve" not in actions(list(decided))
 
 
-def test_the_throttles_limit_falls_to_its_request_step_by_step() -> None:
+def test_the_limit_falls_to_the_request_step_by_step() -> None:
     node = wild()
     grows(node, 5)
     node.holds["held"] = holding(300 * MI, swap_max=0)
@@ -81,7 +81,7 @@ def test_a_vm_that_may_be_evicted_is_evicted() -> None:
     assert "relieve" in decided
 
 
-def test_a_throttle_that_does_not_help_lets_others_leave() -> None:
+def test_a_throttle_that_does_not_help_spares_no_others() -> None:
     node = wild()
     grows(node, 5)
     decisions = [decision for decision in node.seconds(20, stall=0.9) if decision]
