@@ -2,21 +2,21 @@ from overbook.core.pressure.stall import StallClock
 from tests.core.simulated_node import MI, SimulatedNode, holding, vm
 
 
-def test_a_dip_of_two_seconds_does_not_end_a_stall() -> None:
+def test_a_dip_of_some_seconds_does_not_end_a_stall() -> None:
     stall = StallClock()
     stall.seen(True, 10.0)
     stall.seen(False, 11.0)
-    stall.seen(False, 12.0)
-    stall.seen(True, 13.0)
-    assert stall.seconds(13.0) == 3.0
+    stall.seen(False, 15.0)
+    stall.seen(True, 16.0)
+    assert stall.seconds(16.0) == 6.0
 
 
 def test_a_longer_calm_ends_a_stall() -> None:
     stall = StallClock()
     stall.seen(True, 10.0)
-    stall.seen(False, 12.1)
-    stall.seen(True, 13.0)
-    assert stall.seconds(15.0) == 2.0
+    stall.seen(False, 15.1)
+    stall.seen(True, 16.0)
+    assert stall.seconds(18.0) == 2.0
 
 
 def test_time_without_absorbing_restarts_when_the_node_absorbs() -> None:

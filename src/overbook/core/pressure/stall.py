@@ -2,8 +2,8 @@
 
 from typing import Final
 
-CALM_SECONDS: Final = 2.0
-"""A pause up to this long does not end a stall: the average over 2 s only dipped for a moment."""
+CALM_SECONDS: Final = 5.0
+"""A pause up to this long does not end a stall: while a node thrashes, the average over 2 s dips and rises."""
 
 
 class StallClock:
