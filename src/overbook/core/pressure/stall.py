@@ -3,7 +3,7 @@
 from typing import Final
 
 CALM_SECONDS: Final = 5.0
-"""A pause up to this long does not end a stall: while a node thrashes, the average over 2 s dips and rises."""
+"""A pause up to this long does not end a stall: while a node thrashes, its average over 2 s dips."""
 
 
 class StallClock:
