@@ -156,6 +156,10 @@ class Cluster:
         message = decision.sentence + (f" ({posture.why})" if posture.why else "")
         if decision.action == "reclaim":
             self._notice("MemoryReclaimed", message, repeats=True)
+        elif decision.throttled is not None:
+            pod = (decision.throttled.uid, decision.throttled.label)
+            self._notice("VMThrottled", message, warning=True)
+            self._notice("VMThrottled", message, warning=True, pod=pod)
         elif decision.victim is None:
             self._notice("MemoryPressure", message)
         else:

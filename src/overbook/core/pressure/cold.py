@@ -14,6 +14,8 @@ from overbook.core.pressure.decision import ReclaimStep
 from overbook.core.pressure.model import PodModel
 from overbook.core.pressure.situation import Situation
 
+RECENT_SECONDS: Final = 2.0
+"""The time over which it is looked at what comes back."""
 COLD_REFAULTS_PER_SECOND: Final = 20.0
 """Memory of a pod that has more refaults than this is in use; swapping it out again would not help."""
 
@@ -47,6 +49,7 @@ def coldest_steps(
         most_bytes: the most of one pod.
         without: UIDs of pods that are left alone.
     """
+    recent = seen.pods_over(RECENT_SECONDS)
     cold = [
         model
         for uid, model in seen.pods.items()
@@ -54,7 +57,7 @@ def coldest_steps(
         and uid not in without
         and may_swap(seen.facts[uid])
         and swap_room_bytes(seen.facts[uid], model) >= PAGE_BYTES
-        and model.refaults_per_second <= COLD_REFAULTS_PER_SECOND
+        and recent[uid].refaults_per_second <= COLD_REFAULTS_PER_SECOND
     ]
     # The fewest refaults per byte first; among pods without refaults the largest, which suffers least.
     cold.sort(key=lambda model: (model.refaults / model.swappable_bytes, -model.swappable_bytes))

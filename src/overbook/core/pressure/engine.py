@@ -139,10 +139,14 @@ class Engine:
         share = share_to_blame(ranked, seen.node.memory_total_bytes)
         if self._settling(share, now):
             settle = self.ruleset.settle_seconds
-            return self._wait(sample, fired, f"a pod just left; its effect is given {settle:g} s to show")
+            return self._wait(
+                sample, fired, f"a pod just left; its effect is given up to {settle:g} s to show"
+            )
         held, blame = never_evicted_culprit(ranked, seen.node.memory_total_bytes)
         if held is not None and held.uid not in self.throttles and self.ruleset.rank == "culprit":
             return self._throttle(sample, fired, held, blame, found)
+        if not ranked or ranked[0].excluded:
+            return self._none_evictable(sample, fired, seen, ranked)
         outcome = self._outcome(seen, share, found)
         if isinstance(outcome, Reclaim):
             return self._decision(sample, fired, "reclaim", outcome.reason, reclaim=outcome.steps)
@@ -179,6 +183,16 @@ class Engine:
         longest = self._reclaim.promise_patience_seconds
         return Wait(f"no pod is far beyond its covered memory; the kernel is given up to {longest:g} s")
 
+    def _none_evictable(
+        self, sample: Sample, fired: list[FiredRule], seen: Situation, ranked: tuple[Candidate, ...]
+    ) -> Decision | None:
+        """Swap out cold memory while work stalls, if there is any; else say that no pod may be evicted."""
+        steps = self._reclaim_steps(self._room_bytes(seen), seen) if self._patience.stalling else ()
+        if steps:
+            return self._decision(sample, fired, "reclaim", "no pod may be evicted", reclaim=steps)
+        self.wanting = True
+        return self._wait(sample, fired, "no pod may be evicted", ranked)
+
     def _throttle(
         self,
         sample: Sample,
@@ -212,8 +226,6 @@ class Engine:
     ) -> Decision | None:
         self.wanting = True
         evictable = [candidate for candidate in ranked if not candidate.excluded]
-        if not evictable:
-            return self._wait(sample, fired, "no pod may be evicted", ranked)
         after = self._patience.trouble_seconds(sample.at_seconds)
         self._patience = Patience(self._reclaim)
         self._leaving_since, self._leaving_uid = sample.at_seconds, evictable[0].uid

@@ -15,7 +15,12 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.pressure.candidate import PAGE_BYTES
-from overbook.core.pressure.cold import COLD_REFAULTS_PER_SECOND, coldest_steps, room_bytes
+from overbook.core.pressure.cold import (
+    COLD_REFAULTS_PER_SECOND,
+    RECENT_SECONDS,
+    coldest_steps,
+    room_bytes,
+)
 from overbook.core.pressure.decision import ReclaimStep
 from overbook.core.pressure.model import PodModel
 from overbook.core.pressure.situation import Situation
@@ -35,8 +40,6 @@ POD_BYTES: Final = 4 * 2**20
 SLOW_SECONDS: Final = 0.5
 """A step that takes longer waits for a swap disk that has no speed to spare."""
 FIRST_PAUSE_SECONDS: Final = 2.0
-RECENT_SECONDS: Final = 2.0
-"""The time over which refaults and stalls of a pod are looked at."""
 LONGEST_PAUSE_SECONDS: Final = 300.0
 CALM_SECONDS: Final = 60.0
 """After so long without a reason for a pause, the next pause is the first one again."""

@@ -16,7 +16,7 @@ from overbook.core.pressure.ruleset import Rule
 from overbook.core.pressure.stall import StallClock
 
 CAUSE_SHARE: Final = 0.25
-"""A pod with less than this share of all burden is not the cause, and its going would end little."""
+"""Pods beyond with less than this share of all burden are not the cause, and their going would end little."""
 IMMINENT_SECONDS: Final = 2.0
 """With so little time left before memory runs out, the kernel's OOM killer is the alternative."""
 FAR_PERCENT: Final = 1.0
@@ -31,10 +31,10 @@ def share_to_blame(ranked: Sequence[Candidate], memory_bytes: int) -> float:
 
 
 def blame_of(pod: Candidate, pods: Sequence[Candidate], memory_bytes: int) -> float:
-    """How far a pod is beyond its covered memory and the cause of the trouble, 0 to 1.
+    """How far a pod is beyond its covered memory, and pods beyond are the cause of the trouble, 0 to 1.
 
-    0 within its covered memory, 1 if it is far beyond and has a large part of all pods' burden; steady in
-    between.
+    0 within its covered memory, 1 if it is far beyond and the pods beyond have a large part of all burden;
+    steady in between.
 
     Args:
         pod: the pod.
@@ -45,7 +45,8 @@ def blame_of(pod: Candidate, pods: Sequence[Candidate], memory_bytes: int) -> fl
         return 0.0
     far = pod.beyond_bytes / (memory_bytes * FAR_PERCENT / 100)
     burden = sum(each.burden_bytes for each in pods)
-    cause = pod.burden_bytes / (burden * CAUSE_SHARE) if burden > 0 else 0.0
+    beyond = sum(each.burden_bytes for each in pods if each.beyond_bytes > 0)
+    cause = beyond / (burden * CAUSE_SHARE) if burden > 0 else 0.0
     return min(1.0, far) * min(1.0, cause)
 
 

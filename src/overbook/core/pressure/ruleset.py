@@ -99,7 +99,8 @@ class Ruleset(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_
 
 DEFAULT_RULESET: Final = Ruleset(
     rules=(
-        Rule(any=(Group(all=(CoveredStall(), LowMemory())),)),
+        # In this order: the pods' stalls are read only where memory is low.
+        Rule(any=(Group(all=(LowMemory(), CoveredStall())),)),
         Rule(any=(Group(all=(MemoryPressure(), LowMemory())),)),
         Rule(any=(Group(all=(RunningOut(),)),)),
         Rule(any=(Group(all=(SwapTraffic(),)),)),
