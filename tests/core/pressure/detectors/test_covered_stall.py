@@ -5,6 +5,7 @@ from overbook.core.overcommit.facts import ContainerFacts
 from overbook.core.pressure.candidate import margin_bytes
 from overbook.core.pressure.detectors.covered_stall import CoveredStall
 from overbook.core.pressure.detectors.detector import Reading
+from overbook.core.pressure.ruleset import DEFAULT_RULESET
 from tests.core.simulated_node import MI, SimulatedNode, holding, vm
 
 MARGIN = margin_bytes(300 * MI)
@@ -79,9 +80,7 @@ def test_harm_fires_on_a_node_whose_cpus_are_busy_elsewhere() -> None:
     node.seconds(10)
     # All work of the node never waits together, so its own `full` stays small.
     _, decision = node.until(2, stall=0.02, pod_stalls={"a": 0.9})
-    assert [finding.rule.partition(" stalled")[0] for finding in decision.findings] == [
-        "a pod within its covered memory"
-    ]
+    assert [finding.rule for finding in decision.findings] == [DEFAULT_RULESET.rules[0].title]
     assert decision.action == "reclaim"
 
 

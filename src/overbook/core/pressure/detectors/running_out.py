@@ -27,7 +27,7 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
     reclaim_may_help: ClassVar = False
 
     within_seconds: float = 10.0
-    window_seconds: float = 2.0
+    window_seconds: float = 3.0
 
     @property
     def window_seconds_needed(self) -> float:
