@@ -62,7 +62,7 @@ class Progress:
         self._done = 0
         self._live = stream.isatty()
 
-    def show(self, setup: Setup, result: Cell | Exception) -> None:
+    def show(self, setup: Setup, result: Cell | BaseException) -> None:
         """Show the end of a cell."""
         self._done += 1
         what = cell_line(result) if isinstance(result, Cell) else f"failed: {result}"
@@ -120,7 +120,7 @@ def run_all(
     return failed
 
 
-Ended = tuple[Setup, Cell | Exception]
+Ended = tuple[Setup, Cell | BaseException]
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def _threads(
         while (setup := waiting.get()) is not None and not stopping.is_set():
             try:
                 ended.put((setup, run(setup)))
-            except Exception as error:  # noqa: BLE001 - the main thread reports any error
+            except BaseException as error:  # noqa: BLE001 - the main thread reports any error
                 ended.put((setup, error))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]

@@ -116,17 +116,21 @@ class Runner:
         self._machines: set[Machine] = set()
 
     def run(self, setup: Setup, alone: Cell | None) -> Cell:
+        """Run one cell of the catalogue; see `play`."""
+        return self.play(setup, jittered(catalog.find(setup.load), setup.seed + setup.run), alone)
+
+    def play(self, setup: Setup, load: Load, alone: Cell | None) -> Cell:
         """Run one cell.
 
         Args:
             setup: which.
+            load: its load.
             alone: the innocent pods' run alone; None: there is none.
 
         Raises:
             SandboxError: the node failed, or its program did.
         """
         begun = time.monotonic()
-        load = jittered(catalog.find(setup.load), setup.seed + setup.run)
         guard = guards.find(setup.guard)
         order = order_of(load, guard)
         played = self._play(order, spec_of(order, setup.cpus, much_memory=guard is guards.BASELINE))
