@@ -1,4 +1,4 @@
-"""A short cell of the density benchmark on a real kernel: the agent evicts the pod that grows, and only that."""
+"""A short cell of the density benchmark on a real kernel: the agent evicts the pod that grows."""
 
 import pathlib
 

@@ -100,15 +100,16 @@ def test_an_interrupt_ends_all_nodes(tmp_path: pathlib.Path) -> None:
     stopped = threading.Event()
 
     def run(setup: Setup, _alone: Cell | None) -> Cell:
-        if setup.load == "busy":
+        if setup.load == "leak":
             raise KeyboardInterrupt
         stopped.wait(30)
         raise NodeError("the node was stopped")
 
+    setups = plan([find("wild"), find("leak")], [LIMITED], 1, seed=3, runs=1)
     results = Results(str(tmp_path), keep=False)
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
-        run_all(SETUPS, run, stopped.set, results, 2, io.StringIO())
+        run_all(setups, run, stopped.set, results, 2, io.StringIO())
     results.close()
     assert stopped.is_set()
     assert threading.active_count() == before
