@@ -48,7 +48,7 @@ def test_wrong_words_and_numbers_are_refused_with_the_right_ones(
     assert said in capsys.readouterr().err
 
 
-def test_a_table_has_a_row_for_a_load_under_a_guard_with_medians_of_its_runs() -> None:
+def test_a_row_of_the_table_has_medians_of_all_runs() -> None:
     cells = [
         judge.cell(
             Setup(load="made", guard="limited", cpus=1, seed=1, run=run),

@@ -12,7 +12,7 @@ from overbook_sandbox.density.run import order_of, spec_of
 MIB = 2**20
 
 
-def test_a_partition_table_has_first_sector_and_size_of_each_part() -> None:
+def test_a_partition_table_has_start_and_size_of_each_part() -> None:
     record = master_boot_record([(0x82, 2048, 4096), (0x83, 6144, 10)])
     assert len(record) == 512
     assert record[510:] == b"\x55\xaa"
@@ -47,7 +47,7 @@ def test_a_slow_disk_is_throttled_more_than_a_fast_one() -> None:
     )
 
 
-def test_innocent_pods_alone_have_much_memory_and_no_guilty_one_beside_them() -> None:
+def test_innocent_pods_alone_have_much_memory() -> None:
     order = order_of(find("wild"), guards.BASELINE)
     assert [pod.name for pod in order.load.pods] == ["vm-1", "vm-2", "vm-3"]
     assert not order.swap

@@ -44,7 +44,7 @@ def test_an_innocent_pod_that_left_is_lost_also_before_the_event() -> None:
     assert [one.how for one in made.left] == ["guard", "kernel"]
 
 
-def test_a_pod_that_has_to_go_is_neither_lost_nor_expected_to_work() -> None:
+def test_a_pod_that_has_to_go_is_not_lost() -> None:
     storm = msgspec.structs.replace(LOAD, guilty=(), must_go=1)
     alone = judge.cell(SETUP, storm, working(20), (), end(20), None)
     rest = [
@@ -56,7 +56,7 @@ def test_a_pod_that_has_to_go_is_neither_lost_nor_expected_to_work() -> None:
     assert made.pace_percent == pytest.approx(100 * 400 / (400 * 2 / 3))
 
 
-def test_harm_begins_when_an_innocent_pod_stands_still_for_half_a_second() -> None:
+def test_harm_is_half_a_second_without_work_of_an_innocent_pod() -> None:
     points = [*working(3), point(3.5, vm_1=pod(0, gap=0.9), vm_2=pod(0))]
     assert judge.harm_at(points, ["vm-1", "vm-2"]) == pytest.approx(3.1)
     assert judge.harm_at(points, ["vm-2"]) is None
@@ -87,11 +87,11 @@ def test_the_right_decision_is_that_for_a_guilty_pod(
     assert judge.decision_seconds(LOAD, [one], harm) == seconds
 
 
-def test_where_an_innocent_pod_has_to_go_its_decision_counts() -> None:
+def test_a_decision_for_an_innocent_pod_that_has_to_go_counts() -> None:
     assert judge.decision_seconds(find("storm"), [left("vm-1", -2, -3), left("vm-2", 6, 5)], 1.0) == 4.0
 
 
-def test_a_guilty_pod_is_beyond_when_it_holds_more_than_what_is_covered() -> None:
+def test_a_guilty_pod_is_beyond_by_what_it_really_holds() -> None:
     covered = LOAD.covered_mib(LOAD.pods[2])
     assert not judge.guilty_beyond(LOAD, point(1, vm_x=pod(0, memory=covered, swap=20, cached=20)))
     assert judge.guilty_beyond(LOAD, point(1, vm_x=pod(0, memory=covered - 10, swap=20, cached=9)))
@@ -108,7 +108,7 @@ def test_the_longest_gap_is_that_of_an_innocent_pod() -> None:
     assert made.longest_gap_seconds == 1.2
 
 
-def test_cells_survive_a_file_and_a_later_one_replaces_an_earlier_one() -> None:
+def test_cells_survive_a_file_and_the_latest_counts() -> None:
     later = msgspec.structs.replace(ALONE, work_units=7)
     lines = [msgspec.json.encode(ALONE), b"", msgspec.json.encode(later)]
     assert read_cells(lines) == {key(SETUP): later}

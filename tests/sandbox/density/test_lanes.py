@@ -40,7 +40,7 @@ def run_with(results: Results, fails: str = "") -> tuple[int, str, list[tuple[Se
     return failed, stream.getvalue(), ran
 
 
-def test_a_plan_begins_with_the_runs_alone_and_gives_a_load_its_cpus() -> None:
+def test_a_plan_begins_alone_and_gives_a_load_its_cpus() -> None:
     assert [(setup.load, setup.guard, setup.cpus, setup.run) for setup in SETUPS] == [
         ("wild", "alone", 1, 0),
         ("busy", "alone", 2, 0),
@@ -51,7 +51,7 @@ def test_a_plan_begins_with_the_runs_alone_and_gives_a_load_its_cpus() -> None:
     ]
 
 
-def test_the_run_alone_is_that_of_the_same_load_cpus_and_rather_seed() -> None:
+def test_the_run_alone_has_the_same_load_and_cpus() -> None:
     cells = [
         msgspec.structs.replace(ALONE, guard=guard, load=load, cpus=cpus, seed=seed, work_units=n)
         for n, (guard, load, cpus, seed) in enumerate(

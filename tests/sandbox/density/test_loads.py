@@ -43,7 +43,7 @@ def test_every_innocent_pod_is_covered_for_what_it_holds(load: Load, seed: int) 
 
 
 @each_load
-def test_a_guilty_pod_that_grows_becomes_larger_than_what_is_covered(load: Load) -> None:
+def test_a_guilty_pod_grows_beyond_what_it_is_covered_for(load: Load) -> None:
     for pod in load.pods:
         grows = [act for act in pod.acts if isinstance(act, Grow)]
         if pod.name in load.guilty and grows:
@@ -52,14 +52,14 @@ def test_a_guilty_pod_that_grows_becomes_larger_than_what_is_covered(load: Load)
 
 
 @pytest.mark.parametrize("name", ["wild-tight", "leak-tight"])
-def test_a_tight_load_covers_its_innocent_pods_to_within_three_percent(name: str) -> None:
+def test_a_tight_load_covers_its_pods_to_within_three_percent(name: str) -> None:
     load = find(name)
     for pod in load.pods:
         if pod.name in load.innocent:
             assert 1.01 < load.covered_mib(pod) / pod.held_mib < 1.03
 
 
-def test_a_request_of_a_fair_vm_is_guest_by_percentage_and_overhead() -> None:
+def test_a_fair_request_is_guest_by_percentage_and_overhead() -> None:
     pod = vm("vm", 300, 50)
     assert pod.request_mib == pytest.approx(220)
     assert pod.hot_mib + pod.cold_mib == 300
@@ -72,7 +72,7 @@ def test_a_critical_culprit_leaves_its_place_to_an_innocent_pod() -> None:
 
 
 @each_load
-def test_a_seed_gives_the_same_load_again_and_sizes_within_three_percent(load: Load) -> None:
+def test_a_seed_changes_sizes_by_at_most_three_percent(load: Load) -> None:
     changed = jittered(load, 7)
     assert changed == jittered(load, 7)
     assert changed != jittered(load, 8)
