@@ -138,7 +138,7 @@ class Runner:
             raise SandboxError("the node ended before its load was over")
         made = cell(setup, load, played.points, played.left, played.end, alone, time.monotonic() - begun)
         self._keep_trace(setup, played)
-        return made
+        return msgspec.structs.replace(made, host_load=round(os.getloadavg()[0], 1))
 
     def stop(self) -> None:
         """End all nodes."""
