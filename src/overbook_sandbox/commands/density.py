@@ -60,7 +60,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--seed", type=int, default=1, metavar="N", help="seed of sizes, order and rhythm (default: 1)"
     )
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="nodes at a time (default: 2, or 1 if a node has several CPUs)"
+        "--jobs", type=int, metavar="N", help="nodes at a time (default: 2, those with several CPUs 1)"
     )
     parser.add_argument(
         "--output", choices=["table", "json"], default="table", help="format of the result (default: table)"
@@ -147,11 +147,10 @@ def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
 
     image = _prepare(args, [guards.find(setup.guard) for setup in setups])
     results = Results(args.output_dir, keep=args.go_on)
-    lanes = args.jobs or (2 if all(setup.cpus == 1 for setup in setups) else 1)
     try:
         with tempfile.TemporaryDirectory(prefix="overbook-density-") as folder, interruptible():
             runner = Runner(image, folder, os.path.join(args.output_dir, TRACES))
-            failed = run_all(setups, runner.run, runner.stop, results, lanes)
+            failed = run_all(setups, runner.run, runner.stop, results, args.jobs)
     finally:
         results.close()
     cells = list(results.cells.values())

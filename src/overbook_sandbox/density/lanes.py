@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import BinaryIO, Final, TextIO
 
 import msgspec
@@ -62,7 +63,7 @@ class Progress:
         self._done = 0
         self._live = stream.isatty()
 
-    def show(self, setup: Setup, result: Cell | Exception) -> None:
+    def show(self, setup: Setup, result: Cell | BaseException) -> None:
         """Show the end of a cell."""
         self._done += 1
         what = cell_line(result) if isinstance(result, Cell) else f"failed: {result}"
@@ -80,7 +81,7 @@ def run_all(
     run: Callable[[Setup, Cell | None], Cell],
     stop: Callable[[], None],
     results: Results,
-    lanes: int,
+    lanes: int | None,
     stream: TextIO = sys.stderr,
 ) -> int:
     """Run cells, those alone before all others, because they say what 100 % is.
@@ -90,7 +91,7 @@ def run_all(
         run: runs one.
         stop: ends all that run.
         results: receives the cells.
-        lanes: how many run at a time.
+        lanes: how many run at a time; None: two, or one if their nodes have several CPUs.
         stream: for the progress.
 
     Returns:
@@ -99,15 +100,18 @@ def run_all(
     todo = [setup for setup in setups if key(setup) not in results.cells]
     progress = Progress(stream, len(todo))
     failed = 0
-    for part in (
-        [setup for setup in todo if setup.guard == BASELINE.name],
-        [setup for setup in todo if setup.guard != BASELINE.name],
-    ):
+    for is_alone, one_cpu in product((True, False), (True, False)):
+        part = [
+            setup
+            for setup in todo
+            if is_alone == (setup.guard == BASELINE.name) and one_cpu == (setup.cpus == 1)
+        ]
+        count = lanes or (2 if one_cpu else 1)
 
         def run_one(setup: Setup) -> Cell:
             return run(setup, alone_for(setup, results.cells))
 
-        with _threads(part, run_one, min(lanes, len(part)), stop) as ended:
+        with _threads(part, run_one, min(count, len(part)), stop) as ended:
             for _ in part:
                 setup, result = ended.get()
                 progress.show(setup, result)
@@ -120,7 +124,7 @@ def run_all(
     return failed
 
 
-Ended = tuple[Setup, Cell | Exception]
+Ended = tuple[Setup, Cell | BaseException]
 
 
 @contextmanager
@@ -138,7 +142,7 @@ def _threads(
         while (setup := waiting.get()) is not None and not stopping.is_set():
             try:
                 ended.put((setup, run(setup)))
-            except Exception as error:  # noqa: BLE001 - the main thread reports any error
+            except BaseException as error:  # noqa: BLE001 - the main thread reports any error
                 ended.put((setup, error))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(count)]

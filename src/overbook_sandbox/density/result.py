@@ -60,6 +60,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         guard_cpu_seconds: CPU time of the guard after the event; None: it has no process.
         guard_figures: what the guard counted itself.
         wall_seconds: the time for the whole cell on the host, the boot included.
+        host_load: the host's load average over a minute at the end; far above its CPUs, the node was slow.
     """
 
     load: str
@@ -84,6 +85,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     guard_cpu_seconds: float | None = None
     guard_figures: dict[str, float] = {}
     wall_seconds: float = 0
+    host_load: float = 0
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):

@@ -118,10 +118,15 @@ class Runner:
         self._machines: set[Machine] = set()
 
     def run(self, setup: Setup, alone: Cell | None) -> Cell:
+        """Run one cell of the catalogue; see `play`."""
+        return self.play(setup, jittered(catalog.find(setup.load), setup.seed + setup.run), alone)
+
+    def play(self, setup: Setup, load: Load, alone: Cell | None) -> Cell:
         """Run one cell.
 
         Args:
             setup: which.
+            load: its load.
             alone: the innocent pods' run alone; None: there is none.
 
         Raises:
@@ -148,7 +153,7 @@ class Runner:
             raise SandboxError("the node ended before its load was over")
         made = cell(setup, load, played.points, played.left, played.end, alone, time.monotonic() - begun)
         self._keep_trace(setup, played)
-        return made
+        return msgspec.structs.replace(made, host_load=round(os.getloadavg()[0], 1))
 
     def stop(self) -> None:
         """End all nodes."""

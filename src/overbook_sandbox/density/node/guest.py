@@ -48,6 +48,7 @@ class Player:
     def __init__(self, order: Order, flooded: str) -> None:
         self._load = order.load
         self._flooded = flooded
+        self._stalls = order.swap and order.load.disk == "stalling"
         self._guard = find(order.guard)()
         self._counters = worker.Counters(len(order.load.pods))
         self._watch = Watch(self._counters)
@@ -79,7 +80,7 @@ class Player:
             cpu_before = cpu_seconds(guard.cgroup) if guard.cgroup else 0.0
             self._phase("event")
             self._begin()
-            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if load.disk == "stalling" else None
+            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if self._stalls else None
             if staller is not None:
                 staller.start()
             self._until(load.event_seconds, self._is_settled)
