@@ -122,19 +122,6 @@ class Runner:
         return self.play(setup, jittered(catalog.find(setup.load), setup.seed + setup.run), alone)
 
     def play(self, setup: Setup, load: Load, alone: Cell | None) -> Cell:
-        """Run one cell.
-
-        Args:
-            setup: which.
-            load: its load.
-            alone: the innocent pods' run alone; None: there is none.
-
-        Raises:
-            SandboxError: the node failed, or its program did.
-        """
-        return self.play(setup, jittered(catalog.find(setup.load), setup.seed + setup.run), alone)
-
-    def play(self, setup: Setup, load: Load, alone: Cell | None) -> Cell:
         """Run one cell of a load that need not be in the catalogue.
 
         Args:
