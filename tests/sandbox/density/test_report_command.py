@@ -26,7 +26,7 @@ def test_a_report_is_written_without_any_boot(tmp_path: pathlib.Path) -> None:
         (("--most", "vms", "--guard", "oomd"), "--guard: 'oomd' is not valid"),
     ],
 )
-def test_what_cannot_be_reported_or_searched_is_refused(
+def test_a_report_or_search_that_cannot_be_is_refused(
     arguments: tuple[str, ...], said: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["sandbox", "density", "--output-dir", str(tmp_path), *arguments]) == 2
