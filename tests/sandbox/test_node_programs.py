@@ -59,3 +59,9 @@ def test_missing_programs_name_the_command_that_fetches_them(tmp_path: pathlib.P
         node_program("podman", {"OVERBOOK_CACHE": str(tmp_path)})
     with pytest.raises(SandboxUnavailableError, match="no apt-get"):
         prepare(FakeHost({}).host(), str(tmp_path))
+
+
+def test_only_the_named_programs_are_fetched(tmp_path: pathlib.Path) -> None:
+    debian = Debian(APT)
+    prepare(debian.host(), str(tmp_path), ["nohang", "earlyoom"])
+    assert debian.downloads == ["nohang", "earlyoom"]

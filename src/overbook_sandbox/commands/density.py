@@ -181,6 +181,7 @@ def _search(args: argparse.Namespace) -> int:
 
     from overbook.core.errors import InvalidInput
     from overbook_sandbox.density import guards
+    from overbook_sandbox.density.lanes import TRACES
     from overbook_sandbox.density.report.files import MOST
     from overbook_sandbox.density.run import Runner
     from overbook_sandbox.density.search import GUARDS, Searcher
@@ -199,7 +200,7 @@ def _search(args: argparse.Namespace) -> int:
         interruptible(),
         ThreadPoolExecutor(lanes) as pool,
     ):
-        runner = Runner(image, folder)
+        runner = Runner(image, folder, os.path.join(args.output_dir, TRACES))
         searcher = Searcher(runner.play, args.most, args.cpus, args.seed, args.percent)
         try:
             searcher.measure_alone(chosen)

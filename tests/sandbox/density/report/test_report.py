@@ -10,7 +10,7 @@ from overbook_sandbox.density.report.markdown import BEGIN, END, DensityReport, 
 from overbook_sandbox.density.report.most import Density, Kind, Trial
 from overbook_sandbox.density.report.picture import headline, svg
 from overbook_sandbox.density.report.rows import rows
-from tests.density.cells import cell, left
+from tests.sandbox.density.cells import cell, left
 
 CELLS = [
     cell("wild", "limited", left=(left("vm-x", 16, how="kernel"),), kernel_kills=1, pace_percent=96.0),

@@ -7,7 +7,7 @@ from overbook_sandbox.density.loads import PROCESS_MIB, Load
 from overbook_sandbox.density.report.most import Kind, Trial
 from overbook_sandbox.density.result import Cell, Setup
 from overbook_sandbox.density.search import MEMORY_MIB, MOST_BOOTS, Searcher, bounds, load_of, search
-from tests.density.cells import cell, left
+from tests.sandbox.density.cells import cell, left
 
 
 def attempts_until(limit: int) -> list[int]:

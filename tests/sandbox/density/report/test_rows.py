@@ -1,7 +1,7 @@
 import pytest
 
 from overbook_sandbox.density.report.rows import finished, rows
-from tests.density.cells import cell, left
+from tests.sandbox.density.cells import cell, left
 
 
 def test_rows_have_the_median_and_the_spread_of_all_runs() -> None:
