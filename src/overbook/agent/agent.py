@@ -218,7 +218,6 @@ class Agent:
         """Swap out what the decision needs, or else what is wanted ahead of need."""
         engine = self.engine
         ahead = () if needed else engine.offload_steps
-        self.metrics.offload_wanted_bytes += sum(step.wanted_bytes for step in ahead)
         if engine.offload.policy.mode != "On":
             ahead = ()
         done = self._ports.reclaimer.reclaim(needed or ahead, hurry=bool(needed))

@@ -27,7 +27,6 @@ class AgentMetrics:
         self.relief: Counter[str] = Counter()
         self.reclaimed_bytes = 0
         self.reclaim_cpu_seconds = 0.0
-        self.offload_wanted_bytes = 0
         self.latest: AgentTick | None = None
         self.writer = ""
         """The writer of swap limits in use."""
@@ -117,10 +116,10 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
         lambda of: of.agent.reclaim_cpu_seconds,
     ),
     Metric(
-        "offload_wanted_bytes_total",
-        "counter",
-        "Bytes that were to be swapped out ahead of need; with offload in mode Observe none of them was.",
-        lambda of: of.agent.offload_wanted_bytes,
+        "offloadable_bytes",
+        "gauge",
+        "Memory that offload would swap out now; no value where it does so, and where it is off.",
+        _of_tick(lambda tick: tick.offloadable_bytes),
     ),
     Metric(
         "offloaded_bytes",
