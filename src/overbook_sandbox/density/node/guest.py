@@ -44,14 +44,15 @@ class Player:
     Args:
         order: what to play.
         flooded: the device for files; empty: none.
+        disk: the node's disk; None: it has none.
         keep: the host's folder for what is to be kept, written to when the load is over.
     """
 
-    def __init__(self, order: Order, flooded: str, keep: str) -> None:
+    def __init__(self, order: Order, flooded: str, disk: disks.ThrottledDisk | None, keep: str) -> None:
         self._keep = keep
         self._load = order.load
         self._flooded = flooded
-        self._stalls = order.swap and order.load.disk == "stalling"
+        self._disk = disk
         self._guard = find(order.guard)()
         self._counters = worker.Counters(len(order.load.pods))
         self._watch = Watch(self._counters)
@@ -83,7 +84,7 @@ class Player:
             cpu_before = cpu_seconds(guard.cgroup) if guard.cgroup else 0.0
             self._phase("event")
             self._begin()
-            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if self._stalls else None
+            staller = disks.Staller(self._disk) if self._disk and load.disk == "stalling" else None
             if staller is not None:
                 staller.start()
             self._until(load.event_seconds, self._is_settled)
@@ -216,12 +217,13 @@ def main() -> int:
     lock_memory()
     lower_oom_score()
     use_generations()
-    load, flooded = order.load, ""
+    load, flooded, disk = order.load, "", None
     if order.flooded or (order.swap and load.disk != "zram"):
         device, flooded = disks.partition(load.swap_mib, flooded=order.flooded)
+        disk = disks.ThrottledDisk(f"{CGROUP_ROOT}/kubepods.slice", disks.THROTTLES[load.disk])
     if order.swap:
         disks.swap_on(disks.make_zram(load.swap_mib) if load.disk == "zram" else device)
-    Player(order, flooded, os.path.dirname(sys.argv[1])).play()
+    Player(order, flooded, disk, os.path.dirname(sys.argv[1])).play()
     return 0
 
 
