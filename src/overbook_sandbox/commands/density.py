@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from overbook_sandbox.machine.image import Image
 
 _MOST_PERCENT = 400
-_COMMAND = "overbook sandbox density --runs 5 --report docs/density.md --picture docs/density.svg"
+_COMMANDS = (
+    "overbook sandbox density --runs 5",
+    "overbook sandbox density --most vms",
+    "overbook sandbox density --most sandboxes",
+)
 _EXAMPLES = """\
 examples:
   overbook sandbox density --list
@@ -225,7 +229,7 @@ def _search(args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace) -> None:
     from overbook_sandbox.density.report.files import write_report
 
-    write_report(args.output_dir, _COMMAND, args.report, args.picture)
+    write_report(args.output_dir, _COMMANDS, args.report, args.picture)
 
 
 def _say(line: str) -> None:

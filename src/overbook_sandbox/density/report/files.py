@@ -1,6 +1,7 @@
 """The files of a benchmark's folder, and those that are made of them."""
 
 import os
+from collections.abc import Sequence
 from typing import Final
 
 from overbook.core.errors import InvalidInput
@@ -34,12 +35,14 @@ def read_report(folder: str) -> DensityReport:
     return DensityReport(tuple(rows(cells)), tuple(densities))
 
 
-def write_report(folder: str, command: str, markdown_path: str = "", picture_path: str = "") -> None:
+def write_report(
+    folder: str, commands: Sequence[str], markdown_path: str = "", picture_path: str = ""
+) -> None:
     """Write a folder's report: as JSON into the folder, as Markdown and as a picture where they are wanted.
 
     Args:
         folder: the folder with the results.
-        command: the command line that makes them again.
+        commands: the command lines that make them again.
         markdown_path: a file with the markers, or a new one; empty: none.
         picture_path: the picture's file; empty: none.
 
@@ -53,7 +56,7 @@ def write_report(folder: str, command: str, markdown_path: str = "", picture_pat
         if os.path.exists(markdown_path):
             with open(markdown_path, encoding="utf-8") as file:
                 text = file.read()
-        made = between_markers(text, markdown(report, command), markdown_path)
+        made = between_markers(text, markdown(report, commands), markdown_path)
         files[markdown_path] = made.encode()
     if picture_path:
         files[picture_path] = svg(report).encode()

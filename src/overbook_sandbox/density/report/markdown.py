@@ -64,14 +64,14 @@ def between_markers(text: str, generated: str, path: str) -> str:
     return before + whole.rstrip("\n") + after
 
 
-def markdown(report: DensityReport, command: str) -> str:
+def markdown(report: DensityReport, commands: Sequence[str]) -> str:
     """The report as Markdown.
 
     Args:
         report: the report.
-        command: the command line that makes it again.
+        commands: the command lines that make it again.
     """
-    parts = [f"Made by `{command}`."]
+    parts = [f"Made by {', '.join(f'`{command}`' for command in commands)}."]
     if report.densities:
         parts += ["### Density", "\n".join(_density_table(report.densities))]
     for cpus in sorted({row.cpus for row in report.rows}):

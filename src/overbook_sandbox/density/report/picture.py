@@ -53,8 +53,10 @@ def svg(report: DensityReport) -> str:
     for cpus in sorted({row.cpus for row in report.rows}):
         drawn, bottom = _heat_map([row for row in report.rows if row.cpus == cpus], cpus, bottom + 34)
         pieces += drawn
-    pieces += _legend(bottom + 26)
-    return parts.document(headline(report), _WIDTH, bottom + 44, pieces)
+    if report.rows:
+        bottom += 26
+        pieces += _legend(bottom)
+    return parts.document(headline(report), _WIDTH, bottom + 18, pieces)
 
 
 def headline(report: DensityReport) -> str:
@@ -80,7 +82,9 @@ def _benefit(densities: Sequence[Density], kind: str) -> str:
         return ""
     times = most[OURS] / most["no-swap"]
     words = next(words for name, words in KINDS.items() if name == kind)
-    return f"{times:.1f} × the {words}"
+    others = [count for guard, count in most.items() if guard not in {OURS, "no-swap"}]
+    best = f" (other guards: at most {max(others) / most['no-swap']:.1f} ×)" if others else ""
+    return f"{times:.1f} × the {words}{best}"
 
 
 def _lost(rows: Sequence[Row]) -> dict[str, float]:

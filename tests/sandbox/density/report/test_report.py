@@ -43,8 +43,8 @@ REPORT = DensityReport(tuple(rows(CELLS)), tuple(DENSITIES))
 
 
 def test_tables_show_wins_and_losses_alike() -> None:
-    lines = markdown(REPORT, "overbook sandbox density").splitlines()
-    assert lines[0] == "Made by `overbook sandbox density`."
+    lines = markdown(REPORT, ["overbook", "make bench"]).splitlines()
+    assert lines[0] == "Made by `overbook`, `make bench`."
     assert (
         "| one VM grows without end | vm-x 16 s kernel · 96 % · 0.1 s | vm-x 10 s · 100 % · 0.4 s ▼ |"
         in lines
@@ -68,7 +68,7 @@ def test_the_generated_part_of_a_file_is_replaced_and_no_other() -> None:
 
 def test_the_headline_is_made_of_the_numbers() -> None:
     assert headline(REPORT) == (
-        "One node holds 1.5 × the cold VMs of a node without swap; "
+        "One node holds 1.5 × the cold VMs (other guards: at most 1.8 ×) of a node without swap; "
         "1 innocent pods lost on 2 loads, 0 under other guards"
     )
     assert headline(DensityReport((), ())) == "Pods on a node that is short of memory"
@@ -88,10 +88,10 @@ def test_the_picture_is_well_formed_and_has_all_loads(report: DensityReport) -> 
 
 def test_a_folder_with_results_gets_all_files(tmp_path: pathlib.Path) -> None:
     with pytest.raises(InvalidInput, match="--output-dir"):
-        write_report(str(tmp_path), "command")
+        write_report(str(tmp_path), ["command"])
     (tmp_path / "cells.jsonl").write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in CELLS))
     (tmp_path / "most.jsonl").write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in DENSITIES))
-    write_report(str(tmp_path), "command", str(tmp_path / "r.md"), str(tmp_path / "r.svg"))
+    write_report(str(tmp_path), ["command"], str(tmp_path / "r.md"), str(tmp_path / "r.svg"))
     assert msgspec.json.decode((tmp_path / "report.json").read_bytes(), type=DensityReport) == REPORT
     assert (tmp_path / "r.md").read_text().startswith(BEGIN)
     assert (tmp_path / "r.svg").read_text() == svg(REPORT)
