@@ -14,7 +14,7 @@ from overbook.core.pressure.detectors import OPTIONS
 from overbook.core.pressure.detectors.detector import Detector
 from overbook.core.pressure.offload import OffloadPolicy
 from overbook.core.pressure.reclaim import ReclaimPolicy
-from overbook.core.pressure.ruleset import DEFAULT_RULESET, Group, Ruleset
+from overbook.core.pressure.ruleset import DEFAULT_RULESET, DOCUMENTED_RULESET, Group, Ruleset
 from overbook.kube.files.one_document import read_configuration
 
 Mode = Literal["Observe", "Enforce"]
@@ -258,13 +258,17 @@ def _detectors_changed(ruleset: Ruleset, kind: type[Detector], field: str, value
 
 
 DEFAULT: Final = "default"
+"""The name of the shipped ruleset, where a file may be named."""
+DOCUMENTED: Final = "documented"
+"""The name of the two documented rules with the order of wasp-agent, without reclaim."""
 
 
 def load_ruleset(path: str | None, flags: Mapping[str, Any]) -> tuple[Ruleset, ReclaimPolicy]:
     """Load a ruleset, and the policy of what is reclaimed before a pod is evicted.
 
     Args:
-        path: a file of kind ``Ruleset`` or ``AgentConfiguration``; ``default`` or ``None``: the shipped one.
+        path: a file of kind ``Ruleset`` or ``AgentConfiguration``; ``default`` or ``None``: the shipped one;
+            ``documented``: the documented rules.
         flags: single thresholds that override the file's, by field name.
 
     Raises:
@@ -272,7 +276,9 @@ def load_ruleset(path: str | None, flags: Mapping[str, Any]) -> tuple[Ruleset, R
         OSError: the file cannot be read.
     """
     settings = AgentSettings()
-    if path is not None and path != DEFAULT:
+    if path == DOCUMENTED:
+        settings = AgentSettings(ruleset=DOCUMENTED_RULESET, reclaim=ReclaimPolicy(enabled=False))
+    elif path is not None and path != DEFAULT:
         kind, fields = read_configuration(path, ("Ruleset", "AgentConfiguration"))
         if kind == "Ruleset" or (kind is None and fields.keys() <= RULE_FIELDS):
             fields = {"ruleset": fields}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from overbook.core.pressure.ruleset import DOCUMENTED_RULESET
 from overbook_sandbox.demo.agent_process import AgentProcess
 from overbook_sandbox.density.guards.guard import Guard, GuardDecision, GuardNode, StartedPod
 from overbook_sandbox.density.node.pods import namespaces
@@ -80,13 +81,7 @@ class Original(Overbook):
     name = "original"
     title = "documented rules, original order"
     settings: ClassVar[dict[str, Any]] = {
-        "ruleset": {
-            "rank": "original",
-            "rules": [
-                {"any": [{"all": [{"detector": "swapTraffic"}]}]},
-                {"any": [{"all": [{"detector": "swapOccupancy"}]}]},
-            ],
-        },
+        "ruleset": msgspec.to_builtins(DOCUMENTED_RULESET),
         "reclaim": {"enabled": False},
         "offload": {"mode": "Off"},
         "swap": {"allowance": "proportional"},

@@ -221,3 +221,12 @@ def test_every_number_of_a_rule_has_a_unit_in_the_text() -> None:
     settings = {field for kind in DETECTORS for field in kind.__struct_encode_fields__}
     assert {name for name in settings if name.endswith(("Percent", "PerSecond", "Factor"))} <= set(_UNITS)
     assert {"withinSeconds", "lowerOfBothPagesPerSecond"} <= set(_UNITS)
+
+
+def test_the_documented_rules_decide_beside_the_shipped_ones(
+    capsys: pytest.CaptureFixture[str], recording: Path
+) -> None:
+    said = replayed(capsys, recording, "--ruleset", "documented", "--baseline", "default")
+    assert len(said["rules"]) == 2
+    assert "documented" in said["right"]["name"]
+    assert said["right"]["reclaims"] == 0

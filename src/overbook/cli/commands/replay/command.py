@@ -44,12 +44,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--ruleset",
         metavar="FILE",
-        help="a Ruleset or an AgentConfiguration as YAML or JSON (default: the shipped ruleset)",
+        help="a Ruleset or an AgentConfiguration as YAML or JSON; `documented`: the two documented rules in "
+        "wasp-agent's order (default: the shipped ruleset)",
     )
     parser.add_argument(
         "--baseline",
         metavar="FILE",
-        help="also decide the left side again, under this ruleset; `default`: the shipped one",
+        help="also decide the left side again, under this ruleset; `default`: the shipped one; `documented`",
     )
     rules = parser.add_argument_group("single thresholds, over --ruleset")
     add_rule_options(rules)
