@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
 from overbook.agent.agent import Agent
@@ -17,7 +18,7 @@ from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.core.pressure.decision import Decision
 from overbook.core.pressure.detectors.low_memory import LowMemory
 from overbook.core.pressure.detectors.memory_pressure import MemoryPressure
-from overbook.core.pressure.ruleset import Group, Rule, Ruleset
+from overbook.core.pressure.ruleset import DOCUMENTED_RULESET, Group, Rule, Ruleset
 from overbook_sandbox.machine.pod_runner import RunningPod
 from tests.emulated.real_pods import MI, RealPods, each_second, wait_until
 from tests.kernel.whole_cgroup import WholeCgroup
@@ -87,6 +88,13 @@ def allowed(agent: Agent, name: str) -> int:
     )
 
 
+def documented(environment: dict[str, str]) -> Ruleset:
+    """Return the documented rules with thresholds from variables; they evict at once, as documented."""
+    ruleset = load(None, environment, {}).ruleset
+    last = ruleset.rules[-len(DOCUMENTED_RULESET.rules) :]
+    return msgspec.structs.replace(DOCUMENTED_RULESET, rules=last)
+
+
 def full_of_swap(pod: RunningPod) -> bool:
     """Reclaim a little, and return whether the kernel has refused to swap more of the pod."""
     pod.cgroup.reclaim(8 * MI)
@@ -143,7 +151,7 @@ def test_traffic_rule_counts_pages_and_ends_the_pod_that_swaps(pods: RealPods) -
         "MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND": "100",
         "AVERAGE_WINDOW_SIZE_SECONDS": "5",
     }
-    ruleset = load(None, environment, {}).ruleset
+    ruleset = documented(environment)
     acting, observing = pods.agent(ruleset=ruleset), pods.agent(ruleset=ruleset, mode="Observe")
     pods.go("busy", "calm")
     watched = Watched(acting, lambda: (vmstat("pswpin"), vmstat("pswpout")))
@@ -182,8 +190,7 @@ def test_occupancy_rule_counts_what_the_kernel_counts(pods: RealPods) -> None:
     full = pods.start("full", request="300Mi", hot=480)
     small = pods.start("small", request="100Mi", hot=10)
     environment = {"SWAP_UTILIZATION_THRESHOLD_FACTOR": "0.02"}
-    occupancy = Ruleset(rules=load(None, environment, {}).ruleset.rules[2:])
-    agent = pods.agent(ruleset=occupancy)
+    agent = pods.agent(ruleset=documented(environment))
     agent.tick()
     pods.go("full", "small")
     ram, swap = meminfo("MemTotal"), meminfo("SwapTotal")
@@ -191,7 +198,7 @@ def test_occupancy_rule_counts_what_the_kernel_counts(pods: RealPods) -> None:
     used = before = 0
     for _ in each_second(100):
         before = used
-        used = ram - meminfo("MemAvailable") + swap - meminfo("SwapFree")
+        used = ram - meminfo("MemAvailable") + swap - meminfo("SwapFree") - meminfo("SwapCached")
         decision = agent.tick()
         if decision is not None:
             break
