@@ -64,3 +64,11 @@ def test_kernel_arguments_follow_the_spec() -> None:
 def test_a_network_exists_only_where_it_is_requested() -> None:
     assert "-netdev" not in argv(MachineSpec())
     assert value(argv(MachineSpec(network=True)), "-netdev").startswith("user,")
+
+
+def test_a_counted_clock_counts_instructions_of_one_cpu_at_a_time() -> None:
+    counted, usual = argv(MachineSpec(counted_clock=True)), argv(MachineSpec())
+    assert value(counted, "-accel") == "tcg,thread=single"
+    assert value(counted, "-icount") == "shift=0,sleep=on"
+    assert value(usual, "-accel") == "tcg,thread=multi"
+    assert "-icount" not in usual

@@ -155,6 +155,9 @@ def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
         with tempfile.TemporaryDirectory(prefix="overbook-density-") as folder, interruptible():
             runner = Runner(image, folder, os.path.join(args.output_dir, TRACES))
             failed = run_all(setups, runner.run, runner.stop, results, args.jobs)
+    except KeyboardInterrupt:
+        _say("stopped; no node is left running. The same command with --continue runs the rest")
+        return 130
     finally:
         results.close()
     cells = list(results.cells.values())

@@ -60,7 +60,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         guard_cpu_seconds: CPU time of the guard after the event; None: it has no process.
         guard_figures: what the guard counted itself.
         wall_seconds: the time for the whole cell on the host, the boot included.
-        host_load: the host's load average over a minute at the end; far above its CPUs, the node was slow.
+        host_load: the host's load average over a minute at the end.
     """
 
     load: str

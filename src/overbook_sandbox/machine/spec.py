@@ -36,6 +36,8 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
         kept_disk: An existing file of any size that is used as the disk, and kept for the next boot. Empty:
             the disk ends with the node.
         cpus: The number of CPUs. Each is a thread of the host, and 10 to 20 times slower.
+        counted_clock: Whether the node's clock counts instructions while a CPU works, one a nanosecond. A
+            busy host then makes the node take longer, but not slower in its own time. Its CPUs take turns.
         psi: Whether the kernel reports pressure stall information.
         cgroup_version: 2, or 1 for a node such as old distributions have.
         network: Whether the node has a network card. The node reaches the host's loopback as `HOST_ADDRESS`;
@@ -52,6 +54,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     swap_on: bool = True
     kept_disk: str = ""
     cpus: int = 1
+    counted_clock: bool = False
     psi: bool = True
     cgroup_version: Literal[1, 2] = 2
     network: bool = False
@@ -104,7 +107,8 @@ def qemu_argv(
         The arguments, the program first.
     """
     argv = [qemu, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]
-    argv += ["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", _CPU]
+    argv += ["-machine", "q35", "-accel", f"tcg,thread={_threads(spec)}", "-cpu", _CPU]
+    argv += ["-icount", "shift=0,sleep=on"] if spec.counted_clock else []
     argv += ["-m", f"{machine_memory_mebibytes(spec.memory_bytes)}M", "-smp", str(spec.cpus)]
     argv += ["-kernel", kernel, "-initrd", initramfs, "-append", kernel_command_line(spec)]
     argv += _folder(HOST_TAG, "/", "readonly=on")
@@ -123,6 +127,10 @@ def qemu_argv(
     argv += ["-serial", "stdio", "-device", "virtio-serial"]
     argv += ["-chardev", f"socket,id=output,fd={output_fd}"]
     return [*argv, "-device", f"virtserialport,chardev=output,name={OUTPUT_PORT}"]
+
+
+def _threads(spec: MachineSpec) -> str:
+    return "single" if spec.counted_clock else "multi"
 
 
 def _folder(tag: str, path: str, *options: str) -> Sequence[str]:

@@ -27,20 +27,75 @@ class Throttle(NamedTuple):
     """The limits of a disk.
 
     Attributes:
-        operations_per_second: reads and writes.
-        bytes_per_second: bytes of both.
+        reads_per_second: reads. The kernel counts each page of a swapped-in cluster as one; it swaps out
+            pages side by side, so writes are limited by their size only.
+        bytes_per_second: bytes that are read, and as many that are written.
     """
 
-    operations_per_second: int
+    reads_per_second: int
     bytes_per_second: int
+
+    @property
+    def limits(self) -> str:
+        """The limits as ``io.max`` takes them."""
+        size = self.bytes_per_second
+        return f"rbps={size} wbps={size} riops={self.reads_per_second} wiops=max"
 
 
 THROTTLES: Final[dict[Disk, Throttle]] = {
-    "fast": Throttle(3_000, 125_000_000),  # a cloud's general-purpose disk
-    "slow": Throttle(300, 12_000_000),  # a disk with moving parts
-    "stalling": Throttle(3_000, 125_000_000),
-    "zram": Throttle(3_000, 125_000_000),
+    "fast": Throttle(12_000, 125_000_000),  # a cloud's general-purpose disk: 3,000 clusters of some pages
+    "slow": Throttle(1_200, 12_000_000),  # a disk with moving parts
+    "stalling": Throttle(12_000, 125_000_000),
+    "zram": Throttle(12_000, 125_000_000),
 }
+_STANDING_STILL: Final = Throttle(1, 4096)
+
+
+class ThrottledDisk:
+    """The node's disk as the pods see it: limited by ``io.max``, in the node's own time.
+
+    Args:
+        cgroup: the absolute path of the cgroup whose reads and writes are limited.
+        throttle: the limits.
+    """
+
+    def __init__(self, cgroup: str, throttle: Throttle) -> None:
+        self._path = os.path.join(cgroup, "io.max")
+        with open(f"/sys/block/{os.path.basename(DEVICE)}/dev", encoding="ascii") as file:
+            self._device = file.read().strip()
+        self._throttle = throttle
+        self.stall(on=False)
+
+    def stall(self, *, on: bool) -> None:
+        """Make the disk stand still, or work again."""
+        with open(self._path, "w", encoding="ascii") as file:
+            file.write(f"{self._device} {(_STANDING_STILL if on else self._throttle).limits}")
+
+
+class Staller(threading.Thread):
+    """Makes the disk stand still for some seconds, again and again.
+
+    Args:
+        disk: the disk.
+    """
+
+    def __init__(self, disk: ThrottledDisk) -> None:
+        super().__init__(daemon=True)
+        self._disk = disk
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Stall and go on, until `end`."""
+        while not self._ended.is_set():
+            self._disk.stall(on=True)
+            self._ended.wait(STALL_SECONDS)
+            self._disk.stall(on=False)
+            self._ended.wait(STALL_EVERY_SECONDS - STALL_SECONDS)
+
+    def end(self) -> None:
+        """Let the disk work again."""
+        self._ended.set()
+        self.join()
 
 
 def parts(swap_mib: int, flooded: bool) -> int:
@@ -81,38 +136,6 @@ def swap_on(device: str) -> None:
     """Make a swap area, and use it."""
     subprocess.run([_BUSYBOX, "mkswap", device], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
     subprocess.run([_BUSYBOX, "swapon", device], check=True)  # noqa: S603
-
-
-class Staller(threading.Thread):
-    """Makes the pods' swap disk stand still for some seconds, again and again, by ``io.max``.
-
-    Args:
-        cgroup: the absolute path of the cgroup whose reads and writes stand still.
-    """
-
-    def __init__(self, cgroup: str) -> None:
-        super().__init__(daemon=True)
-        self._path = os.path.join(cgroup, "io.max")
-        self._ended = threading.Event()
-        with open(f"/sys/block/{os.path.basename(DEVICE)}/dev", encoding="ascii") as file:
-            self._device = file.read().strip()
-
-    def run(self) -> None:
-        """Stall and go on, until `end`."""
-        while not self._ended.is_set():
-            self._write("rbps=4096 wbps=4096 riops=1 wiops=1")
-            self._ended.wait(STALL_SECONDS)
-            self._write("rbps=max wbps=max riops=max wiops=max")
-            self._ended.wait(STALL_EVERY_SECONDS - STALL_SECONDS)
-
-    def end(self) -> None:
-        """Let the disk work again."""
-        self._ended.set()
-        self.join()
-
-    def _write(self, limits: str) -> None:
-        with open(self._path, "w", encoding="ascii") as file:
-            file.write(f"{self._device} {limits}")
 
 
 def make_zram(swap_mib: int) -> str:

@@ -43,12 +43,13 @@ class Player:
     Args:
         order: what to play.
         flooded: the device for files; empty: none.
+        disk: the node's disk; None: it has none.
     """
 
-    def __init__(self, order: Order, flooded: str) -> None:
+    def __init__(self, order: Order, flooded: str, disk: disks.ThrottledDisk | None) -> None:
         self._load = order.load
         self._flooded = flooded
-        self._stalls = order.swap and order.load.disk == "stalling"
+        self._disk = disk
         self._guard = find(order.guard)()
         self._counters = worker.Counters(len(order.load.pods))
         self._watch = Watch(self._counters)
@@ -80,7 +81,7 @@ class Player:
             cpu_before = cpu_seconds(guard.cgroup) if guard.cgroup else 0.0
             self._phase("event")
             self._begin()
-            staller = disks.Staller(f"{CGROUP_ROOT}/kubepods.slice") if self._stalls else None
+            staller = disks.Staller(self._disk) if self._disk and load.disk == "stalling" else None
             if staller is not None:
                 staller.start()
             self._until(load.event_seconds, self._is_settled)
@@ -211,12 +212,13 @@ def main() -> int:
     lock_memory()
     lower_oom_score()
     use_generations()
-    load, flooded = order.load, ""
+    load, flooded, disk = order.load, "", None
     if order.flooded or (order.swap and load.disk != "zram"):
         device, flooded = disks.partition(load.swap_mib, flooded=order.flooded)
+        disk = disks.ThrottledDisk(f"{CGROUP_ROOT}/kubepods.slice", disks.THROTTLES[load.disk])
     if order.swap:
         disks.swap_on(disks.make_zram(load.swap_mib) if load.disk == "zram" else device)
-    Player(order, flooded).play()
+    Player(order, flooded, disk).play()
     return 0
 
 
