@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from overbook.core.overcommit.allowance import Allowance
 from overbook.core.overcommit.swap import covered_bytes
 
 PERCENT: Final = 150
@@ -100,6 +101,7 @@ class LoadPod(msgspec.Struct, frozen=True, kw_only=True):
         name: the pod's name.
         shape: what kind of pod it is.
         request_mib: its memory request; of a Guaranteed pod also its limit.
+        limit_mib: the memory limit of another pod; 0: none.
         hot_mib: the memory that it uses all the time.
         cold_mib: the memory that it uses once.
         overhead_mib: of a VM: the part of the request that is no guest's.
@@ -115,6 +117,7 @@ class LoadPod(msgspec.Struct, frozen=True, kw_only=True):
     request_mib: float
     hot_mib: float
     cold_mib: float
+    limit_mib: float = 0
     overhead_mib: float = 0
     priority: int = 0
     critical: bool = False
@@ -148,6 +151,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
             same time.
         steady_seconds: the time between filled pods and the event.
         least_cpus: how many CPUs the load needs.
+        allowance: how Overbook divides the node's swap.
     """
 
     name: str
@@ -165,6 +169,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     fill_mib_per_second: float = 100
     steady_seconds: float = 4
     least_cpus: int = 1
+    allowance: Allowance = "proportional"
 
     @property
     def innocent(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ _SANDBOX_MIB: Final = 40.0
 _SANDBOX_HOT_MIB: Final = 2.0
 _SANDBOX_REQUEST_MIB: Final = 11.0
 """A quarter of what a sandbox holds: its owner pays for it while it is idle."""
+_SANDBOX_LIMIT_MIB: Final = 48.0
 _LIKELY_SHARE: Final = 0.75
 _AWAKE_SECONDS: Final = 5.0
 _EVERY_SECONDS: Final = 40.0
@@ -62,6 +63,8 @@ def load_of(kind: Kind, count: int, percent: int) -> Load:
         memory_mib=MEMORY_MIB,
         swap_mib=math.ceil(swap_bytes / MEBIBYTE),
         percent=percent,
+        # What a sandbox may need beyond its request shows in its limit, not in its share of the requests.
+        allowance="pooled" if kind == "sandboxes" else "proportional",
         fill_mib_per_second=_FILL_MIB_PER_SECOND,
     )
 
@@ -84,6 +87,7 @@ def _pod(kind: Kind, number: int, count: int, percent: int) -> LoadPod:
         name=f"sandbox-{number + 1}",
         shape="Sandbox",
         request_mib=_SANDBOX_REQUEST_MIB,
+        limit_mib=_SANDBOX_LIMIT_MIB,
         hot_mib=_SANDBOX_HOT_MIB,
         cold_mib=_SANDBOX_MIB - _SANDBOX_HOT_MIB,
         idle=True,

@@ -40,7 +40,7 @@ class Overbook(Guard):
         self._recording = os.path.join(node.folder, "recording.jsonl")
         path = os.path.join(node.folder, "agent.json")
         with open(path, "w", encoding="utf-8") as file:
-            json.dump(self.settings, file)
+            json.dump({"swap": {"allowance": node.load.allowance}, **self.settings}, file)
         self._agent = AgentProcess(node.folder, node.load.percent, ("--config", path, "--listen", _ADDRESS))
         for manifest in namespaces():
             self._agent.publish_manifest(manifest["metadata"]["name"], msgspec.json.encode(manifest))

@@ -30,6 +30,8 @@ def pod_of(load: Load, pod: LoadPod) -> Pod:
     }
     memory = f"{int(pod.request_mib * 2**20)}"
     resources: dict[str, Any] = {"requests": {"cpu": "100m", "memory": memory}}
+    if pod.limit_mib:
+        resources["limits"] = {"memory": f"{int(pod.limit_mib * 2**20)}"}
     container = "app"
     if pod.shape == "Guaranteed":
         resources = {kind: {"cpu": "1", "memory": memory} for kind in ("requests", "limits")}
