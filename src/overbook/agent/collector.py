@@ -123,6 +123,7 @@ class Collector:
             stall_some_micros=pressure.some.total_micros if pressure.some else None,
             stall_full_micros=pressure.full.total_micros if pressure.full else None,
             swap_cached_bytes=memory.swap_cached_bytes,
+            writeback_bytes=memory.writeback_bytes,
         )
 
     def _hold(self, pods: Mapping[str, Pod]) -> None:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from overbook.agent.collector import Collector
 from overbook.agent.small_thread import SmallThread
 from overbook.core.pressure.decision import ReclaimStep
-from overbook.core.pressure.offload import Reclaimed
+from overbook.core.pressure.offload import OVERSHOT, Reclaimed
 from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 
@@ -150,6 +150,8 @@ class _Batch(SmallThread):
                 if not self._reclaim_slice(cgroup, step.label, part):
                     break
                 left -= part
+                if _swap_bytes(cgroups) - before > OVERSHOT * (step.wanted_bytes - left):
+                    break
         return Reclaimed(
             uid=step.uid,
             asked_bytes=step.wanted_bytes - left,

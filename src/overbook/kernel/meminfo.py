@@ -26,6 +26,7 @@ _FIELDS = FlatKeyed(
         b"SwapTotal:",
         b"SwapFree:",
         b"SwapCached:",
+        b"Writeback:",
     ),
     words=3,
 )
@@ -44,6 +45,7 @@ class Meminfo(msgspec.Struct, frozen=True, gc=False):
     swap_total_bytes: int | None = None
     swap_free_bytes: int | None = None
     swap_cached_bytes: int | None = None
+    writeback_bytes: int | None = None
 
 
 def parse_meminfo(data: bytes, path: str = "/proc/meminfo") -> Meminfo:

@@ -35,8 +35,8 @@ def order(*candidates: Candidate) -> str:
     return ranked.pop()
 
 
-def test_pods_over_their_request_rank_first_at_any_priority() -> None:
-    assert order(candidate("w", over=0, priority=-5, growth=1.0), candidate("o", priority=1000)) == "ow"
+def test_blame_ranks_before_memory_over_the_request() -> None:
+    assert order(candidate("o", over=5), candidate("g", over=-5, growth=1.0)) == "go"
 
 
 def test_lower_priority_ranks_first_whatever_the_harm() -> None:

@@ -2,31 +2,39 @@ from overbook.core.pressure.stall import StallClock
 from tests.core.simulated_node import MI, SimulatedNode, holding, vm
 
 
-def test_a_dip_of_some_seconds_does_not_end_a_stall() -> None:
+def clock(*moments: tuple[float, bool]) -> StallClock:
     stall = StallClock()
-    stall.seen(True, 10.0)
-    stall.seen(False, 11.0)
-    stall.seen(False, 15.0)
-    stall.seen(True, 16.0)
-    assert stall.seconds(16.0) == 6.0
+    for now, holds in moments:
+        stall.seen(holds, now)
+    return stall
+
+
+def test_a_dip_of_some_seconds_does_not_end_a_stall() -> None:
+    stall = clock((10.0, True), (11.0, True), (12.0, False), (15.0, False), (16.0, True))
+    assert stall.running
+    assert stall.age_seconds(16.0) == 6.0
+
+
+def test_a_dip_does_not_count() -> None:
+    assert clock((10.0, True), (12.0, True), (13.0, False), (16.0, False), (17.0, True)).seconds == 3.0
 
 
 def test_a_longer_calm_ends_a_stall() -> None:
-    stall = StallClock()
-    stall.seen(True, 10.0)
-    stall.seen(False, 15.1)
-    stall.seen(True, 16.0)
-    assert stall.seconds(18.0) == 2.0
+    stall = clock((10.0, True), (12.0, True), (17.1, False))
+    assert not stall.running
+    stall.seen(True, 18.0)
+    assert (stall.seconds, stall.age_seconds(18.0)) == (0.0, 0.0)
 
 
 def test_time_without_absorbing_restarts_when_the_node_absorbs() -> None:
-    stall = StallClock()
-    stall.seen(True, 10.0)
-    assert stall.seconds_in_vain(10.0, absorbing=False) == 0.0
-    assert stall.seconds_in_vain(14.0, absorbing=False) == 4.0
-    assert stall.seconds_in_vain(15.0, absorbing=True) == 0.0
-    assert stall.seconds_in_vain(20.0, absorbing=False) == 0.0
-    assert stall.seconds(20.0) == 10.0
+    stall = clock((10.0, True))
+    assert stall.seconds_in_vain(absorbing=False) == 0.0
+    stall.seen(True, 14.0)
+    assert stall.seconds_in_vain(absorbing=False) == 4.0
+    assert stall.seconds_in_vain(absorbing=True) == 0.0
+    stall.seen(True, 20.0)
+    assert stall.seconds_in_vain(absorbing=False) == 6.0
+    assert stall.seconds == 10.0
 
 
 def test_a_pod_that_grows_beyond_is_judged_by_the_whole_stall() -> None:

@@ -20,6 +20,16 @@ COLD_REFAULTS_PER_SECOND: Final = 20.0
 """Memory of a pod that has more refaults than this is in use; swapping it out again would not help."""
 
 
+BEHIND_BYTES: Final = 8 * 2**20
+"""With so much still to be written the swap disk is behind. Reclaim would then push out far more than it is
+asked for: what is being written is not free yet, so the kernel goes on."""
+
+
+def is_behind(seen: Situation) -> bool:
+    """Whether the swap disk is behind, so that nothing more is pushed out."""
+    return seen.node.swap_writing_bytes > BEHIND_BYTES
+
+
 def may_swap(facts: PodFacts) -> bool:
     """Whether a container of the pod may swap."""
     return any(container.swap == "Eligible" for container in facts.containers)

@@ -28,7 +28,7 @@ from typing import Final, Literal
 
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.pressure.candidate import Candidate, candidates, why_never
-from overbook.core.pressure.cold import coldest_steps, room_bytes
+from overbook.core.pressure.cold import coldest_steps, is_behind, room_bytes
 from overbook.core.pressure.decision import Decision, FiredRule, Outcome, Reclaim, ReclaimStep, Relieve, Wait
 from overbook.core.pressure.history import History
 from overbook.core.pressure.model import PodModel
@@ -166,7 +166,7 @@ class Engine:
         if not stalls_only and self.ruleset.rank == "original":
             return Relieve()
         absorbing = self._is_absorbing()
-        if self._patience.is_over(found, share, seen.now, absorbing=absorbing):
+        if self._patience.is_over(found, share, absorbing=absorbing):
             return Relieve()
         room = self._room_bytes(seen)
         documented = any(not rule.is_about_stalls and not rule.urgent_seconds for rule, _ in found)
@@ -202,7 +202,7 @@ class Engine:
         found: Sequence[tuple[Rule, FiredRule]],
     ) -> Decision | None:
         """Hold a pod that is never evicted to its request, once patience with it is over."""
-        if not self._patience.is_over(found, blame, sample.at_seconds, absorbing=self._is_absorbing()):
+        if not self._patience.is_over(found, blame, absorbing=self._is_absorbing()):
             return self._wait(sample, fired, f"{held.label} is to blame and is never evicted")
         self.throttles[held.uid] = 0
         self._patience = Patience(self._reclaim)
@@ -226,7 +226,7 @@ class Engine:
     ) -> Decision | None:
         self.wanting = True
         evictable = [candidate for candidate in ranked if not candidate.excluded]
-        after = self._patience.trouble_seconds(sample.at_seconds)
+        after = self._patience.age_seconds(sample.at_seconds)
         self._patience = Patience(self._reclaim)
         self._leaving_since, self._leaving_uid = sample.at_seconds, evictable[0].uid
         following = f"next would be {evictable[1].label}" if evictable[1:] else "no other pod may be evicted"
@@ -355,7 +355,7 @@ class Engine:
         self, room: int, seen: Situation, without: Collection[str] = ()
     ) -> tuple[ReclaimStep, ...]:
         """The memory to swap out in this tick, pod by pod, the coldest first."""
-        if not self._reclaim.enabled:
+        if not self._reclaim.enabled or is_behind(seen):
             return ()
         most = int(seen.node.memory_total_bytes * self._reclaim.node_percent / 100)
         return coldest_steps(

@@ -22,6 +22,7 @@ class NodeModel(msgspec.Struct, frozen=True, gc=False):
         swap_total_bytes: swap, in use or free; 0 if the node has none.
         swap_used_bytes: swap in use.
         swap_cached_bytes: memory that is in RAM and in swap.
+        swap_writing_bytes: the part of it that is still being written, at most: it cannot be had yet.
     """
 
     memory_total_bytes: int
@@ -30,6 +31,7 @@ class NodeModel(msgspec.Struct, frozen=True, gc=False):
     swap_total_bytes: int
     swap_used_bytes: int
     swap_cached_bytes: int = 0
+    swap_writing_bytes: int = 0
 
     @property
     def swap_free_bytes(self) -> int:
@@ -123,6 +125,7 @@ def node_model(node: NodeSample) -> NodeModel:
         swap_total_bytes=swap_total,
         swap_used_bytes=swap_total - swap_free,
         swap_cached_bytes=node.swap_cached_bytes or 0,
+        swap_writing_bytes=min(node.swap_cached_bytes or 0, node.writeback_bytes or 0),
     )
 
 

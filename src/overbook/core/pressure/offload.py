@@ -19,6 +19,7 @@ from overbook.core.pressure.cold import (
     COLD_REFAULTS_PER_SECOND,
     RECENT_SECONDS,
     coldest_steps,
+    is_behind,
     room_bytes,
 )
 from overbook.core.pressure.decision import ReclaimStep
@@ -37,6 +38,8 @@ Each step that is not missed is followed by one of twice the size."""
 POD_SHARE: Final = 0.01
 POD_BYTES: Final = 4 * 2**20
 """The most of one pod in a second: a share of its memory, but not less than this: refaults show in time."""
+OVERSHOT: Final = 4
+"""Where so many times more goes out than the kernel was asked for, the swap disk is behind."""
 SLOW_SECONDS: Final = 0.5
 """A step that takes longer waits for a swap disk that has no speed to spare."""
 FIRST_PAUSE_SECONDS: Final = 2.0
@@ -180,7 +183,7 @@ class Offload:
         if self.policy.mode == "Off" or available is None:
             return ()
         missing = int(total * self.policy.reserve_percent / 100) - available
-        if missing <= 0 or self._pause.holds(now):
+        if missing <= 0 or self._pause.holds(now) or is_behind(seen):
             return ()
         daily = self.policy.daily_write_bytes
         writes = self._writes.left(
@@ -199,13 +202,15 @@ class Offload:
         for step in done:
             self._cpu.use(step.cpu_seconds)
             self._writes.use(step.swapped_bytes)
-            if step.seconds > SLOW_SECONDS:
+            overshot = step.swapped_bytes > OVERSHOT * max(step.asked_bytes, FIRST_BYTES)
+            if step.seconds > SLOW_SECONDS or overshot:
                 self._pause.begin(seen.now)
             model = seen.pods.get(step.uid)
             if model is not None:
                 given, since = self._given.get(step.uid, (0, model.refaults_total))
                 self._given[step.uid] = (given + step.swapped_bytes, since)
-                self._steps[step.uid] = min(2**40, 2 * self._steps.get(step.uid, FIRST_BYTES))
+                last = self._steps.get(step.uid, FIRST_BYTES)
+                self._steps[step.uid] = FIRST_BYTES if overshot else min(2**40, 2 * last)
 
     def bought_bytes(self, seen: Situation) -> int:
         """Return how much RAM offload has bought: what it swapped out and has not come back."""

@@ -98,19 +98,16 @@ class Patience:
         """Whether a rule on stalls fires, or did a moment ago."""
         return self._stall.running
 
-    def trouble_seconds(self, now: float) -> float:
-        """For how long rules have fired."""
-        return self._trouble.seconds(now)
+    def age_seconds(self, now: float) -> float:
+        """The time since rules began to fire."""
+        return self._trouble.age_seconds(now)
 
-    def is_over(
-        self, found: Iterable[tuple[Rule, FiredRule]], share: float, now: float, *, absorbing: bool
-    ) -> bool:
+    def is_over(self, found: Iterable[tuple[Rule, FiredRule]], share: float, *, absorbing: bool) -> bool:
         """Whether the first candidate has to leave now.
 
         Args:
             found: the rules that fire, with their findings.
             share: how far the first candidate is to blame, 0-1.
-            now: seconds, monotonic.
             absorbing: whether memory is swapped out and stays out. Then a pod that is not to blame need not
                 leave.
         """
@@ -118,12 +115,12 @@ class Patience:
             if rule.urgent_seconds:
                 if finding.numbers["secondsLeft"] <= urgent_seconds(rule.urgent_seconds, share):
                     return True
-            elif not rule.is_about_stalls and self.trouble_seconds(now) >= documented_seconds(
+            elif not rule.is_about_stalls and self._trouble.seconds >= documented_seconds(
                 self._policy, share
             ):
                 return True
         if not self._stall.running:
             return False
-        in_vain = self._stall.seconds_in_vain(now, absorbing)
-        waited = share * self._stall.seconds(now) + (1 - share) * in_vain
+        in_vain = self._stall.seconds_in_vain(absorbing=absorbing)
+        waited = share * self._stall.seconds + (1 - share) * in_vain
         return not (absorbing and share <= 0) and waited >= stall_seconds(self._policy, share)

@@ -63,7 +63,8 @@ def rank_culprit(candidates: Iterable[Candidate]) -> list[Candidate]:
 
     Pods beyond their covered memory come before all others, at any priority. Among these, the ones whose
     burden is at least half of the largest come first: going, each of them helps about as much. Then lower
-    priority before higher, and the larger burden. The others follow by request, priority and blame.
+    priority before higher, and the larger burden. The others follow by priority and blame: a pod that may
+    swap is meant to hold more than its request.
     """
     found = list(candidates)
     largest = max((c.burden_bytes for c in found if c.beyond_bytes > 0 and not c.excluded), default=0.0)
@@ -73,9 +74,8 @@ def rank_culprit(candidates: Iterable[Candidate]) -> list[Candidate]:
     return beyond + within
 
 
-def _within_key(candidate: Candidate) -> tuple[bool, int, float, int, str]:
+def _within_key(candidate: Candidate) -> tuple[int, float, int, str]:
     return (
-        candidate.over_request_bytes <= 0,
         candidate.priority,
         # Rounded, so that a share's last digit never decides; then the larger holder first, then by name.
         -round(candidate.blame, 3),

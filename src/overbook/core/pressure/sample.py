@@ -65,6 +65,7 @@ class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         stall_some_micros: ``some total`` of ``/proc/pressure/memory``, µs since boot.
         stall_full_micros: ``full total``, µs since boot.
         swap_cached_bytes: SwapCached; ``None`` also in older recordings.
+        writeback_bytes: Writeback; likewise.
     """
 
     memory_total_bytes: int
@@ -77,6 +78,7 @@ class NodeSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     stall_some_micros: int | None = None
     stall_full_micros: int | None = None
     swap_cached_bytes: int | None = None
+    writeback_bytes: int | None = None
 
 
 class Sample(msgspec.Struct, frozen=True, gc=False, array_like=True):

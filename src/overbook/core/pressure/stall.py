@@ -7,34 +7,44 @@ CALM_SECONDS: Final = 5.0
 
 
 class StallClock:
-    """Times one stall, from the first sample in which a rule fired."""
+    """Times one stall, from the first sample in which a rule fired. Pauses in it do not count."""
 
     def __init__(self) -> None:
-        self._since: float | None = None
-        self._last: float | None = None
-        self._in_vain_since: float | None = None
+        self._before = 0.0
+        self._begun: float | None = None
+        self._last = 0.0
+        self._seconds = 0.0
+        self._absorbed_at = 0.0
 
     def seen(self, holds: bool, now: float) -> None:
         """Note whether a rule fires now; if none has for a while, the stall is over."""
         if holds:
-            self._since = now if self._since is None else self._since
+            if self._begun is None:
+                self._begun = now
+            else:
+                self._seconds += now - self._before
             self._last = now
-        elif self._last is not None and now - self._last > CALM_SECONDS:
-            self._since = self._last = self._in_vain_since = None
+        elif self._begun is not None and now - self._last > CALM_SECONDS:
+            self._begun = None
+            self._seconds = self._absorbed_at = 0.0
+        self._before = now
 
     @property
     def running(self) -> bool:
         """Whether a rule fires, or did a moment ago."""
-        return self._since is not None
+        return self._begun is not None
 
-    def seconds(self, now: float) -> float:
-        """Seconds for which the stall has lasted."""
-        return 0.0 if self._since is None else now - self._since
+    def age_seconds(self, now: float) -> float:
+        """Seconds since the stall began, pauses included."""
+        return 0.0 if self._begun is None else now - self._begun
 
-    def seconds_in_vain(self, now: float, absorbing: bool) -> float:
-        """Seconds of the stall without the node absorbing (swapping out pages that stay out)."""
+    @property
+    def seconds(self) -> float:
+        """Seconds in which a rule fired, since the stall began."""
+        return self._seconds
+
+    def seconds_in_vain(self, *, absorbing: bool) -> float:
+        """Seconds of the stall since the node last absorbed (swapped out pages that stay out)."""
         if absorbing:
-            self._in_vain_since = None
-        elif self._in_vain_since is None:
-            self._in_vain_since = now
-        return 0.0 if self._in_vain_since is None else now - self._in_vain_since
+            self._absorbed_at = self._seconds
+        return self._seconds - self._absorbed_at

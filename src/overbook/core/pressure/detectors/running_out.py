@@ -51,8 +51,9 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
         if available is None or not any(model.seconds >= self.window_seconds / 2 for model in pods.values()):
             return Reading(False, "growth is not known yet", {})
         swap_room = sum(swap_room_bytes(seen.facts[uid], model) for uid, model in pods.items())
-        # What is in RAM and in swap has its place in swap already: its RAM can be had at once.
-        room = available + seen.node.swap_cached_bytes + min(seen.node.swap_free_bytes, swap_room)
+        # What is in RAM and in swap has its place in swap: its RAM can be had as soon as it is written.
+        written = seen.node.swap_cached_bytes - seen.node.swap_writing_bytes
+        room = available + written + min(seen.node.swap_free_bytes, swap_room)
         taken = growth = 0.0
         for uid, model in pods.items():
             if model.seconds < self.window_seconds / 2:
