@@ -66,7 +66,7 @@ def test_a_network_exists_only_where_it_is_requested() -> None:
     assert value(argv(MachineSpec(network=True)), "-netdev").startswith("user,")
 
 
-def test_a_counted_clock_counts_one_cpus_instructions() -> None:
+def test_a_counted_clock_counts_instructions() -> None:
     counted, usual = argv(MachineSpec(counted_clock=True)), argv(MachineSpec())
     assert value(counted, "-accel") == "tcg,thread=single"
     assert value(counted, "-icount") == "shift=0,sleep=on"

@@ -88,11 +88,12 @@ LOADS: Final[tuple[Load, ...]] = (
                 )
                 for n in range(2)
             ),
-            *vms(2, GUEST_MIB, HOT_MIB),
+            *vms(2, 290, HOT_MIB),
             culprit(WILD),
         ),
         guilty=("vm-x",),
         must_go=1,
+        event_seconds=30,
         least_cpus=2,
     ),
     Load(

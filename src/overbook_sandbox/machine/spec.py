@@ -37,7 +37,8 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
             the disk ends with the node.
         cpus: The number of CPUs. Each is a thread of the host, and 10 to 20 times slower.
         counted_clock: Whether the node's clock counts instructions while a CPU works, one a nanosecond. A
-            busy host then makes the node take longer, but not slower in its own time. Its CPUs take turns.
+            busy host then makes the node take longer, but not slower in its own time. For one CPU only: with
+            several, the kernel's boot does not end.
         psi: Whether the kernel reports pressure stall information.
         cgroup_version: 2, or 1 for a node such as old distributions have.
         network: Whether the node has a network card. The node reaches the host's loopback as `HOST_ADDRESS`;

@@ -48,7 +48,8 @@ THROTTLES: Final[dict[Disk, Throttle]] = {
     "stalling": Throttle(12_000, 125_000_000),
     "zram": Throttle(12_000, 125_000_000),
 }
-_STANDING_STILL: Final = Throttle(1, 4096)
+_STANDING_STILL: Final = Throttle(2, 4096)
+"""The kernel refuses to allow a single read."""
 
 
 class ThrottledDisk:
@@ -60,16 +61,18 @@ class ThrottledDisk:
     """
 
     def __init__(self, cgroup: str, throttle: Throttle) -> None:
-        self._path = os.path.join(cgroup, "io.max")
+        # Kept open and encoded: when the disk stands still there may be no memory for anything else.
+        self._fd = os.open(os.path.join(cgroup, "io.max"), os.O_WRONLY)
         with open(f"/sys/block/{os.path.basename(DEVICE)}/dev", encoding="ascii") as file:
-            self._device = file.read().strip()
-        self._throttle = throttle
+            device = file.read().strip()
+        self._works, self._stands = (
+            f"{device} {limits.limits}".encode() for limits in (throttle, _STANDING_STILL)
+        )
         self.stall(on=False)
 
     def stall(self, *, on: bool) -> None:
         """Make the disk stand still, or work again."""
-        with open(self._path, "w", encoding="ascii") as file:
-            file.write(f"{self._device} {(_STANDING_STILL if on else self._throttle).limits}")
+        os.write(self._fd, self._stands if on else self._works)
 
 
 class Staller(threading.Thread):
@@ -83,19 +86,29 @@ class Staller(threading.Thread):
         super().__init__(daemon=True)
         self._disk = disk
         self._ended = threading.Event()
+        self._error: OSError | None = None
 
     def run(self) -> None:
         """Stall and go on, until `end`."""
-        while not self._ended.is_set():
-            self._disk.stall(on=True)
-            self._ended.wait(STALL_SECONDS)
-            self._disk.stall(on=False)
-            self._ended.wait(STALL_EVERY_SECONDS - STALL_SECONDS)
+        try:
+            while not self._ended.is_set():
+                self._disk.stall(on=True)
+                self._ended.wait(STALL_SECONDS)
+                self._disk.stall(on=False)
+                self._ended.wait(STALL_EVERY_SECONDS - STALL_SECONDS)
+        except OSError as error:
+            self._error = error
 
     def end(self) -> None:
-        """Let the disk work again."""
+        """Let the disk work again.
+
+        Raises:
+            OSError: it did not stall.
+        """
         self._ended.set()
         self.join()
+        if self._error is not None:
+            raise self._error
 
 
 def parts(swap_mib: int, flooded: bool) -> int:
