@@ -69,11 +69,28 @@ def test_swap_that_pods_may_still_use_is_room() -> None:
         assert reading(node).holds is holds
 
 
-def test_memory_in_the_swap_cache_is_room() -> None:
-    node = watched(vm("a", request=100 * MI, allowed=0), memory_available_bytes=50 * MI, swap_free_bytes=0)
-    node.set(swap_cached_bytes=70 * MI)
+def cached(node: SimulatedNode, swap: int, **sizes: int) -> float:
+    """Return the room of a node whose pod has 70 MiB in the swap cache, and that much swap of 100 MiB."""
+    node.holds["a"] = holding(200 * MI, swap, swap_max=100 * MI, cached=70 * MI)
+    node.set(swap_cached_bytes=70 * MI, **sizes)
     node.seconds(4)
-    assert reading(node).numbers["roomBytes"] == 120 * MI
+    room: float = reading(node).numbers["roomBytes"]
+    return room
+
+
+def test_memory_in_the_swap_cache_is_room() -> None:
+    node = watched(vm("a", request=100 * MI, allowed=80 * MI), memory_available_bytes=50 * MI)
+    assert cached(node, 80 * MI) == 120 * MI
+
+
+def test_swap_cache_that_is_still_written_is_no_room() -> None:
+    node = watched(vm("a", request=100 * MI, allowed=80 * MI), memory_available_bytes=50 * MI)
+    assert cached(node, 80 * MI, writeback_bytes=30 * MI) == 90 * MI
+
+
+def test_swap_cache_of_a_pod_at_its_limit_is_no_room() -> None:
+    node = watched(vm("a", request=100 * MI, allowed=100 * MI), memory_available_bytes=50 * MI)
+    assert cached(node, 100 * MI) == 50 * MI
 
 
 def test_free_swap_that_no_pod_may_use_is_no_room() -> None:

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from overbook.core.pressure.candidate import covered_bytes, margin_bytes, swap_room_bytes
 from overbook.core.pressure.detectors.detector import Detector, Figure, Reading
 from overbook.core.pressure.detectors.ranges import check_least, check_window
-from overbook.core.pressure.model import NodeModel
+from overbook.core.pressure.model import NodeModel, PodModel
 from overbook.core.pressure.situation import Situation
 
 LONG_SECONDS: Final = 1e9
@@ -50,10 +50,8 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
         pods = seen.pods_over(self.window_seconds)
         if available is None or not any(model.seconds >= self.window_seconds / 2 for model in pods.values()):
             return Reading(False, "growth is not known yet", {})
-        swap_room = sum(swap_room_bytes(seen.facts[uid], model) for uid, model in pods.items())
-        # What is in RAM and in swap has its place in swap: its RAM can be had as soon as it is written.
-        written = seen.node.swap_cached_bytes - seen.node.swap_writing_bytes
-        room = available + written + min(seen.node.swap_free_bytes, swap_room)
+        rooms = {uid: swap_room_bytes(seen.facts[uid], model) for uid, model in pods.items()}
+        room = available + min(seen.node.swap_free_bytes, sum(rooms.values())) + _cached_bytes(seen, pods)
         taken = growth = 0.0
         for uid, model in pods.items():
             if model.seconds < self.window_seconds / 2:
@@ -82,3 +80,12 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
         """Refuse a negative time, and a window outside 1 s to 1 min."""
         check_least("runningOut.withinSeconds", self.within_seconds, least=0)
         check_window("runningOut.windowSeconds", self.window_seconds, most=60)
+
+
+def _cached_bytes(seen: Situation, pods: Mapping[str, PodModel]) -> int:
+    """The swap cache that the kernel can free: it has its place in swap and is written.
+
+    Of a pod that is at its swap limit the kernel scans no anonymous memory at all, swap cache included.
+    """
+    cached = sum(model.swap_cached_bytes for model in pods.values() if model.swap_room_bytes != 0)
+    return max(0, cached - seen.node.swap_writing_bytes)
