@@ -14,8 +14,8 @@ LOAD = Load(
     title="a short load",
     about="one of two VMs takes more and more",
     pods=(
-        *vms(1, 60, 20, overhead_mib=10),
-        vm("vm-x", 60, 20, Grow(mib_per_second=40, hot=True), overhead_mib=10),
+        *vms(1, 60, 20, overhead_mib=60),
+        vm("vm-x", 60, 20, Grow(mib_per_second=15, hot=True), overhead_mib=60),
     ),
     guilty=("vm-x",),
     must_go=1,
