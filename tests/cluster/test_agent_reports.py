@@ -12,6 +12,7 @@ def test_a_calm_node_is_reported_in_full(worker: Worker, namespace: str) -> None
     assert status["memory"] == {
         "totalBytes": GI,
         "availableBytes": GI // 2,
+        "offloadedBytes": 0,
         "promisedBytes": 256 * MI,
     }
     assert status["swap"]["demandedBytes"] == GI // 2
@@ -63,7 +64,7 @@ def test_pressure_gives_request_taint_and_events_until_calm(worker: Worker, name
 
 def test_an_answer_ends_a_request_and_the_next_is_another(worker: Worker, namespace: str) -> None:
     big = worker.pod(namespace, "big", memory_current=400 * MI)
-    worker.pod(namespace, "small", memory_current=100 * MI)
+    worker.pod(namespace, "small", memory_current=200 * MI)
     agent = worker.start(settings={**QUICK, "calmSeconds": 60.0}).ready()
     worker.trouble()
     request = worker.asked()
@@ -96,7 +97,8 @@ def test_a_pause_is_obeyed_within_five_seconds_and_its_end_too(worker: Worker, n
     worker.cluster.spec(paused=True)
     wait_for(lambda: worker.request is None and not worker.tainted, "nothing is asked", 5)
     assert worker.status["paused"] is True
-    limit = worker.files.file(worker.run(uid, memory_swap_max=None), "memory.swap.max")
+    again = worker.run(uid, memory_swap_max=None, memory_current=400 * MI)
+    limit = worker.files.file(again, "memory.swap.max")
     assert lasts(lambda: worker.request is None and not worker.tainted, 2.0)
     assert limit.read_text() == "max\n"  # no limit is written
     observed = worker.status["observedAt"]
