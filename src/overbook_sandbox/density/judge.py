@@ -35,6 +35,7 @@ def cell(
     lefts = sorted(left, key=lambda one: one.at)
     innocent = frozenset(load.innocent)
     lost = sum(one.pod in innocent for one in lefts)
+    early = sum(one.pod not in innocent and one.at < 0 for one in lefts)
     done = units_by_second(points, innocent, end.at)
     work = done[-1] if done else 0
     harm = harm_at(points, innocent)
@@ -55,7 +56,8 @@ def cell(
             for one in lefts
         ),
         kernel_kills=end.kernel_kills,
-        innocents_lost=max(0, lost - load.innocents_to_go),
+        # Before the event no pod is guilty yet.
+        innocents_lost=max(0, lost - load.innocents_to_go) + early,
         guilty_left=len(lefts) - lost,
         work_units=work,
         curve=done,
