@@ -27,6 +27,8 @@ HELD_SECONDS = 5.0
 MOST_GROWTH_MIB = 1.0
 MOST_TOLD_SECONDS = 10.0
 TELL_SECONDS = 120.0
+DECIDED_SECONDS = 60.0
+"""The longest time for a decision on a starved node; without one the figures that follow are missed."""
 
 
 def run(quick: bool) -> Iterator[Figure]:
@@ -96,7 +98,8 @@ def _back(stage: AgentStage) -> Iterator[Figure]:
     time.sleep(2 * CALM_SECONDS)
     decided = _decisions(stage)
     stage.starve()
-    while _decisions(stage) == decided:
+    deadline = time.monotonic() + DECIDED_SECONDS
+    while _decisions(stage) == decided and time.monotonic() < deadline:
         time.sleep(0.2)
     stage.cluster.start_api_server()
     began = time.monotonic()
