@@ -49,3 +49,20 @@ def test_a_step_that_overshoots_is_followed_by_a_pause() -> None:
     assert wanted(node) == 0
     node.seconds(5)
     assert 0 < wanted(node) <= FIRST_BYTES
+
+
+def stalls(node: SimulatedNode, micros: int, **moved: int) -> None:
+    node.set(stall_some_micros=(node.node.stall_some_micros or 0) + micros)
+    node.second(**moved)
+
+
+def test_a_disk_that_stands_still_gets_nothing() -> None:
+    node = short()
+    stalls(node, 900_000)
+    assert wanted(node) == 0
+
+
+def test_a_stall_while_pages_move_is_no_standstill() -> None:
+    node = short()
+    stalls(node, 900_000, swap_out=1000)
+    assert wanted(node) > 0

@@ -25,9 +25,18 @@ BEHIND_BYTES: Final = 8 * 2**20
 asked for: what is being written is not free yet, so the kernel goes on."""
 
 
+STANDING_MICROS: Final = 300_000.0
+STANDING_PAGES: Final = 50.0
+"""Where work stalls for so long in a second, and fewer pages than this move, the swap disk stands still."""
+
+
 def is_behind(seen: Situation) -> bool:
-    """Whether the swap disk is behind, so that nothing more is pushed out."""
-    return seen.node.swap_writing_bytes > BEHIND_BYTES
+    """Whether the swap disk is behind or stands still, so that nothing more is pushed out."""
+    if seen.node.swap_writing_bytes > BEHIND_BYTES:
+        return True
+    stalled = seen.history.per_second("stall_some_micros", 1.0, 0.0) or 0.0
+    moved = [seen.history.per_second(counter, 1.0, 0.0) for counter in ("swap_in_pages", "swap_out_pages")]
+    return stalled >= STANDING_MICROS and sum(rate or 0.0 for rate in moved) < STANDING_PAGES
 
 
 def may_swap(facts: PodFacts) -> bool:
