@@ -143,3 +143,22 @@ def test_swap_cache_makes_no_innocent_pod_guilty() -> None:
         decision = node.second()
         assert decision is not None
         assert decision.action == action
+
+
+def test_the_pod_that_takes_memory_now_leaves_when_it_runs_out() -> None:
+    node = SimulatedNode(vm("filled", request=400 * MI, allowed=0), vm("grows", request=400 * MI, allowed=0))
+    node.set(memory_available_bytes=500 * MI)
+    for size in range(100, 300, 50):
+        node.holds["filled"] = holding(size * MI, swap_max=0)
+        node.second()
+    node.seconds(4)
+    node.set(memory_available_bytes=60 * MI)
+    decision = None
+    for size in range(100, 400, 20):
+        node.holds["grows"] = holding(size * MI, swap_max=0)
+        node.set(memory_available_bytes=max(0, (node.node.memory_available_bytes or 0) - 20 * MI))
+        if (decision := node.second()) is not None and decision.victim is not None:
+            break
+    assert decision is not None
+    assert decision.victim is not None
+    assert decision.victim.uid == "grows"

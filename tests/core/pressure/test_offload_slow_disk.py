@@ -51,9 +51,9 @@ def test_a_step_that_overshoots_is_followed_by_a_pause() -> None:
     assert 0 < wanted(node) <= FIRST_BYTES
 
 
-def stalls(node: SimulatedNode, micros: int, **moved: int) -> None:
+def stalls(node: SimulatedNode, micros: int, swap_out: int = 0) -> None:
     node.set(stall_some_micros=(node.node.stall_some_micros or 0) + micros)
-    node.second(**moved)
+    node.second(swap_out=swap_out)
 
 
 def test_a_disk_that_stands_still_gets_nothing() -> None:

@@ -47,6 +47,8 @@ ended before any pod left, so there is no effect to wait for."""
 
 LEAST_HELP_PERCENT: Final = 1.0
 """A share of the node's RAM. What holds or frees less than this does not end a shortage."""
+URGENT_SECONDS: Final = 3.0
+"""The window of growth and refaults by which pods are ranked while memory runs out."""
 RECENT_SECONDS: Final = 2.0
 """The window over which pages swapped out and pages swapped in are compared."""
 RECLAIM_AGAIN_SECONDS: Final = 10.0
@@ -135,7 +137,9 @@ class Engine:
         if self._leaving_since is not None:
             meanwhile = self._meanwhile(sample, fired, seen) if stalls_only else None
             return meanwhile or self._wait(sample, fired, "waiting for the pod that has to leave")
-        ranked = self._ranked(seen)
+        # When memory runs out, it matters which pod takes it now, not which one did before.
+        urgent = any(rule.urgent_seconds for rule, _ in found)
+        ranked = self._ranked(seen, seen.pods_over(URGENT_SECONDS) if urgent else seen.pods)
         share = share_to_blame(ranked, seen.node.memory_total_bytes)
         if self._settling(share, now):
             settle = self.ruleset.settle_seconds
@@ -239,10 +243,11 @@ class Engine:
 
     def rank(self, facts: Mapping[str, PodFacts]) -> tuple[Candidate, ...]:
         """All pods in the order in which they would be evicted by the newest samples; the excluded last."""
-        return self._ranked(Situation(self.history, facts))
+        seen = Situation(self.history, facts)
+        return self._ranked(seen, seen.pods)
 
-    def _ranked(self, seen: Situation) -> tuple[Candidate, ...]:
-        facts, models = seen.facts, seen.pods
+    def _ranked(self, seen: Situation, models: Mapping[str, PodModel]) -> tuple[Candidate, ...]:
+        facts = seen.facts
         found = candidates(facts, models, self._excluded(facts, models))
         if self.ruleset.rank == "original":
             by_uid = {candidate.uid: candidate for candidate in sorted(found, key=lambda c: c.label)}
