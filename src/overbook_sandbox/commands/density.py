@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_PERCENT = 400
 _COMMANDS = (
-    "overbook sandbox density --runs 5",
+    "overbook sandbox density",
     "overbook sandbox density --most vms",
     "overbook sandbox density --most sandboxes",
 )
