@@ -207,12 +207,12 @@ class Agent:
 
     def _offloadable_bytes(self, posture: Posture) -> int | None:
         """Return what offload would swap out now; ``None`` where it does so, or is off."""
-        policy, seen = self.engine.offload.policy, self.engine.situation
-        available = seen.node.memory_available_bytes
-        if policy.mode == "Off" or available is None or (policy.mode == "On" and posture.enforcing):
+        offload, seen = self.engine.offload, self.engine.situation
+        mode = offload.policy.mode
+        known = seen.node.memory_available_bytes is not None
+        if mode == "Off" or not known or (mode == "On" and posture.enforcing):
             return None
-        missing = int(seen.node.memory_total_bytes * policy.reserve_percent / 100) - available
-        return max(0, min(missing, room_bytes(seen)))
+        return min(offload.missing_bytes(seen), room_bytes(seen))
 
     def _swap_out(self, needed: Sequence[ReclaimStep]) -> None:
         """Swap out what the decision needs, or else what is wanted ahead of need."""

@@ -18,13 +18,9 @@ RECENT_SECONDS: Final = 2.0
 """The time over which it is looked at what comes back."""
 COLD_REFAULTS_PER_SECOND: Final = 20.0
 """Memory of a pod that has more refaults than this is in use; swapping it out again would not help."""
-
-
 BEHIND_BYTES: Final = 8 * 2**20
 """With so much still to be written the swap disk is behind. Reclaim would then push out far more than it is
 asked for: what is being written is not free yet, so the kernel goes on."""
-
-
 STANDING_MICROS: Final = 300_000.0
 STANDING_PAGES: Final = 50.0
 """Where work stalls for so long in a second, and fewer pages than this move, the swap disk stands still."""

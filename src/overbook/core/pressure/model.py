@@ -165,8 +165,7 @@ def container_holdings_bytes(container: ContainerSample) -> int:
     return holdings_bytes(working, container.swap_current_bytes, container.swap_cached_bytes)
 
 
-def _lasting_bytes(container: ContainerSample) -> int:
-    held = container_holdings_bytes(container)
+def _lasting_bytes(container: ContainerSample, held: int) -> int:
     return held - min(held, container.active_file_bytes)
 
 
@@ -181,9 +180,9 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         working_set += working
         swappable += container.swappable_bytes
         swap += container.swap_current_bytes
-        cached += min(container.swap_cached_bytes, working, container.swap_current_bytes)
         total += container.refaults
         held = container_holdings_bytes(container)
+        cached += working + container.swap_current_bytes - held
         cache += min(working, container.active_file_bytes)
         parts.append((container.name, working, held))
         if container.swap_max_bytes is None:
@@ -194,7 +193,7 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         if old is None:
             continue
         refaults += increase(old.refaults, container.refaults) or 0
-        growth += held - min(held, container.active_file_bytes) - _lasting_bytes(old)
+        growth += _lasting_bytes(container, held) - _lasting_bytes(old, container_holdings_bytes(old))
     return PodModel(
         uid=now.uid,
         working_set_bytes=working_set,

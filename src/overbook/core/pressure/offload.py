@@ -179,11 +179,8 @@ class Offload:
         now = seen.now
         elapsed = min(1.0, max(0.0, now - self._last)) if self._last is not None else 1.0
         self._last = now
-        available, total = seen.node.memory_available_bytes, seen.node.memory_total_bytes
-        if self.policy.mode == "Off" or available is None:
-            return ()
-        missing = int(total * self.policy.reserve_percent / 100) - available
-        if missing <= 0 or self._pause.holds(now) or is_behind(seen):
+        total, missing = seen.node.memory_total_bytes, self.missing_bytes(seen)
+        if self.policy.mode == "Off" or missing <= 0 or self._pause.holds(now) or is_behind(seen):
             return ()
         daily = self.policy.daily_write_bytes
         writes = self._writes.left(
@@ -196,6 +193,14 @@ class Offload:
         if wanted < PAGE_BYTES:
             return ()
         return coldest_steps(seen, wanted, self._step_bytes, {*without, *self.paused(seen)})
+
+    def missing_bytes(self, seen: Situation) -> int:
+        """Return what is missing from the reserve; 0: nothing is, or the available memory is not known."""
+        node = seen.node
+        if node.memory_available_bytes is None:
+            return 0
+        reserve = int(node.memory_total_bytes * self.policy.reserve_percent / 100)
+        return max(0, reserve - node.memory_available_bytes)
 
     def done(self, done: Iterable[Reclaimed], seen: Situation) -> None:
         """Note what became of the steps."""
