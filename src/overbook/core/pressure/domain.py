@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.pressure.model import NodeModel, node_model
+from overbook.core.pressure.model import NodeModel, is_below, node_model
 from overbook.core.pressure.sample import LimitSample, Sample
 
 SHORT_SHARE: Final = 0.01
@@ -126,11 +126,6 @@ def domains(sample: Sample, swap_bytes: Mapping[str, int]) -> tuple[Domain, ...]
     if not sample.limits:
         return (whole,)
     return tuple(sorted((whole, *_limited(sample, node, swap_bytes)), key=lambda each: each.available_share))
-
-
-def is_below(path: str, above: str) -> bool:
-    """Whether a cgroup is another one or below it."""
-    return not above or path == above or path.startswith(above + "/")
 
 
 def shown(size_bytes: int) -> str:

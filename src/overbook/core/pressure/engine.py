@@ -32,9 +32,8 @@ from overbook.core.overcommit.facts import PodFacts
 from overbook.core.pressure.candidate import Candidate, candidates, why_never
 from overbook.core.pressure.cold import coldest_steps, is_behind, room_bytes
 from overbook.core.pressure.decision import Decision, FiredRule, Outcome, Reclaim, ReclaimStep, Relieve, Wait
-from overbook.core.pressure.domain import is_below
 from overbook.core.pressure.history import History
-from overbook.core.pressure.model import PodModel
+from overbook.core.pressure.model import PodModel, is_below
 from overbook.core.pressure.offload import Offload, OffloadPolicy
 from overbook.core.pressure.patience import Patience, share_to_blame
 from overbook.core.pressure.rank import rank_culprit, rank_input, rank_original

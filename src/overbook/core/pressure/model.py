@@ -163,6 +163,11 @@ def pod_models(window: Sequence[Sample]) -> dict[str, PodModel]:
     return {pod.uid: _pod_model(first_seen[pod.uid], pod, now) for pod in window[-1].pods}
 
 
+def is_below(path: str, above: str) -> bool:
+    """Whether a cgroup is another one or below it."""
+    return not above or path == above or path.startswith(above + "/")
+
+
 def recent(window: Sequence[Sample], seconds: float) -> Sequence[Sample]:
     """Return the end of a window that begins with the youngest sample at least `seconds` old."""
     for place in range(len(window) - 1, -1, -1):
