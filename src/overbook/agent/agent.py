@@ -15,18 +15,20 @@ from overbook.agent.known_pods import KnownPods
 from overbook.agent.limits.reserves import Reserves
 from overbook.agent.limits.swap_writers import SwapWriters
 from overbook.agent.metrics import AgentMetrics
+from overbook.agent.misplaced import MisplacedPods
 from overbook.agent.no_cluster import NoCluster
 from overbook.agent.orders import Posture
 from overbook.agent.ports import Ports
 from overbook.agent.relief.local import LocalRelief, ReliefReport
 from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
+from overbook.agent.steady_memory import SteadyMemory
 from overbook.agent.tick import AgentTick
 from overbook.core.overcommit.swap import whole_pages
 from overbook.core.pressure.cold import room_bytes
 from overbook.core.pressure.decision import Decision, ReclaimStep
 from overbook.core.pressure.engine import Engine
-from overbook.core.pressure.model import node_model
+from overbook.core.pressure.model import NodeModel, node_model
 from overbook.core.relief.candidate_pod import is_own
 from overbook.core.say_once import SayOnce
 from overbook.kernel.files import KernelFileError
@@ -86,6 +88,8 @@ class Agent:
             settings.fsroot,
             enforcing=settings.mode == "Enforce",
         )
+        self._memory = SteadyMemory()
+        self._misplaced = MisplacedPods(settings.fsroot)
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
         self._last_tick: AgentTick | None = None
         self._last_good_tick: float | None = None
@@ -149,9 +153,10 @@ class Agent:
         """Read the node, and refresh what is known of its pods."""
         self.known_pods.look()
         sample = self.collector.collect(now, wall, self.known_pods.source.pods)
-        node = node_model(sample.node)
-        if self.known_pods.refresh(sample.node.memory_total_bytes, sample.node.swap_total_bytes or 0):
+        node = self._steady(node_model(sample.node), now)
+        if self.known_pods.refresh(node.installed_bytes, sample.node.swap_total_bytes or 0):
             self._know_pods()
+        self._misplaced.look(sample, self.known_pods.source.pods, now)
         if self._recorder:
             self._recorder.sample(sample)
         return AgentTick(
@@ -162,14 +167,23 @@ class Agent:
             relief_active=self.relieving,
             posture=posture,
             pods=self.known_pods.pods,
+            misplaced=self._misplaced.found,
         )
+
+    def _steady(self, node: NodeModel, now: float) -> NodeModel:
+        """The node's sizes for what is written and reported: its RAM follows what lasts."""
+        installed = self._memory.follow(node.installed_bytes, now)
+        return msgspec.structs.replace(node, memory_total_bytes=max(0, installed - node.hugetlb_bytes))
 
     def _keep_limits(self, tick: AgentTick, now: float) -> None:
         """Write the limits that differ, whatever the pressure."""
         self._ports.limits.keep(tick.sample, tick.facts, tick.allowances)
         self.writers.keep(now, tick.allowances)
         if self.cluster.pods_known and self.writers.choice is not None:
-            self._ports.reserves.keep(tick.node.memory_total_bytes, tick.pods, self.writers.kubelet)
+            node = tick.node
+            self._ports.reserves.keep(
+                node.installed_bytes, tick.pods, self.writers.kubelet, node.memory_total_bytes
+            )
 
     def _decided(self, tick: AgentTick, now: float, wall: float) -> AgentTick:
         """Look what became of the relief under way, and decide."""
@@ -187,6 +201,7 @@ class Agent:
             findings=self.engine.findings,
             wanting=self.engine.wanting,
             decision=decision,
+            domain=self.engine.situation.domain,
         )
 
     def _acted(self, tick: AgentTick, now: float) -> AgentTick:
@@ -207,7 +222,7 @@ class Agent:
 
     def _offloadable_bytes(self, posture: Posture) -> int | None:
         """Return what offload would swap out now; ``None`` where it does so, or is off."""
-        offload, seen = self.engine.offload, self.engine.situation
+        offload, seen = self.engine.offload, self.engine.offload_situation
         mode = offload.policy.mode
         known = seen.node.memory_available_bytes is not None
         if mode == "Off" or not known or (mode == "On" and posture.enforcing):
@@ -322,5 +337,7 @@ class Agent:
             "unreadable_files_total": self.collector.unreadable,
             "containers": sum(map(len, self.collector.containers.values())),
             "pods_known": len(self.known_pods.facts),
+            "pods_misplaced": len(self._misplaced.found),
+            "containers_without_swap_accounting": self.collector.uncounted_swap,
         }
         return values | self.writers.values() | self.cluster.values()

@@ -1,7 +1,7 @@
 """The reader of the whole node, once a tick: it makes the Sample, and holds the cgroups open."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,10 @@ from overbook.kernel.vmstat import Vmstat, read_vmstat
 log = logging.getLogger(__name__)
 
 MOST_COMPLAINTS: Final = 1024
+NOT_COUNTED: Final = (
+    "memory.swap.max: the kernel does not count swap for each cgroup, so no swap limit can be kept, and none "
+    "is written; boot it with swapaccount=1, on a kernel with CONFIG_SWAP and CONFIG_MEMCG"
+)
 LOOK_EVERY: Final = 8
 """List a pod's subdirectories only every 8th tick; in between, a failed read shows a container's end."""
 
@@ -36,6 +40,10 @@ class HeldContainer:
         self.name = name
         self.cgroup = Cgroup(found.path, root, kept=kept)
         self.leaf = Cgroup(found.leaf_path, root, kept=kept) if found.leaf_path != found.path else None
+        self.counts_swap = self.cgroup.file_exists("memory.swap.max")
+        """Whether the kernel counts swap here; without the file no limit of swap can be kept."""
+        self.counts_memory = self.cgroup.file_exists("memory.current")
+        """Whether the kernel counts memory here; without the file nothing is known of the container."""
 
     def close(self) -> None:
         """Close the cgroups' directories."""
@@ -92,6 +100,19 @@ class Collector:
                 [before.get(uid) or self._pod(uid, held) for uid, held in self.containers.items()]
             )
         return Sample(at_seconds, wall_seconds, node, sampled, limits)
+
+    @property
+    def uncounted_swap(self) -> int:
+        """The number of containers whose swap the kernel does not count, so that no limit can be kept."""
+        return self._number(lambda held: held.counts_memory and not held.counts_swap)
+
+    @property
+    def uncounted_memory(self) -> int:
+        """The number of containers whose memory the kernel does not count."""
+        return self._number(lambda held: not held.counts_memory)
+
+    def _number(self, which: Callable[[HeldContainer], bool]) -> int:
+        return sum(which(held) for containers in self.containers.values() for held in containers.values())
 
     @property
     def class_paths(self) -> tuple[tuple[str, QosClass], ...]:
@@ -172,6 +193,8 @@ class Collector:
         for name in wanted.keys() - held.keys():
             try:
                 held[name] = HeldContainer(wanted[name], name, self._root, self._kept)
+                if not held[name].counts_swap and held[name].counts_memory:
+                    self._complaints(NOT_COUNTED, about=NOT_COUNTED)
             except KernelFileError as error:
                 self._complain(error)
         if held.keys() == wanted.keys():
@@ -189,9 +212,13 @@ class Collector:
     def _container(self, uid: str, held: HeldContainer) -> ContainerSample | None:
         try:
             read = held.cgroup.read_memory()
-        except MissingKernelFile:
-            self._vanished.add(uid)
-            return None  # the container ended between the listing and the reading
+        except MissingKernelFile as error:
+            if held.counts_memory or not held.cgroup.is_current():
+                self._vanished.add(uid)
+                return None  # the container ended between the listing and the reading
+            held.counts_memory = held.cgroup.file_exists("memory.current")
+            self._complain(error)
+            return None
         except KernelFileError as error:
             self._complain(error)
             return None

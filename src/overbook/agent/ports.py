@@ -41,6 +41,7 @@ class Ports:
         *,
         enforcing: bool,
     ) -> None:
+        self._collector = collector
         self._acting_reclaimer: Final = CgroupReclaimer(collector)
         self._reporting_reclaimer: Final = ReportingReclaimer()
         self._reporting_writer: Final = ReportingSwapWriter()
@@ -73,6 +74,8 @@ class Ports:
             contested_limits=self.limits.contested,
             reserves_hindrance=self.reserves.hindrance,
             reclaim_supported=self._acting_reclaimer.supported,
+            uncounted_swap=self._collector.uncounted_swap,
+            uncounted_memory=self._collector.uncounted_memory,
         )
 
 

@@ -164,6 +164,12 @@ class _Batch(SmallThread):
         try:
             if cgroup.read_memory_swap_max() == 0:
                 return False  # only page cache would be dropped, which does not help against a stall
+        except MissingKernelFile:
+            return False  # it ended, or the kernel does not count its swap, so that nothing would limit it
+        except KernelFileError as error:
+            log.warning("nothing reclaimed of %s: %s", label, error)
+            return False
+        try:
             return cgroup.reclaim(size_bytes)
         except MissingKernelFile as error:
             if cgroup.exists():

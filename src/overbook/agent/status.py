@@ -132,7 +132,7 @@ class StatusWriter:
             mode=moment.mode,
             paused=moment.paused,
             memory=MemoryStatus(
-                total_bytes=node.memory_total_bytes,
+                total_bytes=node.installed_bytes,
                 available_bytes=node.memory_available_bytes,
                 promised_bytes=self._promised_bytes(pods, moment.percent),
                 offloaded_bytes=moment.offloaded_bytes,
@@ -154,6 +154,7 @@ class StatusWriter:
                 since=self._since,
                 rule=finding.rule if finding else "",
                 sentence=shortened(finding.sentence) if finding else "",
+                domain=(finding.domain or "") if finding else "",
                 stall_full_percent=self.stall_full_percent,
             ),
             request=moment.request,

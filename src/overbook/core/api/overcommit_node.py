@@ -100,6 +100,8 @@ class PressureStatus(KubeStruct, frozen=True):
         sentence: the measurements by which the rule fires.
         stall_full_percent: share of time in which all tasks waited for memory (PSI ``full``), over the last
             seconds, in percent.
+        domain: the cgroup above pods whose own limit is short of memory, such as ``kubepods.slice``; empty
+            where the node is.
     """
 
     state: PressureState = "None"
@@ -107,6 +109,7 @@ class PressureStatus(KubeStruct, frozen=True):
     rule: str = ""
     sentence: str = ""
     stall_full_percent: float | None = None
+    domain: str = ""
 
 
 class ReliefCandidate(KubeStruct, frozen=True):
