@@ -32,8 +32,12 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
 
     reclaim_may_help: ClassVar = False
     options: ClassVar = (
-        DetectorOption("max_average_swap_in_pages_per_second", "in_pages_per_second", "N"),
-        DetectorOption("max_average_swap_out_pages_per_second", "out_pages_per_second", "N"),
+        DetectorOption(
+            "max_average_swap_in_pages_per_second", "in_pages_per_second", "N", "in_bytes_per_second"
+        ),
+        DetectorOption(
+            "max_average_swap_out_pages_per_second", "out_pages_per_second", "N", "out_bytes_per_second"
+        ),
         DetectorOption("average_window_size_seconds", "window_seconds", "SECONDS"),
     )
 
@@ -61,7 +65,8 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
     def condition(self) -> str:
         """The condition in words, as a part of a rule's name."""
         there = _threshold(self.in_pages_per_second, self.in_bytes_per_second, " pages/s")
-        back = _threshold(self.out_pages_per_second, self.out_bytes_per_second, "")
+        unit = "" if self.in_bytes_per_second is None else " pages/s"
+        back = _threshold(self.out_pages_per_second, self.out_bytes_per_second, unit)
         return f"swap traffic above {there} in and {back} out for {self.window_seconds:g} s"
 
     def read(self, seen: Situation) -> Reading:
