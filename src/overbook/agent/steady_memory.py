@@ -13,7 +13,7 @@ JUMP_BYTES: Final = 64 * MIB
 SMALL_BYTES: Final = 16 * MIB
 STEADY_BYTES: Final = 4 * MIB
 STEADY_SECONDS: Final = 10.0
-"""A size that is :data:`SMALL_BYTES` away is followed after it stayed within :data:`STEADY_BYTES` for so long."""
+"""A size that is :data:`SMALL_BYTES` away is followed after it stayed so long within :data:`STEADY_BYTES`."""
 SETTLED_SECONDS: Final = 60.0
 """The same for a size that differs by less."""
 FAR_SHARE: Final = 0.1
