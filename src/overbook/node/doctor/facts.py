@@ -55,7 +55,6 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         unread: why a subject could not be read.
         memory_bytes: MemTotal.
-        hugetlb_bytes: Hugetlb.
         cgroup_version: 1 or 2.
         pressure: whether the kernel reports pressure stall information.
         swap: the active swap areas.
@@ -106,7 +105,6 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     boot_swap: tuple[str, ...] = ()
     nri_plugins: tuple[str, ...] = ()
     nri_connections: int = 0
-    hugetlb_bytes: int = 0
 
     @property
     def swap_bytes(self) -> int:
@@ -116,17 +114,12 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def demanded_bytes(self) -> int:
         """The swap that the percentage needs; 0 if the RAM is not known."""
-        return node_swap_bytes(self.ordinary_bytes, self.percent) if self.ordinary_bytes else 0
+        return node_swap_bytes(self.memory_bytes, self.percent) if self.memory_bytes else 0
 
     @property
     def swap_suffices(self) -> bool:
         """Whether there is as much swap as the percentage needs."""
-        return swap_suffices(self.ordinary_bytes, self.swap_bytes, self.percent)
-
-    @property
-    def ordinary_bytes(self) -> int:
-        """The RAM without huge pages that were set aside, of which nothing is ever swapped."""
-        return max(0, self.memory_bytes - self.hugetlb_bytes)
+        return swap_suffices(self.memory_bytes, self.swap_bytes, self.percent)
 
 
 def shown_subject(subject: Subject) -> str:

@@ -12,7 +12,7 @@ from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
-from overbook.kernel.meminfo import Meminfo, read_meminfo
+from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.swap_medium import LiesOn, read_swap_medium
 from overbook.kernel.swaps import SwapArea, read_swaps
@@ -53,7 +53,7 @@ def host_facts(
     configuration = reported or look.at("kubelet", lambda: _configuration(process, root), None)
     if "kubelet" in look.unread:
         look.unread["writer"] = look.unread["watermarks"] = "the kubelet's configuration is not known"
-    meminfo = look.at("swap", lambda: read_meminfo(root), Meminfo(0))
+    memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
     none: tuple[str, ...] = ()
     read = look.at("hook", lambda: _hook_folders(root), none)
     if "hook" in look.unread:
@@ -62,8 +62,7 @@ def host_facts(
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
     return HostState(
-        memory_bytes=meminfo.mem_total_bytes,
-        hugetlb_bytes=meminfo.hugetlb_bytes or 0,
+        memory_bytes=memory_bytes,
         cgroup_version=version,
         pressure=look.at("pressure", lambda: _pressure(root), None),
         swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
