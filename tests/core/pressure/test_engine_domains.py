@@ -157,7 +157,11 @@ def test_a_threshold_in_bytes_is_the_same_on_each_kernel(page: int, fires: bool)
         figure.name: figure.threshold
         for figure in detector.figures(reading.numbers, node.engine.situation.node)
     }
-    assert figures["inPagesPerSecond"] == 4 * MI / page
+    assert figures == {
+        "inBytesPerSecond": 4 * MI,
+        "outBytesPerSecond": 4 * MI,
+        "lowerOfBothPagesPerSecond": 4 * MI / page,
+    }
 
 
 def test_a_recording_keeps_the_limits() -> None:
