@@ -102,3 +102,15 @@ def test_missing_accounting_is_a_problem_with_a_fix(numbers: dict[str, object], 
     (problem,) = node_problems(found)
     assert problem.word == word
     assert said in problem.fix
+
+
+def test_swap_that_is_counted_later_is_limited_then(node: FakeNode) -> None:
+    path = node.start("a")
+    node.file(path, "memory.swap.max").unlink()
+    agent = node.agent(mode="Enforce")
+    node.tick(agent)
+    node.file(path, "memory.swap.max").write_text("max\n")
+    node.tick(agent)
+    node.tick(agent)
+    assert node.limit(path) == str(128 * MI)
+    assert agent.values()["containers_without_swap_accounting"] == 0
