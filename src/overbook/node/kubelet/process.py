@@ -136,6 +136,15 @@ def unit_of(pid: int, root: str = "/") -> str:
     return next((part for part in reversed(parts) if part.endswith(".service")), "")
 
 
+def kubelet_unit(root: str = "/") -> str:
+    """The systemd unit in which this node's kubelet runs; empty: none runs, or its unit is not known."""
+    try:
+        process = find_process(root)
+    except OSError:
+        return ""
+    return unit_of(process.pid, root) if process else ""
+
+
 def is_kernels(root: str) -> bool:
     """Whether ``/proc`` below the root is the kernel's: its links then lead into the processes' own roots."""
     return os.path.ismount(os.path.join(root, "proc"))
