@@ -1,4 +1,4 @@
-"""A real kubelet with each configuration of the table reports on ``/configz`` what is read of its files here."""
+"""A real kubelet with each configuration of the table reports on ``/configz`` what is read here."""
 
 import json
 import re
@@ -30,7 +30,12 @@ def outcomes(node: KubernetesNode) -> Mapping[str, Mapping[str, Any]]:
     folder.mkdir()
     containerd = node_containerd(node, folder)
     kubelets = [started(folder, number, row) for number, row in enumerate(ROWS)]
-    plan = {"containerd": containerd, "socket": SOCKET, "kubelets": kubelets}
+    plan = {
+        "containerd": containerd,
+        "socket": SOCKET,
+        "log": str(folder / "containerd.log"),
+        "kubelets": kubelets,
+    }
     (folder / "plan.json").write_text(json.dumps(plan))
     done = node.run(
         "/usr/bin/env", "python3", kubelets_in_turn.__file__, str(folder / "plan.json"), seconds=SECONDS
