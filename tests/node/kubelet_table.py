@@ -1,8 +1,8 @@
 """Forty ways to configure a kubelet, and what it then does, for tests with and without a real kubelet.
 
 Each has the command line and the files of a node, and some fields of the configuration in force by the names
-of ``/configz``. Where the kubelet is a part of another program, `real` is how that program starts it. A kubelet
-that does not start has the word `refused`, a part of what it then says; it has swap on.
+of ``/configz``. Where the kubelet is a part of another program, `real` is how that program starts it. What a
+kubelet says that does not start with swap on has the word `refused`.
 """
 
 from collections.abc import Mapping

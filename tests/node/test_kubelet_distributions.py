@@ -119,7 +119,9 @@ def test_k3s_flags_come_from_files_and_the_unit(tmp_path: Path) -> None:
                 "[Service]\nExecStart=/usr/local/bin/k3s \\\n    server \\\n"
                 "\t'--kubelet-arg=system-reserved=memory=64Mi' \\\n\t'--data-dir' '/data/k3s' \\\n\n"
             ),
-            "/etc/rancher/k3s/config.yaml": "kubelet-arg:\n- kube-reserved=memory=1Gi\n- eviction-hard=memory.available<1Gi\n",
+            "/etc/rancher/k3s/config.yaml": (
+                "kubelet-arg:\n- kube-reserved=memory=1Gi\n- eviction-hard=memory.available<1Gi\n"
+            ),
             "/etc/rancher/k3s/config.yaml.d/10.yaml": "kubelet-arg+: [image-gc-high-threshold=95]\n",
             "/etc/rancher/k3s/config.yaml.d/20.txt": "kubelet-arg: [fail-swap-on=true]\n",
             "/data/k3s/agent/etc/kubelet.conf.d/00-k3s-defaults.conf": (

@@ -1,4 +1,4 @@
-"""What is read of a kubelet's flags and files is what it does; a real kubelet is asked in tests/cluster/node."""
+"""What is read of a kubelet's flags and files is in force; tests/cluster/node asks a real kubelet for it."""
 
 import os
 from pathlib import Path
