@@ -16,8 +16,8 @@ import sys
 import time
 import urllib.request
 
-AT_ONCE = 4
-SECONDS = 30.0
+AT_ONCE = 2
+SECONDS = 70.0
 CONTAINERD_SECONDS = 30.0
 LOG_BYTES = 4000
 MOUNT = "/sys/fs/cgroup"
