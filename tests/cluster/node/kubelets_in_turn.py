@@ -1,4 +1,4 @@
-"""A program for the node: it starts kubelets without a cluster, a few at a time, and prints what each reports.
+"""A program for the node: it starts kubelets without a cluster, and prints what each of them reports.
 
 Its argument is a JSON file with the containerd's command line and socket, and for each kubelet its name, its
 command line, its port, and the cgroup below which it has its pods. They have a containerd of their own: a
