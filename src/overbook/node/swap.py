@@ -25,6 +25,8 @@ PATHS: Final = (PROGRAM, SETTINGS, f"{UNIT_FOLDER}/{ON_UNIT}", f"{UNIT_FOLDER}/{
 
 FOLDER: Final = "/var/lib/overbook/swap"
 _NOT_IN_PATHS: Final = frozenset("\n\r\0: \t*?[\\")
+SWAP_FILESYSTEMS: Final = frozenset({"ext4", "xfs", "ext3", "ext2"})
+"""The file systems on which the swap program makes files."""
 CLEANED_UP: Final = ("/var/tmp/", "/tmp/")  # noqa: S108 - to refuse them
 
 

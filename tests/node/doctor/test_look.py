@@ -86,7 +86,7 @@ def test_a_healthy_node_is_read_in_full(host: Host) -> None:
 
     assert diagnose(facts).findings == ()
     assert facts.unread == {}
-    assert facts.swap == (SwapDevice("/dev/vda2", 8 * GIB, "virtual", "/dev/vda2"),)
+    assert facts.swap == (SwapDevice("/dev/vda2", 8 * GIB, "virtual", "/dev/vda2", priority=-2),)
     assert facts.memory_bytes == 16 * GIB
     assert facts.demanded_bytes == 8 * GIB
     assert facts.kubelet is not None
@@ -240,3 +240,67 @@ def test_swap_devices_of_several_kinds_are_read(host: Host) -> None:
 
     assert [area.medium for area in facts.swap] == ["virtual", "unknown"]
     assert "/dev/gone" in facts.unread["swap"]
+
+
+@pytest.mark.parametrize(
+    ("areas", "words"),
+    [
+        (
+            "/dev/zram0 partition 1024 0 100\n/dev/vda2 partition 8388604 0 -2\n",
+            {"CompressedSwap", "SwapTiers"},
+        ),
+        (
+            "/dev/zram0 partition 1024 0 -3\n/dev/vda2 partition 8388604 0 -2\n",
+            {"CompressedSwap", "SwapOrder"},
+        ),
+        (
+            "/dev/zram0 partition 1024 0 5\n/dev/vda2 partition 8388604 0 5\n",
+            {"CompressedSwap", "SwapStriped"},
+        ),
+        ("/var/tmp/swapfile file 8388604 0 -2\n", {"SwapCleanedUp"}),  # noqa: S108
+        ("/var/swapfile\\040(deleted) file 8388604 0 -2\n", {"SwapFileDeleted"}),
+    ],
+    ids=["zram first", "disk first", "striped", "cleaned up", "deleted"],
+)
+def test_the_areas_order_and_places_are_judged(host: Host, areas: str, words: set[str]) -> None:
+    for name in ("virtual/block/zram0", "virtual/block/vda1"):
+        build_tree(host.root / "sys/devices" / name, {"queue/rotational": "0\n"})
+    for number, name in (("252:0", "zram0"), ("254:1", "vda1")):
+        (host.root / "sys/dev/block" / number).symlink_to(f"../../devices/virtual/block/{name}")
+    host.write("proc/swaps", f"Filename Type Size Used Priority\n{areas}")
+
+    assert host.words() == words
+
+
+@pytest.mark.parametrize("swaps", ["", "/dev/vda2 partition 8388604 0 -2\n"], ids=["all", "ours"])
+def test_swap_that_was_switched_off_later_is_one_finding(host: Host, swaps: str) -> None:
+    host.write(
+        "run/overbook/swap.state", "state=Ready\nsentence=8 MiB of swap are on: /var/lib/a/swapfile-8\n"
+    )
+    host.write("proc/swaps", f"Filename Type Size Used Priority\n{swaps}")
+
+    diagnosis = diagnose(host.facts())
+
+    assert {finding.word for finding in diagnosis.findings} == {"SwapSwitchedOff"}
+    assert "provisioning" not in {one.subject for one in diagnosis.fine}
+
+
+def test_the_fix_of_network_swap_names_another_folder(host: Host) -> None:
+    for name, number in (("virtual/block/rbd0", "251:0"), ("virtual/block/vda1", "254:1")):
+        build_tree(host.root / "sys/devices" / name, {"queue/rotational": "0\n"})
+        (host.root / "sys/dev/block" / number).symlink_to(f"../../devices/{name}")
+    host.write(
+        "proc/1/mountinfo",
+        "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n2 1 251:0 / /var/lib/overbook rw - xfs /dev/rbd0 rw\n",
+    )
+    host.write(
+        "proc/swaps",
+        "Filename Type Size Used Priority\n/var/lib/overbook/swap/swapfile-8 file 8388604 0 10\n",
+    )
+
+    (finding,) = diagnose(host.facts()).findings
+
+    assert finding.word == "SwapOverNetwork"
+    assert finding.fix == (
+        "overbook node swap remove && overbook node swap apply --percent 150 --folder /var/lib/overbook-swap"
+    )

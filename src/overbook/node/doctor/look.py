@@ -13,8 +13,9 @@ from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
 from overbook.kernel.meminfo import read_meminfo
+from overbook.kernel.mountinfo import mount_of, read_mountinfo
 from overbook.kernel.psi import read_pressure
-from overbook.kernel.swap_medium import LiesOn, read_swap_medium
+from overbook.kernel.swap_medium import LiesOn, read_folder_medium, read_swap_medium
 from overbook.kernel.swaps import SwapArea, read_swaps
 from overbook.kernel.sysctl import (
     VM_OVERCOMMIT_MEMORY,
@@ -27,7 +28,7 @@ from overbook.node.doctor import owners as swap_owners
 from overbook.node.doctor.facts import HostState, Subject, SwapDevice
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
 from overbook.node.kubelet import Process, described, find_process, limits_swap
-from overbook.node.swap import STATE, read_state
+from overbook.node.swap import FOLDER, STATE, SWAP_FILESYSTEMS, read_state
 from overbook.node.tune.watermark import Watermarks
 from overbook.nri.connection import nri_socket
 
@@ -84,6 +85,7 @@ def host_facts(
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
         owners=look.at("owners", lambda: swap_owners.owners(root), ()),
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
+        better_folder=look.at("swap", lambda: _better_folder(root), None),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
         unread=look.unread,
@@ -108,7 +110,9 @@ class _Look:
 
     def area(self, area: SwapArea, root: str) -> SwapDevice:
         on = self.at("swap", lambda: read_swap_medium(area, root), LiesOn("unknown"))
-        return SwapDevice(area.filename, area.size_bytes, on.medium, on.name)
+        return SwapDevice(
+            area.filename, area.size_bytes, on.medium, on.name, priority=area.priority, deleted=area.deleted
+        )
 
 
 def _cgroup_version(root: str) -> int:
@@ -170,6 +174,30 @@ def _system_swap_max(root: str) -> str | None:
 def _provisioning(root: str) -> tuple[str, str] | None:
     swap_owners.present(root, os.path.dirname(os.path.dirname(STATE)))
     return read_state(root)
+
+
+def _better_folder(root: str) -> str | None:
+    """A folder for a swap file on a local disk: empty for the default one, ``None`` if there is none."""
+    good = {"flash", "virtual"}
+    mounts = read_mountinfo(root)
+    beside = sorted(
+        {mount.mount_point for mount in mounts if mount.filesystem in SWAP_FILESYSTEMS},
+        key=lambda point: (point.count("/"), point),
+    )
+    hidden = ("/boot", "/var/lib/kubelet", "/run", "/tmp", "/var/tmp", "/var/lib/containers")  # noqa: S108
+    usable = [point for point in beside if point != "/" and not point.startswith(hidden) and " " not in point]
+    for folder in (FOLDER, "/var/lib/overbook-swap", *(f"{point}/overbook-swap" for point in usable)):
+        try:
+            mount = mount_of(folder, mounts)
+            if (
+                mount
+                and mount.filesystem in SWAP_FILESYSTEMS
+                and read_folder_medium(folder, root).medium in good
+            ):
+                return "" if folder == FOLDER else folder
+        except KernelFileError:
+            continue
+    return None
 
 
 def _configuration(process: Process | None, root: str) -> KubeletConfiguration | None:
