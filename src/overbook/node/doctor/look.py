@@ -25,10 +25,10 @@ from overbook.kernel.sysctl import (
 )
 from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.node.doctor import owners as swap_owners
-from overbook.node.doctor.facts import HostState, Subject, SwapDevice
+from overbook.node.doctor.facts import HostState, Subject, SwapDevice, is_own_area
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
 from overbook.node.kubelet import Process, described, find_process, limits_swap
-from overbook.node.swap import FOLDER, STATE, SWAP_FILESYSTEMS, read_state
+from overbook.node.swap import FOLDER, STATE, SWAP_FILESYSTEMS, SwapSettings, read_settings, read_state
 from overbook.node.tune.watermark import Watermarks
 from overbook.nri.connection import nri_socket
 
@@ -62,13 +62,15 @@ def host_facts(
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
+    provisioning = look.at("provisioning", lambda: _provisioning(root), None)
+    installed = look.at("provisioning", lambda: read_settings(root), None)
     return HostState(
         memory_bytes=memory_bytes,
         cgroup_version=version,
         pressure=look.at("pressure", lambda: _pressure(root), None),
         swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
         percent=policy.percent,
-        provisioning=look.at("provisioning", lambda: _provisioning(root), None),
+        provisioning=provisioning,
         kubelet=configuration,
         kubelet_limits=limits_swap(process.pid, root) if process else None,
         eligibility=policy.eligibility,
@@ -85,6 +87,10 @@ def host_facts(
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
         owners=look.at("owners", lambda: swap_owners.owners(root), ()),
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
+        unexplained=look.at("owners", lambda: _unexplained(root, provisioning, installed), none),
+        swap_off=look.at("owners", lambda: swap_owners.swap_off(root), none),
+        encrypted=installed is not None and installed.encrypt,
+        own_device=installed.device if installed else "",
         better_folder=look.at("swap", lambda: _better_folder(root), None),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
@@ -174,6 +180,18 @@ def _system_swap_max(root: str) -> str | None:
 def _provisioning(root: str) -> tuple[str, str] | None:
     swap_owners.present(root, os.path.dirname(os.path.dirname(STATE)))
     return read_state(root)
+
+
+def _unexplained(
+    root: str, provisioning: tuple[str, str] | None, installed: SwapSettings | None
+) -> tuple[str, ...]:
+    device, encrypted = (installed.device, installed.encrypt) if installed else ("", False)
+    others = [
+        area
+        for area in _areas(root)
+        if not is_own_area(area.filename, provisioning, device, encrypted=encrypted)
+    ]
+    return swap_owners.unexplained_swap(root, others)
 
 
 def _better_folder(root: str) -> str | None:
