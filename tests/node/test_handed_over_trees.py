@@ -1,0 +1,52 @@
+"""The doctor on trees that are handed over beside the repository; without them, nothing is tested."""
+
+import pathlib
+import subprocess
+import sys
+import tarfile
+
+import pytest
+
+TREES = pathlib.Path(__file__).resolve().parents[3] / "shared/faults/inputs/node"
+
+CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
+    ("deleted_file", (), ("was deleted while in use",), ("nothing is wrong",)),
+    (
+        "rbd",
+        (),
+        ("swap remove && overbook node swap apply --percent 150 --folder /var/lib/overbook-swap",),
+        (),
+    ),
+    ("size_only", (), ("has switched it off since",), ("swap is on, as configured",)),
+    ("swapped_off_later", (), ("has switched it off since",), ("swap is off", "swap is on, as configured")),
+    ("var_tmp_file", (), ("is in a folder that is cleaned up",), ("nothing is wrong",)),
+    ("vmware_scsi", (), ("/dev/sda2, a virtual disk",), ("rotating disk",)),
+    ("waagent", (), ("waagent (/etc/waagent.conf) also manages swap",), ("no other program",)),
+    ("zramswap_tools", (), ("zram-tools (/etc/default/zramswap) also manages swap",), ("no other program",)),
+    ("zvol", (), ("risky   swap on /dev/zd0 is on ZFS",), ("solid-state",)),
+)
+"""Name of the tree, further arguments, words that must appear, words that must not; sorted by name."""
+
+
+@pytest.mark.parametrize(("tree", "arguments", "there", "absent"), CASES, ids=[case[0] for case in CASES])
+def test_the_doctor_says_what_is_right(
+    tmp_path: pathlib.Path,
+    tree: str,
+    arguments: tuple[str, ...],
+    there: tuple[str, ...],
+    absent: tuple[str, ...],
+) -> None:
+    archive = TREES / f"{tree}.tgz"
+    if not archive.exists():
+        pytest.skip(f"{archive} is not there")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path, filter="data")
+    percent = () if tree == "size_only" else ("--percent", "150")
+    command = [sys.executable, "-m", "overbook", "node", "doctor", "--fsroot", str(tmp_path / tree)]
+    done = subprocess.run([*command, *percent, *arguments], stdout=subprocess.PIPE, text=True, check=False)
+
+    said = " ".join(done.stdout.split())
+    for words in there:
+        assert " ".join(words.split()) in said
+    for words in absent:
+        assert " ".join(words.split()) not in said
