@@ -2,9 +2,11 @@
 
 import os
 import pathlib
+import subprocess
 
 import pytest
 
+from overbook.cli import main
 from overbook.node import swap_places
 from overbook.node.swap import (
     ETC_PROGRAM,
@@ -17,6 +19,7 @@ from overbook.node.swap import (
     UNIT_FOLDER,
     SwapSettings,
     host_files,
+    program_file,
     program_path,
     read_settings,
 )
@@ -105,3 +108,34 @@ def test_a_timer_keeps_swap_on_only_if_asked_for(root: str) -> None:
     os.makedirs(os.path.dirname(os.path.join(root, SETTINGS)), exist_ok=True)
     pathlib.Path(root, SETTINGS).write_bytes(files[SETTINGS][0])
     assert read_settings(root) == SwapSettings(keep_on=True)
+
+
+@pytest.mark.parametrize(("percent", "status", "said"), [(150, 0, " suffice: "), (200, 1, "do not suffice")])
+def test_swap_of_another_program_is_judged_in_place(
+    root: str, capsys: pytest.CaptureFixture[str], percent: int, status: int, said: str
+) -> None:
+    assert main(["node", "swap", "status", "--percent", str(percent), "--fsroot", root]) == status
+
+    shown = capsys.readouterr().out
+    assert said in shown
+    assert "/dev/vda2 (a virtual disk" in shown
+
+
+def test_the_selinux_type_is_set_again_before_swap_is_turned_on(tmp_path: pathlib.Path) -> None:
+    program, _, _ = program_file().decode().partition("COMMAND=${1:-}")
+    (tmp_path / "swaps").write_text("Filename\n")
+    for name in ("selinuxenabled", "chcon", "swapon"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >>{tmp_path}/called\n')
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "program").write_text(
+        f"{program}\nCOMMAND=on KIND=file ENCRYPT=no PRIORITY=1 DISCARD=no\nturn_on /swapfile-1\n"
+    )
+
+    subprocess.run(
+        ["/bin/sh", tmp_path / "program"],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "OVERBOOK_PROC": str(tmp_path)},
+        check=True,
+    )
+
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called[1:] == ["chcon -t swapfile_t /swapfile-1", "swapon --priority 1 /swapfile-1"]

@@ -21,8 +21,7 @@ ON_UNIT: Final = "overbook-swap.service"
 MAKE_UNIT: Final = "overbook-swap-provision.service"
 KEEP_UNIT: Final = "overbook-swap-keep.timer"
 ETC_PROGRAM: Final = "etc/overbook/overbook-swap"
-"""The program's path where ``/usr/local`` is read-only, as on Flatcar: where units can be written, ``/etc`` is
-writable."""
+"""The program's path where ``/usr/local`` is read-only, as on Flatcar; units need ``/etc`` anyway."""
 PATHS: Final = (
     PROGRAM,
     ETC_PROGRAM,

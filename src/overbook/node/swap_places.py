@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from overbook.core.overcommit.swap import node_swap_bytes
+from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
 from overbook.core.text import shown
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.meminfo import read_meminfo
@@ -56,6 +56,18 @@ def distribution(root: str) -> str:
     return ""
 
 
+def existing(root: str, percent: int) -> tuple[tuple[SwapArea, ...], int, bool]:
+    """All areas that are on, the bytes that the percentage needs, and whether the areas suffice.
+
+    Raises:
+        KernelFileError: the areas or the RAM cannot be read.
+    """
+    areas = read_swaps(root)
+    ram = read_meminfo(root).mem_total_bytes
+    there = sum(area.size_bytes for area in areas)
+    return areas, node_swap_bytes(ram, percent), swap_suffices(ram, there, percent)
+
+
 def notes(root: str, settings: SwapSettings) -> Iterator[str]:
     """What is worth knowing before swap is made; facts that cannot be read are left out."""
     if why := unwritable(root):
@@ -76,11 +88,11 @@ def _already(root: str, settings: SwapSettings) -> Iterator[str]:
     if not areas:
         return
     there = sum(area.size_bytes for area in areas)
-    names = ", ".join(_described(area, root) for area in areas)
+    names = ", ".join(described(area, root) for area in areas)
     need = settings.size_bytes or node_swap_bytes(ram, settings.percent)
     if not need:
         yield f"{shown(there)} of other swap are on: {names}"
-    elif there + _HEADER >= need:
+    elif swap_suffices(ram, there, settings.percent) if not settings.size_bytes else there + _HEADER >= need:
         yield f"{shown(there)} on from {names} suffice for {shown(need)}: nothing to make; apply adds to it"
     else:
         yield (
@@ -93,7 +105,8 @@ _HEADER: Final = 1 << 16
 """An area is smaller than its partition by the page of its header, of at most 64 KiB."""
 
 
-def _described(area: SwapArea, root: str) -> str:
+def described(area: SwapArea, root: str) -> str:
+    """An area with its medium, if that is known."""
     try:
         return f"{area.filename} ({_SHOWN[read_swap_medium(area, root).medium].partition(':')[0]})"
     except KernelFileError:

@@ -24,6 +24,7 @@ EXAMPLES: Final = """examples:
   overbook node swap apply --percent 150           make a swap file of half the RAM, kept over reboots
   overbook node swap apply --kind device --device PARTLABEL=swap --encrypt
   overbook node swap status --output json
+  overbook node swap status --percent 150          does the swap suffice that another program made?
   overbook node swap remove                        turn swap off and remove all its files
 
 Exit status of status: 0 if swap is on as wanted, else 1. Of plan, apply and remove: 1 if refused, with the
@@ -232,6 +233,8 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
     from overbook.node.swap import KEEP_UNIT, program_path
 
     installed = os.path.exists(os.path.join(arguments.fsroot, program_path(arguments.fsroot)))
+    if not installed and "percent" in arguments:
+        return _existing(arguments)
     _, output = _uninstalled(arguments.fsroot, settings, "status")
     pairs = [line.split("=", 1) for line in output if "=" in line]
     facts = {key: value for key, value in pairs if key != "area"}
@@ -259,6 +262,36 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
     if facts.get("kubelet") in answers:
         print(f"the kubelet {answers[facts['kubelet']]}")
     return 0 if ready else 1
+
+
+def _existing(arguments: argparse.Namespace) -> int:
+    """Judge swap that Overbook did not make, where no program of Overbook's needs to run, as on Talos."""
+    from overbook.cli.output import write_structured
+    from overbook.core.text import shown
+    from overbook.node.swap_places import described, existing, unwritable
+
+    areas, need, enough = existing(arguments.fsroot, arguments.percent)
+    if arguments.output == "json":
+        found = [
+            {
+                "path": area.filename,
+                "sizeBytes": area.size_bytes,
+                "activeBytes": area.size_bytes,
+                "usedBytes": area.used_bytes,
+            }
+            for area in areas
+        ]
+        write_structured({"installed": False, "wantedBytes": need, "areas": found}, "json")
+        return 0 if enough else 1
+    print("Overbook has made no swap on this node")
+    if why := unwritable(arguments.fsroot):
+        print(why)
+    for area in areas:
+        print(f"{described(area, arguments.fsroot)}: {shown(area.size_bytes)}, {shown(area.used_bytes)} used")
+    there = shown(sum(area.size_bytes for area in areas))
+    verdict = "suffice" if enough else "do not suffice"
+    print(f"{there} of swap {verdict}: {arguments.percent} % needs {shown(need)}")
+    return 0 if enough else 1
 
 
 def _has_systemd(root: str) -> bool:
