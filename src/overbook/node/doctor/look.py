@@ -89,7 +89,8 @@ def host_facts(
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
         unexplained=look.at("owners", lambda: _unexplained(root, provisioning, installed), none),
         swap_off=look.at("owners", lambda: swap_owners.swap_off(root), none),
-        encrypted=installed is not None and installed.encrypt,
+        # The agent's pod does not see the settings: a mapping may then be Overbook's.
+        encrypted=installed is None or installed.encrypt,
         own_device=installed.device if installed else "",
         better_folder=look.at("swap", lambda: _better_folder(root), None),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
@@ -185,7 +186,7 @@ def _provisioning(root: str) -> tuple[str, str] | None:
 def _unexplained(
     root: str, provisioning: tuple[str, str] | None, installed: SwapSettings | None
 ) -> tuple[str, ...]:
-    device, encrypted = (installed.device, installed.encrypt) if installed else ("", False)
+    device, encrypted = (installed.device, installed.encrypt) if installed else ("", True)
     others = [
         area
         for area in _areas(root)
@@ -197,7 +198,10 @@ def _unexplained(
 def _better_folder(root: str) -> str | None:
     """A folder for a swap file on a local disk: empty for the default one, ``None`` if there is none."""
     good = {"flash", "virtual"}
-    mounts = read_mountinfo(root)
+    try:
+        mounts = read_mountinfo(root)
+    except KernelFileError:
+        return None  # only a fix depends on it
     beside = sorted(
         {mount.mount_point for mount in mounts if mount.filesystem in SWAP_FILESYSTEMS},
         key=lambda point: (point.count("/"), point),
