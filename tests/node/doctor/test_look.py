@@ -352,7 +352,7 @@ def test_no_absence_is_claimed_beyond_what_was_looked_at(host: Host) -> None:
     assert "none of these explains the swap on /dev/vda2" in fine
 
 
-def test_encrypted_swap_is_not_switched_off_if_settings_are_unseen(host: Host) -> None:
+def test_encrypted_swap_stays_ours_if_settings_are_unseen(host: Host) -> None:
     build_tree(host.root / "sys/devices/virtual/block/dm-0", {"queue/rotational": "0\n"})
     (host.root / "sys/dev/block/253:0").symlink_to("../../devices/virtual/block/dm-0")
     host.write("run/overbook/swap.state", "state=Ready\nsentence=8 MiB of swap are on: /dev/vda3\n")
