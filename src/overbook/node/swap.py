@@ -19,13 +19,23 @@ STATE: Final = "run/overbook/swap.state"
 
 ON_UNIT: Final = "overbook-swap.service"
 MAKE_UNIT: Final = "overbook-swap-provision.service"
-PATHS: Final = (PROGRAM, SETTINGS, f"{UNIT_FOLDER}/{ON_UNIT}", f"{UNIT_FOLDER}/{MAKE_UNIT}")
-"""All files that are written on the host."""
+KEEP_UNIT: Final = "overbook-swap-keep.timer"
+ETC_PROGRAM: Final = "etc/overbook/overbook-swap"
+"""The program's path where ``/usr/local`` is read-only, as on Flatcar; units need ``/etc`` anyway."""
+PATHS: Final = (
+    PROGRAM,
+    ETC_PROGRAM,
+    SETTINGS,
+    *(f"{UNIT_FOLDER}/{name}" for name in (ON_UNIT, MAKE_UNIT, KEEP_UNIT)),
+)
+"""All files that may be written on the host."""
 
 
 FOLDER: Final = "/var/lib/overbook/swap"
 _BEFORE_SHUTDOWN: Final = "Before=shutdown.target\n"
 _NOT_IN_PATHS: Final = frozenset("\n\r\0: \t*?[\\")
+SWAP_FILESYSTEMS: Final = frozenset({"ext4", "xfs", "ext3", "ext2"})
+"""The file systems on which the swap program makes files."""
 CLEANED_UP: Final = ("/var/tmp/", "/tmp/")  # noqa: S108 - to refuse them
 
 
@@ -48,6 +58,7 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
             while they have ``failSwapOn``; empty: not checked.
         kubelet_fail_swap_on: the kubelet's flag ``--fail-swap-on``, which overrides its files; ``None``: not
             set.
+        keep_on: turn swap on again within two minutes if another program switches it off.
     """
 
     kind: Kind = "file"
@@ -62,6 +73,7 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     disk_floor_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1 << 30
     kubelet_configs: tuple[str, ...] = ()
     kubelet_fail_swap_on: bool | None = None
+    keep_on: bool = False
 
     def check(self) -> None:
         """Check that the settings can be written into a file, and can work.
@@ -108,6 +120,8 @@ def settings_file(settings: SwapSettings) -> str:
         "KUBELET_CONFIGS": ":".join(settings.kubelet_configs),
         "KUBELET_FAIL_SWAP_ON": {None: "", True: "true", False: "false"}[settings.kubelet_fail_swap_on],
     }
+    if settings.keep_on:  # the program itself does not read this
+        values["KEEP_ON"] = "yes"
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
@@ -124,6 +138,7 @@ def read_settings(root: str) -> SwapSettings | None:
     except FileNotFoundError:
         return None
     fields: dict[str, object] = {name.lower(): value for name, value in written.items() if value}
+    fields["keep_on"] = fields.get("keep_on") == "yes"
     fields["encrypt"] = fields.get("encrypt") == "yes"
     fields["kubelet_configs"] = (
         written.get("KUBELET_CONFIGS", "").split(":") if written.get("KUBELET_CONFIGS") else ()
@@ -144,12 +159,31 @@ def program_file() -> bytes:
     return (files("overbook.node.programs") / "swap.sh").read_bytes()
 
 
-def host_files(settings: SwapSettings, kubelet_unit: str = "") -> dict[str, tuple[bytes, int]]:
+def program_path(root: str) -> str:
+    """The path of the swap program below the root: where it is, or else where it can be written."""
+    for path in (PROGRAM, ETC_PROGRAM):
+        if os.path.exists(os.path.join(root, path)):
+            return path
+    return ETC_PROGRAM if is_read_only(root, PROGRAM) else PROGRAM
+
+
+def is_read_only(root: str, path: str) -> bool:
+    """Whether a file's nearest existing folder is on a file system that is mounted read-only."""
+    folder = os.path.dirname(path)
+    while folder and not os.path.isdir(os.path.join(root, folder)):
+        folder = os.path.dirname(folder)
+    return bool(os.statvfs(os.path.join(root, folder)).f_flag & os.ST_RDONLY)
+
+
+def host_files(
+    settings: SwapSettings, kubelet_unit: str = "", program: str = PROGRAM
+) -> dict[str, tuple[bytes, int]]:
     """All files to install: content and mode by path below the host's root.
 
     Args:
-        settings: the settings.
+        settings: the settings of the node's swap.
         kubelet_unit: the unit in which this node's kubelet runs; empty: one of the usual ones.
+        program: the swap program's path below the root.
 
     Raises:
         InvalidInput: the settings cannot work.
@@ -158,17 +192,21 @@ def host_files(settings: SwapSettings, kubelet_unit: str = "") -> dict[str, tupl
     units = {
         # The units depend on the folder's file system.
         f"{UNIT_FOLDER}/{name}": (
-            (files("overbook.node.programs") / name).read_text().replace(FOLDER, settings.folder).encode(),
+            (files("overbook.node.programs") / name)
+            .read_text()
+            .replace(FOLDER, settings.folder)
+            .replace(f"ExecStart=/{PROGRAM}", f"ExecStart=/{program}")
+            .encode(),
             0o644,
         )
-        for name in (ON_UNIT, MAKE_UNIT)
+        for name in (ON_UNIT, MAKE_UNIT, *([KEEP_UNIT] if settings.keep_on else []))
     }
     on, mode = units[f"{UNIT_FOLDER}/{ON_UNIT}"]
     if kubelet_unit and f" {kubelet_unit}" not in on.decode().replace("=", " "):
         before = f"Before={kubelet_unit}\n{_BEFORE_SHUTDOWN}"
         units[f"{UNIT_FOLDER}/{ON_UNIT}"] = on.decode().replace(_BEFORE_SHUTDOWN, before).encode(), mode
     return {
-        PROGRAM: (program_file(), 0o755),
+        program: (program_file(), 0o755),
         SETTINGS: (settings_file(settings).encode(), 0o644),
         **units,
     }

@@ -41,12 +41,16 @@ class SwapDevice(msgspec.Struct, frozen=True, gc=False):
         size_bytes: its size.
         medium: the kind of disk below all partitions and mappings.
         lies_on: that disk's device, or the network share; empty: not known.
+        priority: areas with a higher priority are used first.
+        deleted: the file was removed while it is in use.
     """
 
     path: str
     size_bytes: int
     medium: Medium = "unknown"
     lies_on: str = ""
+    priority: int = 0
+    deleted: bool = False
 
 
 class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -81,6 +85,12 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         leftovers: existing files of wasp-agent, below the root.
         owners: other programs that manage swap here.
         boot_swap: what turns on other swap at boot: entries of fstab, units, zram's generator.
+        unexplained: active areas that are not Overbook's, and that nothing that was looked at turns on.
+        swap_off: what runs ``swapoff``.
+        encrypted: whether Overbook's swap is encrypted.
+        own_device: the device that is Overbook's swap; empty: none.
+        better_folder: a folder on a local disk for a swap file; empty: the default folder is on one;
+            ``None``: none was found.
         nri_plugins: the plugins that the runtime starts itself.
         nri_connections: the number of programs that are connected to the runtime by NRI.
     """
@@ -113,6 +123,11 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     leftovers: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
     boot_swap: tuple[str, ...] = ()
+    unexplained: tuple[str, ...] = ()
+    swap_off: tuple[str, ...] = ()
+    encrypted: bool = False
+    own_device: str = ""
+    better_folder: str | None = ""
     nri_plugins: tuple[str, ...] = ()
     nri_connections: int = 0
 
@@ -120,6 +135,18 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def swap_bytes(self) -> int:
         """The size of all areas together."""
         return sum(area.size_bytes for area in self.swap)
+
+    def is_own(self, area: SwapDevice) -> bool:
+        """Whether Overbook turned this area on."""
+        return is_own_area(area.path, self.provisioning, self.own_device, encrypted=self.encrypted)
+
+    @property
+    def switched_off(self) -> bool:
+        """Whether Overbook's swap was on, and somebody has switched it off."""
+        word, sentence = self.provisioning or ("", "")
+        if word != "Ready" or "swap" in self.unread:
+            return False
+        return not self.swap or (": /" in sentence and not any(map(self.is_own, self.swap)))
 
     @property
     def demanded_bytes(self) -> int:
@@ -135,6 +162,14 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def swap_suffices(self) -> bool:
         """Whether there is as much swap as the percentage needs."""
         return swap_suffices(self.ordinary_bytes, self.swap_bytes, self.percent)
+
+
+def is_own_area(path: str, provisioning: tuple[str, str] | None, own_device: str, *, encrypted: bool) -> bool:
+    """Whether the swap program names an area as its own; its encrypted areas are behind a mapping."""
+    _, _, named = (provisioning[1] if provisioning else "").partition(": ")
+    if path in {*named.split(), own_device} or "/swapfile-" in path:
+        return True
+    return path.startswith("/dev/mapper/overbook-swap-") or (encrypted and path.startswith("/dev/dm-"))
 
 
 def shown_subject(subject: Subject) -> str:

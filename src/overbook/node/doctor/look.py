@@ -13,8 +13,9 @@ from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
 from overbook.kernel.meminfo import Meminfo, read_meminfo
+from overbook.kernel.mountinfo import mount_of, read_mountinfo
 from overbook.kernel.psi import read_pressure
-from overbook.kernel.swap_medium import LiesOn, read_swap_medium
+from overbook.kernel.swap_medium import LiesOn, read_folder_medium, read_swap_medium
 from overbook.kernel.swaps import SwapArea, read_swaps
 from overbook.kernel.sysctl import (
     VM_OVERCOMMIT_MEMORY,
@@ -24,11 +25,11 @@ from overbook.kernel.sysctl import (
 )
 from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.node.doctor import owners as swap_owners
-from overbook.node.doctor.facts import HostState, Subject, SwapDevice
+from overbook.node.doctor.facts import HostState, Subject, SwapDevice, is_own_area
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
 from overbook.node.kubelet import Kubelet, Process, described, find_process, limits_swap
 from overbook.node.kubelet.version import minor_version
-from overbook.node.swap import STATE, read_state
+from overbook.node.swap import FOLDER, STATE, SWAP_FILESYSTEMS, SwapSettings, read_settings, read_state
 from overbook.node.system_slices import other_swap_max
 from overbook.node.tune.watermark import Watermarks
 from overbook.nri.connection import nri_socket
@@ -69,6 +70,8 @@ def host_facts(
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
+    provisioning = look.at("provisioning", lambda: _provisioning(root), None)
+    installed = look.at("provisioning", lambda: read_settings(root), None)
     return HostState(
         memory_bytes=memory.mem_total_bytes,
         huge_pages_bytes=memory.hugetlb_bytes or 0,
@@ -76,7 +79,7 @@ def host_facts(
         pressure=look.at("pressure", lambda: _pressure(root), None),
         swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
         percent=policy.percent,
-        provisioning=look.at("provisioning", lambda: _provisioning(root), None),
+        provisioning=provisioning,
         kubelet=configuration,
         kubelet_minor=minor_version(process, root) if process else None,
         kubelet_place=kubelet.place if kubelet else "",
@@ -97,6 +100,12 @@ def host_facts(
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
         owners=look.at("owners", lambda: swap_owners.owners(root), ()),
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
+        unexplained=look.at("owners", lambda: _unexplained(root, provisioning, installed), none),
+        swap_off=look.at("owners", lambda: swap_owners.swap_off(root), none),
+        # The agent's pod does not see the settings: a mapping may then be Overbook's.
+        encrypted=installed is None or installed.encrypt,
+        own_device=installed.device if installed else "",
+        better_folder=look.at("swap", lambda: _better_folder(root), None),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
         unread=look.unread,
@@ -121,7 +130,9 @@ class _Look:
 
     def area(self, area: SwapArea, root: str) -> SwapDevice:
         on = self.at("swap", lambda: read_swap_medium(area, root), LiesOn("unknown"))
-        return SwapDevice(area.filename, area.size_bytes, on.medium, on.name)
+        return SwapDevice(
+            area.filename, area.size_bytes, on.medium, on.name, priority=area.priority, deleted=area.deleted
+        )
 
 
 def _cgroup_version(root: str) -> int:
@@ -187,6 +198,45 @@ def _provisioning(root: str) -> tuple[str, str] | None:
 
 def _kubelet(process: Process | None, root: str, *, whole: bool) -> Kubelet | None:
     return described(process, root, whole=whole) if process else None
+
+
+def _unexplained(
+    root: str, provisioning: tuple[str, str] | None, installed: SwapSettings | None
+) -> tuple[str, ...]:
+    device, encrypted = (installed.device, installed.encrypt) if installed else ("", True)
+    others = [
+        area
+        for area in _areas(root)
+        if not is_own_area(area.filename, provisioning, device, encrypted=encrypted)
+    ]
+    return swap_owners.unexplained_swap(root, others)
+
+
+def _better_folder(root: str) -> str | None:
+    """A folder for a swap file on a local disk: empty for the default one, ``None`` if there is none."""
+    good = {"flash", "virtual"}
+    try:
+        mounts = read_mountinfo(root)
+    except KernelFileError:
+        return None  # only a fix depends on it
+    beside = sorted(
+        {mount.mount_point for mount in mounts if mount.filesystem in SWAP_FILESYSTEMS},
+        key=lambda point: (point.count("/"), point),
+    )
+    hidden = ("/boot", "/var/lib/kubelet", "/run", "/tmp", "/var/tmp", "/var/lib/containers")  # noqa: S108
+    usable = [point for point in beside if point != "/" and not point.startswith(hidden) and " " not in point]
+    for folder in (FOLDER, "/var/lib/overbook-swap", *(f"{point}/overbook-swap" for point in usable)):
+        try:
+            mount = mount_of(folder, mounts)
+            if (
+                mount
+                and mount.filesystem in SWAP_FILESYSTEMS
+                and read_folder_medium(folder, root).medium in good
+            ):
+                return "" if folder == FOLDER else folder
+        except KernelFileError:
+            continue
+    return None
 
 
 def _nri_socket(root: str) -> str:

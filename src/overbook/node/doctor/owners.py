@@ -4,11 +4,13 @@ It can be seen that a plugin exists, but not what it writes.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from overbook.kernel.swaps import SwapArea
 from overbook.kernel.unix_sockets import read_connections
 from overbook.node.doctor.diagnosis import WASP_AGENT_LEFTOVERS
+from overbook.node.doctor.swap_makers import listed, makers, swap_units, switches, unexplained
 from overbook.node.kubelet import command_lines
 from overbook.nri.connection import NRI_SOCKETS
 
@@ -17,9 +19,10 @@ _OWNERS: Final = (
     ("the MachineConfig of Red Hat's document", "etc/systemd/system/swap-provision.service"),
     ("virt-platform-autopilot", "etc/systemd/system/swap-disk-enable.service"),
     ("virt-platform-autopilot", "etc/systemd/system/ocpswap-file-enable.service"),
+    ("virt-platform-autopilot", "etc/systemd/system/kubevirt-tune-watermarks.service"),
+    ("virt-platform-autopilot", "etc/systemd/system/kubevirt-io-latency-setup.service"),
     ("virt-platform-autopilot", "etc/openshift/kubelet.conf.d/90-swap.conf"),
 )
-_UNIT_FOLDERS: Final = ("etc/systemd/system", "run/systemd/generator", "run/systemd/generator.late")
 _ZRAM_GENERATOR: Final = ("etc/systemd/zram-generator.conf", "usr/lib/systemd/zram-generator.conf")
 NRI_PLUGINS: Final = "opt/nri/plugins"
 _MOST_BYTES: Final = 1 << 20
@@ -44,6 +47,7 @@ def owners(root: str) -> tuple[str, ...]:
     present(root, "etc")
     found = {f"{name} (/{path})": None for name, path in _OWNERS if exists(root, path)}
     found.update((f"wasp-agent (process {pid})", None) for pid in _wasp_agents(root))
+    found.update((maker, None) for maker in makers(root))
     return tuple(found)
 
 
@@ -54,12 +58,33 @@ def boot_swap(root: str) -> tuple[str, ...]:
         OSError: a folder cannot be read.
     """
     present(root, "etc", "run")
-    units = (f"/{folder}/{name}" for folder in _UNIT_FOLDERS for name in _listed(root, folder))
     # A generator made these units from fstab; its entries are enough.
     fstab = [f"/etc/fstab ({device})" for device in _fstab_swap(root)]
-    swap_units = [unit for unit in units if unit.endswith(".swap") and not (fstab and "generator" in unit)]
+    units = [unit for unit in swap_units(root) if not (fstab and "/generator" in unit)]
     zram = [f"/{path}" for path in _ZRAM_GENERATOR if exists(root, path)]
-    return (*fstab, *swap_units, *zram)
+    return (*fstab, *units, *zram, *switches(root)[0])
+
+
+def swap_off(root: str) -> tuple[str, ...]:
+    """What runs ``swapoff`` at boot or from time to time.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    present(root, "etc")
+    return switches(root)[1]
+
+
+def unexplained_swap(root: str, areas: Iterable[SwapArea]) -> tuple[str, ...]:
+    """The areas that neither fstab, nor a unit, nor zram's generator turns on.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    present(root, "etc", "run")
+    zram = any(exists(root, path) for path in _ZRAM_GENERATOR)
+    names = [area.filename for area in areas if not (zram and area.filename.startswith("/dev/zram"))]
+    return unexplained(root, names, [*_fstab_swap(root), *swap_units(root).values()])
 
 
 def nri_plugins(root: str) -> tuple[str, ...]:
@@ -69,7 +94,7 @@ def nri_plugins(root: str) -> tuple[str, ...]:
         OSError: a folder cannot be read.
     """
     present(root, os.path.dirname(os.path.dirname(NRI_PLUGINS)))
-    return tuple(name for name in _listed(root, NRI_PLUGINS) if not name.startswith("."))
+    return tuple(name for name in listed(root, NRI_PLUGINS) if not name.startswith("."))
 
 
 def nri_connections(root: str) -> int:
@@ -103,13 +128,6 @@ def exists(root: str, path: str) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
-
-
-def _listed(root: str, folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(os.path.join(root, folder)))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
 
 
 def _fstab_swap(root: str) -> Iterator[str]:

@@ -34,10 +34,7 @@ refuse() { # refuse WORD SENTENCE: the node is not ready for swap, and everybody
     exit 1
 }
 
-ready() { # ready SENTENCE
-    state Ready "$1"
-    say "$1"
-}
+ready() { state Ready "$1"; say "$1"; } # ready SENTENCE
 
 memory_bytes() { # memory_bytes FIELD
     while read -r field kib _; do
@@ -200,6 +197,11 @@ progress() { # progress BYTES
     if [ ! -t 2 ] || [ "$1" -eq "$WANTED" ]; then echo >&2; fi
 }
 
+# A relabel of the file system takes the type away, and then swapon is refused: it is set before each.
+label() { # label FILE
+    ! selinuxenabled 2>/dev/null || chcon -t swapfile_t "$1" || say "$1 has no SELinux type swapfile_t"
+}
+
 # In full, under another name: it takes its place by a rename once all of it is on the disk. The disk is looked at
 # again and again, since others write to it too.
 make_file() {
@@ -222,9 +224,7 @@ make_file() {
         progress "$written"
     done
     mkswap -L "$LABEL" "$making" >/dev/null || refuse MakeFailed "mkswap $making failed"
-    if command -v selinuxenabled >/dev/null && selinuxenabled; then
-        chcon -t swapfile_t "$making" || say "$making has no SELinux type swapfile_t"
-    fi
+    label "$making"
     sync "$making"
     mv -T "$making" "$MADE" || refuse MakeFailed "$MADE cannot be put in its place"
     sync "$FOLDER"
@@ -273,7 +273,7 @@ open_encrypted() { # open_encrypted AREA TARGET
 
 turn_on() { # turn_on AREA
     ! is_on "$1" || return 0
-    [ "$KIND" != device ] || claim_device "$1"
+    case $KIND in device) claim_device "$1" ;; file) label "$1" ;; esac
     path=$(target "$1")
     [ "$path" = "$1" ] || open_encrypted "$1" "$path"
     set -- --priority "$PRIORITY" "$path"

@@ -29,6 +29,7 @@ EXAMPLES: Final = """examples:
   overbook node swap apply --percent 150           make a swap file of half the RAM, kept over reboots
   overbook node swap apply --kind device --device PARTLABEL=swap --encrypt
   overbook node swap status --output json
+  overbook node swap status --percent 150          does the swap suffice that another program made?
   overbook node swap remove                        turn swap off and remove all its files
 
 Exit status of status: 0 if swap is on as wanted, else 1. Of plan, apply and remove: 1 if refused, with the
@@ -64,6 +65,11 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         type=int,
         metavar="N",
         help="the same in percent (default: what the kubelet keeps free for images)",
+    )
+    add(
+        "--keep-on",
+        action=argparse.BooleanOptionalAction,
+        help="look every minute, and turn swap on again if another program switched it off",
     )
     add("--no-units", action="store_true", help="do not install units: swap only until the next boot")
     add("--dry-run", action="store_true", help="only show what apply or remove would do")
@@ -144,22 +150,36 @@ def _kubelet_settings(root: str, *, first: bool) -> dict[str, Any]:
 
 
 def _apply(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
-    from overbook.node.files import install
+    from overbook.node.files import install, remove
     from overbook.node.host_program import run_on_host
     from overbook.node.kubelet import kubelet_unit
-    from overbook.node.swap import MAKE_UNIT, ON_UNIT, PROGRAM, host_files
+    from overbook.node.swap import KEEP_UNIT, MAKE_UNIT, ON_UNIT, UNIT_FOLDER, host_files, program_path
+    from overbook.node.swap_places import unwritable
 
     root = arguments.fsroot
-    for path in install(host_files(settings, kubelet_unit(root)), root):
+    if why := unwritable(root):
+        print(f"overbook: {why}", file=sys.stderr)
+        return 1
+    program = program_path(root)
+    timer = f"{UNIT_FOLDER}/{KEEP_UNIT}"
+    if not settings.keep_on and os.path.exists(os.path.join(root, timer)):
+        if _has_systemd(root):
+            run_on_host(["systemctl", "disable", "--now", KEEP_UNIT], root)
+        remove([timer], root)
+        print(f"removed /{timer}")
+    for path in install(host_files(settings, kubelet_unit(root), program), root):
         print(f"wrote /{path}", flush=True)
-    status = run_on_host([f"/{PROGRAM}", "apply"], root, shown=True).returncode
+    status = run_on_host([f"/{program}", "apply"], root, shown=True).returncode
     if not getattr(arguments, "no_units", False) and _has_systemd(root):
-        for command in (["daemon-reload"], ["enable", ON_UNIT, MAKE_UNIT]):
+        keep = [["enable", "--now", KEEP_UNIT]] if settings.keep_on else []
+        for command in (["daemon-reload"], ["enable", ON_UNIT, MAKE_UNIT], *keep):
             done = run_on_host(["systemctl", *command], root)
             if done.returncode:
                 print(f"overbook: systemctl {' '.join(command)}: {done.stdout.strip()}", file=sys.stderr)
                 return 1
         print(f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is turned on after every boot")
+        if settings.keep_on:
+            print(f"enabled {KEEP_UNIT}: swap that is switched off is turned on again within two minutes")
     return 1 if status else 0
 
 
@@ -167,13 +187,16 @@ def _remove(root: str) -> int:
     """Turn swap off, which needs the program and its settings, and then remove the files."""
     from overbook.node.files import remove
     from overbook.node.host_program import run_on_host
-    from overbook.node.swap import MAKE_UNIT, ON_UNIT, PATHS, PROGRAM
+    from overbook.node.swap import KEEP_UNIT, MAKE_UNIT, ON_UNIT, PATHS, UNIT_FOLDER, program_path
 
     systemd = _has_systemd(root)
-    if os.path.exists(os.path.join(root, PROGRAM)):
+    program = program_path(root)
+    if systemd and os.path.exists(os.path.join(root, UNIT_FOLDER, KEEP_UNIT)):
+        run_on_host(["systemctl", "disable", "--now", KEEP_UNIT], root)
+    if os.path.exists(os.path.join(root, program)):
         if systemd:  # this unit would make the swap again
             run_on_host(["systemctl", "stop", MAKE_UNIT], root)
-        if run_on_host([f"/{PROGRAM}", "remove"], root, shown=True).returncode:
+        if run_on_host([f"/{program}", "remove"], root, shown=True).returncode:
             return 1
     if systemd:
         run_on_host(["systemctl", "disable", "--now", ON_UNIT, MAKE_UNIT], root)
@@ -191,6 +214,7 @@ def _remove(root: str) -> int:
 
 def _plan(arguments: argparse.Namespace, settings: "SwapSettings", *command: str) -> int:
     from overbook.cli.output import write_structured
+    from overbook.node.swap_places import notes
 
     status, output = _uninstalled(arguments.fsroot, settings, "plan", *command)
     prefix = "overbook-swap: "
@@ -201,6 +225,9 @@ def _plan(arguments: argparse.Namespace, settings: "SwapSettings", *command: str
         return status
     for line in steps:
         print(line)
+    if not command:
+        for line in notes(arguments.fsroot, settings):
+            print(f"note: {line}")
     if status:
         print(f"refused: {' '.join(refused)}")
     return status
@@ -209,9 +236,11 @@ def _plan(arguments: argparse.Namespace, settings: "SwapSettings", *command: str
 def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
     from overbook.cli.output import write_structured
     from overbook.core.text import shown
-    from overbook.node.swap import PROGRAM
+    from overbook.node.swap import KEEP_UNIT, program_path
 
-    installed = os.path.exists(os.path.join(arguments.fsroot, PROGRAM))
+    installed = os.path.exists(os.path.join(arguments.fsroot, program_path(arguments.fsroot)))
+    if not installed and "percent" in arguments:
+        return _existing(arguments)
     _, output = _uninstalled(arguments.fsroot, settings, "status")
     pairs = [line.split("=", 1) for line in output if "=" in line]
     facts = {key: value for key, value in pairs if key != "area"}
@@ -233,10 +262,42 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
         print(f"{area['path']}: {shown(area['sizeBytes'])}, {use}")
     if installed and settings.kind != "device":
         print(f"wanted: {shown(int(facts.get('wantedBytes', 0)))} ({facts.get('kind')})")
+    if installed and settings.keep_on:
+        print(f"kept on by {KEEP_UNIT}, which looks every minute")
     answers = {"tolerates": "accepts swap", "refuses": "does not start with swap on (failSwapOn)"}
     if facts.get("kubelet") in answers:
         print(f"the kubelet {answers[facts['kubelet']]}")
     return 0 if ready else 1
+
+
+def _existing(arguments: argparse.Namespace) -> int:
+    """Judge swap that Overbook did not make, where no program of Overbook's needs to run, as on Talos."""
+    from overbook.cli.output import write_structured
+    from overbook.core.text import shown
+    from overbook.node.swap_places import described, existing, unwritable
+
+    areas, need, enough = existing(arguments.fsroot, arguments.percent)
+    if arguments.output == "json":
+        found = [
+            {
+                "path": area.filename,
+                "sizeBytes": area.size_bytes,
+                "activeBytes": area.size_bytes,
+                "usedBytes": area.used_bytes,
+            }
+            for area in areas
+        ]
+        write_structured({"installed": False, "wantedBytes": need, "areas": found}, "json")
+        return 0 if enough else 1
+    print("Overbook has made no swap on this node")
+    if why := unwritable(arguments.fsroot):
+        print(why)
+    for area in areas:
+        print(f"{described(area, arguments.fsroot)}: {shown(area.size_bytes)}, {shown(area.used_bytes)} used")
+    there = shown(sum(area.size_bytes for area in areas))
+    verdict = "suffice" if enough else "do not suffice"
+    print(f"{there} of swap {verdict}: {arguments.percent} % needs {shown(need)}")
+    return 0 if enough else 1
 
 
 def _has_systemd(root: str) -> bool:

@@ -6,6 +6,8 @@ from typing import Final
 from overbook.node.doctor.check import Check, HostFinding
 from overbook.node.doctor.facts import HostState
 
+_LOOKED: Final = "fstab, units, cron and boot scripts, and the files of known programs"
+
 
 def _owners(facts: HostState) -> Iterator[HostFinding]:
     yield from (
@@ -21,6 +23,24 @@ def _owners(facts: HostState) -> Iterator[HostFinding]:
             f"{', '.join(facts.boot_swap)} turns on swap at boot, in addition to overbook-swap.service",
             "remove that entry, or run overbook node swap remove",
         )
+    # Without a path in the sentence of the swap program, Overbook's areas cannot be told from others.
+    if facts.unexplained and facts.provisioning and ": /" in facts.provisioning[1]:
+        yield HostFinding(
+            "Risky",
+            "UnexplainedSwap",
+            f"swap on {', '.join(facts.unexplained)} is not Overbook's, and {_LOOKED} does not turn it on: "
+            "an unknown program or a person did, and it may be gone or back after the next boot",
+            "find what turned it on (journalctl, systemctl list-units), and let only one program manage swap",
+        )
+    yield from (
+        HostFinding(
+            "Risky",
+            "SwapTurnedOff",
+            f"{path} runs swapoff: swap that was made for pods is then switched off",
+            f"remove swapoff from {path}",
+        )
+        for path in facts.swap_off
+    )
     if facts.nri_plugins or facts.nri_connections > 1:
         plugins = f"the runtime starts {', '.join(facts.nri_plugins)}" if facts.nri_plugins else ""
         connections = (
@@ -38,7 +58,10 @@ def _owners(facts: HostState) -> Iterator[HostFinding]:
 
 def _owners_fine(facts: HostState) -> str:
     others = f"; {', '.join(facts.boot_swap)} turns on swap at boot" if facts.boot_swap else ""
-    return f"no other program manages swap{others}"
+    unknown = (
+        f"; none of these explains the swap on {', '.join(facts.unexplained)}" if facts.unexplained else ""
+    )
+    return f"no other program that manages swap was found in {_LOOKED}{others}{unknown}"
 
 
 CHECK: Final = Check("owners", _owners, _owners_fine)

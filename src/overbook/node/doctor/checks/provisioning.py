@@ -13,6 +13,13 @@ UNDER_WAY: Final = frozenset({"Making", "TurningOn"})
 
 
 def _provisioning(facts: HostState) -> Iterator[HostFinding]:
+    if facts.switched_off:
+        yield HostFinding(
+            "Broken",
+            "SwapSwitchedOff",
+            "Overbook's swap was on, and another program or a person has switched it off since",
+            APPLY,
+        )
     word, sentence = facts.provisioning or (READY, "")
     if word in UNDER_WAY:
         yield HostFinding(
