@@ -25,6 +25,7 @@ from overbook_sandbox.density.guards.guard import GuardDecision, GuardNode, Star
 from overbook_sandbox.density.loads import LoadPod
 from overbook_sandbox.density.node import disks, worker
 from overbook_sandbox.density.node.pods import pod_of
+from overbook_sandbox.density.node.staller import Staller
 from overbook_sandbox.density.node.watch import Watch, Watched, cpu_seconds
 from overbook_sandbox.density.trace import End, How, Left, Message, Order, PhaseBegun, TracePoint
 from overbook_sandbox.machine.guest_kernel import use_generations
@@ -67,6 +68,7 @@ class Player:
     def play(self) -> None:
         """Play the load once."""
         guard, load = self._guard, self._load
+        staller = Staller(self._disk) if self._disk and load.disk == "stalling" else None
         swap_bytes = read_meminfo().swap_total_bytes or 0
         folder = tempfile.mkdtemp(prefix="density-", dir="/run")
         guard.prepare(GuardNode(folder, self._memory_bytes, swap_bytes, load))
@@ -84,9 +86,8 @@ class Player:
             cpu_before = cpu_seconds(guard.cgroup) if guard.cgroup else 0.0
             self._phase("event")
             self._begin()
-            staller = disks.Staller(self._disk) if self._disk and load.disk == "stalling" else None
             if staller is not None:
-                staller.start()
+                staller.begin()
             self._until(load.event_seconds, self._is_settled)
             if staller is not None:
                 staller.end()
