@@ -64,6 +64,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         verb.add_argument(
             "--swap", default="512Mi", metavar="SIZE", help="the node's swap disk (default: 512Mi)"
         )
+        verb.add_argument(
+            "--kernel",
+            choices=("stable", "newer"),
+            default="stable",
+            help="the kernel of this machine's Debian suite, or of a newer one (default: stable)",
+        )
         verb.add_argument("--no-swap", action="store_true", help="boot without a swap disk")
         verb.add_argument("--cpus", type=int, default=1, metavar="N", help="the node's CPUs (default: 1)")
         verb.add_argument("--share", metavar="DIR", help="folder that the node may write to")
@@ -93,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "density":
             return density.run(args)
         spec = None if args.verb == "prepare" else _spec(args)  # check the arguments before any download
-        image = prepare(install_packages=args.install_packages, say=_say)
+        kernel = spec.kernel if spec else "stable"
+        image = prepare(install_packages=args.install_packages, say=_say, kernel=kernel)
         if spec is None:
             _prepare_kubernetes(args)
             print(f"the sandbox is ready: {image.kernel_name}, {image.qemu}")
@@ -114,10 +121,12 @@ def _prepare_kubernetes(args: argparse.Namespace) -> None:
     if args.kubernetes:
         from overbook_sandbox.cluster import go_programs
         from overbook_sandbox.machine.cache import cache_folder
+        from overbook_sandbox.machine.image import prepare
         from overbook_sandbox.machine.packages import Host
         from overbook_sandbox.node import kubernetes_node, node_programs
 
         node_programs.prepare(Host(install=args.install_packages, say=_say), cache_folder(os.environ))
+        prepare(install_packages=args.install_packages, say=_say, kernel="newer")
         programs = go_programs.prepare(say=_say)
         kubernetes_node.prepare(install_packages=args.install_packages, say=_say)
         print(f"test clusters are ready: {programs.folder}")
@@ -133,6 +142,7 @@ def _spec(args: argparse.Namespace) -> "MachineSpec":
     if args.cpus < 1:
         raise InvalidInput("--cpus", args.cpus, "a whole number of at least 1")
     return MachineSpec(
+        kernel=args.kernel,
         memory_bytes=memory_bytes,
         swap_bytes=0 if args.no_swap else _size("--swap", args.swap),
         cpus=args.cpus,
