@@ -66,9 +66,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         )
         verb.add_argument(
             "--kernel",
-            choices=("stable", "newer"),
+            choices=("older", "stable", "newer"),
             default="stable",
-            help="the kernel of this machine's Debian suite, or of a newer one (default: stable)",
+            help="the kernel of this machine's Debian suite, or an older or newer one (default: stable)",
         )
         verb.add_argument("--no-swap", action="store_true", help="boot without a swap disk")
         verb.add_argument("--cpus", type=int, default=1, metavar="N", help="the node's CPUs (default: 1)")
@@ -122,11 +122,13 @@ def _prepare_kubernetes(args: argparse.Namespace) -> None:
         from overbook_sandbox.cluster import go_programs
         from overbook_sandbox.machine.cache import cache_folder
         from overbook_sandbox.machine.image import prepare
+        from overbook_sandbox.machine.kernel_image import SUITES
         from overbook_sandbox.machine.packages import Host
         from overbook_sandbox.node import kubernetes_node, node_programs
 
         node_programs.prepare(Host(install=args.install_packages, say=_say), cache_folder(os.environ))
-        prepare(install_packages=args.install_packages, say=_say, kernel="newer")
+        for kernel in SUITES:
+            prepare(install_packages=args.install_packages, say=_say, kernel=kernel)
         programs = go_programs.prepare(say=_say)
         kubernetes_node.prepare(install_packages=args.install_packages, say=_say)
         print(f"test clusters are ready: {programs.folder}")

@@ -28,10 +28,14 @@ from overbook_sandbox.machine.spec import Kernel
 META_PACKAGE = "linux-image-amd64"
 KERNEL_VARIABLE = "OVERBOOK_SANDBOX_KERNEL"
 MODULES_VARIABLE = "OVERBOOK_SANDBOX_MODULES"
-NEWER_SUITE: Final = "forky"
-"""The suite of the kernel `newer`; `stable` is from this host's suite."""
+SUITES: Final[Mapping[Kernel, str]] = {"older": "bullseye", "newer": "forky"}
+"""The suite of each kernel except `stable`, which is from this host's suite."""
 
-_FOLDERS: Final[Mapping[Kernel, str]] = {"stable": "kernel", "newer": "kernel-newer"}
+_FOLDERS: Final[Mapping[Kernel, str]] = {
+    "older": "kernel-older",
+    "stable": "kernel",
+    "newer": "kernel-newer",
+}
 
 _OTHER_KERNEL = (
     f"{KERNEL_VARIABLE}=/path/to/vmlinuz with {MODULES_VARIABLE}=/path/to/lib/modules/VERSION "
@@ -109,8 +113,8 @@ def later_modules(cache: str, environment: Mapping[str, str], release: str) -> d
     """
     if environment.get(KERNEL_VARIABLE):
         return ModuleTree(environment.get(MODULES_VARIABLE) or f"/lib/modules/{release}").collect_later()
-    running = os.path.join(cache, _FOLDERS["newer"], f"linux-image-{release}.{_key()}")
-    kept = running if _complete(running) else _newest_complete(os.path.join(cache, _FOLDERS["stable"]))
+    running = (os.path.join(cache, _FOLDERS[each], f"linux-image-{release}.{_key()}") for each in SUITES)
+    kept = next(filter(_complete, running), None) or _newest_complete(os.path.join(cache, _FOLDERS["stable"]))
     return _contents(kept, _manifest(kept).later) if kept else {}
 
 
@@ -165,11 +169,11 @@ def _own_kernel(path: str, modules: str | None) -> KernelImage:
 
 def _download(host: Host, folder: str, kernel: Kernel) -> str:
     require_apt(host, _OTHER_KERNEL)
-    if kernel == "stable":
+    if kernel not in SUITES:
         return _download_from(host, folder, None)
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".lists-", dir=folder) as lists:
-        suite = Suite(host, NEWER_SUITE, lists)
+        suite = Suite(host, SUITES[kernel], lists)
         suite.refresh()
         return _download_from(host, folder, suite)
 
@@ -177,8 +181,7 @@ def _download(host: Host, folder: str, kernel: Kernel) -> str:
 def _download_from(host: Host, folder: str, suite: Suite | None) -> str:
     package = _resolve(host, suite)
     final = os.path.join(folder, f"{package}.{_key()}")
-    size = 70 if suite is None else 125
-    host.say(f"downloading Debian's kernel {package} (about {size} MB; it is unpacked, not installed)")
+    host.say(f"downloading Debian's kernel {package} (50 to 125 MB; it is unpacked, not installed)")
     with folder_in_the_making(final) as making:
         unpacked = ""
         try:

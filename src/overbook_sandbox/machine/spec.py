@@ -5,8 +5,8 @@ from typing import Literal
 
 import msgspec
 
-Kernel = Literal["stable", "newer"]
-"""``stable`` is the kernel of this host's Debian suite, ``newer`` the one of a newer suite."""
+Kernel = Literal["older", "stable", "newer"]
+"""``stable`` is the kernel of this host's Debian suite; the others are Debian's 5.10 and one of a newer suite."""
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
