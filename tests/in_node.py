@@ -36,7 +36,7 @@ _CGROUP_VERSIONS = {"v1": 1, "v2": 2}
 def spec_of(marker: pytest.Mark) -> MachineSpec:
     """Read `@pytest.mark.node(memory="1Gi", swap="1Gi", cpus=1, psi=True, cgroup="v2")`.
 
-    Further arguments are `kernel="older"` or `"newer"` and `boot="WORD WORD"`, words for the kernel's command line.
+    Further arguments are `kernel="older"` or `"newer"`, and `boot="WORD WORD"` for the kernel's command line.
 
     Raises:
         InvalidInput: An argument is unknown or wrong.

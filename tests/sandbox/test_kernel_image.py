@@ -1,3 +1,4 @@
+import functools
 import lzma
 import os
 import pathlib
@@ -133,7 +134,7 @@ def test_a_newer_kernel_is_put_together_from_its_parts_and_kept_apart(
     keyring = tmp_path / "keyring"
     keyring.write_bytes(b"keys")
     monkeypatch.setattr(
-        "overbook_sandbox.machine.kernel_image.Suite", lambda *args: Suite(*args, str(keyring))
+        "overbook_sandbox.machine.kernel_image.Suite", functools.partial(Suite, keyring=str(keyring))
     )
     stable, newer = Debian(), NewerDebian()
     first = kernel_image(stable.host(), str(tmp_path), {})

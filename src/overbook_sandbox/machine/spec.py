@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 Kernel = Literal["older", "stable", "newer"]
-"""``stable`` is the kernel of this host's Debian suite; the others are Debian's 5.10 and one of a newer suite."""
+"""``stable`` is the kernel of this host's Debian suite; the others are 5.10 and one of a newer suite."""
 
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
