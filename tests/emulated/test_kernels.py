@@ -20,17 +20,27 @@ COMPRESSED = pytest.mark.node(
 )
 
 
-def test_all():
-    ...
+def test_all(): ...
 
 
 @UNCOUNTED
-def test_swap_that_is_not_counted_is_broken_and_no_fix_is_one_that_cannot_help(tmp_path: pathlib.Path) -> None:
+def test_swap_that_is_not_counted_is_broken_and_no_fix_is_one_that_cannot_help(
+    tmp_path: pathlib.Path,
+) -> None:
     print(os.uname().release)
     print(doctor("--percent", "150"))
     pods = RealPods(tmp_path)
     pods.start("vm")
-    print(observe(tmp_path, pods.manifests, lambda seen: len(seen.samples) > 6, "--mode", "Enforce", "--no-lock-memory"))
+    print(
+        observe(
+            tmp_path,
+            pods.manifests,
+            lambda seen: len(seen.samples) > 6,
+            "--mode",
+            "Enforce",
+            "--no-lock-memory",
+        )
+    )
     assert 0
 
 
@@ -39,8 +49,17 @@ def test_unc(tmp_path: pathlib.Path) -> None:
     print(os.uname().release)
     print(doctor("--percent", "150"))
     (tmp_path / "pods").mkdir()
-    plain_pod(tmp_path/"pods", "vm")
-    print(observe(tmp_path, tmp_path / "pods", lambda seen: len(seen.samples) > 6, "--mode", "Enforce", "--no-lock-memory"))
+    plain_pod(tmp_path / "pods", "vm")
+    print(
+        observe(
+            tmp_path,
+            tmp_path / "pods",
+            lambda seen: len(seen.samples) > 6,
+            "--mode",
+            "Enforce",
+            "--no-lock-memory",
+        )
+    )
     assert 0
 
 
@@ -54,6 +73,17 @@ def test_comp(tmp_path: pathlib.Path) -> None:
     vm.cgroup.reclaim(64 * MI)
     print(read_vmstat())
     print(observe(tmp_path, pods.manifests, lambda seen: len(seen.samples) > 6, "--no-lock-memory"))
-    print(subprocess.run(["grep","-E", "zsw|pswp|swpout", "/proc/vmstat"],capture_output=True,text=True).stdout)
-    print(subprocess.run("swapoff -a; grep -E 'zsw|pswp' /proc/vmstat; cat /proc/meminfo",shell=True, capture_output=True,text=True).stdout)
+    print(
+        subprocess.run(
+            ["grep", "-E", "zsw|pswp|swpout", "/proc/vmstat"], capture_output=True, text=True
+        ).stdout
+    )
+    print(
+        subprocess.run(
+            "swapoff -a; grep -E 'zsw|pswp' /proc/vmstat; cat /proc/meminfo",
+            shell=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+    )
     assert 0
