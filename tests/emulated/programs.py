@@ -1,4 +1,4 @@
-"""Overbook's doctor and its observing agent run as programs, as on a node, and what they print is returned."""
+"""Overbook's doctor and its observing agent run as programs on a node, and what they print is returned."""
 
 import json
 import pathlib
@@ -107,7 +107,7 @@ def plain_pod(folder: pathlib.Path, name: str) -> "tuple[pathlib.Path, subproces
     scope = f"{pod_path(made)}/cri-containerd-{container_id(made, made.containers[0])}.scope"
     cgroup = pathlib.Path(CGROUP_ROOT, scope)
     cgroup.mkdir(parents=True)
-    process = subprocess.Popen(["sleep", "infinity"])
+    process = subprocess.Popen(["/bin/sleep", "infinity"])
     (cgroup / "cgroup.procs").write_text(str(process.pid))
     (folder / f"{name}.json").write_bytes(msgspec.json.encode(with_status(made)))
     return cgroup, process

@@ -1,4 +1,4 @@
-"""A node for the doctor: its disk, a process that stands for the kubelet, and the fixes as a person types them."""
+"""A node for the doctor: its disk, a stand-in for the kubelet, and the fixes as a person types them."""
 
 import contextlib
 import json

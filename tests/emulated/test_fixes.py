@@ -1,4 +1,4 @@
-"""A fix that the doctor prints fixes: each is typed on a node with what is wrong, and is not printed again."""
+"""A fix that the doctor prints fixes: each is typed on a node with what is wrong, and the finding is gone."""
 
 from collections.abc import Iterator
 

@@ -20,11 +20,11 @@ def modules() -> list[ModuleType]:
 def beginnings(node: ast.AST, module: ModuleType, functions: list[ast.FunctionDef]) -> Iterator[str]:
     """Yield how the text of an expression may begin, as far as its module says."""
     match node:
-        case ast.Constant(value=str(text)):
+        case ast.Constant(value=text) if isinstance(text, str):
             yield text
         case ast.JoinedStr(values=[first, *rest]):
             for begin in beginnings(first, module, functions):
-                yield begin + "".join(part.value for part in rest[:1] if isinstance(part, ast.Constant))
+                yield begin + "".join(str(part.value) for part in rest[:1] if isinstance(part, ast.Constant))
         case ast.FormattedValue(value=inner) | ast.BinOp(left=inner):
             yield from beginnings(inner, module, functions)
         case ast.IfExp(body=body, orelse=orelse):
@@ -75,10 +75,11 @@ def fixes(module: ModuleType) -> Iterator[tuple[str, str]]:
             if isinstance(call.func, ast.Name) and call.func.id == HostFinding.__name__:
                 _, word, _, fix = call.args
                 assert isinstance(word, ast.Constant), ast.unparse(call)
+                name = str(word.value)
                 begins = set(beginnings(fix, module, [function]))
-                assert begins, f"how the fix of {word.value} begins cannot be read from {module.__name__}"
+                assert begins, f"how the fix of {name} begins cannot be read from {module.__name__}"
                 for begin in begins:
-                    yield word.value, begin
+                    yield name, begin
 
 
 def commands() -> set[str]:
