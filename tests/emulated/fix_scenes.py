@@ -1,4 +1,4 @@
-"""Every finding whose fix is a command has a scene here: a node on which it is found and the command fixes it."""
+"""Every finding whose fix is a command has a scene here: a node on which it is found."""
 
 import contextlib
 import pathlib

@@ -143,8 +143,16 @@ def wait_samples(node: KubernetesNode, holds: Callable[[list[NodeReading]], bool
 
 
 @contextmanager
-def overbook_running(cluster: ControlPlane, node: KubernetesNode) -> Iterator[KubernetesAgent]:
-    """Run agent and controller with the rights of their installation."""
+def overbook_running(
+    cluster: ControlPlane, node: KubernetesNode, **settings: Any
+) -> Iterator[KubernetesAgent]:
+    """Run agent and controller with the rights of their installation.
+
+    Args:
+        cluster: where.
+        node: the agent's node.
+        settings: further fields of the agent's configuration file.
+    """
     admin = UserClient(cluster.kubeconfig)
     if admin.refusal("GET", OWNERS_WISH):
         install(cluster)
@@ -154,7 +162,7 @@ def overbook_running(cluster: ControlPlane, node: KubernetesNode) -> Iterator[Ku
     controller.start()
     agent = KubernetesAgent(cluster, node)
     agent.register()
-    agent.start({"swap": {"eligibility": "Burstable"}})
+    agent.start({"swap": {"eligibility": "Burstable"}, **settings})
     try:
         yield agent
     finally:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 
+from overbook.core.pressure.ruleset import DEFAULT_RULESET
 from overbook_sandbox.cluster.background import Background
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.cluster.hollow_nodes import HollowNodes
@@ -24,7 +26,7 @@ from tests.waiting import wait_for
 PODS_MIB = 1000
 """What the kubelet lets all pods have together."""
 HOT_MIB = 640
-"""More than the cold VMs leave of the limit when they swap all that they may, and all may swap enough for it."""
+"""More than the cold VMs leave of the limit when they swap all that they may, but all may swap enough."""
 LIMIT = "/sys/fs/cgroup/kubepods/memory.max"
 EVENTS = "/sys/fs/cgroup/kubepods/memory.events"
 
@@ -58,8 +60,11 @@ def guests(cluster: ControlPlane, node: KubernetesNode, limited: None) -> Iterat
 
 @pytest.fixture
 def overbook(cluster: ControlPlane, node: KubernetesNode, guests: Guests) -> Iterator[KubernetesAgent]:
+    """The agent has only the rules about stalls: others would find the growth before the limit is reached."""
     assert guests
-    with overbook_running(cluster, node) as agent:
+    rules = [rule for rule in DEFAULT_RULESET.rules if rule.is_about_stalls]
+    ruleset = msgspec.to_builtins(msgspec.structs.replace(DEFAULT_RULESET, rules=tuple(rules)))
+    with overbook_running(cluster, node, ruleset=ruleset) as agent:
         yield agent
 
 
