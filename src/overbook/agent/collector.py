@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
+from overbook.agent.limit_reader import LimitReader
 from overbook.agent.stalls import StallReader
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
@@ -14,7 +15,9 @@ from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.kubepods import ContainerCgroup, PodCgroup, PodScanner
 from overbook.kernel.kubepods_names import QosClass
+from overbook.kernel.machine import page_size_bytes
 from overbook.kernel.meminfo import read_meminfo
+from overbook.kernel.misplaced import one_of_each
 from overbook.kernel.psi import Pressure, read_pressure
 from overbook.kernel.vmstat import Vmstat, read_vmstat
 
@@ -57,6 +60,8 @@ class Collector:
         """Open containers by pod UID and container name."""
         self._settled: dict[str, tuple[PodCgroup, Pod | None]] = {}
         self._stalls = StallReader(root, self._kept, self._complain)
+        self._limits = LimitReader(root, self._kept, self._complain)
+        self._page_bytes = page_size_bytes()
         self.pod_cgroups: dict[str, PodCgroup] = {}
         self.generation = 0
         """A number that grows whenever a container is opened or closed."""
@@ -73,6 +78,7 @@ class Collector:
         node = self._node()
         self._hold(pods)
         self._stalls.start(node.stall_some_micros)
+        limits = self._limits.read(self._scanner.class_paths, self.pod_cgroups)
         self._vanished.clear()
         sampled = tuple([self._pod(uid, held) for uid, held in self.containers.items()])
         if self._vanished:
@@ -85,7 +91,7 @@ class Collector:
             sampled = tuple(
                 [before.get(uid) or self._pod(uid, held) for uid, held in self.containers.items()]
             )
-        return Sample(at_seconds, wall_seconds, node, sampled)
+        return Sample(at_seconds, wall_seconds, node, sampled, limits)
 
     @property
     def class_paths(self) -> tuple[tuple[str, QosClass], ...]:
@@ -99,6 +105,7 @@ class Collector:
                 container.close()
         self.containers.clear()
         self._stalls.close()
+        self._limits.close()
 
     def _node(self) -> NodeSample:
         memory = read_meminfo(self._root)
@@ -124,12 +131,19 @@ class Collector:
             stall_full_micros=pressure.full.total_micros if pressure.full else None,
             swap_cached_bytes=memory.swap_cached_bytes,
             writeback_bytes=memory.writeback_bytes,
+            hugetlb_bytes=memory.hugetlb_bytes or 0,
+            zswap_in_pages=events.zswpin,
+            zswap_out_pages=events.zswpout,
+            zero_in_pages=events.swpin_zero,
+            zero_out_pages=events.swpout_zero,
+            zswap_pool_bytes=memory.zswap_bytes,
+            page_bytes=self._page_bytes,
         )
 
     def _hold(self, pods: Mapping[str, Pod]) -> None:
         """Open the cgroups that are new and close those that are gone."""
         try:
-            found = {pod.uid: pod for pod in self._scanner.scan()}
+            found = one_of_each(self._scanner.scan(), self._root)
         except KernelFileError as error:
             self._complain(error)
             return
@@ -167,8 +181,10 @@ class Collector:
 
     def _pod(self, uid: str, held: dict[str, HeldContainer]) -> PodSample:
         samples = [self._container(uid, container) for container in held.values()]
-        some, full = self._stalls.read(self.pod_cgroups[uid])
-        return PodSample(uid, tuple([sample for sample in samples if sample is not None]), some, full)
+        cgroup = self.pod_cgroups[uid]
+        some, full = self._stalls.read(cgroup)
+        known = tuple([sample for sample in samples if sample is not None])
+        return PodSample(uid, known, some, full, self._limits.below(cgroup))
 
     def _container(self, uid: str, held: HeldContainer) -> ContainerSample | None:
         try:

@@ -27,6 +27,8 @@ _FIELDS = FlatKeyed(
         b"SwapFree:",
         b"SwapCached:",
         b"Writeback:",
+        b"Hugetlb:",
+        b"Zswap:",
     ),
     words=3,
 )
@@ -46,6 +48,13 @@ class Meminfo(msgspec.Struct, frozen=True, gc=False):
     swap_free_bytes: int | None = None
     swap_cached_bytes: int | None = None
     writeback_bytes: int | None = None
+    hugetlb_bytes: int | None = None
+    zswap_bytes: int | None = None
+
+    @property
+    def ordinary_bytes(self) -> int:
+        """The memory without the huge pages that were set aside: nothing else can use those."""
+        return max(0, self.mem_total_bytes - (self.hugetlb_bytes or 0))
 
 
 def parse_meminfo(data: bytes, path: str = "/proc/meminfo") -> Meminfo:

@@ -9,7 +9,7 @@ from typing import Final
 
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import whole_pages
-from overbook.core.pressure.candidate import PAGE_BYTES, swap_room_bytes
+from overbook.core.pressure.candidate import swap_room_bytes
 from overbook.core.pressure.decision import ReclaimStep
 from overbook.core.pressure.model import PodModel
 from overbook.core.pressure.situation import Situation
@@ -28,7 +28,7 @@ STANDING_PAGES: Final = 50.0
 
 def is_behind(seen: Situation) -> bool:
     """Whether the swap disk is behind or stands still, so that nothing more is pushed out."""
-    if seen.node.swap_writing_bytes > BEHIND_BYTES:
+    if seen.whole_node.swap_writing_bytes > BEHIND_BYTES:
         return True
     stalled = seen.history.per_second("stall_some_micros", 1.0, 0.0) or 0.0
     moved = [seen.history.per_second(counter, 1.0, 0.0) for counter in ("swap_in_pages", "swap_out_pages")]
@@ -42,12 +42,12 @@ def may_swap(facts: PodFacts) -> bool:
 
 def room_bytes(seen: Situation) -> int:
     """How much pods that may swap can still swap out, in bytes."""
-    room = sum(
-        swap_room_bytes(seen.facts[uid], model)
+    rooms = {
+        uid: swap_room_bytes(seen.facts[uid], model)
         for uid, model in seen.pods.items()
         if uid in seen.facts and may_swap(seen.facts[uid])
-    )
-    return min(room, seen.node.swap_free_bytes)
+    }
+    return min(seen.swap_rooms.together(rooms), seen.node.swap_free_bytes)
 
 
 def coldest_steps(
@@ -71,17 +71,21 @@ def coldest_steps(
         if uid in seen.facts
         and uid not in without
         and may_swap(seen.facts[uid])
-        and swap_room_bytes(seen.facts[uid], model) >= PAGE_BYTES
+        and swap_room_bytes(seen.facts[uid], model) >= seen.node.page_bytes
         and recent[uid].refaults_per_second <= COLD_REFAULTS_PER_SECOND
     ]
     # The fewest refaults per byte first; among pods without refaults the largest, which suffers least.
     cold.sort(key=lambda model: (model.refaults / model.swappable_bytes, -model.swappable_bytes))
     steps: list[ReclaimStep] = []
     left = wanted_bytes
+    rooms = dict(seen.swap_rooms.paths)
     for model in cold:
-        facts = seen.facts[model.uid]
-        part = whole_pages(min(left, swap_room_bytes(facts, model), most_bytes(model)), PAGE_BYTES)
+        facts, above = seen.facts[model.uid], seen.swap_rooms.above(model.uid)
+        most = min((left, swap_room_bytes(facts, model), most_bytes(model), *(rooms[path] for path in above)))
+        part = whole_pages(most, seen.node.page_bytes)
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts.label, part))
             left -= part
+            for path in above:
+                rooms[path] -= part
     return tuple(steps)

@@ -13,16 +13,18 @@ from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample
 
 
 class NodeModel(msgspec.Struct, frozen=True, gc=False):
-    """The node's sizes in one sample.
+    """The sizes of a node, or of a cgroup above pods whose limit stands for the RAM, in one sample.
 
     Attributes:
-        memory_total_bytes: RAM.
+        memory_total_bytes: RAM without the huge pages that were set aside; of a cgroup its limit.
         memory_available_bytes: memory that can be used without swapping, as the kernel estimates it.
         working_set_bytes: RAM minus available memory.
         swap_total_bytes: swap, in use or free; 0 if the node has none.
         swap_used_bytes: swap in use.
         swap_cached_bytes: memory that is in RAM and in swap.
         swap_writing_bytes: the part of it that is still being written, at most: it cannot be had yet.
+        hugetlb_bytes: the huge pages that were set aside.
+        page_bytes: the kernel's page size.
     """
 
     memory_total_bytes: int
@@ -32,6 +34,13 @@ class NodeModel(msgspec.Struct, frozen=True, gc=False):
     swap_used_bytes: int
     swap_cached_bytes: int = 0
     swap_writing_bytes: int = 0
+    hugetlb_bytes: int = 0
+    page_bytes: int = 4096
+
+    @property
+    def installed_bytes(self) -> int:
+        """RAM, huge pages included: MemTotal."""
+        return self.memory_total_bytes + self.hugetlb_bytes
 
     @property
     def swap_free_bytes(self) -> int:
@@ -115,7 +124,8 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
 
 def node_model(node: NodeSample) -> NodeModel:
     """Compute the node's sizes. Swap with more free than total (seen on some kernels) counts as empty."""
-    total, available = node.memory_total_bytes, node.memory_available_bytes
+    huge = min(node.hugetlb_bytes, node.memory_total_bytes)
+    total, available = node.memory_total_bytes - huge, node.memory_available_bytes
     swap_total = node.swap_total_bytes or 0
     swap_free = min(swap_total, node.swap_free_bytes if node.swap_free_bytes is not None else swap_total)
     return NodeModel(
@@ -126,6 +136,8 @@ def node_model(node: NodeSample) -> NodeModel:
         swap_used_bytes=swap_total - swap_free,
         swap_cached_bytes=node.swap_cached_bytes or 0,
         swap_writing_bytes=min(node.swap_cached_bytes or 0, node.writeback_bytes or 0),
+        hugetlb_bytes=huge,
+        page_bytes=node.page_bytes,
     )
 
 
@@ -149,6 +161,11 @@ def pod_models(window: Sequence[Sample]) -> dict[str, PodModel]:
                 first_seen[pod.uid] = (sample.at_seconds, pod)
     now = window[-1].at_seconds
     return {pod.uid: _pod_model(first_seen[pod.uid], pod, now) for pod in window[-1].pods}
+
+
+def is_below(path: str, above: str) -> bool:
+    """Whether a cgroup is another one or below it."""
+    return not above or path == above or path.startswith(above + "/")
 
 
 def recent(window: Sequence[Sample], seconds: float) -> Sequence[Sample]:

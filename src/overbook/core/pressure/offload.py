@@ -14,7 +14,6 @@ from typing import Final, Literal
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.pressure.candidate import PAGE_BYTES
 from overbook.core.pressure.cold import (
     COLD_REFAULTS_PER_SECOND,
     RECENT_SECONDS,
@@ -184,13 +183,13 @@ class Offload:
             return ()
         daily = self.policy.daily_write_bytes
         writes = self._writes.left(
-            (4 * seen.node.swap_total_bytes if daily is None else daily) / DAY_SECONDS, now
+            (4 * seen.whole_node.swap_total_bytes if daily is None else daily) / DAY_SECONDS, now
         )
         if self._cpu.left(self.policy.cpu_percent / 100, now) <= 0:
             return ()
         most = min(MOST_BYTES_PER_SECOND, int(total * NODE_PERCENT_PER_SECOND / 100)) * elapsed
         wanted = int(min(missing, most, writes, room_bytes(seen)))
-        if wanted < PAGE_BYTES:
+        if wanted < seen.node.page_bytes:
             return ()
         return coldest_steps(seen, wanted, self._step_bytes, {*without, *self.paused(seen)})
 
@@ -210,7 +209,7 @@ class Offload:
             overshot = step.swapped_bytes > OVERSHOT * max(step.asked_bytes, FIRST_BYTES)
             if step.seconds > SLOW_SECONDS or overshot:
                 self._pause.begin(seen.now)
-            model = seen.pods.get(step.uid)
+            model = seen.all_pods.get(step.uid)
             if model is not None:
                 given, since = self._given.get(step.uid, (0, model.refaults_total))
                 self._given[step.uid] = (given + step.swapped_bytes, since)
@@ -221,12 +220,12 @@ class Offload:
         """Return how much RAM offload has bought: what it swapped out and has not come back."""
         bought = 0
         for uid in tuple(self._given):
-            model = seen.pods.get(uid)
+            model = seen.all_pods.get(uid)
             if model is None:
                 del self._given[uid]
                 continue
             given, since = self._given[uid]
-            back = max(0, model.refaults_total - since) * PAGE_BYTES
+            back = max(0, model.refaults_total - since) * seen.node.page_bytes
             if back >= given:
                 del self._given[uid]
                 continue
@@ -242,7 +241,7 @@ class Offload:
         """Return the pods that are left alone for now, and begin the pauses that are due."""
         now = seen.now
         for of_pods in (self._pauses, self._steps):
-            for uid in of_pods.keys() - seen.pods.keys():
+            for uid in of_pods.keys() - seen.all_pods.keys():
                 del of_pods[uid]
         for uid, model in seen.pods_over(RECENT_SECONDS).items():
             if uid in self._given and self._suffers(model):
