@@ -41,12 +41,18 @@ def events(node: KubernetesNode) -> dict[str, int]:
 def limited(node: KubernetesNode) -> Iterator[None]:
     """The kubelet reserves memory for the system, so that its limit on all pods is far below the RAM."""
     reserved = node.samples[-1].mem_total_bytes // MIB - PODS_MIB
-    node.restart_kubelet(systemReserved={"memory": f"{reserved}Mi"}, enforceNodeAllocatable=["pods"])
+    # The kubelet would evict as soon as all pods together come near their limit; this is about the kernel.
+    nothing_evicted = {"memory.available": "0%"}
+    node.restart_kubelet(
+        systemReserved={"memory": f"{reserved}Mi"},
+        enforceNodeAllocatable=["pods"],
+        evictionHard=nothing_evicted,
+    )
     wait_for(
         lambda: int(node.read(LIMIT)[LIMIT] or 0) <= (PODS_MIB + 1) * MIB, "the limit", SLOW_SECONDS, 0.5
     )
     yield
-    node.restart_kubelet(systemReserved={})
+    node.restart_kubelet(systemReserved={}, evictionHard=dict(node.spec.eviction_hard))
     most = (PODS_MIB + 1) * MIB
     wait_for(lambda: int(node.read(LIMIT)[LIMIT] or 0) > most, "the limit is as before", SLOW_SECONDS, 0.5)
 
