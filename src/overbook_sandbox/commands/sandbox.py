@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     prepare.add_argument(
         "--kubernetes",
         action="store_true",
-        help="fetch and build also the programs of test clusters (about 10 minutes, once)",
+        help="fetch and build also the programs of test clusters (about 15 minutes, once)",
     )
     command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
     shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")
@@ -124,13 +124,15 @@ def _prepare_kubernetes(args: argparse.Namespace) -> None:
         from overbook_sandbox.machine.image import prepare
         from overbook_sandbox.machine.kernel_image import SUITES
         from overbook_sandbox.machine.packages import Host
-        from overbook_sandbox.node import kubernetes_node, node_programs
+        from overbook_sandbox.node import crio, kubernetes_node, node_programs
 
-        node_programs.prepare(Host(install=args.install_packages, say=_say), cache_folder(os.environ))
+        host, cache = Host(install=args.install_packages, say=_say), cache_folder(os.environ)
+        node_programs.prepare(host, cache)
         for kernel in SUITES:
             prepare(install_packages=args.install_packages, say=_say, kernel=kernel)
         programs = go_programs.prepare(say=_say)
         kubernetes_node.prepare(install_packages=args.install_packages, say=_say)
+        crio.prepare(host, cache)
         print(f"test clusters are ready: {programs.folder}")
 
 

@@ -1,7 +1,7 @@
 """CRI-O for nodes, and crictl, built once from their Go modules and kept in the cache: Debian has neither.
 
-The versions are in `go/crio/go.mod` and `go/crictl/go.mod`. The programs that CRI-O needs, conmon and crun, are
-Debian's; see :mod:`overbook_sandbox.node.node_programs`.
+The versions are in `go/crio/go.mod` and `go/crictl/go.mod`. The programs that CRI-O needs, conmon and crun,
+are Debian's; see :mod:`overbook_sandbox.node.node_programs`.
 """
 
 import glob
