@@ -175,5 +175,7 @@ SCENES: Final[Mapping[str, Sick]] = {
 }
 """Each sick node, by what it is."""
 
-ELSEWHERE: Final[Mapping[str, str]] = {}
-"""Where the fix of a finding is executed whose node this machine cannot be, by the finding's word."""
+NOT_HERE: Final[Mapping[str, str]] = {
+    "SwapOverNetwork": "the emulated node has no disk that is reached over a network",
+}
+"""Why a finding's fix is not typed by a test."""

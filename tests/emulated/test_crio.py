@@ -43,11 +43,11 @@ graphroot = "/var/lib/containers/storage"
 CONFIGURATION = f"""[crio.runtime]
 cgroup_manager = "cgroupfs"
 conmon_cgroup = "pod"
-default_runtime = "crun"
+default_runtime = "runc"
 hooks_dir = ["{HOOKS}"]
 pinns_path = "%(pinns)s"
-[crio.runtime.runtimes.crun]
-runtime_path = "/usr/bin/crun"
+[crio.runtime.runtimes.runc]
+runtime_path = "/usr/sbin/runc"
 runtime_type = "oci"
 monitor_path = "/usr/bin/conmon"
 [crio.image]
@@ -122,8 +122,8 @@ class Engine:
         return CGROUPS / parent.lstrip("/") / f"crio-{made}"
 
     def stop(self) -> None:
-        """Remove all pods and end CRI-O."""
-        self("rmp", "--all", "--force")
+        """Kill all pods and end CRI-O."""
+        (CGROUPS / "kubepods/cgroup.kill").write_text("1")
         self._process.terminate()
         self._process.wait(30)
         self._log.close()
@@ -146,7 +146,7 @@ def enable(*parts: str) -> None:
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     programs = made(find)
-    put_programs_into_place("crun", "podman")
+    put_programs_into_place("crun", "podman", "runc")
     folder = tmp_path_factory.mktemp("crio")
     written = {
         "/etc/containers/policy.json": POLICY,

@@ -9,7 +9,7 @@ import pytest
 
 from overbook.node.doctor.check import HostFinding
 from overbook.node.doctor.checks import CHECKS, swap
-from tests.emulated.fix_scenes import ELSEWHERE, SCENES
+from tests.emulated.fix_scenes import NOT_HERE, SCENES
 
 
 def modules() -> list[ModuleType]:
@@ -92,8 +92,8 @@ def commands() -> set[str]:
 def test_every_fix_that_is_a_command_is_typed_somewhere() -> None:
     typed = {word for sick in SCENES.values() for word in sick.words}
 
-    assert typed & set(ELSEWHERE) == set()
-    assert commands() == typed | set(ELSEWHERE)
+    assert typed & set(NOT_HERE) == set()
+    assert commands() == typed | set(NOT_HERE)
 
 
 @pytest.mark.parametrize(
