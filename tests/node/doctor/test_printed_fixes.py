@@ -11,7 +11,6 @@ from overbook.node.doctor.check import HostFinding
 from overbook.node.doctor.checks import CHECKS, swap
 from tests.emulated.fix_scenes import NOT_HERE, SCENES
 
-
 COMPUTED = {"KubeletRefusesSetting"}
 """Findings whose fix is a field of a fact: a text about the setting, never a command."""
 
@@ -36,8 +35,11 @@ def beginnings(node: ast.AST, module: ModuleType, functions: list[ast.FunctionDe
             yield from beginnings(orelse, module, functions)
         case ast.Name(id=name):
             yield from named(name, module, functions)
-        case ast.Call(func=ast.Name(id=name)) if inspect.isfunction(made := getattr(module, name, None)):
-            yield from returned(made)
+        case ast.Call(func=ast.Name(id=name), args=args):
+            if inspect.isfunction(made := getattr(module, name, None)):
+                yield from returned(made)
+            for argument in args:  # the function may return it
+                yield from beginnings(argument, module, functions)
 
 
 def named(name: str, module: ModuleType, functions: list[ast.FunctionDef]) -> Iterator[str]:
