@@ -11,7 +11,7 @@ from overbook.node.doctor.check import HostFinding
 from overbook.node.doctor.checks import CHECKS, swap
 from tests.emulated.fix_scenes import NOT_HERE, SCENES
 
-COMPUTED = {"KubeletRefusesSetting"}
+COMPUTED = {"KubeletRefusesSetting", "KubeletRefusesLater"}
 """Findings whose fix is a field of a fact: a text about the setting, never a command."""
 
 
