@@ -55,7 +55,7 @@ class Doctor:
         from overbook.node.doctor.diagnosis import diagnose  # noqa: PLC0415 - loaded only where it is needed
         from overbook.node.doctor.look import host_facts  # noqa: PLC0415 - loaded only where it is needed
 
-        found = diagnose(host_facts(self._root, policy, reported=reported)).findings
+        found = diagnose(host_facts(self._root, policy, reported=reported, whole=False)).findings
         for finding in found:
             if finding not in self._found:
                 log.log(_level(finding), "%s: %s; fix: %s", finding.word, finding.sentence, finding.fix)

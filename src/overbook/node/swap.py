@@ -24,6 +24,7 @@ PATHS: Final = (PROGRAM, SETTINGS, f"{UNIT_FOLDER}/{ON_UNIT}", f"{UNIT_FOLDER}/{
 
 
 FOLDER: Final = "/var/lib/overbook/swap"
+_BEFORE_SHUTDOWN: Final = "Before=shutdown.target\n"
 _NOT_IN_PATHS: Final = frozenset("\n\r\0: \t*?[\\")
 CLEANED_UP: Final = ("/var/tmp/", "/tmp/")  # noqa: S108 - to refuse them
 
@@ -143,8 +144,12 @@ def program_file() -> bytes:
     return (files("overbook.node.programs") / "swap.sh").read_bytes()
 
 
-def host_files(settings: SwapSettings) -> dict[str, tuple[bytes, int]]:
+def host_files(settings: SwapSettings, kubelet_unit: str = "") -> dict[str, tuple[bytes, int]]:
     """All files to install: content and mode by path below the host's root.
+
+    Args:
+        settings: the settings.
+        kubelet_unit: the unit in which this node's kubelet runs; empty: one of the usual ones.
 
     Raises:
         InvalidInput: the settings cannot work.
@@ -158,6 +163,10 @@ def host_files(settings: SwapSettings) -> dict[str, tuple[bytes, int]]:
         )
         for name in (ON_UNIT, MAKE_UNIT)
     }
+    on, mode = units[f"{UNIT_FOLDER}/{ON_UNIT}"]
+    if kubelet_unit and f" {kubelet_unit}" not in on.decode().replace("=", " "):
+        before = f"Before={kubelet_unit}\n{_BEFORE_SHUTDOWN}"
+        units[f"{UNIT_FOLDER}/{ON_UNIT}"] = on.decode().replace(_BEFORE_SHUTDOWN, before).encode(), mode
     return {
         PROGRAM: (program_file(), 0o755),
         SETTINGS: (settings_file(settings).encode(), 0o644),

@@ -7,7 +7,7 @@ import msgspec
 
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import Allowance, Eligibility
-from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
+from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes, swap_suffices
 from overbook.core.overcommit.writer import AskedWriter
 from overbook.kernel.block_device import Medium
 from overbook.node.tune.watermark import Watermarks
@@ -61,6 +61,9 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         percent: ``memoryOvercommitPercentage``.
         provisioning: the word and the sentence in the state file of the swap program.
         kubelet: the kubelet's configuration; ``None``: no kubelet was found.
+        kubelet_minor: the minor version of the kubelet 1.x; ``None``: not known.
+        kubelet_place: where the kubelet's settings are changed here, for people; empty: in its configuration.
+        kubelet_missing: the kubelet's configuration file, if it has gone since the kubelet started.
         kubelet_limits: whether the kubelet finds ``memory.swap.max`` in its own cgroup.
         eligibility: the pods that may swap.
         allowance: how much swap each gets.
@@ -71,6 +74,8 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         panic_on_oom: ``vm.panic_on_oom``.
         watermarks: the sums over all zones.
         system_swap_max: ``memory.swap.max`` of ``system.slice``, as the kernel writes it.
+        other_swap_max: the same for other top cgroups in which kubelet and runtime run, by name.
+        huge_pages_bytes: memory that is set aside as huge pages, which never swaps.
         hook_folder: the folder of Overbook's hook; empty: it is not installed.
         hook_folders_read: the folders in which the runtime looks for hooks.
         leftovers: existing files of wasp-agent, below the root.
@@ -88,6 +93,9 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     percent: int = 100
     provisioning: tuple[str, str] | None = None
     kubelet: KubeletConfiguration | None = None
+    kubelet_minor: int | None = None
+    kubelet_place: str = ""
+    kubelet_missing: str = ""
     kubelet_limits: bool | None = None
     eligibility: Eligibility = "BurstableVirtualMachines"
     allowance: Allowance = "proportional"
@@ -98,6 +106,8 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     panic_on_oom: int | None = None
     watermarks: Watermarks | None = None
     system_swap_max: str | None = None
+    other_swap_max: Mapping[str, str] = {}
+    huge_pages_bytes: int = 0
     hook_folder: str = ""
     hook_folders_read: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
@@ -114,12 +124,17 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     @property
     def demanded_bytes(self) -> int:
         """The swap that the percentage needs; 0 if the RAM is not known."""
-        return node_swap_bytes(self.memory_bytes, self.percent) if self.memory_bytes else 0
+        return node_swap_bytes(self.ordinary_bytes, self.percent) if self.ordinary_bytes else 0
+
+    @property
+    def ordinary_bytes(self) -> int:
+        """The RAM without huge pages; 0 if it is not known."""
+        return ordinary_bytes(self.memory_bytes, self.huge_pages_bytes)
 
     @property
     def swap_suffices(self) -> bool:
         """Whether there is as much swap as the percentage needs."""
-        return swap_suffices(self.memory_bytes, self.swap_bytes, self.percent)
+        return swap_suffices(self.ordinary_bytes, self.swap_bytes, self.percent)
 
 
 def shown_subject(subject: Subject) -> str:

@@ -12,7 +12,7 @@ from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
-from overbook.kernel.meminfo import read_meminfo
+from overbook.kernel.meminfo import Meminfo, read_meminfo
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.swap_medium import LiesOn, read_swap_medium
 from overbook.kernel.swaps import SwapArea, read_swaps
@@ -26,8 +26,10 @@ from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.node.doctor import owners as swap_owners
 from overbook.node.doctor.facts import HostState, Subject, SwapDevice
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
-from overbook.node.kubelet import Process, described, find_process, limits_swap
+from overbook.node.kubelet import Kubelet, Process, described, find_process, limits_swap
+from overbook.node.kubelet.version import minor_version
 from overbook.node.swap import STATE, read_state
+from overbook.node.system_slices import other_swap_max
 from overbook.node.tune.watermark import Watermarks
 from overbook.nri.connection import nri_socket
 
@@ -39,6 +41,8 @@ def host_facts(
     policy: SwapPolicy,
     writer: AskedWriter = "auto",
     reported: KubeletConfiguration | None = None,
+    *,
+    whole: bool = True,
 ) -> HostState:
     """Read the facts. This never fails: errors are in `HostState.unread`.
 
@@ -47,13 +51,17 @@ def host_facts(
         policy: the pods that may swap, how much, and the percentage.
         writer: the configured writer of the limits.
         reported: the configuration that the kubelet reports, which overrides its files.
+        whole: whether all of the host is below the root; a pod sees only a part.
     """
     look = _Look()
     process = look.at("kubelet", lambda: find_process(root), None)
-    configuration = reported or look.at("kubelet", lambda: _configuration(process, root), None)
+    kubelet = look.at("kubelet", lambda: _kubelet(process, root, whole=whole), None)
+    configuration = reported or (kubelet.configuration if kubelet else None)
+    if reported is not None:
+        look.unread.pop("kubelet", None)
     if "kubelet" in look.unread:
         look.unread["writer"] = look.unread["watermarks"] = "the kubelet's configuration is not known"
-    memory_bytes = look.at("swap", lambda: read_meminfo(root).mem_total_bytes, 0)
+    memory = look.at("swap", lambda: read_meminfo(root), Meminfo(0))
     none: tuple[str, ...] = ()
     read = look.at("hook", lambda: _hook_folders(root), none)
     if "hook" in look.unread:
@@ -62,13 +70,17 @@ def host_facts(
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
     return HostState(
-        memory_bytes=memory_bytes,
+        memory_bytes=memory.mem_total_bytes,
+        huge_pages_bytes=memory.hugetlb_bytes or 0,
         cgroup_version=version,
         pressure=look.at("pressure", lambda: _pressure(root), None),
         swap=look.at("swap", lambda: tuple(look.area(area, root) for area in _areas(root)), ()),
         percent=policy.percent,
         provisioning=look.at("provisioning", lambda: _provisioning(root), None),
         kubelet=configuration,
+        kubelet_minor=minor_version(process, root) if process else None,
+        kubelet_place=kubelet.place if kubelet else "",
+        kubelet_missing=kubelet.missing if kubelet else "",
         kubelet_limits=limits_swap(process.pid, root) if process else None,
         eligibility=policy.eligibility,
         allowance=policy.allowance,
@@ -79,6 +91,7 @@ def host_facts(
         panic_on_oom=look.at("promises", lambda: _sysctl(VM_PANIC_ON_OOM, root), None),
         watermarks=look.at("watermarks", lambda: _watermarks(root), None),
         system_swap_max=look.at("system", lambda: _system_swap_max(root), None) if version == 2 else None,
+        other_swap_max=look.at("system", lambda: other_swap_max(root), {}) if version == 2 else {},
         hook_folder=look.at("hook", lambda: _hook_folder(root, read), ""),
         hook_folders_read=read,
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
@@ -172,8 +185,8 @@ def _provisioning(root: str) -> tuple[str, str] | None:
     return read_state(root)
 
 
-def _configuration(process: Process | None, root: str) -> KubeletConfiguration | None:
-    return described(process, root).configuration if process else None
+def _kubelet(process: Process | None, root: str, *, whole: bool) -> Kubelet | None:
+    return described(process, root, whole=whole) if process else None
 
 
 def _nri_socket(root: str) -> str:

@@ -76,7 +76,7 @@ load_settings() {
 # RAM × (percent/100 − 1), rounded up to pages, and one page for mkswap's header. One kernel counts a little more
 # RAM than the next: below half of the smallest step of the percentage, an area is not made anew for that.
 size_wanted() {
-    ram=$(memory_bytes MemTotal)
+    ram=$(($(memory_bytes MemTotal) - $(memory_bytes Hugetlb))) # huge pages never swap
     bytes=$SIZE_BYTES SLACK=0
     if [ "$bytes" -eq 0 ]; then
         bytes=$(((ram * (PERCENT > 100 ? PERCENT - 100 : 0) + 99) / 100)) SLACK=$((ram / 256))

@@ -129,7 +129,7 @@ def _kubelet_settings(root: str, *, first: bool) -> dict[str, Any]:
     kubelet_settings = kubelet.configuration
     found: dict[str, Any] = {
         "kubelet_configs": tuple(
-            path for flag in ("config", "config-dir") if (path := kubelet.flags.get(flag))
+            path for path in (kubelet.file, kubelet.folder) if path and path != kubelet.missing
         ),
         "kubelet_fail_swap_on": kubelet_settings.fail_swap_on if "fail-swap-on" in kubelet.flags else None,
     }
@@ -141,10 +141,11 @@ def _kubelet_settings(root: str, *, first: bool) -> dict[str, Any]:
 def _apply(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
     from overbook.node.files import install
     from overbook.node.host_program import run_on_host
+    from overbook.node.kubelet import kubelet_unit
     from overbook.node.swap import MAKE_UNIT, ON_UNIT, PROGRAM, host_files
 
     root = arguments.fsroot
-    for path in install(host_files(settings), root):
+    for path in install(host_files(settings, kubelet_unit(root)), root):
         print(f"wrote /{path}", flush=True)
     status = run_on_host([f"/{PROGRAM}", "apply"], root, shown=True).returncode
     if not getattr(arguments, "no_units", False) and _has_systemd(root):
