@@ -9,6 +9,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter
+from overbook.kernel.capabilities import read_capabilities
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
@@ -23,12 +24,16 @@ from overbook.kernel.sysctl import (
     IntegerSysctl,
 )
 from overbook.kernel.zoneinfo import read_zoneinfo
+from overbook.kernel.zswap import Zswap, read_zswap
 from overbook.node.doctor import owners as swap_owners
 from overbook.node.doctor.facts import HostState, Subject, SwapDevice
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
+from overbook.node.killers import Killer, find_killers, shows_open_files
 from overbook.node.kubelet import Kubelet, Process, described, find_process, limits_swap
 from overbook.node.kubelet.version import minor_version
+from overbook.node.pod_places import pod_places, sandboxes
 from overbook.node.swap import STATE, read_state
+from overbook.node.swap_rooms import swap_rooms
 from overbook.node.system_slices import other_swap_max
 from overbook.node.tune.watermark import Watermarks
 from overbook.nri.connection import nri_socket
@@ -69,6 +74,12 @@ def host_facts(
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
+    kernel = look.at("kernel", lambda: read_capabilities(root), None) if version == 2 else None
+    if version is None:
+        look.unread["kernel"] = look.unread["rooms"] = look.unread["places"] = (
+            "the cgroup version is not known"
+        )
+    counted = version == 2 and (kernel is None or kernel.limits_swap)
     return HostState(
         memory_bytes=memory.mem_total_bytes,
         huge_pages_bytes=memory.hugetlb_bytes or 0,
@@ -81,7 +92,7 @@ def host_facts(
         kubelet_minor=minor_version(process, root) if process else None,
         kubelet_place=kubelet.place if kubelet else "",
         kubelet_missing=kubelet.missing if kubelet else "",
-        kubelet_limits=limits_swap(process.pid, root) if process else None,
+        kubelet_limits=limits_swap(process.pid, root) if process and counted else None,
         eligibility=policy.eligibility,
         allowance=policy.allowance,
         writer_asked=writer,
@@ -90,8 +101,8 @@ def host_facts(
         overcommit_memory=look.at("promises", lambda: _sysctl(VM_OVERCOMMIT_MEMORY, root), None),
         panic_on_oom=look.at("promises", lambda: _sysctl(VM_PANIC_ON_OOM, root), None),
         watermarks=look.at("watermarks", lambda: _watermarks(root), None),
-        system_swap_max=look.at("system", lambda: _system_swap_max(root), None) if version == 2 else None,
-        other_swap_max=look.at("system", lambda: other_swap_max(root), {}) if version == 2 else {},
+        system_swap_max=look.at("system", lambda: _system_swap_max(root), None) if counted else None,
+        other_swap_max=look.at("system", lambda: other_swap_max(root), {}) if counted else {},
         hook_folder=look.at("hook", lambda: _hook_folder(root, read), ""),
         hook_folders_read=read,
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
@@ -99,6 +110,13 @@ def host_facts(
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
+        kernel=kernel,
+        swap_rooms=look.at("rooms", lambda: swap_rooms(root), ()) if version == 2 else (),
+        places=look.at("places", lambda: pod_places(root), ()) if version == 2 else (),
+        sandboxes=look.at("places", lambda: sandboxes(root), 0),
+        killers=look.at("killers", lambda: _killers(root, memory, whole=whole), ()),
+        open_files_seen=whole and shows_open_files(root),
+        zswap=look.at("zswap", lambda: _zswap(root), None),
         unread=look.unread,
     )
 
@@ -122,6 +140,17 @@ class _Look:
     def area(self, area: SwapArea, root: str) -> SwapDevice:
         on = self.at("swap", lambda: read_swap_medium(area, root), LiesOn("unknown"))
         return SwapDevice(area.filename, area.size_bytes, on.medium, on.name)
+
+
+def _killers(root: str, memory: Meminfo, *, whole: bool) -> tuple[Killer, ...]:
+    return find_killers(root, memory.mem_total_bytes, memory.swap_total_bytes or 0, whole=whole)
+
+
+def _zswap(root: str) -> Zswap | None:
+    found = read_zswap(root)
+    if found is None:
+        swap_owners.present(root, "sys/fs")
+    return found
 
 
 def _cgroup_version(root: str) -> int:
