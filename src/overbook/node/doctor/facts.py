@@ -139,9 +139,9 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     nri_connections: int = 0
     kernel: KernelCapabilities | None = None
     swap_rooms: tuple[SwapRoom, ...] = ()
-    places: tuple[PodPlace, ...] = ()
+    places: tuple[PodPlace, ...] | None = None
     sandboxes: int = 0
-    killers: tuple[Killer, ...] = ()
+    killers: tuple[Killer, ...] | None = None
     open_files_seen: bool = False
     zswap: Zswap | None = None
 

@@ -17,7 +17,7 @@ LOOKED_FOR: Final = "systemd-oomd, earlyoom or nohang"
 
 
 def _killers(facts: HostState) -> Iterator[HostFinding]:
-    for killer in facts.killers:
+    for killer in facts.killers or ():
         who = f"{killer.name} (process {killer.pid})"
         if not killer.known:
             watched = (
@@ -116,6 +116,8 @@ def _not_monitored(monitored: Monitored) -> str:
 
 
 def _killers_fine(facts: HostState) -> str:
+    if facts.killers is None:
+        return ""
     none = f"no process of {LOOKED_FOR}"
     if not facts.open_files_seen:
         return none
