@@ -1,12 +1,18 @@
 """Forty ways to configure a kubelet, and what it then does, for tests with and without a real kubelet.
 
 Each has the command line and the files of a node, and some fields of the configuration in force by the names
-of ``/configz``. Where the kubelet is a part of another program, `real` is how that program starts it. A kubelet
-that does not start has the word `refused`, a part of what it then says; it has swap on.
+of ``/configz``. Where the kubelet is a part of another program, `real` is how that program starts it. What a
+kubelet says that does not start with swap on has the word `refused`.
 """
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+
+import msgspec
+
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
 
 DEFAULTS = {
     "memory.available": "100Mi",
@@ -323,3 +329,36 @@ ROWS = (
         cgroup="/system.slice/snap.microk8s.daemon-kubelite.service",
     ),
 )
+
+
+def write_files(root: Path, row: Row) -> None:
+    """Write a row's files below a root."""
+    for path, text in row.files.items():
+        file = root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(HEAD + text if "kubelet.conf.d" in path or path == FILE else text)
+
+
+def real_flags(root: Path, row: Row) -> list[str]:
+    """The kubelet's own flags, for files below a root."""
+    words = row.real if row.real is not None else row.words[1:]
+    return [re.sub("^(--config(?:-dir)?)=/", rf"\1={root}/", word) for word in words]
+
+
+def filled(configuration: KubeletConfiguration) -> KubeletConfiguration:
+    """A configuration in which nothing is left to a default."""
+    return msgspec.structs.replace(
+        configuration,
+        eviction_hard=dict(configuration.eviction_hard or {}),
+        eviction_soft=configuration.eviction_soft or {},
+        eviction_soft_grace_period=configuration.eviction_soft_grace_period or {},
+        system_reserved=configuration.system_reserved or {},
+        kube_reserved=configuration.kube_reserved or {},
+        qos_reserved=configuration.qos_reserved or {},
+        feature_gates=configuration.feature_gates or {},
+        enforce_node_allocatable=["pods"]
+        if configuration.enforce_node_allocatable is None
+        else configuration.enforce_node_allocatable,
+        memory_swap=type(configuration.memory_swap)(configuration.memory_swap.swap_behavior or "NoSwap"),
+        memory_throttling_factor=configuration.memory_throttling_factor or 0.9,
+    )

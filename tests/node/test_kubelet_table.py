@@ -1,4 +1,4 @@
-"""What is read of a kubelet's flags and files is what it does; a real kubelet is asked in tests/cluster/node."""
+"""What is read of a kubelet's flags and files is in force; tests/cluster/node asks a real kubelet for it."""
 
 import os
 from pathlib import Path
@@ -8,15 +8,12 @@ import pytest
 from overbook.core.kubernetes.kubelet import reported_configuration
 from overbook.core.kubernetes.kubelet_refusals import refusals
 from overbook.node.kubelet import running_kubelet
-from tests.node.kubelet_table import HEAD, ROWS, Row
+from tests.node.kubelet_table import ROWS, Row, write_files
 
 
 def place(root: Path, row: Row) -> None:
     """Write a row's process and files below a root."""
-    for path, text in row.files.items():
-        file = root / path.lstrip("/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text((HEAD if "kubelet.conf.d" in path or path.endswith("kubelet.yaml") else "") + text)
+    write_files(root, row)
     process = root / "proc/812"
     process.mkdir(parents=True)
     (process / "cmdline").write_text("".join(f"{word}\0" for word in row.words))

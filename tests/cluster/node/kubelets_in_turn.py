@@ -1,4 +1,4 @@
-"""A program for the node: it starts kubelets without a cluster, a few at a time, and prints what each reports.
+"""A program for the node: it starts kubelets without a cluster, and prints what each of them reports.
 
 Its argument is a JSON file with the containerd's command line and socket, and for each kubelet its name, its
 command line, its port, and the cgroup below which it has its pods. They have a containerd of their own: a
@@ -16,8 +16,9 @@ import sys
 import time
 import urllib.request
 
-AT_ONCE = 4
-SECONDS = 60.0
+AT_ONCE = 2
+SECONDS = 70.0
+CONTAINERD_SECONDS = 30.0
 LOG_BYTES = 4000
 MOUNT = "/sys/fs/cgroup"
 
@@ -25,11 +26,10 @@ MOUNT = "/sys/fs/cgroup"
 def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as file:
         plan = json.load(file)
-    containerd = subprocess.Popen(plan["containerd"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - the test's
+    with open(plan["log"], "wb") as log:
+        containerd = subprocess.Popen(plan["containerd"], stdout=log, stderr=log)  # noqa: S603 - the test's
     try:
-        with socket.socket(socket.AF_UNIX) as probe:
-            while probe.connect_ex(plan["socket"]):
-                time.sleep(0.1)
+        wait_for(plan["socket"], plan["log"])
         kubelets = plan["kubelets"]
         for first in range(0, len(kubelets), AT_ONCE):
             several = [Started(**each) for each in kubelets[first : first + AT_ONCE]]
@@ -37,6 +37,17 @@ def main() -> None:
                 print(json.dumps({"name": one.name, **one.outcome()}), flush=True)
     finally:
         containerd.kill()
+
+
+def wait_for(path: str, log: str) -> None:
+    """Wait until containerd listens."""
+    until = time.monotonic() + CONTAINERD_SECONDS
+    with socket.socket(socket.AF_UNIX) as probe:
+        while probe.connect_ex(path):
+            if time.monotonic() > until:
+                with open(log, encoding="utf-8", errors="replace") as file:
+                    raise TimeoutError(file.read()[-LOG_BYTES:])
+            time.sleep(0.1)
 
 
 class Started:
@@ -58,7 +69,8 @@ class Started:
         while self._process.poll() is None and time.monotonic() < until:
             with contextlib.suppress(OSError):
                 address = f"https://127.0.0.1:{self._port}/configz"
-                with urllib.request.urlopen(address, context=ssl._create_unverified_context()) as answer:  # noqa: S310, S323, SLF001 - its own certificate
+                trusting = ssl._create_unverified_context()  # noqa: S323 - its own certificate
+                with urllib.request.urlopen(address, context=trusting) as answer:
                     reported = json.load(answer)["kubeletconfig"]
                 self._process.send_signal(signal.SIGKILL)
                 self._process.wait()

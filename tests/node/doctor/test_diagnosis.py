@@ -45,6 +45,16 @@ def swap_on(medium: Medium) -> dict[str, object]:
     return {"swap": (SwapDevice("/dev/sda3", 8 * GIB, medium, "/dev/sda3"),)}
 
 
+def swap_behavior(word: str, **gates: bool) -> KubeletConfiguration:
+    return KubeletConfiguration(fail_swap_on=False, memory_swap=MemorySwap(word), feature_gates=gates)
+
+
+SOFT_KUBELET = KubeletConfiguration(
+    fail_swap_on=False,
+    eviction_soft={"memory.available": "1Gi"},
+    eviction_soft_grace_period={"memory.available": "30s"},
+)
+PROTECTING_KUBELET = KubeletConfiguration(fail_swap_on=False, memory_reservation_policy="TieredReservation")
 WRONG: list[tuple[dict[str, object], str]] = [
     ({"cgroup_version": 1}, "CgroupV1"),
     ({"pressure": False}, "NoPressure"),
@@ -58,6 +68,17 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (swap_on("zram"), "CompressedSwap"),
     ({"kubelet": None}, "NoKubelet"),
     ({"kubelet": KubeletConfiguration()}, "KubeletRefusesSwap"),
+    ({"kubelet": swap_behavior("UnlimitedSwap")}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("UnlimitedSwap"), "kubelet_minor": 29}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("UnlimitedSwap", NodeSwap=True), "kubelet_minor": 28}, "SwapBehaviorUnknown"),
+    ({"kubelet": swap_behavior("WorkloadControlledSwap")}, "SwapBehaviorUnknown"),
+    ({"kubelet": swap_behavior("WorkloadControlledSwap"), "kubelet_minor": 36}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("LimitedSwap", NodeSwap=True), "kubelet_minor": 37}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("NoSwap", NodeSwap=True), "kubelet_minor": 36}, "KubeletRefusesLater"),
+    ({"kubelet_missing": "/opt/kubelet.yaml"}, "KubeletFileMissing"),
+    ({"kubelet": PROTECTING_KUBELET}, "RequestsProtected"),
+    ({"other_swap_max": {"runtime.slice": "max"}}, "SystemSwaps"),
+    ({"kubelet": SOFT_KUBELET}, "WatermarkBelowEviction"),
     ({"kubelet": msgspec.structs.replace(LIMITED_KUBELET, fail_swap_on=True)}, "KubeletRefusesSwap"),
     ({"kubelet": KubeletConfiguration(False, eviction_hard={"memory.available": "x"})}, "EvictionUnreadable"),
     ({"kubelet": LIMITED_KUBELET, "kubelet_limits": False}, "KubeletLimitsNothing"),
@@ -168,3 +189,53 @@ def test_a_factor_lifts_the_low_watermark_above_eviction() -> None:
 
 def test_watermarks_that_are_high_enough_are_left_alone() -> None:
     assert scale_factor(Watermarks(64 * MIB, 600 * MIB, 16 * GIB), 100 * MIB) is None
+
+
+def sentences(**changes: object) -> str:
+    found = diagnose(msgspec.structs.replace(HEALTHY, **changes)).findings
+    return " ".join(f"{finding.sentence} | {finding.fix}" for finding in found)
+
+
+def test_an_unreachable_soft_threshold_is_to_be_lowered() -> None:
+    soft = msgspec.structs.replace(SOFT_KUBELET, eviction_soft={"memory.available": "2Gi"})
+
+    said = sentences(kubelet=soft)
+
+    assert "evicts below 2Gi (evictionSoft for 30s)" in said
+    assert "set memory.available in the kubelet's evictionSoft below" in said
+    assert "tune apply" not in said
+
+
+def test_the_highest_watermark_is_not_asked_for_again() -> None:
+    highest = Watermarks(64 * MIB, 64 * MIB + 16 * GIB // 10, 16 * GIB)
+    hard = KubeletConfiguration(fail_swap_on=False, eviction_hard={"memory.available": "1600Mi"})
+
+    assert sentences(kubelet=hard, watermarks=highest) == ""
+
+
+def test_a_fix_is_for_the_place_of_the_distribution() -> None:
+    said = sentences(kubelet=KubeletConfiguration(), kubelet_place="in /var/snap/microk8s/7/args/kubelet")
+
+    assert "set failSwapOn: false in /var/snap/microk8s/7/args/kubelet" in said
+
+
+def test_where_no_kubelet_runs_it_is_said_what_was_sought() -> None:
+    said = sentences(kubelet=None)
+
+    assert all(word in said for word in ("k3s", "rke2", "kubelite", "microshift", "hyperkube"))
+
+
+def test_an_old_kubelets_fix_has_no_noswap() -> None:
+    limited = msgspec.structs.replace(LIMITED_KUBELET, feature_gates={"NodeSwap": True})
+
+    said = sentences(kubelet=limited, kubelet_minor=29)
+
+    assert "KubeletGivesSwapToAll" in {
+        f.word for f in diagnose(msgspec.structs.replace(HEALTHY, kubelet=limited)).findings
+    }
+    assert "set memorySwap.swapBehavior: NoSwap" not in said
+
+
+def test_huge_pages_need_no_swap() -> None:
+    assert sentences(memory_bytes=64 * GIB, huge_pages_bytes=48 * GIB) == ""
+    assert "150 % needs 32Gi" in sentences(memory_bytes=64 * GIB)

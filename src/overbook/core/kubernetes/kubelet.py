@@ -183,7 +183,9 @@ class KubeletConfiguration(KubeStruct, frozen=True):
 
     def protects_requests(self, minor: int | None) -> bool:
         """Whether ``memory.min`` and ``memory.low`` protect what pods request from reclaim."""
-        return self.memory_reservation_policy == "TieredReservation" and self.has_memory_qos(minor)
+        # A kubelet with the policy but without the gate does not start, so of an unknown version the gate is on.
+        gate = self.has_memory_qos(MEMORY_QOS_ON if minor is None else minor)
+        return gate and self.memory_reservation_policy == "TieredReservation"
 
     def throttles_memory(self, minor: int | None) -> bool:
         """Whether the kubelet sets ``memory.high`` of containers that may use more than they request."""
