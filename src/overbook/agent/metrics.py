@@ -192,6 +192,12 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
         _of_tick(lambda tick: tick.node.hugetlb_bytes),
     ),
     Metric(
+        "node_zswap_bytes",
+        "gauge",
+        "RAM that pages in zswap take, compressed; no value where the kernel has none.",
+        _of_tick(lambda tick: tick.sample.node.zswap_pool_bytes),
+    ),
+    Metric(
         "domain_limit_bytes",
         "gauge",
         "Limit of the tightest domain of shortage: the node, kubepods or a QoS class.",

@@ -167,7 +167,7 @@ _IN_KUBELET: Final = {"kubelet_server": "server"}
 _IN_RULESET: Final = {"rank"}
 _IN_RECLAIM: Final = {"enabled"}
 _IN_OFFLOAD: Final = {"offload": "mode"}
-_IN_DETECTORS: Final = {option.name: (kind, option.field) for kind, option in OPTIONS}
+_IN_DETECTORS: Final = {option.name: (kind, option) for kind, option in OPTIONS}
 
 
 def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> AgentSettings:
@@ -242,16 +242,17 @@ def with_setting(settings: AgentSettings, field: str, value: Any) -> AgentSettin
     if field in _IN_OFFLOAD:
         return replace(settings, offload=replace(settings.offload, **{_IN_OFFLOAD[field]: value}))
     if field in _IN_DETECTORS:
-        kind, part = _IN_DETECTORS[field]
-        return replace(settings, ruleset=_detectors_changed(settings.ruleset, kind, part, value))
+        kind, option = _IN_DETECTORS[field]
+        changed = {option.field: value, **({option.instead_of: None} if option.instead_of else {})}
+        return replace(settings, ruleset=_detectors_changed(settings.ruleset, kind, changed))
     return replace(settings, **{field: value})
 
 
-def _detectors_changed(ruleset: Ruleset, kind: type[Detector], field: str, value: float) -> Ruleset:
+def _detectors_changed(ruleset: Ruleset, kind: type[Detector], changed: Mapping[str, Any]) -> Ruleset:
     replace = msgspec.structs.replace
 
     def group_changed(group: Group) -> Group:
-        return Group(all=tuple(replace(d, **{field: value}) if isinstance(d, kind) else d for d in group.all))
+        return Group(all=tuple(replace(d, **changed) if isinstance(d, kind) else d for d in group.all))
 
     rules = tuple(replace(rule, any=tuple(map(group_changed, rule.any))) for rule in ruleset.rules)
     return replace(ruleset, rules=rules)

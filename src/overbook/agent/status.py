@@ -137,6 +137,7 @@ class StatusWriter:
                 promised_bytes=self._promised_bytes(pods, moment.percent),
                 offloaded_bytes=moment.offloaded_bytes,
                 offloadable_bytes=moment.offloadable_bytes,
+                hugetlb_bytes=node.hugetlb_bytes,
             ),
             swap=SwapStatus(
                 total_bytes=node.swap_total_bytes,

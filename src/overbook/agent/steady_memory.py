@@ -11,10 +11,11 @@ MIB: Final = 1 << 20
 JUMP_BYTES: Final = 64 * MIB
 """A change of so much between two ticks is no balloon's: it is followed at once."""
 SMALL_BYTES: Final = 16 * MIB
+STEADY_BYTES: Final = 4 * MIB
 STEADY_SECONDS: Final = 10.0
-"""A new size is followed after it stayed within :data:`SMALL_BYTES` for so long."""
+"""A size that is :data:`SMALL_BYTES` away is followed after it stayed so long within :data:`STEADY_BYTES`."""
 SETTLED_SECONDS: Final = 60.0
-"""The same for a size that differs by less than :data:`SMALL_BYTES`."""
+"""The same for a size that differs by less."""
 FAR_SHARE: Final = 0.1
 FAR_BYTES: Final = 256 * MIB
 """A size that moved away by so much is followed while it still moves."""
@@ -39,7 +40,7 @@ class SteadyMemory:
         held, last, self._last = self._held, self._last, total_bytes
         if held is None:
             return self._take(total_bytes, now)
-        if abs(total_bytes - self._anchor) > SMALL_BYTES or now < self._since:
+        if abs(total_bytes - self._anchor) > STEADY_BYTES or now < self._since:
             self._anchor, self._since = total_bytes, now
         away, steady = abs(total_bytes - held), now - self._since
         jumped = abs(total_bytes - last) >= JUMP_BYTES and away >= JUMP_BYTES

@@ -12,7 +12,7 @@ from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import SwapDecision
 from overbook.core.overcommit.writer import Choice
 from overbook.core.pressure.decision import Decision, FiredRule
-from overbook.core.pressure.domain import Domain
+from overbook.core.pressure.domain import ShortageDomain
 from overbook.core.pressure.model import NodeModel
 from overbook.core.pressure.sample import Sample
 
@@ -79,7 +79,7 @@ class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     offloaded_bytes: int = 0
     offloadable_bytes: int | None = None
     misplaced: tuple[MisplacedPod, ...] = ()
-    domain: Domain | None = None
+    domain: ShortageDomain | None = None
 
     @property
     def swap_allowed_bytes(self) -> int:

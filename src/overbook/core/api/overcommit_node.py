@@ -52,6 +52,7 @@ class MemoryStatus(KubeStruct, frozen=True):
             come back.
         offloadable_bytes: memory that offload would swap out now, in bytes. Absent where it does so, and
             where it is off.
+        hugetlb_bytes: huge pages that were set aside, in bytes. Percentages are of the rest.
     """
 
     total_bytes: int = 0
@@ -59,6 +60,7 @@ class MemoryStatus(KubeStruct, frozen=True):
     promised_bytes: int | None = None
     offloaded_bytes: int = 0
     offloadable_bytes: int | None = None
+    hugetlb_bytes: int = 0
 
 
 class SwapStatus(KubeStruct, frozen=True):

@@ -24,7 +24,7 @@ estimate for the node leaves out half of the page cache, or its low watermark, w
 GIB: Final = 1 << 30
 
 
-class Domain(msgspec.Struct, frozen=True, gc=False):
+class ShortageDomain(msgspec.Struct, frozen=True, gc=False):
     """Memory with a limit of its own, and the pods in it.
 
     Attributes:
@@ -114,7 +114,7 @@ class SwapRooms:
         return max(above, key=_depth, default=None)
 
 
-def domains(sample: Sample, swap_bytes: Mapping[str, int]) -> tuple[Domain, ...]:
+def domains(sample: Sample, swap_bytes: Mapping[str, int]) -> tuple[ShortageDomain, ...]:
     """Return the domains of a node, the one with the least available share first; the node is always there.
 
     Args:
@@ -122,7 +122,7 @@ def domains(sample: Sample, swap_bytes: Mapping[str, int]) -> tuple[Domain, ...]
         swap_bytes: the swap that each pod uses, by UID, for a kernel that does not count it by cgroup.
     """
     node = node_model(sample.node)
-    whole = Domain(None, "the node", node)
+    whole = ShortageDomain(None, "the node", node)
     if not sample.limits:
         return (whole,)
     return tuple(sorted((whole, *_limited(sample, node, swap_bytes)), key=lambda each: each.available_share))
@@ -133,7 +133,7 @@ def shown(size_bytes: int) -> str:
     return f"{size_bytes / GIB:.1f}Gi" if size_bytes >= GIB else f"{size_bytes / 2**20:.0f}Mi"
 
 
-def _limited(sample: Sample, node: NodeModel, swap_bytes: Mapping[str, int]) -> Iterator[Domain]:
+def _limited(sample: Sample, node: NodeModel, swap_bytes: Mapping[str, int]) -> Iterator[ShortageDomain]:
     rooms = SwapRooms(sample)
     for limit in sample.limits:
         total, current = limit.memory_max_bytes, limit.memory_current_bytes
@@ -145,7 +145,7 @@ def _limited(sample: Sample, node: NodeModel, swap_bytes: Mapping[str, int]) -> 
             used = sum(swap_bytes.get(pod.uid, 0) for pod in sample.pods if _holds(limit.path, pod.below))
         least = rooms.least(limit.path)
         free = node.swap_free_bytes if least is None else min(least, node.swap_free_bytes)
-        yield Domain(
+        yield ShortageDomain(
             limit.path,
             _label(limit),
             NodeModel(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from overbook.core.overcommit.facts import PodFacts
-from overbook.core.pressure.domain import Domain, SwapRooms, domains, held_uids
+from overbook.core.pressure.domain import ShortageDomain, SwapRooms, domains, held_uids
 from overbook.core.pressure.history import History
 from overbook.core.pressure.model import NodeModel, PodModel, node_model, pod_models, recent
 
@@ -25,14 +25,14 @@ class Situation:
         self,
         history: History,
         facts: Mapping[str, PodFacts],
-        domain: Domain | None = None,
+        domain: ShortageDomain | None = None,
         whole: "Situation | None" = None,
     ) -> None:
         self.history = history
         self.facts = facts
         self.whole_node: NodeModel = node_model(history.newest.node) if whole is None else whole.whole_node
         """The node's own sizes."""
-        self.domain = Domain(None, "the node", self.whole_node) if domain is None else domain
+        self.domain = ShortageDomain(None, "the node", self.whole_node) if domain is None else domain
         self.node = self.domain.sizes
         """The domain's sizes."""
         self._whole = whole

@@ -32,8 +32,12 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
 
     reclaim_may_help: ClassVar = False
     options: ClassVar = (
-        DetectorOption("max_average_swap_in_pages_per_second", "in_pages_per_second", "N"),
-        DetectorOption("max_average_swap_out_pages_per_second", "out_pages_per_second", "N"),
+        DetectorOption(
+            "max_average_swap_in_pages_per_second", "in_pages_per_second", "N", "in_bytes_per_second"
+        ),
+        DetectorOption(
+            "max_average_swap_out_pages_per_second", "out_pages_per_second", "N", "out_bytes_per_second"
+        ),
         DetectorOption("average_window_size_seconds", "window_seconds", "SECONDS"),
     )
 
@@ -61,7 +65,8 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
     def condition(self) -> str:
         """The condition in words, as a part of a rule's name."""
         there = _threshold(self.in_pages_per_second, self.in_bytes_per_second, " pages/s")
-        back = _threshold(self.out_pages_per_second, self.out_bytes_per_second, "")
+        unit = "" if self.in_bytes_per_second is None else " pages/s"
+        back = _threshold(self.out_pages_per_second, self.out_bytes_per_second, unit)
         return f"swap traffic above {there} in and {back} out for {self.window_seconds:g} s"
 
     def read(self, seen: Situation) -> Reading:
@@ -74,7 +79,7 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
         page = seen.whole_node.page_bytes
         both = swap_in > self._in_pages(page) and swap_out > self._out_pages(page)
         return Reading(
-            both and (seen.is_whole or self._is_of_domain(seen, swap_in)),
+            both and (seen.is_whole or self._is_of_domain(seen)),
             f"{swap_in:.0f} pages/s swapped in and {swap_out:.0f} out over {self.window_seconds:g} s "
             f"({swap_in * page / MIB:.1f} and {swap_out * page / MIB:.1f} MiB/s)",
             {"swapInPagesPerSecond": swap_in, "swapOutPagesPerSecond": swap_out},
@@ -88,13 +93,14 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
         """The threshold of swap-out in pages per second."""
         return _pages(self.out_pages_per_second, self.out_bytes_per_second, page_bytes)
 
-    def _is_of_domain(self, seen: Situation, swap_in: float) -> bool:
+    def _is_of_domain(self, seen: Situation) -> bool:
         """Whether most of the pages that come back are memory from below the domain's cgroup."""
         path, window = seen.domain.path, self.window_seconds
         if path is None:
             return True
-        back = seen.history.limit_per_second(path, "refaults", window, window)
-        return back is not None and back >= swap_in * MOST_SHARE
+        of_node = seen.history.per_second("swap_in_pages", window, 0)
+        back = seen.history.limit_per_second(path, "refaults", window, 0)
+        return back is not None and of_node is not None and back >= of_node * MOST_SHARE
 
     def figures(self, numbers: Mapping[str, float], node: NodeModel) -> Iterator[Figure]:
         """Yield each direction, and the lower of both."""

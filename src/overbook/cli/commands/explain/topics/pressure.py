@@ -33,6 +33,10 @@ slow disk, unlike a rate in pages per second. A pod's covered memory is its requ
 Memory runs out when pods take more in that time than is available and may still be swapped out. A pod that
 leaks need not stall before the kernel's OOM killer comes.
 
+Memory can be short below a cgroup while the node has some: all pods together (kubepods) and QoS classes may
+have a limit of their own, at which the kernel reclaims and kills. The same rules are read there, with the
+limit for the RAM, and only pods below it are chosen; the decision names it.
+
 The limits of traffic and use can be set with the variables of wasp-agent:
 MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND, MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND,
 SWAP_UTILIZATION_THRESHOLD_FACTOR, AVERAGE_WINDOW_SIZE_SECONDS.
