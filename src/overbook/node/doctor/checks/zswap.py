@@ -14,7 +14,10 @@ _OFF: Final = f"echo N > {ZSWAP_PARAMETERS}/enabled"
 
 def _zswap(facts: HostState) -> Iterator[HostFinding]:
     zswap = facts.zswap
-    if zswap is None or not zswap.enabled:
+    is_on = zswap is not None and zswap.enabled
+    if facts.swap:
+        yield from _without_writeback(facts, is_on=is_on)
+    if zswap is None or not is_on:
         return
     in_ram = [area for area in facts.swap if area.medium == "zram"]
     if facts.swap and len(in_ram) == len(facts.swap):
@@ -22,30 +25,31 @@ def _zswap(facts: HostState) -> Iterator[HostFinding]:
             "Risky",
             "ZswapOverZram",
             "zswap compresses pages before they go to zram, which compresses them again and keeps them "
-            "in RAM, too: "
-            "no disk takes what zswap gives back; boot with zswap.enabled=0 to keep it off",
+            "in RAM, too: no disk takes what zswap gives back; boot with zswap.enabled=0 to keep it off",
             _OFF,
         )
     elif in_ram:
         yield HostFinding(
             "Note",
-            "ZswapOverZram",
+            "ZswapBeforeZram",
             f"zswap compresses pages before they go to {in_ram[0].path}, which compresses them again; "
-            "boot with "
-            "zswap.enabled=0 to keep it off",
+            "boot with zswap.enabled=0 to keep it off",
             _OFF,
         )
     elif facts.swap:
         yield from _pool(facts, zswap)
+
+
+def _without_writeback(facts: HostState, *, is_on: bool) -> Iterator[HostFinding]:
+    """Without writeback nothing reaches a swap area, whether zswap is on or not."""
     for room in facts.swap_rooms:
         if room.writeback is False:
             name = room.path or "this node's root cgroup"
+            left = "only what zswap takes" if is_on else "zswap is off, so nothing"
             yield HostFinding(
                 "Risky",
                 "ZswapKeepsAll",
-                f"below {name} nothing leaves zswap for the swap area (memory.zswap.writeback 0): the "
-                "disk is not "
-                "used, and only what zswap's part of RAM takes can be swapped out",
+                f"no page below {name} may go to a swap area (memory.zswap.writeback 0): {left} can be swapped",
                 f"echo 1 > {CGROUP_MOUNT}/{room.path}/memory.zswap.writeback",
             )
 
