@@ -30,9 +30,9 @@ def _killers(facts: HostState) -> Iterator[HostFinding]:
                 f"check what it kills and when: systemctl status {killer.pid}",
             )
             continue
-        full, stalls = _when_full(killer, facts), _when_stalled(killer)
-        before = [sentence for sentence, is_before in (*full, *stalls) if is_before]
-        after = [sentence for sentence, is_before in (*full, *stalls) if not is_before]
+        when = (*_when_full(killer, facts), *_when_stalled(killer))
+        before = [sentence for sentence, is_before in when if is_before]
+        after = [sentence for sentence, is_before in when if not is_before]
         if before:
             yield HostFinding("Risky", "KillsBefore", f"{who} {'; it '.join(before)}", _fix(killer))
         elif after:

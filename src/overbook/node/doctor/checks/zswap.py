@@ -49,7 +49,7 @@ def _without_writeback(facts: HostState, *, is_on: bool) -> Iterator[HostFinding
             yield HostFinding(
                 "Risky",
                 "ZswapKeepsAll",
-                f"no page below {name} may go to a swap area (memory.zswap.writeback 0): {left} can be swapped",
+                f"no page below {name} may go to a swap disk (memory.zswap.writeback 0): {left} is swapped",
                 f"echo 1 > {CGROUP_MOUNT}/{room.path}/memory.zswap.writeback",
             )
 
