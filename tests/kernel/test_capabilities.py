@@ -149,3 +149,10 @@ def test_a_malformed_list_of_controllers_has_no_line(text: str) -> None:
 
 def test_files_of_a_container_are_those_of_a_kernel_that_can() -> None:
     assert {"memory.swap.max", "memory.pressure", "memory.reclaim"} <= container_files().keys()
+
+
+def test_a_sandbox_is_looked_at_before_swap_is_denied(kernel: Kernel) -> None:
+    kernel.without("memory.swap.max")
+    make_cgroup(kernel.root, f"{POD}/kata_{'ab' * 32}")
+
+    assert kernel.read().swap_counted is True

@@ -29,6 +29,7 @@ from overbook.kernel.machine import page_size_bytes
 
 _SAMPLED_PODS: Final = 4
 _SAMPLED: Final = 32
+_MOST: Final = 20_000
 _CONFIG_LIMIT: Final = 4 << 20
 _RELEASE: Final = re.compile(r"[0-9A-Za-z._+~-]+")
 
@@ -72,8 +73,14 @@ class KernelCapabilities(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return is_there and self.swap_counted is not False
 
 
-def read_capabilities(root: str | os.PathLike[str] = "/") -> KernelCapabilities:
+def read_capabilities(
+    root: str | os.PathLike[str] = "/", scanner: PodScanner | None = None
+) -> KernelCapabilities:
     """The abilities of the kernel whose files are below `root`.
+
+    Args:
+        root: The file-system root that has /sys/fs/cgroup and /proc below it.
+        scanner: One that scanned the same tree before, which makes this cheaper.
 
     Raises:
         KernelFileError: There is no cgroup tree of version 2 below the root.
@@ -90,7 +97,7 @@ def read_capabilities(root: str | os.PathLike[str] = "/") -> KernelCapabilities:
     replace = msgspec.structs.replace
     if "memory" not in controllers:
         return replace(fixed, memory_controller=_why_missing(root, not_built))
-    scanner = PodScanner(root)
+    scanner = scanner or PodScanner(root)
     pods = scanner.scan()[:_SAMPLED_PODS]
     above = [path for path, _ in scanner.class_paths]
     containers = [container.path for pod in pods for container in pod.containers]
@@ -105,7 +112,7 @@ def read_capabilities(root: str | os.PathLike[str] = "/") -> KernelCapabilities:
     return replace(
         fixed,
         memory_ends_at=ends_at,
-        swap_counted=any(_has(root, path, "memory.swap.max") for path in counted) if counted else None,
+        swap_counted=_counts_swap(root, counted) if counted else None,
         stalls_missing_in=stalls,
         stalls_switched_off=stalls is not None and _word(root, stalls, "cgroup.pressure") == "0",
         reclaims=any(_has(root, path, "memory.reclaim") for path in in_use) if in_use else None,
@@ -168,6 +175,24 @@ def _memory_ends_at(root: str | os.PathLike[str], paths: tuple[str, ...]) -> str
             if enabled is not None and "memory" not in enabled.split():
                 return parent
     return None
+
+
+def _counts_swap(root: str | os.PathLike[str], likely: list[str]) -> bool | None:
+    """Whether a cgroup has ``memory.swap.max``; before that is denied, all of them are looked at.
+
+    Returns:
+        None: there are too many.
+    """
+    if any(_has(root, path, "memory.swap.max") for path in likely):
+        return True
+    met = 0
+    for _, directories, files in os.walk(under(root, CGROUP_MOUNT)):
+        met += len(directories)
+        if "memory.swap.max" in files:
+            return True
+        if met > _MOST:
+            return None
+    return False
 
 
 def _lacks_stalls(root: str | os.PathLike[str], path: str) -> bool:

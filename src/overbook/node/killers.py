@@ -151,7 +151,7 @@ def _watches(pid: int, root: str) -> bool:
 def _oomd(pid: int, root: str) -> Killer:
     """systemd-oomd: with swap, when more than the limit of both memory and swap is used; or for stalls."""
     if not os.path.isdir(os.path.join(root, "etc")):
-        raise FileNotFoundError(2, "no such folder, so its content is not known", "/etc")
+        return Killer(name=_OOMD, pid=pid, known=False, file="/etc/systemd")  # in a pod
     values: dict[str, str] = {}
     own = (f"{folder}/oomd.conf" for folder in _OOMD_FOLDERS)
     first = next((path for path in own if os.path.isfile(os.path.join(root, path))), None)

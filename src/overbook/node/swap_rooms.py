@@ -35,16 +35,20 @@ class SwapRoom(msgspec.Struct, frozen=True, gc=False):
     writeback: bool | None = None
 
 
-def swap_rooms(root: str = "/") -> tuple[SwapRoom, ...]:
+def swap_rooms(root: str = "/", scanner: PodScanner | None = None) -> tuple[SwapRoom, ...]:
     """The cgroups above containers, the highest first, then the pods whose own limit is 0 as one.
 
     Best-effort pods are left out: they have no swap in any case.
+
+    Args:
+        root: the host's file system.
+        scanner: one that scanned the same tree before, which makes this cheaper.
 
     Raises:
         KernelFileError: the cgroup tree or a limit cannot be read.
         OSError: a unit's file cannot be read.
     """
-    scanner = PodScanner(root)
+    scanner = scanner or PodScanner(root)
     pods = scanner.scan()
     paths: dict[str, None] = {"": None}
     for path, qos_class in scanner.class_paths:

@@ -13,6 +13,7 @@ from overbook.kernel.capabilities import read_capabilities
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
+from overbook.kernel.kubepods import PodScanner
 from overbook.kernel.meminfo import Meminfo, read_meminfo
 from overbook.kernel.psi import read_pressure
 from overbook.kernel.swap_medium import LiesOn, read_swap_medium
@@ -56,7 +57,8 @@ def host_facts(
         policy: the pods that may swap, how much, and the percentage.
         writer: the configured writer of the limits.
         reported: the configuration that the kubelet reports, which overrides its files.
-        whole: whether all of the host is below the root; a pod sees only a part.
+        whole: whether all of the host is below the root; a pod sees only a part. What its agent finds by
+            itself, and what takes long, is left out then.
     """
     look = _Look()
     process = look.at("kubelet", lambda: find_process(root), None)
@@ -74,7 +76,8 @@ def host_facts(
     version = look.at("cgroup", lambda: _cgroup_version(root), None)
     if version is None:
         look.unread["system"] = "the cgroup version is not known"
-    kernel = look.at("kernel", lambda: read_capabilities(root), None) if version == 2 else None
+    scanner = PodScanner(root)
+    kernel = look.at("kernel", lambda: read_capabilities(root, scanner), None) if version == 2 else None
     if version is None:
         look.unread["kernel"] = look.unread["rooms"] = look.unread["places"] = (
             "the cgroup version is not known"
@@ -111,9 +114,9 @@ def host_facts(
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
         kernel=kernel,
-        swap_rooms=look.at("rooms", lambda: swap_rooms(root), ()) if version == 2 else (),
-        places=look.at("places", lambda: pod_places(root), None) if version == 2 else None,
-        sandboxes=look.at("places", lambda: sandboxes(root), 0),
+        swap_rooms=look.at("rooms", lambda: swap_rooms(root, scanner), ()) if version == 2 else (),
+        places=look.at("places", lambda: pod_places(root), None) if version == 2 and whole else None,
+        sandboxes=look.at("places", lambda: sandboxes(root), 0) if whole else 0,
         killers=look.at("killers", lambda: _killers(root, memory, whole=whole), None),
         open_files_seen=whole and shows_open_files(root),
         zswap=look.at("zswap", lambda: _zswap(root), None),

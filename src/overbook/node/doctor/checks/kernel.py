@@ -33,7 +33,7 @@ def _kernel(facts: HostState) -> Iterator[HostFinding]:
             "documented rule on "
             f"swap traffic, are {rate} per second here, and {shown(_DOCUMENTED_PAGES * _USUAL_PAGE_BYTES)} "
             "with pages of 4Ki",
-            "give that rule in bytes per second in the ruleset",
+            "give inBytesPerSecond and outBytesPerSecond in the ruleset's swapTraffic",
         )
 
 
