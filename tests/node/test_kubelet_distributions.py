@@ -84,7 +84,7 @@ def test_a_kubelet_is_found_with_its_unit(tmp_path: Path, line: str, cgroup: str
         (argv("kubelet"), "/../../pod4678f48e-9e6e-53d3-9c13-dbd66056a5d1/00"),
     ],
 )
-def test_what_only_looks_like_a_kubelet_is_none(tmp_path: Path, line: str, cgroup: str) -> None:
+def test_a_program_that_only_looks_like_a_kubelet_is_none(tmp_path: Path, line: str, cgroup: str) -> None:
     process(tmp_path, 900, line, cgroup)
 
     assert find_process(str(tmp_path)) is None

@@ -14,7 +14,7 @@ import msgspec
 
 from overbook.kernel.kubepods import PodScanner
 from overbook.node.drop_in import Setting, assignments, drop_ins, unit_settings
-from overbook.node.kubelet import cgroup_of, command_lines, find_process, unit_of
+from overbook.node.kubelet import CommandLines, cgroup_of, find_process, unit_of
 
 _OOMD: Final = "systemd-oomd"
 _OOMD_FOLDERS: Final = ("etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd")
@@ -85,26 +85,29 @@ class Killer(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     file: str = ""
 
 
-def find_killers(root: str, memory_bytes: int, swap_bytes: int, *, whole: bool = True) -> tuple[Killer, ...]:
+def find_killers(
+    root: str, lines: CommandLines, memory_bytes: int, swap_bytes: int, *, whole: bool = True
+) -> tuple[Killer, ...]:
     """The programs that kill, by their processes outside of pods.
 
     Args:
         root: the host's file system.
+        lines: the processes.
         memory_bytes: MemTotal, for thresholds in bytes.
         swap_bytes: the swap that is on.
         whole: look also for programs that are not known, which takes a look at the open files of all
             processes.
 
     Raises:
-        OSError: there is no ``/proc``, or settings cannot be read.
+        OSError: settings cannot be read.
         KernelFileError: the cgroup tree cannot be read.
     """
     found: list[Killer] = []
-    for pid, words in command_lines(root):
+    for pid, words in lines:
         names = [os.path.basename(word) for word in words[:2]]
         killer = None
         if names[0] == _OOMD:
-            killer = _oomd(pid, root)
+            killer = _oomd(pid, root, lines)
         elif names[0] == _EARLYOOM:
             killer = _earlyoom(pid, words, memory_bytes, swap_bytes)
         elif _NOHANG in names:
@@ -148,7 +151,7 @@ def _watches(pid: int, root: str) -> bool:
     return False
 
 
-def _oomd(pid: int, root: str) -> Killer:
+def _oomd(pid: int, root: str, lines: CommandLines) -> Killer:
     """systemd-oomd: with swap, when more than the limit of both memory and swap is used; or for stalls."""
     if not os.path.isdir(os.path.join(root, "etc")):
         return Killer(name=_OOMD, pid=pid, known=False, file="/etc/systemd")  # in a pod
@@ -158,7 +161,7 @@ def _oomd(pid: int, root: str) -> Killer:
     for path in (*([first] if first else []), *drop_ins(root, "oomd.conf", _OOMD_FOLDERS)):
         values.update({name: value for name, value in assignments(root, path) if value})
     limit = _share(values.get("SwapUsedLimit") or values.get("SwapUsedLimitPercent"), 0.9)
-    monitored = tuple(_monitored(root))
+    monitored = tuple(_monitored(root, lines))
     return Killer(
         name=_OOMD,
         pid=pid,
@@ -170,13 +173,13 @@ def _oomd(pid: int, root: str) -> Killer:
     )
 
 
-def _monitored(root: str) -> Iterator[Monitored]:
+def _monitored(root: str, lines: CommandLines) -> Iterator[Monitored]:
     """The units on the way to the pods, and to kubelet and runtime, that are to be monitored."""
     scanner = PodScanner(root)
     scanner.scan()
     units = {"-.slice": None, "kubepods.slice": None, "kubepods-burstable.slice": None, "system.slice": None}
     units.update((part, None) for path, _ in scanner.class_paths for part in path.split("/"))
-    process = find_process(root)
+    process = find_process(root, lines)
     path = (cgroup_of(process.pid, root) if process else None) or ""
     units.update((part, None) for part in path.split("/"))
     for unit in units:

@@ -16,7 +16,7 @@ from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.files import KernelFileError, open_directory, read_file, subdirectories, under
 from overbook.kernel.kubepods import PodScanner
 from overbook.kernel.misplaced import find_misplaced
-from overbook.node.kubelet import command_lines
+from overbook.node.kubelet import CommandLines
 
 PlaceKind = Literal["CgroupfsRuntime", "SystemdRuntime", "Kata", "Rootless", "Other"]
 """``CgroupfsRuntime``: the runtime makes cgroups by their path, the kubelet systemd's slices.
@@ -61,13 +61,9 @@ def pod_places(root: str = "/") -> tuple[PodPlace, ...]:
     return tuple(found[path] for path in sorted(found))
 
 
-def sandboxes(root: str = "/") -> int:
-    """The number of gVisor's sandboxes, each of which has all containers of a pod in one cgroup.
-
-    Raises:
-        OSError: there is no ``/proc``.
-    """
-    return sum(os.path.basename(words[0]) == _SANDBOX for _, words in command_lines(root))
+def sandboxes(lines: CommandLines) -> int:
+    """The number of gVisor's sandboxes, each of which has all containers of a pod in one cgroup."""
+    return sum(os.path.basename(words[0]) == _SANDBOX for _, words in lines)
 
 
 def _by_name(root: str, path: str, depth: int, known: set[str], met: list[int]) -> Iterator[str]:

@@ -70,7 +70,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"kubelet": KubeletConfiguration()}, "KubeletRefusesSwap"),
     ({"kubelet": swap_behavior("UnlimitedSwap")}, "KubeletRefusesSetting"),
     ({"kubelet": swap_behavior("UnlimitedSwap"), "kubelet_minor": 29}, "KubeletRefusesSetting"),
-    ({"kubelet": swap_behavior("UnlimitedSwap", NodeSwap=True), "kubelet_minor": 28}, "SwapBehaviorUnknown"),
+    ({"kubelet": swap_behavior("UnlimitedSwap", NodeSwap=True), "kubelet_minor": 28}, "UnlimitedSwap"),
     ({"kubelet": swap_behavior("WorkloadControlledSwap")}, "SwapBehaviorUnknown"),
     ({"kubelet": swap_behavior("WorkloadControlledSwap"), "kubelet_minor": 36}, "KubeletRefusesSetting"),
     ({"kubelet": swap_behavior("LimitedSwap", NodeSwap=True), "kubelet_minor": 37}, "KubeletRefusesSetting"),
@@ -219,7 +219,7 @@ def test_a_fix_is_for_the_place_of_the_distribution() -> None:
     assert "set failSwapOn: false in /var/snap/microk8s/7/args/kubelet" in said
 
 
-def test_where_no_kubelet_runs_it_is_said_what_was_sought() -> None:
+def test_a_missing_kubelet_is_reported_with_what_was_sought() -> None:
     said = sentences(kubelet=None)
 
     assert all(word in said for word in ("k3s", "rke2", "kubelite", "microshift", "hyperkube"))

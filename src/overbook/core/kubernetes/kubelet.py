@@ -183,7 +183,7 @@ class KubeletConfiguration(KubeStruct, frozen=True):
 
     def protects_requests(self, minor: int | None) -> bool:
         """Whether ``memory.min`` and ``memory.low`` protect what pods request from reclaim."""
-        # A kubelet with the policy but without the gate does not start, so of an unknown version the gate is on.
+        # A kubelet with the policy but without the gate does not start: of an unknown version it is on.
         gate = self.has_memory_qos(MEMORY_QOS_ON if minor is None else minor)
         return gate and self.memory_reservation_policy == "TieredReservation"
 

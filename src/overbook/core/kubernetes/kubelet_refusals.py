@@ -59,7 +59,7 @@ GATES: Final[Mapping[str, Gate]] = {
 }
 
 
-class Refusal(NamedTuple):
+class RefusedSetting(NamedTuple):
     """A setting with which the kubelet does not start.
 
     Attributes:
@@ -71,7 +71,7 @@ class Refusal(NamedTuple):
     fix: str
 
 
-def refusals(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[Refusal]:
+def refusals(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[RefusedSetting]:
     """The settings that a kubelet 1.`minor` refuses; ``None``: those that every version refuses."""
     yield from _gates(kubelet.feature_gates or {}, minor)
     yield from _swap(kubelet, minor)
@@ -79,7 +79,7 @@ def refusals(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[Refus
     yield from _memory_qos(kubelet, minor)
     for key in kubelet.enforce_node_allocatable or ():
         if key and key not in _ENFORCED:
-            yield Refusal(
+            yield RefusedSetting(
                 f"enforceNodeAllocatable has {key}, which no kubelet knows", f"remove {key} from it"
             )
 
@@ -98,24 +98,24 @@ def no_swap_fix(kubelet: KubeletConfiguration, minor: int | None) -> str:
     return f"remove {what}: before 1.{NO_SWAP_KNOWN} there is no NoSwap"
 
 
-def refused_later(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[Refusal]:
+def refused_later(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[RefusedSetting]:
     """The settings that a later version refuses; with `minor` ``None`` that may be this one."""
     for name, on in (kubelet.feature_gates or {}).items():
         gate = GATES.get(name, Gate(0))
         whose = "the kubelet's version is not known here" if minor is None else f"this kubelet is 1.{minor}"
         if gate.locked is not None and not on and (minor is None or minor < gate.locked):
-            yield Refusal(
+            yield RefusedSetting(
                 f"from 1.{gate.locked} on no kubelet starts with the feature gate {name}: false; {whose}",
                 f"remove {name} from featureGates before an update to 1.{gate.locked}",
             )
         elif gate.gone is not None and gate.locked is not None and (minor is None or minor < gate.gone):
-            yield Refusal(
+            yield RefusedSetting(
                 f"from 1.{gate.gone} on no kubelet starts with the feature gate {name}; {whose}",
                 f"remove {name} from featureGates once the kubelet is 1.{gate.locked} or newer",
             )
 
 
-def _gates(gates: Mapping[str, bool], minor: int | None) -> Iterator[Refusal]:
+def _gates(gates: Mapping[str, bool], minor: int | None) -> Iterator[RefusedSetting]:
     if minor is None:
         return
     for name, on in gates.items():
@@ -124,24 +124,26 @@ def _gates(gates: Mapping[str, bool], minor: int | None) -> Iterator[Refusal]:
             continue
         fix = f"remove {name} from featureGates"
         if minor < gate.since:
-            yield Refusal(f"the feature gate {name} is not known before 1.{gate.since}", fix)
+            yield RefusedSetting(f"the feature gate {name} is not known before 1.{gate.since}", fix)
         elif gate.gone is not None and minor >= gate.gone:
-            yield Refusal(f"the feature gate {name} is not known any more from 1.{gate.gone} on", fix)
+            yield RefusedSetting(f"the feature gate {name} is not known any more from 1.{gate.gone} on", fix)
         elif gate.locked is not None and minor >= gate.locked and not on:
-            yield Refusal(f"the feature gate {name} cannot be switched off from 1.{gate.locked} on", fix)
+            yield RefusedSetting(
+                f"the feature gate {name} cannot be switched off from 1.{gate.locked} on", fix
+            )
 
 
-def _swap(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[Refusal]:
+def _swap(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[RefusedSetting]:
     behavior = kubelet.memory_swap.swap_behavior
     gate = (kubelet.feature_gates or {}).get("NodeSwap")
     if behavior == _UNLIMITED and (minor is None or minor >= NO_SWAP_KNOWN):
-        yield Refusal(
+        yield RefusedSetting(
             f"swapBehavior {_UNLIMITED} is refused from 1.{NO_SWAP_KNOWN} on; before, it gives every "
             "container all swap",
             no_swap_fix(kubelet, minor),
         )
     elif behavior == "NoSwap" and minor is not None and minor < NO_SWAP_KNOWN:
-        yield Refusal(
+        yield RefusedSetting(
             f"swapBehavior NoSwap is not known before 1.{NO_SWAP_KNOWN}", no_swap_fix(kubelet, minor)
         )
     elif (
@@ -149,13 +151,13 @@ def _swap(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[Refusal]
         and minor is not None
         and minor <= NEWEST_KNOWN
     ):
-        yield Refusal(
+        yield RefusedSetting(
             f"swapBehavior {behavior} is not known to version 1.{minor}", no_swap_fix(kubelet, minor)
         )
     if behavior and minor is not None and minor < SWAP_GATE_GONE:
         on = gate if gate is not None else minor >= NO_SWAP_KNOWN
         if not on and minor < SWAP_GATE_LOCKED:
-            yield Refusal(
+            yield RefusedSetting(
                 "memorySwap.swapBehavior is set while the feature gate NodeSwap is off",
                 "remove memorySwap"
                 if gate is None
@@ -163,29 +165,29 @@ def _swap(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[Refusal]
             )
 
 
-def _eviction(kubelet: KubeletConfiguration) -> Iterator[Refusal]:
+def _eviction(kubelet: KubeletConfiguration) -> Iterator[RefusedSetting]:
     graces = kubelet.eviction_soft_grace_period or {}
     for signal in kubelet.eviction_soft or {}:
         if signal not in graces:
-            yield Refusal(
+            yield RefusedSetting(
                 f"evictionSoft has {signal} without a time in evictionSoftGracePeriod",
                 f"set {signal} in evictionSoftGracePeriod, such as 1m30s",
             )
 
 
-def _memory_qos(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[Refusal]:
+def _memory_qos(kubelet: KubeletConfiguration, minor: int | None) -> Iterator[RefusedSetting]:
     policy, factor = kubelet.memory_reservation_policy, kubelet.memory_throttling_factor
     if policy not in _POLICIES and minor is not None and minor <= NEWEST_KNOWN:
-        yield Refusal(
+        yield RefusedSetting(
             f"memoryReservationPolicy {policy} is not known to version 1.{minor}",
             "set memoryReservationPolicy: None or TieredReservation",
         )
     if policy == "TieredReservation" and minor is not None and not kubelet.has_memory_qos(minor):
-        yield Refusal(
+        yield RefusedSetting(
             "memoryReservationPolicy TieredReservation is set while the feature gate MemoryQoS is off",
             "set memoryReservationPolicy: None, or the feature gate MemoryQoS: true",
         )
     if factor is not None and not 0 < factor <= 1:
-        yield Refusal(
+        yield RefusedSetting(
             f"memoryThrottlingFactor {factor} is not above 0 and at most 1", "set memoryThrottlingFactor: 0.9"
         )

@@ -30,7 +30,15 @@ from overbook.node.doctor import owners as swap_owners
 from overbook.node.doctor.facts import HostState, Subject, SwapDevice
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
 from overbook.node.killers import Killer, find_killers, shows_open_files
-from overbook.node.kubelet import Kubelet, Process, described, find_process, limits_swap
+from overbook.node.kubelet import (
+    CommandLines,
+    Kubelet,
+    Process,
+    command_lines,
+    described,
+    find_process,
+    limits_swap,
+)
 from overbook.node.kubelet.version import minor_version
 from overbook.node.pod_places import pod_places, sandboxes
 from overbook.node.swap import STATE, read_state
@@ -61,7 +69,9 @@ def host_facts(
             itself, and what takes long, is left out then.
     """
     look = _Look()
-    process = look.at("kubelet", lambda: find_process(root), None)
+    # Read once: the command line of a process that stalls takes as long as the stall.
+    lines = look.at("kubelet", lambda: tuple(command_lines(root)), None)
+    process = look.at("kubelet", lambda: find_process(root, lines), None)
     kubelet = look.at("kubelet", lambda: _kubelet(process, root, whole=whole), None)
     configuration = reported or (kubelet.configuration if kubelet else None)
     if reported is not None:
@@ -105,19 +115,19 @@ def host_facts(
         panic_on_oom=look.at("promises", lambda: _sysctl(VM_PANIC_ON_OOM, root), None),
         watermarks=look.at("watermarks", lambda: _watermarks(root), None),
         system_swap_max=look.at("system", lambda: _system_swap_max(root), None) if counted else None,
-        other_swap_max=look.at("system", lambda: other_swap_max(root), {}) if counted else {},
+        other_swap_max=look.at("system", lambda: other_swap_max(root, lines), {}) if counted else {},
         hook_folder=look.at("hook", lambda: _hook_folder(root, read), ""),
         hook_folders_read=read,
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
-        owners=look.at("owners", lambda: swap_owners.owners(root), ()),
+        owners=look.at("owners", lambda: swap_owners.owners(root, lines), ()),
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
         kernel=kernel,
         swap_rooms=look.at("rooms", lambda: swap_rooms(root, scanner), ()) if version == 2 else (),
         places=look.at("places", lambda: pod_places(root), None) if version == 2 and whole else None,
-        sandboxes=look.at("places", lambda: sandboxes(root), 0) if whole else 0,
-        killers=look.at("killers", lambda: _killers(root, memory, whole=whole), None),
+        sandboxes=sandboxes(lines or ()) if whole else 0,
+        killers=look.at("killers", lambda: _killers(root, lines, memory, whole=whole), None),
         open_files_seen=whole and shows_open_files(root),
         zswap=look.at("zswap", lambda: _zswap(root), None),
         unread=look.unread,
@@ -145,8 +155,9 @@ class _Look:
         return SwapDevice(area.filename, area.size_bytes, on.medium, on.name)
 
 
-def _killers(root: str, memory: Meminfo, *, whole: bool) -> tuple[Killer, ...]:
-    return find_killers(root, memory.mem_total_bytes, memory.swap_total_bytes or 0, whole=whole)
+def _killers(root: str, lines: CommandLines | None, memory: Meminfo, *, whole: bool) -> tuple[Killer, ...]:
+    lines = tuple(command_lines(root)) if lines is None else lines
+    return find_killers(root, lines, memory.mem_total_bytes, memory.swap_total_bytes or 0, whole=whole)
 
 
 def _zswap(root: str) -> Zswap | None:

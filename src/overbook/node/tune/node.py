@@ -29,7 +29,15 @@ from overbook.node.tune.remembered import read_remembered
 from overbook.node.tune.rules import Overcommit, Remembered, TuningFacts, WantedSetting
 from overbook.node.tune.watermark import Watermarks
 
-KUBELET_TRACES: Final = ("var/lib/kubelet/config.yaml", "etc/kubernetes/kubelet.conf")
+KUBELET_TRACES: Final = (
+    "var/lib/kubelet/config.yaml",
+    "etc/kubernetes/kubelet.conf",
+    "etc/kubernetes/kubelet/config.json",
+    "var/lib/rancher/k3s/agent",
+    "var/lib/rancher/rke2/agent",
+    "var/snap/microk8s/current/args/kubelet",
+    "var/lib/microshift/resources/kubelet",
+)
 """Files that show that a kubelet is installed, even if it does not run."""
 
 

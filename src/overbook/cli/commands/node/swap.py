@@ -16,8 +16,13 @@ KUBELET_PLACES: Final = (
     "/etc/kubernetes/kubelet.conf",
     "/etc/openshift/kubelet.conf.d",
     "/var/lib/kubelet/config.yaml",
+    "/etc/kubernetes/kubelet/config.json",
+    "/etc/kubernetes/kubelet/config.json.d",
+    "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d",
+    "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d",
+    "/var/lib/microshift/resources/kubelet/config/config.yaml",
 )
-"""The configuration of a kubelet that does not run at present: OpenShift's paths, then kubeadm's."""
+"""The configuration of a kubelet that does not run at present: OpenShift's paths, kubeadm's, and others'."""
 
 EXAMPLES: Final = """examples:
   overbook node swap plan --percent 150            show what `apply` would do

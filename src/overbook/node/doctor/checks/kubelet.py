@@ -69,18 +69,32 @@ def _swap(facts: HostState, kubelet: KubeletConfiguration) -> Iterator[HostFindi
             "no limits, and every container may use all swap",
             "start the kubelet in a cgroup of its own, such as system.slice/kubelet.service",
         )
+    yield from _behavior(facts, kubelet)
+
+
+def _behavior(facts: HostState, kubelet: KubeletConfiguration) -> Iterator[HostFinding]:
+    """A word that is no refused setting, and still says nothing about the limits that pods get."""
     behavior = kubelet.memory_swap.swap_behavior
-    refused = refusals(kubelet, facts.kubelet_minor)
-    if kubelet.swap == "Unknown" and not any(behavior in each.sentence for each in refused):
-        unlimited = behavior == "UnlimitedSwap"
-        what = "every container may use all swap" if unlimited else "what it limits is not known here"
+    if kubelet.swap != "Unknown":
+        return
+    if any(behavior in refusal.sentence for refusal in refusals(kubelet, facts.kubelet_minor)):
+        return
+    fix = no_swap_fix(kubelet, facts.kubelet_minor)
+    if behavior == "UnlimitedSwap":
         yield HostFinding(
-            "Broken" if unlimited else "Risky",
-            "SwapBehaviorUnknown",
-            f"the kubelet has memorySwap.swapBehavior {behavior}: {what}, and Overbook writes no limits"
-            " there",
-            no_swap_fix(kubelet, facts.kubelet_minor),
+            "Broken",
+            "UnlimitedSwap",
+            "the kubelet has memorySwap.swapBehavior UnlimitedSwap: every container may use all swap",
+            fix,
         )
+        return
+    yield HostFinding(
+        "Risky",
+        "SwapBehaviorUnknown",
+        f"the kubelet has memorySwap.swapBehavior {behavior}: what it limits is not known here, and Overbook "
+        "writes no limits there",
+        fix,
+    )
 
 
 def _eviction(facts: HostState, kubelet: KubeletConfiguration) -> Iterator[HostFinding]:

@@ -32,8 +32,11 @@ BestEffort.
 {_classes(here)}
 
 The kubelet's own switch for it is the alpha feature gate QOSReserved, off by default. The agent does it
-without: overbook agent --qos-reserved memory=50%. What to reserve for the system on a node, beside what
-is reserved there now: overbook node reserve.
+without: overbook agent --qos-reserved memory=50%. MemoryQoS is another one: on by default from Kubernetes
+1.37 on, it protects requests from reclaim (memory.min, memory.low) if memoryReservationPolicy is
+TieredReservation; what is protected is swapped out late, or never.
+
+What to reserve for the system on a node, beside what is reserved there now: overbook node reserve.
 """
 
 
