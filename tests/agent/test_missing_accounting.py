@@ -71,7 +71,7 @@ def test_a_limit_whose_file_vanishes_is_not_taken_for_written(
     assert any("cannot be kept" in message for message in caplog.messages)
 
 
-def test_reclaim_without_swap_accounting_does_not_blame_the_kernel(node: FakeNode) -> None:
+def test_reclaim_without_swap_accounting_blames_no_kernel(node: FakeNode) -> None:
     path = node.start("a")
     agent = node.agent()
     node.tick(agent)
@@ -91,9 +91,7 @@ def test_reclaim_without_swap_accounting_does_not_blame_the_kernel(node: FakeNod
         ({"misplaced": ("demo/a is in system.slice/x",)}, "PodsMisplaced", "SystemdCgroup"),
     ],
 )
-def test_what_is_not_counted_is_a_problem_with_a_fix(
-    numbers: dict[str, object], word: str, said: str
-) -> None:
+def test_missing_accounting_is_a_problem_with_a_fix(numbers: dict[str, object], word: str, said: str) -> None:
     found = NodeFindings(
         node_name="n",
         percent=100,
@@ -104,3 +102,15 @@ def test_what_is_not_counted_is_a_problem_with_a_fix(
     (problem,) = node_problems(found)
     assert problem.word == word
     assert said in problem.fix
+
+
+def test_swap_that_is_counted_later_is_limited_then(node: FakeNode) -> None:
+    path = node.start("a")
+    node.file(path, "memory.swap.max").unlink()
+    agent = node.agent(mode="Enforce")
+    node.tick(agent)
+    node.file(path, "memory.swap.max").write_text("max\n")
+    node.tick(agent)
+    node.tick(agent)
+    assert node.limit(path) == str(128 * MI)
+    assert agent.values()["containers_without_swap_accounting"] == 0

@@ -37,7 +37,7 @@ def test_memory_that_stays_is_followed() -> None:
 
 
 @given(st.lists(st.integers(-200, 200), max_size=300))
-def test_what_is_held_is_never_far_from_what_there_is(moves: list[int]) -> None:
+def test_held_memory_is_never_far_from_the_real_one(moves: list[int]) -> None:
     memory, total = SteadyMemory(), 16 * GI
     for second, move in enumerate(moves):
         total += move * MI

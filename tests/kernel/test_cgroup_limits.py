@@ -35,7 +35,7 @@ def test_the_lower_limit_counts(
         assert read_cgroup_limits(cgroup) == CgroupLimits(lower, None)
 
 
-def test_what_is_in_use_is_read_file_by_file(tmp_path: pathlib.Path) -> None:
+def test_use_is_read_file_by_file(tmp_path: pathlib.Path) -> None:
     files = container_files(
         memory_current=MI, memory_stat={"inactive_file": 1, "slab_reclaimable": 3}, full_micros=9
     )

@@ -171,8 +171,8 @@ def test_a_missing_file_is_told_from_a_malformed_one(tmp_path: Path) -> None:
     assert not isinstance(raised.value, MissingKernelFile)
 
 
-def test_memory_without_huge_pages_is_ordinary() -> None:
+def test_huge_pages_and_zswap_are_read() -> None:
     text = b"MemTotal: 64 kB\nHugePages_Total: 3\nHugetlb: 48 kB\nZswap: 5 kB\n"
     found = parse_meminfo(text)
-    assert (found.ordinary_bytes, found.zswap_bytes) == (16 * 1024, 5 * 1024)
-    assert parse_meminfo(b"MemTotal: 64 kB\n").ordinary_bytes == 64 * 1024
+    assert (found.hugetlb_bytes, found.zswap_bytes) == (48 * 1024, 5 * 1024)
+    assert parse_meminfo(b"MemTotal: 64 kB\n").hugetlb_bytes is None

@@ -25,7 +25,7 @@ from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
 from overbook.agent.steady_memory import SteadyMemory
 from overbook.agent.tick import AgentTick
-from overbook.core.overcommit.swap import whole_pages
+from overbook.core.overcommit.swap import ordinary_bytes, whole_pages
 from overbook.core.pressure.cold import room_bytes
 from overbook.core.pressure.decision import Decision, ReclaimStep
 from overbook.core.pressure.engine import Engine
@@ -175,7 +175,7 @@ class Agent:
     def _steady(self, node: NodeModel, now: float) -> NodeModel:
         """The node's sizes for what is written and reported: its RAM follows what lasts."""
         installed = self._memory.follow(node.installed_bytes, now)
-        return msgspec.structs.replace(node, memory_total_bytes=max(0, installed - node.hugetlb_bytes))
+        return msgspec.structs.replace(node, memory_total_bytes=ordinary_bytes(installed, node.hugetlb_bytes))
 
     def _keep_limits(self, tick: AgentTick, now: float) -> None:
         """Write the limits that differ, whatever the pressure."""

@@ -222,6 +222,8 @@ class Collector:
         except KernelFileError as error:
             self._complain(error)
             return None
+        if not held.counts_swap:
+            held.counts_swap = held.cgroup.file_exists("memory.swap.max")
         use = read.use
         return ContainerSample(
             held.name,

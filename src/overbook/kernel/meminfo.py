@@ -51,11 +51,6 @@ class Meminfo(msgspec.Struct, frozen=True, gc=False):
     hugetlb_bytes: int | None = None
     zswap_bytes: int | None = None
 
-    @property
-    def ordinary_bytes(self) -> int:
-        """The memory without the huge pages that were set aside: nothing else can use those."""
-        return max(0, self.mem_total_bytes - (self.hugetlb_bytes or 0))
-
 
 def parse_meminfo(data: bytes, path: str = "/proc/meminfo") -> Meminfo:
     """The lines of /proc/meminfo that Overbook uses; the kernel's kB are KiB.

@@ -14,7 +14,7 @@ from overbook.core.api.overcommit_node import (
 )
 from overbook.core.kubernetes.resources import Amounts
 from overbook.core.overcommit.level import NodeCause, causes_of, share_percent
-from overbook.core.overcommit.swap import node_swap_bytes
+from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes
 from overbook.status.sums import NO_PODS, PodSums
 
 AGENT_NAMESPACE: Final = "overbook"
@@ -60,7 +60,7 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def ordinary_bytes(self) -> int | None:
         """The RAM without huge pages that were set aside; without its agent's report all of it."""
         huge = self.status.memory.hugetlb_bytes if self.status else 0
-        return None if self.ram_bytes is None else max(0, self.ram_bytes - huge)
+        return None if self.ram_bytes is None else ordinary_bytes(self.ram_bytes, huge)
 
     @property
     def swap_bytes(self) -> int | None:

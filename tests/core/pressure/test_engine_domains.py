@@ -2,8 +2,11 @@
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from overbook.core.pressure.detectors.swap_traffic import SwapTraffic
+from overbook.core.pressure.model import is_below
 from overbook.core.pressure.offload import OffloadPolicy
 from overbook.core.pressure.recording import Recording
 from overbook.core.pressure.replay import Course, compare
@@ -157,7 +160,11 @@ def test_a_threshold_in_bytes_is_the_same_on_each_kernel(page: int, fires: bool)
         figure.name: figure.threshold
         for figure in detector.figures(reading.numbers, node.engine.situation.node)
     }
-    assert figures["inPagesPerSecond"] == 4 * MI / page
+    assert figures == {
+        "inBytesPerSecond": 4 * MI,
+        "outBytesPerSecond": 4 * MI,
+        "lowerOfBothPagesPerSecond": 4 * MI / page,
+    }
 
 
 def test_a_recording_keeps_the_limits() -> None:
@@ -169,3 +176,55 @@ def test_a_recording_keeps_the_limits() -> None:
     assert again.right.asked
     assert again.rows[0].right is not None
     assert again.rows[0].right.sentence == recorded[0].sentence
+
+
+SIZE = st.integers(1, 1200)
+LIMIT = st.tuples(st.none() | SIZE, SIZE, st.none() | SIZE, st.integers(0, 300))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    limits=st.dictionaries(st.sampled_from([TOP, BURSTABLE, BEST_EFFORT]), LIMIT),
+    sizes=st.lists(st.integers(1, 600), min_size=4, max_size=4),
+    available=st.integers(0, 900),
+    stall=st.floats(0, 1),
+)
+def test_any_victim_is_below_the_domain_that_is_named(
+    limits: dict[str, tuple[int | None, int, int | None, int]], sizes: list[int], available: int, stall: float
+) -> None:
+    node = SimulatedNode(*(vm(uid) for uid in "abcd"))
+    node.holds = {uid: holding(size * MI) for uid, size in zip("abcd", sizes, strict=True)}
+    node.set(memory_available_bytes=available * MI)
+    for path, (most, current, swap, used) in limits.items():
+        node.limit(
+            path,
+            memory_max_bytes=None if most is None else most * MI,
+            memory_current_bytes=current * MI,
+            swap_max_bytes=None if swap is None else swap * MI,
+            swap_current_bytes=used * MI,
+        )
+    places = {"a": BURSTABLE, "b": BURSTABLE, "c": BEST_EFFORT, "d": TOP}
+    for uid, place in places.items():
+        above = [path for path in limits if place == path or place.startswith(f"{path}/")]
+        if above:
+            node.below[uid] = max(above, key=len)
+    for _ in range(20):
+        decision = node.second(stall=stall, limit_stalls=dict.fromkeys(limits, stall))
+        if decision is None:
+            continue
+        domain = decision.findings[0].domain
+        chosen = [step.uid for step in decision.reclaim]
+        chosen += [decision.victim.uid] if decision.victim else []
+        for uid in chosen:
+            assert domain is None or is_below(places[uid], domain)
+
+
+@settings(max_examples=40, deadline=None)
+@given(available=st.integers(0, 900), stall=st.floats(0, 1), swap=st.integers(0, 512))
+def test_limits_that_never_bind_change_nothing(available: int, stall: float, swap: int) -> None:
+    plain, limited = (SimulatedNode(vm("a"), vm("b")) for _ in range(2))
+    limited.limit(TOP, memory_max_bytes=GI, memory_current_bytes=GI, swap_max_bytes=4 * GI)
+    limited.below = {"a": TOP, "b": TOP}
+    for node in (plain, limited):
+        node.set(memory_available_bytes=available * MI, swap_free_bytes=swap * MI)
+    assert plain.seconds(20, stall=stall) == limited.seconds(20, stall=stall)

@@ -272,7 +272,7 @@ def test_a_setting_of_offload_out_of_range_is_refused(policy: dict[str, Any], fi
     assert refused.value.where == field
 
 
-def test_a_pod_of_which_nothing_goes_out_is_left_alone_for_a_while() -> None:
+def test_a_pod_of_which_nothing_goes_out_is_left_alone() -> None:
     node = SimulatedNode(vm("a"), vm("b"), offload=OffloadPolicy())
     node.set(memory_available_bytes=100 * MI)
     pushed = []

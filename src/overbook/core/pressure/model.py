@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from overbook.core.overcommit.swap import ordinary_bytes
 from overbook.core.pressure.holdings import holdings_bytes
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 
@@ -125,7 +126,7 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
 def node_model(node: NodeSample) -> NodeModel:
     """Compute the node's sizes. Swap with more free than total (seen on some kernels) counts as empty."""
     huge = min(node.hugetlb_bytes, node.memory_total_bytes)
-    total, available = node.memory_total_bytes - huge, node.memory_available_bytes
+    total, available = ordinary_bytes(node.memory_total_bytes, huge), node.memory_available_bytes
     swap_total = node.swap_total_bytes or 0
     swap_free = min(swap_total, node.swap_free_bytes if node.swap_free_bytes is not None else swap_total)
     return NodeModel(

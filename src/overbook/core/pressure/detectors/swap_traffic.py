@@ -106,8 +106,14 @@ class SwapTraffic(Detector, frozen=True, kw_only=True, tag="swapTraffic"):
         """Yield each direction, and the lower of both."""
         swap_in, swap_out = numbers["swapInPagesPerSecond"], numbers["swapOutPagesPerSecond"]
         wanted_in, wanted_out = self._in_pages(node.page_bytes), self._out_pages(node.page_bytes)
-        yield Figure("inPagesPerSecond", swap_in, wanted_in)
-        yield Figure("outPagesPerSecond", swap_out, wanted_out)
+        if self.in_bytes_per_second is None:
+            yield Figure("inPagesPerSecond", swap_in, wanted_in)
+        else:
+            yield Figure("inBytesPerSecond", swap_in * node.page_bytes, self.in_bytes_per_second)
+        if self.out_bytes_per_second is None:
+            yield Figure("outPagesPerSecond", swap_out, wanted_out)
+        else:
+            yield Figure("outBytesPerSecond", swap_out * node.page_bytes, self.out_bytes_per_second)
         # Both have to be above, so this is the highest common threshold at which the rule would have fired.
         lower = min(wanted_in, wanted_out)
         yield Figure("lowerOfBothPagesPerSecond", min(swap_in, swap_out), lower)
