@@ -133,7 +133,7 @@ def test_the_kernels_configuration_says_what_is_not_built(kernel: Kernel, packed
     assert kernel.read().not_built == {"CONFIG_PSI"}
 
 
-def test_nothing_is_claimed_where_there_are_no_cgroups(tmp_path: pathlib.Path) -> None:
+def test_a_node_without_cgroups_has_no_claims(tmp_path: pathlib.Path) -> None:
     make_node(tmp_path)
     found = read_capabilities(tmp_path)
     assert (found.swap_counted, found.reclaims) == (None, None)

@@ -34,7 +34,7 @@ def test_a_kernel_without_zswap_has_none(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "text"), [("enabled", "maybe\n"), ("max_pool_percent", "much\n")])
-def test_what_the_kernel_does_not_write_is_an_error(tmp_path: pathlib.Path, name: str, text: str) -> None:
+def test_a_parameter_of_another_form_is_an_error(tmp_path: pathlib.Path, name: str, text: str) -> None:
     build_tree(tmp_path, {FOLDER: {"enabled": "Y\n", name: text}})
     with pytest.raises(KernelFileError, match=name):
         read_zswap(tmp_path)
