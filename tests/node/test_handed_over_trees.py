@@ -12,6 +12,17 @@ TREES = pathlib.Path(__file__).resolve().parents[3] / "shared/faults/inputs/node
 CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     ("deleted_file", (), ("was deleted while in use",), ("nothing is wrong",)),
     (
+        "earlyoom",
+        (),
+        (
+            "earlyoom (process 601) kills",
+            "18.4Gi together, before",
+            "22.4Gi",
+            "disable --now earlyoom.service",
+        ),
+        ("nothing is wrong", "no process of"),
+    ),
+    (
         "eviction_soft",
         (),
         ("evicts below 2Gi (evictionSoft for 30s)", "evictionSoft below"),
@@ -22,10 +33,44 @@ CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]
     ("k3s_argv", (), ("accepts swap, and gives pods none (NoSwap)",), ("failSwapOn", "no kubelet", "100Mi")),
     ("k3s_title", (), ("accepts swap", "evicts below 1Gi"), ("no kubelet", "100Mi")),
     (
+        "kubepods_swap_zero",
+        (),
+        ("broken nothing below kubepods.slice can swap", "echo max > /sys/fs/cgroup/kubepods.slice/memory"),
+        ("nothing is wrong", "no limit of swap"),
+    ),
+    (
         "microk8s",
         (),
         ("/var/snap/microk8s/7232/args/kubelet.yml does not exist",),
         ("no kubelet", "failSwapOn"),
+    ),
+    (
+        "mismatch",
+        (),
+        (
+            "broken 1 cgroup of a pod is not below kubepods",
+            "system.slice/kubepods-burstable-pod0f",
+            "Cgroup =",
+        ),
+        ("nothing is wrong", "no cgroup outside"),
+    ),
+    (
+        "no_memory_controller",
+        (),
+        ("broken this node has no memory controller", "cgroup_enable=memory"),
+        ("tune apply", "writes the swap limits"),
+    ),
+    (
+        "no_swap_accounting",
+        (),
+        ("broken this kernel does not count swap for each cgroup", "swapaccount=1"),
+        ("tune apply", "writes the swap limits", "a cgroup of its own"),
+    ),
+    (
+        "oomd",
+        (),
+        ("systemd-oomd (process 600) kills", "21.6Gi together, before", "22.4Gi", "ManagedOOMSwap=auto"),
+        ("nothing is wrong", "no process of"),
     ),
     (
         "rbd",

@@ -14,6 +14,7 @@ from overbook.agent.journal import DecisionJournal, Recorder
 from overbook.agent.known_pods import KnownPods
 from overbook.agent.limits.reserves import Reserves
 from overbook.agent.limits.swap_writers import SwapWriters
+from overbook.agent.limits.zswap import ZswapLimits
 from overbook.agent.metrics import AgentMetrics
 from overbook.agent.misplaced import MisplacedPods
 from overbook.agent.no_cluster import NoCluster
@@ -88,6 +89,7 @@ class Agent:
             settings.fsroot,
             enforcing=settings.mode == "Enforce",
         )
+        self._zswap = ZswapLimits(self.collector, settings.zswap, settings.fsroot)
         self._memory = SteadyMemory()
         self._misplaced = MisplacedPods(settings.fsroot)
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
@@ -178,6 +180,7 @@ class Agent:
     def _keep_limits(self, tick: AgentTick, now: float) -> None:
         """Write the limits that differ, whatever the pressure."""
         self._ports.limits.keep(tick.sample, tick.facts, tick.allowances)
+        self._zswap.keep(tick.allowances, enforcing=self._ports.enforcing)
         self.writers.keep(now, tick.allowances)
         if self.cluster.pods_known and self.writers.choice is not None:
             node = tick.node
@@ -319,6 +322,7 @@ class Agent:
         if self._settings.on_exit == "Restore":
             log.info("%d swap limits put back as they were found", self._ports.limits.restore())
             self._ports.reserves.restore()
+            self._zswap.restore()
         else:
             log.info("swap limits stay as they are")
         self._ports.throttle.release()

@@ -60,6 +60,7 @@ class Ports:
             enforcing: whether anything may be changed.
             hands_off: whether nothing may be changed because another agent does this node's work.
         """
+        self.enforcing = enforcing
         self.relief.enforce(enforcing)
         self.reclaimer = self._acting_reclaimer if enforcing else self._reporting_reclaimer
         self.limits.writer = self.writers.acting if enforcing else self._reporting_writer

@@ -199,6 +199,7 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
 
 
 def _doctor(found: NodeFindings, severity: HostSeverity) -> Iterator[Problem]:
+    known = {problem.word for problem in chain(_cgroups(found), _kernel(found))} | _KNOWN_HERE
     for finding in found.doctor:
-        if finding.severity == severity and finding.word not in _KNOWN_HERE:
+        if finding.severity == severity and finding.word not in known:
             yield Problem(word=finding.word, sentence=shortened(finding.sentence), fix=finding.fix)

@@ -11,7 +11,7 @@ from typing import Final
 
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.files import MissingKernelFile, read_file, under
-from overbook.node.kubelet import cgroup_of, command_lines, find_process
+from overbook.node.kubelet import CommandLines, cgroup_of, command_lines, find_process
 
 SYSTEM_SLICE: Final = "system.slice"
 RUNTIMES: Final = frozenset({"containerd", "crio", "dockerd", "cri-dockerd"})
@@ -30,7 +30,7 @@ def other_slices(root: str) -> tuple[str, ...]:
     return tuple(sorted(set(_tops(root))))
 
 
-def other_swap_max(root: str) -> dict[str, str]:
+def other_swap_max(root: str, lines: CommandLines | None = None) -> dict[str, str]:
     """``memory.swap.max`` of each; 0 also if the cgroups below it, in which the programs run, have 0.
 
     Raises:
@@ -38,7 +38,7 @@ def other_swap_max(root: str) -> dict[str, str]:
         KernelFileError: a limit cannot be read.
     """
     paths = dict[str, list[str]]()
-    for path in _paths(root):
+    for path in _paths(root, lines):
         if _is_other(top := path.split("/")[1], root):
             paths.setdefault(top, []).append(path)
     return {
@@ -52,11 +52,12 @@ def _tops(root: str) -> Iterator[str]:
     return (top for top in tops if _is_other(top, root))
 
 
-def _paths(root: str) -> Iterator[str]:
+def _paths(root: str, lines: CommandLines | None = None) -> Iterator[str]:
     """The cgroups of kubelet and runtime; a runtime in a pod is not the node's."""
-    kubelet = find_process(root)
+    lines = tuple(command_lines(root)) if lines is None else lines
+    kubelet = find_process(root, lines)
     pids = [kubelet.pid] if kubelet else []
-    pids += [pid for pid, words in command_lines(root) if os.path.basename(words[0]) in RUNTIMES]
+    pids += [pid for pid, words in lines if os.path.basename(words[0]) in RUNTIMES]
     paths = (cgroup_of(pid, root) for pid in pids)
     return (path for path in paths if path and path.startswith("/") and "kubepods" not in path)
 

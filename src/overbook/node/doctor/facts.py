@@ -10,6 +10,11 @@ from overbook.core.overcommit.allowance import Allowance, Eligibility
 from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes, swap_suffices
 from overbook.core.overcommit.writer import AskedWriter
 from overbook.kernel.block_device import Medium
+from overbook.kernel.capabilities import KernelCapabilities
+from overbook.kernel.zswap import Zswap
+from overbook.node.killers import Killer
+from overbook.node.pod_places import PodPlace
+from overbook.node.swap_rooms import SwapRoom
 from overbook.node.tune.watermark import Watermarks
 
 Subject = Literal[
@@ -26,10 +31,20 @@ Subject = Literal[
     "promises",
     "original",
     "owners",
+    "kernel",
+    "rooms",
+    "places",
+    "killers",
+    "zswap",
 ]
 """The part of the node that a check is about; a key in JSON."""
 
-_SHOWN: Final[Mapping[Subject, str]] = {"original": "wasp-agent", "promises": "overcommit"}
+_SHOWN: Final[Mapping[Subject, str]] = {
+    "original": "wasp-agent",
+    "promises": "overcommit",
+    "rooms": "swap room",
+    "places": "pods",
+}
 """The names for people where they differ. ``overcommit`` is the kernel's own."""
 
 
@@ -93,6 +108,13 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             ``None``: none was found.
         nri_plugins: the plugins that the runtime starts itself.
         nri_connections: the number of programs that are connected to the runtime by NRI.
+        kernel: what the running kernel can do.
+        swap_rooms: the cgroups above containers, with their limits of swap.
+        places: cgroups of pods and containers that are not below kubepods.
+        sandboxes: the number of gVisor's sandboxes.
+        killers: other programs that kill processes when memory runs short.
+        open_files_seen: whether the open files of processes could be read to find such programs.
+        zswap: its settings; ``None``: the kernel has none.
     """
 
     unread: Mapping[Subject, str] = {}
@@ -130,6 +152,13 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     better_folder: str | None = ""
     nri_plugins: tuple[str, ...] = ()
     nri_connections: int = 0
+    kernel: KernelCapabilities | None = None
+    swap_rooms: tuple[SwapRoom, ...] = ()
+    places: tuple[PodPlace, ...] | None = None
+    sandboxes: int = 0
+    killers: tuple[Killer, ...] | None = None
+    open_files_seen: bool = False
+    zswap: Zswap | None = None
 
     @property
     def swap_bytes(self) -> int:

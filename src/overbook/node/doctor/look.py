@@ -9,9 +9,11 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.core.overcommit.writer import HOOK_FILE, AskedWriter
+from overbook.kernel.capabilities import read_capabilities
 from overbook.kernel.cgroup_directory import CGROUP_MOUNT
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile, read_file, under
+from overbook.kernel.kubepods import PodScanner
 from overbook.kernel.meminfo import Meminfo, read_meminfo
 from overbook.kernel.mountinfo import mount_of, read_mountinfo
 from overbook.kernel.psi import read_pressure
@@ -24,12 +26,24 @@ from overbook.kernel.sysctl import (
     IntegerSysctl,
 )
 from overbook.kernel.zoneinfo import read_zoneinfo
+from overbook.kernel.zswap import Zswap, read_zswap
 from overbook.node.doctor import owners as swap_owners
 from overbook.node.doctor.facts import HostState, Subject, SwapDevice, is_own_area
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
-from overbook.node.kubelet import Kubelet, Process, described, find_process, limits_swap
+from overbook.node.killers import Killer, find_killers, shows_open_files
+from overbook.node.kubelet import (
+    CommandLines,
+    Kubelet,
+    Process,
+    command_lines,
+    described,
+    find_process,
+    limits_swap,
+)
 from overbook.node.kubelet.version import minor_version
+from overbook.node.pod_places import pod_places, sandboxes
 from overbook.node.swap import FOLDER, STATE, SWAP_FILESYSTEMS, SwapSettings, read_settings, read_state
+from overbook.node.swap_rooms import swap_rooms
 from overbook.node.system_slices import other_swap_max
 from overbook.node.tune.watermark import Watermarks
 from overbook.nri.connection import nri_socket
@@ -52,10 +66,13 @@ def host_facts(
         policy: the pods that may swap, how much, and the percentage.
         writer: the configured writer of the limits.
         reported: the configuration that the kubelet reports, which overrides its files.
-        whole: whether all of the host is below the root; a pod sees only a part.
+        whole: whether all of the host is below the root; a pod sees only a part. What its agent finds by
+            itself, and what takes long, is left out then.
     """
     look = _Look()
-    process = look.at("kubelet", lambda: find_process(root), None)
+    # Read once: the command line of a process that stalls takes as long as the stall.
+    lines = look.at("kubelet", lambda: tuple(command_lines(root)), None)
+    process = look.at("kubelet", lambda: find_process(root, lines), None)
     kubelet = look.at("kubelet", lambda: _kubelet(process, root, whole=whole), None)
     configuration = reported or (kubelet.configuration if kubelet else None)
     if reported is not None:
@@ -72,6 +89,13 @@ def host_facts(
         look.unread["system"] = "the cgroup version is not known"
     provisioning = look.at("provisioning", lambda: _provisioning(root), None)
     installed = look.at("provisioning", lambda: read_settings(root), None)
+    scanner = PodScanner(root)
+    kernel = look.at("kernel", lambda: read_capabilities(root, scanner), None) if version == 2 else None
+    if version is None:
+        look.unread["kernel"] = look.unread["rooms"] = look.unread["places"] = (
+            "the cgroup version is not known"
+        )
+    counted = version == 2 and (kernel is None or kernel.limits_swap)
     return HostState(
         memory_bytes=memory.mem_total_bytes,
         huge_pages_bytes=memory.hugetlb_bytes or 0,
@@ -84,7 +108,7 @@ def host_facts(
         kubelet_minor=minor_version(process, root) if process else None,
         kubelet_place=kubelet.place if kubelet else "",
         kubelet_missing=kubelet.missing if kubelet else "",
-        kubelet_limits=limits_swap(process.pid, root) if process else None,
+        kubelet_limits=limits_swap(process.pid, root) if process and counted else None,
         eligibility=policy.eligibility,
         allowance=policy.allowance,
         writer_asked=writer,
@@ -93,12 +117,12 @@ def host_facts(
         overcommit_memory=look.at("promises", lambda: _sysctl(VM_OVERCOMMIT_MEMORY, root), None),
         panic_on_oom=look.at("promises", lambda: _sysctl(VM_PANIC_ON_OOM, root), None),
         watermarks=look.at("watermarks", lambda: _watermarks(root), None),
-        system_swap_max=look.at("system", lambda: _system_swap_max(root), None) if version == 2 else None,
-        other_swap_max=look.at("system", lambda: other_swap_max(root), {}) if version == 2 else {},
+        system_swap_max=look.at("system", lambda: _system_swap_max(root), None) if counted else None,
+        other_swap_max=look.at("system", lambda: other_swap_max(root, lines), {}) if counted else {},
         hook_folder=look.at("hook", lambda: _hook_folder(root, read), ""),
         hook_folders_read=read,
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
-        owners=look.at("owners", lambda: swap_owners.owners(root), ()),
+        owners=look.at("owners", lambda: swap_owners.owners(root, lines), ()),
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
         unexplained=look.at("owners", lambda: _unexplained(root, provisioning, installed), none),
         swap_off=look.at("owners", lambda: swap_owners.swap_off(root), none),
@@ -108,6 +132,13 @@ def host_facts(
         better_folder=look.at("swap", lambda: _better_folder(root), None),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
+        kernel=kernel,
+        swap_rooms=look.at("rooms", lambda: swap_rooms(root, scanner), ()) if version == 2 else (),
+        places=look.at("places", lambda: pod_places(root), None) if version == 2 and whole else None,
+        sandboxes=sandboxes(lines or ()) if whole else 0,
+        killers=look.at("killers", lambda: _killers(root, lines, memory, whole=whole), None),
+        open_files_seen=whole and shows_open_files(root),
+        zswap=look.at("zswap", lambda: _zswap(root), None),
         unread=look.unread,
     )
 
@@ -133,6 +164,18 @@ class _Look:
         return SwapDevice(
             area.filename, area.size_bytes, on.medium, on.name, priority=area.priority, deleted=area.deleted
         )
+
+
+def _killers(root: str, lines: CommandLines | None, memory: Meminfo, *, whole: bool) -> tuple[Killer, ...]:
+    lines = tuple(command_lines(root)) if lines is None else lines
+    return find_killers(root, lines, memory.mem_total_bytes, memory.swap_total_bytes or 0, whole=whole)
+
+
+def _zswap(root: str) -> Zswap | None:
+    found = read_zswap(root)
+    if found is None:
+        swap_owners.present(root, "sys/fs")
+    return found
 
 
 def _cgroup_version(root: str) -> int:

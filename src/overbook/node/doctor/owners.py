@@ -11,7 +11,7 @@ from overbook.kernel.swaps import SwapArea
 from overbook.kernel.unix_sockets import read_connections
 from overbook.node.doctor.diagnosis import WASP_AGENT_LEFTOVERS
 from overbook.node.doctor.swap_makers import listed, makers, swap_units, switches, unexplained
-from overbook.node.kubelet import command_lines
+from overbook.node.kubelet import CommandLines, command_lines
 from overbook.nri.connection import NRI_SOCKETS
 
 WASP_AGENT: Final = frozenset({"wasp", "wasp-agent"})
@@ -38,7 +38,7 @@ def leftovers(root: str) -> tuple[str, ...]:
     return tuple(path for path in WASP_AGENT_LEFTOVERS if exists(root, path))
 
 
-def owners(root: str) -> tuple[str, ...]:
+def owners(root: str, lines: CommandLines | None = None) -> tuple[str, ...]:
     """Other programs that manage swap, found by their files or their processes.
 
     Raises:
@@ -46,7 +46,10 @@ def owners(root: str) -> tuple[str, ...]:
     """
     present(root, "etc")
     found = {f"{name} (/{path})": None for name, path in _OWNERS if exists(root, path)}
-    found.update((f"wasp-agent (process {pid})", None) for pid in _wasp_agents(root))
+    found.update(
+        (f"wasp-agent (process {pid})", None)
+        for pid in _wasp_agents(command_lines(root) if lines is None else lines)
+    )
     found.update((maker, None) for maker in makers(root))
     return tuple(found)
 
@@ -142,5 +145,5 @@ def _fstab_swap(root: str) -> Iterator[str]:
             yield fields[0]
 
 
-def _wasp_agents(root: str) -> Iterator[int]:
-    return (pid for pid, words in command_lines(root) if os.path.basename(words[0]) in WASP_AGENT)
+def _wasp_agents(lines: Iterable[tuple[int, list[str]]]) -> Iterator[int]:
+    return (pid for pid, words in lines if os.path.basename(words[0]) in WASP_AGENT)

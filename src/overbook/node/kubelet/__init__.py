@@ -3,6 +3,7 @@
 from overbook.core.kubernetes.kubelet_flags import parse_flags
 from overbook.node.kubelet.process import (
     LOOKED_FOR,
+    CommandLines,
     Process,
     cgroup_of,
     command_lines,
@@ -16,6 +17,7 @@ from overbook.node.kubelet.running import Kubelet, described, running_kubelet
 
 __all__ = [
     "LOOKED_FOR",
+    "CommandLines",
     "Kubelet",
     "Process",
     "cgroup_of",

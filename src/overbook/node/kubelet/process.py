@@ -37,6 +37,10 @@ _IN_POD: Final = re.compile(r"/kubepods|[/-]pod[0-9a-f]{8}[-_]")
 _IN_CONTAINER: Final = re.compile(r"/docker|/libpod|/lxc")
 
 
+CommandLines = Sequence[tuple[int, list[str]]]
+"""Number and command line of each process."""
+
+
 class Process(msgspec.Struct, frozen=True):
     """A kubelet's process.
 
@@ -57,17 +61,21 @@ class Process(msgspec.Struct, frozen=True):
     path: str = ""
 
 
-def find_process(root: str = "/") -> Process | None:
+def find_process(root: str = "/", lines: CommandLines | None = None) -> Process | None:
     """The process of the running kubelet; ``None`` if there is none. Every user may read its command line.
 
     Of several, a program ``kubelet`` wins over one that has a kubelet built in (RKE2 starts a kubelet as a
     process of its own), and one on the host over one in a container.
 
+    Args:
+        root: the host's file system.
+        lines: what `command_lines` gave, if it was read before.
+
     Raises:
         OSError: there is no ``/proc``.
     """
     found = list[tuple[tuple[bool, bool, int], Process]]()
-    for pid, line in command_lines(root):
+    for pid, line in command_lines(root) if lines is None else lines:
         words = _words(line)
         path = _program_path(pid, words[0], root)
         program = _program(words, path)

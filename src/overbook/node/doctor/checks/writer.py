@@ -46,6 +46,8 @@ def _no_swap(facts: HostState) -> str:
 def _writer_fine(facts: HostState) -> str:
     if facts.kubelet is not None and facts.kubelet.swap == "Unknown":
         return ""
+    if facts.kernel is not None and not facts.kernel.limits_swap:
+        return ""  # no writer can write where the kernel limits nothing
     choice = writer_choice(facts)
     return f"{choice.writer} writes the swap limits: {choice.sentence}"
 
