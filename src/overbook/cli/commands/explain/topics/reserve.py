@@ -34,7 +34,7 @@ BestEffort.
 The kubelet's own switch for it is the alpha feature gate QOSReserved, off by default. The agent does it
 without: overbook agent --qos-reserved memory=50%. MemoryQoS is another one: on by default from Kubernetes
 1.37 on, it protects requests from reclaim (memory.min, memory.low) if memoryReservationPolicy is
-TieredReservation; what is protected is swapped out late, or never.
+TieredReservation; what is protected is swapped out late, or never, and offload and reclaim leave it alone.
 
 What to reserve for the system on a node, beside what is reserved there now: overbook node reserve.
 """
