@@ -55,7 +55,7 @@ def node(name: str = "worker-1", **changed: object) -> NodeView:
     return structs.replace(NODE, name=name, **{"status": status, **own})
 
 
-def test_what_is_promised_is_a_share_of_ram_without_huge_pages() -> None:
+def test_promised_percent_is_of_ram_without_huge_pages() -> None:
     huge = node(memory=MemoryStatus(64 * GI, 8 * GI, hugetlb_bytes=48 * GI))
     assert (huge.promised_percent, NODE.promised_percent) == (125, 125)
 

@@ -235,7 +235,7 @@ def test_a_node_that_fills_first_is_judged_by_its_watermarks(reserved: dict[str,
     assert reserving(system_reserved=reserved) == ""
 
 
-def test_the_limit_of_all_pods_above_ordinary_memory_is_no_matter() -> None:
+def test_a_limit_of_all_pods_above_ordinary_memory_is_left() -> None:
     assert sentences(kubelet=RESERVING_KUBELET, memory_bytes=16 * GIB, huge_pages_bytes=4 * GIB) == ""
 
 
