@@ -139,6 +139,10 @@ class Agent:
         posture = orders.posture
         self.known_pods.use_percent(posture.percent)
         self.writers.settle(self._clock(), orders.kubelet, asked=orders.kubelet_asked)
+        kubelet = self.writers.kubelet
+        self.collector.reads_protection = kubelet is not None and kubelet.protects_requests(
+            orders.kubelet_minor
+        )
         self.metrics.writer = self.writers.choice.writer if self.writers.choice else ""
         self._ports.enforce(posture.enforcing, hands_off=posture.yielding)
         return posture

@@ -122,6 +122,7 @@ class Cluster:
             posture=self.posture,
             kubelet=news.kubelet,
             kubelet_asked=news.kubelet_asked or not self._settings.kubelet.server,
+            kubelet_minor=news.kubelet_minor,
         )
 
     def report(self, tick: AgentTick) -> None:
@@ -281,6 +282,7 @@ class Cluster:
                 self._clock(),
                 msgspec.structs.replace(self._settings.swap, percent=posture.percent),
                 self.bridge.news.kubelet,
+                self.bridge.news.kubelet_minor,
             ),
         )
 

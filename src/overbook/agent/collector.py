@@ -28,6 +28,8 @@ NOT_COUNTED: Final = (
     "memory.swap.max: the kernel does not count swap for each cgroup, so no swap limit can be kept, and none "
     "is written; boot it with swapaccount=1, on a kernel with CONFIG_SWAP and CONFIG_MEMCG"
 )
+WHOLLY: Final = 1 << 62
+"""Stands for ``max`` in ``memory.min`` and ``memory.low``: all memory is protected."""
 LOOK_EVERY: Final = 8
 """List a pod's subdirectories only every 8th tick; in between, a failed read shows a container's end."""
 
@@ -44,6 +46,8 @@ class HeldContainer:
         """Whether the kernel counts swap here; without the file no limit of swap can be kept."""
         self.counts_memory = self.cgroup.file_exists("memory.current")
         """Whether the kernel counts memory here; without the file nothing is known of the container."""
+        self.protected_bytes: int | None = None
+        """The memory that is protected from reclaim; ``None``: not read yet."""
 
     def close(self) -> None:
         """Close the cgroups' directories."""
@@ -76,6 +80,9 @@ class Collector:
         self._vanished: set[str] = set()
         self.unreadable = 0
         """Number of failed reads since the start, for the metrics."""
+        self.reads_protection = False
+        """Whether containers may be protected from reclaim, so that two more files are read now and then."""
+        self._ticks = 0
 
     def collect(self, at_seconds: float, wall_seconds: float, pods: Mapping[str, Pod]) -> Sample:
         """Read the node and all its pods now.
@@ -83,6 +90,7 @@ class Collector:
         Raises:
             KernelFileError: not even the node's own memory can be read.
         """
+        self._ticks += 1
         node = self._node()
         self._hold(pods)
         self._stalls.start(node.stall_some_micros)
@@ -235,7 +243,21 @@ class Collector:
             use.workingset_refault_anon or 0,
             use.swapcached_bytes or 0,
             use.active_file_bytes or 0,
+            self._protected_bytes(held) if self.reads_protection else 0,
         )
+
+    def _protected_bytes(self, held: HeldContainer) -> int:
+        """Return how much of a container's memory is protected; it is read again in every 8th tick."""
+        if held.protected_bytes is None or self._ticks % LOOK_EVERY == 0:
+            try:
+                protected = held.cgroup.read_memory_protected()
+                held.protected_bytes = WHOLLY if protected is None else protected
+            except MissingKernelFile:
+                held.protected_bytes = 0  # the container has just ended
+            except KernelFileError as error:
+                self._complain(error)
+                held.protected_bytes = held.protected_bytes or 0
+        return held.protected_bytes
 
     def _complain(self, error: KernelFileError) -> None:
         """Log each complaint once: a node under pressure must not fill its log."""

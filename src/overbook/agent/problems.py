@@ -25,7 +25,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         node_name: name of the node.
         percent: ``memoryOvercommitPercentage``.
-        memory_total_bytes: the node's RAM.
+        memory_total_bytes: the node's RAM without huge pages.
         swap_total_bytes: the node's swap.
         swap_allowed_bytes: the sum of all allowances.
         pressure_known: whether the kernel reports memory pressure (PSI).

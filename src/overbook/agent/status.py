@@ -149,6 +149,7 @@ class StatusWriter:
                 writer=moment.writer.writer if moment.writer else "",
                 writer_sentence=moment.writer.sentence if moment.writer else "",
                 differing=moment.differing,
+                page_bytes=node.page_bytes,
             ),
             pressure=PressureStatus(
                 state=state,

@@ -104,12 +104,13 @@ def _node(node: ExplainedNode) -> NodeReport:
         cpu_quota=node.cpu_quota,
         cpu_quota_from=node.cpu_quota_from,
         kubevirt=node.running.name,
+        huge_pages_bytes=node.huge_pages_bytes,
     )
 
 
 def _totals(prepared: Sequence[PreparedPod], pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
     capacity = Amounts.of(node.cpu_milli, node.memory_bytes)
-    levels = node_levels([one.levels for one in prepared], capacity, allocatable(capacity).reported)
+    levels = node_levels([one.levels for one in prepared], capacity, _allocatable(node, capacity))
     # Without the node's number of CPUs, limits cannot be compared with it.
     causes = [
         cause
@@ -127,11 +128,15 @@ def _totals(prepared: Sequence[PreparedPod], pods: Sequence[PodReport], node: Ex
         requested_memory_percent=levels.requested_memory_percent,
         overcommit=level(levels.levels),
         guest_bytes=sum(guests),
-        promised_percent=promised_percent(guests, node.memory_bytes),
+        promised_percent=promised_percent(guests, node.ordinary_bytes),
         swap_max_bytes=sum(pod.swap_max_bytes for pod in pods),
         overcommitted=bool(causes),
         causes=tuple(cause.sentence for cause in causes),
     )
+
+
+def _allocatable(node: ExplainedNode, capacity: Amounts) -> Amounts:
+    return allocatable(capacity, huge_pages_bytes=node.huge_pages_bytes).reported
 
 
 def _namespaces(inventory: Inventory, prepared: Sequence[PreparedPod]) -> tuple[NamespaceReport, ...]:
@@ -147,9 +152,9 @@ def _namespaces(inventory: Inventory, prepared: Sequence[PreparedPod]) -> tuple[
 def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNode) -> list[Warned]:
     """Warnings about the node as a whole."""
     warnings = []
-    enough = swap_suffices(node.memory_bytes, node.swap_bytes, node.policy.percent)
+    enough = swap_suffices(node.ordinary_bytes, node.swap_bytes, node.policy.percent)
     if not enough and any(pod.virtual_machine for pod in pods):
-        needed = node_swap_bytes(node.memory_bytes, node.policy.percent)
+        needed = node_swap_bytes(node.ordinary_bytes, node.policy.percent)
         warnings.append(
             Warned(
                 "SwapTooSmall",

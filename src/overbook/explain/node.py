@@ -4,6 +4,7 @@ import msgspec
 
 from overbook.core.kubevirt.overhead import Release
 from overbook.core.overcommit.allowance import SwapPolicy
+from overbook.core.overcommit.swap import ordinary_bytes
 
 
 class ExplainedNode(msgspec.Struct, frozen=True):
@@ -20,6 +21,7 @@ class ExplainedNode(msgspec.Struct, frozen=True):
         memory_from: the source of ``memory_bytes``, likewise.
         swap_from: the source of ``swap_bytes``, likewise.
         percent_from: the source of the percentage, likewise.
+        huge_pages_bytes: the part of the memory that is set aside as huge pages.
     """
 
     memory_bytes: int
@@ -32,3 +34,9 @@ class ExplainedNode(msgspec.Struct, frozen=True):
     memory_from: str
     swap_from: str
     percent_from: str
+    huge_pages_bytes: int = 0
+
+    @property
+    def ordinary_bytes(self) -> int:
+        """The RAM without huge pages: percentages, and the swap that they need, are of this."""
+        return ordinary_bytes(self.memory_bytes, self.huge_pages_bytes)

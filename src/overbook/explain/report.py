@@ -127,6 +127,7 @@ class NodeReport(ReportStruct, frozen=True):
     cpu_quota: bool
     cpu_quota_from: str
     kubevirt: str
+    huge_pages_bytes: int = 0
 
 
 class Totals(ReportStruct, frozen=True):

@@ -46,11 +46,11 @@ def pod_warnings(
             "Note",
             "it has no memory request, so a node that runs it counts as overcommitted",
         )
-    if request_bytes > node.memory_bytes:
+    if request_bytes > node.ordinary_bytes:
         yield Warned(
             "RequestExceedsNode",
             "Danger",
-            f"it requests {shown(request_bytes)}, the node has {shown(node.memory_bytes)}: it never starts",
+            f"it requests {shown(request_bytes)}, the node has {shown(node.ordinary_bytes)}: it never starts",
         )
     yield from _initialisation(pod)
     yield from _native_swap(pod, node, decisions)

@@ -94,8 +94,8 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def promised_percent(self) -> int | None:
-        """The memory that is promised to its guests, as a percentage of its RAM."""
-        return None if self.sums is None else share_percent(self.sums.guest_bytes, self.ram_bytes)
+        """The memory that is promised to its guests, as a percentage of its RAM without huge pages."""
+        return None if self.sums is None else share_percent(self.sums.guest_bytes, self.ordinary_bytes)
 
     def demanded_swap_bytes(self, percent: int) -> int | None:
         """The swap that a percentage needs; ``None``: the node's RAM is not known."""

@@ -54,6 +54,7 @@ SOFT_KUBELET = KubeletConfiguration(
     eviction_soft={"memory.available": "1Gi"},
     eviction_soft_grace_period={"memory.available": "30s"},
 )
+RESERVING_KUBELET = KubeletConfiguration(fail_swap_on=False, system_reserved={"memory": "2Gi"})
 PROTECTING_KUBELET = KubeletConfiguration(fail_swap_on=False, memory_reservation_policy="TieredReservation")
 WRONG: list[tuple[dict[str, object], str]] = [
     ({"cgroup_version": 1}, "CgroupV1"),
@@ -88,6 +89,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"system_swap_max": "max"}, "SystemSwaps"),
     ({"swappiness": 0}, "Swappiness"),
     ({"watermarks": Watermarks(64 * MIB, 80 * MIB, 16 * GIB)}, "WatermarkBelowEviction"),
+    ({"kubelet": RESERVING_KUBELET}, "EvictionAtPodsLimit"),
     ({"overcommit_memory": 2}, "StrictOvercommit"),
     ({"panic_on_oom": 1}, "PanicOnOom"),
     ({"overcommit_memory": 0, "kubelet": STRICT_KUBELET}, "KubeletRefusesKernel"),
@@ -204,6 +206,37 @@ def test_an_unreachable_soft_threshold_is_to_be_lowered() -> None:
     assert "evicts below 2Gi (evictionSoft for 30s)" in said
     assert "set memory.available in the kubelet's evictionSoft below" in said
     assert "tune apply" not in said
+
+
+def reserving(**changes: object) -> str:
+    return sentences(kubelet=msgspec.structs.replace(RESERVING_KUBELET, **changes))
+
+
+def test_eviction_at_the_limit_of_all_pods_ends_by_its_fix() -> None:
+    said = reserving()
+
+    assert "limits all pods together to 14Gi and evicts when less than 100Mi of that is left" in said
+    assert said.endswith("set enforceNodeAllocatable: [none]")
+    assert reserving(enforce_node_allocatable=["none"]) == ""
+    others = reserving(enforce_node_allocatable=["pods", "system-reserved"])
+    assert others.endswith("set enforceNodeAllocatable: [system-reserved]")
+
+
+def test_soft_eviction_does_not_count_at_the_limit_of_all_pods() -> None:
+    soft = msgspec.structs.replace(
+        SOFT_KUBELET, system_reserved={"memory": "2Gi"}, eviction_hard={"memory.available": "0%"}
+    )
+
+    assert sentences(kubelet=msgspec.structs.replace(soft, eviction_soft={"memory.available": "100Mi"})) == ""
+
+
+@pytest.mark.parametrize("reserved", [{}, {"memory": "200Mi"}])
+def test_a_node_that_fills_first_is_judged_by_its_watermarks(reserved: dict[str, str]) -> None:
+    assert reserving(system_reserved=reserved) == ""
+
+
+def test_a_limit_of_all_pods_above_ordinary_memory_is_left() -> None:
+    assert sentences(kubelet=RESERVING_KUBELET, memory_bytes=16 * GIB, huge_pages_bytes=4 * GIB) == ""
 
 
 def test_the_highest_watermark_is_not_asked_for_again() -> None:

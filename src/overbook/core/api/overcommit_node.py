@@ -78,6 +78,7 @@ class SwapStatus(KubeStruct, frozen=True):
             or ``kubelet``; empty until it is chosen.
         writer_sentence: why this writer was chosen.
         differing: number of containers whose swap limit is wrong and is not written by the agent.
+        page_bytes: size of a page on the node, in bytes.
     """
 
     total_bytes: int = 0
@@ -89,6 +90,7 @@ class SwapStatus(KubeStruct, frozen=True):
     writer: str = ""
     writer_sentence: str = ""
     differing: int = 0
+    page_bytes: int = 4096
 
 
 class PressureStatus(KubeStruct, frozen=True):

@@ -163,6 +163,18 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         """
         return _threshold(self._hard, memory_bytes)
 
+    def pods_eviction_bytes(self, memory_bytes: int) -> int:
+        """What is left of the limit of all pods when the kubelet evicts for that limit, in bytes; 0: never.
+
+        Where it enforces that limit, the kubelet copies the hard threshold, and only that, to the signal
+        ``allocatableMemory.available``: the limit minus the working set of all pods. A percentage is one of
+        the limit. Source: ``addAllocatableThresholds`` in ``pkg/kubelet/eviction/helpers.go``.
+
+        Raises:
+            InvalidInput: the threshold is neither a quantity nor a percentage.
+        """
+        return _threshold(self._hard, self.enforced_bytes(memory_bytes)) if self.enforces_allocatable else 0
+
     def eviction_start(self, memory_bytes: int) -> EvictionStart:
         """The threshold at which evicting begins: the higher one of the hard and the soft threshold.
 

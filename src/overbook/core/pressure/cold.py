@@ -1,6 +1,8 @@
 """Cold memory: which pods' memory is swapped out first, and how much of it may be.
 
-Only memory of pods that may swap, never above an allowance. Which pages of a pod are cold is the kernel's
+Only memory of pods that may swap, never above an allowance, and never what the kubelet protects by
+``memory.min`` or ``memory.low``: the kernel would do so, because a cgroup's own protection does not hold
+against its own ``memory.reclaim``. Which pages of a pod are cold is the kernel's
 choice; which pods are cold shows in what comes back.
 """
 
@@ -40,10 +42,15 @@ def may_swap(facts: PodFacts) -> bool:
     return any(container.swap == "Eligible" for container in facts.containers)
 
 
+def reclaimable_bytes(facts: PodFacts, model: PodModel) -> int:
+    """How much of its memory in RAM a pod may be made to swap out now."""
+    return min(swap_room_bytes(facts, model), max(0, model.swappable_bytes - model.protected_bytes))
+
+
 def room_bytes(seen: Situation) -> int:
     """How much pods that may swap can still swap out, in bytes."""
     rooms = {
-        uid: swap_room_bytes(seen.facts[uid], model)
+        uid: reclaimable_bytes(seen.facts[uid], model)
         for uid, model in seen.pods.items()
         if uid in seen.facts and may_swap(seen.facts[uid])
     }
@@ -71,7 +78,7 @@ def coldest_steps(
         if uid in seen.facts
         and uid not in without
         and may_swap(seen.facts[uid])
-        and swap_room_bytes(seen.facts[uid], model) >= seen.node.page_bytes
+        and reclaimable_bytes(seen.facts[uid], model) >= seen.node.page_bytes
         and recent[uid].refaults_per_second <= COLD_REFAULTS_PER_SECOND
     ]
     # The fewest refaults per byte first; among pods without refaults the largest, which suffers least.
@@ -81,7 +88,9 @@ def coldest_steps(
     rooms = dict(seen.swap_rooms.paths)
     for model in cold:
         facts, above = seen.facts[model.uid], seen.swap_rooms.above(model.uid)
-        most = min((left, swap_room_bytes(facts, model), most_bytes(model), *(rooms[path] for path in above)))
+        most = min(
+            (left, reclaimable_bytes(facts, model), most_bytes(model), *(rooms[path] for path in above))
+        )
         part = whole_pages(most, seen.node.page_bytes)
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts.label, part))

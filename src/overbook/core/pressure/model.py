@@ -74,6 +74,7 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
             known.
         refaults_total: pages that came back from swap since its containers started.
         containers: of each container the name, the working set, and the holdings, in bytes.
+        protected_bytes: the part of the swappable memory that the kubelet protects from reclaim.
     """
 
     uid: str
@@ -89,6 +90,7 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     stall_some_micros: int | None = None
     refaults_total: int = 0
     containers: tuple[tuple[str, int, int], ...] = ()
+    protected_bytes: int = 0
 
     @property
     def swap_max_bytes(self) -> int | None:
@@ -183,6 +185,14 @@ def container_holdings_bytes(container: ContainerSample) -> int:
     return holdings_bytes(working, container.swap_current_bytes, container.swap_cached_bytes)
 
 
+def protected_bytes(container: ContainerSample) -> int:
+    """Return how much of a container's swappable memory is protected; what it uses beyond is not."""
+    if not container.protected_bytes:
+        return 0
+    beyond = max(0, container.memory_current_bytes - container.protected_bytes)
+    return max(0, container.swappable_bytes - beyond)
+
+
 def _lasting_bytes(container: ContainerSample, held: int) -> int:
     return held - min(held, container.active_file_bytes)
 
@@ -190,13 +200,14 @@ def _lasting_bytes(container: ContainerSample, held: int) -> int:
 def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float) -> PodModel:
     begun, before = first
     earlier = {container.name: container for container in before.containers}
-    working_set = swappable = swap = cached = cache = refaults = total = growth = 0
+    working_set = swappable = swap = cached = cache = refaults = total = growth = protected = 0
     room: int | None = 0
     parts: list[tuple[str, int, int]] = []
     for container in now.containers:
         working = max(0, container.memory_current_bytes - container.inactive_file_bytes)
         working_set += working
         swappable += container.swappable_bytes
+        protected += protected_bytes(container)
         swap += container.swap_current_bytes
         total += container.refaults
         held = container_holdings_bytes(container)
@@ -226,6 +237,7 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         stall_some_micros=increase(before.stall_some_micros, now.stall_some_micros),
         refaults_total=total,
         containers=tuple(parts),
+        protected_bytes=protected,
     )
 
 

@@ -21,6 +21,8 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
         swap_cached_bytes: ``swapcached`` of ``memory.stat``: memory that is in RAM and in swap, and is
             counted in both. 0 in older recordings and before Linux 5.15.
         active_file_bytes: ``active_file`` of ``memory.stat``; 0 in older recordings.
+        protected_bytes: the larger one of ``memory.min`` and ``memory.low``, where the kubelet protects
+            requests; 0 elsewhere, and in older recordings.
     """
 
     name: str
@@ -32,6 +34,7 @@ class ContainerSample(msgspec.Struct, frozen=True, gc=False, array_like=True):
     refaults: int
     swap_cached_bytes: int = 0
     active_file_bytes: int = 0
+    protected_bytes: int = 0
 
 
 class PodSample(msgspec.Struct, frozen=True, gc=False, array_like=True):

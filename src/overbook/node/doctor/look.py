@@ -57,6 +57,7 @@ def host_facts(
     writer: AskedWriter = "auto",
     reported: KubeletConfiguration | None = None,
     *,
+    reported_minor: int | None = None,
     whole: bool = True,
 ) -> HostState:
     """Read the facts. This never fails: errors are in `HostState.unread`.
@@ -66,6 +67,7 @@ def host_facts(
         policy: the pods that may swap, how much, and the percentage.
         writer: the configured writer of the limits.
         reported: the configuration that the kubelet reports, which overrides its files.
+        reported_minor: the minor version of the kubelet 1.x, as its Node says; ``None``: what is found here.
         whole: whether all of the host is below the root; a pod sees only a part. What its agent finds by
             itself, and what takes long, is left out then.
     """
@@ -105,7 +107,7 @@ def host_facts(
         percent=policy.percent,
         provisioning=provisioning,
         kubelet=configuration,
-        kubelet_minor=minor_version(process, root) if process else None,
+        kubelet_minor=_minor(process, root) if reported_minor is None else reported_minor,
         kubelet_place=kubelet.place if kubelet else "",
         kubelet_missing=kubelet.missing if kubelet else "",
         kubelet_limits=limits_swap(process.pid, root) if process and counted else None,
@@ -237,6 +239,10 @@ def _system_swap_max(root: str) -> str | None:
 def _provisioning(root: str) -> tuple[str, str] | None:
     swap_owners.present(root, os.path.dirname(os.path.dirname(STATE)))
     return read_state(root)
+
+
+def _minor(process: Process | None, root: str) -> int | None:
+    return minor_version(process, root) if process else None
 
 
 def _kubelet(process: Process | None, root: str, *, whole: bool) -> Kubelet | None:

@@ -1,10 +1,14 @@
-"""The check of watermarks: whether the kernel swaps before the kubelet evicts."""
+"""The check of watermarks: whether the kernel swaps before the kubelet evicts.
+
+The limit of all pods together has no watermarks: the kernel reclaims for it only when it is reached. The
+kubelet evicts earlier, by its hard threshold, which it applies to what is left of that limit, too.
+"""
 
 from collections.abc import Iterator
 from typing import Final
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.kubelet import EvictionStart
+from overbook.core.kubernetes.kubelet import EvictionStart, KubeletConfiguration
 from overbook.core.text import shown
 from overbook.node.doctor.check import TUNE, Check, HostFinding
 from overbook.node.doctor.facts import HostState
@@ -12,6 +16,11 @@ from overbook.node.tune.watermark import Watermarks, highest_low_bytes, scale_fa
 
 
 def _watermarks(facts: HostState) -> Iterator[HostFinding]:
+    yield from _of_node(facts)
+    yield from _of_all_pods(facts)
+
+
+def _of_node(facts: HostState) -> Iterator[HostFinding]:
     eviction = _eviction(facts)
     marks = facts.watermarks
     if marks is None or not facts.swap or not eviction.size_bytes:
@@ -35,6 +44,36 @@ def _watermarks(facts: HostState) -> Iterator[HostFinding]:
             f"{begin}, so swapping should begin at {shown(wanted)} (vm.watermark_scale_factor {factor})",
             TUNE,
         )
+
+
+def _of_all_pods(facts: HostState) -> Iterator[HostFinding]:
+    kubelet, marks = facts.kubelet, facts.watermarks
+    if kubelet is None or marks is None or not facts.swap:
+        return
+    try:
+        limit = kubelet.enforced_bytes(facts.memory_bytes)
+        threshold = kubelet.pods_eviction_bytes(facts.memory_bytes)
+    except InvalidInput:
+        return  # the check of the kubelet says so of a threshold
+    beside = facts.ordinary_bytes - limit
+    # With so much in use beside pods the node fills no later than the limit, and its watermarks decide.
+    most = beside + threshold - marks.low_bytes
+    if not (threshold and limit) or beside <= 0 or most <= 0:
+        return
+    yield HostFinding(
+        "Risky",
+        "EvictionAtPodsLimit",
+        f"the kubelet limits all pods together to {shown(limit)} and evicts when less than "
+        f"{shown(threshold)} of that is left, and the kernel swaps for that limit only when it is reached: "
+        "pods are evicted before anything is swapped, unless what runs beside them uses more than "
+        f"{shown(most)}",
+        _at(facts, f"set enforceNodeAllocatable: [{_others(kubelet)}]"),
+    )
+
+
+def _others(kubelet: KubeletConfiguration) -> str:
+    """The other limits that the kubelet enforces; ``none`` may not stand beside one."""
+    return ", ".join(each for each in kubelet.enforce_node_allocatable or () if each != "pods") or "none"
 
 
 def _watermarks_fine(facts: HostState) -> str:

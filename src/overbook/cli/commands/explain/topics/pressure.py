@@ -58,8 +58,8 @@ On {here.name}:
 def _threshold(here: Here) -> str:
     detectors = [d for rule in DEFAULT_RULESET.rules for group in rule.any for d in group.all]
     for detector in detectors:
-        if isinstance(detector, SwapOccupancy) and here.memory_bytes and here.swap_bytes:
-            limit = here.memory_bytes + int(here.swap_bytes * detector.threshold_factor)
+        if isinstance(detector, SwapOccupancy) and here.ordinary_bytes and here.swap_bytes:
+            limit = here.ordinary_bytes + int(here.swap_bytes * detector.threshold_factor)
             factor = f"{detector.threshold_factor:g}"
             return f"On {here.name} that is above {shown(limit)}, with a factor of {factor}."
     return ""
