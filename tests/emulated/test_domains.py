@@ -21,6 +21,8 @@ TOP = "kubepods.slice"
 LIMIT = 256 * MI
 RESERVE = LIMIT // 5
 """The share of the limit that offload keeps available by default."""
+CACHE = 8 * MI
+"""At most so much of the pods' memory can be dropped, and counts as available."""
 HUGE_PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
 HUGE = 128
 """Huge pages of 2 MiB: 256 MiB of the node's RAM."""
@@ -95,10 +97,11 @@ def test_kubepods_keeps_a_reserve_and_is_relieved_at_its_limit(pods: RealPods, k
     for _ in each_second(45):
         assert agent.tick() is None
         assert node_has_memory()  # only kubepods lacks its reserve
-        if kubepods.read_memory_current() <= LIMIT - RESERVE:
+        if not agent.engine.offload_steps:
             break
-    assert kubepods.read_memory_current() <= LIMIT - RESERVE
-    assert agent.engine.offload_situation.domain.path == TOP
+        assert agent.engine.offload_situation.domain.path == TOP
+    assert kubepods.read_memory_current() <= LIMIT - RESERVE + CACHE
+    assert (kubepods.read_memory_swap_current() or 0) > 8 * MI
 
     pods.go("wild")
     relieved = [each for each in until_one_leaves(agent, 40) if each.victim is not None]
@@ -115,7 +118,7 @@ def test_nothing_is_reclaimed_where_kubepods_may_not_swap(pods: RealPods, kubepo
     kubepods.write_memory_swap_max(0)
     agent = pods.agent()
     pods.start("wild", request="24Mi", hot=4, cold=400)
-    before = killed(kubepods)
+    before, swapped = killed(kubepods), kubepods.read_memory_swap_current() or 0  # ended pods have left some
     agent.tick()
     held(pods, 40)
     pods.go("wild")
@@ -129,7 +132,7 @@ def test_nothing_is_reclaimed_where_kubepods_may_not_swap(pods: RealPods, kubepo
     assert {each.action for each in decisions} <= {"wait", "relieve"}
     assert [each.victim.label for each in decisions if each.victim] == ["demo/wild"]
     assert agent.metrics.reclaimed_bytes == 0
-    assert kubepods.read_memory_swap_current() == 0
+    assert (kubepods.read_memory_swap_current() or 0) <= swapped
     assert killed(kubepods) == before
     agent.stop()
 
