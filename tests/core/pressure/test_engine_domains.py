@@ -1,5 +1,7 @@
 """The engine decides about the tightest limit above the pods, and about pods below it only."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -96,7 +98,7 @@ def test_reclaim_keeps_to_the_room_of_the_cgroup_above() -> None:
     assert all(step.wanted_bytes <= 50 * MI for step in steps)
 
 
-def first_victim(node: SimulatedNode, **what: float) -> tuple[int, str]:
+def first_victim(node: SimulatedNode, **what: Any) -> tuple[int, str]:
     """Return the second in which a pod is chosen, and why that one."""
     for second in range(60):
         decision = node.second(**what)
