@@ -115,7 +115,7 @@ def test_kubepods_keeps_a_reserve_and_is_relieved_at_its_limit(pods: RealPods, k
     agent.stop()
 
 
-def test_nothing_is_reclaimed_where_kubepods_may_not_swap(pods: RealPods, kubepods: Cgroup) -> None:
+def test_kubepods_without_swap_is_not_reclaimed_in_vain(pods: RealPods, kubepods: Cgroup) -> None:
     kubepods.write_memory_swap_max(0)
     agent = pods.agent()
     pods.start("wild", request="24Mi", hot=4, cold=400)

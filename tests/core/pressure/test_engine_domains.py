@@ -132,7 +132,7 @@ def test_an_allowance_that_no_cgroup_above_has_covers_nothing(
     assert (second < 6) is beyond
 
 
-def test_a_pod_is_covered_although_others_have_used_the_swap_above() -> None:
+def test_a_pod_is_covered_although_others_have_used_the_swap() -> None:
     node = SimulatedNode(vm("within"), vm("full", request=400 * MI))
     node.holds = {"within": holding(280 * MI), "full": holding(300 * MI, 100 * MI)}
     node.below = dict.fromkeys(node.holds, BURSTABLE)
