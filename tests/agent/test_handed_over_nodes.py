@@ -81,6 +81,9 @@ def test_huge_pages_are_no_lack_of_memory(tmp_path: pathlib.Path) -> None:
 def test_swap_that_an_ancestor_forbids_is_not_reclaimed(tmp_path: pathlib.Path) -> None:
     decisions = Stage(tmp_path, "ancestor_zero").run(20)
     assert not any(decision.reclaim for decision in decisions)
+    # Its allowance of 128 MiB cannot be had there, so it covers nothing of the 88 MiB above the request.
+    assert set(victims(decisions)) == {"demo/vm-a"}
+    assert "88 MiB over its request and 79 MiB beyond its covered memory" in decisions[0].sentence
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The engine decides about the tightest limit above the pods, and about pods below it only."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -94,6 +96,50 @@ def test_reclaim_keeps_to_the_room_of_the_cgroup_above() -> None:
     ]
     assert steps
     assert all(step.wanted_bytes <= 50 * MI for step in steps)
+
+
+def first_victim(node: SimulatedNode, **what: Any) -> tuple[int, str]:
+    """Return the second in which a pod is chosen, and why that one."""
+    for second in range(60):
+        decision = node.second(**what)
+        if decision is not None and decision.victim is not None:
+            return second, decision.victim.sentence
+    raise AssertionError("no pod was chosen")
+
+
+@pytest.mark.parametrize(
+    ("most", "held", "beyond"),
+    [
+        (None, 280, False),
+        (0, 280, True),
+        (0, 205, False),
+        (50, 280, True),
+        (50, 245, False),
+        (100, 280, False),
+    ],
+)
+def test_an_allowance_that_no_cgroup_above_has_covers_nothing(
+    most: int | None, held: int, beyond: bool
+) -> None:
+    node = SimulatedNode(vm("wild"), vm("calm", request=400 * MI))
+    node.holds = {"wild": holding(held * MI), "calm": holding(300 * MI)}
+    node.below = dict.fromkeys(node.holds, BURSTABLE)
+    if most is not None:
+        node.limit(TOP, "kubepods", swap_max_bytes=most * MI, swap_current_bytes=0)
+    node.starve()
+    second, why = first_victim(node, stall=0.7, pod_stalls={"calm": 0.7})
+    assert ("beyond its covered memory" in why) is beyond
+    assert (second < 6) is beyond
+
+
+def test_a_pod_is_covered_although_others_have_used_the_swap() -> None:
+    node = SimulatedNode(vm("within"), vm("full", request=400 * MI))
+    node.holds = {"within": holding(280 * MI), "full": holding(300 * MI, 100 * MI)}
+    node.below = dict.fromkeys(node.holds, BURSTABLE)
+    node.limit(TOP, "kubepods", swap_max_bytes=100 * MI, swap_current_bytes=100 * MI)
+    node.starve()
+    _, why = first_victim(node, stall=0.7, pod_stalls={"within": 0.7})
+    assert "beyond" not in why
 
 
 def test_offload_keeps_the_reserve_of_the_tightest_domain() -> None:

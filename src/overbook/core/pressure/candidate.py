@@ -99,12 +99,17 @@ def why_never(*, critical: bool, own: bool) -> str:
 
 
 def covered_bytes(facts: PodFacts, model: PodModel) -> int:
-    """The pod's covered memory: its request and its swap allowance.
+    """The pod's covered memory: its request, and its swap allowance as far as the cgroups above have it.
 
-    The allowance counts, not the limit in force: an agent that only observes finds other programs' limits.
+    The allowance counts, not the limit in force: an agent that only observes finds other programs' limits on
+    containers. A limit above the containers is nobody's allowance: what it refuses stays in RAM, which others
+    request. The limit bounds, not what is left of it: a pod is not beyond because others have swapped.
     """
     allowed = facts.swap_allowed_bytes
-    return facts.memory_request_bytes + ((model.swap_max_bytes or 0) if allowed is None else allowed)
+    swap = (model.swap_max_bytes or 0) if allowed is None else allowed
+    if model.swap_bound_bytes is not None:
+        swap = min(swap, model.swap_bound_bytes)
+    return facts.memory_request_bytes + swap
 
 
 def margin_bytes(covered: int) -> int:

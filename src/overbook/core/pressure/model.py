@@ -10,7 +10,7 @@ import msgspec
 
 from overbook.core.overcommit.swap import ordinary_bytes
 from overbook.core.pressure.holdings import holdings_bytes
-from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
+from overbook.core.pressure.sample import ContainerSample, LimitSample, NodeSample, PodSample, Sample
 
 
 class NodeModel(msgspec.Struct, frozen=True, gc=False):
@@ -75,6 +75,8 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
         refaults_total: pages that came back from swap since its containers started.
         containers: of each container the name, the working set, and the holdings, in bytes.
         protected_bytes: the part of the swappable memory that the kubelet protects from reclaim.
+        swap_bound_bytes: the least ``memory.swap.max`` of the cgroups above its containers; ``None``: no
+            limit.
     """
 
     uid: str
@@ -91,6 +93,7 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     refaults_total: int = 0
     containers: tuple[tuple[str, int, int], ...] = ()
     protected_bytes: int = 0
+    swap_bound_bytes: int | None = None
 
     @property
     def swap_max_bytes(self) -> int | None:
@@ -163,12 +166,36 @@ def pod_models(window: Sequence[Sample]) -> dict[str, PodModel]:
             if pod.uid not in first_seen:
                 first_seen[pod.uid] = (sample.at_seconds, pod)
     now = window[-1].at_seconds
-    return {pod.uid: _pod_model(first_seen[pod.uid], pod, now) for pod in window[-1].pods}
+    bounds = _SwapBounds(window[-1].limits)
+    return {
+        pod.uid: _pod_model(first_seen[pod.uid], pod, now, bounds.of(pod.below)) for pod in window[-1].pods
+    }
 
 
 def is_below(path: str, above: str) -> bool:
     """Whether a cgroup is another one or below it."""
     return not above or path == above or path.startswith(above + "/")
+
+
+class _SwapBounds:
+    """How much may be swapped at most below each cgroup, whoever does.
+
+    Args:
+        limits: the limited cgroups of a sample.
+    """
+
+    def __init__(self, limits: Sequence[LimitSample]) -> None:
+        self._limits = {each.path: each.swap_max_bytes for each in limits if each.swap_max_bytes is not None}
+        self._known: dict[str, int | None] = {}
+
+    def of(self, below: str | None) -> int | None:
+        """Return the least limit of swap from a cgroup up to the root; ``None``: no limit."""
+        if below is None or not self._limits:
+            return None
+        if below not in self._known:
+            above = (most for path, most in self._limits.items() if is_below(below, path))
+            self._known[below] = min(above, default=None)
+        return self._known[below]
 
 
 def recent(window: Sequence[Sample], seconds: float) -> Sequence[Sample]:
@@ -197,7 +224,9 @@ def _lasting_bytes(container: ContainerSample, held: int) -> int:
     return held - min(held, container.active_file_bytes)
 
 
-def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float) -> PodModel:
+def _pod_model(
+    first: tuple[float, PodSample], now: PodSample, at_seconds: float, swap_bound: int | None
+) -> PodModel:
     begun, before = first
     earlier = {container.name: container for container in before.containers}
     working_set = swappable = swap = cached = cache = refaults = total = growth = protected = 0
@@ -238,6 +267,7 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         refaults_total=total,
         containers=tuple(parts),
         protected_bytes=protected,
+        swap_bound_bytes=swap_bound,
     )
 
 
