@@ -13,7 +13,7 @@ TARGET = "etc/systemd/system/swap.target"
 
 
 def host(root: pathlib.Path, **files: str) -> str:
-    build_tree(root, BASE | files)  # type: ignore[arg-type]
+    build_tree(root, BASE | files)
     return str(root)
 
 
