@@ -12,6 +12,8 @@ from tests.emulated.swap_program import DISK, MIB, areas_bytes, mount_disk, stat
 
 pytestmark = pytest.mark.node(memory="512Mi", swap="512Mi")
 
+FLOOR = ("--disk-floor", "1Mi", "--disk-floor-percent", "1")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def disk() -> Iterator[None]:
@@ -22,7 +24,7 @@ def disk() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def swap(disk: None) -> Iterator[None]:  # noqa: ARG001 - the disk comes first
-    apply("--size", "16Mi", "--folder", f"{DISK}/a", "--disk-floor-percent", "1", "--priority", "7")
+    apply("--size", "16Mi", "--folder", f"{DISK}/a", *FLOOR, "--priority", "7")
     yield
     done = overbook("node", "swap", "remove")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -109,7 +111,7 @@ def test_only_what_other_swap_lacks_is_made() -> None:
     try:
         assert "nothing to make" in apply("--percent", "102")
         assert len(areas()) == 1
-        apply("--percent", "110", "--folder", f"{DISK}/a", "--disk-floor-percent", "1")
+        apply("--percent", "110", "--folder", f"{DISK}/a", *FLOOR)
         total = sum(areas_bytes())
         ram = int(pathlib.Path("/proc/meminfo").read_text().split()[1]) * 1024
         assert ram // 10 <= total <= ram // 10 + 2 * 4096
