@@ -145,7 +145,7 @@ def test_swap_that_overbook_made_is_not_left_to_others(root: str, capsys: pytest
     assert read_state(root) is None
 
 
-def test_nothing_is_made_where_other_swap_suffices(root: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_swap_is_made_where_other_swap_suffices(root: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert swap(root, "apply", "--percent", "150") == 0
 
     assert "suffice for 8Gi: nothing to make" in capsys.readouterr().out
@@ -156,7 +156,7 @@ def test_nothing_is_made_where_other_swap_suffices(root: str, capsys: pytest.Cap
     assert "nothing to make" in shown["notes"][0]
 
 
-def test_only_swap_from_before_counts_and_never_more_than_is_there(root: str) -> None:
+def test_swap_from_before_counts_as_far_as_it_is_still_there(root: str) -> None:
     assert other_bytes(root, None) == 8 * GIB - (8 * GIB) % 1024
     assert other_bytes(root, SwapSettings(percent=150)) == 0
     assert other_bytes(root, SwapSettings(percent=150, other_bytes=GIB)) == GIB
@@ -176,7 +176,7 @@ def test_huge_pages_need_no_swap(root: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"keep_on": True}, {"encrypt": True}])
-def test_what_others_make_is_neither_kept_on_nor_encrypted(wrong: dict[str, bool]) -> None:
+def test_swap_of_others_is_neither_kept_on_nor_encrypted(wrong: dict[str, bool]) -> None:
     with pytest.raises(InvalidInput):
         SwapSettings(kind="existing", **wrong).check()  # type: ignore[arg-type]
 
