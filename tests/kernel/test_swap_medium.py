@@ -184,3 +184,24 @@ def test_a_virtual_machines_rotating_disk_is_virtual(
     )
 
     assert machine.device("/dev/sda2").medium == medium
+
+
+def test_bcache_is_as_slow_as_the_worst_device_below_it(machine: Machine) -> None:
+    """The kernel links a bcache device to its backing device and to its cache (bd_link_disk_holder)."""
+    sdb, nvme = "pci0/ata2/block/sdb/sdb1", "pci0/nvme/nvme0/nvme0n1/nvme0n1p1"
+    machine.above("bcache0", "251:0", "pci0/ata1/block/sda/sda1", nvme)
+    machine.above("bcache1", "251:128", sdb, nvme)
+    machine.above("dm-8", "253:8", "virtual/block/bcache1", alias="vg-cached")
+
+    assert machine.device("/dev/bcache0").medium == "heads"
+    assert machine.device("/dev/bcache1").medium == "flash"
+    assert machine.device("/dev/dm-8").medium == "flash"
+
+
+def test_drbd_is_on_the_network_also_below_a_volume(machine: Machine) -> None:
+    """A write to DRBD waits for its peer, whatever the local disk is."""
+    machine.above("drbd0", "147:0", "pci0/ata2/block/sdb/sdb1")
+    machine.above("dm-9", "253:9", "virtual/block/drbd0", alias="vg-replicated")
+
+    assert machine.device("/dev/drbd0").medium == "network"
+    assert machine.device("/dev/dm-9").medium == "network"

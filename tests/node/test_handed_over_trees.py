@@ -75,8 +75,8 @@ CASES: tuple[tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]
     (
         "rbd",
         (),
-        ("swap remove && overbook node swap apply --percent 150 --folder /var/lib/overbook-swap",),
-        (),
+        ("overbook node swap apply --folder /var/lib/overbook-swap",),
+        ("swap remove &&",),
     ),
     ("runtime_slice", (), ("runtime.slice may be swapped out", "node tune apply"), ("nothing is wrong",)),
     ("size_only", (), ("has switched it off since",), ("swap is on, as configured",)),

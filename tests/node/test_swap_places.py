@@ -49,9 +49,11 @@ def root(tmp_path: pathlib.Path) -> str:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (SwapSettings(percent=150), "8Gi on from /dev/vda2 (a virtual disk"),
-        (SwapSettings(percent=150), "suffice for 8Gi: nothing to make"),
-        (SwapSettings(percent=175), "use --size 4096Mi"),
+        (SwapSettings(percent=150, other_bytes=8 * GIB), "8Gi on from /dev/vda2 (a virtual disk"),
+        (SwapSettings(percent=150, other_bytes=8 * GIB), "suffice for 8Gi: nothing to make"),
+        (SwapSettings(percent=175, other_bytes=8 * GIB), "only the missing 4Gi are made"),
+        (SwapSettings(percent=150), "came later than Overbook's swap"),
+        (SwapSettings(percent=150, size_bytes=GIB), "8Gi of other swap are on"),
         (SwapSettings(), "8Gi of other swap are on"),
         (SwapSettings(percent=150), "/var/lib/overbook/swap is on /dev/vda1: a virtual disk"),
     ],

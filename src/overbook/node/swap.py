@@ -9,11 +9,17 @@ import msgspec
 from overbook.core.errors import InvalidInput
 from overbook.core.percentage import ConfiguredPercent
 
-Kind = Literal["file", "device", "zram"]
+Kind = Literal["file", "device", "zram", "existing"]
 Discard = Literal["once", "pages", "no"]
 
 PROGRAM: Final = "usr/local/libexec/overbook/overbook-swap"
 SETTINGS: Final = "etc/overbook/swap.conf"
+RUN_SETTINGS: Final = "run/overbook/swap.conf"
+"""The settings where ``/etc`` is read-only, until the next boot; only for the kind ``existing``."""
+NEXT_SETTINGS: Final = "etc/overbook/swap.next.conf"
+"""The settings that swap is moving to, while the new swap is being made."""
+OLD_SETTINGS: Final = "etc/overbook/swap.old.conf"
+"""The settings that swap has moved from, until the old swap is off."""
 UNIT_FOLDER: Final = "etc/systemd/system"
 STATE: Final = "run/overbook/swap.state"
 
@@ -26,6 +32,9 @@ PATHS: Final = (
     PROGRAM,
     ETC_PROGRAM,
     SETTINGS,
+    RUN_SETTINGS,
+    NEXT_SETTINGS,
+    OLD_SETTINGS,
     *(f"{UNIT_FOLDER}/{name}" for name in (ON_UNIT, MAKE_UNIT, KEEP_UNIT)),
 )
 """All files that may be written on the host."""
@@ -43,11 +52,13 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     """The settings of a node's swap.
 
     Attributes:
-        kind: a file, a partition or device, or zram.
+        kind: a file, a partition or device, or zram; ``existing``: swap that others make is judged, and none
+            is made.
         folder: the folder of the swap file; not under ``/var/tmp``, which is cleaned up.
         device: ``/dev/…``, ``LABEL=…`` or ``PARTLABEL=…``.
         percent: the overcommit percentage, from which the size is computed.
         size_bytes: the size itself; 0: computed from the percentage.
+        other_bytes: swap of other programs that counts towards the percentage: only the rest is made.
         priority: the priority for ``swapon``; higher ones are used first.
         discard: whether freed pages are discarded on the device: once when swap is turned on, or always.
         encrypt: encrypt with a key that is lost when the node goes down; not for zram, which is RAM.
@@ -66,6 +77,7 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     device: str = ""
     percent: ConfiguredPercent = 100
     size_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    other_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
     priority: Annotated[int, msgspec.Meta(ge=0, le=32767)] = 10
     discard: Discard = "once"
     encrypt: bool = False
@@ -91,6 +103,8 @@ class SwapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
             raise InvalidInput("device", self.device, "/dev/…, LABEL=… or PARTLABEL=…")
         if set(self.device) & _NOT_IN_PATHS:
             raise InvalidInput("device", self.device, "a name without blanks and colons")
+        if self.kind == "existing" and (self.encrypt or self.keep_on):
+            raise InvalidInput("kind", self.kind, "neither encryption nor keepOn: others make this swap")
         if self.encrypt and self.kind == "zram":
             raise InvalidInput("encrypt", "with zram", "no encryption: zram is RAM")
         if self.encrypt and self.kind == "device" and self.device.startswith("LABEL="):
@@ -120,6 +134,8 @@ def settings_file(settings: SwapSettings) -> str:
         "KUBELET_CONFIGS": ":".join(settings.kubelet_configs),
         "KUBELET_FAIL_SWAP_ON": {None: "", True: "true", False: "false"}[settings.kubelet_fail_swap_on],
     }
+    if settings.other_bytes:
+        values["OTHER_BYTES"] = settings.other_bytes
     if settings.keep_on:  # the program itself does not read this
         values["KEEP_ON"] = "yes"
     return "".join(f"{key}={value}\n" for key, value in values.items())
@@ -132,10 +148,21 @@ def read_settings(root: str) -> SwapSettings | None:
         InvalidInput: the file is not a settings file of Overbook.
         OSError: the file cannot be read.
     """
+    found = (read_settings_file(root, path) for path in (SETTINGS, RUN_SETTINGS))
+    return next((settings for settings in found if settings), None)
+
+
+def read_settings_file(root: str, path: str) -> SwapSettings | None:
+    """The settings in one file; ``None`` if there is no such file.
+
+    Raises:
+        InvalidInput: the file is not a settings file of Overbook.
+        OSError: the file cannot be read.
+    """
     try:
-        with open(os.path.join(root, SETTINGS), encoding="utf-8") as file:
+        with open(os.path.join(root, path), encoding="utf-8") as file:
             written = dict(line.rstrip("\n").partition("=")[::2] for line in file if "=" in line)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     fields: dict[str, object] = {name.lower(): value for name, value in written.items() if value}
     fields["keep_on"] = fields.get("keep_on") == "yes"
@@ -150,7 +177,7 @@ def read_settings(root: str) -> SwapSettings | None:
         )
     except msgspec.ValidationError as error:
         raise InvalidInput(
-            f"/{SETTINGS}", str(error), "settings as `overbook node swap apply` writes them"
+            f"/{path}", str(error), "settings as `overbook node swap apply` writes them"
         ) from error
 
 

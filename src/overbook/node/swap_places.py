@@ -4,13 +4,14 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
-from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
+from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes, swap_suffices
 from overbook.core.text import shown
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.swap_medium import LiesOn, read_folder_medium, read_swap_medium
 from overbook.kernel.swaps import SwapArea, read_swaps
-from overbook.node.swap import UNIT_FOLDER, SwapSettings, is_read_only
+from overbook.node.swap import UNIT_FOLDER, SwapSettings, is_read_only, read_state
+from overbook.node.swap_own import own_areas
 
 _OWN_SETTINGS: Final = {
     "talos": "Talos makes swap itself, from a SwapVolumeConfig in its machine configuration, and ZswapConfig "
@@ -36,11 +37,17 @@ def unwritable(root: str) -> str:
     """Why no unit can be written on this host, and what its distribution has instead; empty: it can."""
     if not is_read_only(root, f"{UNIT_FOLDER}/x"):
         return ""
-    instead = _OWN_SETTINGS.get(distribution(root), "use the distribution's own setting for swap")
     return (
-        f"/{UNIT_FOLDER} is read-only, so no swap can be set up here: {instead}; "
-        "`overbook node doctor --percent N` judges the swap that is there"
+        f"/{UNIT_FOLDER} is read-only, so no swap can be set up here: {own_setting(root)}; "
+        "`overbook node swap apply --kind existing --percent N` judges the swap that is there"
     )
+
+
+def own_setting(root: str) -> str:
+    """What a distribution without writable units has for swap; empty: units can be written."""
+    if not is_read_only(root, f"{UNIT_FOLDER}/x"):
+        return ""
+    return _OWN_SETTINGS.get(distribution(root), "the distribution's own setting for swap")
 
 
 def distribution(root: str) -> str:
@@ -56,16 +63,60 @@ def distribution(root: str) -> str:
     return ""
 
 
-def existing(root: str, percent: int) -> tuple[tuple[SwapArea, ...], int, bool]:
-    """All areas that are on, the bytes that the percentage needs, and whether the areas suffice.
+def existing(root: str, settings: SwapSettings) -> tuple[tuple[SwapArea, ...], int, bool]:
+    """All areas that are on, the bytes that the settings need, and whether the areas suffice.
 
     Raises:
         KernelFileError: the areas or the RAM cannot be read.
     """
     areas = read_swaps(root)
-    ram = read_meminfo(root).mem_total_bytes
     there = sum(area.size_bytes for area in areas)
-    return areas, node_swap_bytes(ram, percent), swap_suffices(ram, there, percent)
+    ram = _ram(root)
+    if settings.size_bytes:
+        return areas, settings.size_bytes, there + _HEADER >= settings.size_bytes
+    return areas, node_swap_bytes(ram, settings.percent), swap_suffices(ram, there, settings.percent)
+
+
+def other_bytes(root: str, installed: SwapSettings | None) -> int:
+    """The swap of other programs that counts towards the percentage.
+
+    Swap that came on after Overbook's own was made does not count: Overbook's swap never becomes smaller by
+    itself.
+
+    Raises:
+        KernelFileError: the areas cannot be read.
+        InvalidInput: a settings file is not one of Overbook's.
+        OSError: a settings file cannot be read.
+    """
+    there = sum(area.size_bytes for area in _others(root))
+    made = installed is not None and installed.kind != "existing"
+    return min(installed.other_bytes, there) if installed and made else there
+
+
+def sufficing(root: str, settings: SwapSettings) -> str:
+    """Why nothing is to be made: other swap suffices for the percentage; empty: it does not."""
+    try:
+        ram = _ram(root)
+        need = node_swap_bytes(ram, settings.percent)
+        if settings.size_bytes or not need or not settings.other_bytes:
+            return ""
+        if not swap_suffices(ram, settings.other_bytes, settings.percent):
+            return ""
+        names = ", ".join(described(area, root) for area in _others(root))
+    except KernelFileError:
+        return ""
+    return f"{shown(settings.other_bytes)} on from {names} suffice for {shown(need)}: nothing to make"
+
+
+def _others(root: str) -> list[SwapArea]:
+    areas = read_swaps(root)
+    own = own_areas(root, areas, read_state(root))
+    return [area for area in areas if area.filename not in own]
+
+
+def _ram(root: str) -> int:
+    memory = read_meminfo(root)
+    return ordinary_bytes(memory.mem_total_bytes, memory.hugetlb_bytes or 0)
 
 
 def notes(root: str, settings: SwapSettings) -> Iterator[str]:
@@ -80,25 +131,26 @@ def notes(root: str, settings: SwapSettings) -> Iterator[str]:
 
 
 def _already(root: str, settings: SwapSettings) -> Iterator[str]:
+    if why := sufficing(root, settings):
+        yield f"{why}; --size makes swap in addition"
+        return
     try:
-        areas = [area for area in read_swaps(root) if not _own(area, settings)]
-        ram = read_meminfo(root).mem_total_bytes
+        areas = _others(root)
+        ram = _ram(root)
     except KernelFileError:
         return
     if not areas:
         return
-    there = sum(area.size_bytes for area in areas)
+    there = shown(sum(area.size_bytes for area in areas))
     names = ", ".join(described(area, root) for area in areas)
-    need = settings.size_bytes or node_swap_bytes(ram, settings.percent)
+    need = 0 if settings.size_bytes else node_swap_bytes(ram, settings.percent)
     if not need:
-        yield f"{shown(there)} of other swap are on: {names}"
-    elif swap_suffices(ram, there, settings.percent) if not settings.size_bytes else there + _HEADER >= need:
-        yield f"{shown(there)} on from {names} suffice for {shown(need)}: nothing to make; apply adds to it"
+        yield f"{there} of other swap are on: {names}"
+    elif settings.other_bytes:
+        missing = shown(max(0, need - settings.other_bytes))
+        yield f"{there} on from {names} do not suffice for {shown(need)}: only the missing {missing} are made"
     else:
-        yield (
-            f"{shown(there)} on from {names} do not suffice for {shown(need)}; apply would make all of it in "
-            f"addition: for the difference alone, use --size {-(-(need - there) // (1 << 20))}Mi"
-        )
+        yield f"{there} on from {names} came later than Overbook's swap, and do not count for {shown(need)}"
 
 
 _HEADER: Final = 1 << 16
@@ -111,11 +163,6 @@ def described(area: SwapArea, root: str) -> str:
         return f"{area.filename} ({_SHOWN[read_swap_medium(area, root).medium].partition(':')[0]})"
     except KernelFileError:
         return area.filename
-
-
-def _own(area: SwapArea, settings: SwapSettings) -> bool:
-    own = (f"{settings.folder}/swapfile-", "/dev/mapper/overbook-swap-")
-    return area.filename.startswith(own) or (bool(settings.device) and area.filename == settings.device)
 
 
 def _medium_of(root: str, settings: SwapSettings) -> LiesOn | None:

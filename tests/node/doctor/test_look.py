@@ -210,7 +210,7 @@ def test_foreign_owners_of_swap_are_found(host: Host, path: str, text: str, word
         ("run/systemd/generator/dev-vda2.swap", "", "/run/systemd/generator/dev-vda2.swap"),
         ("usr/lib/systemd/system/var-swap.swap", "", "/usr/lib/systemd/system/var-swap.swap"),
         ("etc/systemd/system/mk.service", "ExecStart=swapon /s\n", "/etc/systemd/system/mk.service"),
-        ("etc/systemd/zram-generator.conf", "", "/etc/systemd/zram-generator.conf"),
+        ("etc/systemd/zram-generator.conf", "[zram0]\n", "/etc/systemd/zram-generator.conf"),
     ],
 )
 def test_other_swap_at_boot_matters_only_beside_overbooks(
@@ -321,9 +321,7 @@ def test_the_fix_of_network_swap_names_another_folder(host: Host) -> None:
     (finding,) = diagnose(host.facts()).findings
 
     assert finding.word == "SwapOverNetwork"
-    assert finding.fix == (
-        "overbook node swap remove && overbook node swap apply --percent 150 --folder /var/lib/overbook-swap"
-    )
+    assert finding.fix == "overbook node swap apply --folder /var/lib/overbook-swap"
 
 
 def test_an_area_that_nothing_explains_is_named(host: Host) -> None:

@@ -14,6 +14,7 @@ from overbook.kernel.capabilities import KernelCapabilities
 from overbook.kernel.zswap import Zswap
 from overbook.node.killers import Killer
 from overbook.node.pod_places import PodPlace
+from overbook.node.swap_own import EXISTING, named_areas
 from overbook.node.swap_rooms import SwapRoom
 from overbook.node.tune.watermark import Watermarks
 
@@ -102,8 +103,10 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         boot_swap: what turns on other swap at boot: entries of fstab, units, zram's generator.
         unexplained: active areas that are not Overbook's, and that nothing that was looked at turns on.
         swap_off: what runs ``swapoff``.
-        encrypted: whether Overbook's swap is encrypted.
-        own_device: the device that is Overbook's swap; empty: none.
+        masked_swap: what would turn on swap at boot if ``swap.target`` were not masked.
+        own_areas: the active areas that Overbook turned on.
+        own_kind: the kind of swap in Overbook's settings; empty: no settings are seen.
+        own_setting: what the distribution has for swap, where no unit can be written; empty: it can.
         better_folder: a folder on a local disk for a swap file; empty: the default folder is on one;
             ``None``: none was found.
         nri_plugins: the plugins that the runtime starts itself.
@@ -147,8 +150,10 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     boot_swap: tuple[str, ...] = ()
     unexplained: tuple[str, ...] = ()
     swap_off: tuple[str, ...] = ()
-    encrypted: bool = False
-    own_device: str = ""
+    masked_swap: tuple[str, ...] = ()
+    own_areas: frozenset[str] = frozenset()
+    own_kind: str = ""
+    own_setting: str = ""
     better_folder: str | None = ""
     nri_plugins: tuple[str, ...] = ()
     nri_connections: int = 0
@@ -167,7 +172,12 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     def is_own(self, area: SwapDevice) -> bool:
         """Whether Overbook turned this area on."""
-        return is_own_area(area.path, self.provisioning, self.own_device, encrypted=self.encrypted)
+        return area.path in self.own_areas or area.path in named_areas(self.provisioning)
+
+    @property
+    def is_left_to_others(self) -> bool:
+        """Whether Overbook was set to judge swap that others make, and to make none."""
+        return self.own_kind == "existing" or (self.provisioning or ("",))[0] in EXISTING
 
     @property
     def switched_off(self) -> bool:
@@ -191,14 +201,6 @@ class HostState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def swap_suffices(self) -> bool:
         """Whether there is as much swap as the percentage needs."""
         return swap_suffices(self.ordinary_bytes, self.swap_bytes, self.percent)
-
-
-def is_own_area(path: str, provisioning: tuple[str, str] | None, own_device: str, *, encrypted: bool) -> bool:
-    """Whether the swap program names an area as its own; its encrypted areas are behind a mapping."""
-    _, _, named = (provisioning[1] if provisioning else "").partition(": ")
-    if path in {*named.split(), own_device} or "/swapfile-" in path:
-        return True
-    return path.startswith("/dev/mapper/overbook-swap-") or (encrypted and path.startswith("/dev/dm-"))
 
 
 def shown_subject(subject: Subject) -> str:

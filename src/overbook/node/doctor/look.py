@@ -28,7 +28,7 @@ from overbook.kernel.sysctl import (
 from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.kernel.zswap import Zswap, read_zswap
 from overbook.node.doctor import owners as swap_owners
-from overbook.node.doctor.facts import HostState, Subject, SwapDevice, is_own_area
+from overbook.node.doctor.facts import HostState, Subject, SwapDevice
 from overbook.node.hook_folders import ADMINISTRATORS, SHARED, UNTIL_BOOT, crio_hook_folders, hook_folders
 from overbook.node.killers import Killer, find_killers, shows_open_files
 from overbook.node.kubelet import (
@@ -42,7 +42,9 @@ from overbook.node.kubelet import (
 )
 from overbook.node.kubelet.version import minor_version
 from overbook.node.pod_places import pod_places, sandboxes
-from overbook.node.swap import FOLDER, STATE, SWAP_FILESYSTEMS, SwapSettings, read_settings, read_state
+from overbook.node.swap import FOLDER, STATE, SWAP_FILESYSTEMS, read_settings, read_state
+from overbook.node.swap_own import own_areas
+from overbook.node.swap_places import own_setting
 from overbook.node.swap_rooms import swap_rooms
 from overbook.node.system_slices import other_swap_max
 from overbook.node.tune.watermark import Watermarks
@@ -91,6 +93,8 @@ def host_facts(
         look.unread["system"] = "the cgroup version is not known"
     provisioning = look.at("provisioning", lambda: _provisioning(root), None)
     installed = look.at("provisioning", lambda: read_settings(root), None)
+    nothing: frozenset[str] = frozenset()
+    own = look.at("provisioning", lambda: own_areas(root, _areas(root), provisioning), nothing)
     scanner = PodScanner(root)
     kernel = look.at("kernel", lambda: read_capabilities(root, scanner), None) if version == 2 else None
     if version is None:
@@ -126,11 +130,12 @@ def host_facts(
         leftovers=look.at("original", lambda: swap_owners.leftovers(root), ()),
         owners=look.at("owners", lambda: swap_owners.owners(root, lines), ()),
         boot_swap=look.at("owners", lambda: swap_owners.boot_swap(root), ()),
-        unexplained=look.at("owners", lambda: _unexplained(root, provisioning, installed), none),
+        unexplained=look.at("owners", lambda: _unexplained(root, own), none),
+        masked_swap=look.at("owners", lambda: swap_owners.masked_swap(root), none),
         swap_off=look.at("owners", lambda: swap_owners.swap_off(root), none),
-        # The agent's pod does not see the settings: a mapping may then be Overbook's.
-        encrypted=installed is None or installed.encrypt,
-        own_device=installed.device if installed else "",
+        own_areas=own,
+        own_kind=installed.kind if installed else "",
+        own_setting=look.at("provisioning", lambda: own_setting(root), "") if whole else "",
         better_folder=look.at("swap", lambda: _better_folder(root), None),
         nri_plugins=look.at("owners", lambda: swap_owners.nri_plugins(root), ()),
         nri_connections=look.at("owners", lambda: swap_owners.nri_connections(root), 0),
@@ -249,15 +254,8 @@ def _kubelet(process: Process | None, root: str, *, whole: bool) -> Kubelet | No
     return described(process, root, whole=whole) if process else None
 
 
-def _unexplained(
-    root: str, provisioning: tuple[str, str] | None, installed: SwapSettings | None
-) -> tuple[str, ...]:
-    device, encrypted = (installed.device, installed.encrypt) if installed else ("", True)
-    others = [
-        area
-        for area in _areas(root)
-        if not is_own_area(area.filename, provisioning, device, encrypted=encrypted)
-    ]
+def _unexplained(root: str, own: frozenset[str]) -> tuple[str, ...]:
+    others = [area for area in _areas(root) if area.filename not in own]
     return swap_owners.unexplained_swap(root, others)
 
 

@@ -10,20 +10,38 @@ from typing import Final
 from overbook.kernel.swaps import SwapArea
 from overbook.kernel.unix_sockets import read_connections
 from overbook.node.doctor.diagnosis import WASP_AGENT_LEFTOVERS
-from overbook.node.doctor.swap_makers import listed, makers, swap_units, switches, unexplained
+from overbook.node.doctor.swap_makers import (
+    is_target_masked,
+    listed,
+    makers,
+    swap_units,
+    switches,
+    unexplained,
+    zram_generators,
+)
 from overbook.node.kubelet import CommandLines, command_lines
 from overbook.nri.connection import NRI_SOCKETS
 
 WASP_AGENT: Final = frozenset({"wasp", "wasp-agent"})
 _OWNERS: Final = (
-    ("the MachineConfig of Red Hat's document", "etc/systemd/system/swap-provision.service"),
+    # Sources of the autopilot's names: its assets machine-config/01-swap-enable and
+    # 09-file-based-swap-provisioning, in openshift-virtualization/virt-platform-autopilot.
+    ("virt-platform-autopilot", "usr/local/bin/kubevirt-provision-file-swap.sh"),
+    ("virt-platform-autopilot", "var/usrlocal/bin/kubevirt-provision-file-swap.sh"),
+    (
+        "virt-platform-autopilot",
+        "etc/systemd/system/ocpswap-file-enable.service.d/10-wait-for-provisioning.conf",
+    ),
+    (
+        "the MachineConfig of Red Hat's document or virt-platform-autopilot",
+        "etc/systemd/system/swap-provision.service",
+    ),
     ("virt-platform-autopilot", "etc/systemd/system/swap-disk-enable.service"),
     ("virt-platform-autopilot", "etc/systemd/system/ocpswap-file-enable.service"),
     ("virt-platform-autopilot", "etc/systemd/system/kubevirt-tune-watermarks.service"),
     ("virt-platform-autopilot", "etc/systemd/system/kubevirt-io-latency-setup.service"),
     ("virt-platform-autopilot", "etc/openshift/kubelet.conf.d/90-swap.conf"),
 )
-_ZRAM_GENERATOR: Final = ("etc/systemd/zram-generator.conf", "usr/lib/systemd/zram-generator.conf")
 NRI_PLUGINS: Final = "opt/nri/plugins"
 _MOST_BYTES: Final = 1 << 20
 
@@ -61,11 +79,24 @@ def boot_swap(root: str) -> tuple[str, ...]:
         OSError: a folder cannot be read.
     """
     present(root, "etc", "run")
+    return (*(() if is_target_masked(root) else _by_target(root)), *switches(root)[0])
+
+
+def masked_swap(root: str) -> tuple[str, ...]:
+    """What would turn swap on at boot if ``swap.target`` were not masked; empty: it is not.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    present(root, "etc", "run")
+    return _by_target(root) if is_target_masked(root) else ()
+
+
+def _by_target(root: str) -> tuple[str, ...]:
     # A generator made these units from fstab; its entries are enough.
     fstab = [f"/etc/fstab ({device})" for device in _fstab_swap(root)]
     units = [unit for unit in swap_units(root) if not (fstab and "/generator" in unit)]
-    zram = [f"/{path}" for path in _ZRAM_GENERATOR if exists(root, path)]
-    return (*fstab, *units, *zram, *switches(root)[0])
+    return (*fstab, *units, *(f"/{path}" for path in zram_generators(root)))
 
 
 def swap_off(root: str) -> tuple[str, ...]:
@@ -85,7 +116,7 @@ def unexplained_swap(root: str, areas: Iterable[SwapArea]) -> tuple[str, ...]:
         OSError: a file cannot be read.
     """
     present(root, "etc", "run")
-    zram = any(exists(root, path) for path in _ZRAM_GENERATOR)
+    zram = bool(zram_generators(root))
     names = [area.filename for area in areas if not (zram and area.filename.startswith("/dev/zram"))]
     return unexplained(root, names, [*_fstab_swap(root), *swap_units(root).values()])
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from overbook.node.device_names import followed
+
 _MOST_BYTES: Final = 1 << 20
 UNIT_FOLDERS: Final = (
     "etc/systemd/system",
@@ -40,6 +42,13 @@ _MAKERS: Final[tuple[tuple[str, str, str], ...]] = (
     ("cloud-init", "etc/cloud/cloud.cfg", r"^swap\s*:"),
 )
 """Name, file below the root, and the line in it with which the program makes swap."""
+_ZRAM_GENERATOR: Final = (
+    "run/systemd/zram-generator.conf",
+    "etc/systemd/zram-generator.conf",
+    "usr/local/lib/systemd/zram-generator.conf",
+    "usr/lib/systemd/zram-generator.conf",
+)
+"""The main files of zram-generator, the one that wins first."""
 _CLOUD_DROP_INS: Final = "etc/cloud/cloud.cfg.d"
 _RUNS_SWAPOFF: Final = re.compile(r"^(?!\s*(?:#|ExecStop)).*\bswapoff\b", re.MULTILINE)
 _RUNS_SWAPON: Final = re.compile(r"^(?!\s*(?:#|ExecStop)).*\bswapon\b(?!\s+(?:-s|--show)\b)", re.MULTILINE)
@@ -94,10 +103,35 @@ def swap_units(root: str) -> dict[str, str]:
     return found
 
 
+def is_target_masked(root: str) -> bool:
+    """Whether ``swap.target`` is masked, as kubespray and instructions for kubeadm do to keep swap off.
+
+    Swap units, fstab's entries and zram's generator are wanted by this target alone (systemd.special(7),
+    systemd.swap(5)).
+    """
+    return any(_masked(root, f"{folder}/swap.target") for folder in UNIT_FOLDERS)
+
+
+def zram_generators(root: str) -> tuple[str, ...]:
+    """The files with which zram-generator makes swap, below the root.
+
+    The first main file wins, and one without a section makes nothing: an empty file in ``/etc`` switches the
+    distribution's own off, as kubespray does on Fedora. Source: README.md of systemd/zram-generator.
+    """
+    main = [path for path in _ZRAM_GENERATOR if os.path.exists(os.path.join(root, path))][:1]
+    drop_ins = [
+        f"{path}.d/{name}"
+        for path in _ZRAM_GENERATOR
+        for name in listed(root, f"{path}.d")
+        if name.endswith(".conf")
+    ]
+    return tuple(path for path in (*main, *drop_ins) if _has(root, path, r"^\s*\[zram[0-9]+\]"))
+
+
 def unexplained(root: str, areas: Iterable[str], explained: Iterable[str]) -> tuple[str, ...]:
     """The areas that none of the devices and files of fstab and units is, by links as well."""
-    known = {_followed(root, name) for name in explained}
-    return tuple(area for area in areas if _followed(root, area) not in known)
+    known = {followed(root, name) for name in explained}
+    return tuple(area for area in areas if followed(root, area) not in known)
 
 
 def listed(root: str, folder: str) -> list[str]:
@@ -150,17 +184,3 @@ def _device_of(unit: str) -> str:
     """The path that a swap unit's name stands for, as ``systemd-escape --path`` writes it."""
     path = unit.removesuffix(".swap").replace("-", "/")
     return "/" + re.sub(r"\\x([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), path)
-
-
-def _followed(root: str, name: str) -> str:
-    """The device or file behind a name of fstab: through ``UUID=`` and links below /dev/disk."""
-    kind, equals, value = name.partition("=")
-    if equals and kind in {"UUID", "LABEL", "PARTUUID", "PARTLABEL", "ID"}:
-        value = value.strip('"')
-        name = f"/dev/disk/by-{kind.lower()}/{value}"
-    for _ in range(8):
-        full = os.path.join(root, name.lstrip("/"))
-        if not os.path.islink(full):
-            break
-        name = os.path.normpath(os.path.join(os.path.dirname(name), os.readlink(full)))
-    return name

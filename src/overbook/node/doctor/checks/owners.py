@@ -10,13 +10,23 @@ _LOOKED: Final = "fstab, units, cron and boot scripts, and the files of known pr
 
 
 def _owners(facts: HostState) -> Iterator[HostFinding]:
-    yield from (
-        HostFinding(
-            "Risky", "OtherOwner", f"{owner} also manages swap here", "let only one program manage swap"
+    made_here = not facts.is_left_to_others  # with the kind `existing`, another program is to make swap
+    if made_here:
+        yield from (
+            HostFinding(
+                "Risky", "OtherOwner", f"{owner} also manages swap here", "let only one program manage swap"
+            )
+            for owner in facts.owners
         )
-        for owner in facts.owners
-    )
-    if facts.boot_swap and facts.provisioning is not None:
+    if facts.masked_swap:
+        yield HostFinding(
+            "Risky",
+            "SwapTargetMasked",
+            f"swap.target is masked, as kubespray does: {', '.join(facts.masked_swap)} is not turned on at "
+            "the next boot; Overbook's units do not need it",
+            "unmask it (systemctl unmask swap.target), or remove these entries",
+        )
+    if made_here and facts.boot_swap and facts.provisioning is not None:
         yield HostFinding(
             "Risky",
             "OtherSwapAtBoot",
@@ -24,7 +34,7 @@ def _owners(facts: HostState) -> Iterator[HostFinding]:
             "remove that entry, or run overbook node swap remove",
         )
     # Without a path in the sentence of the swap program, Overbook's areas cannot be told from others.
-    if facts.unexplained and facts.provisioning and ": /" in facts.provisioning[1]:
+    if made_here and facts.unexplained and facts.provisioning and ": /" in facts.provisioning[1]:
         yield HostFinding(
             "Risky",
             "UnexplainedSwap",
@@ -57,6 +67,8 @@ def _owners(facts: HostState) -> Iterator[HostFinding]:
 
 
 def _owners_fine(facts: HostState) -> str:
+    if facts.is_left_to_others and facts.owners:
+        return f"{', '.join(facts.owners)} manages swap here, as configured (--kind existing)"
     others = f"; {', '.join(facts.boot_swap)} turns on swap at boot" if facts.boot_swap else ""
     unknown = (
         f"; none of these explains the swap on {', '.join(facts.unexplained)}" if facts.unexplained else ""

@@ -5,6 +5,7 @@ from typing import Final
 
 from overbook.node.doctor.check import APPLY, Check, HostFinding
 from overbook.node.doctor.facts import HostState
+from overbook.node.swap_own import EXISTING
 
 READY: Final = "Ready"
 NOTHING_WANTED: Final = "NothingWanted"
@@ -25,13 +26,15 @@ def _provisioning(facts: HostState) -> Iterator[HostFinding]:
         yield HostFinding(
             "Note", "SwapUnderWay", sentence, "wait; if this does not end: overbook node swap status"
         )
-    elif word not in {READY, NOTHING_WANTED}:
+    elif word not in {READY, NOTHING_WANTED} | EXISTING:  # the check of swap judges what others made
         yield HostFinding(
             "Broken", "SwapNotProvisioned", f"swap was not provisioned ({word}): {sentence}", APPLY
         )
 
 
 def _provisioning_fine(facts: HostState) -> str:
+    if facts.is_left_to_others:
+        return "swap is left to others, as configured (--kind existing)"
     return "swap is on, as configured" if facts.provisioning and facts.provisioning[0] == READY else ""
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from overbook.core.text import shown
 from overbook.node.doctor.check import APPLY, Check, HostFinding
 from overbook.node.doctor.facts import HostState, SwapDevice
-from overbook.node.swap import CLEANED_UP
+from overbook.node.swap import CLEANED_UP, FOLDER
 
 LEAST_PERCENT: Final = 100
 """Up to this percentage no swap is demanded."""
@@ -24,10 +24,18 @@ def _swap(facts: HostState) -> Iterator[HostFinding]:
 
 def _too_small(facts: HostState) -> HostFinding:
     need = f"{facts.percent} % needs {shown(facts.demanded_bytes)}"
-    apply = f"{APPLY} --percent {facts.percent}"
+    apply = _more(facts)
     if facts.swap_bytes == 0:
         return HostFinding("Broken", "NoSwap", f"swap is off; {need}", apply)
     return HostFinding("Risky", "SwapTooSmall", f"swap has {shown(facts.swap_bytes)}; {need}", apply)
+
+
+def _more(facts: HostState) -> str:
+    """The fix for too little swap: the command, or what the distribution has where it cannot work."""
+    if facts.own_setting:
+        return f"use {facts.own_setting}"
+    kind = " --kind file" if facts.is_left_to_others else ""
+    return f"{APPLY}{kind} --percent {facts.percent}"
 
 
 def _area(area: SwapDevice, facts: HostState) -> Iterator[HostFinding]:
@@ -66,24 +74,34 @@ def _area(area: SwapDevice, facts: HostState) -> Iterator[HostFinding]:
             "Note",
             "CompressedSwap",
             f"swap on {place} is zram: swapped-out pages stay in RAM, compressed to a third or a half",
-            "include that in the size, or run overbook node swap apply --kind file",
+            f"include that in the size, or {_off(area, facts)}overbook node swap apply --kind file",
         )
 
 
 def _elsewhere(area: SwapDevice, facts: HostState) -> str:
     """The command that makes swap on another medium; a sentence if no better place was found."""
+    if facts.own_setting:
+        return f"use {facts.own_setting}"
     if facts.better_folder is None or area.deleted:
         return (
-            "attach a local disk; then swapoff this area (overbook node swap remove, if Overbook made it), "
-            "and overbook node swap apply with --device or --folder on that disk"
+            "attach a local disk; then overbook node swap apply with --folder, or --kind device --device, on "
+            "that disk: Overbook's swap moves there; switch another program's area off where it is made"
         )
-    off = "overbook node swap remove" if facts.is_own(area) else f"swapoff {area.path}"
-    return f"{off} && {_apply(facts, again=facts.is_own(area))}"
+    if not facts.is_own(area):
+        return f"swapoff {area.path} && {_apply(facts)}"
+    # The swap moves, and the other settings stay. A device is as large as it is, a file needs a size.
+    size = f" --percent {facts.percent}" if facts.percent > LEAST_PERCENT else ""
+    kind = f" --kind file{size}" if facts.own_kind == "device" else ""
+    return f"{APPLY}{kind} --folder {facts.better_folder or FOLDER}"
 
 
-def _apply(facts: HostState, *, again: bool = False) -> str:
-    """The command that makes swap, with a size if no settings are installed, or if they go first."""
-    sized = facts.percent > LEAST_PERCENT and (again or facts.provisioning is None)
+def _off(area: SwapDevice, facts: HostState) -> str:
+    return "" if facts.is_own(area) else f"swapoff {area.path} && "
+
+
+def _apply(facts: HostState) -> str:
+    """The command that makes swap, with a size if no settings are installed."""
+    sized = facts.percent > LEAST_PERCENT and facts.provisioning is None
     size = f" --percent {facts.percent}" if sized else ""
     folder = f" --folder {facts.better_folder}" if facts.better_folder else ""
     return f"{APPLY}{size}{folder}"
