@@ -68,7 +68,7 @@ def test_systemd_oomd_kills_a_pod_of_the_watched_slice(guarded: Guarded) -> None
     assert reason.startswith("due to memory used ")
 
 
-def test_the_doctor_names_a_running_systemd_oomd_and_what_it_watches(guarded: Guarded) -> None:
+def test_the_doctor_names_systemd_oomd_and_what_it_watches(guarded: Guarded) -> None:
     sentences = {each["word"]: each["sentence"] for each in guarded.report["findings"]}
     said = sentences.get("KillsBefore") or sentences.get("OtherKiller") or ""
     assert "systemd-oomd" in said, guarded.report

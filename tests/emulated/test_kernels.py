@@ -38,7 +38,7 @@ def vmstat(name: str) -> int:
 
 
 @UNCOUNTED
-def test_a_kernel_that_does_not_count_swap_is_named_by_doctor_and_agent(
+def test_a_kernel_that_does_not_count_swap_is_named(
     pods: RealPods, tmp_path: pathlib.Path
 ) -> None:
     vm = pods.start("vm")
@@ -54,7 +54,7 @@ def test_a_kernel_that_does_not_count_swap_is_named_by_doctor_and_agent(
 
 
 @UNCONTROLLED
-def test_a_kernel_without_the_memory_controller_is_named_by_doctor_and_agent(tmp_path: pathlib.Path) -> None:
+def test_a_kernel_without_the_memory_controller_is_named(tmp_path: pathlib.Path) -> None:
     manifests = tmp_path / "pods"
     manifests.mkdir()
     cgroup, process = plain_pod(manifests, "vm")
