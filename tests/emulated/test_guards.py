@@ -45,14 +45,12 @@ class Guarded(NamedTuple):
         kill: the pod that is killed first, and the reason.
         findings: the doctor's, by their words.
         left: those after their fixes.
-        fine: the sentences of subjects without findings then.
         services: systemd-oomd and earlyoom then, and what is watched in kubepods.slice.
     """
 
     kill: tuple[str, str]
     findings: dict[str, dict[str, str]]
     left: dict[str, dict[str, str]]
-    fine: dict[str, str]
     services: list[str]
 
 
@@ -71,7 +69,8 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Guarded:
     result = Machine(image, spec, job).run(lines.append)
     assert result.exit_status == 0, "\n".join([*lines, *result.console_tail])
     pod, reason = json.loads(lines[0])
-    return Guarded((pod, reason), *json.loads(lines[1]), lines[2:])
+    findings, left = json.loads(lines[1])
+    return Guarded((pod, reason), findings, left, lines[2:])
 
 
 def test_systemd_oomd_kills_a_pod_of_the_watched_slice(guarded: Guarded) -> None:

@@ -47,7 +47,8 @@ def test_swap_is_on_before_the_kubelet_at_every_boot(
     assert first[-3:] == ["keep 0", "off 0", "on again"]
 
     second = node.boot(
-        f"grep -c swapfile /root/seen/by-kubelet; systemctl is-active {KEEP_UNIT}; {SETTLED} {STATUS} | tr -d '\\n '; echo"
+        f"grep -c swapfile /root/seen/by-kubelet; systemctl is-active {KEEP_UNIT}\n"
+        f"{SETTLED} {STATUS} | tr -d '\\n '; echo"
         # Then all is lost, and there is no room to make it again.
         f"; swapoff -a; rm {FOLDER}/*; dd if=/dev/zero of=/disk/filler bs=1M 2>/dev/null; sync"
     )

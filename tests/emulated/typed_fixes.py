@@ -12,4 +12,4 @@ if __name__ == "__main__":
     for word in sys.argv[1:]:
         type_in(before.findings[word]["mend"])
     after = doctor("--percent", "150")
-    os.write(1, json.dumps([before.findings, after.findings, after.fine]).encode() + b"\n")
+    os.write(1, json.dumps([before.findings, after.findings]).encode() + b"\n")
