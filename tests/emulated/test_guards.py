@@ -64,7 +64,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Guarded:
     watched = "systemctl show --property ManagedOOMSwap,ManagedOOMMemoryPressure kubepods.slice"
     services = f"systemctl is-active systemd-oomd earlyoom; {watched}"
     job = systemd_job(f"cd {CHECKOUT} && {scene} && {fixes} && {{ {services}; true; }}\n", str(share), units)
-    spec = MachineSpec(memory_bytes=320 * MEBIBYTE, swap_bytes=128 * MEBIBYTE, timeout_seconds=150)
+    spec = MachineSpec(memory_bytes=320 * MEBIBYTE, swap_bytes=128 * MEBIBYTE, timeout_seconds=300)
     lines: list[str] = []
     result = Machine(image, spec, job).run(lines.append)
     assert result.exit_status == 0, "\n".join([*lines, *result.console_tail])

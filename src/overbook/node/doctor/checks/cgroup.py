@@ -70,8 +70,9 @@ def _enable_below(path: str) -> str:
     if not path:
         in_root = f"echo +memory > {CGROUP_MOUNT}/cgroup.subtree_control && "
         below = f"{CGROUP_MOUNT} -path '{CGROUP_MOUNT}/kube*'"
-    write = "-exec sh -c 'echo +memory > $0' {} \\; 2>/dev/null"
-    return f"{in_root}find {below} -name cgroup.subtree_control {write}"
+    # By directories: these are found before those in them, which files are not.
+    write = "-exec sh -c 'echo +memory > $0/cgroup.subtree_control' {} \\; 2>/dev/null"
+    return f"{in_root}find {below} -type d {write}"
 
 
 def _swap_not_counted(kernel: KernelCapabilities) -> tuple[str, str]:
