@@ -4,7 +4,7 @@ from overbook.node.tune.files import OVERCOMMIT_PROGRAM, OVERCOMMIT_UNIT, SYSCTL
 from tests.emulated.systemd_node import SystemdNode, python_line
 
 UNITS = {
-    # As the kubelet: it is called so, has a configuration, and switches overcommit on some time after its start.
+    # As the kubelet: its name, a configuration, and overcommit switched on some time after its start.
     "kubelet.service": """[Service]
 ExecStart=/bin/bash -c '(sleep 2; echo 1 >/proc/sys/vm/overcommit_memory; echo >>/run/starts) & \
 echo "failSwapOn: false" >/run/kubelet.yaml; \
