@@ -18,7 +18,6 @@ mkdir -p /run/systemd/system/{KEEP_UNIT}.d
 echo '[Timer]
 OnActiveSec=
 OnActiveSec=2
-OnUnitInactiveSec=
 OnUnitInactiveSec=2
 AccuracySec=1' >/run/systemd/system/{KEEP_UNIT}.d/sooner.conf
 {APPLY} --keep-on >/dev/null; echo keep $?
