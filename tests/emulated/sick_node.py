@@ -41,7 +41,7 @@ def overbook(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def type_in(fix: str) -> None:
     """Run the doctor's fix as it is printed."""
-    run("/bin/sh", "-ec", fix.replace("overbook", f"{shlex.quote(sys.executable)} -m overbook", 1))
+    run("/bin/sh", "-ec", fix.replace("overbook node ", f"{shlex.quote(sys.executable)} -m overbook node "))
 
 
 class Doctor:
