@@ -11,11 +11,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from overbook.core.overcommit.allowance import Eligibility, SwapPolicy
 from overbook.node.doctor.diagnosis import diagnose
 from overbook.node.doctor.look import host_facts
 from tests.emulated.modules import load_modules
 
+NEWER = pytest.mark.node(memory="768Mi", swap="2Gi", kernel="newer", boot="zswap.enabled=1 hugepages=64")
+"""A node whose kernel has what came to zswap after Debian's stable one; its tests are run in one boot."""
 MIB = 1 << 20
 DISK = pathlib.Path("/var/lib/overbook")
 KUBELET = pathlib.Path("/etc/kubernetes/kubelet.yaml")
@@ -37,7 +41,7 @@ def overbook(*words: str) -> "subprocess.CompletedProcess[str]":
 
 def type_in(fix: str) -> None:
     """Run the doctor's fix as it is printed."""
-    run("/bin/sh", "-ec", fix.replace("overbook", f"{shlex.quote(sys.executable)} -m overbook", 1))
+    run("/bin/sh", "-ec", fix.replace("overbook node ", f"{shlex.quote(sys.executable)} -m overbook node "))
 
 
 class Doctor:
@@ -73,7 +77,7 @@ class Kubelet:
 
 @contextlib.contextmanager
 def machine(folder: pathlib.Path) -> Iterator[None]:
-    """Give the machine a disk for swap files, and a slice for the system.
+    """Give the machine a disk for swap files, and a slice for the system; then its swap again.
 
     Args:
         folder: where a module may lie for a moment.
@@ -89,3 +93,5 @@ def machine(folder: pathlib.Path) -> Iterator[None]:
     yield
     overbook("node", "swap", "remove")
     run("umount", str(DISK))
+    run("mkswap", "/dev/vda")
+    run("swapon", "/dev/vda")

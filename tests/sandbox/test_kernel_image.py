@@ -128,7 +128,7 @@ def test_the_kernel_is_downloaded_once_and_only_its_files_kept(tmp_path: pathlib
     }
 
 
-def test_a_newer_kernel_is_put_together_from_its_parts_and_kept_apart(
+def test_a_newer_kernel_is_made_of_its_parts_and_kept_apart(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keyring = tmp_path / "keyring"
@@ -150,7 +150,7 @@ def test_a_newer_kernel_is_put_together_from_its_parts_and_kept_apart(
     assert set(later_modules(str(tmp_path), {}, "6.1.0-1-amd64")) == set(LATER)
 
 
-def test_a_kernels_own_package_has_its_files_unless_it_names_others() -> None:
+def test_a_kernels_package_has_its_files_unless_it_names_others() -> None:
     assert part_packages(DEPENDS) == ()
     assert part_packages(NEWER_DEPENDS["linux-image-amd64"]) == ()
     assert part_packages(NEWER_DEPENDS[NEWER]) == NEWER_PARTS

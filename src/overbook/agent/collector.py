@@ -30,6 +30,10 @@ NOT_COUNTED: Final = (
 )
 WHOLLY: Final = 1 << 62
 """Stands for ``max`` in ``memory.min`` and ``memory.low``: all memory is protected."""
+MEMORY_NOT_COUNTED: Final = (
+    "memory.current: the kernel does not count memory for each cgroup, so nothing is known of pods, and no "
+    "limit is kept; boot it with cgroup_enable=memory, without cgroup_disable=memory"
+)
 LOOK_EVERY: Final = 8
 """List a pod's subdirectories only every 8th tick; in between, a failed read shows a container's end."""
 
@@ -220,12 +224,12 @@ class Collector:
     def _container(self, uid: str, held: HeldContainer) -> ContainerSample | None:
         try:
             read = held.cgroup.read_memory()
-        except MissingKernelFile as error:
+        except MissingKernelFile:
             if held.counts_memory or not held.cgroup.is_current():
                 self._vanished.add(uid)
                 return None  # the container ended between the listing and the reading
             held.counts_memory = held.cgroup.file_exists("memory.current")
-            self._complain(error)
+            self._complaints(MEMORY_NOT_COUNTED, about=MEMORY_NOT_COUNTED)
             return None
         except KernelFileError as error:
             self._complain(error)

@@ -21,7 +21,7 @@ class SwapRoom(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         path: relative to the cgroup root; empty: the root.
         limit_bytes: ``memory.swap.max``.
-        pods: how many cgroups of pods have this limit, if it is a pod's own; 0: it is above pods.
+        pods: the cgroups of pods that have this limit, if it is a pod's own; none: it is above pods.
         is_shown: whether there is such a file: a host's root has none.
         setting: ``MemorySwapMax=`` of its unit, where the unit's files can be read.
         writeback: whether pages leave zswap for the swap area; ``None``: this kernel does not say.
@@ -29,7 +29,7 @@ class SwapRoom(msgspec.Struct, frozen=True, gc=False):
 
     path: str
     limit_bytes: int | None
-    pods: int = 0
+    pods: tuple[str, ...] = ()
     is_shown: bool = True
     setting: Setting | None = None
     writeback: bool | None = None
@@ -59,7 +59,7 @@ def swap_rooms(root: str = "/", scanner: PodScanner | None = None) -> tuple[Swap
     able = [pod.path for pod in pods if pod.qos_class != "BestEffort" and pod.containers]
     closed = [path for path in able if _limit(root, path)[0] == 0]
     if closed:
-        rooms.append(SwapRoom(closed[0], 0, len(closed)))
+        rooms.append(SwapRoom(closed[0], 0, tuple(closed)))
     return tuple(rooms)
 
 

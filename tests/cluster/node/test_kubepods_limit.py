@@ -74,7 +74,7 @@ def overbook(cluster: ControlPlane, node: KubernetesNode, guests: Guests) -> Ite
         yield agent
 
 
-def test_the_pods_own_limit_is_relieved_and_the_kernel_kills_nobody(
+def test_the_pods_limit_is_relieved_and_the_kernel_kills_nobody(
     cluster: ControlPlane, node: KubernetesNode, guests: Guests, overbook: KubernetesAgent
 ) -> None:
     def status() -> dict[str, Any]:

@@ -52,17 +52,27 @@ def _memory(kernel: KernelCapabilities) -> Iterator[HostFinding]:
             fix,
         )
     elif kernel.memory_ends_at is not None:
-        path = f"{CGROUP_MOUNT}/{kernel.memory_ends_at}".rstrip("/")
         yield HostFinding(
             "Broken",
             "MemoryNotCounted",
             f"{kernel.memory_ends_at or 'the root cgroup'} does not enable the memory controller for "
             "the cgroups "
             "below it: the kernel neither counts nor limits memory and swap there",
-            f"echo +memory > {path}/cgroup.subtree_control",
+            _enable_below(kernel.memory_ends_at),
         )
     elif kernel.swap_counted is False:
         yield HostFinding("Broken", "SwapNotCounted", *_swap_not_counted(kernel))
+
+
+def _enable_below(path: str) -> str:
+    """The command that enables it in a cgroup and those below; the kernel refuses where processes are."""
+    in_root, below = "", f"{CGROUP_MOUNT}/{path}"
+    if not path:
+        in_root = f"echo +memory > {CGROUP_MOUNT}/cgroup.subtree_control && "
+        below = f"{CGROUP_MOUNT} -path '{CGROUP_MOUNT}/kube*'"
+    # By directories: these are found before those in them, which files are not.
+    write = "-exec sh -c 'echo +memory > $0/cgroup.subtree_control' {} \\; 2>/dev/null"
+    return f"{in_root}find {below} -type d {write}"
 
 
 def _swap_not_counted(kernel: KernelCapabilities) -> tuple[str, str]:

@@ -55,9 +55,9 @@ def _when_full(killer: Killer, facts: HostState) -> Iterator[tuple[str, bool]]:
     its = int(killer.memory_used * ram + killer.swap_used * swap)
     rules = ram + int(FULL_SWAP.threshold_factor * swap)
     is_before = its < rules
-    what = {"systemd-oomd": "the cgroup with most swap"}.get(
-        killer.name, "the process with the highest badness"
-    )
+    what = "the process with the highest badness"
+    if watched := [each.unit for each in killer.monitored if each.swap]:
+        what = f"the cgroup with most swap below {' and '.join(watched)}"
     memory_used, swap_used = (f"{100 * share:.3g} %" for share in (killer.memory_used, killer.swap_used))
     at = f"kills {what} from {memory_used} of RAM and {swap_used} of swap in use"
     if not swap:

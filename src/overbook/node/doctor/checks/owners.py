@@ -40,7 +40,7 @@ def _owners(facts: HostState) -> Iterator[HostFinding]:
             "UnexplainedSwap",
             f"swap on {', '.join(facts.unexplained)} is not Overbook's, and {_LOOKED} does not turn it on: "
             "an unknown program or a person did, and it may be gone or back after the next boot",
-            "find what turned it on (journalctl, systemctl list-units), and let only one program manage swap",
+            "look for what turned it on (journalctl, systemctl list-units); let only one manage swap",
         )
     yield from (
         HostFinding(

@@ -17,7 +17,7 @@ _FIX: Final[Mapping[PlaceKind, str]] = {
     "the pods again",
     "Kata": "set sandbox_cgroup_only = true in Kata's configuration.toml, and start the pods again",
     "Rootless": "run the kubelet as root on a node that overcommits: nothing in user.slice is looked at",
-    "Other": "find the program that started it: systemd-cgls; only pods below kubepods are looked at",
+    "Other": "look for the program that started it: systemd-cgls; only pods below kubepods are looked at",
 }
 
 

@@ -26,7 +26,8 @@ def _pressure(facts: HostState) -> Iterator[HostFinding]:
             f"{path} has no memory.pressure: it is not known which pods stall, so the rules about "
             "stalls within "
             "covered memory cannot fire",
-            f"echo 1 > {CGROUP_MOUNT}/{path}/cgroup.pressure"
+            f"find {CGROUP_MOUNT}/{path.split('/')[0]} -name cgroup.pressure "
+            "-exec sh -c 'echo 1 > $0' {} \\;"
             if kernel.stalls_switched_off
             else "boot the node without cgroup_disable=pressure",
         )

@@ -33,7 +33,7 @@ def _rooms(facts: HostState) -> Iterator[HostFinding]:
 
 def _forbidden(room: SwapRoom) -> str:
     if room.pods:
-        pods = "1 pod" if room.pods == 1 else f"{room.pods} pods"
+        pods = "1 pod" if len(room.pods) == 1 else f"{len(room.pods)} pods"
         name = _unit(room)
         return f"{pods} cannot swap whatever the containers' own limits are, such as {name}"
     return f"nothing below {_name(room)} can swap, whatever the containers' own limits are"
@@ -43,6 +43,8 @@ def _fix(room: SwapRoom) -> str:
     if not room.path:
         return "allow swap to this container on its host (LXD: lxc config set NAME limits.memory.swap true)"
     write = f"echo max > {CGROUP_MOUNT}/{room.path}/memory.swap.max"
+    if len(room.pods) > 1:
+        return f"echo max | tee {' '.join(f'{CGROUP_MOUNT}/{pod}/memory.swap.max' for pod in room.pods)}"
     if room.setting is None or room.setting.value == "infinity":
         return write
     unit = _unit(room)
