@@ -16,7 +16,6 @@ from tests.emulated.bundles import (
     LIMIT_BYTES,
     MIB,
     TAKE,
-    events,
     put_programs_into_place,
     root_file_system,
     swap_max,
@@ -189,8 +188,7 @@ def test_crio_runs_the_hook_before_the_first_instruction(engine: Engine) -> None
         cgroup = engine.run("vm", {"kubevirt.io/domain": "vm"})
 
         assert swap_max(cgroup) == str(8 * MIB)
-        wait_until_killed(cgroup)
-        assert events(cgroup, "memory.swap.events")["max"] > 0
+        wait_until_killed(cgroup)  # without the limit, what it takes would fit into swap
     finally:
         hook("remove")
     assert not pathlib.Path(f"/{PATH}").exists()
