@@ -14,27 +14,14 @@ from overbook.node.doctor.diagnosis import diagnose
 from overbook.node.doctor.look import host_facts
 from overbook.node.swap import RUN_SETTINGS, SETTINGS, STATE, SwapSettings, read_settings, read_state
 from overbook.node.swap_places import other_bytes, sufficing
-from overbook_sandbox.fakes.kernel_files import build_tree, make_node
-
-GIB = 1 << 30
+from overbook_sandbox.fakes.kernel_files import build_tree
+from tests.node.swap_host import GIB, make_host
 
 
 @pytest.fixture
 def root(tmp_path: pathlib.Path) -> str:
-    make_node(tmp_path, mem_total_bytes=16 * GIB, swap_total_bytes=8 * GIB)
-    build_tree(
-        tmp_path,
-        {
-            "etc/systemd/system": {},
-            "run": {},
-            "proc/1/mountinfo": "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n",
-            "sys/devices/vda": {"queue/rotational": "0\n", "vda1/partition": "1\n", "vda2/partition": "2\n"},
-            "sys/dev/block": {},
-        },
-    )
-    for place in (1, 2):
-        (tmp_path / f"sys/dev/block/254:{place}").symlink_to(f"../../devices/vda/vda{place}")
-    return str(tmp_path)
+    build_tree(tmp_path, {"run": {}})
+    return make_host(tmp_path, rotational=0)
 
 
 def swap(root: str, *words: str) -> int:

@@ -10,7 +10,7 @@ Swap is limited along the whole path to the root: a pod has the room of the narr
 Source: the kernel's ``Documentation/admin-guide/cgroup-v2.rst``, memory.max, memory.swap.max.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -166,11 +166,6 @@ def held_uids(sample: Sample, path: str | None) -> frozenset[str] | None:
     if path is None:
         return None
     return frozenset(pod.uid for pod in sample.pods if _holds(path, pod.below))
-
-
-def limit_of(limits: Sequence[LimitSample], path: str) -> LimitSample | None:
-    """Return the sample of a cgroup; ``None``: it has no limit."""
-    return next((limit for limit in limits if limit.path == path), None)
 
 
 def _holds(path: str, below: str | None) -> bool:
