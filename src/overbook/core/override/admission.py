@@ -15,7 +15,7 @@ from overbook.core.kubernetes.admissibility import Constraint, complaint, constr
 from overbook.core.kubernetes.limit_range import NO_BOUNDS, Bounds, LimitRange, bounds
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_mirror
-from overbook.core.kubernetes.resolved import defaulted_level, resolve_containers, written_level
+from overbook.core.kubernetes.resolved import resolve_containers, resolved_level
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.core.override.override import UNCHANGED, Override, apply, override
 from overbook.core.override.source import NO_SOURCE, OverrideSource, closest
@@ -205,7 +205,5 @@ def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source:
 
 def _complaint(pod: Pod, namespace: NamespacePolicy) -> str:
     """Why the API server would refuse the pod, overhead not considered; empty: it would not."""
-    containers, level = resolve_containers(pod), written_level(pod)
-    if level is not None:
-        level = defaulted_level(level, containers.needed.requests)
-    return complaint(containers, level, namespace.constraints)
+    containers = resolve_containers(pod)
+    return complaint(containers, resolved_level(pod, containers), namespace.constraints)
