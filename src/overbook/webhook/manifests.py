@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+
 from overbook.core.api.group import API_VERSION
-from overbook.core.api.overcommit import Overcommit
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
 from overbook.core.api.override import (
     CLUSTER_GROUP,
+    CLUSTER_NAME,
     NAMESPACED_GROUP,
     ClusterResourceOverride,
     ResourceOverride,
@@ -16,11 +19,14 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import constraints
 from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import convert
+from overbook.core.override.unknown_fields import unknown_fields
 from overbook.kube.files.manifests import Document, read_documents_of
 from overbook.kube.files.sources import read_sources
 from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
 
 DEFAULT_NAMESPACE: Final = "default"
+_ONLY_NAME: Final = {"ClusterResourceOverride": CLUSTER_NAME, "Overcommit": OVERCOMMIT_NAME}
+"""The only name that counts of the kinds of which a cluster has one object."""
 
 
 def read_documents(paths: list[str]) -> Iterable[Document]:
@@ -33,11 +39,20 @@ def read_documents(paths: list[str]) -> Iterable[Document]:
     return (document for source in read_sources(paths) for document in read_documents_of(source))
 
 
-def take(policies: Policies, documents: Iterable[Document]) -> int:
-    """Add the objects that concern overrides to the policies, and ignore all others.
+class TakenOverrides(msgspec.Struct, frozen=True):
+    """The overrides among some objects.
 
-    Returns:
-        The number of overrides.
+    Attributes:
+        number: how many overrides have an effect.
+        notes: what in them has no effect, a sentence each: objects of another name, unknown fields.
+    """
+
+    number: int
+    notes: tuple[str, ...]
+
+
+def take(policies: Policies, documents: Iterable[Document]) -> TakenOverrides:
+    """Add the objects that concern overrides to the policies, and ignore all others.
 
     Raises:
         InvalidInput: an object is not of its kind's type, or an override or LimitRange cannot be used.
@@ -45,6 +60,7 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
     namespaced: Origin = "Own"
     cluster: Origin = "Own"
     overrides = 0
+    notes: list[str] = []
     for document in documents:
         manifest = document.manifest
         if not isinstance(manifest, dict):
@@ -53,7 +69,10 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
             one = _decoded(manifest)
         except InvalidInput as error:
             raise error.inside(f"{document.where}: {manifest.get('kind')}: ") from error
+        notes += without_effect(document, one)
         match one:
+            case ClusterResourceOverride() | Overcommit() if one.metadata.name != _ONLY_NAME[one.kind]:
+                continue
             case NamespaceSwitches():
                 policies.set_namespace(one.metadata.name, one)
             case LimitRange():
@@ -71,7 +90,24 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
             isinstance(one, Overcommit) and one.spec.override is not None
         )
     policies.set_origins(namespaced=namespaced, cluster=cluster)
-    return overrides
+    return TakenOverrides(overrides, tuple(notes))
+
+
+def without_effect(document: Document, one: Any) -> list[str]:
+    """What has no effect in an override: a sentence for each unknown field, one for a wrong name.
+
+    Args:
+        document: the manifest.
+        one: the object that it is decoded into; other kinds than overrides have no such sentences.
+    """
+    if not isinstance(one, ResourceOverride | ClusterResourceOverride | Overcommit):
+        return []
+    label = f"{document.where}: {one.kind}/{one.metadata.name}"
+    sentences = [f"{label}: {text}" for text in unknown_fields(document.manifest, type(one))]
+    only = _ONLY_NAME.get(one.kind, one.metadata.name)
+    if one.metadata.name != only:
+        sentences.append(f"{label} has no effect: only the one named {only} counts")
+    return sentences
 
 
 def _decoded(manifest: dict[str, Any]) -> Any:
