@@ -46,24 +46,36 @@ def pod_warnings(
             "Note",
             "it has no memory request, so a node that runs it counts as overcommitted",
         )
-    if request_bytes > node.memory_bytes:
-        yield Warned(
-            "RequestExceedsNode",
-            "Danger",
-            f"it requests {shown(request_bytes)}, the node has {shown(node.memory_bytes)}: it never starts",
-        )
+    yield from _beyond_node(pod, node)
     yield from _initialisation(pod)
     yield from _native_swap(pod, node, decisions)
+
+
+def _beyond_node(pod: ResolvedPod, node: ExplainedNode) -> Iterator[Warned]:
+    """Dangers if the pod requests more than the node has, or lets pods request."""
+    memory, cpu = pod.requests.memory_bytes or 0, pod.requests.cpu_milli or 0
+    has = "has"
+    most, most_cpu = node.memory_bytes, node.cpu_milli
+    if node.allocatable is not None:
+        has = "allows pods"
+        most = node.allocatable.memory_bytes or most
+        most_cpu = node.allocatable.cpu_milli or most_cpu
+    if memory > most:
+        text = f"it requests {shown(memory)}, the node {has} {shown(most)}: it never starts"
+        yield Warned("RequestExceedsNode", "Danger", text)
+    if most_cpu is not None and cpu > most_cpu:
+        text = f"it requests {cores(cpu)} CPUs, the node {has} {cores(most_cpu)}: it never starts"
+        yield Warned("RequestExceedsNode", "Danger", text)
 
 
 def _above_limit(container: ResolvedContainer) -> Iterator[Warned]:
     resources = container.resources
     requests, limits = resources.requests, resources.limits
-    if requests.cpu_milli and limits.cpu_milli and requests.cpu_milli > limits.cpu_milli:
+    if limits.cpu_milli is not None and (requests.cpu_milli or 0) > limits.cpu_milli:
         numbers = f"{cores(requests.cpu_milli)} above its limit of {cores(limits.cpu_milli)}"
         yield Warned("RequestAboveLimit", "Refused", f"{container.name} requests CPU {numbers}")
     request, limit = requests.memory_bytes, limits.memory_bytes
-    if request and limit and request > limit:
+    if limit is not None and request is not None and request > limit:
         numbers = f"{shown(request)} above its limit of {shown(limit)}"
         yield Warned("RequestAboveLimit", "Refused", f"{container.name} requests memory {numbers}")
 

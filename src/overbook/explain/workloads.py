@@ -26,6 +26,11 @@ from overbook.core.kubevirt.vm import (
     decode_virtual_machine,
 )
 
+KNATIVE_GROUP: Final = "serving.knative.dev"
+SERVICE_LABEL: Final = "serving.knative.dev/service"
+"""On the objects that Knative makes of a Service: the Service's name."""
+LEAST_SCALE: Final = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minScale")
+"""Annotations of a Knative Service's template: how many pods run without any traffic."""
 TEMPLATE_KINDS: Final[dict[str, tuple[str, ...]]] = {
     "Deployment": ("apps/",),
     "StatefulSet": ("apps/",),
@@ -34,6 +39,9 @@ TEMPLATE_KINDS: Final[dict[str, tuple[str, ...]]] = {
     "ReplicationController": ("v1",),
     "Job": ("batch/",),
     "CronJob": ("batch/",),
+    "DeploymentConfig": ("apps.openshift.io/", "v1"),
+    "Rollout": ("argoproj.io/",),
+    "Service": (f"{KNATIVE_GROUP}/",),
 }
 """Kinds with a pod template, and how their ``apiVersion`` begins."""
 VIRTUAL_MACHINE_KINDS: Final = ("VirtualMachine", INSTANCE_KIND)
@@ -67,6 +75,7 @@ class _Spec(KubeStruct, frozen=True):
     template: _Template | None = None
     replicas: int | None = None
     parallelism: int | None = None
+    completions: int | None = None
 
 
 class _JobTemplate(KubeStruct, frozen=True):
@@ -93,7 +102,7 @@ def has_template(kind: str, api_version: str) -> bool:
 
 
 def from_template(manifest: Any, where: str) -> Workload:
-    """The pod of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job or CronJob.
+    """The pod of a workload of :data:`TEMPLATE_KINDS`.
 
     Args:
         manifest: the parsed object.
@@ -112,9 +121,6 @@ def from_template(manifest: Any, where: str) -> Workload:
     if spec.template is None:
         raise InvalidInput(f"{where} spec.template", None, "a pod template")
     template = spec.template
-    replicas = {"DaemonSet": None, "Job": spec.parallelism or 1, "CronJob": spec.parallelism or 1}.get(
-        kind, 1 if spec.replicas is None else spec.replicas
-    )
     owner = OwnerReference(manifest["apiVersion"], kind, metadata.name, metadata.uid or "", controller=True)
     pod = Pod(
         api_version="v1",
@@ -126,9 +132,58 @@ def from_template(manifest: Any, where: str) -> Workload:
             annotations=template.metadata.annotations,
             owner_references=(owner,),
         ),
-        spec=template.spec,
+        spec=_with_names(template.spec) if kind == "Service" else template.spec,
     )
-    return Workload(pod, replicas, metadata.owner_references or ())
+    owners = metadata.owner_references or ()
+    service = service_of(metadata.labels)
+    return Workload(pod, _replicas(kind, spec), owners if service is None else (*owners, service))
+
+
+def _replicas(kind: str, spec: _Spec) -> int | None:
+    match kind:
+        case "DaemonSet":
+            return None
+        case "Job" | "CronJob":
+            at_once = 1 if spec.parallelism is None else spec.parallelism
+            return at_once if spec.completions is None else min(at_once, spec.completions)
+        case "Service":
+            annotations = (spec.template and spec.template.metadata.annotations) or {}
+            least = next((annotations[name] for name in LEAST_SCALE if name in annotations), "")
+            return max(1, int(least)) if least.isascii() and least.isdigit() else 1
+    return 1 if spec.replicas is None else spec.replicas
+
+
+def _with_names(spec: PodSpec) -> PodSpec:
+    """The containers of a Knative Service with the names that Knative gives to those without one."""
+    containers = spec.containers or ()
+    names = [f"user-container-{number}" for number in range(len(containers))]
+    if len(containers) == 1:
+        names = ["user-container"]
+    return msgspec.structs.replace(
+        spec,
+        containers=tuple(
+            container if container.name else msgspec.structs.replace(container, name=name)
+            for container, name in zip(containers, names, strict=True)
+        ),
+    )
+
+
+def service_of(labels: dict[str, str] | None) -> OwnerReference | None:
+    """The Knative Service that an object belongs to by its labels.
+
+    Between the two are Revisions and Deployments, of which a list often has not all.
+    """
+    name = (labels or {}).get(SERVICE_LABEL)
+    return None if not name else OwnerReference(f"{KNATIVE_GROUP}/v1", "Service", name, controller=True)
+
+
+def referred_deployment(kind: str, manifest: Any) -> str | None:
+    """The Deployment whose template a Rollout uses; ``None``: it has one of its own."""
+    spec = manifest.get("spec") if kind == "Rollout" else None
+    reference = spec.get("workloadRef") if isinstance(spec, dict) else None
+    name = reference.get("name") if isinstance(reference, dict) else None
+    of_deployment = isinstance(reference, dict) and reference.get("kind", "Deployment") == "Deployment"
+    return name if isinstance(name, str) and of_deployment else None
 
 
 def from_virtual_machine(manifest: Any, where: str, policy: LauncherPolicy, running: Release) -> Workload:

@@ -6,10 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from overbook.core.api.group import API_VERSION
-from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.overcommit import Overcommit
 from overbook.core.api.override import (
     CLUSTER_GROUP,
-    CLUSTER_NAME,
     NAMESPACED_GROUP,
     ClusterResourceOverride,
     ResourceOverride,
@@ -19,14 +18,12 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import constraints
 from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import convert
-from overbook.core.override.unknown_fields import unknown_fields
+from overbook.core.override.unknown_fields import ONLY_NAMES, without_effect
 from overbook.kube.files.manifests import Document, read_documents_of
 from overbook.kube.files.sources import read_sources
 from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
 
 DEFAULT_NAMESPACE: Final = "default"
-_ONLY_NAME: Final = {"ClusterResourceOverride": CLUSTER_NAME, "Overcommit": OVERCOMMIT_NAME}
-"""The only name that counts of the kinds of which a cluster has one object."""
 
 
 def read_documents(paths: list[str]) -> Iterable[Document]:
@@ -69,9 +66,9 @@ def take(policies: Policies, documents: Iterable[Document]) -> TakenOverrides:
             one = _decoded(manifest)
         except InvalidInput as error:
             raise error.inside(f"{document.where}: {manifest.get('kind')}: ") from error
-        notes += without_effect(document, one)
+        notes += without_effect(one, manifest, document.where)
         match one:
-            case ClusterResourceOverride() | Overcommit() if one.metadata.name != _ONLY_NAME[one.kind]:
+            case ClusterResourceOverride() | Overcommit() if one.metadata.name != ONLY_NAMES[one.kind]:
                 continue
             case NamespaceSwitches():
                 policies.set_namespace(one.metadata.name, one)
@@ -91,23 +88,6 @@ def take(policies: Policies, documents: Iterable[Document]) -> TakenOverrides:
         )
     policies.set_origins(namespaced=namespaced, cluster=cluster)
     return TakenOverrides(overrides, tuple(notes))
-
-
-def without_effect(document: Document, one: Any) -> list[str]:
-    """What has no effect in an override: a sentence for each unknown field, one for a wrong name.
-
-    Args:
-        document: the manifest.
-        one: the object that it is decoded into; other kinds than overrides have no such sentences.
-    """
-    if not isinstance(one, ResourceOverride | ClusterResourceOverride | Overcommit):
-        return []
-    label = f"{document.where}: {one.kind}/{one.metadata.name}"
-    sentences = [f"{label}: {text}" for text in unknown_fields(document.manifest, type(one))]
-    only = _ONLY_NAME.get(one.kind, one.metadata.name)
-    if one.metadata.name != only:
-        sentences.append(f"{label} has no effect: only the one named {only} counts")
-    return sentences
 
 
 def _decoded(manifest: dict[str, Any]) -> Any:

@@ -52,7 +52,7 @@ def resize_of(pod: Pod, version: KubernetesVersion = PINNED) -> Resize | None:
         InvalidInput: a quantity that the API server refuses.
     """
     status = pod.status
-    if status is None or not _may_wait(pod, status):
+    if status is None or not may_wait(pod):
         return None
     statuses = {one.name: one for one in status.containers}
     condition = _condition(status)
@@ -69,8 +69,11 @@ def resize_of(pod: Pod, version: KubernetesVersion = PINNED) -> Resize | None:
     return Resize(state, (condition and condition.message) or "", allocated, reserved)
 
 
-def _may_wait(pod: Pod, status: PodStatus) -> bool:
-    """A quick look, as nearly no pod waits for a resize."""
+def may_wait(pod: Pod) -> bool:
+    """Whether a pod may wait for a resize: a quick look, as nearly none does."""
+    status = pod.status
+    if status is None:
+        return False
     if any(one.type in (PENDING, IN_PROGRESS) for one in status.conditions or ()):
         return True
     allocated = {one.name: one.allocated_resources for one in status.containers if one.allocated_resources}

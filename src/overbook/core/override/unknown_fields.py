@@ -1,4 +1,4 @@
-"""Fields of an override's manifest that its kind does not have, with the field that was probably meant.
+"""What has no effect in an override's manifest: fields that its kind does not have, a name that is not read.
 
 The API server drops unknown fields without a word, so a percentage one level too high has no effect.
 """
@@ -10,11 +10,34 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.override import CLUSTER_NAME, ClusterResourceOverride, ResourceOverride
+
+ONLY_NAMES: Final = {"ClusterResourceOverride": CLUSTER_NAME, "Overcommit": OVERCOMMIT_NAME}
+"""The only name that counts of the kinds of which a cluster has one object."""
 OF_OPENSHIFT: Final = frozenset({"deploymentOverrides", "forceSelinuxRelabel"})
 """Fields of OpenShift's kinds that do not concern requests."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
 _LONGEST: Final = 8
 """The most unknown fields that are named."""
+
+
+def without_effect(one: object, manifest: Mapping[str, Any], where: str) -> list[str]:
+    """A sentence for each thing in an override that has no effect; other objects have none.
+
+    Args:
+        one: the decoded object.
+        manifest: its manifest.
+        where: the place of the manifest.
+    """
+    if not isinstance(one, ResourceOverride | ClusterResourceOverride | Overcommit):
+        return []
+    label = f"{where}: {one.kind}/{one.metadata.name}"
+    sentences = [f"{label}: {text}" for text in unknown_fields(manifest, type(one))]
+    only = ONLY_NAMES.get(one.kind, one.metadata.name)
+    if one.metadata.name != only:
+        sentences.append(f"{label} has no effect: only the one named {only} counts")
+    return sentences
 
 
 def unknown_fields(manifest: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:

@@ -1,0 +1,139 @@
+"""A pod that is not in a cluster yet, as the API server would store it, and what it would say about it.
+
+Admission goes in this order: defaults of the pod, LimitRange defaults, priority, the RuntimeClass' overhead,
+overrides of requests, LimitRange bounds, quotas. Pods that a cluster has stored have been through it.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from overbook.core.kubernetes.admissibility import complaint, constraints
+from overbook.core.kubernetes.limit_range import with_defaults
+from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.priority import Priorities, priorities, with_priority
+from overbook.core.kubernetes.qos import is_mirror, is_static
+from overbook.core.kubernetes.resolved import ResolvedPod, resolve
+from overbook.core.kubernetes.resource_names import resource_complaints, resource_warnings
+from overbook.core.kubernetes.resource_quota import demand, exceeded, missing
+from overbook.core.kubernetes.runtime_class import overhead_complaint, with_overhead
+from overbook.core.kubernetes.version import PINNED, KubernetesVersion
+from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
+from overbook.explain.overrides import PlainOverrides
+from overbook.explain.report import Warned
+
+
+class Admitted(msgspec.Struct, frozen=True, gc=False):
+    """A pod after admission.
+
+    Attributes:
+        pod: the pod as it is stored.
+        notes: what the API server says about it, and what decided.
+    """
+
+    pod: Pod
+    notes: tuple[Warned, ...] = ()
+
+
+NO_OBJECTS: Final = ClusterObjects()
+
+
+def is_stored(pod: Pod) -> bool:
+    """Whether a cluster has stored the pod: only there it gets a UID, a version, a time or a phase."""
+    metadata, status = pod.metadata, pod.status
+    return bool(
+        metadata.uid
+        or metadata.resource_version
+        or metadata.creation_timestamp
+        or (status is not None and status.phase)
+    )
+
+
+class ApiServer:
+    """The admission of a cluster with some objects.
+
+    Args:
+        objects: the objects of the input that decide about pods.
+        version: Kubernetes' version.
+    """
+
+    def __init__(self, objects: ClusterObjects = NO_OBJECTS, version: KubernetesVersion = PINNED) -> None:
+        self._objects = objects
+        self._version = version
+        self._priorities: Priorities = priorities(objects.priority_classes)
+        self._overrides = PlainOverrides(objects) if objects.overrides else None
+
+    def admitted(self, pod: Pod) -> Admitted:
+        """The pod as the API server stores it; a pod that is stored already stays as it is.
+
+        Raises:
+            InvalidInput: the pod has a quantity that the API server refuses.
+        """
+        if is_stored(pod) or is_static(pod) or is_mirror(pod):
+            return Admitted(pod)
+        notes = list(self._classes(pod))
+        ranges = self._objects.limit_ranges.get(pod.metadata.namespace or NAMESPACE_UNSET, ())
+        refused = overhead_complaint(pod, self._objects.runtime_classes)
+        if refused:
+            notes.append(Warned("PodRefused", "Refused", refused))
+        pod = with_defaults(pod, ranges, self._version) if ranges else pod
+        pod = with_overhead(with_priority(pod, self._priorities), self._objects.runtime_classes)
+        if self._overrides is not None:
+            pod, found = self._overrides.applied(pod)
+            notes += found
+        notes += self._said(pod)
+        return Admitted(pod, tuple(notes))
+
+    def _classes(self, pod: Pod) -> Iterator[Warned]:
+        """Notes on classes that the pod names and the input does not have."""
+        spec = pod.spec
+        name = spec.priority_class_name
+        if name and spec.priority is None and name not in self._priorities.by_class:
+            yield Warned(
+                "PriorityClassNotRead",
+                "Note",
+                f"its priority is that of PriorityClass {name}, which is not in the input: 0 is shown",
+            )
+        known = self._priorities.by_class.get(name or "")
+        if spec.priority is not None and name and known is not None and spec.priority != known:
+            yield Warned(
+                "PodRefused", "Refused", f"spec.priority {spec.priority} is not that of its class, {known}"
+            )
+        name = spec.runtime_class_name
+        if name and name not in self._objects.runtime_classes:
+            yield Warned(
+                "RuntimeClassNotRead",
+                "Note",
+                f"its RuntimeClass {name} is not in the input: an overhead that it may define is not shown",
+            )
+
+    def _said(self, pod: Pod) -> Iterator[Warned]:
+        """Refusals and warnings of the API server about the completed pod."""
+        resolved = resolve(pod, self._version)
+        namespace = pod.metadata.namespace or NAMESPACE_UNSET
+        for text in resource_complaints(pod):
+            yield Warned("PodRefused", "Refused", text)
+        ranges = self._objects.limit_ranges.get(namespace, ())
+        refused = complaint(resolved, resolved.level, constraints(ranges))
+        if refused and not _is_above_limit(resolved, refused):
+            yield Warned("PodRefused", "Refused", refused)
+        for text in resource_warnings(pod):
+            yield Warned("FractionalBytes", "Note", f"the API server warns: {text}")
+        yield from self._quotas(resolved, namespace)
+
+    def _quotas(self, resolved: ResolvedPod, namespace: str) -> Iterator[Warned]:
+        for quota in self._objects.quotas.get(namespace, ()):
+            if not quota.applies_to(resolved):
+                continue
+            for text in missing(quota, resolved):
+                yield Warned("QuotaRefuses", "Refused", f"{quota.label} requires {text}, and there is none")
+            for name, wanted, allowed in exceeded(quota, demand(resolved)):
+                yield Warned("QuotaRefuses", "Refused", f"{name} {wanted} is above {quota.label}'s {allowed}")
+
+
+def _is_above_limit(resolved: ResolvedPod, text: str) -> bool:
+    """Whether a complaint is about a container's request above its limit, which has a warning of its own."""
+    return "above its limit" in text and any(
+        text.startswith(f"{one.name}: ") for one in resolved.all_containers
+    )

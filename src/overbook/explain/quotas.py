@@ -1,0 +1,44 @@
+"""What the pods of the input need of the quotas of their namespaces together."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from overbook.core.kubernetes.resource_quota import ResourceQuota, demand, exceeded
+from overbook.explain.admission import is_stored
+from overbook.explain.pod import PreparedPod
+from overbook.explain.report import Warned
+
+
+def quota_warnings(
+    prepared: Sequence[PreparedPod], quotas: Mapping[str, Sequence[ResourceQuota]]
+) -> Iterator[Warned]:
+    """Dangers for the quotas that pods exceed together; replicas count, pods that alone exceed one do not.
+
+    Where a quota reports what is in use, that stands for the pods that are stored already.
+
+    Args:
+        prepared: the pods that are counted.
+        quotas: the quotas by namespace.
+    """
+    by_namespace: dict[str, list[PreparedPod]] = {}
+    for one in prepared:
+        by_namespace.setdefault(one.found.namespace, []).append(one)
+    for namespace, listed in quotas.items():
+        for quota in listed:
+            counted = [one for one in by_namespace.get(namespace, ()) if quota.applies_to(one.pod)]
+            wanted = Counter(quota.used())
+            reported = bool(wanted)
+            alone = set()
+            for one in counted:
+                if reported and is_stored(one.found.pod):
+                    continue
+                needs = demand(one.pod)
+                alone |= {name for name, _, _ in exceeded(quota, needs)}
+                for name, amount in needs.items():
+                    wanted[name] += amount * (1 if one.found.replicas is None else one.found.replicas)
+            for name, needed, allowed in exceeded(quota, wanted):
+                if name not in alone:
+                    text = (
+                        f"{name} {needed} is needed in namespace {namespace}, {quota.label} allows {allowed}"
+                    )
+                    yield Warned("QuotaExceeded", "Danger", f"{text}: some of the pods cannot be created")
