@@ -4,6 +4,8 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.quantity import MAX_INT64, parse
 from overbook.core.text import shown
 
+_LEAST_WITHOUT_UNIT = 1 << 20
+"""A smaller number without a unit is refused: nobody means so few bytes."""
 SIZE_EXPECTED = 'a size such as "16Gi" or "16G"'
 
 
@@ -26,6 +28,8 @@ def size_bytes(text: str, option: str) -> int:
         quantity = parse(short)
     except InvalidInput as error:
         raise InvalidInput(option, text, SIZE_EXPECTED) from error
+    if short.replace(".", "", 1).isdigit() and 0 < quantity.value() < _LEAST_WITHOUT_UNIT:
+        raise InvalidInput(option, text, f"a size with its unit: did you mean {short}Gi?")
     if quantity.sign <= 0 or quantity.value() >= MAX_INT64:
         raise InvalidInput(option, text, f"more than 0 and less than 8Ei: {SIZE_EXPECTED}")
     return quantity.value()

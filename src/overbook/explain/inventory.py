@@ -115,12 +115,13 @@ class Intake:
 
     Args:
         refuse: gets the error of an object that is not valid.
+        labels: whether the pods' labels and all of their annotations are needed.
 
     Attributes:
         objects: the objects that decide about pods.
     """
 
-    def __init__(self, refuse: Refuse = refused) -> None:
+    def __init__(self, refuse: Refuse = refused, *, labels: bool = False) -> None:
         self.objects = ClusterObjects()
         self._refuse = refuse
         self._seen: dict[_Identity, tuple[str, str]] = {}
@@ -128,7 +129,7 @@ class Intake:
         self._machines: list[tuple[int, Document, str]] = []
         self._rollouts: dict[tuple[str, str], list[tuple[Document, int | None]]] = {}
         self._ignored: Counter[str] = Counter()
-        self._slim = SlimPods()
+        self._slim = None if labels else SlimPods()
 
     def take(self, document: Document) -> None:
         """Take an object."""
@@ -176,7 +177,7 @@ class Intake:
         service = service_of(pod.metadata.labels)
         if service is not None:
             owners = (*owners, service)
-        small = self._slim.pod(pod)
+        small = pod if self._slim is None else self._slim.pod(pod)
         self._add(document, "Pod", Found(document.where, "Pod", pod.label, small, owners=owners), pod)
 
     def _add(self, document: Document, kind: str, one: Found, pod: Pod | None = None) -> None:

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from overbook.core.kubernetes.resource_quota import ResourceQuota, demand, exceeded
+from overbook.core.kubernetes.resolved import ResolvedPod
+from overbook.core.kubernetes.resource_quota import ResourceQuota, demand, exceeded, quota_text
 from overbook.explain.admission import is_stored
 from overbook.explain.pod import PreparedPod
 from overbook.explain.report import Warned
@@ -42,3 +43,33 @@ def quota_warnings(
                         f"{name} {needed} is needed in namespace {namespace}, {quota.label} allows {allowed}"
                     )
                     yield Warned("QuotaExceeded", "Danger", f"{text}: some of the pods cannot be created")
+
+
+def quota_effects(
+    quota: ResourceQuota, before: ResolvedPod, after: ResolvedPod, replicas: int | None
+) -> Iterator[str]:
+    """What an override changes in the use of a quota, and whether that goes beyond it.
+
+    Args:
+        quota: the quota of the pod's namespace.
+        before: the pod before the override.
+        after: the pod afterwards.
+        replicas: how many such pods there are; ``None``: not given.
+    """
+    if not quota.applies_to(after):
+        if quota.applies_to(before):
+            yield f"{quota.label} counts it no more: its scopes do not match the QoS class {after.qos_class}"
+        return
+    times = 1 if replicas is None else replicas
+    old, new, hard, used = demand(before), demand(after), quota.hard(), quota.used()
+    for name, allowed in hard.items():
+        was, becomes = old.get(name, 0) * times, new.get(name, 0) * times
+        if was == becomes:
+            continue
+        together = used.get(name, 0) + becomes
+        text = f"{quota.label} counts {name} {quota_text(name, was)} -> {quota_text(name, becomes)}"
+        beside = f" beside {quota_text(name, used[name])} in use" if used.get(name) else ""
+        if together > allowed:
+            yield f"{text}{beside}, above its {quota_text(name, allowed)}: the pod is refused"
+        else:
+            yield f"{text}{beside}, of {quota_text(name, allowed)}"

@@ -178,7 +178,7 @@ def test_one_bad_item_of_a_list_is_named_alone() -> None:
 @pytest.mark.parametrize("indent", [None, 4])
 @pytest.mark.parametrize("typed", [False, True])
 def test_a_list_of_any_length_is_read_item_by_item(indent: int | None, typed: bool) -> None:
-    items = [json.loads(one) for one in named(*(f"p{number}" for number in range(600))]
+    items = [json.loads(one) for one in named(*(f"p{number}" for number in range(600)))]
     items[7]["metadata"]["annotations"] = {"text": '},\n        {"a": "\\\\" ] }'}
     items[9] = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "p9"}}
     if typed:

@@ -137,8 +137,10 @@ def _lines(answer: dict[str, Any], unit: str) -> Iterator[str]:
     else:
         yield "swap = RAM × (percent / 100 - 1)"
         yield f"     = {ram} × ({percent} / 100 - 1)"
-        yield f"     = {ram} × {max(0, percent - 100) / 100:g}"
-        yield f"     = {size('neededSwapBytes')}"
+        yield f"     = {ram} × {(percent - 100) / 100:g}"
+        yield f"     = {size('neededSwapBytes')}" + (
+            ", as less than 100 % needs no swap" if percent < 100 else ""
+        )
     if answer["asked"] == "both":
         missing = answer["neededSwapBytes"] - answer["swapBytes"]
         verdict = "enough" if answer["enough"] else "too small"

@@ -1,7 +1,7 @@
 """The full report on one pod, as text of 80 to 110 columns."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from overbook.cli.output import BOLD, RED, YELLOW, columns, painted
@@ -48,6 +48,12 @@ def warning_lines(warning: Warned, indent: str = "") -> list[str]:
     lines = wrapped(f"{word}: {warning.sentence}", indent, indent + "  ")
     lines[0] = lines[0].replace(f"{word}:", painted(f"{word}:", code), 1)
     return lines
+
+
+def left_out_line(ignored: Mapping[str, int]) -> str:
+    """What is left out, kind by kind; empty where nothing is."""
+    what = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items()))
+    return f"left out: {what}" if what else ""
 
 
 def level_words(level: OvercommitLevel) -> str:
