@@ -5,23 +5,21 @@ overrides of requests, LimitRange bounds, quotas. Pods that a cluster has stored
 """
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from overbook.core.kubernetes.admissibility import complaint, constraints
-from overbook.core.kubernetes.limit_range import with_defaults
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.priority import Priorities, priorities, with_priority
 from overbook.core.kubernetes.qos import is_mirror, is_static
 from overbook.core.kubernetes.resolved import ResolvedPod, resolve
 from overbook.core.kubernetes.resource_names import resource_complaints, resource_warnings
-from overbook.core.kubernetes.resource_quota import demand, exceeded, missing
-from overbook.core.kubernetes.runtime_class import overhead_complaint, with_overhead
 from overbook.core.kubernetes.version import PINNED, KubernetesVersion
 from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
-from overbook.explain.overrides import PlainOverrides
 from overbook.explain.report import Warned
+
+if TYPE_CHECKING:
+    from overbook.explain.overrides import PlainOverrides
 
 
 class Admitted(msgspec.Struct, frozen=True, gc=False):
@@ -50,6 +48,12 @@ def is_stored(pod: Pod) -> bool:
     )
 
 
+def _overrides(objects: ClusterObjects) -> "PlainOverrides":
+    from overbook.explain.overrides import PlainOverrides  # noqa: PLC0415 - few inputs have one
+
+    return PlainOverrides(objects)
+
+
 class ApiServer:
     """The admission of a cluster with some objects.
 
@@ -62,7 +66,7 @@ class ApiServer:
         self._objects = objects
         self._version = version
         self._priorities: Priorities = priorities(objects.priority_classes)
-        self._overrides = PlainOverrides(objects) if objects.overrides else None
+        self._overrides = _overrides(objects) if objects.overrides else None
 
     def admitted(self, pod: Pod) -> Admitted:
         """The pod as the API server stores it; a pod that is stored already stays as it is.
@@ -73,17 +77,30 @@ class ApiServer:
         if is_stored(pod) or is_static(pod) or is_mirror(pod):
             return Admitted(pod)
         notes = list(self._classes(pod))
-        ranges = self._objects.limit_ranges.get(pod.metadata.namespace or NAMESPACE_UNSET, ())
-        refused = overhead_complaint(pod, self._objects.runtime_classes)
-        if refused:
-            notes.append(Warned("PodRefused", "Refused", refused))
-        pod = with_defaults(pod, ranges, self._version) if ranges else pod
-        pod = with_overhead(with_priority(pod, self._priorities), self._objects.runtime_classes)
+        ranges = self._objects.limit_ranges.get(pod.metadata.namespace or NAMESPACE_UNSET)
+        if ranges:
+            from overbook.core.kubernetes.limit_range import with_defaults  # noqa: PLC0415 - few inputs have one
+
+            pod = with_defaults(pod, ranges, self._version)
+        pod = with_priority(pod, self._priorities)
+        if self._objects.runtime_classes or pod.spec.overhead:
+            pod, refused = self._with_overhead(pod)
+            notes += refused
         if self._overrides is not None:
             pod, found = self._overrides.applied(pod)
             notes += found
         notes += self._said(pod)
         return Admitted(pod, tuple(notes))
+
+    def _with_overhead(self, pod: Pod) -> tuple[Pod, list[Warned]]:
+        from overbook.core.kubernetes.runtime_class import (  # noqa: PLC0415 - few inputs have one
+            overhead_complaint,
+            with_overhead,
+        )
+
+        refused = overhead_complaint(pod, self._objects.runtime_classes)
+        notes = [Warned("PodRefused", "Refused", refused)] if refused else []
+        return with_overhead(pod, self._objects.runtime_classes), notes
 
     def _classes(self, pod: Pod) -> Iterator[Warned]:
         """Notes on classes that the pod names and the input does not have."""
@@ -115,15 +132,27 @@ class ApiServer:
         for text in resource_complaints(pod):
             yield Warned("PodRefused", "Refused", text)
         ranges = self._objects.limit_ranges.get(namespace, ())
-        refused = complaint(resolved, resolved.level, constraints(ranges))
-        if refused and not _is_above_limit(resolved, refused):
-            yield Warned("PodRefused", "Refused", refused)
+        if ranges or resolved.level is not None:
+            from overbook.core.kubernetes.admissibility import complaint, constraints  # noqa: PLC0415 - as above
+
+            refused = complaint(resolved, resolved.level, constraints(ranges))
+            if refused and not _is_above_limit(resolved, refused):
+                yield Warned("PodRefused", "Refused", refused)
         for text in resource_warnings(pod):
             yield Warned("FractionalBytes", "Note", f"the API server warns: {text}")
         yield from self._quotas(resolved, namespace)
 
     def _quotas(self, resolved: ResolvedPod, namespace: str) -> Iterator[Warned]:
-        for quota in self._objects.quotas.get(namespace, ()):
+        quotas = self._objects.quotas.get(namespace)
+        if not quotas:
+            return
+        from overbook.core.kubernetes.resource_quota import (  # noqa: PLC0415 - most inputs have no quota
+            demand,
+            exceeded,
+            missing,
+        )
+
+        for quota in quotas:
             if not quota.applies_to(resolved):
                 continue
             for text in missing(quota, resolved):

@@ -20,7 +20,7 @@ from overbook.core.overcommit.swap import SWAP_ANNOTATION, SwapDecision, node_sw
 from overbook.core.text import shown
 from overbook.explain.admission import ApiServer, is_stored
 from overbook.explain.cluster_objects import ClusterObjects
-from overbook.explain.inventory import Found, Inventory
+from overbook.explain.inventory import READ_ANNOTATIONS, Found, Inventory
 from overbook.explain.node import THIS_MACHINE, ExplainedNode
 from overbook.explain.pod import PreparedPod, describe, described_as, level, prepared_pod, shown_amounts
 from overbook.explain.report import (
@@ -34,7 +34,6 @@ from overbook.explain.report import (
     Totals,
     Warned,
 )
-from overbook.explain.slim import READ_ANNOTATIONS
 from overbook.kube.files.manifests import Refuse, refused
 
 Shape = tuple[object, ...]
@@ -91,7 +90,7 @@ class _Described:
         self._node = node
         self._server = server
         self._refuse = refuse
-        self._first: dict[Shape, PreparedPod | InvalidInput] = {}
+        self._first: dict[Shape, tuple[Shape, PreparedPod | InvalidInput]] = {}
 
     def described(self, found: Sequence[Found]) -> tuple[list[PreparedPod], tuple[PodReport, ...]]:
         """The pods and their reports, without those that the API server would refuse to decode."""
@@ -129,14 +128,16 @@ class _Described:
     def _prepared(self, one: Found) -> tuple[Shape, PreparedPod | InvalidInput]:
         annotations = self._inventory.namespaces.get(one.namespace)
         shape = shape_of(one, annotations, self._inventory.objects)
-        first = self._first.get(shape)
-        if first is None:
+        known = self._first.get(shape)
+        if known is None:
+            first: PreparedPod | InvalidInput
             try:
                 first = prepared_pod(one, self._node, annotations, self._server)
             except InvalidInput as error:
                 first = error
-            self._first[shape] = first
-        return shape, first
+            # The shape is kept, too, so that all pods of one shape have the same object for it.
+            known = self._first[shape] = (shape, first)
+        return known
 
 
 def _not_counted(report: PodReport, one: Found) -> PodReport:

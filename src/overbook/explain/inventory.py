@@ -6,19 +6,24 @@ VirtualMachine if its launcher pod is. An object of which no pod runs is not cou
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import OwnerReference, Pod, convert
+from overbook.core.kubernetes.pod import (
+    MIRROR_ANNOTATION,
+    SOURCE_ANNOTATION,
+    OwnerReference,
+    Pod,
+    convert,
+)
 from overbook.core.kubevirt.memory import LauncherPolicy
-from overbook.core.kubevirt.overhead import MAIN, Release
+from overbook.core.kubevirt.overhead import MAIN, OVERHEAD_ANNOTATION, Release
 from overbook.core.kubevirt.vm import INSTANCE_KIND, VirtualMachineInstance, is_kubevirt, owning_instance
+from overbook.core.overcommit.swap import SWAP_ANNOTATION
 from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
-from overbook.explain.openshift_template import is_template, processed
 from overbook.explain.run_state import idle_because
-from overbook.explain.slim import SlimPods
 from overbook.explain.workloads import (
     VIRTUAL_MACHINE_KINDS,
     Workload,
@@ -30,6 +35,14 @@ from overbook.explain.workloads import (
 )
 from overbook.kube.files.manifests import Document, Refuse, kind_of, refused
 
+READ_ANNOTATIONS: Final = (MIRROR_ANNOTATION, SOURCE_ANNOTATION, SWAP_ANNOTATION, OVERHEAD_ANNOTATION)
+"""The annotations of pods that rules read."""
+if TYPE_CHECKING:
+    from overbook.explain.slim import SlimPods
+
+_TEMPLATES: Final = ("template.openshift.io/", "v1")
+_MANY: Final = 5_000
+"""So many pods are kept as they are; more are made smaller, which takes time, too."""
 _Identity = tuple[str, str, str]
 _NOBODY: Final = ("", "", "")
 
@@ -129,13 +142,14 @@ class Intake:
         self._machines: list[tuple[int, Document, str]] = []
         self._rollouts: dict[tuple[str, str], list[tuple[Document, int | None]]] = {}
         self._ignored: Counter[str] = Counter()
-        self._slim = None if labels else SlimPods()
+        self._labels = labels
+        self._slim: SlimPods | None = None
 
     def take(self, document: Document) -> None:
         """Take an object."""
         try:
             kind = kind_of(document)
-            if not isinstance(document.manifest, Pod) and is_template(kind, document.manifest["apiVersion"]):
+            if kind == "Template" and document.manifest["apiVersion"].startswith(_TEMPLATES):
                 for inner in _inside(document, kind, self._refuse):
                     self._take(inner, kind_of(inner))
             else:
@@ -177,8 +191,19 @@ class Intake:
         service = service_of(pod.metadata.labels)
         if service is not None:
             owners = (*owners, service)
-        small = pod if self._slim is None else self._slim.pod(pod)
-        self._add(document, "Pod", Found(document.where, "Pod", pod.label, small, owners=owners), pod)
+        self._add(
+            document, "Pod", Found(document.where, "Pod", pod.label, self._small(pod), owners=owners), pod
+        )
+
+    def _small(self, pod: Pod) -> Pod:
+        """The pod without what no rule reads, if it is one of very many."""
+        if self._labels or len(self._found) < _MANY:
+            return pod
+        if self._slim is None:
+            from overbook.explain.slim import SlimPods  # noqa: PLC0415 - only for very many pods
+
+            self._slim = SlimPods()
+        return self._slim.pod(pod)
 
     def _add(self, document: Document, kind: str, one: Found, pod: Pod | None = None) -> None:
         identity = self._identity(document, kind, one, pod)
@@ -268,6 +293,8 @@ def idle_words(one: Found) -> str:
 
 def _inside(document: Document, kind: str, refuse: Refuse) -> Iterator[Document]:
     """The objects of an OpenShift Template, as ``oc process`` makes them."""
+    from overbook.explain.openshift_template import processed  # noqa: PLC0415 - few inputs have one
+
     where = f"{document.where}: {kind} {_label(document.manifest)}:"
     for item, inner in enumerate(processed(document.manifest, where), 1):
         one = msgspec.structs.replace(document, manifest=inner, item=item)

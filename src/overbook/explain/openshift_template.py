@@ -17,11 +17,6 @@ _FIRST: Final = {r"\w": "a", r"\a": "a", r"\A": "A", r"\d": "0"}
 _MOST_CHARACTERS: Final = 255
 
 
-def is_template(kind: str, version: str) -> bool:
-    """Whether an object is an OpenShift Template."""
-    return kind == "Template" and (version == "v1" or version.startswith("template.openshift.io/"))
-
-
 def processed(manifest: Mapping[str, Any], where: str) -> list[Any]:
     """The objects of a Template with its parameters filled in.
 

@@ -175,7 +175,7 @@ def described_as(report: PodReport, found: Found) -> PodReport:
     """The report of another pod of the same shape, which differs only in its name."""
     return msgspec.structs.replace(
         report,
-        name=found.pod.label,
+        name=found.name if found.kind == "Pod" else found.pod.label,
         kind=found.kind,
         object=found.name,
         where=found.where,

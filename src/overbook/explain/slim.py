@@ -1,33 +1,31 @@
 """Pods without what no rule reads, so that a hundred thousand of them fit into memory."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from overbook.core.kubernetes.pod import MIRROR_ANNOTATION, SOURCE_ANNOTATION, Pod, PodStatus
+from overbook.core.kubernetes.pod import (
+    ObjectMeta,
+    OwnerReference,
+    Pod,
+    PodStatus,
+)
 from overbook.core.kubernetes.resize import may_wait
-from overbook.core.kubevirt.overhead import OVERHEAD_ANNOTATION
-from overbook.core.overcommit.swap import SWAP_ANNOTATION
-
-READ_ANNOTATIONS: Final = (MIRROR_ANNOTATION, SOURCE_ANNOTATION, SWAP_ANNOTATION, OVERHEAD_ANNOTATION)
-"""The annotations of pods that rules read."""
-_WHOLE: Final = 5_000
-"""So many pods are kept as they are: making a pod small takes time, too."""
+from overbook.explain.inventory import READ_ANNOTATIONS
 
 
 class SlimPods:
-    """Makes pods small, once there are many: parts that are equal are the same object."""
+    """Makes pods small: parts that are equal are the same object."""
 
     def __init__(self) -> None:
-        self._seen = 0
+        self._texts: dict[str, str] = {}
         self._parts: dict[bytes, Any] = {}
         self._encode = msgspec.msgpack.Encoder().encode
 
     def pod(self, pod: Pod) -> Pod:
-        """The pod, small if it is one of many that a cluster has stored."""
-        self._seen += 1
-        if self._seen <= _WHOLE or not pod.metadata.uid or may_wait(pod):
+        """The pod, small if a cluster has stored it and it does not wait for a resize."""
+        if not pod.metadata.uid or may_wait(pod):
             return pod
         spec, metadata, status = pod.spec, pod.metadata, pod.status
         annotations = metadata.annotations
@@ -36,14 +34,36 @@ class SlimPods:
             if annotations
             else {}
         )
-        return replace(
-            pod,
-            metadata=replace(metadata, labels=None, annotations=read or None, uid=metadata.uid),
-            spec=replace(
-                spec, containers=self._one(spec.containers), init_containers=self._one(spec.init_containers)
+        owners = metadata.owner_references
+        return Pod(
+            metadata=ObjectMeta(
+                name=metadata.name,
+                namespace=self._text(metadata.namespace),
+                generate_name=metadata.generate_name,
+                uid=metadata.uid,
+                annotations=read or None,
+                owner_references=owners and tuple(map(self._owner, owners)),
+            ),
+            spec=self._one(
+                replace(
+                    spec,
+                    containers=self._one(spec.containers),
+                    init_containers=self._one(spec.init_containers),
+                )
             ),
             status=None if status is None else self._status(status),
         )
+
+    def _owner(self, owner: OwnerReference) -> OwnerReference:
+        return OwnerReference(
+            self._text(owner.api_version) or "",
+            self._text(owner.kind) or "",
+            self._text(owner.name) or "",
+            controller=owner.controller,
+        )
+
+    def _text(self, text: str | None) -> str | None:
+        return text if text is None else self._texts.setdefault(text, text)
 
     def _status(self, status: PodStatus) -> PodStatus:
         small: PodStatus = self._one(PodStatus(phase=status.phase, qos_class=status.qos_class))

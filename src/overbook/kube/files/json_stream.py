@@ -61,7 +61,7 @@ class _Buffer:
     def line(self) -> int:
         return self._lines_before + self.data.count(b"\n", 0, self.at) + 1
 
-    def more(self) -> bool:
+    def more(self, size: int = BLOCK_BYTES) -> bool:
         """Read another block. Returns whether there was any."""
         if self._ended:
             return False
@@ -69,7 +69,7 @@ class _Buffer:
             raise InvalidInput(
                 f"{self.name}, line {self.line}", "an object of more than 64 MiB", "smaller objects"
             )
-        block = self._reader.read(BLOCK_BYTES)
+        block = self._reader.read(size)
         self._ended = not block
         self._lines_before += self.data.count(b"\n", 0, self.at)
         self.data = self.data[self.at :] + block
@@ -96,7 +96,8 @@ class _Buffer:
             end = _end(self.data, self.at)
             if end is not None and (end < len(self.data) or not self.more()):
                 break
-            if end is None and not self.more():
+            # A long value is looked at again from its beginning, so each time more of it is read.
+            if end is None and not self.more(max(BLOCK_BYTES, len(self.data) - self.at)):
                 self.refuse("truncated")
         text = self.data[self.at : end]
         self.at += len(text)

@@ -10,7 +10,7 @@ import msgspec
 from overbook.core.errors import InvalidInput
 
 MAX_JSON_BYTES: Final = 64 << 20
-AT_ONCE_BYTES: Final = 32 << 20
+AT_ONCE_BYTES: Final = 16 << 20
 """The most that is read at once; what is longer is read object by object, if it is JSON."""
 MAX_YAML_BYTES: Final = 10 << 20
 STANDARD_INPUT: Final = "-"

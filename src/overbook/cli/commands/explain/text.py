@@ -10,7 +10,7 @@ from overbook.cli.commands.explain.pod_text import (
     warning_lines,
     wrapped,
 )
-from overbook.cli.output import BOLD, columns, painted
+from overbook.cli.output import BOLD, column_lines, columns, painted
 from overbook.core.kubernetes.version import PINNED
 from overbook.core.text import cores, counted, percent_of, shown, shown_or
 from overbook.explain.report import Explanation, IdleReport, KillOrder, PodReport
@@ -57,27 +57,27 @@ def _node_lines(report: Explanation) -> Iterator[str]:
 
 
 def _summary_lines(pods: tuple[PodReport, ...]) -> Iterator[str]:
-    rows = [("POD", "QOS", "CPU", "MEMORY", "LIMIT", "GUEST", "SWAP", "OOM", "!")]
+    rows: list[tuple[str, ...]] = [("POD", "QOS", "CPU", "MEMORY", "LIMIT", "GUEST", "SWAP", "OOM", "!")]
+    texts: dict[str, str] = {}  # of many pods most texts are the same
     for pod in pods:
         score = max(container.oom_score_adj for container in pod.containers)
         worst = {warning.severity for warning in pod.warnings} - {"Note"}
         name = pod.name if len(pod.name) <= 48 else pod.name[:45] + "..."
-        rows.append(
-            (
-                name + (f" ×{pod.replicas}" if (pod.replicas or 1) != 1 else ""),
-                pod.qos_class + (" VM" if pod.virtual_machine else ""),
-                cores(pod.requests.cpu_milli),
-                shown_or(pod.requests.memory_bytes),
-                shown_or(pod.limits.memory_bytes),
-                shown_or(pod.guest_bytes),
-                shown(pod.swap_max_bytes) if pod.swap_max_bytes else "-",
-                str(score),
-                "!" if worst else "",
-            )
+        cells = (
+            pod.qos_class + (" VM" if pod.virtual_machine else ""),
+            cores(pod.requests.cpu_milli),
+            shown_or(pod.requests.memory_bytes),
+            shown_or(pod.limits.memory_bytes),
+            shown_or(pod.guest_bytes),
+            shown(pod.swap_max_bytes) if pod.swap_max_bytes else "-",
+            str(score),
+            "!" if worst else "",
         )
-    lines = columns(rows, frozenset((2, 3, 4, 5, 6, 7)))
-    yield painted(lines[0], BOLD)
-    yield from lines[1:]
+        times = f" ×{pod.replicas}" if (pod.replicas or 1) != 1 else ""
+        rows.append((name + times, *(texts.setdefault(cell, cell) for cell in cells)))
+    lines = column_lines(rows, frozenset((2, 3, 4, 5, 6, 7)))
+    yield painted(next(lines), BOLD)
+    yield from lines
     if any(row[-1] == "!" for row in rows[1:]):
         yield "! has an important warning: see --details"
 
