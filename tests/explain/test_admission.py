@@ -127,7 +127,7 @@ def test_an_overhead_that_no_class_gives_is_refused(spec: dict[str, Any], refuse
     assert (words(report, "Refused") == ["PodRefused"]) is refused
 
 
-def test_the_kubernetes_version_decides_about_pod_level_resources() -> None:
+def test_the_version_decides_about_pod_level_resources() -> None:
     empty = pod(spec={**resources(**EQUAL), "resources": {}})
     before = explained_pod(empty)
     assert before.qos_class == "BestEffort"
@@ -283,7 +283,7 @@ def test_an_override_of_another_name_is_named_and_not_applied() -> None:
         ),
     ],
 )
-def test_what_the_api_server_would_refuse_is_named(written: dict[str, Any], parts: list[str]) -> None:
+def test_a_refusal_by_the_api_server_is_named(written: dict[str, Any], parts: list[str]) -> None:
     report = explained_pod(pod(spec=resources(**written)))
     assert "Refused" in {one.severity for one in report.warnings}
     assert all(part in sentences(report) for part in parts), sentences(report)
@@ -300,11 +300,11 @@ def test_what_the_api_server_would_refuse_is_named(written: dict[str, Any], part
         {"limits": {"memory": "8Ei"}},
     ],
 )
-def test_what_the_api_server_accepts_is_not_refused(written: dict[str, Any]) -> None:
+def test_resources_that_are_accepted_are_not_refused(written: dict[str, Any]) -> None:
     assert words(explained_pod(pod(spec=resources(**written))), "Refused") == []
 
 
-def test_fractions_of_a_byte_are_warned_about_as_by_the_api_server() -> None:
+def test_fractions_of_a_byte_bring_the_api_servers_warning() -> None:
     report = explained_pod(pod(spec=resources(requests={"memory": "100m"}, limits={"memory": "1.1Gi"})))
     assert words(report).count("FractionalBytes") == 2
     assert (

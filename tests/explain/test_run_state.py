@@ -76,7 +76,7 @@ def instance(phase: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_does_not_run_is_listed_and_not_summed(manifest: dict[str, Any], left_out: str) -> None:
+def test_an_object_without_pods_is_listed_and_not_summed(manifest: dict[str, Any], left_out: str) -> None:
     report = explained(manifest, pod("live"))
     assert [one.name for one in report.pods] == ["lab/live"]
     assert report.totals.pods == 1
@@ -104,7 +104,7 @@ def test_what_does_not_run_is_listed_and_not_summed(manifest: dict[str, Any], le
         workload("DaemonSet", "apps/v1", "d", TEMPLATE, status={"desiredNumberScheduled": 0}),
     ],
 )
-def test_what_runs_or_will_run_is_counted(manifest: dict[str, Any]) -> None:
+def test_an_object_whose_pods_run_or_will_run_is_counted(manifest: dict[str, Any]) -> None:
     report = explained(manifest)
     assert report.totals.pods == 1
     assert not report.idle

@@ -130,7 +130,7 @@ def test_a_version_is_read_as_clusters_write_it(text: str, minor: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1", "latest", "1.x", "v1.36beta"])
-def test_what_is_no_version_of_kubernetes_is_refused(text: str) -> None:
+def test_text_that_is_no_kubernetes_version_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="--kubernetes-version"):
         kubernetes_version(text, "--kubernetes-version")
 

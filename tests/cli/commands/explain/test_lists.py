@@ -200,7 +200,7 @@ def test_a_wrong_kubernetes_version_is_refused(capsys: pytest.CaptureFixture[str
     assert "such as 1.36" in capsys.readouterr().err
 
 
-def test_what_is_not_counted_is_in_the_text(capsys: pytest.CaptureFixture[str], stdin: Any) -> None:
+def test_an_object_that_is_not_counted_is_in_the_text(capsys: pytest.CaptureFixture[str], stdin: Any) -> None:
     template = {"template": {"spec": resources(requests={"memory": "1Gi"})}}
     stdin(listed(pod(), workload("Deployment", "apps/v1", "web", {"replicas": 0, **template})))
     assert main(["explain", "-", *NODE]) == 0

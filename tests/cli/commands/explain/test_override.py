@@ -132,7 +132,7 @@ def test_a_lost_class_is_a_consequence(files: Files) -> None:
         ),
     ],
 )
-def test_nothing_to_change_has_its_reason(
+def test_a_pod_that_stays_unchanged_has_its_reason(
     files: Files, written: dict[str, Any], percentages: dict[str, Any], why: str
 ) -> None:
     (one,) = files.reports([override(**percentages)], pod(spec=resources(**written)))
@@ -172,14 +172,14 @@ def test_the_effect_on_an_autoscaler_is_a_consequence(files: Files) -> None:
     )
 
 
-def test_what_is_left_out_is_said_as_without_an_override(files: Files) -> None:
+def test_objects_left_out_are_said_as_without_an_override(files: Files) -> None:
     service = workload("Service", "v1", "s", {})
     done = workload("Deployment", "apps/v1", "web", {"replicas": 0, "template": {"spec": resources(**EQUAL)}})
     text = files.text([override(**BOTH)], pod(), service, done)
     assert text.endswith("left out: 1 Deployment (0 replicas), 1 Service")
 
 
-def test_nothing_to_explain_is_said_as_without_an_override(
+def test_an_input_without_pods_is_refused_as_without_override(
     files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files.text([override(**BOTH)], workload("Service", "v1", "s", {}), status=2)
