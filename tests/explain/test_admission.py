@@ -94,6 +94,21 @@ def test_priorities_are_those_of_the_classes_in_the_input() -> None:
     assert explained_pod(pod(), *defaults).priority == 100
 
 
+@pytest.mark.parametrize(
+    ("spec", "refused"),
+    [
+        ({"priority": 5}, True),
+        ({"priority": 0}, False),
+        ({"priority": 5, "priorityClassName": "batch"}, True),
+        ({"priority": 1000, "priorityClassName": "batch"}, False),
+    ],
+)
+def test_a_priority_that_is_not_its_classs_is_refused(spec: dict[str, Any], refused: bool) -> None:
+    manifest = pod(spec={**resources(**EQUAL), **spec})
+    report = explained_pod(manifest, priority_class("batch", 1000))
+    assert (words(report, "Refused") == ["PodRefused"]) is refused
+
+
 def runtime_class(**overhead: Any) -> dict[str, Any]:
     return {
         "apiVersion": "node.k8s.io/v1",

@@ -139,6 +139,15 @@ def test_an_old_replica_set_does_not_stand_for_its_deployment() -> None:
     assert [(one.name, one.replicas) for one in found.found] == [("lab/web", 3)]
 
 
+def test_an_old_replica_set_without_its_deployment_is_said() -> None:
+    old = workload(
+        "ReplicaSet", "apps/v1", "web-1", {"replicas": 0, **TEMPLATE}, metadata=owned("Deployment", "web")
+    )
+    assert inventory(old, pod()).ignored == {"ReplicaSet (0 replicas)": 1}
+    deployment = workload("Deployment", "apps/v1", "web", {"replicas": 3, **TEMPLATE})
+    assert inventory(old, deployment).ignored == {}
+
+
 def test_a_failed_pod_does_not_stand_for_its_replica_set() -> None:
     found = inventory(
         workload("ReplicaSet", "apps/v1", "web-1", {"replicas": 1, **TEMPLATE}),

@@ -112,11 +112,10 @@ class ApiServer:
                 "Note",
                 f"its priority is that of PriorityClass {name}, which is not in the input: 0 is shown",
             )
-        known = self._priorities.by_class.get(name or "")
-        if spec.priority is not None and name and known is not None and spec.priority != known:
-            yield Warned(
-                "PodRefused", "Refused", f"spec.priority {spec.priority} is not that of its class, {known}"
-            )
+        known = self._priorities.by_class.get(name) if name else self._priorities.default
+        if spec.priority is not None and known is not None and spec.priority != known:
+            text = f"spec.priority is {spec.priority}, and by its priority class it is {known}"
+            yield Warned("PodRefused", "Refused", text)
         name = spec.runtime_class_name
         if name and name not in self._objects.runtime_classes:
             yield Warned(

@@ -342,8 +342,12 @@ def _without_represented(found: list[tuple[_Identity, Found]]) -> Iterator[Found
         if instance is not None:
             # A VirtualMachine and its VirtualMachineInstance have the same name.
             owners.add(("VirtualMachine", one.namespace, instance.name))
+    present = {identity for identity, _ in found}
     for identity, one in found:
-        owned = one.replicas == 0 and any(reference.controller for reference in one.owners)
+        owned = one.replicas == 0 and any(
+            reference.controller and (reference.kind, one.namespace, reference.name) in present
+            for reference in one.owners
+        )
         if identity in owners or owned:
             continue
         if not one.idle and one.kind == "Service" and identity in idle_owners:

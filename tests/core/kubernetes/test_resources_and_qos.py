@@ -117,6 +117,12 @@ def test_pod_level_resources_are_read_as_the_version_does(
     assert resolve(pod, OF_1_37).qos_class == in_1_37
 
 
+def test_pod_level_resources_are_dropped_before_1_34() -> None:
+    pod = pod_of({}, resources=EQUAL)
+    assert resolve(pod).qos_class == "Guaranteed"
+    assert resolve(pod, KubernetesVersion(1, 33)).qos_class == "BestEffort"
+
+
 def test_pod_level_limits_come_from_limits_of_all_containers() -> None:
     level = {"requests": {"cpu": "1", "memory": "1Gi"}}
     some = resolve(pod_of(EQUAL, {"limits": {"cpu": "1"}}, resources=level), OF_1_37)

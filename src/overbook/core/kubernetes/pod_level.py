@@ -10,7 +10,7 @@ from typing import Final
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Container, Pod, ResourceList, ResourceRequirements
 from overbook.core.kubernetes.resources import CPU, MEMORY, NONE, Amounts, Resources, amounts
-from overbook.core.kubernetes.version import PINNED, POD_LEVEL_FIXED, KubernetesVersion
+from overbook.core.kubernetes.version import PINNED, POD_LEVEL, POD_LEVEL_FIXED, KubernetesVersion
 
 HUGEPAGES_PREFIX: Final = "hugepages-"
 _NOTHING: Final[ResourceList] = {}
@@ -24,10 +24,10 @@ def is_pod_level_resource(name: str) -> bool:
 def has_pod_level(pod: Pod, version: KubernetesVersion = PINNED) -> bool:
     """Whether the pod's QoS class and limits are decided by ``spec.resources``.
 
-    Before 1.37 ``spec.resources: {}`` counts, too, as the kubelet only asks whether the field is there.
+    From 1.34 to 1.36 ``spec.resources: {}`` counts, too, as the kubelet only asks whether the field is there.
     """
     written = pod.spec.resources
-    if written is None:
+    if written is None or version < POD_LEVEL:
         return False
     return version < POD_LEVEL_FIXED or any(
         is_pod_level_resource(name) for name in (*(written.requests or ()), *(written.limits or ()))

@@ -25,6 +25,8 @@ class KubernetesVersion(msgspec.Struct, frozen=True, order=True, gc=False):
 PINNED: Final = KubernetesVersion(1, 36)
 """The version whose source the rules follow, and that the tests run."""
 
+POD_LEVEL: Final = KubernetesVersion(1, 34)
+"""Before this version the API server drops ``spec.resources`` of a pod (gate PodLevelResources)."""
 POD_LEVEL_FIXED: Final = KubernetesVersion(1, 37)
 """From this version on pod-level limits are defaulted from the containers', and pod-level resources without
 any supported resource count as none. (The gates are PodLevelResourcesFixDefaulting and

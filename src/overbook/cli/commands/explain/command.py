@@ -107,7 +107,7 @@ def _explain_files(arguments: argparse.Namespace) -> int:
     if arguments.on_node:
         selected = tuple(one for one in inventory.found if one.pod.spec.node_name == arguments.on_node)
         inventory = msgspec.structs.replace(inventory, found=selected)
-    if not inventory.found and not inventory.idle:
+    if not inventory.found and (arguments.on_node or not inventory.idle):
         if problems.sentences:
             return problems.status()
         seen = ", ".join(f"{count} {kind}" for kind, count in inventory.ignored.items()) or "nothing"
