@@ -1,4 +1,4 @@
-"""The real API server accepts what the webhook adds to the metadata of a pod, whatever containers are called."""
+"""The real API server accepts the annotations that the webhook adds, for container names of any length."""
 
 import asyncio
 import json

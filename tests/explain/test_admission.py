@@ -167,14 +167,14 @@ def quota(hard: dict[str, Any], used: dict[str, Any] | None = None, **spec: Any)
 def test_a_quota_that_requires_a_limit_refuses_a_pod_without() -> None:
     report = explained_pod(pod(), quota({"limits.memory": "64Gi"}))
     assert words(report, "Refused") == ["QuotaRefuses"]
-    assert "ResourceQuota/rq requires limits.memory of a, and there is none" in sentences(report)
+    assert "ResourceQuota/rq limits limits.memory, and container a gives none" in sentences(report)
     small = pod(spec={"containers": [{"name": "a"}]})
     assert not words(explained_pod(small, quota({"limits.memory": "64Gi"}), DEFAULTS), "Refused")
 
 
 def test_a_quota_is_compared_with_one_pod_and_with_all() -> None:
     alone = explained_pod(pod(spec=resources(requests={"memory": "8Gi"})), quota({"memory": "4Gi"}))
-    assert "requests.memory 8Gi is above ResourceQuota/rq's 4Gi" in sentences(alone)
+    assert "ResourceQuota/rq allows requests.memory 4Gi, and the pod has 8Gi" in sentences(alone)
     template = {"template": {"spec": resources(requests={"memory": "1Gi"})}, "replicas": 3}
     together = explained(
         workload("Deployment", "apps/v1", "web", template), quota({"requests.memory": "2Gi"})

@@ -145,19 +145,10 @@ class ApiServer:
         quotas = self._objects.quotas.get(namespace)
         if not quotas:
             return
-        from overbook.core.kubernetes.resource_quota import (  # noqa: PLC0415 - most inputs have no quota
-            demand,
-            exceeded,
-            missing,
-        )
+        from overbook.core.kubernetes.resource_quota import quota_refusals  # noqa: PLC0415 - few inputs have one
 
-        for quota in quotas:
-            if not quota.applies_to(resolved):
-                continue
-            for text in missing(quota, resolved):
-                yield Warned("QuotaRefuses", "Refused", f"{quota.label} requires {text}, and there is none")
-            for name, wanted, allowed in exceeded(quota, demand(resolved)):
-                yield Warned("QuotaRefuses", "Refused", f"{name} {wanted} is above {quota.label}'s {allowed}")
+        for text in quota_refusals(resolved, quotas):
+            yield Warned("QuotaRefuses", "Refused", text)
 
 
 def _is_above_limit(resolved: ResolvedPod, text: str) -> bool:

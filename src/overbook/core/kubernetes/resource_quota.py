@@ -4,14 +4,14 @@ Only CPU, memory and the number of pods are considered. Sources: ``pkg/quota/v1/
 ``staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota`` at v1.36.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, ResourceList
 from overbook.core.kubernetes.quantity import Quantity, from_raw
 from overbook.core.kubernetes.resolved import ResolvedPod
-from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts
+from overbook.core.kubernetes.resources import CPU, Resources
 
 _SAME_AS: Final = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": "pods"}
 COUNTED: Final = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "pods")
@@ -53,6 +53,11 @@ class ResourceQuota(KubeStruct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: ResourceQuotaSpec = ResourceQuotaSpec()
     status: ResourceQuotaStatus = ResourceQuotaStatus()
+
+    @property
+    def resources(self) -> frozenset[str]:
+        """The names of the resources that the quota limits."""
+        return frozenset(self.spec.hard or ())
 
     @property
     def label(self) -> str:
@@ -131,32 +136,45 @@ def demand(pod: ResolvedPod) -> dict[str, int]:
     return found
 
 
-def missing(quota: ResourceQuota, pod: ResolvedPod) -> Iterator[str]:
-    """What a pod must give because the quota limits it, such as ``limits.memory of app``.
+def quota_refusal(pod: ResolvedPod, quotas: Iterable[ResourceQuota]) -> str:
+    """The first reason why a quota keeps the pod out even of an empty namespace; empty: there is none.
+
+    Args:
+        pod: the pod, LimitRange defaults filled in.
+        quotas: the ResourceQuotas of its namespace.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
-    hard = quota.hard()
-    for part in ("requests", "limits"):
-        for resource in (CPU, MEMORY):
-            if f"{part}.{resource}" not in hard:
-                continue
-            level = pod.level
-            if level is not None and _given(level.requests if part == "requests" else level.limits, resource):
-                continue
-            names = [
-                one.name
-                for one in pod.all_containers
-                if not _given(
-                    one.resources.requests if part == "requests" else one.resources.limits, resource
-                )
-            ]
-            if names:
-                yield f"{part}.{resource} of {', '.join(names)}"
+    return next(quota_refusals(pod, quotas), "")
 
 
-def _given(amounts: Amounts, resource: str) -> bool:
+def quota_refusals(pod: ResolvedPod, quotas: Iterable[ResourceQuota]) -> Iterator[str]:
+    """Why quotas keep the pod out even of an empty namespace.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    needs = demand(pod)
+    for quota in quotas:
+        if not quota.applies_to(pod):
+            continue
+        for name in quota.hard():
+            side, _, resource = name.partition(".")
+            if resource and not _level_gives(pod, side, resource):
+                for container in pod.all_containers:
+                    if not _given(container.resources, side, resource):
+                        yield f"{quota.label} limits {name}, and container {container.name} gives none"
+        for name, wanted, allowed in exceeded(quota, needs):
+            yield f"{quota.label} allows {name} {allowed}, and the pod has {wanted}"
+
+
+def _level_gives(pod: ResolvedPod, side: str, resource: str) -> bool:
+    return pod.level is not None and _given(pod.level, side, resource)
+
+
+def _given(resources: Resources, side: str, resource: str) -> bool:
+    amounts = resources.requests if side == "requests" else resources.limits
     return (amounts.cpu_milli if resource == CPU else amounts.memory_millibytes) is not None
 
 
