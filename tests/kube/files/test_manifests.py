@@ -169,6 +169,24 @@ def test_malformed_json_does_not_end_the_reading_either() -> None:
     assert ["line 2" in errors[0], "line 6" in errors[1]] == [True, True], errors
 
 
+@pytest.mark.parametrize(
+    ("bad", "part"),
+    [
+        (b'{"kind":"Pod","metadata":{"name":"\xff"}}', "UTF-8"),
+        (b'{"kind": }', "JSON"),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "level"),
+        (b'{"kind":"Pod","kind":"Pod"}', "each key once"),
+        (b"{", "JSON"),
+    ],
+)
+@pytest.mark.parametrize("between", [b"\n", b"\n---\n"])
+def test_a_malformed_first_document_does_not_hide_others(bad: bytes, part: str, between: bytes) -> None:
+    names, errors = read(bad + between + TWO + between + THREE, "f.json")
+    assert names == ["two", "three"]
+    assert len(errors) == 1
+    assert part in errors[0]
+
+
 def test_one_bad_item_of_a_list_is_named_alone() -> None:
     names, errors = read(LIST_OF_TWO.replace(TWO, b'{"kind":"x"},5,' + TWO))
     assert names == ["one", "two"]

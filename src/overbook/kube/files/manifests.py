@@ -135,7 +135,7 @@ def _from_json(data: bytes, name: str, refuse: Refuse, rest: BinaryIO | None) ->
         # YAML may start with a bracket, too, but then its keys have no quotes.
         if not name.endswith(".json") and not _JSON_START.match(data):
             yield from _from_yaml(data, name, refuse)
-        elif "trailing characters" in error.expected:
+        elif "trailing characters" in error.expected or next_json(data, 1) < len(data):
             yield from _documents_of_json(data, name, refuse)
         else:
             raise
