@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
 from overbook.core.kubevirt.obstacles import overcommit_findings
+from overbook.core.kubevirt.vm import VirtualMachineInstance
 from overbook.core.overcommit.swap import SwapDecision, proportional_bytes
 from overbook.core.text import cores, shown
 from overbook.explain.inventory import Found
@@ -28,17 +29,20 @@ def pod_warnings(
     if found.vmi is not None:
         for finding in overcommit_findings(found.vmi, running=node.running):
             severity: WarningSeverity = "Danger" if finding.severity == "MustNotApply" else "Note"
-            if finding.word == "NoGuestMemory" and found.instancetype:
+            if finding.word == "NoGuestMemory" and (found.missing or found.refusal):
                 continue
             if finding.severity == "MustNotApply" and node.policy.percent <= 100:
                 continue
             yield Warned(finding.word, severity, finding.sentence)
-    if found.instancetype:
+        yield from _limit_below_guest(found.vmi)
+    if found.refusal:
+        yield Warned("VmRefused", "Refused", f"KubeVirt makes no pod of it: {found.refusal}")
+    if found.missing:
         yield Warned(
             "InstancetypeNotRead",
             "Danger",
-            f"its memory size comes from the instancetype {found.instancetype}, which is not in the "
-            "manifest: the request shown is the overhead alone; explain the VirtualMachineInstance instead",
+            f"it refers to the {found.missing}, which is not in the input: without it size and devices shown "
+            "are not the VM's; add it to the input, or explain the VirtualMachineInstance instead",
         )
     if not request_bytes:
         yield Warned(
@@ -54,6 +58,19 @@ def pod_warnings(
         )
     yield from _initialisation(pod)
     yield from _native_swap(pod, node, decisions)
+
+
+def _limit_below_guest(vmi: VirtualMachineInstance) -> Iterator[Warned]:
+    """A danger if the guest sees more memory than its pod may use."""
+    _, limits = vmi.requests_and_limits()
+    guest, limit = vmi.guest_bytes or 0, limits.memory_bytes or 0
+    if 0 < limit < guest:
+        yield Warned(
+            "LimitBelowGuest",
+            "Danger",
+            f"resources.limits.memory {shown(limit)} is below the guest's {shown(guest)}: the VM is killed "
+            "when it touches more than the limit; without vmRolloutStrategy LiveUpdate KubeVirt refuses it",
+        )
 
 
 def _above_limit(container: ResolvedContainer) -> Iterator[Warned]:

@@ -2,6 +2,11 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from overbook.core.kubevirt.settings import VmSettings
+    from overbook.explain.node import ExplainedNode
 
 EXAMPLES = """examples:
   overbook explain pod.yaml
@@ -100,7 +105,9 @@ def _explain_files(arguments: argparse.Namespace) -> int:
         document for source in read_sources(arguments.files) for document in read_documents_of(source)
     )
     policy = LauncherPolicy(percent=node.policy.percent)
-    inventory = take_inventory(documents, policy, node.running)
+    inventory = take_inventory(documents, policy, node.running, percent_given=arguments.percent is not None)
+    if inventory.vm_settings is not None and arguments.percent is None:
+        node = _with_percent(arguments, inventory.vm_settings)
     if arguments.on_node:
         selected = tuple(one for one in inventory.found if one.pod.spec.node_name == arguments.on_node)
         inventory = msgspec.structs.replace(inventory, found=selected)
@@ -118,3 +125,14 @@ def _explain_files(arguments: argparse.Namespace) -> int:
     for line in render(report, details=arguments.details):
         print(line)
     return 0
+
+
+def _with_percent(arguments: argparse.Namespace, settings: "VmSettings") -> "ExplainedNode":
+    """The node with the percentage of the input's KubeVirt or HyperConverged object."""
+    import msgspec
+
+    from overbook.cli.options import node_of
+
+    node = node_of(argparse.Namespace(**{**vars(arguments), "percent": str(settings.policy.percent)}))
+    swap_from = node.swap_from.replace("--percent", settings.source)
+    return msgspec.structs.replace(node, percent_from=settings.source, swap_from=swap_from)
