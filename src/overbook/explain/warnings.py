@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 
 from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
-from overbook.core.kubevirt.obstacles import overcommit_findings
-from overbook.core.kubevirt.vm import VirtualMachineInstance
 from overbook.core.overcommit.swap import SwapDecision, proportional_bytes
 from overbook.core.text import cores, shown
 from overbook.explain.inventory import Found
 from overbook.explain.node import ExplainedNode
-from overbook.explain.report import Warned, WarningSeverity
+from overbook.explain.report import Warned
+from overbook.explain.vm_warnings import vm_warnings
 
 
 def pod_warnings(
@@ -26,24 +25,7 @@ def pod_warnings(
     request_bytes = pod.requests.memory_bytes or 0
     for container in pod.all_containers:
         yield from _above_limit(container)
-    if found.vmi is not None:
-        for finding in overcommit_findings(found.vmi, running=node.running):
-            severity: WarningSeverity = "Danger" if finding.severity == "MustNotApply" else "Note"
-            if finding.word == "NoGuestMemory" and (found.missing or found.refusal):
-                continue
-            if finding.severity == "MustNotApply" and node.policy.percent <= 100:
-                continue
-            yield Warned(finding.word, severity, finding.sentence)
-        yield from _limit_below_guest(found.vmi)
-    if found.refusal:
-        yield Warned("VmRefused", "Refused", f"KubeVirt makes no pod of it: {found.refusal}")
-    if found.missing:
-        yield Warned(
-            "InstancetypeNotRead",
-            "Danger",
-            f"it refers to the {found.missing}, which is not in the input: without it size and devices shown "
-            "are not the VM's; add it to the input, or explain the VirtualMachineInstance instead",
-        )
+    yield from vm_warnings(found, node)
     if not request_bytes:
         yield Warned(
             "NoMemoryRequest",
@@ -58,19 +40,6 @@ def pod_warnings(
         )
     yield from _initialisation(pod)
     yield from _native_swap(pod, node, decisions)
-
-
-def _limit_below_guest(vmi: VirtualMachineInstance) -> Iterator[Warned]:
-    """A danger if the guest sees more memory than its pod may use."""
-    _, limits = vmi.requests_and_limits()
-    guest, limit = vmi.guest_bytes or 0, limits.memory_bytes or 0
-    if 0 < limit < guest:
-        yield Warned(
-            "LimitBelowGuest",
-            "Danger",
-            f"resources.limits.memory {shown(limit)} is below the guest's {shown(guest)}: the VM is killed "
-            "when it touches more than the limit; without vmRolloutStrategy LiveUpdate KubeVirt refuses it",
-        )
 
 
 def _above_limit(container: ResolvedContainer) -> Iterator[Warned]:

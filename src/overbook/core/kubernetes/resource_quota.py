@@ -21,6 +21,9 @@ _COMPUTE: Final = {
 }
 
 
+_COUNTS: Final = ("pods", "count/pods")
+
+
 class _QuotaSpec(KubeStruct, frozen=True):
     hard: ResourceList | None = None
     scopes: tuple[str, ...] | None = None
@@ -64,6 +67,8 @@ def _reasons(pod: ResolvedPod, quotas: Iterable[ResourceQuota]) -> Iterator[str]
             continue
         name = f"ResourceQuota/{quota.metadata.name}"
         for resource, raw in sorted((quota.spec.hard or {}).items()):
+            if resource in _COUNTS and from_raw(raw).value() < 1:
+                yield f"{name} allows no {resource}"
             if resource not in _COMPUTE:
                 continue
             side, kind = _COMPUTE[resource]

@@ -1,4 +1,4 @@
-"""Instancetypes and preferences: the size and the devices of VMs that only name them.
+"""Instancetypes: the size and the devices of VMs that only name them, with their preferences applied.
 
 Source: ``kubevirt.io/api/instancetype/v1beta1`` and ``pkg/instancetype`` of KubeVirt main of 2026-08.
 """
@@ -13,24 +13,29 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, convert
 from overbook.core.kubernetes.quantity import Quantity, RawQuantity, from_raw
 from overbook.core.kubernetes.resources import CPU, MEMORY
+from overbook.core.kubevirt.preference import (
+    PreferenceSpec,
+    annotated,
+    check_requirements,
+    first,
+    topology_of,
+    with_preference,
+    with_preferred_devices,
+)
 from overbook.core.kubevirt.vm import (
     Anything,
     Count,
     Cpu,
-    Devices,
     GuestMemory,
     Hugepages,
-    InstanceSpec,
     IoThreads,
     LaunchSecurity,
     Numa,
     PassedDevice,
-    Tpm,
     VirtualMachineInstance,
 )
 
 INSTANCETYPE_GROUP: Final = "instancetype.kubevirt.io"
-THREADS_PER_CORE: Final = 2
 
 
 class _InstancetypeCpu(KubeStruct, frozen=True):
@@ -63,55 +68,9 @@ class InstancetypeSpec(KubeStruct, frozen=True):
     annotations: dict[str, str] | None = None
 
 
-class _SpreadOptions(KubeStruct, frozen=True):
-    across: str | None = None
-    ratio: Count | None = None
-
-
-class _PreferredCpu(KubeStruct, frozen=True):
-    preferred_cpu_topology: str | None = msgspec.field(default=None, name="preferredCPUTopology")
-    spread_options: _SpreadOptions | None = None
-
-
-class _PreferredDevices(KubeStruct, frozen=True):
-    preferred_autoattach_graphics_device: bool | None = None
-    preferred_autoattach_serial_console: bool | None = None
-    preferred_tpm: Tpm | None = msgspec.field(default=None, name="preferredTPM")
-
-
-class _RequiredCpu(KubeStruct, frozen=True):
-    guest: Count = 0
-
-
-class _RequiredMemory(KubeStruct, frozen=True):
-    guest: RawQuantity = None
-
-
-class _Requirements(KubeStruct, frozen=True):
-    cpu: _RequiredCpu | None = None
-    memory: _RequiredMemory | None = None
-
-
-class PreferenceSpec(KubeStruct, frozen=True):
-    """What VMs that name the preference get where they do not say otherwise."""
-
-    cpu: _PreferredCpu | None = None
-    devices: _PreferredDevices | None = None
-    requirements: _Requirements | None = None
-    annotations: dict[str, str] | None = None
-    prefer_spread_socket_to_core_ratio: Count = 0
-    preferred_architecture: str | None = None
-    preferred_launch_security: LaunchSecurity | None = None
-
-
 class _Instancetype(KubeStruct, frozen=True):
     metadata: ObjectMeta = ObjectMeta()
     spec: InstancetypeSpec = InstancetypeSpec()
-
-
-class _Preference(KubeStruct, frozen=True):
-    metadata: ObjectMeta = ObjectMeta()
-    spec: PreferenceSpec = PreferenceSpec()
 
 
 def decode_instancetype(manifest: Any, label: str) -> InstancetypeSpec:
@@ -128,15 +87,6 @@ def decode_instancetype(manifest: Any, label: str) -> InstancetypeSpec:
     return spec
 
 
-def decode_preference(manifest: Any, label: str) -> PreferenceSpec:
-    """The spec of a parsed preference, of the cluster or of a namespace.
-
-    Raises:
-        InvalidInput: a field has the wrong type.
-    """
-    return convert(manifest, _Preference, label).spec
-
-
 def applied(
     vmi: VirtualMachineInstance, instancetype: InstancetypeSpec | None, preference: PreferenceSpec | None
 ) -> VirtualMachineInstance:
@@ -148,7 +98,7 @@ def applied(
     """
     if preference is not None:
         # KubeVirt does this first, so that devices which it adds later meet the preference.
-        vmi = _with_preferred_devices(vmi, preference)
+        vmi = with_preferred_devices(vmi, preference)
     if instancetype is not None:
         conflicts = _conflicts(vmi, instancetype)
         if conflicts:
@@ -159,8 +109,8 @@ def applied(
             )
         vmi = _with_instancetype(vmi, instancetype, preference)
     if preference is not None:
-        vmi = _with_preference(vmi, preference)
-        _check_requirements(vmi, instancetype, preference)
+        vmi = with_preference(vmi, preference)
+        check_requirements(vmi, preference, instancetype.cpu.guest if instancetype is not None else None)
     return vmi
 
 
@@ -213,25 +163,25 @@ def _with_instancetype(
 ) -> VirtualMachineInstance:
     domain = vmi.spec.domain
     written, given = domain.cpu or Cpu(), instancetype.cpu
-    sockets, cores, threads = _topology(given.guest, preference, vmi)
+    sockets, cores, threads = topology_of(given.guest, preference, vmi)
     cpu = replace(
         written,
         sockets=sockets,
         cores=cores,
         threads=threads,
-        model=_first(given.model, written.model),
-        dedicated_cpu_placement=_first(given.dedicated_cpu_placement, written.dedicated_cpu_placement),
-        isolate_emulator_thread=_first(given.isolate_emulator_thread, written.isolate_emulator_thread),
-        numa=_first(given.numa, written.numa),
-        realtime=_first(given.realtime, written.realtime),
-        max_sockets=_first(given.max_sockets, written.max_sockets),
+        model=first(given.model, written.model),
+        dedicated_cpu_placement=first(given.dedicated_cpu_placement, written.dedicated_cpu_placement),
+        isolate_emulator_thread=first(given.isolate_emulator_thread, written.isolate_emulator_thread),
+        numa=first(given.numa, written.numa),
+        realtime=first(given.realtime, written.realtime),
+        max_sockets=first(given.max_sockets, written.max_sockets),
     )
     sized, memory = instancetype.memory, domain.memory or GuestMemory()
     memory = replace(
         memory,
         guest=sized.guest,
-        hugepages=_first(sized.hugepages, memory.hugepages),
-        max_guest=_first(sized.max_guest, memory.max_guest),
+        hugepages=first(sized.hugepages, memory.hugepages),
+        max_guest=first(sized.max_guest, memory.max_guest),
     )
     resources = domain.resources
     if sized.overcommit_percent > 0:
@@ -251,10 +201,10 @@ def _with_instancetype(
         memory=memory,
         resources=resources,
         devices=devices,
-        io_threads_policy=_first(instancetype.io_threads_policy, domain.io_threads_policy),
-        launch_security=_first(instancetype.launch_security, domain.launch_security),
+        io_threads_policy=first(instancetype.io_threads_policy, domain.io_threads_policy),
+        launch_security=first(instancetype.launch_security, domain.launch_security),
     )
-    return _annotated(replace(vmi, spec=replace(vmi.spec, domain=domain)), instancetype.annotations)
+    return annotated(replace(vmi, spec=replace(vmi.spec, domain=domain)), instancetype.annotations)
 
 
 def _overcommitted(guest: Quantity, percent: int) -> Quantity:
@@ -266,108 +216,3 @@ def _overcommitted(guest: Quantity, percent: int) -> Quantity:
 def _float32(number: float) -> float:
     result: float = struct.unpack("f", struct.pack("f", number))[0]
     return result
-
-
-def _topology(
-    vcpus: int, preference: PreferenceSpec | None, vmi: VirtualMachineInstance
-) -> tuple[int, int, int]:
-    """Sockets, cores and threads of an instancetype's vCPUs."""
-    if vcpus == 1:
-        return 1, 1, 1
-    preferred = (
-        preference.cpu.preferred_cpu_topology if preference and preference.cpu else None
-    ) or "sockets"
-    match preferred.removeprefix("prefer").lower():
-        case "cores":
-            return 1, vcpus, 1
-        case "threads":
-            return 1, 1, vcpus
-        case "spread" if preference is not None:
-            return _spread(vcpus, preference, vmi)
-        case "sockets" | "any":
-            return vcpus, 1, 1
-        case _:
-            return 1, 1, 1
-
-
-def _spread(vcpus: int, preference: PreferenceSpec, vmi: VirtualMachineInstance) -> tuple[int, int, int]:
-    options = (preference.cpu.spread_options if preference.cpu else None) or _SpreadOptions()
-    ratio = options.ratio or preference.prefer_spread_socket_to_core_ratio or 2
-    across = options.across or "SocketsCores"
-    whole = ratio * THREADS_PER_CORE if across == "SocketsCoresThreads" else ratio
-    if vcpus % whole:
-        raise InvalidInput(
-            f"VirtualMachine {vmi.label}: the instancetype's spec.cpu.guest",
-            vcpus,
-            f"a multiple of {whole}, as the preference spreads vCPUs across {across}",
-        )
-    if across == "CoresThreads":
-        return 1, vcpus // ratio, ratio
-    if across == "SocketsCoresThreads":
-        return vcpus // whole, ratio, THREADS_PER_CORE
-    return vcpus // ratio, ratio, 1
-
-
-def _with_preferred_devices(
-    vmi: VirtualMachineInstance, preference: PreferenceSpec
-) -> VirtualMachineInstance:
-    preferred, written = preference.devices, vmi.spec.domain.devices
-    if preferred is None:
-        return vmi
-    devices: Devices = replace(
-        written,
-        autoattach_graphics_device=_first(
-            written.autoattach_graphics_device, preferred.preferred_autoattach_graphics_device
-        ),
-        autoattach_serial_console=_first(
-            written.autoattach_serial_console, preferred.preferred_autoattach_serial_console
-        ),
-        tpm=_first(written.tpm, preferred.preferred_tpm),
-    )
-    return replace(vmi, spec=replace(vmi.spec, domain=replace(vmi.spec.domain, devices=devices)))
-
-
-def _with_preference(vmi: VirtualMachineInstance, preference: PreferenceSpec) -> VirtualMachineInstance:
-    spec: InstanceSpec = vmi.spec
-    security = _first(spec.domain.launch_security, preference.preferred_launch_security)
-    spec = replace(
-        spec,
-        architecture=spec.architecture or preference.preferred_architecture,
-        domain=replace(spec.domain, launch_security=security),
-    )
-    return _annotated(replace(vmi, spec=spec), preference.annotations)
-
-
-def _annotated(vmi: VirtualMachineInstance, annotations: dict[str, str] | None) -> VirtualMachineInstance:
-    """The VM with annotations; its own win."""
-    if not annotations:
-        return vmi
-    metadata = replace(vmi.metadata, annotations={**annotations, **(vmi.metadata.annotations or {})})
-    return replace(vmi, metadata=metadata)
-
-
-def _check_requirements(
-    vmi: VirtualMachineInstance, instancetype: InstancetypeSpec | None, preference: PreferenceSpec
-) -> None:
-    required = preference.requirements
-    if required is None:
-        return
-    cpu = vmi.spec.domain.cpu or Cpu()
-    vcpus = instancetype.cpu.guest if instancetype is not None else cpu.vcpus
-    if required.cpu is not None and vcpus < required.cpu.guest:
-        raise InvalidInput(
-            f"VirtualMachine {vmi.label}: vCPUs", vcpus, f"at least the preference's {required.cpu.guest}"
-        )
-    if required.memory is not None and required.memory.guest is not None:
-        guest, least = vmi.guest_bytes or 0, from_raw(required.memory.guest)
-        if guest < least.value():
-            raise InvalidInput(
-                f"VirtualMachine {vmi.label}: guest memory",
-                guest,
-                f"at least the preference's {least.canonical()}",
-            )
-
-
-def _first(*values: Any) -> Any:
-    """The first value that is given."""
-    return next((value for value in values if value is not None), None)

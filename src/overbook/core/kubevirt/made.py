@@ -13,16 +13,11 @@ from overbook.core.kubernetes.pod import Container, Pod
 from overbook.core.kubernetes.quantity import from_raw
 from overbook.core.kubevirt.defaults import with_vm_defaults
 from overbook.core.kubevirt.definitions import Matcher, VirtualMachine
-from overbook.core.kubevirt.instancetype import (
-    InstancetypeSpec,
-    PreferenceSpec,
-    applied,
-    decode_instancetype,
-    decode_preference,
-)
+from overbook.core.kubevirt.instancetype import InstancetypeSpec, applied, decode_instancetype
 from overbook.core.kubevirt.launcher import launcher_pod
 from overbook.core.kubevirt.memory import HUGEPAGES_PREFIX, LauncherPolicy
 from overbook.core.kubevirt.overhead import MAIN, Release
+from overbook.core.kubevirt.preference import PreferenceSpec, decode_preference
 from overbook.core.kubevirt.refusals import vm_refusal
 from overbook.core.kubevirt.vm import VirtualMachineInstance
 

@@ -36,6 +36,7 @@ def _reasons(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[st
     if vmi.has_dedicated_cpu:
         yield from _pinning(vmi)
     yield from _topology(vmi)
+    yield from _security(vmi)
     yield from _features(vmi, policy)
 
 
@@ -44,7 +45,7 @@ def _memory(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[str
     request, limit = requests.memory_bytes or 0, limits.memory_bytes or 0
     guest = vmi.guest_bytes or 0
     memory = vmi.spec.domain.memory
-    if not request and not limit and not guest:
+    if not request and (memory is None or (memory.guest is None and memory.hugepages is None)):
         yield "no memory is given: set memory.guest"
     if 0 < request < _LEAST_REQUEST_BYTES:
         yield "resources.requests.memory is below 1M"
@@ -95,6 +96,8 @@ def _pinning(vmi: VirtualMachineInstance) -> Iterator[str]:
     memory = [listed["memory"].value() if "memory" in listed else 0 for listed in (requests, limits)]
     if all(memory) and memory[0] != memory[1]:
         yield "resources.requests.memory and resources.limits.memory differ, with dedicated CPUs"
+    if not any(memory) and not vmi.has_hugepages and not vmi.guest_bytes:
+        yield "no memory is given: set memory.guest"
     if not any(cores) and not vcpus:
         yield "no number of CPUs is given, with dedicated CPUs"
     if all(cores) and cores[0] != cores[1]:
@@ -130,13 +133,7 @@ def _features(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[s
     if spec.domain.io_threads_policy == "supplementalPool" and not vmi.pool_threads:
         yield "ioThreadsPolicy supplementalPool needs ioThreads.supplementalPoolThreadCount"
     if gates is not None:
-        memory = spec.domain.memory
-        wanted = {
-            "HostDevices": devices.host_devices is not None,
-            "ReservedOverheadMemlock": memory is not None and memory.reserved_overhead is not None,
-            "Sidecar": HOOKS_ANNOTATION in (vmi.metadata.annotations or {}),
-        }
-        for gate, uses in wanted.items():
+        for gate, uses in _used_gates(vmi).items():
             if uses and gate not in gates:
                 yield f"KubeVirt's feature gate {gate} is off"
         for interface in devices.interfaces or ():
@@ -146,3 +143,42 @@ def _features(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[s
         for device in (*(devices.gpus or ()), *(devices.host_devices or ())):
             if not device.claim_name and device.device_name not in policy.permitted_devices:
                 yield f"{device.device_name} is not in KubeVirt's permittedHostDevices"
+
+
+def _used_gates(vmi: VirtualMachineInstance) -> dict[str, bool]:
+    """Feature gates that are off unless configured, and whether the VM needs them."""
+    spec = vmi.spec
+    devices, memory, security = spec.domain.devices, spec.domain.memory, spec.domain.launch_security
+    shared = {one.name for one in devices.filesystems or ()}
+    return {
+        "DownwardMetrics": devices.downward_metrics is not None,
+        "HostDevices": devices.host_devices is not None,
+        "ReservedOverheadMemlock": memory is not None and memory.reserved_overhead is not None,
+        "Sidecar": bool((vmi.metadata.annotations or {}).get(HOOKS_ANNOTATION)),
+        "VSOCK": bool(devices.autoattach_vsock),
+        "VirtIOFSStorageVolume": any(
+            volume.name in shared
+            and (volume.persistent_volume_claim is not None or volume.data_volume is not None)
+            for volume in spec.volumes or ()
+        ),
+        "WorkloadEncryptionTDX": security is not None and security.tdx is not None,
+    }
+
+
+def _security(vmi: VirtualMachineInstance) -> Iterator[str]:
+    """Reasons against confidential computing: one kind, and UEFI without the features that it excludes."""
+    security, firmware = vmi.spec.domain.launch_security, vmi.spec.domain.firmware
+    if security is None or vmi.spec.architecture == "s390x":
+        return
+    if vmi.spec.architecture == "arm64":
+        yield "launchSecurity is not supported on arm64"
+    if [security.sev, security.snp, security.tdx].count(None) != len(("sev", "snp", "tdx")) - 1:
+        yield "launchSecurity must give exactly one of sev, snp and tdx"
+    loader = firmware.bootloader if firmware is not None else None
+    efi = loader.efi if loader is not None else None
+    if efi is None:
+        yield "launchSecurity needs firmware.bootloader.efi"
+    elif security.tdx is None and efi.secure_boot is not False:
+        yield "launchSecurity sev and snp need firmware.bootloader.efi.secureBoot: false"
+    elif security.sev is None and efi.persistent:
+        yield "launchSecurity snp and tdx exclude firmware.bootloader.efi.persistent"

@@ -130,6 +130,8 @@ class Devices(KubeStruct, frozen=True):
     log_serial_console: bool | None = None
     host_devices: tuple[PassedDevice, ...] | None = None
     gpus: tuple[PassedDevice, ...] | None = None
+    downward_metrics: Anything | None = None
+    autoattach_vsock: bool | None = msgspec.field(default=None, name="autoattachVSOCK")
     filesystems: tuple[Filesystem, ...] | None = None
     interfaces: tuple[Interface, ...] | None = None
     tpm: Tpm | None = None
@@ -149,10 +151,25 @@ class KernelBoot(KubeStruct, frozen=True):
     container: Anything | None = None
 
 
+class Efi(KubeStruct, frozen=True):
+    """A UEFI boot loader."""
+
+    secure_boot: bool | None = None
+    persistent: bool | None = None
+
+
+class Bootloader(KubeStruct, frozen=True):
+    """The boot loader; confidential computing needs UEFI."""
+
+    efi: Efi | None = None
+    bios: Anything | None = None
+
+
 class Firmware(KubeStruct, frozen=True):
-    """The part of the firmware for which KubeVirt adds a container."""
+    """The part of the firmware for which KubeVirt adds a container, or refuses a VM."""
 
     kernel_boot: KernelBoot | None = None
+    bootloader: Bootloader | None = None
 
 
 class IoThreads(KubeStruct, frozen=True):
@@ -181,6 +198,8 @@ class Volume(KubeStruct, frozen=True):
     downward_metrics: Anything | None = None
     container_disk: Anything | None = None
     container_path: Anything | None = None
+    persistent_volume_claim: Anything | None = None
+    data_volume: Anything | None = None
 
 
 class Probe(KubeStruct, frozen=True):
