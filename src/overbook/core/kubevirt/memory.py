@@ -242,7 +242,8 @@ def inferred_guest_bytes(pod: ResolvedPod, percent: int) -> int | None:
 def is_written_by_hand(request_bytes: int, overhead_bytes: int) -> bool:
     """Whether a launcher pod's overhead shows that the memory request was not computed from the guest size.
 
-    KubeVirt adds page tables only for a request that the VM itself gives; all other parts are whole MiB.
+    KubeVirt adds page tables only for a request that the VM itself gives; all other parts are whole MiB. A
+    request whose page tables are whole MiB, too, such as 2Gi, shows nothing.
     """
     page_tables = page_table_part(request_bytes - overhead_bytes)
     return page_tables % MIB != 0 and (overhead_bytes - page_tables) % MIB == 0
