@@ -138,7 +138,7 @@ def test_a_guest_on_large_pages_is_covered_by_them(explain: Explain, memory: dic
     assert "not covered" not in text
 
 
-def test_only_annotations_of_the_template_reach_the_pod(explain: Explain) -> None:
+def test_annotations_of_the_template_alone_reach_the_pod(explain: Explain) -> None:
     domain = {"memory": {"guest": "4Gi"}}
     switch = {"annotations": {"overbook.dev/swap": "disabled"}}
     assert explain.pod(vm(domain, template_metadata=switch))["swapMaxBytes"] == 0
@@ -200,7 +200,7 @@ def test_quotas_of_the_namespace_bring_limits(explain: Explain) -> None:
     assert compute(limited)["limits"]["memoryBytes"] == 4392 * MI * 3 // 2
 
 
-def test_settings_come_from_the_kubevirt_or_the_hyperconverged_object(explain: Explain) -> None:
+def test_settings_come_from_kubevirt_or_hyperconverged_objects(explain: Explain) -> None:
     machine = vm({"cpu": {"cores": 2}, "memory": {"guest": "4Gi"}})
     report = explain.report(HYPERCONVERGED, machine, KUBEVIRT, percent=None)
     assert (report["node"]["percent"], report["node"]["percentFrom"]) == (200, "KubeVirt kubevirt/kubevirt")
@@ -317,7 +317,7 @@ def test_replicated_vms_are_shown_with_their_number(explain: Explain) -> None:
     ]
 
 
-def test_objects_that_decide_about_vms_alone_are_left_out_without_a_vm(explain: Explain) -> None:
+def test_objects_about_vms_alone_are_left_out_without_a_vm(explain: Explain) -> None:
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -33,7 +33,7 @@ def test_priority_classes_give_a_priority_and_a_default() -> None:
     assert with_priority(pod_of({}), priorities([])).spec.priority == 0
 
 
-def test_a_priority_that_is_there_stays_and_an_unknown_class_gives_none() -> None:
+def test_a_given_priority_stays_and_an_unknown_class_gives_none() -> None:
     known = priorities([])
     assert with_priority(pod_of({}, priority=7), known).spec.priority == 7
     assert with_priority(pod_of({}, priorityClassName="gone"), known).spec.priority is None

@@ -34,7 +34,7 @@ def test_a_quota_keeps_out_what_gives_too_much_or_nothing(
     assert text in found if text else not found
 
 
-def test_init_containers_must_give_it_too_and_scopes_are_left_alone() -> None:
+def test_init_containers_count_and_quotas_with_scopes_do_not() -> None:
     pod = resolve(pod_of(FULL, init=[{"resources": {"requests": {"cpu": "1"}}}]))
     assert "container i0" in quota_refusal(pod, [quota(hard={"limits.cpu": "9"})])
     assert quota_refusal(pod, [quota(hard={"limits.cpu": "9"}, scopes=["Terminating"])]) == ""

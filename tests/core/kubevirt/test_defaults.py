@@ -42,7 +42,7 @@ def test_a_cpu_limit_becomes_the_request(resources: dict[str, Any], request_mill
     assert requests.cpu_milli == request_milli
 
 
-def test_a_cluster_wide_cpu_request_is_for_vms_without_one_and_without_dedicated_cpus() -> None:
+def test_a_cluster_wide_cpu_request_is_for_vms_without_one() -> None:
     policy = LauncherPolicy(cpu_request=parse("250m"))
     assert defaulted(policy).requests_and_limits()[0].cpu_milli == 250
     assert defaulted(policy, resources={"requests": {"cpu": "2"}}).requests_and_limits()[0].cpu_milli == 2000
@@ -91,7 +91,7 @@ def test_the_topology_comes_from_the_cpu_limit_or_request(
     assert topology(defaulted(**domain)) == expected
 
 
-def test_what_is_stored_already_stays_as_it_is() -> None:
+def test_a_stored_vm_stays_as_it_is() -> None:
     once = defaulted(resources={"limits": {"cpu": "2", "memory": "3Gi"}})
     assert with_vm_defaults(once, PLAIN) == once
     assert once.spec.architecture == "amd64"

@@ -18,7 +18,7 @@ def vm(status: Any = None, **spec: Any) -> VirtualMachine:
     return decoded
 
 
-def test_a_vm_s_own_annotations_and_labels_do_not_reach_its_instance() -> None:
+def test_annotations_of_a_vm_itself_do_not_reach_its_instance() -> None:
     metadata = vm().instance().metadata
     assert (metadata.name, metadata.annotations, metadata.labels) == ("v", {"of": "template"}, None)
 
@@ -41,9 +41,7 @@ def test_a_vm_s_own_annotations_and_labels_do_not_reach_its_instance() -> None:
         ({"runStrategy": "RerunOnFailure"}, {"printableStatus": "Running", "ready": True}, ""),
     ],
 )
-def test_whether_a_vm_runs_follows_from_its_strategy_and_status(
-    spec: dict[str, Any], status: Any, stopped: str
-) -> None:
+def test_a_vm_runs_or_not_by_its_strategy_and_status(spec: dict[str, Any], status: Any, stopped: str) -> None:
     found = vm(status, **spec).stopped_because
     assert stopped in found if stopped else not found
 

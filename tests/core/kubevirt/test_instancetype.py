@@ -73,7 +73,7 @@ def test_an_instancetype_gives_a_vm_its_size() -> None:
 
 
 @pytest.mark.parametrize(("percent", "request_mib"), [(25, 3072), (50, 2048), (0, None), (33, None)])
-def test_a_share_that_the_instancetype_takes_off_switches_the_percentage_off(
+def test_an_instancetype_with_overcommit_goes_without_percentage(
     percent: int, request_mib: int | None
 ) -> None:
     found = kind_of("VirtualMachineInstancetype", "small", sized(memory={"overcommitPercent": percent}))
@@ -86,7 +86,7 @@ def test_a_share_that_the_instancetype_takes_off_switches_the_percentage_off(
         assert written == (request_mib and request_mib << 20)
 
 
-def test_what_is_not_in_the_input_is_missing_and_refuses_nothing() -> None:
+def test_a_missing_instancetype_refuses_nothing() -> None:
     for machine, name in (
         (vm(instancetype=SMALL), "instancetype small"),
         (vm({"memory": {"guest": "1Gi"}}, preference={"name": "p"}), "preference p"),
@@ -185,7 +185,7 @@ def test_vcpus_that_cannot_be_spread_are_refused() -> None:
     assert "a multiple of 2" in made(machine, found, preference).refusal
 
 
-def test_a_preference_gives_devices_and_annotations_where_the_vm_gives_none() -> None:
+def test_a_preference_gives_devices_that_the_vm_does_not() -> None:
     spec = {
         "devices": {
             "preferredAutoattachGraphicsDevice": False,
@@ -248,7 +248,7 @@ def test_a_vm_smaller_than_its_preference_requires_is_refused(
             applied(vm(domain).instance(), None, preference)
 
 
-def test_an_instancetype_smaller_than_the_preference_requires_is_refused() -> None:
+def test_an_instancetype_smaller_than_required_is_refused() -> None:
     instancetype = decode_instancetype(kind_of("VirtualMachineInstancetype", "i", sized(2)), "i")
     for requirements in ({"cpu": {"guest": 4}}, {"memory": {"guest": "8Gi"}}):
         preference = decode_preference(

@@ -109,14 +109,14 @@ def test_disks_and_file_systems_bring_containers_of_their_own() -> None:
     assert "volumeroot-init" not in listed(pod(vm_of("2Gi", spec=spec), "v1.6", image_volumes=True))
 
 
-def test_no_container_finds_out_an_image_s_digest_where_the_vm_says_so() -> None:
+def test_a_vm_may_do_without_the_container_for_digests() -> None:
     skip = {"kubevirt.io/image-volume-skip-digest-resolution": "true"}
     volumes = [{"name": "root", "containerDisk": {"image": "i"}}]
     assert "volumeroot" not in listed(pod(annotated(skip, volumes=volumes)))
     assert "volumeroot" in listed(pod(annotated({}, volumes=volumes)))
 
 
-def test_kubevirt_s_own_containers_do_not_cost_a_vm_its_guaranteed_class() -> None:
+def test_added_containers_leave_a_vm_its_guaranteed_class() -> None:
     equal = {"cpu": "2", "memory": "3Gi"}
     sidecars = {"hooks.kubevirt.io/hookSidecars": json.dumps([{"image": "a"}])}
     volumes = [{"name": "root", "containerDisk": {"image": "i"}}]

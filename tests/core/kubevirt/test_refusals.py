@@ -90,7 +90,7 @@ def test_kubevirt_accepts(domain: dict[str, Any]) -> None:
     assert refused(**domain) == ""
 
 
-def test_a_limit_below_the_guest_is_refused_unless_sizes_may_change_at_run_time() -> None:
+def test_a_limit_below_the_guest_is_refused_without_live_update() -> None:
     limits = {"limits": {"memory": "1Gi"}}
     assert "above" in refused(policy=LauncherPolicy(live_update=False), resources=limits)
 
@@ -112,7 +112,7 @@ def test_a_limit_below_the_guest_is_refused_unless_sizes_may_change_at_run_time(
         ),
     ],
 )
-def test_what_needs_a_feature_gate_is_refused_without_it(gate: str, domain: dict[str, Any]) -> None:
+def test_a_vm_that_needs_a_feature_gate_is_refused_without_it(gate: str, domain: dict[str, Any]) -> None:
     assert gate in refused(policy=LauncherPolicy(feature_gates=frozenset()), **domain)
     assert refused(policy=LauncherPolicy(feature_gates=frozenset({gate})), **domain) == ""
     assert refused(**domain) == ""

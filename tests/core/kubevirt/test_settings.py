@@ -110,7 +110,7 @@ def test_an_empty_hyperconverged_object_leaves_the_defaults() -> None:
         assert (policy.percent, policy.cpu_allocation_ratio, policy.console_log) == (100, 10, True)
 
 
-def test_a_json_patch_changes_what_no_field_of_a_hyperconverged_object_does() -> None:
+def test_a_json_patch_of_a_hyperconverged_object_is_applied() -> None:
     operations = [
         {"op": "add", "path": "/spec/configuration/additionalGuestMemoryOverheadRatio", "value": "1.3"},
         {
