@@ -242,6 +242,7 @@ def launcher(request: int, overhead: int, **resources: Any) -> dict[str, Any]:
         "controller": True,
     }
     requests = {"cpu": "200m", "memory": str(request), **resources}
+    limits = resources or None
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -251,7 +252,7 @@ def launcher(request: int, overhead: int, **resources: Any) -> dict[str, Any]:
             "annotations": {"kubevirt.io/memory-overhead-bytes": str(overhead)},
             "ownerReferences": [owner],
         },
-        "spec": {"containers": [{"name": "compute", "resources": {"requests": requests}}]},
+        "spec": {"containers": [{"name": "compute", "resources": {"requests": requests, "limits": limits}}]},
     }
 
 
