@@ -294,7 +294,8 @@ def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None, obje
         owning_instance(pod) is not None,
         # By identity, not equality: each VM is an object of its own.
         None if found.vmi is None else id(found.vmi),
-        found.instancetype,
+        found.missing,
+        found.refusal,
         (namespace_annotations or {}).get(SWAP_ANNOTATION),
         status and (status.qos_class, _ENCODER.encode(status) if may_wait(pod) else None),
         stored,

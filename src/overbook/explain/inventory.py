@@ -20,15 +20,14 @@ from overbook.core.kubernetes.pod import (
 )
 from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.kubevirt.overhead import MAIN, OVERHEAD_ANNOTATION, Release
-from overbook.core.kubevirt.vm import INSTANCE_KIND, VirtualMachineInstance, is_kubevirt, owning_instance
+from overbook.core.kubevirt.vm import INSTANCE_KIND, VirtualMachineInstance
 from overbook.core.overcommit.swap import SWAP_ANNOTATION
 from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
-from overbook.explain.run_state import idle_because
+from overbook.explain.run_state import Identity, idle_because, without_represented
+from overbook.explain.waiting_vms import VM_KINDS, WaitingVms
 from overbook.explain.workloads import (
-    VIRTUAL_MACHINE_KINDS,
     Workload,
     from_template,
-    from_virtual_machine,
     has_template,
     referred_deployment,
     service_of,
@@ -38,13 +37,13 @@ from overbook.kube.files.manifests import Document, Refuse, kind_of, refused
 READ_ANNOTATIONS: Final = (MIRROR_ANNOTATION, SOURCE_ANNOTATION, SWAP_ANNOTATION, OVERHEAD_ANNOTATION)
 """The annotations of pods that rules read."""
 if TYPE_CHECKING:
+    from overbook.core.kubevirt.settings import VmSettings
     from overbook.explain.slim import SlimPods
+    from overbook.explain.virtual_machines import VmWorkload
 
 _TEMPLATES: Final = ("template.openshift.io/", "v1")
 _MANY: Final = 5_000
 """So many pods are kept as they are; more are made smaller, which takes time, too."""
-_Identity = tuple[str, str, str]
-_NOBODY: Final = ("", "", "")
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -56,8 +55,9 @@ class Found(msgspec.Struct, frozen=True, gc=False):
         name: the object as ``namespace/name``.
         pod: the pod.
         replicas: the number of such pods that the object requests; ``None``: not given.
-        vmi: the virtual machine in the pod, where its manifest is in the input.
-        instancetype: the VM's instancetype, which is not read.
+        vmi: the virtual machine in the pod, where its manifest is in the input, with KubeVirt's defaults.
+        missing: the VM's instancetype or preference, where the input does not have it; its size is unknown.
+        refusal: why KubeVirt or the API server refuses the VM; empty: neither does.
         owners: the owner references of the object.
         running: whether the pod itself was in the input.
         idle: why no pod of the object runs or will run, in a word; empty: it does.
@@ -70,7 +70,8 @@ class Found(msgspec.Struct, frozen=True, gc=False):
     pod: Pod
     replicas: int | None = 1
     vmi: VirtualMachineInstance | None = None
-    instancetype: str | None = None
+    missing: str = ""
+    refusal: str = ""
     owners: tuple[OwnerReference, ...] = ()
     running: bool = True
     idle: str = ""
@@ -91,6 +92,8 @@ class Inventory(msgspec.Struct, frozen=True, gc=False):
         ignored: kinds that do not concern pods, and the number of objects of each.
         idle: objects of which no pod runs or will run; they are in ``ignored``, too.
         objects: the objects that decide about pods.
+        vm_settings: the settings that a KubeVirt or HyperConverged object of the input gives; ``None``: it
+            has neither.
     """
 
     found: tuple[Found, ...]
@@ -98,6 +101,7 @@ class Inventory(msgspec.Struct, frozen=True, gc=False):
     ignored: Mapping[str, int]
     idle: tuple[Found, ...] = ()
     objects: ClusterObjects = msgspec.field(default_factory=ClusterObjects)
+    vm_settings: "VmSettings | None" = None
 
 
 def take_inventory(
@@ -105,6 +109,8 @@ def take_inventory(
     policy: LauncherPolicy | None = None,
     running: Release = MAIN,
     refuse: Refuse = refused,
+    *,
+    percent_given: bool = True,
 ) -> Inventory:
     """Decode the objects that concern pods, without those that another object of the input represents.
 
@@ -113,6 +119,8 @@ def take_inventory(
         policy: the cluster's settings that decide the requests of a VM's pod.
         running: the KubeVirt release.
         refuse: gets the error of an object that is not valid; the others are taken.
+        percent_given: whether the policy's percentage wins over that of a KubeVirt or HyperConverged object
+            in the input.
 
     Raises:
         InvalidInput: raised by ``refuse``: an object does not fit its kind, or is in the input twice.
@@ -120,7 +128,7 @@ def take_inventory(
     intake = Intake(refuse)
     for document in documents:
         intake.take(document)
-    return intake.inventory(policy or LauncherPolicy(), running)
+    return intake.inventory(policy or LauncherPolicy(), running, percent_given=percent_given)
 
 
 class Intake:
@@ -137,9 +145,9 @@ class Intake:
     def __init__(self, refuse: Refuse = refused, *, labels: bool = False) -> None:
         self.objects = ClusterObjects()
         self._refuse = refuse
-        self._seen: dict[_Identity, tuple[str, str]] = {}
-        self._found: list[tuple[_Identity, Found]] = []
-        self._machines: list[tuple[int, Document, str]] = []
+        self._seen: dict[Identity, tuple[str, str]] = {}
+        self._found: list[tuple[Identity, Found]] = []
+        self._vms = WaitingVms()
         self._rollouts: dict[tuple[str, str], list[tuple[Document, int | None]]] = {}
         self._ignored: Counter[str] = Counter()
         self._labels = labels
@@ -178,8 +186,8 @@ class Intake:
                 self._rollouts.setdefault((namespace, referred), []).append(
                     (document, manifest["spec"].get("replicas"))
                 )
-        elif kind in VIRTUAL_MACHINE_KINDS and is_kubevirt(version):
-            self._machines.append((len(self._found), document, kind))
+        elif kind in VM_KINDS and self._vms.take(document, kind, where, len(self._found)):
+            pass
         elif not self.objects.take(document, kind):
             self._ignored[kind] += 1
 
@@ -210,7 +218,7 @@ class Intake:
         if identity is not None:
             self._found.append((identity, one))
 
-    def _identity(self, document: Document, kind: str, one: Found, pod: Pod | None) -> _Identity | None:
+    def _identity(self, document: Document, kind: str, one: Found, pod: Pod | None) -> Identity | None:
         """The object's identity; ``None``: the very same object was in the input before."""
         name = one.pod.metadata.name if kind == "Pod" else one.name.partition("/")[2]
         identity = (kind, one.namespace, name)
@@ -228,38 +236,64 @@ class Intake:
             raise InvalidInput(f"{document.where}: {kind}: metadata.name", "", "a name")
         return identity
 
-    def inventory(self, policy: LauncherPolicy, running: Release = MAIN) -> Inventory:
+    @property
+    def vm_settings(self) -> "VmSettings | None":
+        """The settings of the KubeVirt or HyperConverged object that has been read."""
+        return self._vms.settings
+
+    def inventory(
+        self, policy: LauncherPolicy, running: Release = MAIN, *, percent_given: bool = True
+    ) -> Inventory:
         """The objects, without those that others represent.
 
         Args:
             policy: the cluster's settings that decide the requests of a VM's pod.
             running: the KubeVirt release.
+            percent_given: whether the policy's percentage wins over that of an object in the input.
         """
-        self._insert_machines(policy, running)
+        self._insert_vms(policy, running, percent_given=percent_given)
         self._scale_by_rollouts()
-        kept = list(_without_represented(self._found))
+        kept = list(without_represented(self._found))
         idle = tuple(one for one in kept if one.idle)
         for one in idle:
             self._ignored[idle_words(one)] += 1
         found = tuple(one for one in kept if not one.idle) if idle else tuple(kept)
-        return Inventory(found, self.objects.annotations, dict(self._ignored), idle, self.objects)
+        return Inventory(
+            found, self.objects.annotations, dict(self._ignored), idle, self.objects, self.vm_settings
+        )
 
-    def _insert_machines(self, policy: LauncherPolicy, running: Release) -> None:
+    def _insert_vms(self, policy: LauncherPolicy, running: Release, *, percent_given: bool) -> None:
         """Turn the VMs into pods, at their places."""
         found, self._found = self._found, []
         start = 0
-        for place, document, kind in self._machines:
+
+        def insert(place: int, document: Document, kind: str, made: "VmWorkload") -> None:
+            nonlocal start
             self._found += found[start:place]
             start = place
+            idle, field = idle_because(kind, document.manifest)
+            if made.stopped and not idle and kind not in ("VirtualMachine", INSTANCE_KIND):
+                idle, field = "stopped", made.stopped
             label = _label(document.manifest)
-            where = f"{document.where}: {kind} {label}:"
-            try:
-                made = from_virtual_machine(document.manifest, where, policy, running)
-                self._add(document, kind, _made(document, kind, label, made))
-            except InvalidInput as error:
-                self._refuse(error)
-            except RecursionError:
-                self._refuse(InvalidInput(document.where, "too many levels", "less nesting"))
+            one = Found(
+                document.where,
+                kind,
+                label,
+                made.pod,
+                made.replicas,
+                made.vmi,
+                made.missing,
+                made.refusal,
+                made.owners,
+                running=False,
+                idle=idle,
+                idle_field=field,
+            )
+            self._add(document, kind, one)
+
+        self._ignored += self._vms.made(
+            policy, running, self.objects, self._refuse, insert, percent_given=percent_given
+        )
         self._found += found[start:]
 
     def _scale_by_rollouts(self) -> None:
@@ -314,47 +348,11 @@ def _made(document: Document, kind: str, label: str, made: Workload) -> Found:
         label,
         made.pod,
         made.replicas,
-        made.vmi,
-        made.instancetype,
-        made.owners,
+        owners=made.owners,
         running=False,
         idle=idle,
         idle_field=field,
     )
-
-
-def _without_represented(found: list[tuple[_Identity, Found]]) -> Iterator[Found]:
-    """The objects without the owners of others in the list; a VM's manifest is kept with its pod."""
-    owners: set[_Identity] = set()
-    idle_owners: set[_Identity] = set()
-    instances: dict[tuple[str, str], VirtualMachineInstance] = {}
-    for identity, one in found:
-        # An old ReplicaSet of 0 pods says nothing about its Deployment; a finished Job is its CronJob's last.
-        counts = not one.idle or one.kind == "Job"
-        for reference in one.owners:
-            if reference.controller:
-                (owners if counts else idle_owners).add((reference.kind, one.namespace, reference.name))
-        if one.vmi is not None:
-            instances[one.namespace, one.vmi.metadata.name] = one.vmi
-            if one.kind == INSTANCE_KIND and not one.idle:
-                owners.add(("VirtualMachine", *identity[1:]))
-        instance = owning_instance(one.pod) if one.running else None
-        if instance is not None:
-            # A VirtualMachine and its VirtualMachineInstance have the same name.
-            owners.add(("VirtualMachine", one.namespace, instance.name))
-    present = {identity for identity, _ in found}
-    for identity, one in found:
-        owned = one.replicas == 0 and any(
-            reference.controller and (reference.kind, one.namespace, reference.name) in present
-            for reference in one.owners
-        )
-        if identity in owners or owned:
-            continue
-        if not one.idle and one.kind == "Service" and identity in idle_owners:
-            one = msgspec.structs.replace(one, idle="idle", idle_field="scaled to 0")  # noqa: PLW2901
-        instance = owning_instance(one.pod) if one.running and instances else None
-        vmi = instances.get((one.namespace, instance.name)) if instance else None
-        yield msgspec.structs.replace(one, vmi=vmi) if vmi else one
 
 
 def _label(manifest: Any) -> str:

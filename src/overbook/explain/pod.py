@@ -12,7 +12,7 @@ from overbook.core.kubernetes.qos import QosClass, reported_qos_class
 from overbook.core.kubernetes.resize import Resize, resize_of
 from overbook.core.kubernetes.resolved import ResolvedPod, resolve
 from overbook.core.kubernetes.resources import Amounts
-from overbook.core.kubevirt.memory import inferred_guest_bytes
+from overbook.core.kubevirt.memory import hugepages_bytes, inferred_guest_bytes
 from overbook.core.kubevirt.overhead import overhead_bytes, reported_overhead_bytes
 from overbook.core.overcommit.allowance import pod_facts
 from overbook.core.overcommit.facts import PodFacts
@@ -155,6 +155,7 @@ def describe(
         overcommit=level(one.levels),
         guest_bytes=guest,
         overhead_bytes=overhead,
+        hugepages_bytes=hugepages_bytes(found.pod) if facts.virtual_machine else 0,
         guest_from=source,
         cpu_shares=values.cpu_shares,
         cpu_weight=values.cpu_weight,

@@ -98,6 +98,7 @@ class PodReport(ReportStruct, frozen=True):
     overcommit: OvercommitLevel
     guest_bytes: int | None
     overhead_bytes: int | None
+    hugepages_bytes: int
     guest_from: Literal["Manifest", "Request"] | None
     cpu_shares: int
     cpu_weight: int

@@ -1,10 +1,18 @@
-"""Whether pods of an object run or will run; those of a stopped, finished or suspended one do not."""
+"""What counts: objects whose pods run or will run, and of several that stand for each other the pods."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from overbook.core.kubernetes.pod import ENDED
-from overbook.core.kubevirt.vm import INSTANCE_KIND
+from overbook.core.kubevirt.vm import INSTANCE_KIND, VirtualMachineInstance, owning_instance
+
+if TYPE_CHECKING:
+    from overbook.explain.inventory import Found
+
+Identity = tuple[str, str, str]
+"""Kind, namespace and name."""
 
 _NO_STRATEGY: Final = ""
 _STOPPED: Final = frozenset({"Stopped"})
@@ -80,3 +88,37 @@ def _is_zero(value: object) -> bool:
 def _mapping(manifest: Mapping[str, Any], field: str) -> Mapping[str, Any]:
     value = manifest.get(field)
     return value if isinstance(value, dict) else {}
+
+
+def without_represented(found: "list[tuple[Identity, Found]]") -> "Iterator[Found]":
+    """The objects without the owners of others in the list; a VM's manifest is kept with its pod."""
+    owners: set[Identity] = set()
+    idle_owners: set[Identity] = set()
+    instances: dict[tuple[str, str], VirtualMachineInstance] = {}
+    for identity, one in found:
+        # An old ReplicaSet of 0 pods says nothing about its Deployment; a finished Job is its CronJob's last.
+        counts = not one.idle or one.kind == "Job"
+        for reference in one.owners:
+            if reference.controller:
+                (owners if counts else idle_owners).add((reference.kind, one.namespace, reference.name))
+        if one.vmi is not None:
+            instances[one.namespace, one.vmi.metadata.name] = one.vmi
+            if one.kind == INSTANCE_KIND and not one.idle:
+                owners.add(("VirtualMachine", *identity[1:]))
+        instance = owning_instance(one.pod) if one.running else None
+        if instance is not None:
+            # A VirtualMachine and its VirtualMachineInstance have the same name.
+            owners.add(("VirtualMachine", one.namespace, instance.name))
+    present = {identity for identity, _ in found}
+    for identity, one in found:
+        owned = one.replicas == 0 and any(
+            reference.controller and (reference.kind, one.namespace, reference.name) in present
+            for reference in one.owners
+        )
+        if identity in owners or owned:
+            continue
+        if not one.idle and one.kind == "Service" and identity in idle_owners:
+            one = msgspec.structs.replace(one, idle="idle", idle_field="scaled to 0")  # noqa: PLW2901
+        instance = owning_instance(one.pod) if one.running and instances else None
+        vmi = instances.get((one.namespace, instance.name)) if instance else None
+        yield msgspec.structs.replace(one, vmi=vmi) if vmi else one

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
-from overbook.core.kubevirt.obstacles import overcommit_findings
+from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.overcommit.swap import SwapDecision, proportional_bytes
 from overbook.core.text import cores, shown
 from overbook.explain.inventory import Found
 from overbook.explain.node import ExplainedNode
-from overbook.explain.report import Warned, WarningSeverity
+from overbook.explain.report import Warned
 
 
 def pod_warnings(
@@ -25,21 +25,10 @@ def pod_warnings(
     request_bytes = pod.requests.memory_bytes or 0
     for container in pod.all_containers:
         yield from _above_limit(container)
-    if found.vmi is not None:
-        for finding in overcommit_findings(found.vmi, running=node.running):
-            severity: WarningSeverity = "Danger" if finding.severity == "MustNotApply" else "Note"
-            if finding.word == "NoGuestMemory" and found.instancetype:
-                continue
-            if finding.severity == "MustNotApply" and node.policy.percent <= 100:
-                continue
-            yield Warned(finding.word, severity, finding.sentence)
-    if found.instancetype:
-        yield Warned(
-            "InstancetypeNotRead",
-            "Danger",
-            f"its memory size comes from the instancetype {found.instancetype}, which is not in the "
-            "manifest: the request shown is the overhead alone; explain the VirtualMachineInstance instead",
-        )
+    if found.vmi is not None or owning_instance(found.pod) is not None:
+        from overbook.explain.vm_warnings import vm_warnings  # noqa: PLC0415 - most pods are no VMs'
+
+        yield from vm_warnings(found, node)
     if not request_bytes:
         yield Warned(
             "NoMemoryRequest",

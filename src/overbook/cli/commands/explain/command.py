@@ -101,9 +101,11 @@ def _explain_files(arguments: argparse.Namespace) -> int:
     intake = Intake(problems.add)
     node = node_with(arguments, intake.objects)  # a wrong option is named before anything is read
     take_files(arguments.files, intake, problems)
-    if intake.objects.nodes or intake.objects.overrides:
-        node = node_with(arguments, intake.objects)
-    inventory = intake.inventory(LauncherPolicy(percent=node.policy.percent), node.running)
+    if intake.objects.nodes or intake.objects.overrides or intake.vm_settings is not None:
+        node = node_with(arguments, intake.objects, intake.vm_settings)
+    inventory = intake.inventory(
+        LauncherPolicy(percent=node.policy.percent), node.running, percent_given=arguments.percent is not None
+    )
     if arguments.on_node:
         selected = tuple(one for one in inventory.found if one.pod.spec.node_name == arguments.on_node)
         inventory = msgspec.structs.replace(inventory, found=selected)

@@ -15,6 +15,7 @@ from overbook.kube.files.manifests import Document, read_documents_of
 from overbook.kube.files.sources import read_sources
 
 if TYPE_CHECKING:
+    from overbook.core.kubevirt.settings import VmSettings
     from overbook.explain.cluster_objects import ClusterObjects
     from overbook.explain.node import ExplainedNode
     from overbook.kube.api.objects import Node
@@ -76,16 +77,19 @@ def version_of(arguments: argparse.Namespace, objects: "ClusterObjects") -> tupl
     return PINNED, ""
 
 
-def node_with(arguments: argparse.Namespace, objects: "ClusterObjects") -> "ExplainedNode":
+def node_with(
+    arguments: argparse.Namespace, objects: "ClusterObjects", vms: "VmSettings | None" = None
+) -> "ExplainedNode":
     """The node that the options describe; what they leave open is that of the Node in the input.
 
-    The Node is the one that ``--on-node`` names, or the only one; the percentage may be an Overcommit's.
+    The Node is the one that ``--on-node`` names, or the only one; the percentage may be that of a
+    KubeVirt or HyperConverged object, else an Overcommit's.
 
     Raises:
         InvalidInput: an option is out of range.
     """
     version, version_from = version_of(arguments, objects)
-    given, percent_from = _with_percentage(arguments, objects)
+    given, percent_from = _with_percentage(arguments, objects, vms)
     one = _node(arguments, objects)
     capacity = None if one is None else one.status.capacity
     if one is None or not capacity or arguments.node_memory is not None:
@@ -94,7 +98,10 @@ def node_with(arguments: argparse.Namespace, objects: "ClusterObjects") -> "Expl
         node = _of_object(given, one)
     changes = {"version": version, "version_from": version_from}
     if percent_from:
-        changes |= {"percent_from": percent_from}
+        changes |= {
+            "percent_from": percent_from,
+            "swap_from": node.swap_from.replace("--percent", percent_from),
+        }
     return msgspec.structs.replace(node, **changes)
 
 
@@ -121,9 +128,11 @@ def _of_object(arguments: argparse.Namespace, one: "Node") -> "ExplainedNode":
 
 
 def _with_percentage(
-    arguments: argparse.Namespace, objects: "ClusterObjects"
+    arguments: argparse.Namespace, objects: "ClusterObjects", vms: "VmSettings | None"
 ) -> tuple[argparse.Namespace, str]:
-    """The options with the percentage of the input's Overcommit, if they have none, and its source."""
+    """The options with the percentage that the input gives, if they have none, and its source."""
+    if arguments.percent is None and vms is not None:
+        return argparse.Namespace(**{**vars(arguments), "percent": str(vms.policy.percent)}), vms.source
     if arguments.percent is None and objects.overrides:
         from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
 
