@@ -166,7 +166,10 @@ def quota_refusals(pod: ResolvedPod, quotas: Iterable[ResourceQuota]) -> Iterato
                     if not _given(container.resources, side, resource):
                         yield f"{quota.label} limits {name}, and container {container.name} gives none"
         for name, wanted, allowed in exceeded(quota, needs):
-            yield f"{quota.label} allows {name} {allowed}, and the pod has {wanted}"
+            if allowed == "0" and name == "pods":
+                yield f"{quota.label} allows no pods"
+            else:
+                yield f"{quota.label} allows {name} {allowed}, and the pod has {wanted}"
 
 
 def _level_gives(pod: ResolvedPod, side: str, resource: str) -> bool:
