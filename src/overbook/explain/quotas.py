@@ -31,7 +31,7 @@ def quota_warnings(
             reported = bool(wanted)
             alone = set()
             for one in counted:
-                if reported and is_stored(one.found.pod):
+                if reported and _in_use(one):
                     continue
                 needs = demand(one.pod)
                 alone |= {name for name, _, _ in exceeded(quota, needs)}
@@ -43,6 +43,12 @@ def quota_warnings(
                         f"{name} {needed} is needed in namespace {namespace}, {quota.label} allows {allowed}"
                     )
                     yield Warned("QuotaExceeded", "Danger", f"{text}: some of the pods cannot be created")
+
+
+def _in_use(one: PreparedPod) -> bool:
+    """Whether what is in use includes the pod: a cluster has stored it, or the workload that creates it."""
+    owners = one.found.pod.metadata.owner_references or ()
+    return is_stored(one.found.pod) or (not one.found.running and any(owner.uid for owner in owners))
 
 
 def quota_effects(

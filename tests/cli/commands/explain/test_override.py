@@ -82,6 +82,30 @@ def test_a_misspelled_field_is_named_with_the_nearest(files: Files, field: str, 
     assert part in text
 
 
+def test_a_field_at_another_level_is_named_with_its_place(files: Files) -> None:
+    namespaced = {
+        "apiVersion": "autoscaling.openshift.io/v1",
+        "kind": "ResourceOverride",
+        "metadata": {"name": "r", "namespace": "lab"},
+        "spec": {"podResourceOverride": {"spec": {"memoryRequestToLimitPercent": 50}}},
+    }
+    text = files.text([namespaced], pod(spec=resources(**EQUAL)))
+    assert (
+        "spec.podResourceOverride.spec.memoryRequestToLimitPercent is no field of this kind and has no "
+        "effect; its place is spec.podResourceOverride.memoryRequestToLimitPercent"
+    ) in text
+    without_spec = {**override(), "podResourceOverride": {"spec": {"cpuRequestToLimitPercent": 25}}}
+    text = files.text([without_spec], pod(spec=resources(**EQUAL)))
+    assert "its place is spec.podResourceOverride.spec.cpuRequestToLimitPercent" in text
+
+
+def test_an_annotation_that_is_no_quantity_is_the_reason(files: Files) -> None:
+    key = "clusterresourceoverrides.admission.autoscaling.openshift.io/original-cpu-request-a"
+    manifest = pod(spec=resources(**EQUAL), annotations={key: "junk"})
+    (one,) = files.reports([override(cpuRequestToRequestPercent=50)], manifest)
+    assert f"annotation {key} is no quantity" in one["detail"]
+
+
 def test_known_fields_of_openshift_are_not_complained_about(files: Files) -> None:
     one = override(**BOTH, forceSelinuxRelabel=True)
     one["spec"]["deploymentOverrides"] = {"replicas": 2}
