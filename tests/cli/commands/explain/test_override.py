@@ -180,6 +180,19 @@ def test_the_effect_on_a_quota_is_a_consequence(files: Files) -> None:
     ]
 
 
+def test_a_stored_workloads_own_use_is_not_beside_it(files: Files) -> None:
+    spec = {
+        "replicas": 2,
+        "template": {"spec": resources(requests={"memory": "1Gi"}, limits={"memory": "1Gi"})},
+    }
+    deployment = workload("Deployment", "apps/v1", "web", spec, metadata={"uid": "u1"})
+    full = {**quota(**{"requests.memory": "3Gi"}), "status": {"used": {"requests.memory": "3Gi"}}}
+    (one,) = files.reports([override(memoryRequestToLimitPercent=50)], deployment, full)
+    assert one["consequences"] == [
+        "ResourceQuota/rq counts requests.memory 2Gi -> 1Gi beside 1Gi in use, of 3Gi"
+    ]
+
+
 def test_the_effect_on_an_autoscaler_is_a_consequence(files: Files) -> None:
     deployment = workload("Deployment", "apps/v1", "web", {"template": {"spec": resources(**EQUAL)}})
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 80}}}

@@ -202,7 +202,7 @@ class _Overrider:
             numbers = f"oom_score_adj {_oom_words(before)} -> {_oom_words(after)}"
             yield f"{lost}, killed earlier when the node runs out of memory ({numbers})"
         for quota in self._objects.quotas.get(found.namespace, ()):
-            yield from quota_effects(quota, before, after, found.replicas)
+            yield from quota_effects(quota, before, after, found)
         if self._objects.autoscalers:
             owner = (found.kind, found.namespace, found.name.partition("/")[2])
             yield from utilisation_changes(self._objects.autoscalers, owner, before.requests, after.requests)
