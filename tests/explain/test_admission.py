@@ -270,6 +270,7 @@ def test_an_override_in_the_input_is_applied_to_new_pods() -> None:
     assert report.requests.memory_bytes == GI // 2
     assert report.qos_class == "Burstable"
     assert words(report)[0] == "Overridden"
+    assert "QoS class Guaranteed -> Burstable: no exclusive CPUs" in sentences(report)
     assumed = explained_pod(manifest, OVERRIDE)
     assert "if namespace lab enables it" in sentences(assumed)
     assert explained_pod(manifest, OVERRIDE, namespace()).requests.memory_bytes == GI

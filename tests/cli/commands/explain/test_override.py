@@ -212,8 +212,9 @@ def test_the_effect_on_an_autoscaler_is_a_consequence(files: Files) -> None:
 def test_objects_left_out_are_said_as_without_an_override(files: Files) -> None:
     service = workload("Service", "v1", "s", {})
     done = workload("Deployment", "apps/v1", "web", {"replicas": 0, "template": {"spec": resources(**EQUAL)}})
-    text = files.text([override(**BOTH)], pod(), service, done)
-    assert text.endswith("left out: 1 Deployment (0 replicas), 1 Service")
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w1"}}
+    text = files.text([override(**BOTH)], pod(), service, done, node)
+    assert text.endswith("left out: 1 Deployment (0 replicas), 1 Node, 1 Service")
 
 
 def test_an_input_without_pods_is_refused_as_without_override(

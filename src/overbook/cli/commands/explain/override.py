@@ -95,7 +95,7 @@ def explain_override(arguments: argparse.Namespace) -> int:
         )
     one = _Overrider(policies, inventory.objects, version, taken.notes)
     reports = list(one.reports(inventory.found, problems))
-    left_out = left_out_line(inventory.ignored)
+    left_out = left_out_line({**inventory.ignored, **inventory.objects.without_use(overriding=True)})
     if arguments.output != "table":
         write_structured(reports, arguments.output)
         if left_out:
