@@ -191,6 +191,15 @@ def test_a_quota_is_compared_with_one_pod_and_with_all() -> None:
     assert [one.word for one in full.warnings] == ["QuotaExceeded"]
 
 
+def test_pods_of_a_stored_workload_are_in_use_already() -> None:
+    template = {"template": {"spec": resources(requests={"memory": "1Gi"})}, "replicas": 2}
+    stored = workload("Deployment", "apps/v1", "web", template, metadata={"uid": "u1"})
+    use = quota({"requests.memory": "2Gi"}, {"requests.memory": "2Gi"})
+    assert not explained(stored, use).warnings
+    new = workload("Deployment", "apps/v1", "web", template)
+    assert [one.word for one in explained(new, use).warnings] == ["QuotaExceeded"]
+
+
 @pytest.mark.parametrize(
     ("spec", "counts"),
     [
@@ -261,6 +270,7 @@ def test_an_override_in_the_input_is_applied_to_new_pods() -> None:
     assert report.requests.memory_bytes == GI // 2
     assert report.qos_class == "Burstable"
     assert words(report)[0] == "Overridden"
+    assert "QoS class Guaranteed -> Burstable: no exclusive CPUs" in sentences(report)
     assumed = explained_pod(manifest, OVERRIDE)
     assert "if namespace lab enables it" in sentences(assumed)
     assert explained_pod(manifest, OVERRIDE, namespace()).requests.memory_bytes == GI

@@ -76,7 +76,7 @@ def build_report(inventory: Inventory, node: ExplainedNode, refuse: Refuse = ref
         namespaces=_namespaces(prepared),
         pods=shown,
         kill_order=tuple(order),
-        ignored=dict(inventory.ignored),
+        ignored={**inventory.ignored, **inventory.objects.without_use(overriding=False)},
         warnings=tuple(_warnings(prepared, pods, inventory, node)),
         idle=tuple(_idle(one, server, node) for one in inventory.idle),
     )

@@ -67,6 +67,23 @@ class ClusterObjects:
         """The annotations of the namespaces, by name."""
         return {name: metadata.annotations or {} for name, metadata in self.namespaces.items()}
 
+    def without_use(self, *, overriding: bool) -> dict[str, int]:
+        """The kinds of objects that decide nothing in the report, and the number of each.
+
+        Args:
+            overriding: whether the report is about an override, which needs no priority, overhead or node.
+        """
+        kinds = (
+            {
+                "PriorityClass": len(self.priority_classes),
+                "RuntimeClass": len(self.runtime_classes),
+                "Node": len(self.nodes),
+            }
+            if overriding
+            else {"HorizontalPodAutoscaler": len(self.autoscalers)}
+        )
+        return {kind: count for kind, count in kinds.items() if count}
+
     @property
     def of_namespaces(self) -> bool:
         """Whether an object decides about the pods of one namespace and not about those of another."""

@@ -20,6 +20,7 @@ from overbook.core.override.admission import (
     namespace_policy,
 )
 from overbook.core.override.override import apply
+from overbook.core.override.reasons import class_change, class_words
 from overbook.core.override.source import cluster_source, namespaced_sources
 from overbook.core.override.texts import sentence
 from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
@@ -71,6 +72,8 @@ class PlainOverrides:
                     "NotOverridden", "Note", f"{decided.source.label} only observes; it would set {changes}"
                 )
             ]
+        lost = class_words(*class_change(pod, decided.override))
+        changes = f"{changes}; {lost}" if lost else changes
         assumed = "" if namespace in self._objects.namespaces else f", if namespace {namespace} enables it"
         note = Warned(
             "Overridden", "Note", f"{decided.source.label} changes it at admission{assumed}: {changes}"

@@ -18,6 +18,7 @@ ONLY_NAMES: Final = {"ClusterResourceOverride": CLUSTER_NAME, "Overcommit": OVER
 OF_OPENSHIFT: Final = frozenset({"deploymentOverrides", "forceSelinuxRelabel"})
 """Fields of OpenShift's kinds that do not concern requests."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
+_DEEPEST: Final = 6
 _LONGEST: Final = 8
 """The most unknown fields that are named."""
 
@@ -63,11 +64,20 @@ def _unknown(value: Mapping[str, Any], struct: type[msgspec.Struct], path: str) 
         if name in OF_OPENSHIFT or (not path and name in _TOP):
             continue
         if name not in fields:
-            yield f"{path}{name}"
+            yield from _leaves(inner, f"{path}{name}")
             continue
         below = fields[name]
         if below is not None and isinstance(inner, Mapping):
             yield from _unknown(inner, below, f"{path}{name}.")
+
+
+def _leaves(value: Any, path: str) -> Iterator[str]:
+    """The paths of the fields below one that is not known: these are what was meant to have an effect."""
+    if isinstance(value, Mapping) and value and path.count(".") < _DEEPEST:
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{path}.{name}")
+    else:
+        yield path
 
 
 def _known(struct: type[msgspec.Struct], path: str) -> Iterator[str]:

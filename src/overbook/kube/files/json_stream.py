@@ -16,7 +16,8 @@ from overbook.kube.files.json_documents import malformed
 
 BLOCK_BYTES: Final = 1 << 20
 LONGEST_OBJECT_BYTES: Final = 64 << 20
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+("?)|[{}\[\]]', re.DOTALL)
+"""A whole string, one that is cut off (its group is empty), or a bracket."""
 _SPACE: Final = re.compile(rb"(?:[ \t\r\n]|\xef\xbb\xbf)*+")
 _BETWEEN: Final = re.compile(rb"(?:[ \t\r\n]|\xef\xbb\xbf|(?<![^\n])(?:---|\.\.\.)[ \t]*+(?=[\r\n]|\Z))*+")
 _SCALAR: Final = re.compile(rb"[^,}\]\s]*+")
@@ -125,6 +126,8 @@ def _end(data: bytes, start: int) -> int | None:
     for token in _TOKEN.finditer(data, start):
         mark = data[token.start()]
         if mark == 0x22:
+            if not token[1]:
+                return None
             if not depth:
                 return token.end()
         elif mark in (0x7B, 0x5B):

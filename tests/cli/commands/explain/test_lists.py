@@ -149,6 +149,13 @@ def test_a_request_beyond_allocatable_never_starts(capsys: pytest.CaptureFixture
     assert "the node allows pods 60Gi: it never starts" in answer["pods"][0]["warnings"][0]["sentence"]
 
 
+def test_an_object_without_use_is_said(capsys: pytest.CaptureFixture[str], stdin: Any) -> None:
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}}
+    stdin(listed(pod(), workload("HorizontalPodAutoscaler", "autoscaling/v2", "web", spec)))
+    answer, _ = report(capsys, *NODE)
+    assert answer["ignored"] == {"HorizontalPodAutoscaler": 1}
+
+
 def test_an_overcommit_in_the_list_gives_the_percentage(
     capsys: pytest.CaptureFixture[str], stdin: Any
 ) -> None:

@@ -82,6 +82,30 @@ def test_a_misspelled_field_is_named_with_the_nearest(files: Files, field: str, 
     assert part in text
 
 
+def test_a_field_at_another_level_is_named_with_its_place(files: Files) -> None:
+    namespaced = {
+        "apiVersion": "autoscaling.openshift.io/v1",
+        "kind": "ResourceOverride",
+        "metadata": {"name": "r", "namespace": "lab"},
+        "spec": {"podResourceOverride": {"spec": {"memoryRequestToLimitPercent": 50}}},
+    }
+    text = files.text([namespaced], pod(spec=resources(**EQUAL)))
+    assert (
+        "spec.podResourceOverride.spec.memoryRequestToLimitPercent is no field of this kind and has no "
+        "effect; its place is spec.podResourceOverride.memoryRequestToLimitPercent"
+    ) in text
+    without_spec = {**override(), "podResourceOverride": {"spec": {"cpuRequestToLimitPercent": 25}}}
+    text = files.text([without_spec], pod(spec=resources(**EQUAL)))
+    assert "its place is spec.podResourceOverride.spec.cpuRequestToLimitPercent" in text
+
+
+def test_an_annotation_that_is_no_quantity_is_the_reason(files: Files) -> None:
+    key = "clusterresourceoverrides.admission.autoscaling.openshift.io/original-cpu-request-a"
+    manifest = pod(spec=resources(**EQUAL), annotations={key: "junk"})
+    (one,) = files.reports([override(cpuRequestToRequestPercent=50)], manifest)
+    assert f"annotation {key} is no quantity" in one["detail"]
+
+
 def test_known_fields_of_openshift_are_not_complained_about(files: Files) -> None:
     one = override(**BOTH, forceSelinuxRelabel=True)
     one["spec"]["deploymentOverrides"] = {"replicas": 2}
@@ -156,6 +180,19 @@ def test_the_effect_on_a_quota_is_a_consequence(files: Files) -> None:
     ]
 
 
+def test_a_stored_workloads_own_use_is_not_beside_it(files: Files) -> None:
+    spec = {
+        "replicas": 2,
+        "template": {"spec": resources(requests={"memory": "1Gi"}, limits={"memory": "1Gi"})},
+    }
+    deployment = workload("Deployment", "apps/v1", "web", spec, metadata={"uid": "u1"})
+    full = {**quota(**{"requests.memory": "3Gi"}), "status": {"used": {"requests.memory": "3Gi"}}}
+    (one,) = files.reports([override(memoryRequestToLimitPercent=50)], deployment, full)
+    assert one["consequences"] == [
+        "ResourceQuota/rq counts requests.memory 2Gi -> 1Gi beside 1Gi in use, of 3Gi"
+    ]
+
+
 def test_the_effect_on_an_autoscaler_is_a_consequence(files: Files) -> None:
     deployment = workload("Deployment", "apps/v1", "web", {"template": {"spec": resources(**EQUAL)}})
     metric = {"type": "Resource", "resource": {"name": "cpu", "target": {"averageUtilization": 80}}}
@@ -175,8 +212,9 @@ def test_the_effect_on_an_autoscaler_is_a_consequence(files: Files) -> None:
 def test_objects_left_out_are_said_as_without_an_override(files: Files) -> None:
     service = workload("Service", "v1", "s", {})
     done = workload("Deployment", "apps/v1", "web", {"replicas": 0, "template": {"spec": resources(**EQUAL)}})
-    text = files.text([override(**BOTH)], pod(), service, done)
-    assert text.endswith("left out: 1 Deployment (0 replicas), 1 Service")
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "w1"}}
+    text = files.text([override(**BOTH)], pod(), service, done, node)
+    assert text.endswith("left out: 1 Deployment (0 replicas), 1 Node, 1 Service")
 
 
 def test_an_input_without_pods_is_refused_as_without_override(

@@ -95,7 +95,7 @@ def explain_override(arguments: argparse.Namespace) -> int:
         )
     one = _Overrider(policies, inventory.objects, version, taken.notes)
     reports = list(one.reports(inventory.found, problems))
-    left_out = left_out_line(inventory.ignored)
+    left_out = left_out_line({**inventory.ignored, **inventory.objects.without_use(overriding=True)})
     if arguments.output != "table":
         write_structured(reports, arguments.output)
         if left_out:
@@ -202,7 +202,7 @@ class _Overrider:
             numbers = f"oom_score_adj {_oom_words(before)} -> {_oom_words(after)}"
             yield f"{lost}, killed earlier when the node runs out of memory ({numbers})"
         for quota in self._objects.quotas.get(found.namespace, ()):
-            yield from quota_effects(quota, before, after, found.replicas)
+            yield from quota_effects(quota, before, after, found)
         if self._objects.autoscalers:
             owner = (found.kind, found.namespace, found.name.partition("/")[2])
             yield from utilisation_changes(self._objects.autoscalers, owner, before.requests, after.requests)
