@@ -187,12 +187,13 @@ def _node(node: ExplainedNode) -> NodeReport:
         kubevirt=node.running.name,
         kubernetes=node.version.text,
         allocatable=None if node.allocatable is None else shown_amounts(node.allocatable),
+        huge_pages_bytes=node.huge_pages_bytes,
     )
 
 
 def _totals(prepared: Sequence[PreparedPod], pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
     capacity = Amounts.of(node.cpu_milli, node.memory_bytes)
-    reported = allocatable(capacity).reported if node.allocatable is None else node.allocatable
+    reported = _allocatable(node, capacity)
     levels = node_levels([one.levels for one in prepared], capacity, reported)
     # Without the node's number of CPUs, limits cannot be compared with it.
     causes = [
@@ -211,11 +212,17 @@ def _totals(prepared: Sequence[PreparedPod], pods: Sequence[PodReport], node: Ex
         requested_memory_percent=levels.requested_memory_percent,
         overcommit=level(levels.levels),
         guest_bytes=sum(guests),
-        promised_percent=promised_percent(guests, node.memory_bytes),
+        promised_percent=promised_percent(guests, node.ordinary_bytes),
         swap_max_bytes=sum(pod.swap_max_bytes for pod in pods),
         overcommitted=bool(causes),
         causes=tuple(cause.sentence for cause in causes),
     )
+
+
+def _allocatable(node: ExplainedNode, capacity: Amounts) -> Amounts:
+    if node.allocatable is not None:
+        return node.allocatable
+    return allocatable(capacity, huge_pages_bytes=node.huge_pages_bytes).reported
 
 
 def _namespaces(prepared: Sequence[PreparedPod]) -> tuple[NamespaceReport, ...]:
@@ -237,9 +244,9 @@ def _warnings(
         from overbook.explain.quotas import quota_warnings  # noqa: PLC0415 - most inputs have no quota
 
         warnings += quota_warnings(prepared, inventory.objects.quotas)
-    enough = swap_suffices(node.memory_bytes, node.swap_bytes, node.policy.percent)
+    enough = swap_suffices(node.ordinary_bytes, node.swap_bytes, node.policy.percent)
     if not enough and any(pod.virtual_machine for pod in pods):
-        needed = node_swap_bytes(node.memory_bytes, node.policy.percent)
+        needed = node_swap_bytes(node.ordinary_bytes, node.policy.percent)
         warnings.append(
             Warned(
                 "SwapTooSmall",

@@ -8,6 +8,7 @@ from overbook.core.kubernetes.resources import Amounts
 from overbook.core.kubernetes.version import PINNED, KubernetesVersion
 from overbook.core.kubevirt.overhead import Release
 from overbook.core.overcommit.allowance import SwapPolicy
+from overbook.core.overcommit.swap import ordinary_bytes
 
 THIS_MACHINE: Final = "this machine"
 """The source of figures that are those of the machine on which the command runs."""
@@ -30,6 +31,7 @@ class ExplainedNode(msgspec.Struct, frozen=True):
         allocatable: what pods may request together, where the node reports it; ``None``: not known.
         version: Kubernetes' version.
         version_from: its source; empty: the version whose rules Overbook has.
+        huge_pages_bytes: the part of the memory that is set aside as huge pages.
     """
 
     memory_bytes: int
@@ -45,3 +47,9 @@ class ExplainedNode(msgspec.Struct, frozen=True):
     allocatable: Amounts | None = None
     version: KubernetesVersion = PINNED
     version_from: str = ""
+    huge_pages_bytes: int = 0
+
+    @property
+    def ordinary_bytes(self) -> int:
+        """The RAM without huge pages: percentages, and the swap that they need, are of this."""
+        return ordinary_bytes(self.memory_bytes, self.huge_pages_bytes)

@@ -130,6 +130,7 @@ class NodeReport(ReportStruct, frozen=True):
     kubevirt: str
     kubernetes: str
     allocatable: CpuAndMemory | None
+    huge_pages_bytes: int = 0
 
 
 class Totals(ReportStruct, frozen=True):

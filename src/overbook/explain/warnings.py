@@ -44,7 +44,7 @@ def _beyond_node(pod: ResolvedPod, node: ExplainedNode) -> Iterator[Warned]:
     """Dangers if the pod requests more than the node has, or lets pods request."""
     memory, cpu = pod.requests.memory_bytes or 0, pod.requests.cpu_milli or 0
     has = "has"
-    most, most_cpu = node.memory_bytes, node.cpu_milli
+    most, most_cpu = node.ordinary_bytes, node.cpu_milli
     if node.allocatable is not None:
         has = "allows pods"
         most = node.allocatable.memory_bytes or most

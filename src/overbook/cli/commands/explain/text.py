@@ -48,7 +48,8 @@ def render(report: Explanation, *, details: bool = False) -> Iterator[str]:
 def _node_lines(report: Explanation) -> Iterator[str]:
     node = report.node
     cpu = f", {cores(node.cpu_milli)} CPUs" if node.cpu_milli else ""
-    yield f"node    {shown(node.memory_bytes)} of RAM ({node.memory_from}){cpu}"
+    huge = f", {shown(node.huge_pages_bytes)} of it huge pages" if node.huge_pages_bytes else ""
+    yield f"node    {shown(node.memory_bytes)} of RAM ({node.memory_from}){huge}{cpu}"
     yield f"swap    {shown(node.swap_bytes)} ({node.swap_from}); {node.percent} % ({node.percent_from})"
     quota = "" if node.cpu_quota else f"; CPU limits are not enforced ({node.cpu_quota_from})"
     version = "" if node.kubernetes == PINNED.text else f"; Kubernetes {node.kubernetes}"
@@ -84,7 +85,7 @@ def _summary_lines(pods: tuple[PodReport, ...]) -> Iterator[str]:
 
 def _total_lines(report: Explanation) -> Iterator[str]:
     totals, node = report.totals, report.node
-    memory = node.memory_bytes
+    memory = node.memory_bytes - node.huge_pages_bytes
     classes = ", ".join(f"{count} {name}" for name, count in totals.by_qos_class.items())
     yield painted(f"{totals.pods} pods together", BOLD) + f" ({classes})"
     requests, limits = totals.requests.memory_bytes or 0, totals.limits.memory_bytes or 0
