@@ -98,7 +98,11 @@ def node_of(arguments: argparse.Namespace) -> ExplainedNode:
     ordinary = ordinary_bytes(memory, huge_pages)
     memory_from = "--node-memory" if arguments.node_memory else "this machine"
     if arguments.node_swap is not None:
-        swap = 0 if arguments.node_swap == "0" else size_bytes(arguments.node_swap, "--node-swap")
+        swap = (
+            0
+            if arguments.node_swap == "0"
+            else size_bytes(arguments.node_swap, "--node-swap", arguments.node_memory)
+        )
         swap_from = "--node-swap"
     if swap is None:
         swap = node_swap_bytes(ordinary, 100 if percent is None else percent)

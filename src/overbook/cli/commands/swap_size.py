@@ -86,7 +86,7 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
     percent = None if arguments.overcommit is None else percentage(arguments.overcommit, "--overcommit")
     swap = None
     if arguments.swap is not None:
-        swap = 0 if arguments.swap == "0" else size_bytes(arguments.swap, "--swap")
+        swap = 0 if arguments.swap == "0" else size_bytes(arguments.swap, "--swap", arguments.ram)
     asked = "swap" if swap is None else "percent" if percent is None else "both"
     if percent is None:
         percent = percent_for_swap(ram, swap or 0)
@@ -118,11 +118,11 @@ def _guest(
     from overbook.core.kubevirt.vm import Cpu, Domain, GuestMemory, InstanceSpec, VirtualMachineInstance
     from overbook.core.overcommit.swap import covered_bytes, proportional_bytes
 
-    guest = size_bytes(arguments.guest, "--guest")
+    guest = size_bytes(arguments.guest, "--guest", arguments.ram)
     if not 1 <= arguments.vcpus <= 1024:
         raise InvalidInput("--vcpus", arguments.vcpus, "a number from 1 to 1024")
     if arguments.overhead is not None:
-        overhead = size_bytes(arguments.overhead, "--overhead")
+        overhead = size_bytes(arguments.overhead, "--overhead", arguments.ram)
     else:
         domain = Domain(memory=GuestMemory(guest=guest), cpu=Cpu(cores=arguments.vcpus))
         overhead = overhead_bytes(VirtualMachineInstance(spec=InstanceSpec(domain=domain)))
@@ -161,8 +161,10 @@ def _lines(answer: dict[str, Any], unit: str) -> Iterator[str]:
     else:
         yield "swap = RAM × (percent / 100 - 1)"
         yield f"     = {ram} × ({percent} / 100 - 1)"
-        yield f"     = {ram} × {max(0, percent - 100) / 100:g}"
-        yield f"     = {size('neededSwapBytes')}"
+        yield f"     = {ram} × {(percent - 100) / 100:g}"
+        yield f"     = {size('neededSwapBytes')}" + (
+            ", as less than 100 % needs no swap" if percent < 100 else ""
+        )
     if answer["asked"] == "both":
         missing = answer["neededSwapBytes"] - answer["swapBytes"]
         verdict = "enough" if answer["enough"] else "too small"

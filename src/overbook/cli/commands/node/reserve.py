@@ -114,6 +114,7 @@ def _requests(files: list[str], memory_bytes: int) -> "Asked":
     from overbook.cli.commands.node.reserve_report import Asked
     from overbook.core.kubernetes.reserve import class_requests
     from overbook.core.kubernetes.resolved import resolvable
+    from overbook.explain.admission import ApiServer
     from overbook.explain.inventory import take_inventory
     from overbook.kube.files.manifests import read_documents_of
     from overbook.kube.files.sources import read_sources
@@ -121,7 +122,9 @@ def _requests(files: list[str], memory_bytes: int) -> "Asked":
     if not files:
         return Asked(memory_bytes // 4, memory_bytes // 4, "an example: a quarter of the memory each")
     documents = (document for source in read_sources(files) for document in read_documents_of(source))
-    pods = [one.pod for one in take_inventory(documents).found]
+    inventory = take_inventory(documents)
+    server = ApiServer(inventory.objects)
+    pods = [server.admitted(one.pod).pod for one in inventory.found]
     asked = class_requests(resolvable(pods))
     return Asked(asked.guaranteed_bytes, asked.burstable_bytes, f"{len(pods)} pods")
 

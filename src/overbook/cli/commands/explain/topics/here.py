@@ -149,7 +149,11 @@ def read_here(arguments: argparse.Namespace, root: str = "/") -> Here:
     if arguments.node_memory is not None:
         swap = None
         if arguments.node_swap is not None:
-            swap = 0 if arguments.node_swap == "0" else size_bytes(arguments.node_swap, "--node-swap")
+            swap = (
+                0
+                if arguments.node_swap == "0"
+                else size_bytes(arguments.node_swap, "--node-swap", arguments.node_memory)
+            )
         elif percent is not None:
             from overbook.core.overcommit.swap import node_swap_bytes
 
