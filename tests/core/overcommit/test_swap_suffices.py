@@ -74,7 +74,9 @@ def status_says(ram: int, swap: int, percent: int) -> bool:
 def test_huge_pages_need_no_swap_in_explain_and_swap_size() -> None:
     pod = pod_of({"requests": {"memory": "64Mi"}}, owners=[OWNER])
     policy = SwapPolicy(percent=150)
-    node = ExplainedNode(64 * GIB, 8 * GIB, None, policy, MAIN, True, "", "", "", "", huge_pages_bytes=48 * GIB)
+    node = ExplainedNode(
+        64 * GIB, 8 * GIB, None, policy, MAIN, True, "", "", "", "", huge_pages_bytes=48 * GIB
+    )
     report = build_report(Inventory((Found("-", "Pod", "shop/vm", pod),), {}, {}), node)
     assert not any(warning.word in TOO_SMALL for warning in report.warnings)
     assert report.node.huge_pages_bytes == 48 * GIB
