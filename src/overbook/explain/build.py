@@ -296,7 +296,7 @@ def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None, obje
     status = pod.status
     stored = is_stored(pod)
     return (
-        _ENCODER.encode(spec),
+        _key(spec),
         tuple(annotations.get(name) for name in READ_ANNOTATIONS) if annotations else None,
         owning_instance(pod) is not None,
         # By identity, not equality: each VM is an object of its own.
@@ -304,11 +304,19 @@ def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None, obje
         found.missing,
         found.refusal,
         (namespace_annotations or {}).get(SWAP_ANNOTATION),
-        status and (status.qos_class, _ENCODER.encode(status) if may_wait(pod) else None),
+        status and (status.qos_class, _key(status) if may_wait(pod) else None),
         stored,
         # What a cluster has not stored yet is completed by its namespace's objects.
         None if stored or not objects.of_namespaces else (found.namespace, _labels(pod, objects)),
     )
+
+
+def _key(value: object) -> object:
+    """A value that is equal for equal objects, and is made as fast as can be."""
+    try:
+        return _ENCODER.encode(value)
+    except OverflowError:  # a number beyond 64 bits
+        return repr(value)
 
 
 def _labels(pod: Pod, objects: ClusterObjects) -> bytes | None:

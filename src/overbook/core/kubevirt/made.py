@@ -17,7 +17,7 @@ from overbook.core.kubevirt.instancetype import InstancetypeSpec, applied, decod
 from overbook.core.kubevirt.launcher import launcher_pod
 from overbook.core.kubevirt.memory import HUGEPAGES_PREFIX, LauncherPolicy
 from overbook.core.kubevirt.overhead import MAIN, Release
-from overbook.core.kubevirt.preference import PreferenceSpec, decode_preference
+from overbook.core.kubevirt.preference import PreferenceSpec, decode_preference, unmet_requirement
 from overbook.core.kubevirt.refusals import vm_refusal
 from overbook.core.kubevirt.vm import VirtualMachineInstance
 
@@ -104,10 +104,11 @@ def made_vm(
         InvalidInput: a quantity that the API server refuses, or a setting out of range.
     """
     missing = refusal = ""
+    instancetype = preference = None
     if isinstance(definition, VirtualMachine):
         vmi = definition.instance()
+        refusal = definition.refusal
         namespace = definition.metadata.namespace or "default"
-        instancetype = preference = None
         if definition.instancetype is not None:
             instancetype = catalog.instancetype(definition.instancetype, namespace)
             missing = "" if instancetype else f"instancetype {_name(definition.instancetype)}"
@@ -117,15 +118,19 @@ def made_vm(
         try:
             vmi = applied(vmi, instancetype, preference)
         except InvalidInput as error:
-            refusal = str(error)
+            refusal = refusal or str(error)
     else:
         vmi = definition
     vmi = with_vm_defaults(vmi, policy)
     pod = launcher_pod(vmi, policy, running=running)
-    if missing:
-        refusal = ""  # the size is not known, so nothing can be said about it
-    else:
-        refusal = refusal or vm_refusal(vmi, policy) or next(_page_refusals(pod.containers), "")
+    # Without the instancetype the size is not known, and nothing can be said about it.
+    if not missing and not refusal:
+        vcpus = instancetype.cpu.guest if instancetype is not None else None
+        refusal = (
+            (unmet_requirement(vmi, preference, vcpus) if preference is not None else "")
+            or vm_refusal(vmi, policy, grows=isinstance(definition, VirtualMachine))
+            or next(_page_refusals(pod.containers), "")
+        )
     return MadeVm(vmi, pod, refusal, missing)
 
 
