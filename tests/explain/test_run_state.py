@@ -161,7 +161,7 @@ def test_a_job_runs_no_more_pods_than_it_has_completions() -> None:
     assert found.found[0].replicas == 2
 
 
-def test_a_pod_that_attaches_volumes_does_not_stand_for_its_vms_pod() -> None:
+def test_a_pod_that_attaches_volumes_is_beside_its_vms_pod() -> None:
     vmi = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "vm", "uid": "u"}
     launcher = pod("virt-launcher-vm", ownerReferences=[{**vmi, "controller": True}])
     volumes = pod("hp-volume", **owned("Pod", "virt-launcher-vm", "v1"))
@@ -173,7 +173,7 @@ def test_disks_in_preparation_are_no_running_vm() -> None:
     assert inventory(waiting, pod()).ignored == {"stopped VirtualMachine": 1}
 
 
-def test_a_pool_whose_vms_are_stopped_is_not_counted_instead_of_them() -> None:
+def test_a_pool_does_not_count_where_its_vms_are_stopped() -> None:
     template = {"spec": machine(runStrategy="Always")["spec"]}
     pool = workload(
         "VirtualMachinePool", "pool.kubevirt.io/v1beta1", "pool", {"virtualMachineTemplate": template}

@@ -358,3 +358,16 @@ def test_the_default_runtime_class_adds_its_overhead_to_vms(explain: Explain) ->
     domain = {"memory": {"guest": "1Gi"}}
     plain, (found,) = explain.pod(vm(domain)), explain.report(vm(domain), kata, kubevirt)["pods"]
     assert found["requests"]["memoryBytes"] - plain["requests"]["memoryBytes"] == 160 * MI
+
+
+def test_of_two_percentages_it_is_said_which_counts(explain: Explain) -> None:
+    domain = {"memory": {"guest": "1Gi"}}
+    report = explain.report(KUBEVIRT, HYPERCONVERGED, vm(domain), percent=None)
+    assert report["node"]["percent"] == 200
+    (found,) = [one for one in report["warnings"] if one["word"] == "PercentagesDiffer"]
+    assert "200 % of KubeVirt kubevirt/kubevirt counts" in found["sentence"]
+    assert "125 %" in found["sentence"]
+    for options in ({"percent": 150}, {}):
+        objects = [KUBEVIRT, HYPERCONVERGED] if options else [HYPERCONVERGED]
+        warnings = explain.report(*objects, vm(domain), percent=options.get("percent"))["warnings"]
+        assert "PercentagesDiffer" not in [one["word"] for one in warnings]

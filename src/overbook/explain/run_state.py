@@ -26,7 +26,8 @@ def idle_because(kind: str, manifest: Mapping[str, Any]) -> tuple[str, str]:
     match kind:
         case _ if kind == INSTANCE_KIND:
             phase = status.get("phase")
-            return ("finished", f"phase {phase}") if phase in ENDED else ("", "")
+            ended = isinstance(phase, str) and phase in ENDED
+            return ("finished", f"phase {phase}") if ended else ("", "")
         case "Job":
             return _job(spec, status)
         case "CronJob":

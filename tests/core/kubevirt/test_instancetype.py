@@ -264,7 +264,7 @@ def test_an_instancetype_smaller_than_required_is_refused() -> None:
     assert PreferenceSpec().requirements is None
 
 
-def test_what_kubevirt_fills_in_meets_a_requirement() -> None:
+def test_a_requirement_is_met_by_what_kubevirt_fills_in() -> None:
     by_requests = vm({"resources": {"requests": {"cpu": "4", "memory": "4Gi"}}})
     assert not required({"cpu": {"guest": 4}, "memory": {"guest": "4Gi"}}, by_requests)
     assert required({"cpu": {"guest": 5}}, by_requests)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import ENDED, KubeStruct, ObjectMeta, convert
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, convert
 from overbook.core.kubevirt.vm import (
     INSTANCE_KIND,
     VM_KIND,
@@ -246,7 +246,7 @@ def has_ended(manifest: Any) -> Literal["Succeeded", "Failed", ""]:
     """The final phase of a parsed VirtualMachineInstance; empty: it has not ended."""
     status = manifest.get("status")
     phase = status.get("phase") if isinstance(status, dict) else None
-    return phase if phase in ENDED else ""
+    return phase if phase in ("Succeeded", "Failed") else ""
 
 
 def _replicas(written: int | None) -> int:

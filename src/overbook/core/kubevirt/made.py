@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.pod import Container, KubeStruct, ObjectMeta, Pod, convert
 from overbook.core.kubernetes.quantity import from_raw
 from overbook.core.kubevirt.defaults import with_vm_defaults
 from overbook.core.kubevirt.definitions import Matcher, VirtualMachine
@@ -30,6 +30,10 @@ _KINDS: Final = {
 CATALOG_KINDS: Final = (*_KINDS, "ControllerRevision")
 
 
+class _Named(KubeStruct, frozen=True):
+    metadata: ObjectMeta = ObjectMeta()
+
+
 class Catalog:
     """The instancetypes, preferences and stored revisions that VMs may refer to."""
 
@@ -37,11 +41,15 @@ class Catalog:
         self._objects: dict[tuple[str, str, str], Any] = {}
 
     def add(self, manifest: Any) -> None:
-        """Add a parsed object of the kinds of ``CATALOG_KINDS``; a later one of the same name wins."""
-        kind, metadata = manifest["kind"], manifest.get("metadata") or {}
-        namespace = "" if "Cluster" in kind else metadata.get("namespace") or "default"
-        what = _KINDS.get(kind, "revision")
-        self._objects[what, namespace, metadata.get("name") or ""] = manifest
+        """Add a parsed object of the kinds of ``CATALOG_KINDS``; a later one of the same name wins.
+
+        Raises:
+            InvalidInput: its name or namespace is no text.
+        """
+        kind = manifest["kind"]
+        metadata = convert(manifest, _Named, f"{kind}:").metadata
+        namespace = "" if "Cluster" in kind else metadata.namespace or "default"
+        self._objects[_KINDS.get(kind, "revision"), namespace, metadata.name] = manifest
 
     def instancetype(self, matcher: Matcher, namespace: str) -> InstancetypeSpec | None:
         """The instancetype that a VM refers to; ``None``: it is not here.

@@ -18,6 +18,7 @@ from overbook.core.kubernetes.selectors import LabelSelector
 from overbook.core.kubevirt.json_patch import patch_configuration
 from overbook.core.kubevirt.memory import EVEN_PARITY_ANNOTATION, LauncherPolicy, NetworkBinding
 from overbook.core.kubevirt.vm import Anything, Count
+from overbook.core.percentage import check_percent
 
 AUTO_LIMIT_RATIO_LABEL: Final = "alpha.kubevirt.io/auto-memory-limits-ratio"
 DEFAULT_AUTO_LIMIT_RATIO: Final = 2.0
@@ -32,11 +33,13 @@ class VmSettings(msgspec.Struct, frozen=True, gc=False):
         policy: the settings that decide a pod; those of the namespace are not filled in.
         source: the object, as ``Kind namespace/name``; empty: the defaults of KubeVirt.
         cpu_limits_for: the namespaces whose VMs get a CPU limit; ``None``: none.
+        note: what another object says otherwise; empty: nothing.
     """
 
     policy: LauncherPolicy = LauncherPolicy()
     source: str = ""
     cpu_limits_for: LabelSelector | None = None
+    note: str = ""
 
 
 class _DeveloperConfiguration(KubeStruct, frozen=True):
@@ -127,9 +130,11 @@ def settings_of_kubevirt(manifest: Any, label: str) -> VmSettings:
     developer = written.developer_configuration or _DeveloperConfiguration()
     gates = frozenset(developer.feature_gates or ())
     annotations = decoded.metadata.annotations or {}
+    percent = developer.memory_overcommit or 100
+    check_percent(percent, f"{label} the percentage")
     policy = LauncherPolicy(
         # KubeVirt fills in its own default where a number is absent or 0.
-        percent=developer.memory_overcommit or 100,
+        percent=percent,
         cpu_allocation_ratio=developer.cpu_allocation_ratio or 10,
         overhead_ratio=written.additional_guest_memory_overhead_ratio or None,
         cpu_request=None if written.cpu_request is None else from_raw(written.cpu_request),
