@@ -38,6 +38,8 @@ def test_annotations_of_a_vm_itself_do_not_reach_its_instance() -> None:
         ({"runStrategy": "WaitAsReceiver"}, None, "was not started"),
         ({"runStrategy": "Halted"}, {"printableStatus": "Provisioning"}, "runStrategy Halted"),
         ({"runStrategy": "Halted"}, {"printableStatus": "Stopping", "created": True}, ""),
+        ({"runStrategy": "Halted"}, {"printableStatus": "Stopped", "created": True}, "runStrategy Halted"),
+        ({"runStrategy": "Once"}, {"printableStatus": "Stopped", "created": True}, "has ended"),
         ({"runStrategy": "Manual"}, {"printableStatus": "DataVolumeError"}, "was not started"),
         ({"runStrategy": "Manual"}, {"printableStatus": "ErrorUnschedulable"}, ""),
         ({"runStrategy": "Once"}, None, ""),

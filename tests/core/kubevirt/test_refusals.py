@@ -48,6 +48,8 @@ def refused(guest: str | None = "2Gi", policy: LauncherPolicy | None = None, **d
         ({"cpu": {"cores": 1, **PINNED, "realtime": {}}}, "realtime"),
         ({"ioThreadsPolicy": "supplementalPool"}, "supplementalPoolThreadCount"),
         ({"ioThreadsPolicy": "dedicated"}, "ioThreadsPolicy dedicated"),
+        ({"devices": {"interfaces": [{"name": "net", "slirp": {}}]}}, "no longer has"),
+        ({"devices": {"interfaces": [{"name": "net", "macvtap": {}}]}}, "no longer has"),
         ({"spec": {"architecture": "x86_64"}}, "architecture x86_64"),
         ({"launchSecurity": {"sev": {}}}, "efi"),
         ({"launchSecurity": {"sev": {}}, "firmware": {"bootloader": {"efi": {}}}}, "secureBoot"),

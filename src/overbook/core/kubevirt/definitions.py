@@ -132,7 +132,9 @@ class VirtualMachine(KubeStruct, frozen=True):
         if any(change.action == "Start" for change in status.state_change_requests or ()):
             return ""
         strategy = self.spec.run_strategy
-        exists = status.created or status.ready or status.printable_status in _WITH_INSTANCE
+        # An instance that has ended may still be there: the VM is Stopped all the same.
+        created = (status.created or status.ready) and status.printable_status != "Stopped"
+        exists = created or status.printable_status in _WITH_INSTANCE
         if exists or strategy == "Always" or self.spec.running:
             return ""
         if strategy == "Halted":

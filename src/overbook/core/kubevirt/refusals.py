@@ -42,6 +42,9 @@ def _reasons(vmi: VirtualMachineInstance, policy: LauncherPolicy, *, grows: bool
         yield from _pinning(vmi)
     yield from _topology(vmi)
     yield from _security(vmi)
+    for interface in vmi.spec.domain.devices.interfaces or ():
+        if interface.slirp is not None or interface.macvtap is not None:
+            yield f"interface {interface.name} has a binding that KubeVirt no longer has (slirp, macvtap)"
     yield from _features(vmi, policy)
 
 

@@ -100,6 +100,8 @@ class Interface(KubeStruct, frozen=True):
     name: str = ""
     sriov: Anything | None = None
     passt_binding: Anything | None = None
+    slirp: Anything | None = None
+    macvtap: Anything | None = None
     binding: BindingPlugin | None = None
 
 
