@@ -10,6 +10,7 @@ import msgspec
 
 from overbook.cli.options import node_of
 from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.quantity import MAX_INT64
 from overbook.core.kubernetes.version import PINNED, KubernetesVersion, kubernetes_version
 from overbook.explain.inventory import Intake
 from overbook.kube.files.manifests import Document, is_json, read_documents_of
@@ -102,7 +103,7 @@ def node_with(
     given, percent_from = _with_percentage(arguments, objects, vms)
     one = _node(arguments, objects)
     memory = None if one is None else amounts(one.status.capacity).memory_bytes
-    if one is None or not memory or arguments.node_memory is not None:
+    if one is None or not memory or memory >= MAX_INT64 or arguments.node_memory is not None:
         node = node_of(given)
     else:
         node = _of_object(given, one)
@@ -126,7 +127,7 @@ def _of_object(arguments: argparse.Namespace, one: "Node") -> "ExplainedNode":
         chosen.node_cpu = f"{capacity.cpu_milli}m"
     info = one.status.node_info
     swap = info.swap.capacity if info is not None and info.swap is not None else None
-    if chosen.node_swap is None and swap is not None and swap >= 0:
+    if chosen.node_swap is None and swap is not None and 0 <= swap < MAX_INT64:
         chosen.node_swap = str(swap)
     node = node_of(chosen)
     return msgspec.structs.replace(
