@@ -4,7 +4,7 @@ They are decoded when a pod needs them, and none of their modules is imported fo
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, convert
@@ -109,3 +109,11 @@ class ClusterObjects:
         except InvalidInput as error:
             raise error if document.where in str(error) else error.inside(f"{document.where}: ") from error
         return True
+
+
+def label_of(manifest: Any) -> str:
+    """An object as ``namespace/name``, whatever its metadata is."""
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, dict):
+        return f"{NAMESPACE_UNSET}/"
+    return f"{metadata.get('namespace') or NAMESPACE_UNSET}/{metadata.get('name') or ''}"

@@ -22,7 +22,7 @@ from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.kubevirt.overhead import MAIN, OVERHEAD_ANNOTATION, Release
 from overbook.core.kubevirt.vm import VirtualMachineInstance
 from overbook.core.overcommit.swap import SWAP_ANNOTATION
-from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
+from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects, label_of
 from overbook.explain.run_state import Identity, idle_because, without_represented
 from overbook.explain.waiting_vms import VM_KINDS, WaitingVms
 from overbook.explain.workloads import (
@@ -173,7 +173,7 @@ class Intake:
             self._add_pod(document, manifest)
             return
         version = manifest["apiVersion"]
-        label = _label(manifest)
+        label = label_of(manifest)
         where = f"{document.where}: {kind} {label}:"
         if kind == "Pod" and version == "v1":
             self._add_pod(document, convert(manifest, Pod, where))
@@ -274,7 +274,7 @@ class Intake:
             idle, field = idle_because(kind, document.manifest)
             if made.stopped and not idle:
                 idle, field = "stopped", made.stopped
-            label = _label(document.manifest)
+            label = label_of(document.manifest)
             one = Found(
                 document.where,
                 kind,
@@ -304,11 +304,11 @@ class Intake:
             for document, replicas in self._rollouts.pop((one.namespace, identity[2]), ()):
                 wanted = 1 if replicas is None else replicas
                 state = ("idle", "0 replicas") if wanted == 0 else ("", "")
-                owner = ("Rollout", one.namespace, _label(document.manifest).partition("/")[2])
+                owner = ("Rollout", one.namespace, label_of(document.manifest).partition("/")[2])
                 scaled = msgspec.structs.replace(
                     one,
                     kind="Rollout",
-                    name=_label(document.manifest),
+                    name=label_of(document.manifest),
                     replicas=wanted,
                     idle=state[0],
                     idle_field=state[1],
@@ -329,7 +329,7 @@ def _inside(document: Document, kind: str, refuse: Refuse) -> Iterator[Document]
     """The objects of an OpenShift Template, as ``oc process`` makes them."""
     from overbook.explain.openshift_template import processed  # noqa: PLC0415 - few inputs have one
 
-    where = f"{document.where}: {kind} {_label(document.manifest)}:"
+    where = f"{document.where}: {kind} {label_of(document.manifest)}:"
     for item, inner in enumerate(processed(document.manifest, where), 1):
         one = msgspec.structs.replace(document, manifest=inner, item=item)
         try:
@@ -353,13 +353,6 @@ def _made(document: Document, kind: str, label: str, made: Workload) -> Found:
         idle=idle,
         idle_field=field,
     )
-
-
-def _label(manifest: Any) -> str:
-    metadata = manifest.get("metadata")
-    if not isinstance(metadata, dict):
-        return f"{NAMESPACE_UNSET}/"
-    return f"{metadata.get('namespace') or NAMESPACE_UNSET}/{metadata.get('name') or ''}"
 
 
 def _uid(manifest: Any) -> str:

@@ -17,7 +17,6 @@ from overbook.core.kubernetes.priority import priorities, with_priority
 from overbook.core.kubevirt.definitions import (
     VirtualMachine,
     decode_definition,
-    defines_vm,
     has_ended,
 )
 from overbook.core.kubevirt.instancetype import INSTANCETYPE_GROUP
@@ -69,9 +68,8 @@ class VmInput:
     """
 
     def __init__(self) -> None:
-        self._policy = LauncherPolicy()
+        self._settings = VmSettings()
         self._running: Release = MAIN
-        self._percent_given = True
         self._catalog = Catalog()
         self._quotas: Mapping[str, Iterable[str]] = {}
         self._labels: Mapping[str, Mapping[str, str]] = {}
@@ -96,7 +94,10 @@ class VmInput:
             labels: the labels of the namespaces.
             quotas: the names of the resources that quotas limit, by namespace.
         """
-        self._policy, self._running, self._percent_given = policy, running, percent_given
+        settings = self.read_settings or VmSettings(policy)
+        if percent_given:
+            settings = replace(settings, policy=replace(settings.policy, percent=policy.percent))
+        self._settings, self._running = settings, running
         self._labels, self._quotas = labels, quotas
 
     def take(self, kind: str, manifest: Any, where: str) -> bool:
@@ -136,15 +137,6 @@ class VmInput:
         )
         return replace(counts, note=note)
 
-    @property
-    def given_settings(self) -> VmSettings | None:
-        """The settings of the KubeVirt or else the HyperConverged object; ``None``: there is neither."""
-        settings = self._read.get("KubeVirt") or self._read.get("HyperConverged")
-        if settings is not None and self._percent_given:
-            policy = replace(settings.policy, percent=self._policy.percent)
-            return replace(settings, policy=policy)
-        return settings
-
     def made(self, manifest: Any, where: str) -> VmWorkload:
         """The pod of an object that defines VMs.
 
@@ -157,8 +149,7 @@ class VmInput:
         """
         definition, replicas = decode_definition(manifest, where)
         namespace = definition.metadata.namespace or "default"
-        settings = self.given_settings or VmSettings(self._policy)
-        policy = in_namespace(settings, self._labels.get(namespace), self._quotas.get(namespace, ()))
+        policy = in_namespace(self._settings, self._labels.get(namespace), self._quotas.get(namespace, ()))
         try:
             made = made_vm(definition, policy, self._catalog, self._running)
         except InvalidInput as error:
@@ -190,6 +181,3 @@ def _of_instancetypes(kind: str, manifest: Any) -> bool:
 def _prioritised(pod: Pod) -> Pod:
     """The pod with its priority, where its class is one that every cluster with KubeVirt has."""
     return with_priority(pod, priorities(())) if pod.spec.priority_class_name else pod
-
-
-__all__ = ["VmInput", "VmWorkload", "defines_vm"]

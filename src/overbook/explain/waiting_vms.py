@@ -8,7 +8,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.kubevirt.overhead import Release
 from overbook.core.kubevirt.vm import INSTANCE_KIND
-from overbook.explain.cluster_objects import ClusterObjects
+from overbook.explain.cluster_objects import ClusterObjects, label_of
 from overbook.kube.files.manifests import Document, Refuse
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ class WaitingVms:
         Raises:
             InvalidInput: a field has the wrong type.
         """
-        from overbook.explain.virtual_machines import (  # noqa: PLC0415 - most inputs have none
-            VmInput,
-            defines_vm,
-        )
+        from overbook.core.kubevirt.definitions import defines_vm  # noqa: PLC0415 - most inputs have none
+        from overbook.explain.virtual_machines import VmInput  # noqa: PLC0415 - as above
 
         if self._input is None:
             self._input = VmInput()
@@ -91,16 +89,9 @@ class WaitingVms:
             },
         )
         for place, document, kind in self._waiting:
-            metadata = document.manifest.get("metadata")
-            names = metadata if isinstance(metadata, dict) else {}
-            label = f"{names.get('namespace') or 'default'}/{names.get('name') or ''}"
+            where = f"{document.where}: {kind} {label_of(document.manifest)}:"
             try:
-                made(
-                    place,
-                    document,
-                    kind,
-                    self._input.made(document.manifest, f"{document.where}: {kind} {label}:"),
-                )
+                made(place, document, kind, self._input.made(document.manifest, where))
             except InvalidInput as error:
                 refuse(error)
             except RecursionError:
