@@ -1,6 +1,5 @@
 """``overbook explain`` shows what the real API server stores for random pods, LimitRanges and classes."""
 
-import asyncio
 import json
 import random
 from functools import partial
@@ -11,13 +10,10 @@ import pytest
 
 from overbook.cli import main
 from overbook.core.kubernetes.quantity import parse
-from overbook.kube.api.client import Client
-from overbook.kube.api.errors import ApiError
-from overbook.kube.api.find_cluster import load_config
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster.conftest import make_namespace
+from tests.cluster.dry_run import SENTINEL, knows_sentinel, try_pods
 from tests.cluster.installing import apply_manifests
-from tests.cluster.test_webhook_admissibility import SENTINEL
 from tests.waiting import wait_for
 from tests.webhook.running import limit_range
 
@@ -61,9 +57,9 @@ def test_random_pods_are_explained_as_they_are_stored(
         space = make_namespace(cluster)
         ranges = [limit_range("sentinel", space, SENTINEL), limit_range("sizes", space, *_items(chance))]
         apply_manifests(cluster, ranges)
-        wait_for(partial(_knows, cluster, space), "the LimitRange is enforced")
+        wait_for(partial(knows_sentinel, cluster, space), "the LimitRange is enforced")
         pods = [_pod(chance, space, f"pod-{index}") for index in range(PODS)]
-        answers = asyncio.run(_create(cluster.kubeconfig, space, pods))
+        answers = try_pods(cluster, space, pods)
         path = tmp_path / f"{number}.json"
         path.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*CLASSES, *ranges, *pods]}))
         main(["explain", str(path), "--node-memory", "64Gi", "--output", "json"])
@@ -162,35 +158,3 @@ def _resources(chance: random.Random) -> dict[str, Any]:
         for part in ("requests", "limits")
         if chance.random() < 0.8
     }
-
-
-def _knows(cluster: ControlPlane, space: str) -> bool:
-    limits = {"limits": {"ephemeral-storage": "2Gi"}}
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "probe"},
-        "spec": {"containers": [{"name": "c", "image": "c", "resources": limits}]},
-    }
-    (said,) = asyncio.run(_create(cluster.kubeconfig, space, [pod]))
-    return isinstance(said, str) and "maximum ephemeral-storage usage" in said
-
-
-async def _create(kubeconfig: str, space: str, pods: list[dict[str, Any]]) -> list[str | dict[str, Any]]:
-    """Return each pod as it would be stored, or why it is refused."""
-    client = Client(load_config(kubeconfig))
-    answers: list[str | dict[str, Any]] = []
-    for pod in pods:
-        try:
-            stored = await client.raw(
-                "POST",
-                f"/api/v1/namespaces/{space}/pods",
-                body=json.dumps(pod).encode(),
-                content_type="application/json",
-                query={"dryRun": "All"},
-            )
-            answers.append(json.loads(stored))
-        except ApiError as error:
-            answers.append(error.message)
-    await client.close()
-    return answers

@@ -1,6 +1,5 @@
 """The real API server forbids exactly the random pods that core's admissibility forbids."""
 
-import asyncio
 import json
 import random
 from functools import partial
@@ -10,11 +9,9 @@ from overbook.core.kubernetes.admissibility import complaint, constraints
 from overbook.core.kubernetes.limit_range import LimitRange, with_defaults
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubernetes.resolved import resolve
-from overbook.kube.api.client import Client
-from overbook.kube.api.errors import ApiError
-from overbook.kube.api.find_cluster import load_config
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster.conftest import make_namespace
+from tests.cluster.dry_run import SENTINEL, knows_sentinel, try_pods
 from tests.cluster.installing import apply_manifests
 from tests.waiting import wait_for
 from tests.webhook.running import limit_range
@@ -25,8 +22,6 @@ QUANTITIES = {
     "cpu": ["0", "1m", "50m", "100m", "250m", "1", "1500m", "2", "4"],
     "memory": ["0", "1Mi", "64Mi", "100Mi", "100M", "1Gi", "1G", "1.5Gi", "2Gi", "8Gi"],
 }
-SENTINEL = {"type": "Container", "max": {"ephemeral-storage": "1Gi"}}
-"""By which one sees that the API server knows the LimitRange: its view follows with a delay."""
 
 
 def test_random_pods_are_forbidden_by_both_or_by_none(cluster: ControlPlane) -> None:
@@ -43,9 +38,10 @@ def test_random_pods_are_forbidden_by_both_or_by_none(cluster: ControlPlane) -> 
         # As the API server completes and rounds them.
         stored = json.loads(cluster.kubectl("get", "limitrange", "-n", space, "-o", "json"))["items"]
         ranges = [convert(one, LimitRange, "") for one in stored]
-        wait_for(partial(_knows, cluster, space), "the LimitRange is enforced")
+        wait_for(partial(knows_sentinel, cluster, space), "the LimitRange is enforced")
         pods = [_pod(chance) for _ in range(PODS)]
-        for pod, refused in zip(pods, asyncio.run(_ask(cluster.kubeconfig, space, pods)), strict=True):
+        for pod, answer in zip(pods, try_pods(cluster, space, pods), strict=True):
+            refused = answer if isinstance(answer, str) else ""
             resolved = resolve(with_defaults(convert(pod, Pod, ""), ranges))
             ours = complaint(resolved, resolved.level, constraints(ranges))
             forbidden += bool(refused)
@@ -102,36 +98,3 @@ def _resources(chance: random.Random) -> dict[str, Any]:
         }
         for part in ("requests", "limits")
     }
-
-
-def _knows(cluster: ControlPlane, space: str) -> bool:
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "cart"},
-        "spec": {
-            "containers": [{"name": "c", "image": "c", "resources": {"limits": {"ephemeral-storage": "2Gi"}}}]
-        },
-    }
-    (said,) = asyncio.run(_ask(cluster.kubeconfig, space, [pod]))
-    return "maximum ephemeral-storage usage" in said
-
-
-async def _ask(kubeconfig: str, space: str, pods: list[dict[str, Any]]) -> list[str]:
-    """Return why each pod is refused; empty if it is not."""
-    client = Client(load_config(kubeconfig))
-    answers = []
-    for pod in pods:
-        try:
-            await client.raw(
-                "POST",
-                f"/api/v1/namespaces/{space}/pods",
-                body=json.dumps(pod).encode(),
-                content_type="application/json",
-                query={"dryRun": "All"},
-            )
-            answers.append("")
-        except ApiError as error:
-            answers.append(error.message)
-    await client.close()
-    return answers
