@@ -27,7 +27,7 @@ AGENT_NAME: Final = "overbook-controller"
 URGENT_SECONDS: Final = 35.0
 """The timeout of an eviction, whose webhooks may take 30 s."""
 SILENT_SECONDS: Final = 60.0
-"""After this time without an answer from the API server, the process is not healthy."""
+"""After this time without an answer from the API server, the process is not ready."""
 
 
 class Controller:
@@ -111,10 +111,10 @@ class Controller:
         self._clients.append(client)
         return client
 
-    def _healthy(self) -> bool:
+    def _hears(self) -> bool:
         """Whether the API server has answered lately. A follower reads the lease regularly."""
-        contacts = [client.last_contact for client in self._clients]
-        times = [contact for contact in (*contacts, self._ready_since) if contact is not None]
+        answers_at = [client.last_answer for client in self._clients]
+        times = [moment for moment in (*answers_at, self._ready_since) if moment is not None]
         return bool(times) and time.monotonic() - max(times) < SILENT_SECONDS
 
     def _handlers(self) -> Mapping[str, Handler]:
@@ -122,13 +122,19 @@ class Controller:
             "/metrics": lambda: answers.metrics(
                 self._metrics.render(None if self._leader is None else self._leader.situation)
             ),
-            "/healthz": lambda: answers.health("" if self._healthy() else "the API server does not answer"),
-            "/readyz": lambda: answers.health("" if self._ready() else "not all objects have been read yet"),
+            # The loop that answers is the loop that works: an answer is the proof. An outage of the API
+            # server is no reason to restart: each start would lose what is known, after a longer wait.
+            "/healthz": lambda: answers.health(""),
+            "/readyz": lambda: answers.health(self._not_ready()),
             "/decisions": lambda: answers.json(self._journal.as_json()),
         }
 
-    def _ready(self) -> bool:
-        """Whether a follower takes part in the election, or the leader has read all objects."""
+    def _not_ready(self) -> str:
+        """Why the process cannot work now; empty: it leads and has read all objects, or may be elected."""
         if self._ready_since is None:
-            return False
-        return self._leader is None or self._leader.situation.known
+            return "not started yet"
+        if not self._hears():
+            return "the API server does not answer"
+        if self._leader is not None and not self._leader.situation.known:
+            return "not all objects have been read yet"
+        return ""

@@ -10,6 +10,7 @@ from overbook.controller.kinds import ASKING_NODES, KEPT_NODES
 from overbook.controller.metrics import ControllerMetrics
 from overbook.controller.situation import ClusterSituation
 from overbook.core.relief.node import condition_patch, taint_removal, wanted_condition
+from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError, is_status
 
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS: Final = 5.0
 """How often the keeper looks for agents that no longer report."""
 MOST_AT_ONCE: Final = 4
-RETRY_SECONDS: Final = 5.0
+MOST_BACKOFF_SECONDS: Final = 300.0
+"""The longest pause before a node is tried again that cannot be written: a policy may protect it for good."""
 
 
 class NodeKeeper:
@@ -30,6 +32,7 @@ class NodeKeeper:
         leads: returns whether this process leads.
         metrics: the metrics.
         wall_clock: seconds since the epoch.
+        clock: seconds that only grow.
     """
 
     def __init__(
@@ -39,13 +42,18 @@ class NodeKeeper:
         leads: Callable[[], bool],
         metrics: ControllerMetrics,
         wall_clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._situation = situation
         self._leads = leads
         self._metrics = metrics
         self._wall_clock = wall_clock
+        self._clock = clock
         self._stale: set[str] = set()
+        self._backoffs: dict[str, Backoff] = {}
+        self._not_before: dict[str, float] = {}
+        self._untainted: dict[str, float] = {}
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -67,10 +75,13 @@ class NodeKeeper:
             for name in sorted(stale - self._stale):
                 log.warning("node %s: its agent no longer reports", name)
             self._stale = stale
-            situation.unkept.update(changed)
             if changed:
-                situation.unkept_some.set()
                 situation.wake()
+            self._forget()
+            due = {name for name, moment in self._not_before.items() if self._clock() >= moment}
+            if changed or due:
+                situation.unkept.update(changed | due)
+                situation.unkept_some.set()
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _work(self) -> None:
@@ -80,15 +91,32 @@ class NodeKeeper:
                 situation.unkept_some.clear()
                 await situation.unkept_some.wait()
             name = situation.unkept.pop()
-            if not self._leads():
+            if not self._leads() or self._clock() < self._not_before.get(name, 0.0):
                 continue
+            self._not_before.pop(name, None)
             try:
                 await self._keep(name)
             except KubeError as error:
-                self._metrics.failures["node"] += 1
+                self._later(name, "node", error)
                 log.warning("node %s: %s", name, error)
-                await asyncio.sleep(RETRY_SECONDS)
-                situation.unkept.add(name)
+            except Exception as error:  # a defect for one node must not end the work for the others
+                self._later(name, "defect", error)
+                log.exception("node %s: it could not be kept right", name)
+            else:
+                self._backoffs.pop(name, None)
+
+    def _later(self, name: str, kind: str, error: Exception) -> None:
+        """Try a node again after a pause; meanwhile the workers do others."""
+        self._metrics.failures[kind] += 1
+        backoff = self._backoffs.setdefault(name, Backoff(SWEEP_SECONDS, MOST_BACKOFF_SECONDS))
+        self._not_before[name] = self._clock() + backoff.next_seconds(error)
+
+    def _forget(self) -> None:
+        """Forget the nodes that are gone."""
+        situation = self._situation
+        for remembered in (self._not_before, self._backoffs, self._untainted):
+            for name in remembered.keys() - situation.nodes.objects.keys() - situation.asking.objects.keys():
+                del remembered[name]
 
     async def _keep(self, name: str) -> None:
         situation = self._situation
@@ -105,8 +133,19 @@ class NodeKeeper:
             await self._client.strategic_patch(KEPT_NODES, name, patch, subresource="status")
             self._metrics.conditions_written += 1
         operations = taint_removal(node) if stale else []
-        if operations:
+        if operations and self._may_untaint(name):
             await self._untaint(name, operations)
+
+    def _may_untaint(self, name: str) -> bool:
+        """Whether a node's taint may be removed: once in the time after which an agent is silent.
+
+        An agent whose reports are refused, and its taints are not, would set it again each time.
+        """
+        again = self._untainted.get(name, float("-inf")) + self._situation.spec.relief.stale_seconds
+        if self._clock() < again:
+            self._not_before[name] = again
+            return False
+        return True
 
     async def _untaint(self, name: str, operations: list[dict[str, object]]) -> None:
         try:
@@ -117,6 +156,7 @@ class NodeKeeper:
             # The taints have changed; the watch triggers the next attempt.
             log.info("node %s: its taints have changed meanwhile", name)
             return
+        self._untainted[name] = self._clock()
         self._metrics.taints_cleared += 1
         log.warning("node %s: the taint is removed, because the node's agent no longer reports", name)
 
@@ -125,7 +165,7 @@ class NodeKeeper:
         try:
             await self._client.get(KEPT_NODES, name)
         except ApiError as error:
-            if error.status != 404:
+            if not error.is_not_found:
                 raise
         else:
             return  # the node was created again meanwhile

@@ -89,7 +89,7 @@ class Performer:
         known = situation.pods.get(node, {}).get(uid)
         if not owner and known is not None:
             owner = known.instance.partition("/")[2]
-        if owner and situation.kubevirt.present:
+        if owner and situation.kubevirt.present is not False:
             instance = await _instance(self._client, namespace, owner)
         seen = candidate_pod(node, uid, pod, instance, situation.defaults, self._wall_clock())
         situation.pods.setdefault(node, {})[uid] = seen
@@ -151,7 +151,7 @@ async def _found(client: Client, namespace: str, name: str) -> Pod | None:
     try:
         return await client.get(PODS, name, namespace)
     except ApiError as error:
-        if error.status == 404:
+        if error.is_not_found:
             return None
         raise
 
@@ -160,6 +160,6 @@ async def _instance(client: Client, namespace: str, name: str) -> MovableInstanc
     try:
         return await client.get(INSTANCES, name, namespace)
     except ApiError as error:
-        if error.status == 404:
+        if error.is_not_found:
             return None
         raise

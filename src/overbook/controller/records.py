@@ -103,7 +103,7 @@ class Records:
                     ASKING_NODES, wanted, manager=CONTROLLER_MANAGER, subresource="status"
                 )
             except ApiError as error:
-                if is_status(error, 404):
+                if error.is_not_found:
                     return self._unwritten(node, record)
                 if not is_status(error, 409):
                     raise

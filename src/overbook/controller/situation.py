@@ -34,14 +34,13 @@ class ClusterSituation:
     def __init__(
         self, client: Client, settings: ControllerSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._client = client
         self._settings = settings
-        self.asking = Reflector(client, ASKING_NODES, on_change=self._asking_changed)
+        self.asking = Reflector(client, ASKING_NODES, on_change=self._asking_changed, clock=clock)
         self.nodes = Reflector(client, KEPT_NODES, on_change=self._node_changed)
         self.overcommits = Reflector(client, OVERCOMMITS, on_change=self._overcommit_changed)
-        self.kubevirt = KubeVirtWatch(client, self.wake)
+        self.kubevirt = KubeVirtWatch(client, self.wake, clock=clock)
         self.records = Records()
-        self.reports = Reports(clock)
+        self.reports = Reports(lambda: self.asking.heard_seconds)
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
         self.destinations: set[str] = set()
@@ -61,13 +60,13 @@ class ClusterSituation:
             self.nodes.run(),
             self.overcommits.run(),
             self.kubevirt.run(),
-            self._note_contact(),
         )
 
     async def wait_known(self) -> None:
         """Wait until all objects have been read once."""
         for reflector in (self.asking, self.nodes, self.overcommits):
             await reflector.wait_synced()
+        await self.kubevirt.wait_looked()
 
     @property
     def known(self) -> bool:
@@ -108,7 +107,9 @@ class ClusterSituation:
             spec=spec.relief,
             held_back=held_back,
             migrations=self.kubevirt.migrations,
+            kubevirt_known=self.kubevirt.present is not None,
             limits=self.kubevirt.limits,
+            migrations_silent_seconds=self.kubevirt.silent_seconds,
             destinations=frozenset(self.destinations),
         )
 
@@ -125,12 +126,6 @@ class ClusterSituation:
             pods=self.pods.get(node, _NO_PODS),
             answer=self.answers.get(node),
         )
-
-    async def _note_contact(self) -> None:
-        """Note regularly whether the API server answers: missing reports count only while it does."""
-        while True:
-            self.reports.contact(self._client.last_contact)
-            await asyncio.sleep(1.0)
 
     def _asking_changed(self, name: str, old: AskingNode | None, new: AskingNode | None) -> None:
         if new is None:

@@ -69,6 +69,8 @@ class World:
         self.held_back = ""
         self.destinations = frozenset(nodes)
         self.limits: MigrationLimits | None = MigrationLimits()
+        self.kubevirt_known = True
+        self.migrations_silent: float | None = 0.0
         self.spec = msgspec.structs.replace(ReliefSpec(), **spec)
         self.evicted: list[tuple[str, str]] = []
         self.deleted: list[str] = []
@@ -88,7 +90,9 @@ class World:
             spec=self.spec,
             held_back=self.held_back,
             migrations=tuple(self.migrations.values()),
+            kubevirt_known=self.kubevirt_known,
             limits=self.limits,
+            migrations_silent_seconds=self.migrations_silent,
             destinations=self.destinations,
         )
 

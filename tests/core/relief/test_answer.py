@@ -92,14 +92,18 @@ def test_other_answers_are_retried_when_the_server_says(
 
 
 @pytest.mark.parametrize(
-    ("status", "message"),
+    ("status", "reason", "message"),
     [
-        (404, 'pods "db" not found'),
-        (409, "Precondition failed: UID in precondition: a, UID in object meta: b"),
+        (404, "NotFound", 'pods "db" not found'),
+        (409, "", "Precondition failed: UID in precondition: a, UID in object meta: b"),
     ],
 )
-def test_a_missing_or_replaced_pod_is_gone(status: int, message: str) -> None:
-    assert understood(status, "", message).meaning == "Gone"
+def test_a_missing_or_replaced_pod_is_gone(status: int, reason: str, message: str) -> None:
+    assert understood(status, reason, message).meaning == "Gone"
+
+
+def test_a_proxys_404_says_nothing_about_the_pod() -> None:
+    assert understood(404, "", "404 page not found").meaning == "Unknown"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])

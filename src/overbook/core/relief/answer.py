@@ -81,8 +81,10 @@ def understood(
     text = _short(message or reason or f"HTTP status {status}")
     if status < 300:
         return ACCEPTED
-    if status == 404 or (status == 409 and "UID in precondition" in message):
+    if (status == 404 and reason == "NotFound") or (status == 409 and "UID in precondition" in message):
         return EvictionAnswer("Gone", "Gone", text)
+    if status == 404:  # not the API server's word about a pod, but somebody's in between
+        return EvictionAnswer("Unknown", reason or "Status404", text, retry_seconds)
     if status == 429:
         return _too_many(message, text, tuple(causes), retry_seconds)
     if MORE_THAN_ONE_BUDGET in message:

@@ -32,6 +32,7 @@ class CandidatePod(msgspec.Struct, frozen=True, gc=False):
         seen_at: when it was fetched, in seconds since the epoch.
         obstacle: why it must not be evicted; empty if it may be.
         how: how it would leave after an eviction.
+        is_vm: whether a VirtualMachineInstance owns it by its metadata.
         instance: ``namespace/name`` of the VirtualMachineInstance in it; empty: none.
         instance_node: the node on which that instance runs now; empty: not known.
         evacuating: whether KubeVirt has been requested to move that instance.
@@ -42,6 +43,7 @@ class CandidatePod(msgspec.Struct, frozen=True, gc=False):
     seen_at: float
     obstacle: str = ""
     how: How = "Evicted"
+    is_vm: bool = False
     instance: str = ""
     instance_node: str = ""
     evacuating: bool = False
@@ -102,6 +104,7 @@ def candidate_pod(
         seen_at=now,
         obstacle=obstacle(pod, node, defaults),
         how=how,
+        is_vm=bool(instance_name(pod)),
         leaves_at=from_timestamp(leaves),
     )
     return msgspec.structs.replace(known, **about)

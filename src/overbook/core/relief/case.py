@@ -50,14 +50,19 @@ class ClusterCase(msgspec.Struct, frozen=True, kw_only=True):
         spec: the budgets and times of the ``Overcommit``.
         held_back: why no relief may begin now; empty if one may.
         migrations: all live migrations that are known, also those that Overbook did not begin.
+        kubevirt_known: whether it is known if KubeVirt is installed.
         limits: KubeVirt's limits; ``None``: not known, or there is no KubeVirt.
+        migrations_silent_seconds: how long ago the API server last said anything about migrations; what
+            became of one since then is not known. ``None``: never; 0 without KubeVirt.
         destinations: nodes that could take a VM: ready, schedulable and not under pressure.
     """
 
     spec: ReliefSpec = ReliefSpec()
     held_back: str = ""
     migrations: tuple[Migration, ...] = ()
+    kubevirt_known: bool = True
     limits: MigrationLimits | None = None
+    migrations_silent_seconds: float | None = 0.0
     destinations: frozenset[str] = frozenset()
 
 

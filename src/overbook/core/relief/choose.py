@@ -3,7 +3,8 @@
 The reasons not to evict are read in this order: there is no request; a pod has left for it already; the
 record has a pause; the cluster or the agent only observes; all candidates were refused; the budget is used
 up. Then the candidates are tried one by one. Each is fetched first, and a refusal is written before the next
-one is tried.
+one is tried. A refusal of a pod that is beyond its covered memory sends no pod away that is within its own
+before the patience with such pods is over: any owner can make a disruption budget.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,8 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.api.overcommit_node import ReliefCandidate, ReliefRecord, ReliefRequest
+from overbook.core.api.overcommit_node import Refusal, ReliefCandidate, ReliefRecord, ReliefRequest
+from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.relief.budgets import Budgets
 from overbook.core.relief.candidate_pod import CandidatePod
 from overbook.core.relief.case import ClusterCase, Look, NodeCase, Rest, Step, Write
@@ -34,6 +36,8 @@ FRESH_SECONDS: Final = 5.0
 LEAVING_MARGIN_SECONDS: Final = 30.0
 """A deleted pod that still exists this long after its grace period is stuck; another one is evicted."""
 SOON_SECONDS: Final = 2.0
+WITHIN_PATIENCE_SECONDS: Final = ReclaimPolicy().promise_patience_seconds
+"""How long pods within their covered memory are spared after one beyond its own was refused."""
 NOT_REFUSED: Final = frozenset({"Excluded", "StillEnding"})
 """Reasons that say of a pod that it must not be evicted or ends already: the last resort never deletes it."""
 
@@ -62,7 +66,8 @@ def choose(case: NodeCase, cluster: ClusterCase, budgets: Budgets, now: float) -
     if budgets.full():
         return _wait(case, request, budgets.full(), now)
     base = msgspec.structs.replace(for_request(record, request), request_id=request.id)
-    return _first_that_may_leave(case, request, base, cluster, budgets, now)
+    late = _migrated_late(case, base, cluster, now)
+    return late or _first_that_may_leave(case, request, base, cluster, budgets, now)
 
 
 def _pause_applies(record: ReliefRecord, request: ReliefRequest) -> bool:
@@ -82,15 +87,13 @@ def _first_that_may_leave(
     now: float,
 ) -> Step:
     done = {refusal.uid for refusal in base.refusals}
-    late = _migrated_late(case, base, cluster)
-    if late is not None:
-        left = msgspec.structs.replace(base, victim=late[0])
-        message = f"{late[0]} was migrated after all ({late[1]})"
-        return Write(over(left, "Migrated", message, now, cluster.spec.cool_down_seconds))
     no_place = ""
     for candidate in in_order(request.candidates, request.rank, cluster.spec.follow_seconds):
         if candidate.uid in done:
             continue
+        instead = _in_the_place_of(candidate, request, base)
+        if instead is not None and now < (from_timestamp(instead.at) or now) + WITHIN_PATIENCE_SECONDS:
+            return _wait(case, request, f"{_does_not_leave(instead)}; the others are within theirs", now)
         pod = _fresh(case.pods, candidate, now)
         if pod is None:
             budgets.take(case.name, migrates=False)  # for this plan: only so many pods are fetched
@@ -105,14 +108,39 @@ def _first_that_may_leave(
         if pod.presence == "Leaving":
             message = f"{candidate.label} is ending already; waiting for its effect"
             return Write(waiting(base, request, message, now, now + SOON_SECONDS))
-        if pod.how == "Migrated" and (full := budgets.migrations_full(case.name)):
+        if full := _no_migration(case, pod, cluster, budgets):
             if any(refusal.reason == "MigrationStalled" for refusal in base.refusals):
                 no_place = full  # the stalled migration holds the place; pods that need none are still tried
                 continue
             return _wait(case, request, full, now)
         budgets.take(case.name, migrates=pod.how == "Migrated")
-        return Write(asking(base, request, candidate, pod.how, seconds_to_move(candidate), now))
+        because = _does_not_leave(instead)
+        return Write(asking(base, request, candidate, pod.how, seconds_to_move(candidate), now, because))
     return _wait(case, request, no_place, now) if no_place else _none_left(base, request, cluster, now)
+
+
+def _no_migration(case: NodeCase, pod: CandidatePod, cluster: ClusterCase, budgets: Budgets) -> str:
+    """Return why a VM cannot be live-migrated now; empty: it can, or the pod is none."""
+    if pod.is_vm and not cluster.kubevirt_known:
+        return "it is not known yet whether KubeVirt can migrate a VM"
+    return budgets.migrations_full(case.name) if pod.how == "Migrated" else ""
+
+
+def _in_the_place_of(
+    candidate: ReliefCandidate, request: ReliefRequest, base: ReliefRecord
+) -> Refusal | None:
+    """Return the first refusal of a pod beyond its covered memory, if the candidate is within its own."""
+    if request.rank != "culprit" or candidate.beyond_bytes > 0:
+        return None
+    beyond = {candidate.uid for candidate in request.candidates if candidate.beyond_bytes > 0}
+    refusals = [each for each in base.refusals if each.uid in beyond and each.reason != "Excluded"]
+    return min(refusals, key=lambda refusal: refusal.at, default=None)
+
+
+def _does_not_leave(refusal: Refusal | None) -> str:
+    if refusal is None:
+        return ""
+    return f"{refusal.label} is beyond its covered memory and does not leave ({refusal.reason})"
 
 
 def _obstacle(case: NodeCase, pod: CandidatePod, cluster: ClusterCase, now: float) -> tuple[str, str] | None:
@@ -168,8 +196,8 @@ def _fresh(pods: Mapping[str, CandidatePod], candidate: ReliefCandidate, now: fl
     return pod if pod is not None and 0 <= now - pod.seen_at < FRESH_SECONDS else None
 
 
-def _migrated_late(case: NodeCase, base: ReliefRecord, cluster: ClusterCase) -> tuple[str, str] | None:
-    """Return the pod and the migration that succeeded after it had been given up for this request."""
+def _migrated_late(case: NodeCase, base: ReliefRecord, cluster: ClusterCase, now: float) -> Step | None:
+    """Return the end of the relief if a migration has succeeded after it had been given up for this request."""
     for refusal in base.refusals:
         if refusal.reason not in ("MigrationStalled", "MigrationGivenUp"):
             continue
@@ -177,5 +205,7 @@ def _migrated_late(case: NodeCase, base: ReliefRecord, cluster: ClusterCase) -> 
         for known in cluster.migrations:
             late = known.phase == "Succeeded" and (known.progressed_at or 0.0) >= given_up_at
             if late and known.source_pod == refusal.label and known.source_node in ("", case.name):
-                return refusal.label, known.metadata.name
+                left = msgspec.structs.replace(base, victim=refusal.label)
+                message = f"{refusal.label} was migrated after all ({known.metadata.name})"
+                return Write(over(left, "Migrated", message, now, cluster.spec.cool_down_seconds))
     return None

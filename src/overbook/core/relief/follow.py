@@ -146,16 +146,21 @@ def _migrating(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
         outcome: Outcome = "Migrated" if moved else "Gone"
         return _over(case, cluster, outcome, f"{record.victim} has left {case.name}", now)
     ends = from_timestamp(record.until) or now
-    if now >= ends:
+    # A migration that was not heard of is not one that stands still: nothing follows from silence.
+    silent = cluster.migrations_silent_seconds
+    heard_until = None if silent is None else now - silent
+    if heard_until is None:
+        return Rest(pod.seen_at + LOOK_SECONDS)
+    if heard_until >= ends:
         message = f"its live migration has not ended within {cluster.spec.follow_seconds} s"
         return _given_up(case, cluster, "MigrationGivenUp", message, now)
     stalls = _stalls_at(record, migration, cluster)
-    if now >= stalls and case.critical and case.request is not None:
+    if heard_until >= stalls and case.critical and case.request is not None:
         phase = f"phase {migration.phase}" if migration else "no migration object"
         message = f"no progress of its live migration for {cluster.spec.stall_seconds} s ({phase})"
         return _given_up(case, cluster, "MigrationStalled", message, now)
     pause = MIGRATING_LOOK_SECONDS if migration else LOOK_SECONDS
-    return Rest(min(ends, pod.seen_at + pause, stalls if stalls > now else ends))
+    return Rest(min(moment for moment in (ends, pod.seen_at + pause, stalls) if moment > now))
 
 
 def _migration_over(case: NodeCase, migration: Migration, cluster: ClusterCase, now: float) -> Step:

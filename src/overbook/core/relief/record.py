@@ -88,8 +88,10 @@ def asking(
     how: How,
     expected_seconds: float,
     now: float,
+    because: str = "",
 ) -> ReliefRecord:
-    """A pod is about to be evicted."""
+    """A pod is about to be evicted; ``because``: why this one, although others are more to blame."""
+    why = f"{request.rule or 'pressure'}: {candidate.sentence or candidate.label}"
     return _replace(
         idle(for_request(record, request)),
         request_id=request.id,
@@ -100,9 +102,7 @@ def asking(
         started_at=to_timestamp(now),
         stage_since=to_timestamp(now),
         expected_seconds=round(expected_seconds) if how == "Migrated" else 0,
-        message=shortened(
-            f"{request.rule or 'pressure'}: {candidate.sentence or candidate.label}", _LONGEST_MESSAGE
-        ),
+        message=shortened(f"{why}; {because}" if because else why, _LONGEST_MESSAGE),
     )
 
 

@@ -53,9 +53,9 @@ class Client:
         self._prefix = self._transport.address.prefix
 
     @property
-    def last_contact(self) -> float | None:
+    def last_answer(self) -> float | None:
         """When the last answer came, on the monotonic clock."""
-        return self._transport.last_contact
+        return self._transport.last_answer
 
     async def close(self) -> None:
         """Close all connections."""

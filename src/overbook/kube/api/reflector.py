@@ -90,7 +90,12 @@ class Reflector(Generic[T]):
         self._refused_versions = 0
         self._synced = asyncio.Event()
         self._logged: set[tuple[str, str]] = set()
+        self._broken = True
         self.last_contact: float | None = None
+        """When the API server last sent something for this copy: a change, a bookmark, a page."""
+        self.heard_seconds = 0.0
+        """How long the API server was heard in all: a clock that stands still while the watch is broken, and
+        runs on with the next thing that is heard, be it only a bookmark."""
 
     @property
     def objects(self) -> Mapping[str, T]:
@@ -118,6 +123,7 @@ class Reflector(Generic[T]):
             except Exception as problem:  # a defect must not stop the watch
                 error = problem
                 log.exception("%s: the watch begins again", self._kind.plural)
+            self._broken = self._broken or error is not None
             await asyncio.sleep(self._backoff.next_seconds(error))
 
     async def _round(self) -> None:
@@ -210,7 +216,10 @@ class Reflector(Generic[T]):
         )
 
     def _touch(self) -> None:
-        self.last_contact = self._clock()
+        now = self._clock()
+        if self.last_contact is not None and not self._broken:
+            self.heard_seconds += now - self.last_contact
+        self.last_contact, self._broken = now, False
 
     def _collect(self, filling: dict[str, T], event: WatchEvent[T]) -> None:
         if event.undecodable is not None:

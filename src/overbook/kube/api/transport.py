@@ -100,7 +100,7 @@ class Transport:
     ) -> None:
         self.address = split_server(config.server, f"{config.source}: server")
         self.clock = clock
-        self.last_contact: float | None = None
+        self.last_answer: float | None = None
         self._config = config
         self._timeout_seconds = timeout_seconds
         self._credentials = credentials_for(config)
@@ -167,7 +167,7 @@ class Transport:
         for last in (False, True):
             identity = await self._credentials.current()
             connection, head = await self._exchange(request, identity)
-            self.last_contact = self.clock()
+            self.last_answer = self.clock()
             try:
                 answer = ApiAnswer(request, self.address.authority, head, connection.body(head))
                 if head.status < 300:
