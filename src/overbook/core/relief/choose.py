@@ -197,7 +197,7 @@ def _fresh(pods: Mapping[str, CandidatePod], candidate: ReliefCandidate, now: fl
 
 
 def _migrated_late(case: NodeCase, base: ReliefRecord, cluster: ClusterCase, now: float) -> Step | None:
-    """Return the end of the relief if a migration has succeeded after it had been given up for this request."""
+    """Return the end of the relief, if a migration succeeded after it had been given up for this request."""
     for refusal in base.refusals:
         if refusal.reason not in ("MigrationStalled", "MigrationGivenUp"):
             continue

@@ -24,11 +24,18 @@ from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent
 log = logging.getLogger(__name__)
 
 INITIAL_SILENCE_SECONDS: Final = 10.0
-"""After this silence at the start of a watch, the API server is taken not to support WatchList."""
+"""After this silence of an answer that has begun, a WatchList is tried again."""
+MOST_SILENCES: Final = 3
+"""After so many of them in a row, the API server is taken not to support WatchList."""
+LISTING_SECONDS: Final = 3600.0
+"""For so long the collection is listed; then WatchList is tried again: the API server may be another one."""
 MOST_STALE_ANSWERS: Final = 5
 """After this many answers with an older version, it is accepted, as after a restored backup."""
 MOST_LOGGED: Final = 200
 """The most objects about which a problem is logged."""
+
+_OF_VERSION: Final = frozenset({"Expired", "Invalid", "Timeout"})
+"""Reasons that speak of the version, whatever the status. ``Timeout``: it is newer than the server's own."""
 
 OnChange = Callable[[str, T | None, T | None], None]
 
@@ -85,7 +92,9 @@ class Reflector(Generic[T]):
         self._objects: dict[str, T] = {}
         self._version = ""
         self._newest = ""
-        self._watch_list = True
+        self._listing_until = 0.0
+        self._silences = 0
+        self._silence: asyncio.Timeout | None = None
         self._stale_answers = 0
         self._refused_versions = 0
         self._synced = asyncio.Event()
@@ -131,7 +140,7 @@ class Reflector(Generic[T]):
         try:
             if self._version:
                 await self._follow()
-            elif self._watch_list:
+            elif self._clock() >= self._listing_until:
                 await self._fill_and_follow()
             else:
                 await self._fill()
@@ -144,11 +153,12 @@ class Reflector(Generic[T]):
     def _is_unusable(self, error: ApiError) -> bool:
         """Whether a watch cannot continue from the last seen version.
 
-        410 means that. Other refusals may mean it, too: after three of them the version is dropped.
+        410 means that. Other refusals may mean it, too: after three of them the version is dropped. A server
+        in trouble, or a load balancer whose servers are, says nothing about the version.
         """
         if error.status == 410:
             return True
-        if error.status in (401, 403, 429):
+        if error.status in (401, 403, 429) or (error.status >= 500 and error.reason not in _OF_VERSION):
             return False
         self._refused_versions += 1
         return self._refused_versions >= 3
@@ -175,7 +185,7 @@ class Reflector(Generic[T]):
                     self._apply(event)
         except _NoWatchList as problem:
             log.info("%s: without WatchList, listed and then watched: %s", self._kind.plural, problem)
-            self._watch_list = False
+            self._listing_until = self._clock() + LISTING_SECONDS
             await self._fill()
             await self._follow()
 
@@ -183,22 +193,25 @@ class Reflector(Generic[T]):
         """Collect the present objects, up to the bookmark that marks their end."""
         filling: dict[str, T] = {}
         try:
-            while True:
-                async with asyncio.timeout(INITIAL_SILENCE_SECONDS):
-                    event = await anext(events)
-                if event.type == "BOOKMARK":
-                    break
-                self._collect(filling, event)
+            # A slow answer, or one that waits for its turn, is no silence: the time begins with its head.
+            async with asyncio.timeout(None) as self._silence:
+                while (event := await anext(events)).type != "BOOKMARK":
+                    self._collect(filling, event)
         except TimeoutError as error:
-            raise _NoWatchList(f"no event for {INITIAL_SILENCE_SECONDS:g} s") from error
+            self._silences += 1
+            silence = f"no event for {INITIAL_SILENCE_SECONDS:g} s"
+            raise (_NoWatchList if self._silences >= MOST_SILENCES else _Again)(silence) from error
         except StopAsyncIteration as error:
             raise _Again("the watch ended before all objects had arrived") from error
         except ApiError as error:
             if is_status(error, 400, 422):
                 raise _NoWatchList(str(error)) from error
             raise
+        finally:
+            self._silence = None
         if not event.initial_events_end:
             raise _NoWatchList("the API server does not mark the end of the initial objects")
+        self._silences = 0
         self._replace(filling, event.resource_version)
 
     async def _follow(self) -> None:
@@ -220,6 +233,8 @@ class Reflector(Generic[T]):
         if self.last_contact is not None and not self._broken:
             self.heard_seconds += now - self.last_contact
         self.last_contact, self._broken = now, False
+        if self._silence is not None:
+            self._silence.reschedule(asyncio.get_running_loop().time() + INITIAL_SILENCE_SECONDS)
 
     def _collect(self, filling: dict[str, T], event: WatchEvent[T]) -> None:
         if event.undecodable is not None:
