@@ -93,6 +93,11 @@ class Worker:
         node = self.cluster.get(f"{NODES}/{self.name}") or {"spec": {}}
         return {taint["key"] for taint in node["spec"].get("taints", ())}
 
+    def remove_taints(self) -> None:
+        """Remove all of the node's taints, as another program might."""
+        patch = {"spec": {"taints": None}}
+        self.cluster.admin.ask("PATCH", f"{NODES}/{self.name}", patch, MERGE)
+
     @property
     def tainted(self) -> bool:
         return TAINT_KEY in self.taints

@@ -1,7 +1,9 @@
 """Node objects stay right: no taint outlives its agent, and the condition states only what is known."""
 
+import concurrent.futures
 import json
 import pathlib
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,8 +30,24 @@ def running(
 ) -> Iterator[None]:
     relief_cluster.configure(cluster, staleSeconds=STALE_SECONDS)
     folder: pathlib.Path = tmp_path_factory.mktemp("controller")
-    with controller(relief_cluster.controllers_kubeconfig(cluster), folder):
-        yield
+    # Silence is what did not come while others were heard: one agent always reports.
+    make_node(cluster, "talks")
+    ended = threading.Event()
+    with (
+        controller(relief_cluster.controllers_kubeconfig(cluster), folder),
+        concurrent.futures.ThreadPoolExecutor(1) as pool,
+    ):
+        talking = pool.submit(_talk, cluster, ended)
+        try:
+            yield
+        finally:
+            ended.set()
+            talking.result()
+
+
+def _talk(cluster: ControlPlane, ended: threading.Event) -> None:
+    while not ended.wait(2.0):
+        report(cluster, "talks", state="None")
 
 
 def node_of(cluster: ControlPlane, name: str) -> dict[str, Any]:
@@ -59,6 +77,16 @@ def test_a_silent_agents_taint_is_removed_and_others_stay(cluster: ControlPlane)
     wait_for(lambda: condition(cluster, "silent") == ("Unknown", "AgentSilent"), "the condition is unknown")
     report(cluster, "silent", state="None")
     wait_for(lambda: condition(cluster, "silent") == ("False", "NoPressure"), "the agent is heard again")
+
+
+def test_a_silent_agent_is_noticed_by_a_quiet_leader(cluster: ControlPlane) -> None:
+    """A leader that only watches sends no request of its own for longer than an agent may be silent."""
+    relief_cluster.configure(cluster, staleSeconds=20)
+    make_node(cluster, "mute-among-others", OURS)
+    report(cluster, "mute-among-others", state="Critical")
+    wait_for(lambda: keys(cluster, "mute-among-others") == [], "the taint is gone")
+    assert condition(cluster, "talks") == ("False", "NoPressure")
+    relief_cluster.configure(cluster, staleSeconds=STALE_SECONDS)
 
 
 def test_a_taint_without_a_report_is_removed(cluster: ControlPlane) -> None:

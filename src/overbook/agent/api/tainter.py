@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 MOST_CONFLICTS: Final = 10
 """The conflicts in a row, each with another program that writes the Node, after which there is a pause."""
+REMOVED_SECONDS: Final = (1.0, 300.0)
+"""The first and the longest pause before a taint is set again that another program has removed."""
 
 
 class Tainter:
@@ -50,15 +52,28 @@ class Tainter:
         Args:
             node: gives the Node as last seen.
         """
-        backoff = Backoff(0.1, 3.0)
+        backoff, removed = Backoff(0.1, 3.0), Backoff(*REMOVED_SECONDS)
+        have_set = False
         while True:
             await self._woken.wait()
             self._woken.clear()
             report, seen = self._bridge.report, node()
-            if report is None or report.yielding or seen is None or _is_tainted(seen) == report.tainted:
+            if report is None or report.yielding or seen is None:
+                continue
+            if not report.tainted:
+                have_set = False
+                removed.reset()
+            # A taint of an agent whose reports nobody can read would be removed as a silent one's.
+            if _is_tainted(seen) == report.tainted or (report.tainted and self._bridge.news.refused):
+                continue
+            if have_set:  # and it is gone: another program has removed it
+                have_set = False
+                await asyncio.sleep(removed.next_seconds())
+                self._woken.set()
                 continue
             try:
                 await self._put(tainted=report.tainted)
+                have_set = report.tainted
                 backoff.reset()
                 self._complain.over()
             except KubeError as error:

@@ -10,7 +10,6 @@ from overbook.core.api.overcommit import Overcommit
 from overbook.core.api.overcommit_node import OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.limit_range import LimitRange
-from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
 from overbook.kube.api import objects
 from overbook.kube.api.http import percent_encoded
@@ -115,7 +114,7 @@ def key_of(obj: ApiObject) -> str:
     return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
 
 
-PODS: Final = Kind("", "v1", "pods", "Pod", True, Pod)
+PODS: Final = Kind("", "v1", "pods", "Pod", True, objects.ApiPod)
 NODES: Final = Kind("", "v1", "nodes", "Node", False, objects.Node)
 NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, objects.Namespace)
 LIMIT_RANGES: Final = Kind("", "v1", "limitranges", "LimitRange", True, LimitRange)
