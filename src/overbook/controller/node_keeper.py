@@ -1,6 +1,7 @@
 """The controller's part of Node objects: the condition, and the removal of taints without an agent."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -67,6 +68,8 @@ class NodeKeeper:
         """Check periodically for agents that no longer report, which no watch can show."""
         while True:
             situation = self._situation
+            with contextlib.suppress(KubeError):  # nothing was heard, and nothing follows from that
+                await situation.listen()
             names = situation.asking.objects.keys() | {
                 name for name, node in situation.nodes.objects.items() if node.is_tainted
             }

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Final
 
 from overbook.controller.kinds import ASKING_NODES, KEPT_NODES, AskingNode
@@ -19,6 +20,9 @@ from overbook.kube.api.client import Client
 from overbook.kube.api.kinds import OVERCOMMITS
 from overbook.kube.api.reflector import Reflector
 
+QUIET_SECONDS: Final = 5.0
+"""After this silence the watch of the reports is compared with the collection."""
+
 _NO_PODS: Final[Mapping[str, CandidatePod]] = {}
 
 
@@ -34,7 +38,9 @@ class ClusterSituation:
     def __init__(
         self, client: Client, settings: ControllerSettings, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._client = client
         self._settings = settings
+        self._clock = clock
         self.asking = Reflector(client, ASKING_NODES, on_change=self._asking_changed, clock=clock)
         self.nodes = Reflector(client, KEPT_NODES, on_change=self._node_changed)
         self.overcommits = Reflector(client, OVERCOMMITS, on_change=self._overcommit_changed)
@@ -83,6 +89,20 @@ class ClusterSituation:
     def defaults(self) -> ClusterDefaults:
         """The defaults for every pod."""
         return ClusterDefaults(self._settings.namespace, self.kubevirt.eviction_strategy)
+
+    async def listen(self) -> None:
+        """Look whether the watch of the reports is up to date, if it has said nothing for a while.
+
+        Raises:
+            KubeError: the API server does not answer.
+        """
+        heard = self.asking.last_contact
+        if heard is None or self._clock() - heard < QUIET_SECONDS:
+            return
+        async with aclosing(self._client.pages(ASKING_NODES, limit=1)) as pages:
+            async for page in pages:
+                self.asking.compare(next(iter(page.items), None))
+                break
 
     def is_stale(self, node: str) -> bool:
         """Whether the node's agent no longer reports."""

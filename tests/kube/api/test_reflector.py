@@ -248,3 +248,18 @@ def test_a_reflector_without_rights_waits_and_keeps_its_objects() -> None:
     )
     scene.plays(lambda it: set(it.objects) == {"a", "b"})
     assert all("resourceVersion=12" in head for head in scene.heads[1:])
+
+
+def test_a_quiet_watch_is_heard_if_nothing_was_missed() -> None:
+    scene = Scene(stream(event("ADDED", node("a", 10)), bookmark(12, end=True)))
+    now = 0.0
+    it = scene.plays(lambda it: it.synced)
+    it._clock = lambda: now
+    it.last_contact, it.heard_seconds, it._broken = 0.0, 0.0, False
+    for seen, heard in ((node("a", 11), 0.0), (node("b", 10), 0.0), (node("a", 10), 30.0)):
+        now = 30.0
+        it.compare(NODES.decode(json.dumps(seen).encode()))
+        assert it.heard_seconds == heard
+    it._broken, now = True, 60.0
+    it.compare(NODES.decode(json.dumps(node("a", 10)).encode()))
+    assert it.heard_seconds == 30.0, "a watch that is broken may have missed something"
