@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import msgspec
 import pytest
@@ -24,7 +24,7 @@ from overbook_sandbox.machine.errors import NodeStoppedError, SandboxError, Sand
 from overbook_sandbox.machine.image import prepare
 from overbook_sandbox.machine.job import Job
 from overbook_sandbox.machine.node import Machine
-from overbook_sandbox.machine.spec import MachineSpec
+from overbook_sandbox.machine.spec import Kernel, MachineSpec
 from tests import guest_reporter
 from tests.lanes import unit_of
 
@@ -36,22 +36,29 @@ _CGROUP_VERSIONS = {"v1": 1, "v2": 2}
 def spec_of(marker: pytest.Mark) -> MachineSpec:
     """Read `@pytest.mark.node(memory="1Gi", swap="1Gi", cpus=1, psi=True, cgroup="v2")`.
 
+    Further arguments are `kernel="older"` or `"newer"`, and `boot="WORD WORD"` for the kernel's command line.
+
     Raises:
         InvalidInput: An argument is unknown or wrong.
     """
     arguments = {"memory": "1Gi", "swap": "1Gi", "cpus": 1, "psi": True, "cgroup": "v2"}
+    arguments |= {"kernel": "stable", "boot": ""}
     unknown = [*marker.args, *(set(marker.kwargs) - set(arguments))]
     if unknown:
         raise InvalidInput("mark.node", unknown[0], f"keyword arguments out of {', '.join(arguments)}")
     chosen: dict[str, Any] = {**arguments, **marker.kwargs}
     if chosen["cgroup"] not in _CGROUP_VERSIONS:
         raise InvalidInput("mark.node: cgroup", chosen["cgroup"], 'one of "v1" and "v2"')
+    if chosen["kernel"] not in get_args(Kernel):
+        raise InvalidInput("mark.node: kernel", chosen["kernel"], f"one of {', '.join(get_args(Kernel))}")
     return MachineSpec(
+        kernel=chosen["kernel"],
         memory_bytes=_size("memory", chosen["memory"]),
         swap_bytes=_size("swap", chosen["swap"]),
         cpus=chosen["cpus"],
         psi=chosen["psi"],
         cgroup_version=1 if chosen["cgroup"] == "v1" else 2,
+        kernel_arguments=tuple(chosen["boot"].split()),
     )
 
 
@@ -68,6 +75,8 @@ def describe(spec: MachineSpec) -> str:
     words += [f"{spec.cpus} CPUs"] if spec.cpus > 1 else []
     words += [] if spec.psi else ["no PSI"]
     words += ["cgroup v1"] if spec.cgroup_version == 1 else []
+    words += [] if spec.kernel == "stable" else [f"kernel {spec.kernel}"]
+    words += spec.kernel_arguments
     return ", ".join(words)
 
 
@@ -252,7 +261,7 @@ class NodeTests:
         self._running = Running(batch, self._run_batch)
 
     def _run_batch(self, batch: Batch, running: "Running") -> None:
-        image = prepare()
+        image = prepare(kernel=batch.spec.kernel)
         timeout_seconds = guest_reporter.TEST_TIMEOUT_SECONDS * (1 + len(batch.items))
         spec = msgspec.structs.replace(batch.spec, timeout_seconds=timeout_seconds)
         with tempfile.TemporaryDirectory(prefix="overbook-tests-") as share:

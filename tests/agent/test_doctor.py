@@ -6,6 +6,7 @@ import threading
 import time
 
 from overbook.agent.doctor import LOOK_SECONDS, Doctor
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.overcommit.allowance import SwapPolicy
 from overbook.node.doctor.check import HostFinding
 from overbook_sandbox.fakes.kernel_files import build_tree, make_node
@@ -39,6 +40,18 @@ def test_doctor_looks_again_after_a_minute_and_not_before(tmp_path: pathlib.Path
     doctor.findings(LOOK_SECONDS, POLICY, None)
     settle()
     assert words(doctor.findings(LOOK_SECONDS + 1, POLICY, None)) == {"SwapNotProvisioned"}
+
+
+def test_doctor_uses_the_version_that_the_node_says(tmp_path: pathlib.Path) -> None:
+    make_node(tmp_path, mem_total_bytes=GIB, swap_total_bytes=0)
+    build_tree(tmp_path, {"run": {}, "proc/1/cmdline": "init\0"})
+    gated = KubeletConfiguration(fail_swap_on=False, feature_gates={"NodeSwap": True})
+    for minor, word in ((36, "KubeletRefusesLater"), (37, "KubeletRefusesSetting")):
+        doctor = Doctor(str(tmp_path))
+        doctor.findings(0.0, POLICY, gated, minor)
+        settle()
+        found = {finding.word for finding in doctor.findings(1.0, POLICY, gated, minor)}
+        assert {each for each in found if each.startswith("KubeletRefuses")} == {word}
 
 
 def test_findings_never_wait_for_a_process_that_stalls(tmp_path: pathlib.Path) -> None:

@@ -37,6 +37,8 @@ def test_the_agents_example_brings_its_ruleset_to_the_replay() -> None:
 
 def test_the_example_names_every_field() -> None:
     without_default = {".manifests", ".record", ".kubeconfig", ".context", ".offload.dailyWriteBytes"}
+    detector = ".ruleset.rules.any.all"
+    without_default |= {f"{detector}.inBytesPerSecond", f"{detector}.outBytesPerSecond"}
     named = fields_of(read_configuration(AGENT, ("AgentConfiguration",))[1])
     named |= {".ruleset.rules.name"}  # shown in words: by default the conditions are the name
     assert named == fields_of(msgspec.to_builtins(AgentSettings())) - without_default

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from overbook.agent.agent import Agent
+from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.pressure.offload import OffloadPolicy
 from tests.agent.fake_node import MI, FakeNode
 from tests.agent.test_ports import agent_of, hear, reported, told
@@ -31,6 +32,37 @@ def test_cold_memory_goes_out_before_any_rule_fires(node: FakeNode) -> None:
     assert node.tick(agent) is None
     assert int(asked(node, path)) <= 3 * MI
     assert metric(agent, "reclaim_asked_bytes_total") > 0
+    agent.stop()
+
+
+PROTECTING = KubeletConfiguration(fail_swap_on=False, memory_reservation_policy="TieredReservation")
+
+
+@pytest.mark.parametrize(
+    ("least", "low", "offloadable"),
+    [("0", "0", 54), ("0", str(280 * MI), 20), (str(300 * MI), "8", 0), ("max", "0", 0)],
+)
+@pytest.mark.parametrize("protects", [True, False])
+def test_protected_memory_is_not_swapped_out(
+    node: FakeNode, least: str, low: str, offloadable: int, protects: bool
+) -> None:
+    node.set(mem_available_bytes=150 * MI)
+    path = node.run("vm", memory_current=300 * MI, memory_swap_max=None)
+    node.file(path, "memory.min").write_text(f"{least}\n")
+    node.file(path, "memory.low").write_text(f"{low}\n")
+    agent, bridge = agent_of(node)
+    bridge.update_pods(told("vm"))
+    bridge.update_kubelet(PROTECTING)
+    bridge.update_kubelet_minor(37 if protects else 36)
+    hear(bridge, percentage=150, mode="Observe")
+    node.tick(agent)
+    observed = agent.metrics.latest
+    wanted = offloadable if protects else 54
+    assert observed is not None
+    assert (observed.offloadable_bytes or 0) // MI == wanted
+    hear(bridge, percentage=150)
+    node.tick(agent)
+    assert (asked(node, path) != "") == (wanted > 0)
     agent.stop()
 
 

@@ -25,6 +25,7 @@ class FakeContainer:
         self.swap = 5 * MI
         self.swap_max = swap_max
         self.slices: list[int] = []
+        self.protected_bytes: int | None = None
         self.error: KernelFileError | None = None
         self.closed = 0
         self.blocked = threading.Event()
@@ -32,6 +33,9 @@ class FakeContainer:
 
     def read_memory_swap_max(self) -> int | None:
         return self.swap_max
+
+    def read_memory_current(self) -> int:
+        return self.cold
 
     def read_memory_swap_current(self) -> int:
         return self.swap
@@ -67,12 +71,22 @@ class Clock:
 
 def reclaimer(clock: Clock, **pods: list[FakeContainer]) -> CgroupReclaimer:
     held = {uid: {str(n): each for n, each in enumerate(containers)} for uid, containers in pods.items()}
-    collector: Any = SimpleNamespace(containers=held)
+    collector: Any = SimpleNamespace(containers=held, reads_protection=True)
     return CgroupReclaimer(collector, lambda: clock.now, lambda: clock.cpu)
 
 
 def step(uid: str, size: int) -> ReclaimStep:
     return ReclaimStep(uid, f"demo/{uid}", size)
+
+
+def test_protected_memory_of_a_container_stays() -> None:
+    clock = Clock()
+    kept, partly = FakeContainer(clock, 50 * MI), FakeContainer(clock, 50 * MI)
+    kept.protected_bytes, partly.protected_bytes = 64 * MI, 44 * MI
+    (done,) = reclaimer(clock, a=[kept, partly]).reclaim([step("a", 20 * MI)])
+    assert kept.slices == []
+    assert partly.slices == [SLICE_BYTES, 2 * MI]
+    assert done.swapped_bytes == 6 * MI
 
 
 def test_reclaim_returns_how_much_of_each_pod_went_out() -> None:

@@ -168,3 +168,16 @@ def test_an_invalid_variable_is_refused(variable: str, text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         load(None, {variable: text}, {})
     assert text in str(refused.value)
+
+
+def test_a_flag_in_pages_wins_over_a_file_in_bytes(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text(
+        "ruleset: {rules: [{any: [{all: [{detector: swapTraffic, inBytesPerSecond: 4194304}]}]}]}\n"
+    )
+    traffic = detector(load(str(file), {}, {}), SwapTraffic)
+    assert (traffic.in_pages_per_second, traffic.out_pages_per_second) == (None, 1000.0)
+    assert traffic.condition == "swap traffic above 4 MiB/s in and 1000 pages/s out for 30 s"
+    flags = {"max_average_swap_in_pages_per_second": 7.0}
+    traffic = detector(load(str(file), {}, flags), SwapTraffic)
+    assert (traffic.in_pages_per_second, traffic.in_bytes_per_second) == (7.0, None)

@@ -12,6 +12,7 @@ def test_a_calm_node_is_reported_in_full(worker: Worker, namespace: str) -> None
     assert status["memory"] == {
         "totalBytes": GI,
         "availableBytes": GI // 2,
+        "hugetlbBytes": 0,
         "offloadedBytes": 0,
         "promisedBytes": 256 * MI,
     }

@@ -21,11 +21,12 @@ from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubernetes.qos import is_node_critical
 from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod, resolve
 from overbook.core.kubernetes.resources import Amounts, amounts
+from overbook.core.kubevirt.definitions import decode_virtual_machine
 from overbook.core.kubevirt.memory import LauncherPolicy, launcher_memory
-from overbook.core.kubevirt.vm import decode_virtual_machine
 from overbook.core.override.override import override
 from overbook.core.override.patch import patch_operations
 from overbook.core.pressure.rank import MemoryUsage, rank_original
+from tests.conformance.kubevirt_pods import answer_kubevirt_pods
 from tests.conformance.original import limited_swap, rank_input
 
 Answer = Callable[[dict[str, Any]], Any]
@@ -210,6 +211,7 @@ def _usage(stats: dict[str, Any]) -> MemoryUsage:
 ANSWERS: dict[str, Answer] = {
     "cpu-weight": answer_cpu_weight,
     "eviction-order": answer_eviction_order,
+    "kubevirt-pods": answer_kubevirt_pods,
     "override": answer_override,
     "pods": answer_pods,
     "quantity": answer_quantity,

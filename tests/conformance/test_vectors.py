@@ -16,6 +16,8 @@ KINDS = sorted(ANSWERS)
 BARE = {"quantity": ("in",), "cpu-weight": ("shares",)}
 """Kinds whose answer stands beside the input, and the names of that input."""
 
+CPU_AND_MEMORY = {"cpu", "memory"}
+
 
 def questions(kind: str) -> list[dict[str, Any]]:
     path = VECTORS / f"{kind}.jsonl"
@@ -25,10 +27,39 @@ def questions(kind: str) -> list[dict[str, Any]]:
 
 
 def split(kind: str, line: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    if kind == "kubevirt-pods":
+        asked = {name: line[name] for name in ("case", "setting", "input")}
+        return asked, {"pod": stored(line.get("pod"))}
     if kind in BARE:
         asked = {name: line[name] for name in BARE[kind]}
         return asked, {name: value for name, value in line.items() if name not in asked}
     return {name: value for name, value in line.items() if name != "expect"}, line["expect"]
+
+
+def stored(pod: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The part of a real pod that is asked for: CPU and memory, QoS class and priority."""
+    if pod is None:
+        return None
+    return {
+        "qosClass": pod["qosClass"],
+        "priority": pod["priority"],
+        **{
+            role: [
+                {
+                    "name": one["name"],
+                    **{
+                        side: {
+                            name: one.get(side, {})[name]
+                            for name in CPU_AND_MEMORY & one.get(side, {}).keys()
+                        }
+                        for side in ("requests", "limits")
+                    },
+                }
+                for one in pod.get(role) or ()
+            ]
+            for role in ("containers", "initContainers")
+        },
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)

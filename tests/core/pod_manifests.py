@@ -3,7 +3,8 @@
 from typing import Any
 
 from overbook.core.kubernetes.pod import Pod, convert
-from overbook.core.kubevirt.vm import VirtualMachineInstance, decode_virtual_machine
+from overbook.core.kubevirt.definitions import decode_virtual_machine
+from overbook.core.kubevirt.vm import VirtualMachineInstance
 
 MI = 1 << 20
 GI = 1 << 30

@@ -11,7 +11,7 @@ from overbook.core.pressure.engine import Engine, ReliefState
 from overbook.core.pressure.offload import OffloadPolicy
 from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import DEFAULT_RULESET, Ruleset
-from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
+from overbook.core.pressure.sample import ContainerSample, LimitSample, NodeSample, PodSample, Sample
 
 MI = 1 << 20
 GI = 1 << 30
@@ -79,11 +79,20 @@ class SimulatedNode:
         )
         self.holds = {pod.uid: holding(300 * MI) for pod in pods}
         self.stalled = dict.fromkeys(self.holds, 0)
+        self.limits: dict[str, LimitSample] = {}
+        self.below: dict[str, str] = {}
         self.told: list[Sample] = []
 
     def set(self, **node: int | None) -> None:
         """Change the node's numbers."""
         self.node = msgspec.structs.replace(self.node, **node)
+
+    def limit(self, path: str, kind: str = "kubepods", **numbers: int | None) -> None:
+        """Make a limited cgroup above pods, or change its numbers; its counters begin at 0."""
+        known = self.limits.get(path) or LimitSample(
+            path, kind, refaults=0, stall_some_micros=0, stall_full_micros=0
+        )
+        self.limits[path] = msgspec.structs.replace(known, **numbers)
 
     def starve(self) -> None:
         """Leave 20 MiB available from now on."""
@@ -97,6 +106,7 @@ class SimulatedNode:
         swap_out: int = 0,
         stall: float = 0.0,
         pod_stalls: Mapping[str, float] | None = None,
+        limit_stalls: Mapping[str, float] | None = None,
         relief: ReliefState = "idle",
     ) -> Decision | None:
         """Let time pass with so many pages swapped and such a share of it stalled; then decide."""
@@ -111,10 +121,14 @@ class SimulatedNode:
             )
         if node.stall_full_micros is not None:
             self.set(stall_full_micros=node.stall_full_micros + round(stall * seconds * 1e6))
+        for path, share in (limit_stalls or {}).items():
+            before = self.limits[path].stall_full_micros or 0
+            self.limit(path, stall_full_micros=before + round(share * seconds * 1e6))
         pods = tuple(
-            PodSample(uid, (container,), self.stalled.get(uid)) for uid, container in self.holds.items()
+            PodSample(uid, (container,), self.stalled.get(uid), None, self.below.get(uid))
+            for uid, container in self.holds.items()
         )
-        sample = Sample(self.at, 1.7e9 + self.at, self.node, pods)
+        sample = Sample(self.at, 1.7e9 + self.at, self.node, pods, tuple(self.limits.values()))
         self.told.append(sample)
         return self.engine.step(sample, self.facts, relief)
 

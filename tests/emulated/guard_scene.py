@@ -45,7 +45,7 @@ def first_kill(guard: Guard, folder: pathlib.Path) -> GuardDecision:
             kills.extend(guard.decisions())
             return bool(kills)
 
-        wait_until(killed, 90)
+        wait_until(killed, 240)
         wait_until(lambda: pods.running[kills[0].pod].process.poll() is not None)
         return kills[0]
     finally:

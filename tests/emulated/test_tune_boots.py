@@ -4,10 +4,11 @@ from overbook.node.tune.files import OVERCOMMIT_PROGRAM, OVERCOMMIT_UNIT, SYSCTL
 from tests.emulated.systemd_node import SystemdNode, python_line
 
 UNITS = {
-    # As the kubelet: it is called so, and switches overcommit on some time after its start.
+    # As the kubelet: its name, a configuration, and overcommit switched on some time after its start.
     "kubelet.service": """[Service]
 ExecStart=/bin/bash -c '(sleep 2; echo 1 >/proc/sys/vm/overcommit_memory; echo >>/run/starts) & \
-exec -a kubelet sleep infinity'
+echo "failSwapOn: false" >/run/kubelet.yaml; \
+exec -a kubelet /bin/sh -c "while :; do sleep 3600; done" sh --config=/run/kubelet.yaml'
 Restart=always
 RestartSec=1
 """,

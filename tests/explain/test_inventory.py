@@ -5,6 +5,7 @@ import msgspec
 import pytest
 
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.quantity import from_raw
 from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.explain.inventory import Inventory, take_inventory
@@ -77,7 +78,7 @@ def test_a_vm_becomes_a_launcher_pod_with_its_percentage() -> None:
     assert resources is not None
     assert resources.requests is not None
     overhead = int(found.pod.annotations["kubevirt.io/memory-overhead-bytes"])
-    assert resources.requests["memory"] == str((2 << 30) + overhead)
+    assert from_raw(resources.requests["memory"]).value() == (2 << 30) + overhead
 
 
 def test_an_object_with_existing_pods_is_represented_by_them() -> None:

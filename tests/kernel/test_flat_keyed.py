@@ -66,6 +66,8 @@ def test_vmstat_of_a_new_and_of_an_old_kernel_is_parsed() -> None:
     new = parse_vmstat(b"nr_free_pages 9\npswpin 1\npswpout 2\npgmajfault 3\noom_kill 4\nzswpin 5\n")
     old = parse_vmstat(b"pswpin 1\npswpout 2\nworkingset_refault 7\n")
 
+    zero = parse_vmstat(b"pswpin 1\nswpin_zero 6\nswpout_zero 7\n")
+    assert (zero.swpin_zero, zero.swpout_zero, zero.zswpout) == (6, 7, None)
     assert (new.pswpin, new.pswpout, new.pgmajfault, new.oom_kill, new.zswpin) == (1, 2, 3, 4, 5)
     assert (old.pswpin, old.oom_kill, old.workingset_refault_anon) == (1, None, None)
 
@@ -167,3 +169,10 @@ def test_a_missing_file_is_told_from_a_malformed_one(tmp_path: Path) -> None:
     with pytest.raises(KernelFileError, match="found an empty file") as raised:
         read_meminfo(tmp_path)
     assert not isinstance(raised.value, MissingKernelFile)
+
+
+def test_huge_pages_and_zswap_are_read() -> None:
+    text = b"MemTotal: 64 kB\nHugePages_Total: 3\nHugetlb: 48 kB\nZswap: 5 kB\n"
+    found = parse_meminfo(text)
+    assert (found.hugetlb_bytes, found.zswap_bytes) == (48 * 1024, 5 * 1024)
+    assert parse_meminfo(b"MemTotal: 64 kB\n").hugetlb_bytes is None

@@ -72,6 +72,16 @@ def machine(tmp_path: pathlib.Path) -> Machine:
     made.disk("virtual/block/zram0", "252:0", "0")
     made.disk("virtual/block/loop0", "7:0", "0")
     made.disk("pci0/virtio1/block/vda", "254:0", "1", ("vda1",))
+    made.disk("virtual/block/zd0", "230:0", "0", ("zd0p1",))
+    made.disk("pci0/host0/block/sdv", "8:64", "1", ("sdv1",))
+    made.disk("pci0/nvme/nvme7/nvme7n1", "259:12", "0")
+    build_tree(
+        made.root / "sys/devices",
+        {
+            "pci0/host0/block/sdv/device": {"vendor": "VMware  \n", "model": "Virtual disk\n"},
+            "pci0/nvme/nvme7/nvme7n1/device": {"model": "Amazon Elastic Block Store\n"},
+        },
+    )
     made.disk("pci0/odd/block/odd0", "240:0")
     made.above("dm-0", "253:0", "pci0/nvme/nvme0/nvme0n1/nvme0n1p1", alias="vg-swap")
     made.above("dm-1", "253:1", "virtual/block/dm-0", "pci0/ata1/block/sda/sda2", alias="slow")
@@ -91,6 +101,9 @@ def machine(tmp_path: pathlib.Path) -> Machine:
         ("/dev/loop0", "loop"),
         ("/dev/vda1", "virtual"),
         ("/dev/odd0", "unknown"),
+        ("/dev/zd0p1", "zvol"),
+        ("/dev/sdv1", "virtual"),
+        ("/dev/nvme7n1", "virtual"),
         ("/dev/dm-0", "flash"),
         ("/dev/mapper/vg-swap", "flash"),
         ("/dev/mapper/slow", "heads"),
@@ -152,3 +165,43 @@ def test_lines_of_no_mounts_are_left_out() -> None:
     assert parse_mountinfo(b"") == ()
     assert parse_mountinfo(b"1 0 8:1 / / rw\nx - y z\n") == ()
     assert mount_of("/a", ()) is None
+
+
+@pytest.mark.parametrize(
+    ("vendor", "product", "medium"),
+    [
+        ("QEMU", "Standard PC (Q35 + ICH9, 2009)", "virtual"),
+        ("Microsoft Corporation", "Virtual Machine", "virtual"),
+        ("Amazon EC2", "m5.metal", "heads"),
+        ("Dell Inc.", "PowerEdge R740", "heads"),
+    ],
+)
+def test_a_virtual_machines_rotating_disk_is_virtual(
+    machine: Machine, vendor: str, product: str, medium: str
+) -> None:
+    build_tree(
+        machine.root / "sys/class/dmi/id", {"sys_vendor": f"{vendor}\n", "product_name": f"{product}\n"}
+    )
+
+    assert machine.device("/dev/sda2").medium == medium
+
+
+def test_bcache_is_as_slow_as_the_worst_device_below_it(machine: Machine) -> None:
+    """The kernel links a bcache device to its backing device and to its cache (bd_link_disk_holder)."""
+    sdb, nvme = "pci0/ata2/block/sdb/sdb1", "pci0/nvme/nvme0/nvme0n1/nvme0n1p1"
+    machine.above("bcache0", "251:0", "pci0/ata1/block/sda/sda1", nvme)
+    machine.above("bcache1", "251:128", sdb, nvme)
+    machine.above("dm-8", "253:8", "virtual/block/bcache1", alias="vg-cached")
+
+    assert machine.device("/dev/bcache0").medium == "heads"
+    assert machine.device("/dev/bcache1").medium == "flash"
+    assert machine.device("/dev/dm-8").medium == "flash"
+
+
+def test_drbd_is_on_the_network_also_below_a_volume(machine: Machine) -> None:
+    """A write to DRBD waits for its peer, whatever the local disk is."""
+    machine.above("drbd0", "147:0", "pci0/ata2/block/sdb/sdb1")
+    machine.above("dm-9", "253:9", "virtual/block/drbd0", alias="vg-replicated")
+
+    assert machine.device("/dev/drbd0").medium == "network"
+    assert machine.device("/dev/dm-9").medium == "network"

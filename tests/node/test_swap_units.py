@@ -52,3 +52,18 @@ def test_written_settings_are_read_back(tmp_path: pathlib.Path, settings: SwapSe
     (tmp_path / SETTINGS).parent.mkdir(parents=True)
     (tmp_path / SETTINGS).write_bytes(host_files(settings)[SETTINGS][0])
     assert read_settings(str(tmp_path)) == settings
+
+
+@pytest.mark.parametrize(
+    "kubelet_unit",
+    ["kubelet.service", "k3s.service", "k3s-agent.service", "rke2-server.service", "k0sworker.service"],
+)
+def test_swap_comes_before_every_distributions_kubelet(kubelet_unit: str) -> None:
+    assert f" {kubelet_unit}" in unit(ON_UNIT).replace("Before=", " ")
+
+
+def test_swap_comes_before_a_kubelet_in_another_unit() -> None:
+    own = host_files(SwapSettings(), "my-kubelet.service")[f"{UNIT_FOLDER}/{ON_UNIT}"][0].decode()
+
+    assert "Before=my-kubelet.service\n" in own
+    assert host_files(SwapSettings(), "k3s.service") == host_files(SwapSettings())

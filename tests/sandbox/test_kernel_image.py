@@ -1,3 +1,4 @@
+import functools
 import lzma
 import os
 import pathlib
@@ -6,8 +7,15 @@ from collections.abc import Sequence
 
 import pytest
 
+from overbook_sandbox.machine.debian import Suite
 from overbook_sandbox.machine.errors import SandboxUnavailableError
-from overbook_sandbox.machine.kernel_image import kernel_image, uncompressed_kernel, versioned_package
+from overbook_sandbox.machine.kernel_image import (
+    kernel_image,
+    later_modules,
+    part_packages,
+    uncompressed_kernel,
+    versioned_package,
+)
 from overbook_sandbox.machine.kernel_modules import LATER, WANTED
 from tests.sandbox.fake_host import FakeHost
 
@@ -44,6 +52,46 @@ class Debian(FakeHost):
         return None
 
 
+NEWER = "linux-image-7.2.12+deb14-amd64"
+NEWER_PARTS = tuple(NEWER.replace("image", part) for part in ("base", "binary", "modules"))
+NEWER_DEPENDS = {
+    "linux-image-amd64": f"linux-image-amd64\n  Depends: linux-base-amd64\n  Depends: {NEWER}\n",
+    NEWER: f"{NEWER}\n |Depends: dracut\n" + "".join(f"  Depends: {part}\n" for part in NEWER_PARTS),
+}
+
+
+class NewerDebian(FakeHost):
+    """On this host a newer suite's kernel comes in three packages, and has no module for crc32c."""
+
+    def __init__(self) -> None:
+        super().__init__(dict(APT), self.reply)
+        self.downloaded: list[str] = []
+
+    def reply(self, argv: Sequence[str], folder: str | None) -> tuple[int, str] | None:
+        if argv[0] == "apt-cache":
+            assert argv[1] == "-c"
+            return 0, NEWER_DEPENDS[argv[-1]]
+        if argv[:2] == ("apt-get", "download"):
+            assert folder is not None
+            self.downloaded.append(argv[-1])
+            pathlib.Path(folder, f"{argv[-1]}_1_amd64.deb").write_bytes(b"deb")
+        if argv[0] == "dpkg-deb":
+            self._unpack(pathlib.Path(argv[3]), self.downloaded[-1])
+        return None
+
+    def _unpack(self, root: pathlib.Path, package: str) -> None:
+        tree = root / "usr/lib/modules/7.2"
+        tree.mkdir(parents=True, exist_ok=True)
+        match package.split("-")[1]:
+            case "base":
+                (tree / "modules.builtin").write_text("kernel/drivers/virtio/virtio_pci.ko\n")
+            case "binary":
+                (tree / "vmlinuz").write_bytes(b"kernel")
+            case "modules":
+                for name in {*WANTED, *LATER} - {"virtio_pci", "crc32c_generic"}:
+                    (tree / f"{name}.ko").write_bytes(b"\0depends=\0")
+
+
 def unpack(root: pathlib.Path) -> None:
     tree = root / "lib" / "modules" / "6.1" / "kernel"
     tree.mkdir(parents=True)
@@ -78,6 +126,34 @@ def test_the_kernel_is_downloaded_once_and_only_its_files_kept(tmp_path: pathlib
         "kernel",
         "manifest.json",
     }
+
+
+def test_a_newer_kernel_is_made_of_its_parts_and_kept_apart(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring = tmp_path / "keyring"
+    keyring.write_bytes(b"keys")
+    monkeypatch.setattr(
+        "overbook_sandbox.machine.kernel_image.Suite", functools.partial(Suite, keyring=str(keyring))
+    )
+    stable, newer = Debian(), NewerDebian()
+    first = kernel_image(stable.host(), str(tmp_path), {})
+
+    second = kernel_image(newer.host(), str(tmp_path), {}, "newer")
+
+    assert kernel_image(newer.host(), str(tmp_path), {}, "newer") == second
+    assert newer.downloaded == list(NEWER_PARTS)
+    assert second.name == NEWER
+    assert "virtio_pci" not in second.modules
+    assert kernel_image(stable.host(), str(tmp_path), {}) == first
+    assert set(later_modules(str(tmp_path), {}, "7.2.12+deb14-amd64")) == set(LATER) - {"crc32c_generic"}
+    assert set(later_modules(str(tmp_path), {}, "6.1.0-1-amd64")) == set(LATER)
+
+
+def test_a_kernels_package_has_its_files_unless_it_names_others() -> None:
+    assert part_packages(DEPENDS) == ()
+    assert part_packages(NEWER_DEPENDS["linux-image-amd64"]) == ()
+    assert part_packages(NEWER_DEPENDS[NEWER]) == NEWER_PARTS
 
 
 @pytest.mark.parametrize("damage", ["kernel", "overlay.ko", "manifest.json"])

@@ -22,7 +22,14 @@ def test_a_particular_node_is_described_by_its_marker() -> None:
     assert describe(spec) == "512Mi memory, 0 swap, 2 CPUs, no PSI, cgroup v1"
 
 
-@pytest.mark.parametrize("wrong", [{"memroy": "1Gi"}, {"cgroup": 2}, {"memory": "much"}])
+def test_a_node_can_have_another_kernel_and_words_for_it() -> None:
+    spec = spec_of(marker(kernel="newer", boot="zswap.enabled=1 hugepages=8"))
+    assert spec.kernel == "newer"
+    assert spec.kernel_arguments == ("zswap.enabled=1", "hugepages=8")
+    assert describe(spec) == "1Gi memory, 1Gi swap, kernel newer, zswap.enabled=1, hugepages=8"
+
+
+@pytest.mark.parametrize("wrong", [{"memroy": "1Gi"}, {"cgroup": 2}, {"memory": "much"}, {"kernel": "old"}])
 def test_a_wrong_argument_is_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
         spec_of(marker(**wrong))

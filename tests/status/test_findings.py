@@ -55,6 +55,11 @@ def node(name: str = "worker-1", **changed: object) -> NodeView:
     return structs.replace(NODE, name=name, **{"status": status, **own})
 
 
+def test_promised_percent_is_of_ram_without_huge_pages() -> None:
+    huge = node(memory=MemoryStatus(64 * GI, 8 * GI, hugetlb_bytes=48 * GI))
+    assert (huge.promised_percent, NODE.promised_percent) == (125, 125)
+
+
 def pressed(stage: Stage | None = None, **relief: object) -> NodeView:
     return node(
         pressure=PressureStatus("Critical", rule="stall", sentence="all wait 12 % of the time"),

@@ -14,19 +14,22 @@ from overbook.agent.journal import DecisionJournal, Recorder
 from overbook.agent.known_pods import KnownPods
 from overbook.agent.limits.reserves import Reserves
 from overbook.agent.limits.swap_writers import SwapWriters
+from overbook.agent.limits.zswap import ZswapLimits
 from overbook.agent.metrics import AgentMetrics
+from overbook.agent.misplaced import MisplacedPods
 from overbook.agent.no_cluster import NoCluster
 from overbook.agent.orders import Posture
 from overbook.agent.ports import Ports
 from overbook.agent.relief.local import LocalRelief, ReliefReport
 from overbook.agent.settings import AgentSettings
 from overbook.agent.source import PodSource
+from overbook.agent.steady_memory import SteadyMemory
 from overbook.agent.tick import AgentTick
-from overbook.core.overcommit.swap import whole_pages
+from overbook.core.overcommit.swap import ordinary_bytes, whole_pages
 from overbook.core.pressure.cold import room_bytes
 from overbook.core.pressure.decision import Decision, ReclaimStep
 from overbook.core.pressure.engine import Engine
-from overbook.core.pressure.model import node_model
+from overbook.core.pressure.model import NodeModel, node_model
 from overbook.core.relief.candidate_pod import is_own
 from overbook.core.say_once import SayOnce
 from overbook.kernel.files import KernelFileError
@@ -86,6 +89,9 @@ class Agent:
             settings.fsroot,
             enforcing=settings.mode == "Enforce",
         )
+        self._zswap = ZswapLimits(self.collector, settings.zswap, settings.fsroot)
+        self._memory = SteadyMemory()
+        self._misplaced = MisplacedPods(settings.fsroot)
         self._recorder = Recorder(settings.record, settings.record_limit_bytes) if settings.record else None
         self._last_tick: AgentTick | None = None
         self._last_good_tick: float | None = None
@@ -133,6 +139,10 @@ class Agent:
         posture = orders.posture
         self.known_pods.use_percent(posture.percent)
         self.writers.settle(self._clock(), orders.kubelet, asked=orders.kubelet_asked)
+        kubelet = self.writers.kubelet
+        self.collector.reads_protection = kubelet is not None and kubelet.protects_requests(
+            orders.kubelet_minor
+        )
         self.metrics.writer = self.writers.choice.writer if self.writers.choice else ""
         self._ports.enforce(posture.enforcing, hands_off=posture.yielding)
         return posture
@@ -149,9 +159,10 @@ class Agent:
         """Read the node, and refresh what is known of its pods."""
         self.known_pods.look()
         sample = self.collector.collect(now, wall, self.known_pods.source.pods)
-        node = node_model(sample.node)
-        if self.known_pods.refresh(sample.node.memory_total_bytes, sample.node.swap_total_bytes or 0):
+        node = self._steady(node_model(sample.node), now)
+        if self.known_pods.refresh(node.installed_bytes, sample.node.swap_total_bytes or 0):
             self._know_pods()
+        self._misplaced.look(sample, self.known_pods.source.pods, now)
         if self._recorder:
             self._recorder.sample(sample)
         return AgentTick(
@@ -162,14 +173,24 @@ class Agent:
             relief_active=self.relieving,
             posture=posture,
             pods=self.known_pods.pods,
+            misplaced=self._misplaced.found,
         )
+
+    def _steady(self, node: NodeModel, now: float) -> NodeModel:
+        """The node's sizes for what is written and reported: its RAM follows what lasts."""
+        installed = self._memory.follow(node.installed_bytes, now)
+        return msgspec.structs.replace(node, memory_total_bytes=ordinary_bytes(installed, node.hugetlb_bytes))
 
     def _keep_limits(self, tick: AgentTick, now: float) -> None:
         """Write the limits that differ, whatever the pressure."""
         self._ports.limits.keep(tick.sample, tick.facts, tick.allowances)
+        self._zswap.keep(tick.allowances, enforcing=self._ports.enforcing)
         self.writers.keep(now, tick.allowances)
         if self.cluster.pods_known and self.writers.choice is not None:
-            self._ports.reserves.keep(tick.node.memory_total_bytes, tick.pods, self.writers.kubelet)
+            node = tick.node
+            self._ports.reserves.keep(
+                node.installed_bytes, tick.pods, self.writers.kubelet, node.memory_total_bytes
+            )
 
     def _decided(self, tick: AgentTick, now: float, wall: float) -> AgentTick:
         """Look what became of the relief under way, and decide."""
@@ -187,6 +208,7 @@ class Agent:
             findings=self.engine.findings,
             wanting=self.engine.wanting,
             decision=decision,
+            domain=self.engine.situation.domain,
         )
 
     def _acted(self, tick: AgentTick, now: float) -> AgentTick:
@@ -207,7 +229,7 @@ class Agent:
 
     def _offloadable_bytes(self, posture: Posture) -> int | None:
         """Return what offload would swap out now; ``None`` where it does so, or is off."""
-        offload, seen = self.engine.offload, self.engine.situation
+        offload, seen = self.engine.offload, self.engine.offload_situation
         mode = offload.policy.mode
         known = seen.node.memory_available_bytes is not None
         if mode == "Off" or not known or (mode == "On" and posture.enforcing):
@@ -304,6 +326,7 @@ class Agent:
         if self._settings.on_exit == "Restore":
             log.info("%d swap limits put back as they were found", self._ports.limits.restore())
             self._ports.reserves.restore()
+            self._zswap.restore()
         else:
             log.info("swap limits stay as they are")
         self._ports.throttle.release()
@@ -322,5 +345,7 @@ class Agent:
             "unreadable_files_total": self.collector.unreadable,
             "containers": sum(map(len, self.collector.containers.values())),
             "pods_known": len(self.known_pods.facts),
+            "pods_misplaced": len(self._misplaced.found),
+            "containers_without_swap_accounting": self.collector.uncounted_swap,
         }
         return values | self.writers.values() | self.cluster.values()

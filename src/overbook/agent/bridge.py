@@ -35,6 +35,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
         own_annotations: the annotations of this object.
         kubelet: the configuration that the kubelet reports; ``None``: not known.
         kubelet_asked: whether the kubelet has been asked, with or without an answer.
+        kubelet_minor: the minor version of the kubelet 1.x, as its Node says; ``None``: not known.
         node_uid: UID of the Node object; empty: there is none, or not known yet.
         refused: the API server's refusal that keeps the agent from its work; empty: none.
     """
@@ -49,6 +50,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     own_annotations: Mapping[str, str] = {}
     kubelet: KubeletConfiguration | None = None
     kubelet_asked: bool = False
+    kubelet_minor: int | None = None
     node_uid: str = ""
     refused: str = ""
 
@@ -227,6 +229,11 @@ class Bridge:
         """Note that the kubelet has been asked, with or without an answer."""
         if not self.news.kubelet_asked:
             self._publish(msgspec.structs.replace(self.news, kubelet_asked=True))
+
+    def update_kubelet_minor(self, minor: int | None) -> None:
+        """Set the minor version of the kubelet that the Node says; ``None``: it does not."""
+        if minor != self.news.kubelet_minor:
+            self._publish(msgspec.structs.replace(self.news, kubelet_minor=minor))
 
     def update_node_uid(self, uid: str) -> None:
         """Set the UID of the Node object; empty: there is none."""

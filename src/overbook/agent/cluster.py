@@ -122,6 +122,7 @@ class Cluster:
             posture=self.posture,
             kubelet=news.kubelet,
             kubelet_asked=news.kubelet_asked or not self._settings.kubelet.server,
+            kubelet_minor=news.kubelet_minor,
         )
 
     def report(self, tick: AgentTick) -> None:
@@ -263,6 +264,9 @@ class Cluster:
             node_name=self._settings.node_name,
             percent=posture.percent,
             memory_total_bytes=node.memory_total_bytes,
+            uncounted_swap=ports.uncounted_swap,
+            uncounted_memory=ports.uncounted_memory,
+            misplaced=tuple(map(str, tick.misplaced)),
             swap_total_bytes=node.swap_total_bytes,
             swap_allowed_bytes=tick.swap_allowed_bytes,
             pressure_known=tick.sample.node.stall_full_micros is not None,
@@ -278,6 +282,7 @@ class Cluster:
                 self._clock(),
                 msgspec.structs.replace(self._settings.swap, percent=posture.percent),
                 self.bridge.news.kubelet,
+                self.bridge.news.kubelet_minor,
             ),
         )
 

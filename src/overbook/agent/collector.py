@@ -1,10 +1,11 @@
 """The reader of the whole node, once a tick: it makes the Sample, and holds the cgroups open."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from overbook.agent.limit_reader import LimitReader
 from overbook.agent.stalls import StallReader
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
@@ -14,13 +15,25 @@ from overbook.kernel.cgroup_directory import KeptFiles
 from overbook.kernel.files import KernelFileError, MissingKernelFile
 from overbook.kernel.kubepods import ContainerCgroup, PodCgroup, PodScanner
 from overbook.kernel.kubepods_names import QosClass
+from overbook.kernel.machine import page_size_bytes
 from overbook.kernel.meminfo import read_meminfo
+from overbook.kernel.misplaced import one_of_each
 from overbook.kernel.psi import Pressure, read_pressure
 from overbook.kernel.vmstat import Vmstat, read_vmstat
 
 log = logging.getLogger(__name__)
 
 MOST_COMPLAINTS: Final = 1024
+NOT_COUNTED: Final = (
+    "memory.swap.max: the kernel does not count swap for each cgroup, so no swap limit can be kept, and none "
+    "is written; boot it with swapaccount=1, on a kernel with CONFIG_SWAP and CONFIG_MEMCG"
+)
+WHOLLY: Final = 1 << 62
+"""Stands for ``max`` in ``memory.min`` and ``memory.low``: all memory is protected."""
+MEMORY_NOT_COUNTED: Final = (
+    "memory.current: the kernel does not count memory for each cgroup, so nothing is known of pods, and no "
+    "limit is kept; boot it with cgroup_enable=memory, without cgroup_disable=memory"
+)
 LOOK_EVERY: Final = 8
 """List a pod's subdirectories only every 8th tick; in between, a failed read shows a container's end."""
 
@@ -33,6 +46,12 @@ class HeldContainer:
         self.name = name
         self.cgroup = Cgroup(found.path, root, kept=kept)
         self.leaf = Cgroup(found.leaf_path, root, kept=kept) if found.leaf_path != found.path else None
+        self.counts_swap = self.cgroup.file_exists("memory.swap.max")
+        """Whether the kernel counts swap here; without the file no limit of swap can be kept."""
+        self.counts_memory = self.cgroup.file_exists("memory.current")
+        """Whether the kernel counts memory here; without the file nothing is known of the container."""
+        self.protected_bytes: int | None = None
+        """The memory that is protected from reclaim; ``None``: not read yet."""
 
     def close(self) -> None:
         """Close the cgroups' directories."""
@@ -57,12 +76,17 @@ class Collector:
         """Open containers by pod UID and container name."""
         self._settled: dict[str, tuple[PodCgroup, Pod | None]] = {}
         self._stalls = StallReader(root, self._kept, self._complain)
+        self._limits = LimitReader(root, self._kept, self._complain)
+        self._page_bytes = page_size_bytes()
         self.pod_cgroups: dict[str, PodCgroup] = {}
         self.generation = 0
         """A number that grows whenever a container is opened or closed."""
         self._vanished: set[str] = set()
         self.unreadable = 0
         """Number of failed reads since the start, for the metrics."""
+        self.reads_protection = False
+        """Whether containers may be protected from reclaim, so that two more files are read now and then."""
+        self._ticks = 0
 
     def collect(self, at_seconds: float, wall_seconds: float, pods: Mapping[str, Pod]) -> Sample:
         """Read the node and all its pods now.
@@ -70,9 +94,11 @@ class Collector:
         Raises:
             KernelFileError: not even the node's own memory can be read.
         """
+        self._ticks += 1
         node = self._node()
         self._hold(pods)
         self._stalls.start(node.stall_some_micros)
+        limits = self._limits.read(self._scanner.class_paths, self.pod_cgroups)
         self._vanished.clear()
         sampled = tuple([self._pod(uid, held) for uid, held in self.containers.items()])
         if self._vanished:
@@ -85,7 +111,20 @@ class Collector:
             sampled = tuple(
                 [before.get(uid) or self._pod(uid, held) for uid, held in self.containers.items()]
             )
-        return Sample(at_seconds, wall_seconds, node, sampled)
+        return Sample(at_seconds, wall_seconds, node, sampled, limits)
+
+    @property
+    def uncounted_swap(self) -> int:
+        """The number of containers whose swap the kernel does not count, so that no limit can be kept."""
+        return self._number(lambda held: held.counts_memory and not held.counts_swap)
+
+    @property
+    def uncounted_memory(self) -> int:
+        """The number of containers whose memory the kernel does not count."""
+        return self._number(lambda held: not held.counts_memory)
+
+    def _number(self, which: Callable[[HeldContainer], bool]) -> int:
+        return sum(which(held) for containers in self.containers.values() for held in containers.values())
 
     @property
     def class_paths(self) -> tuple[tuple[str, QosClass], ...]:
@@ -99,6 +138,7 @@ class Collector:
                 container.close()
         self.containers.clear()
         self._stalls.close()
+        self._limits.close()
 
     def _node(self) -> NodeSample:
         memory = read_meminfo(self._root)
@@ -124,12 +164,19 @@ class Collector:
             stall_full_micros=pressure.full.total_micros if pressure.full else None,
             swap_cached_bytes=memory.swap_cached_bytes,
             writeback_bytes=memory.writeback_bytes,
+            hugetlb_bytes=memory.hugetlb_bytes or 0,
+            zswap_in_pages=events.zswpin,
+            zswap_out_pages=events.zswpout,
+            zero_in_pages=events.swpin_zero,
+            zero_out_pages=events.swpout_zero,
+            zswap_pool_bytes=memory.zswap_bytes,
+            page_bytes=self._page_bytes,
         )
 
     def _hold(self, pods: Mapping[str, Pod]) -> None:
         """Open the cgroups that are new and close those that are gone."""
         try:
-            found = {pod.uid: pod for pod in self._scanner.scan()}
+            found = one_of_each(self._scanner.scan(), self._root)
         except KernelFileError as error:
             self._complain(error)
             return
@@ -158,6 +205,8 @@ class Collector:
         for name in wanted.keys() - held.keys():
             try:
                 held[name] = HeldContainer(wanted[name], name, self._root, self._kept)
+                if not held[name].counts_swap and held[name].counts_memory:
+                    self._complaints(NOT_COUNTED, about=NOT_COUNTED)
             except KernelFileError as error:
                 self._complain(error)
         if held.keys() == wanted.keys():
@@ -167,18 +216,26 @@ class Collector:
 
     def _pod(self, uid: str, held: dict[str, HeldContainer]) -> PodSample:
         samples = [self._container(uid, container) for container in held.values()]
-        some, full = self._stalls.read(self.pod_cgroups[uid])
-        return PodSample(uid, tuple([sample for sample in samples if sample is not None]), some, full)
+        cgroup = self.pod_cgroups[uid]
+        some, full = self._stalls.read(cgroup)
+        known = tuple([sample for sample in samples if sample is not None])
+        return PodSample(uid, known, some, full, self._limits.below(cgroup))
 
     def _container(self, uid: str, held: HeldContainer) -> ContainerSample | None:
         try:
             read = held.cgroup.read_memory()
         except MissingKernelFile:
-            self._vanished.add(uid)
-            return None  # the container ended between the listing and the reading
+            if held.counts_memory or not held.cgroup.is_current():
+                self._vanished.add(uid)
+                return None  # the container ended between the listing and the reading
+            held.counts_memory = held.cgroup.file_exists("memory.current")
+            self._complaints(MEMORY_NOT_COUNTED, about=MEMORY_NOT_COUNTED)
+            return None
         except KernelFileError as error:
             self._complain(error)
             return None
+        if not held.counts_swap:
+            held.counts_swap = held.cgroup.file_exists("memory.swap.max")
         use = read.use
         return ContainerSample(
             held.name,
@@ -190,7 +247,21 @@ class Collector:
             use.workingset_refault_anon or 0,
             use.swapcached_bytes or 0,
             use.active_file_bytes or 0,
+            self._protected_bytes(held) if self.reads_protection else 0,
         )
+
+    def _protected_bytes(self, held: HeldContainer) -> int:
+        """Return how much of a container's memory is protected; it is read again in every 8th tick."""
+        if held.protected_bytes is None or self._ticks % LOOK_EVERY == 0:
+            try:
+                protected = held.cgroup.read_memory_protected()
+                held.protected_bytes = WHOLLY if protected is None else protected
+            except MissingKernelFile:
+                held.protected_bytes = 0  # the container has just ended
+            except KernelFileError as error:
+                self._complain(error)
+                held.protected_bytes = held.protected_bytes or 0
+        return held.protected_bytes
 
     def _complain(self, error: KernelFileError) -> None:
         """Log each complaint once: a node under pressure must not fill its log."""

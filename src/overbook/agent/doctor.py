@@ -30,7 +30,11 @@ class Doctor:
         self._found: tuple[HostFinding, ...] = ()
 
     def findings(
-        self, now: float, policy: SwapPolicy, reported: KubeletConfiguration | None
+        self,
+        now: float,
+        policy: SwapPolicy,
+        reported: KubeletConfiguration | None,
+        minor: int | None = None,
     ) -> tuple[HostFinding, ...]:
         """Return the findings of the last look. If that was a minute ago, start another one.
 
@@ -38,11 +42,12 @@ class Doctor:
             now: monotonic seconds.
             policy: which pods may swap, how much, and the percentage.
             reported: the configuration that the kubelet reports; ``None``: not known.
+            minor: the minor version of the kubelet 1.x, as its Node says; ``None``: not known.
         """
         if now >= self._next_look and (self._thread is None or not self._thread.is_alive()):
             self._next_look = now + LOOK_SECONDS
             self._thread = SmallThread(
-                target=self._look, args=(policy, reported), name="overbook-doctor", daemon=True
+                target=self._look, args=(policy, reported, minor), name="overbook-doctor", daemon=True
             )
             try:
                 self._thread.start()
@@ -50,12 +55,13 @@ class Doctor:
                 log.warning("the doctor's checks do not run: %s", error)
         return self._found
 
-    def _look(self, policy: SwapPolicy, reported: KubeletConfiguration | None) -> None:
+    def _look(self, policy: SwapPolicy, reported: KubeletConfiguration | None, minor: int | None) -> None:
         # Only an agent with a cluster needs these modules.
         from overbook.node.doctor.diagnosis import diagnose  # noqa: PLC0415 - loaded only where it is needed
         from overbook.node.doctor.look import host_facts  # noqa: PLC0415 - loaded only where it is needed
 
-        found = diagnose(host_facts(self._root, policy, reported=reported)).findings
+        facts = host_facts(self._root, policy, reported=reported, reported_minor=minor, whole=False)
+        found = diagnose(facts).findings
         for finding in found:
             if finding not in self._found:
                 log.log(_level(finding), "%s: %s; fix: %s", finding.word, finding.sentence, finding.fix)

@@ -9,7 +9,7 @@ import msgspec
 from overbook.agent.tick import AgentTick
 from overbook.core.overcommit.writer import WRITERS
 from overbook.core.pressure.decision import Decision
-from overbook.core.pressure.model import PodModel, pod_models
+from overbook.core.pressure.model import NodeModel, PodModel, pod_models
 from overbook.probes.exposition import Kind, Metric, Values, render
 
 PREFIX: Final = "overbook_"
@@ -75,6 +75,13 @@ def _of_tick(read: Callable[[AgentTick], Values]) -> Callable[[AgentReading], Va
 def _of_pods(read: Callable[[PodModel], float]) -> Callable[[AgentReading], Values]:
     """Read a number for each pod of the last tick; before the first tick there is none."""
     return lambda of: None if of.pods is None else {label: read(pod) for label, pod in of.pods.items()}
+
+
+def _of_domain(tick: AgentTick, read: Callable[[NodeModel], int | None]) -> Values:
+    """Read a number of the domain that was looked at, by its cgroup; before the first look there is none."""
+    domain = tick.domain
+    number = None if domain is None else read(domain.sizes)
+    return None if domain is None or number is None else {domain.path or "node": number}
 
 
 METRICS: Final[tuple[Metric[AgentReading], ...]] = (
@@ -149,6 +156,8 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     _other("unreadable_files_total", "counter", "Reads of kernel files that failed."),
     _other("containers", "gauge", "Containers that are sampled."),
     _other("pods_known", "gauge", "Pods whose manifests are known."),
+    _other("pods_misplaced", "gauge", "Running pods without a container cgroup."),
+    _other("containers_without_swap_accounting", "gauge", "Containers whose swap the kernel does not count."),
     _other("nri_connected", "gauge", "Whether the container runtime has accepted the agent as a plugin."),
     _other(
         "nri_connections_total",
@@ -174,7 +183,33 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     _other("tainted", "gauge", "1 while the agent wants the node tainted."),
     _other("yielding", "gauge", "1 while the agent yields to another one on this node."),
     Metric(
-        "node_memory_bytes", "gauge", "RAM of the node.", _of_tick(lambda tick: tick.node.memory_total_bytes)
+        "node_memory_bytes", "gauge", "RAM of the node.", _of_tick(lambda tick: tick.node.installed_bytes)
+    ),
+    Metric(
+        "node_hugetlb_bytes",
+        "gauge",
+        "Huge pages that were set aside, which nothing else can use.",
+        _of_tick(lambda tick: tick.node.hugetlb_bytes),
+    ),
+    Metric(
+        "node_zswap_bytes",
+        "gauge",
+        "RAM that pages in zswap take, compressed; no value where the kernel has none.",
+        _of_tick(lambda tick: tick.sample.node.zswap_pool_bytes),
+    ),
+    Metric(
+        "domain_limit_bytes",
+        "gauge",
+        "Limit of the tightest domain of shortage: the node, kubepods or a QoS class.",
+        _of_tick(lambda tick: _of_domain(tick, lambda sizes: sizes.memory_total_bytes)),
+        ("domain",),
+    ),
+    Metric(
+        "domain_available_bytes",
+        "gauge",
+        "Memory that is available in this domain without swapping.",
+        _of_tick(lambda tick: _of_domain(tick, lambda sizes: sizes.memory_available_bytes)),
+        ("domain",),
     ),
     Metric(
         "node_memory_available_bytes",

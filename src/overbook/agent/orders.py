@@ -40,8 +40,10 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True):
         posture: what the agent may do.
         kubelet: the configuration that the kubelet reports; ``None``: not known.
         kubelet_asked: whether the kubelet has been asked by now, or never will be.
+        kubelet_minor: the minor version of the kubelet 1.x; ``None``: not known.
     """
 
     posture: Posture
     kubelet: KubeletConfiguration | None = None
     kubelet_asked: bool = True
+    kubelet_minor: int | None = None

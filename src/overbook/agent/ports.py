@@ -41,6 +41,7 @@ class Ports:
         *,
         enforcing: bool,
     ) -> None:
+        self._collector = collector
         self._acting_reclaimer: Final = CgroupReclaimer(collector)
         self._reporting_reclaimer: Final = ReportingReclaimer()
         self._reporting_writer: Final = ReportingSwapWriter()
@@ -59,6 +60,7 @@ class Ports:
             enforcing: whether anything may be changed.
             hands_off: whether nothing may be changed because another agent does this node's work.
         """
+        self.enforcing = enforcing
         self.relief.enforce(enforcing)
         self.reclaimer = self._acting_reclaimer if enforcing else self._reporting_reclaimer
         self.limits.writer = self.writers.acting if enforcing else self._reporting_writer
@@ -73,6 +75,8 @@ class Ports:
             contested_limits=self.limits.contested,
             reserves_hindrance=self.reserves.hindrance,
             reclaim_supported=self._acting_reclaimer.supported,
+            uncounted_swap=self._collector.uncounted_swap,
+            uncounted_memory=self._collector.uncounted_memory,
         )
 
 

@@ -25,7 +25,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         node_name: name of the node.
         percent: ``memoryOvercommitPercentage``.
-        memory_total_bytes: the node's RAM.
+        memory_total_bytes: the node's RAM without huge pages.
         swap_total_bytes: the node's swap.
         swap_allowed_bytes: the sum of all allowances.
         pressure_known: whether the kernel reports memory pressure (PSI).
@@ -38,6 +38,9 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         other_agent: instance of another agent that writes for this node; empty: none.
         refused: the API server's refusal that keeps the agent from its work; empty: none.
         doctor: the doctor's findings on the node.
+        uncounted_swap: number of containers whose swap the kernel does not count.
+        uncounted_memory: number of containers whose memory the kernel does not count.
+        misplaced: the running pods without a container cgroup, each with its place, as sentences.
     """
 
     node_name: str
@@ -55,12 +58,16 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     other_agent: str = ""
     refused: str = ""
     doctor: tuple[HostFinding, ...] = ()
+    uncounted_swap: int = 0
+    uncounted_memory: int = 0
+    misplaced: tuple[str, ...] = ()
 
 
 def node_problems(found: NodeFindings) -> tuple[Problem, ...]:
     """Return the problems, worst first, at most :data:`MOST_PROBLEMS`."""
     worst_first = chain(
         _at_once(found),
+        _cgroups(found),
         _writer(found),
         _doctor(found, "Broken"),
         _swap(found),
@@ -90,6 +97,35 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
             word="NobodyMayGo",
             sentence="a rule fires and no pod may be evicted: all are critical or use too little memory",
             fix=f"kubectl describe node {found.node_name}",
+        )
+
+
+def _cgroups(found: NodeFindings) -> Iterator[Problem]:
+    if found.uncounted_memory:
+        yield Problem(
+            word="MemoryNotCounted",
+            sentence=f"the kernel does not count the memory of {found.uncounted_memory} containers (no "
+            "memory.current): nothing is known of them, and no limit is kept",
+            fix="boot the node with cgroup_enable=memory, without cgroup_disable=memory",
+        )
+    if found.uncounted_swap:
+        yield Problem(
+            word="SwapNotCounted",
+            sentence=f"the kernel does not count the swap of {found.uncounted_swap} containers (no "
+            "memory.swap.max), so no swap limit can be kept, and none is written",
+            fix="boot the node with swapaccount=1, on a kernel with CONFIG_SWAP and CONFIG_MEMCG",
+        )
+    if found.misplaced:
+        number = len(found.misplaced)
+        pods = "1 running pod has" if number == 1 else f"{number} running pods have"
+        yield Problem(
+            word="PodsMisplaced",
+            sentence=shortened(
+                f"{pods} no container cgroup below kubepods, so its memory is not known and no limit is "
+                f"kept: {'; '.join(found.misplaced)}"
+            ),
+            fix="give the kubelet and the runtime the same cgroup driver (containerd: SystemdCgroup = true), "
+            "and start the pods again; with Kata set sandbox_cgroup_only = true",
         )
 
 
@@ -163,6 +199,7 @@ def _neighbours(found: NodeFindings) -> Iterator[Problem]:
 
 
 def _doctor(found: NodeFindings, severity: HostSeverity) -> Iterator[Problem]:
+    known = {problem.word for problem in chain(_cgroups(found), _kernel(found))} | _KNOWN_HERE
     for finding in found.doctor:
-        if finding.severity == severity and finding.word not in _KNOWN_HERE:
+        if finding.severity == severity and finding.word not in known:
             yield Problem(word=finding.word, sentence=shortened(finding.sentence), fix=finding.fix)

@@ -7,7 +7,7 @@ waits for a batch only for a moment, and hears later what became of one that tak
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from overbook.agent.collector import Collector
 from overbook.agent.small_thread import SmallThread
@@ -92,15 +92,26 @@ class CgroupReclaimer:
         self.supported = self.supported and batch.supported
         return tuple(batch.done)
 
-    def _cgroups(self, uid: str) -> list[Cgroup]:
+    def _cgroups(self, uid: str) -> "list[_Target]":
         """The cgroups of a pod's containers with descriptors of their own: the collector may close its."""
-        found = []
+        protects, found = self._collector.reads_protection, []
         for container in self._collector.containers.get(uid, {}).values():
             try:
-                found.append(container.cgroup.again())
+                kept = (container.protected_bytes or 0) if protects else 0
+                found.append(_Target(container.cgroup.again(), kept))
             except (KernelFileError, OSError) as error:
                 log.debug("not reclaimed: %s", error)
         return found
+
+
+class _Target(NamedTuple):
+    """A container's cgroup, and how much of its memory is protected from reclaim.
+
+    The kernel does not keep that: a cgroup's protection does not hold against its own ``memory.reclaim``.
+    """
+
+    cgroup: Cgroup
+    protected_bytes: int
 
 
 class _Batch(SmallThread):
@@ -108,7 +119,7 @@ class _Batch(SmallThread):
 
     def __init__(
         self,
-        work: Sequence[tuple[ReclaimStep, list[Cgroup]]],
+        work: Sequence[tuple[ReclaimStep, list[_Target]]],
         seconds: float,
         clock: Callable[[], float],
         cpu_clock: Callable[[], float],
@@ -125,10 +136,10 @@ class _Batch(SmallThread):
         """Do the steps."""
         deadline = self._clock() + self._seconds
         try:
-            for step, cgroups in self._work:
+            for step, targets in self._work:
                 if not self.supported or self._clock() >= deadline:
                     return
-                self.done.append(self._reclaim_pod(step, cgroups, deadline))
+                self.done.append(self._reclaim_pod(step, targets, deadline))
         except Exception:
             log.exception("a batch of reclaim failed")
         finally:
@@ -136,18 +147,19 @@ class _Batch(SmallThread):
 
     def close(self) -> None:
         """Close the cgroups."""
-        for _, cgroups in self._work:
-            for cgroup in cgroups:
-                cgroup.close()
+        for _, targets in self._work:
+            for target in targets:
+                target.cgroup.close()
 
-    def _reclaim_pod(self, step: ReclaimStep, cgroups: list[Cgroup], deadline: float) -> Reclaimed:
+    def _reclaim_pod(self, step: ReclaimStep, targets: list[_Target], deadline: float) -> Reclaimed:
         begun, cpu = self._clock(), self._cpu_clock()
+        cgroups = [target.cgroup for target in targets]
         before = _swap_bytes(cgroups)
         left = step.wanted_bytes
-        for cgroup in cgroups:
+        for cgroup, protected in targets:
             while left > 0 and self.supported and self._clock() < deadline:
-                part = min(SLICE_BYTES, left)
-                if not self._reclaim_slice(cgroup, step.label, part):
+                part = min(SLICE_BYTES, left, _unprotected_bytes(cgroup, protected))
+                if part <= 0 or not self._reclaim_slice(cgroup, step.label, part):
                     break
                 left -= part
                 if _swap_bytes(cgroups) - before > OVERSHOT * (step.wanted_bytes - left):
@@ -164,6 +176,12 @@ class _Batch(SmallThread):
         try:
             if cgroup.read_memory_swap_max() == 0:
                 return False  # only page cache would be dropped, which does not help against a stall
+        except MissingKernelFile:
+            return False  # it ended, or the kernel does not count its swap, so that nothing would limit it
+        except KernelFileError as error:
+            log.warning("nothing reclaimed of %s: %s", label, error)
+            return False
+        try:
             return cgroup.reclaim(size_bytes)
         except MissingKernelFile as error:
             if cgroup.exists():
@@ -173,6 +191,16 @@ class _Batch(SmallThread):
         except KernelFileError as error:
             log.warning("nothing reclaimed of %s: %s", label, error)
         return False
+
+
+def _unprotected_bytes(cgroup: Cgroup, protected_bytes: int) -> int:
+    """How much of a cgroup's memory may be reclaimed now."""
+    if not protected_bytes:
+        return SLICE_BYTES
+    try:
+        return cgroup.read_memory_current() - protected_bytes
+    except KernelFileError:
+        return 0  # it ended
 
 
 def _swap_bytes(cgroups: Sequence[Cgroup]) -> int:

@@ -57,6 +57,34 @@ class ReservesSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
             raise InvalidInput("reserves.qosReservedMemoryPercent", percent, "a number from 0 to 100")
 
 
+class ZswapSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What zswap may keep of each container that may swap.
+
+    Attributes:
+        max_percent: the most of its allowance that may be in RAM, compressed; 100: nothing is written.
+        writeback: whether its pages may go on to the swap area; true: nothing is written.
+    """
+
+    max_percent: int = 100
+    writeback: bool = True
+
+    @property
+    def limits_anything(self) -> bool:
+        """Whether anything is to be written."""
+        return self.max_percent < 100 or not self.writeback
+
+    def check(self) -> None:
+        """Check the percentage.
+
+        Raises:
+            InvalidInput: the percentage is out of range, or nothing could be swapped.
+        """
+        if not 0 <= self.max_percent <= 100:
+            raise InvalidInput("zswap.maxPercent", self.max_percent, "a number from 0 to 100")
+        if self.max_percent == 0 and not self.writeback:
+            raise InvalidInput("zswap.maxPercent", 0, "more than 0 without writeback: else nothing can swap")
+
+
 class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """All settings of the agent.
 
@@ -78,6 +106,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         interval_seconds: time from tick to tick.
         swap: which pods may swap, and how much.
         reserves: the memory that is kept from lower QoS classes.
+        zswap: what zswap may keep of each container.
         swap_writer: the writer of swap limits; ``auto``: chosen by what the node has.
         ruleset: when the node is under pressure, and the order of the candidates.
         reclaim: what is swapped out before a pod is evicted.
@@ -108,6 +137,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     interval_seconds: float = 1.0
     swap: SwapPolicy = SwapPolicy()
     reserves: ReservesSettings = ReservesSettings()
+    zswap: ZswapSettings = ZswapSettings()
     swap_writer: AskedWriter = "auto"
     ruleset: Ruleset = DEFAULT_RULESET
     reclaim: ReclaimPolicy = ReclaimPolicy()
@@ -142,6 +172,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
             raise InvalidInput("--manifests", self.manifests, "no --manifests with --kube")
         self.swap.check()
         self.reserves.check()
+        self.zswap.check()
         check_asked(self.swap_writer, self.swap.eligibility, self.swap.allowance)
         self.ruleset.check()
         self.reclaim.check()
@@ -164,10 +195,11 @@ RULE_FIELDS: Final = frozenset(Ruleset.__struct_encode_fields__)
 """The fields by which a file without a kind is recognised as a ruleset."""
 _IN_SWAP: Final = {"eligibility", "allowance", "pooled_share", "percent"}
 _IN_KUBELET: Final = {"kubelet_server": "server"}
+_IN_ZSWAP: Final = {"zswap_max": "max_percent"}
 _IN_RULESET: Final = {"rank"}
 _IN_RECLAIM: Final = {"enabled"}
 _IN_OFFLOAD: Final = {"offload": "mode"}
-_IN_DETECTORS: Final = {option.name: (kind, option.field) for kind, option in OPTIONS}
+_IN_DETECTORS: Final = {option.name: (kind, option) for kind, option in OPTIONS}
 
 
 def load(path: str | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> AgentSettings:
@@ -235,6 +267,8 @@ def with_setting(settings: AgentSettings, field: str, value: Any) -> AgentSettin
         return replace(
             settings, reserves=ReservesSettings(qos_reserved_memory_percent=reserved_percent(value))
         )
+    if field in _IN_ZSWAP:
+        return replace(settings, zswap=replace(settings.zswap, **{_IN_ZSWAP[field]: value}))
     if field in _IN_RULESET:
         return replace(settings, ruleset=replace(settings.ruleset, **{field: value}))
     if field in _IN_RECLAIM:
@@ -242,16 +276,17 @@ def with_setting(settings: AgentSettings, field: str, value: Any) -> AgentSettin
     if field in _IN_OFFLOAD:
         return replace(settings, offload=replace(settings.offload, **{_IN_OFFLOAD[field]: value}))
     if field in _IN_DETECTORS:
-        kind, part = _IN_DETECTORS[field]
-        return replace(settings, ruleset=_detectors_changed(settings.ruleset, kind, part, value))
+        kind, option = _IN_DETECTORS[field]
+        changed = {option.field: value, **({option.instead_of: None} if option.instead_of else {})}
+        return replace(settings, ruleset=_detectors_changed(settings.ruleset, kind, changed))
     return replace(settings, **{field: value})
 
 
-def _detectors_changed(ruleset: Ruleset, kind: type[Detector], field: str, value: float) -> Ruleset:
+def _detectors_changed(ruleset: Ruleset, kind: type[Detector], changed: Mapping[str, Any]) -> Ruleset:
     replace = msgspec.structs.replace
 
     def group_changed(group: Group) -> Group:
-        return Group(all=tuple(replace(d, **{field: value}) if isinstance(d, kind) else d for d in group.all))
+        return Group(all=tuple(replace(d, **changed) if isinstance(d, kind) else d for d in group.all))
 
     rules = tuple(replace(rule, any=tuple(map(group_changed, rule.any))) for rule in ruleset.rules)
     return replace(ruleset, rules=rules)

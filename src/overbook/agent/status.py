@@ -132,11 +132,12 @@ class StatusWriter:
             mode=moment.mode,
             paused=moment.paused,
             memory=MemoryStatus(
-                total_bytes=node.memory_total_bytes,
+                total_bytes=node.installed_bytes,
                 available_bytes=node.memory_available_bytes,
                 promised_bytes=self._promised_bytes(pods, moment.percent),
                 offloaded_bytes=moment.offloaded_bytes,
                 offloadable_bytes=moment.offloadable_bytes,
+                hugetlb_bytes=node.hugetlb_bytes,
             ),
             swap=SwapStatus(
                 total_bytes=node.swap_total_bytes,
@@ -148,12 +149,14 @@ class StatusWriter:
                 writer=moment.writer.writer if moment.writer else "",
                 writer_sentence=moment.writer.sentence if moment.writer else "",
                 differing=moment.differing,
+                page_bytes=node.page_bytes,
             ),
             pressure=PressureStatus(
                 state=state,
                 since=self._since,
                 rule=finding.rule if finding else "",
                 sentence=shortened(finding.sentence) if finding else "",
+                domain=(finding.domain or "") if finding else "",
                 stall_full_percent=self.stall_full_percent,
             ),
             request=moment.request,

@@ -58,9 +58,18 @@ class PodThrottle:
     def _write(self, uid: str, limit: int | None) -> None:
         try:
             with Cgroup(self._collector.pod_cgroups[uid].path, self._root) as cgroup:
-                if cgroup.read_memory_high() != limit:
-                    cgroup.write_memory_high(limit)
+                self._limit(cgroup, limit)
         except MissingKernelFile:
             return  # the pod just ended
         except KernelFileError as error:
             log.warning("a pod's memory.high stays as it is: %s", error)
+
+    @staticmethod
+    def _limit(cgroup: Cgroup, limit: int | None) -> None:
+        try:
+            if cgroup.read_memory_high() != limit:
+                cgroup.write_memory_high(limit)
+        except MissingKernelFile as error:
+            if not cgroup.is_current() or limit is None:
+                raise
+            log.warning("a pod cannot be held to its request: %s", error)

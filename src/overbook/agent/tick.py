@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from overbook.agent.misplaced import MisplacedPod
 from overbook.agent.orders import Posture
 from overbook.agent.relief.local import ReliefReport
 from overbook.core.kubernetes.resolved import ResolvedPod
@@ -11,6 +12,7 @@ from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import SwapDecision
 from overbook.core.overcommit.writer import Choice
 from overbook.core.pressure.decision import Decision, FiredRule
+from overbook.core.pressure.domain import ShortageDomain
 from overbook.core.pressure.model import NodeModel
 from overbook.core.pressure.sample import Sample
 
@@ -24,6 +26,8 @@ class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         contested_limits: number of containers whose limit another program writes, too.
         reserves_hindrance: why the configured limits of QoS classes are not written; empty: they are.
         reclaim_supported: whether the kernel has ``memory.reclaim``; true until it is tried.
+        uncounted_swap: number of containers whose swap the kernel does not count.
+        uncounted_memory: number of containers whose memory the kernel does not count.
     """
 
     writer: Choice | None = None
@@ -31,6 +35,8 @@ class PortState(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     contested_limits: int = 0
     reserves_hindrance: str = ""
     reclaim_supported: bool = True
+    uncounted_swap: int = 0
+    uncounted_memory: int = 0
 
 
 class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -54,6 +60,8 @@ class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         ports: the state of the ports.
         offloaded_bytes: the RAM that offload has bought.
         offloadable_bytes: the memory that offload would swap out now; ``None``: it does so, or is off.
+        misplaced: the running pods that have no container cgroup.
+        domain: the domain that was decided about, else the tightest one; ``None``: not known yet.
     """
 
     node: NodeModel
@@ -70,6 +78,8 @@ class AgentTick(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ports: PortState = PortState()
     offloaded_bytes: int = 0
     offloadable_bytes: int | None = None
+    misplaced: tuple[MisplacedPod, ...] = ()
+    domain: ShortageDomain | None = None
 
     @property
     def swap_allowed_bytes(self) -> int:

@@ -10,7 +10,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.quantity import parse
 from overbook.core.kubevirt.overhead import release
 from overbook.core.overcommit.allowance import Allowance, Eligibility, SwapPolicy
-from overbook.core.overcommit.swap import node_swap_bytes, percent_for_swap
+from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes, percent_for_swap
 from overbook.core.overcommit.writer import AskedWriter
 from overbook.core.percentage import LEAST_PERCENT, MOST_PERCENT, is_percent
 from overbook.explain.node import ExplainedNode
@@ -94,17 +94,22 @@ def node_of(arguments: argparse.Namespace) -> ExplainedNode:
         InvalidInput: an option is out of range, or this machine's memory is not readable.
     """
     percent = None if arguments.percent is None else percentage(arguments.percent, "--percent")
-    memory, swap, swap_from = _memory(arguments)
+    memory, huge_pages, swap, swap_from = _memory(arguments)
+    ordinary = ordinary_bytes(memory, huge_pages)
     memory_from = "--node-memory" if arguments.node_memory else "this machine"
     if arguments.node_swap is not None:
-        swap = 0 if arguments.node_swap == "0" else size_bytes(arguments.node_swap, "--node-swap")
+        swap = (
+            0
+            if arguments.node_swap == "0"
+            else size_bytes(arguments.node_swap, "--node-swap", arguments.node_memory)
+        )
         swap_from = "--node-swap"
     if swap is None:
-        swap = node_swap_bytes(memory, 100 if percent is None else percent)
+        swap = node_swap_bytes(ordinary, 100 if percent is None else percent)
         swap_from = "by the formula for --percent" if percent is not None else "no --node-swap, no --percent"
     percent_from = "--percent"
     if percent is None:
-        percent, percent_from = min(MOST_PERCENT, percent_for_swap(memory, swap)), "what the swap carries"
+        percent, percent_from = min(MOST_PERCENT, percent_for_swap(ordinary, swap)), "what the swap carries"
     policy = SwapPolicy(
         eligibility=cast("Any", arguments.eligibility),
         allowance=cast("Any", arguments.allowance),
@@ -124,13 +129,14 @@ def node_of(arguments: argparse.Namespace) -> ExplainedNode:
         memory_from=memory_from,
         swap_from=swap_from,
         percent_from=percent_from,
+        huge_pages_bytes=huge_pages,
     )
 
 
-def _memory(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
-    """RAM, this machine's swap if it counts, and the origin of the swap."""
+def _memory(arguments: argparse.Namespace) -> tuple[int, int, int | None, str]:
+    """RAM, the huge pages in it, this machine's swap if it counts, and the origin of the swap."""
     if arguments.node_memory is not None:
-        return size_bytes(arguments.node_memory, "--node-memory"), None, ""
+        return size_bytes(arguments.node_memory, "--node-memory"), 0, None, ""
     from overbook.kernel.meminfo import read_meminfo
 
     try:
@@ -139,8 +145,9 @@ def _memory(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
         found = f"no readable /proc/meminfo on {sys.platform}"
         raise InvalidInput("this machine", found, "the option --node-memory, such as 16Gi") from error
     if arguments.percent is not None and not meminfo.swap_total_bytes:
-        return meminfo.mem_total_bytes, None, ""
-    return meminfo.mem_total_bytes, meminfo.swap_total_bytes or 0, "this machine"
+        return meminfo.mem_total_bytes, meminfo.hugetlb_bytes or 0, None, ""
+    huge_pages = meminfo.hugetlb_bytes or 0
+    return meminfo.mem_total_bytes, huge_pages, meminfo.swap_total_bytes or 0, "this machine"
 
 
 def _cpu_quota(arguments: argparse.Namespace) -> tuple[bool, str]:

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 BOLD, RED, YELLOW = "1", "31", "33"
@@ -51,13 +51,22 @@ def columns(
     pad_last: bool = False,
 ) -> list[str]:
     """Aligned lines; ``right``: the columns with numbers; ``pad_last``: pad the last column, too."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
+    return list(column_lines(rows, right, indent, pad_last=pad_last))
+
+
+def column_lines(
+    rows: Sequence[tuple[str, ...]],
+    right: frozenset[int] = frozenset(),
+    indent: str = "",
+    *,
+    pad_last: bool = False,
+) -> Iterator[str]:
+    """The same lines one after the other, for long tables."""
+    widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]))]
     for row in rows:
         cells = [
             cell.rjust(width) if number in right else cell.ljust(width)
             for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         line = indent + "  ".join(cells)
-        lines.append(line if pad_last else line.rstrip())
-    return lines
+        yield line if pad_last else line.rstrip()

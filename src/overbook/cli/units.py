@@ -4,15 +4,20 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.quantity import MAX_INT64, parse
 from overbook.core.text import shown
 
+_LEAST_WITHOUT_UNIT = 1 << 20
+"""A smaller number without a unit is refused: nobody means so few bytes."""
 SIZE_EXPECTED = 'a size such as "16Gi" or "16G"'
 
 
-def size_bytes(text: str, option: str) -> int:
+def size_bytes(text: str, option: str, beside: str | None = None) -> int:
     """The size that a user gave, in bytes: ``16Gi`` is binary; ``16G``, ``16 GB`` and ``16GB`` are decimal.
+
+    A small number without a unit is refused, unless the size beside it is in bytes, too.
 
     Args:
         text: the text as typed.
         option: the option's name, for the message.
+        beside: another size that the user gave, such as the RAM beside the swap.
 
     Raises:
         InvalidInput: the text is no size, or not more than 0.
@@ -26,9 +31,16 @@ def size_bytes(text: str, option: str) -> int:
         quantity = parse(short)
     except InvalidInput as error:
         raise InvalidInput(option, text, SIZE_EXPECTED) from error
+    in_bytes = beside is not None and _has_no_unit(beside)
+    if _has_no_unit(short) and 0 < quantity.value() < _LEAST_WITHOUT_UNIT and not in_bytes:
+        raise InvalidInput(option, text, f"a size with its unit: did you mean {short}Gi?")
     if quantity.sign <= 0 or quantity.value() >= MAX_INT64:
         raise InvalidInput(option, text, f"more than 0 and less than 8Ei: {SIZE_EXPECTED}")
     return quantity.value()
+
+
+def _has_no_unit(text: str) -> bool:
+    return text.strip().replace(".", "", 1).isdigit()
 
 
 def shown_like(number_bytes: int, text: str) -> str:

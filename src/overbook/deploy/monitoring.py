@@ -46,11 +46,16 @@ def _swap_activity() -> dict[str, Any]:
         "labels": {"severity": "warning"},
         "annotations": {
             "summary": "The node of {{ $labels.instance }} swaps out and in at the same time.",
-            "description": f"More than {most} pages per second go each way: the pods need more memory at the "
+            "description": f"More than {most} pages per second go each way ({_megabytes(most, 4)} MiB/s with "
+            f"pages of 4 KiB, {_megabytes(most, 64)} MiB/s of 64 KiB): the pods need more memory at the "
             "same time than there is RAM, and wait for the disk. overbook status shows which pods.",
             "runbook_url": f"{RUNBOOKS}/NodeHighSwapActivity.md",
         },
     }
+
+
+def _megabytes(pages: int, page_kib: int) -> str:
+    return f"{pages * page_kib / 1024:.1f}"
 
 
 def _override_missed() -> dict[str, Any]:

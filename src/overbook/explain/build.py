@@ -6,21 +6,27 @@ from typing import Final
 
 import msgspec
 
+from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.cgroup import shares_of_node
-from overbook.core.kubernetes.pod import MIRROR_ANNOTATION, SOURCE_ANNOTATION
+from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.reserve import allocatable
+from overbook.core.kubernetes.resize import may_wait
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubernetes.resources import Amounts
-from overbook.core.kubevirt.overhead import OVERHEAD_ANNOTATION
 from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.overcommit.allowance import allowances
 from overbook.core.overcommit.level import Levels, node_levels, promised_percent
 from overbook.core.overcommit.swap import SWAP_ANNOTATION, SwapDecision, node_swap_bytes, swap_suffices
 from overbook.core.text import shown
-from overbook.explain.inventory import Found, Inventory
-from overbook.explain.node import ExplainedNode
-from overbook.explain.pod import PreparedPod, describe, described_as, level, prepare, shown_amounts
+from overbook.explain.admission import ApiServer, is_stored
+from overbook.explain.cluster_objects import ClusterObjects
+from overbook.explain.inventory import READ_ANNOTATIONS, Found, Inventory
+from overbook.explain.node import THIS_MACHINE, ExplainedNode
+from overbook.explain.pod import PreparedPod, describe, described_as, level, prepared_pod, shown_amounts
 from overbook.explain.report import (
+    CpuAndMemory,
     Explanation,
+    IdleReport,
     KillOrder,
     NamespaceReport,
     NodeReport,
@@ -28,15 +34,29 @@ from overbook.explain.report import (
     Totals,
     Warned,
 )
+from overbook.kube.files.manifests import Refuse, refused
+
+Shape = tuple[object, ...]
+_ENCODER: Final = msgspec.msgpack.Encoder()
 
 
-def build_report(inventory: Inventory, node: ExplainedNode) -> Explanation:
+def build_report(inventory: Inventory, node: ExplainedNode, refuse: Refuse = refused) -> Explanation:
     """Explain the pods of an inventory on a node.
 
+    If no pod of it runs or will run, those of its idle objects are explained, and not counted.
+
+    Args:
+        inventory: the pods and the objects that decide about them.
+        node: the node.
+        refuse: gets the error of a pod that the API server would refuse; the others are explained. The
+            message names file, pod and field.
+
     Raises:
-        InvalidInput: the API server would refuse a pod; the message names file, pod and field.
+        InvalidInput: raised by ``refuse``.
     """
-    prepared, pods = _described(inventory, node)
+    server = ApiServer(inventory.objects, node.version)
+    pods_of = _Described(inventory, node, server, refuse)
+    prepared, pods = pods_of.described(inventory.found)
     order = sorted(
         (
             KillOrder(pod.name, container.name, container.oom_score_adj)
@@ -46,40 +66,101 @@ def build_report(inventory: Inventory, node: ExplainedNode) -> Explanation:
         ),
         key=lambda place: -place.oom_score_adj,
     )
+    shown = pods
+    if not pods and inventory.idle:
+        _, shown = pods_of.described(inventory.idle)
+        shown = tuple(map(_not_counted, shown, inventory.idle))
     return Explanation(
         node=_node(node),
         totals=_totals(prepared, pods, node),
-        namespaces=_namespaces(inventory, prepared),
-        pods=pods,
+        namespaces=_namespaces(prepared),
+        pods=shown,
         kill_order=tuple(order),
-        ignored=dict(inventory.ignored),
-        warnings=tuple(_warnings(pods, inventory, node)),
+        ignored={**inventory.ignored, **inventory.objects.without_use(overriding=False)},
+        warnings=tuple(_warnings(prepared, pods, inventory, node)),
+        idle=tuple(_idle(one, server, node) for one in inventory.idle),
     )
 
 
-def _described(inventory: Inventory, node: ExplainedNode) -> tuple[list[PreparedPod], tuple[PodReport, ...]]:
-    """Each pod prepared and described; for pods of one shape this is computed once."""
-    shapes: list[Shape] = []
-    first: dict[Shape, PreparedPod] = {}
-    for found in inventory.found:
-        annotations = inventory.namespaces.get(found.namespace)
-        shape = shape_of(found, annotations)
-        shapes.append(shape)
-        if shape not in first:
-            first[shape] = prepare(found, node, annotations)
-    prepared = [first[shape] for shape in shapes]
-    swap = _swap(prepared, node)
-    shares = shares_of_node(
-        [(one.facts.qos_class, one.pod.requests.cpu_milli or 0, one.values.cpu_weight) for one in prepared]
+class _Described:
+    """Pods prepared and described; for pods of one shape this is computed once."""
+
+    def __init__(self, inventory: Inventory, node: ExplainedNode, server: ApiServer, refuse: Refuse) -> None:
+        self._inventory = inventory
+        self._node = node
+        self._server = server
+        self._refuse = refuse
+        self._first: dict[Shape, tuple[Shape, PreparedPod | InvalidInput]] = {}
+
+    def described(self, found: Sequence[Found]) -> tuple[list[PreparedPod], tuple[PodReport, ...]]:
+        """The pods and their reports, without those that the API server would refuse to decode."""
+        node = self._node
+        shapes: list[Shape] = []
+        prepared: list[PreparedPod] = []
+        valid: list[Found] = []
+        for one in found:
+            shape, first = self._prepared(one)
+            if isinstance(first, InvalidInput):
+                self._refuse(first.inside(f"{one.where}: {one.kind} {one.name}: "))
+                continue
+            shapes.append(shape)
+            prepared.append(first)
+            valid.append(one)
+        swap = _swap(prepared, node)
+        shares = shares_of_node(
+            [
+                (one.facts.qos_class, one.pod.requests.cpu_milli or 0, one.values.cpu_weight)
+                for one in prepared
+            ]
+        )
+        reports: dict[Shape, PodReport] = {}
+        pods = []
+        for number, (shape, one) in enumerate(zip(shapes, valid, strict=True)):
+            if shape not in reports:
+                reports[shape] = describe(prepared[number], node, swap[number], shares[number])
+            report = reports[shape]
+            pods.append(report if prepared[number].found is one else described_as(report, one))
+        return [
+            msgspec.structs.replace(first, found=one) if first.found is not one else first
+            for first, one in zip(prepared, valid, strict=True)
+        ], tuple(pods)
+
+    def _prepared(self, one: Found) -> tuple[Shape, PreparedPod | InvalidInput]:
+        annotations = self._inventory.namespaces.get(one.namespace)
+        shape = shape_of(one, annotations, self._inventory.objects)
+        known = self._first.get(shape)
+        if known is None:
+            first: PreparedPod | InvalidInput
+            try:
+                first = prepared_pod(one, self._node, annotations, self._server)
+            except InvalidInput as error:
+                first = error
+            # The shape is kept, too, so that all pods of one shape have the same object for it.
+            known = self._first[shape] = (shape, first)
+        return known
+
+
+def _not_counted(report: PodReport, one: Found) -> PodReport:
+    note = Warned("NotRunning", "Note", f"it is shown as if it ran, and not counted: {state_words(one)}")
+    return msgspec.structs.replace(report, warnings=(note, *report.warnings))
+
+
+def state_words(one: Found) -> str:
+    """Why no pod of an object runs: ``stopped (runStrategy: Halted)``."""
+    return one.idle_field if one.idle == "idle" else f"{one.idle} ({one.idle_field})"
+
+
+def _idle(one: Found, server: ApiServer, node: ExplainedNode) -> IdleReport:
+    """An idle object with what a pod of it would request, where that can be read."""
+    quality, requests = None, CpuAndMemory()
+    try:
+        pod = resolve(server.admitted(one.pod).pod, node.version)
+        quality, requests = pod.qos_class, shown_amounts(pod.requests)
+    except InvalidInput:
+        pass
+    return IdleReport(
+        one.kind, one.name, one.where, one.idle, one.idle_field, one.replicas, quality, requests
     )
-    reports: dict[Shape, PodReport] = {}
-    pods = []
-    for number, (shape, found) in enumerate(zip(shapes, inventory.found, strict=True)):
-        if shape not in reports:
-            reports[shape] = describe(first[shape], node, swap[number], shares[number])
-        report = reports[shape]
-        pods.append(report if first[shape].found is found else described_as(report, found))
-    return prepared, tuple(pods)
 
 
 def _swap(prepared: Sequence[PreparedPod], node: ExplainedNode) -> list[list[SwapDecision]]:
@@ -104,12 +185,16 @@ def _node(node: ExplainedNode) -> NodeReport:
         cpu_quota=node.cpu_quota,
         cpu_quota_from=node.cpu_quota_from,
         kubevirt=node.running.name,
+        kubernetes=node.version.text,
+        allocatable=None if node.allocatable is None else shown_amounts(node.allocatable),
+        huge_pages_bytes=node.huge_pages_bytes,
     )
 
 
 def _totals(prepared: Sequence[PreparedPod], pods: Sequence[PodReport], node: ExplainedNode) -> Totals:
     capacity = Amounts.of(node.cpu_milli, node.memory_bytes)
-    levels = node_levels([one.levels for one in prepared], capacity, allocatable(capacity).reported)
+    reported = _allocatable(node, capacity)
+    levels = node_levels([one.levels for one in prepared], capacity, reported)
     # Without the node's number of CPUs, limits cannot be compared with it.
     causes = [
         cause
@@ -127,29 +212,41 @@ def _totals(prepared: Sequence[PreparedPod], pods: Sequence[PodReport], node: Ex
         requested_memory_percent=levels.requested_memory_percent,
         overcommit=level(levels.levels),
         guest_bytes=sum(guests),
-        promised_percent=promised_percent(guests, node.memory_bytes),
+        promised_percent=promised_percent(guests, node.ordinary_bytes),
         swap_max_bytes=sum(pod.swap_max_bytes for pod in pods),
         overcommitted=bool(causes),
         causes=tuple(cause.sentence for cause in causes),
     )
 
 
-def _namespaces(inventory: Inventory, prepared: Sequence[PreparedPod]) -> tuple[NamespaceReport, ...]:
+def _allocatable(node: ExplainedNode, capacity: Amounts) -> Amounts:
+    if node.allocatable is not None:
+        return node.allocatable
+    return allocatable(capacity, huge_pages_bytes=node.huge_pages_bytes).reported
+
+
+def _namespaces(prepared: Sequence[PreparedPod]) -> tuple[NamespaceReport, ...]:
     levels: dict[str, Levels] = {}
     pods: Counter[str] = Counter()
-    for found, one in zip(inventory.found, prepared, strict=True):
-        name = found.namespace
+    for one in prepared:
+        name = one.found.namespace
         levels[name] = levels[name] + one.levels if name in levels else one.levels
         pods[name] += 1
     return tuple(NamespaceReport(name, pods[name], level(levels[name])) for name in sorted(levels))
 
 
-def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNode) -> list[Warned]:
-    """Warnings about the node as a whole."""
-    warnings = []
-    enough = swap_suffices(node.memory_bytes, node.swap_bytes, node.policy.percent)
+def _warnings(
+    prepared: Sequence[PreparedPod], pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNode
+) -> list[Warned]:
+    """Warnings about the node as a whole, and about the namespaces."""
+    warnings = [Warned("OverrideWithoutEffect", "Danger", text) for text in inventory.objects.without_effect]
+    if inventory.objects.quotas:
+        from overbook.explain.quotas import quota_warnings  # noqa: PLC0415 - most inputs have no quota
+
+        warnings += quota_warnings(prepared, inventory.objects.quotas)
+    enough = swap_suffices(node.ordinary_bytes, node.swap_bytes, node.policy.percent)
     if not enough and any(pod.virtual_machine for pod in pods):
-        needed = node_swap_bytes(node.memory_bytes, node.policy.percent)
+        needed = node_swap_bytes(node.ordinary_bytes, node.policy.percent)
         warnings.append(
             Warned(
                 "SwapTooSmall",
@@ -176,33 +273,44 @@ def _warnings(pods: Sequence[PodReport], inventory: Inventory, node: ExplainedNo
                 f"the pods run on {len(nodes)} nodes but are explained as if on one; choose with --on-node",
             )
         )
+    known = len(inventory.objects.nodes)
+    if known > 1 and node.memory_from == THIS_MACHINE:
+        text = f"of {known} Nodes in the input none is used: choose one with --on-node"
+        warnings.append(Warned("NodeNotChosen", "Danger", text))
     return warnings
 
 
-Shape = tuple[object, ...]
-_ANNOTATIONS: Final = (MIRROR_ANNOTATION, SOURCE_ANNOTATION, SWAP_ANNOTATION, OVERHEAD_ANNOTATION)
-"""The annotations that rules read."""
-_ENCODER: Final = msgspec.msgpack.Encoder()
-
-
-def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None) -> Shape:
+def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None, objects: ClusterObjects) -> Shape:
     """The properties of a pod that rules read: pods of equal shape get equal reports.
 
     Args:
         found: the pod.
         namespace_annotations: the annotations of its namespace, where they are known.
+        objects: the objects of the input that decide about pods.
     """
     pod = found.pod
     spec = pod.spec
     if spec.node_name is not None:
         spec = msgspec.structs.replace(spec, node_name=None)
     annotations = pod.metadata.annotations
+    status = pod.status
+    stored = is_stored(pod)
     return (
         _ENCODER.encode(spec),
-        tuple(annotations.get(name) for name in _ANNOTATIONS) if annotations else None,
+        tuple(annotations.get(name) for name in READ_ANNOTATIONS) if annotations else None,
         owning_instance(pod) is not None,
         # By identity, not equality: each VM is an object of its own.
         None if found.vmi is None else id(found.vmi),
-        found.instancetype,
+        found.missing,
+        found.refusal,
         (namespace_annotations or {}).get(SWAP_ANNOTATION),
+        status and (status.qos_class, _ENCODER.encode(status) if may_wait(pod) else None),
+        stored,
+        # What a cluster has not stored yet is completed by its namespace's objects.
+        None if stored or not objects.of_namespaces else (found.namespace, _labels(pod, objects)),
     )
+
+
+def _labels(pod: Pod, objects: ClusterObjects) -> bytes | None:
+    """The labels and annotations, where overrides select pods by them."""
+    return _ENCODER.encode((pod.metadata.labels, pod.metadata.annotations)) if objects.overrides else None

@@ -1,9 +1,17 @@
 """The node for which pods are explained."""
 
+from typing import Final
+
 import msgspec
 
+from overbook.core.kubernetes.resources import Amounts
+from overbook.core.kubernetes.version import PINNED, KubernetesVersion
 from overbook.core.kubevirt.overhead import Release
 from overbook.core.overcommit.allowance import SwapPolicy
+from overbook.core.overcommit.swap import ordinary_bytes
+
+THIS_MACHINE: Final = "this machine"
+"""The source of figures that are those of the machine on which the command runs."""
 
 
 class ExplainedNode(msgspec.Struct, frozen=True):
@@ -20,6 +28,10 @@ class ExplainedNode(msgspec.Struct, frozen=True):
         memory_from: the source of ``memory_bytes``, likewise.
         swap_from: the source of ``swap_bytes``, likewise.
         percent_from: the source of the percentage, likewise.
+        allocatable: what pods may request together, where the node reports it; ``None``: not known.
+        version: Kubernetes' version.
+        version_from: its source; empty: the version whose rules Overbook has.
+        huge_pages_bytes: the part of the memory that is set aside as huge pages.
     """
 
     memory_bytes: int
@@ -32,3 +44,12 @@ class ExplainedNode(msgspec.Struct, frozen=True):
     memory_from: str
     swap_from: str
     percent_from: str
+    allocatable: Amounts | None = None
+    version: KubernetesVersion = PINNED
+    version_from: str = ""
+    huge_pages_bytes: int = 0
+
+    @property
+    def ordinary_bytes(self) -> int:
+        """The RAM without huge pages: percentages, and the swap that they need, are of this."""
+        return ordinary_bytes(self.memory_bytes, self.huge_pages_bytes)

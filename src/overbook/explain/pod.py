@@ -1,28 +1,32 @@
 """The part of the report about one pod."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.cgroup import PodValues, container_values, pod_values
 from overbook.core.kubernetes.oom_score import oom_score_adj
-from overbook.core.kubernetes.qos import QosClass
+from overbook.core.kubernetes.qos import QosClass, reported_qos_class
+from overbook.core.kubernetes.resize import Resize, resize_of
 from overbook.core.kubernetes.resolved import ResolvedPod, resolve
 from overbook.core.kubernetes.resources import Amounts
-from overbook.core.kubevirt.memory import inferred_guest_bytes
+from overbook.core.kubevirt.memory import hugepages_bytes, inferred_guest_bytes
 from overbook.core.kubevirt.overhead import overhead_bytes, reported_overhead_bytes
 from overbook.core.overcommit.allowance import pod_facts
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.level import Levels, container_levels, pod_levels
 from overbook.core.overcommit.swap import SwapDecision
-from overbook.core.text import shown
+from overbook.core.text import cores, shown, shown_or
 from overbook.explain.inventory import Found
 from overbook.explain.node import ExplainedNode
 from overbook.explain.quota import quota_change
-from overbook.explain.report import ContainerReport, CpuAndMemory, OvercommitLevel, PodReport, Swap
+from overbook.explain.report import ContainerReport, CpuAndMemory, OvercommitLevel, PodReport, Swap, Warned
 from overbook.explain.warnings import pod_warnings
+
+if TYPE_CHECKING:
+    from overbook.explain.admission import ApiServer
 
 _NO_UID: Final = "not created yet"
 
@@ -36,6 +40,7 @@ class PreparedPod(msgspec.Struct, frozen=True, gc=False):
         facts: the facts for the swap rules; with name and UID of the first one of its shape.
         values: the values of the pod's cgroup.
         levels: the pod's overcommit levels.
+        notes: what the API server says about it, and what it waits for.
     """
 
     found: Found
@@ -43,27 +48,78 @@ class PreparedPod(msgspec.Struct, frozen=True, gc=False):
     facts: PodFacts
     values: PodValues
     levels: Levels
+    notes: tuple[Warned, ...] = ()
 
 
 def prepare(
     found: Found, node: ExplainedNode, namespace_annotations: Mapping[str, str] | None
 ) -> PreparedPod:
-    """Compute the facts of a pod that the descriptions of all pods need.
+    """Compute the facts of a pod that a cluster has stored.
 
     Raises:
-        InvalidInput: the API server would refuse the pod.
+        InvalidInput: the API server would refuse the pod; the message has its place and name.
     """
-    pod = found.pod
     try:
-        check_names(found)
-        if not pod.metadata.uid:
-            pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=_NO_UID))
-        resolved = resolve(pod)
-        facts = pod_facts(resolved, node.memory_bytes, node.policy, namespace_annotations)
-        values = pod_values(resolved, quota=node.cpu_quota)
-        return PreparedPod(found, resolved, facts, values, pod_levels(resolved))
+        return prepared_pod(found, node, namespace_annotations)
     except InvalidInput as error:
         raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
+
+
+def prepared_pod(
+    found: Found,
+    node: ExplainedNode,
+    namespace_annotations: Mapping[str, str] | None,
+    server: "ApiServer | None" = None,
+) -> PreparedPod:
+    """Compute the facts of a pod that the descriptions of all pods need.
+
+    Args:
+        found: the pod.
+        node: the node.
+        namespace_annotations: the annotations of its namespace, where they are known.
+        server: the admission of pods that no cluster has stored; ``None``: the pod is stored.
+
+    Raises:
+        InvalidInput: the API server would refuse the pod; the message has the field alone.
+    """
+    check_names(found)
+    pod = found.pod
+    notes: tuple[Warned, ...] = ()
+    if server is not None:
+        admitted = server.admitted(pod)
+        pod, notes = admitted.pod, admitted.notes
+    if not pod.metadata.uid:
+        pod = msgspec.structs.replace(pod, metadata=msgspec.structs.replace(pod.metadata, uid=_NO_UID))
+    resize = resize_of(pod, node.version)
+    if resize is not None:
+        notes = (*notes, resize_note(resolve(pod, node.version), resize))
+        pod = resize.pod
+    resolved = resolve(pod, node.version)
+    if resize is not None:
+        resolved = msgspec.structs.replace(resolved, requests=resize.reserved)
+    facts = pod_facts(resolved, node.memory_bytes, node.policy, namespace_annotations)
+    values = pod_values(resolved, quota=node.cpu_quota)
+    return PreparedPod(found, resolved, facts, values, pod_levels(resolved), notes)
+
+
+def resize_note(wanted: ResolvedPod, resize: Resize) -> Warned:
+    """A note on a resize in place that has not taken effect: what is wanted, in force and reserved."""
+    works = resolve(resize.pod)
+
+    def shown_of(pod: ResolvedPod) -> str:
+        limits = shown_or(pod.limits.memory_bytes, "none")
+        requests = pod.requests
+        return f"cpu {cores(requests.cpu_milli)}, memory {shown_or(requests.memory_bytes)}, limit {limits}"
+
+    said = f" ({resize.message})" if resize.message else ""
+    reserved = resize.reserved
+    return Warned(
+        "ResizePending",
+        "Danger" if resize.state == "Infeasible" else "Note",
+        f"a resize in place is {resize.state}{said}: its spec wants {shown_of(wanted)}; the kubelet works "
+        f"with {shown_of(works)}; the scheduler counts cpu {cores(reserved.cpu_milli)}, memory "
+        f"{shown_or(reserved.memory_bytes)}",
+    )
 
 
 def describe(
@@ -99,6 +155,7 @@ def describe(
         overcommit=level(one.levels),
         guest_bytes=guest,
         overhead_bytes=overhead,
+        hugepages_bytes=hugepages_bytes(found.pod) if facts.virtual_machine else 0,
         guest_from=source,
         cpu_shares=values.cpu_shares,
         cpu_weight=values.cpu_weight,
@@ -111,7 +168,7 @@ def describe(
             quality=facts.qos_class, critical=facts.critical, request_bytes=request, priority=facts.priority
         ),
         containers=tuple(_containers(pod, node, decisions)),
-        warnings=tuple(pod_warnings(found, pod, node, decisions)),
+        warnings=(*one.notes, *pod_warnings(found, pod, node, decisions)),
     )
 
 
@@ -119,7 +176,7 @@ def described_as(report: PodReport, found: Found) -> PodReport:
     """The report of another pod of the same shape, which differs only in its name."""
     return msgspec.structs.replace(
         report,
-        name=found.pod.label,
+        name=found.name if found.kind == "Pod" else found.pod.label,
         kind=found.kind,
         object=found.name,
         where=found.where,
@@ -218,7 +275,13 @@ def _percent(share: float) -> float:
 def qos_reason(pod: ResolvedPod) -> str:
     """Why the pod has its QoS class: the first thing that keeps it from a higher one."""
     quality = pod.qos_class
+    if reported_qos_class(pod.pod) is not None:
+        computed = resolve(msgspec.structs.replace(pod.pod, status=None)).qos_class
+        if computed != quality:
+            return f"status.qosClass, by which the kubelet goes; by its resources it would be {computed}"
     if quality == "BestEffort":
+        if pod.level is not None and not pod.needed.requests.is_empty:
+            return "spec.resources is there and has no CPU or memory, so its containers do not count"
         return "it has no request and no limit of CPU or memory"
     if pod.level is not None:
         named = [("the pod", pod.level)]

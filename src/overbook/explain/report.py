@@ -98,6 +98,7 @@ class PodReport(ReportStruct, frozen=True):
     overcommit: OvercommitLevel
     guest_bytes: int | None
     overhead_bytes: int | None
+    hugepages_bytes: int
     guest_from: Literal["Manifest", "Request"] | None
     cpu_shares: int
     cpu_weight: int
@@ -127,6 +128,9 @@ class NodeReport(ReportStruct, frozen=True):
     cpu_quota: bool
     cpu_quota_from: str
     kubevirt: str
+    kubernetes: str
+    allocatable: CpuAndMemory | None
+    huge_pages_bytes: int = 0
 
 
 class Totals(ReportStruct, frozen=True):
@@ -162,8 +166,21 @@ class KillOrder(ReportStruct, frozen=True):
     oom_score_adj: int
 
 
-class Explanation(ReportStruct, frozen=True):
-    """The whole report."""
+class IdleReport(ReportStruct, frozen=True):
+    """An object of which no pod runs or will run, so it is not counted, and what a pod would request."""
+
+    kind: str
+    object: str
+    where: str
+    state: str
+    field: str
+    replicas: int | None
+    qos_class: str | None
+    requests: CpuAndMemory
+
+
+class Explanation(ReportStruct, frozen=True, omit_defaults=True):
+    """The whole report; ``idle`` and ``problems`` are there only if there are any."""
 
     node: NodeReport
     totals: Totals
@@ -172,3 +189,5 @@ class Explanation(ReportStruct, frozen=True):
     kill_order: tuple[KillOrder, ...]
     ignored: dict[str, int]
     warnings: tuple[Warned, ...]
+    idle: tuple[IdleReport, ...] = ()
+    problems: tuple[str, ...] = ()

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from overbook.core.kubernetes.resolved import ResolvedContainer, ResolvedPod
-from overbook.core.kubevirt.obstacles import overcommit_findings
+from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.overcommit.swap import SwapDecision, proportional_bytes
 from overbook.core.text import cores, shown
 from overbook.explain.inventory import Found
 from overbook.explain.node import ExplainedNode
-from overbook.explain.report import Warned, WarningSeverity
+from overbook.explain.report import Warned
 
 
 def pod_warnings(
@@ -25,45 +25,46 @@ def pod_warnings(
     request_bytes = pod.requests.memory_bytes or 0
     for container in pod.all_containers:
         yield from _above_limit(container)
-    if found.vmi is not None:
-        for finding in overcommit_findings(found.vmi, running=node.running):
-            severity: WarningSeverity = "Danger" if finding.severity == "MustNotApply" else "Note"
-            if finding.word == "NoGuestMemory" and found.instancetype:
-                continue
-            if finding.severity == "MustNotApply" and node.policy.percent <= 100:
-                continue
-            yield Warned(finding.word, severity, finding.sentence)
-    if found.instancetype:
-        yield Warned(
-            "InstancetypeNotRead",
-            "Danger",
-            f"its memory size comes from the instancetype {found.instancetype}, which is not in the "
-            "manifest: the request shown is the overhead alone; explain the VirtualMachineInstance instead",
-        )
+    if found.vmi is not None or owning_instance(found.pod) is not None:
+        from overbook.explain.vm_warnings import vm_warnings  # noqa: PLC0415 - most pods are no VMs'
+
+        yield from vm_warnings(found, node)
     if not request_bytes:
         yield Warned(
             "NoMemoryRequest",
             "Note",
             "it has no memory request, so a node that runs it counts as overcommitted",
         )
-    if request_bytes > node.memory_bytes:
-        yield Warned(
-            "RequestExceedsNode",
-            "Danger",
-            f"it requests {shown(request_bytes)}, the node has {shown(node.memory_bytes)}: it never starts",
-        )
+    yield from _beyond_node(pod, node)
     yield from _initialisation(pod)
     yield from _native_swap(pod, node, decisions)
+
+
+def _beyond_node(pod: ResolvedPod, node: ExplainedNode) -> Iterator[Warned]:
+    """Dangers if the pod requests more than the node has, or lets pods request."""
+    memory, cpu = pod.requests.memory_bytes or 0, pod.requests.cpu_milli or 0
+    has = "has"
+    most, most_cpu = node.ordinary_bytes, node.cpu_milli
+    if node.allocatable is not None:
+        has = "allows pods"
+        most = node.allocatable.memory_bytes or most
+        most_cpu = node.allocatable.cpu_milli or most_cpu
+    if memory > most:
+        text = f"it requests {shown(memory)}, the node {has} {shown(most)}: it never starts"
+        yield Warned("RequestExceedsNode", "Danger", text)
+    if most_cpu is not None and cpu > most_cpu:
+        text = f"it requests {cores(cpu)} CPUs, the node {has} {cores(most_cpu)}: it never starts"
+        yield Warned("RequestExceedsNode", "Danger", text)
 
 
 def _above_limit(container: ResolvedContainer) -> Iterator[Warned]:
     resources = container.resources
     requests, limits = resources.requests, resources.limits
-    if requests.cpu_milli and limits.cpu_milli and requests.cpu_milli > limits.cpu_milli:
+    if limits.cpu_milli is not None and (requests.cpu_milli or 0) > limits.cpu_milli:
         numbers = f"{cores(requests.cpu_milli)} above its limit of {cores(limits.cpu_milli)}"
         yield Warned("RequestAboveLimit", "Refused", f"{container.name} requests CPU {numbers}")
     request, limit = requests.memory_bytes, limits.memory_bytes
-    if request and limit and request > limit:
+    if limit is not None and request is not None and request > limit:
         numbers = f"{shown(request)} above its limit of {shown(limit)}"
         yield Warned("RequestAboveLimit", "Refused", f"{container.name} requests memory {numbers}")
 

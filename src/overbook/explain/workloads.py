@@ -1,31 +1,17 @@
-"""The pod that a workload would become: from a controller's template, or a virtual machine's launcher pod."""
+"""The pod that a workload would become, from a controller's template."""
 
 from typing import Any, Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import (
-    Container,
-    KubeStruct,
-    ObjectMeta,
-    OwnerReference,
-    Pod,
-    PodSpec,
-    ResourceList,
-    ResourceRequirements,
-    convert,
-)
-from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts
-from overbook.core.kubevirt.memory import LauncherPolicy, launcher_memory
-from overbook.core.kubevirt.overhead import OVERHEAD_ANNOTATION, Release
-from overbook.core.kubevirt.vm import (
-    COMPUTE_CONTAINER,
-    INSTANCE_KIND,
-    VirtualMachineInstance,
-    decode_virtual_machine,
-)
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec, convert
 
+KNATIVE_GROUP: Final = "serving.knative.dev"
+SERVICE_LABEL: Final = "serving.knative.dev/service"
+"""On the objects that Knative makes of a Service: the Service's name."""
+LEAST_SCALE: Final = ("autoscaling.knative.dev/min-scale", "autoscaling.knative.dev/minScale")
+"""Annotations of a Knative Service's template: how many pods run without any traffic."""
 TEMPLATE_KINDS: Final[dict[str, tuple[str, ...]]] = {
     "Deployment": ("apps/",),
     "StatefulSet": ("apps/",),
@@ -34,9 +20,11 @@ TEMPLATE_KINDS: Final[dict[str, tuple[str, ...]]] = {
     "ReplicationController": ("v1",),
     "Job": ("batch/",),
     "CronJob": ("batch/",),
+    "DeploymentConfig": ("apps.openshift.io/", "v1"),
+    "Rollout": ("argoproj.io/",),
+    "Service": (f"{KNATIVE_GROUP}/",),
 }
 """Kinds with a pod template, and how their ``apiVersion`` begins."""
-VIRTUAL_MACHINE_KINDS: Final = ("VirtualMachine", INSTANCE_KIND)
 
 
 class Workload(msgspec.Struct, frozen=True, gc=False):
@@ -47,15 +35,11 @@ class Workload(msgspec.Struct, frozen=True, gc=False):
         replicas: the number of such pods that the object requests; ``None``: not given (a DaemonSet runs one
             on each node).
         owners: the owner references of the object itself.
-        vmi: the virtual machine in the pod.
-        instancetype: the instancetype that the VM's size comes from, which is not in the manifest.
     """
 
     pod: Pod
     replicas: int | None = None
     owners: tuple[OwnerReference, ...] = ()
-    vmi: VirtualMachineInstance | None = None
-    instancetype: str | None = None
 
 
 class _Template(KubeStruct, frozen=True):
@@ -67,6 +51,7 @@ class _Spec(KubeStruct, frozen=True):
     template: _Template | None = None
     replicas: int | None = None
     parallelism: int | None = None
+    completions: int | None = None
 
 
 class _JobTemplate(KubeStruct, frozen=True):
@@ -93,7 +78,7 @@ def has_template(kind: str, api_version: str) -> bool:
 
 
 def from_template(manifest: Any, where: str) -> Workload:
-    """The pod of a Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job or CronJob.
+    """The pod of a workload of :data:`TEMPLATE_KINDS`.
 
     Args:
         manifest: the parsed object.
@@ -112,9 +97,6 @@ def from_template(manifest: Any, where: str) -> Workload:
     if spec.template is None:
         raise InvalidInput(f"{where} spec.template", None, "a pod template")
     template = spec.template
-    replicas = {"DaemonSet": None, "Job": spec.parallelism or 1, "CronJob": spec.parallelism or 1}.get(
-        kind, 1 if spec.replicas is None else spec.replicas
-    )
     owner = OwnerReference(manifest["apiVersion"], kind, metadata.name, metadata.uid or "", controller=True)
     pod = Pod(
         api_version="v1",
@@ -126,66 +108,55 @@ def from_template(manifest: Any, where: str) -> Workload:
             annotations=template.metadata.annotations,
             owner_references=(owner,),
         ),
-        spec=template.spec,
+        spec=_with_names(template.spec) if kind == "Service" else template.spec,
     )
-    return Workload(pod, replicas, metadata.owner_references or ())
+    owners = metadata.owner_references or ()
+    service = service_of(metadata.labels)
+    return Workload(pod, _replicas(kind, spec), owners if service is None else (*owners, service))
 
 
-def from_virtual_machine(manifest: Any, where: str, policy: LauncherPolicy, running: Release) -> Workload:
-    """The launcher pod of a VirtualMachine or VirtualMachineInstance.
+def _replicas(kind: str, spec: _Spec) -> int | None:
+    match kind:
+        case "DaemonSet":
+            return None
+        case "Job" | "CronJob":
+            at_once = 1 if spec.parallelism is None else spec.parallelism
+            return at_once if spec.completions is None else min(at_once, spec.completions)
+        case "Service":
+            annotations = (spec.template and spec.template.metadata.annotations) or {}
+            least = next((annotations[name] for name in LEAST_SCALE if name in annotations), "")
+            return max(1, int(least)) if least.isascii() and least.isdigit() else 1
+    return 1 if spec.replicas is None else spec.replicas
 
-    The pod has only the compute container: the containers that KubeVirt adds for container disks, hooks and
-    the guest's console take a few tens of megabytes, which depend on its configuration.
 
-    Args:
-        manifest: the parsed object.
-        where: the object, for messages.
-        policy: the cluster's settings, the percentage among them.
-        running: the KubeVirt release.
-
-    Raises:
-        InvalidInput: a field has the wrong type or a quantity is not valid.
-    """
-    try:
-        vmi = decode_virtual_machine(manifest)
-        memory = launcher_memory(vmi, policy, running=running)
-    except InvalidInput as error:
-        raise error.inside(f"{where} ") from error
-    metadata = vmi.metadata
-    owner = OwnerReference(
-        vmi.api_version or "kubevirt.io/v1", INSTANCE_KIND, metadata.name, metadata.uid or "", controller=True
-    )
-    requests, limits = memory.resources.requests, memory.resources.limits
-    compute = Container(
-        name=COMPUTE_CONTAINER,
-        resources=ResourceRequirements(requests=_listed(requests), limits=_listed(limits)),
-    )
-    pod = Pod(
-        api_version="v1",
-        kind="Pod",
-        metadata=ObjectMeta(
-            namespace=metadata.namespace,
-            generate_name=f"virt-launcher-{metadata.name or metadata.generate_name or ''}-",
-            annotations={
-                **(metadata.annotations or {}),
-                "kubevirt.io/domain": metadata.name,
-                OVERHEAD_ANNOTATION: str(memory.overhead_bytes),
-            },
-            owner_references=(owner,),
+def _with_names(spec: PodSpec) -> PodSpec:
+    """The containers of a Knative Service with the names that Knative gives to those without one."""
+    containers = spec.containers or ()
+    names = [f"user-container-{number}" for number in range(len(containers))]
+    if len(containers) == 1:
+        names = ["user-container"]
+    return msgspec.structs.replace(
+        spec,
+        containers=tuple(
+            container if container.name else msgspec.structs.replace(container, name=name)
+            for container, name in zip(containers, names, strict=True)
         ),
-        spec=PodSpec(containers=(compute,)),
     )
-    spec = manifest.get("spec") or {}
-    instancetype = spec.get("instancetype") if manifest["kind"] == "VirtualMachine" else None
-    named = instancetype.get("name") if isinstance(instancetype, dict) else None
-    named = named if isinstance(named, str) else None
-    return Workload(pod, 1, metadata.owner_references or (), vmi, named)
 
 
-def _listed(amounts: Amounts) -> ResourceList | None:
-    listed: ResourceList = {}
-    if amounts.cpu_milli is not None:
-        listed[CPU] = f"{amounts.cpu_milli}m"
-    if amounts.memory_bytes is not None:
-        listed[MEMORY] = str(amounts.memory_bytes)
-    return listed or None
+def service_of(labels: dict[str, str] | None) -> OwnerReference | None:
+    """The Knative Service that an object belongs to by its labels.
+
+    Between the two are Revisions and Deployments, of which a list often has not all.
+    """
+    name = (labels or {}).get(SERVICE_LABEL)
+    return None if not name else OwnerReference(f"{KNATIVE_GROUP}/v1", "Service", name, controller=True)
+
+
+def referred_deployment(kind: str, manifest: Any) -> str | None:
+    """The Deployment whose template a Rollout uses; ``None``: it has one of its own."""
+    spec = manifest.get("spec") if kind == "Rollout" else None
+    reference = spec.get("workloadRef") if isinstance(spec, dict) else None
+    name = reference.get("name") if isinstance(reference, dict) else None
+    of_deployment = isinstance(reference, dict) and reference.get("kind", "Deployment") == "Deployment"
+    return name if isinstance(name, str) and of_deployment else None

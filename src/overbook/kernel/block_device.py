@@ -10,15 +10,27 @@ from typing import Literal
 import msgspec
 
 from overbook.kernel.files import KernelFileError, MissingKernelFile, from_os_error, read_file, under
+from overbook.kernel.virtual_disk import is_virtual_disk, is_virtual_machine
 
-Medium = Literal["network", "heads", "loop", "zram", "unknown", "virtual", "flash"]
-"""Worst first. `virtual`: a virtual machine's disk, whose medium only its host knows."""
+Medium = Literal["network", "heads", "loop", "zvol", "zram", "unknown", "virtual", "flash"]
+"""Worst first. `virtual`: a virtual machine's disk, whose medium only its host knows. `zvol`: a volume of
+ZFS, or a device of a process in user space (ublk): both need memory to write."""
 
 SYSFS = "/sys/dev/block"
 MOST_LEVELS = 8
 """The most levels of stacked devices; a crypt device on a volume on a RAID on partitions has five."""
-_WORST_FIRST: tuple[Medium, ...] = ("network", "heads", "loop", "zram", "unknown", "virtual", "flash")
-_NETWORK_NAMES = ("nbd", "rbd", "drbd")
+_WORST_FIRST: tuple[Medium, ...] = (
+    "network",
+    "heads",
+    "loop",
+    "zvol",
+    "zram",
+    "unknown",
+    "virtual",
+    "flash",
+)
+_NETWORK_NAMES = ("nbd", "rbd", "drbd", "etherd")
+_ZVOL_NAMES = ("zd", "ublkb")
 _NETWORK_PATHS = ("/session", "/rport-", "/nvme-fabrics/")
 """Parts of a device's path that show iSCSI, Fibre Channel or NVMe over Fabrics."""
 
@@ -66,7 +78,7 @@ def read_block_device(number: str, root: str | os.PathLike[str] = "/") -> BlockD
     if not os.path.isdir(path):
         raise MissingKernelFile(path, "there is no such block device")
     real = os.path.realpath(path)
-    return BlockDevice(os.path.basename(real), _medium(real, MOST_LEVELS))
+    return BlockDevice(os.path.basename(real), _medium(real, MOST_LEVELS, is_virtual_machine(root)))
 
 
 def backing_file(number: str, root: str | os.PathLike[str] = "/") -> str:
@@ -87,7 +99,7 @@ def worst(media: Iterable[Medium]) -> Medium:
     return min(media, key=_WORST_FIRST.index, default="unknown")
 
 
-def _medium(device: str, levels: int) -> Medium:
+def _medium(device: str, levels: int, virtual_machine: bool) -> Medium:
     if os.path.exists(f"{device}/partition"):
         device = os.path.dirname(device)
     name = os.path.basename(device)
@@ -95,17 +107,24 @@ def _medium(device: str, levels: int) -> Medium:
         return "zram"
     if name.startswith("loop"):
         return "loop"
+    if name.startswith(_ZVOL_NAMES):
+        return "zvol"
     if name.startswith(_NETWORK_NAMES) or any(part in device for part in _NETWORK_PATHS):
         return "network"
     if _fabric(device):
         return "network"
     slaves = _listed(f"{device}/slaves")
     if slaves and levels > 0:
-        return worst(_medium(os.path.realpath(f"{device}/slaves/{slave}"), levels - 1) for slave in slaves)
+        return worst(
+            _medium(os.path.realpath(f"{device}/slaves/{slave}"), levels - 1, virtual_machine)
+            for slave in slaves
+        )
     rotational = _text(f"{device}/queue/rotational")
-    # The kernel reports a virtual disk as rotating unless the hypervisor says otherwise.
+    # The kernel reports a virtual disk as rotating unless the hypervisor says otherwise; NVMe never rotates.
+    if is_virtual_disk(device) and (rotational == "1" or name.startswith("nvme")):
+        return "virtual"
     if rotational == "1":
-        return "virtual" if name.startswith(("vd", "xvd")) else "heads"
+        return "virtual" if virtual_machine or name.startswith(("vd", "xvd")) else "heads"
     return "flash" if rotational == "0" else "unknown"
 
 

@@ -138,6 +138,12 @@ class Cgroup(CgroupDirectory):
         """The limit above which the kernel reclaims and slows down, in bytes; None is no limit."""
         return parse_limit(self.read("memory.high"), self._prefix + "memory.high")
 
+    def read_memory_protected(self) -> int | None:
+        """The larger one of memory.min and memory.low in bytes; None is all of the cgroup's memory."""
+        least = parse_limit(self.read("memory.min"), self._prefix + "memory.min")
+        low = parse_limit(self.read("memory.low"), self._prefix + "memory.low")
+        return None if least is None or low is None else max(least, low)
+
     def read_memory_events(self) -> MemoryEvents:
         """How often the cgroup, or one below it, reached its memory limits."""
         return parse_memory_events(self.read("memory.events"), self._prefix + "memory.events")

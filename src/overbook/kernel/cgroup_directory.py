@@ -174,6 +174,15 @@ class CgroupDirectory:
         """Whether this cgroup still exists; a later one with the same name does not count."""
         return self._fd >= 0 and self.file_exists("cgroup.procs")
 
+    def is_current(self) -> bool:
+        """Whether this cgroup is still the one at its path, whatever files it has."""
+        if self._fd < 0:
+            return False
+        try:
+            return os.stat(self._prefix).st_ino == self.inode
+        except OSError:
+            return False
+
     def children(self) -> list[tuple[str, int]]:
         """Name and inode of each child cgroup.
 

@@ -27,6 +27,8 @@ _FIELDS = FlatKeyed(
         b"SwapFree:",
         b"SwapCached:",
         b"Writeback:",
+        b"Hugetlb:",
+        b"Zswap:",
     ),
     words=3,
 )
@@ -46,6 +48,8 @@ class Meminfo(msgspec.Struct, frozen=True, gc=False):
     swap_free_bytes: int | None = None
     swap_cached_bytes: int | None = None
     writeback_bytes: int | None = None
+    hugetlb_bytes: int | None = None
+    zswap_bytes: int | None = None
 
 
 def parse_meminfo(data: bytes, path: str = "/proc/meminfo") -> Meminfo:

@@ -9,7 +9,10 @@ from overbook.kernel.files import KernelFileError
 from overbook.kernel.mountinfo import mount_of, read_mountinfo
 from overbook.kernel.swaps import SwapArea
 
-NETWORK_FILESYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "glusterfs", "fuse.glusterfs"})
+NETWORK_FILESYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "ceph", "9p", "glusterfs", "fuse.glusterfs"}
+    | {"lustre", "beegfs", "gpfs", "afs", "orangefs", "fuse.juicefs"}
+)
 
 
 class LiesOn(msgspec.Struct, frozen=True, gc=False):
@@ -35,6 +38,15 @@ def read_swap_medium(area: SwapArea, root: str | os.PathLike[str] = "/") -> Lies
     return _named(area.filename, root)
 
 
+def read_folder_medium(folder: str, root: str | os.PathLike[str] = "/") -> LiesOn:
+    """The medium of the file system of a folder, which need not exist yet.
+
+    Raises:
+        KernelFileError: As `read_swap_medium`.
+    """
+    return _of_file(folder, root)
+
+
 def _of_file(path: str, root: str | os.PathLike[str]) -> LiesOn:
     mount = mount_of(path, read_mountinfo(root))
     if mount is None:
@@ -46,6 +58,8 @@ def _of_file(path: str, root: str | os.PathLike[str]) -> LiesOn:
     # btrfs reports a device number that no device has.
     if mount.source.startswith("/dev/"):
         return _named(mount.source, root)
+    if mount.filesystem == "zfs":
+        return LiesOn("zvol", f"zfs {mount.source}")
     raise KernelFileError(path, f"is on {mount.filesystem}, whose device is not known")
 
 

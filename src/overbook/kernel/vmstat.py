@@ -30,6 +30,8 @@ class Vmstat(msgspec.Struct, frozen=True, gc=False):
     pgsteal_direct: int | None = None
     zswpin: int | None = None
     zswpout: int | None = None
+    swpin_zero: int | None = None
+    swpout_zero: int | None = None
 
 
 _FIELDS = FlatKeyed(tuple(name.encode() for name in Vmstat.__struct_fields__))

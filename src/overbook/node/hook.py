@@ -22,7 +22,9 @@ SHELL: Final = "bin/sh"
 GUARD: Final = 'trap "exit 0" EXIT; [ -r "$0" ] && . "$0"; exit 0'
 """The command that runs the program in a shell and always succeeds, so that the container always starts."""
 
-_KUBERNETES: Final = {r"^io\.kubernetes\.pod\.uid$": ".", r"^io\.kubernetes\.container\.name$": "."}
+_KUBERNETES: Final = {r"^io\.kubernetes\.container\.(hash|name)$": "."}
+"""The annotation of Kubernetes' containers. CRI-O compares the annotations that the kubelet gives it, such as
+the hash; the labels, such as the name, become annotations only after that."""
 _LAUNCHER: Final = {r"^kubevirt\.io/domain$": "."}
 """The annotation of pods of VMs; another pod with this annotation has no allowance."""
 
@@ -33,7 +35,7 @@ def configuration(eligibility: Eligibility) -> bytes:
     Args:
         eligibility: the eligible pods. For containers of other pods the runtime does not start the hook.
     """
-    annotations = {**_KUBERNETES, **(_LAUNCHER if eligibility == "BurstableVirtualMachines" else {})}
+    annotations = _LAUNCHER if eligibility == "BurstableVirtualMachines" else _KUBERNETES
     content = {
         "version": "1.0.0",
         # No timeout: after a timeout the runtime would refuse the container.

@@ -90,6 +90,7 @@ def build_node(node: NodeView, cluster: Clusterwide) -> NodeStatusReport:
         tainted=node.tainted,
         relief=status.relief if status else None,
         agent=agent,
+        huge_pages_bytes=status.memory.hugetlb_bytes if status else 0,
         agent_known=cluster.why_unread("overcommitnodes") in (None, "NotInstalled"),
     )
 
@@ -122,4 +123,5 @@ def _swap(node: NodeView, cluster: Clusterwide) -> SwapReport:
         in_pages_per_second=swap.in_pages_per_second,
         out_pages_per_second=swap.out_pages_per_second,
         writer=swap.writer,
+        page_bytes=swap.page_bytes,
     )

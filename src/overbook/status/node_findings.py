@@ -131,7 +131,7 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
 def _swap(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     if not cluster.percent_known:
         return
-    ram, swap = node.ram_bytes, node.swap_bytes
+    ram, swap = node.ordinary_bytes, node.swap_bytes
     demanded = node.demanded_swap_bytes(cluster.percent)
     machines = node.sums.virtual_machines if node.sums else 0
     if ram is None or swap is None or demanded is None or (node.control_plane and not machines):

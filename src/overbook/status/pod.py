@@ -122,6 +122,7 @@ def _described(pod: Pod, view: NodeView, cluster: Clusterwide, annotations: dict
         memory_from=view.name,
         swap_from=view.name,
         percent_from="cluster",
+        huge_pages_bytes=view.status.memory.hugetlb_bytes if view.status else 0,
     )
     where = f"on node {view.name}" if view.name else "on no node yet"
     prepared = prepare(Found(where, "Pod", pod.label, pod), node, annotations)

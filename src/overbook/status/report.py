@@ -2,6 +2,7 @@
 
 from overbook.core.api.overcommit_node import PressureStatus, ReliefRecord
 from overbook.core.overcommit.level import NodeCause
+from overbook.core.overcommit.swap import ordinary_bytes
 from overbook.explain.report import CpuAndMemory, OvercommitLevel, PodReport, ReportStruct
 from overbook.status.findings import Gathered
 from overbook.status.history import Happening, Place
@@ -43,6 +44,7 @@ class SwapReport(ReportStruct, frozen=True):
     in_pages_per_second: float | None = None
     out_pages_per_second: float | None = None
     writer: str = ""
+    page_bytes: int | None = None
 
 
 class AgentReport(ReportStruct, frozen=True):
@@ -80,6 +82,12 @@ class NodeStatusReport(ReportStruct, frozen=True):
     relief: ReliefRecord | None
     agent: AgentReport | None
     agent_known: bool
+    huge_pages_bytes: int = 0
+
+    @property
+    def ordinary_bytes(self) -> int | None:
+        """The RAM without huge pages, of which percentages are; ``None``: not known."""
+        return None if self.ram_bytes is None else ordinary_bytes(self.ram_bytes, self.huge_pages_bytes)
 
 
 class ClusterReport(ReportStruct, frozen=True):

@@ -14,7 +14,7 @@ from overbook.core.api.overcommit_node import (
 )
 from overbook.core.kubernetes.resources import Amounts
 from overbook.core.overcommit.level import NodeCause, causes_of, share_percent
-from overbook.core.overcommit.swap import node_swap_bytes
+from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes
 from overbook.status.sums import NO_PODS, PodSums
 
 AGENT_NAMESPACE: Final = "overbook"
@@ -57,6 +57,12 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return agent or self.capacity.memory_bytes
 
     @property
+    def ordinary_bytes(self) -> int | None:
+        """The RAM without huge pages that were set aside; without its agent's report all of it."""
+        huge = self.status.memory.hugetlb_bytes if self.status else 0
+        return None if self.ram_bytes is None else ordinary_bytes(self.ram_bytes, huge)
+
+    @property
     def swap_bytes(self) -> int | None:
         """The size of its swap; ``None``: neither agent nor kubelet reports it."""
         if self.status is not None and self.status.memory.total_bytes:
@@ -88,12 +94,12 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def promised_percent(self) -> int | None:
-        """The memory that is promised to its guests, as a percentage of its RAM."""
-        return None if self.sums is None else share_percent(self.sums.guest_bytes, self.ram_bytes)
+        """The memory that is promised to its guests, as a percentage of its RAM without huge pages."""
+        return None if self.sums is None else share_percent(self.sums.guest_bytes, self.ordinary_bytes)
 
     def demanded_swap_bytes(self, percent: int) -> int | None:
         """The swap that a percentage needs; ``None``: the node's RAM is not known."""
-        return node_swap_bytes(self.ram_bytes, percent) if self.ram_bytes else None
+        return node_swap_bytes(self.ordinary_bytes, percent) if self.ordinary_bytes else None
 
 
 class Unread(msgspec.Struct, frozen=True, gc=False, rename="camel"):

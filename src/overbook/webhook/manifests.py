@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+
 from overbook.core.api.group import API_VERSION
 from overbook.core.api.overcommit import Overcommit
 from overbook.core.api.override import (
@@ -16,6 +18,7 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import constraints
 from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import convert
+from overbook.core.override.unknown_fields import ONLY_NAMES, without_effect
 from overbook.kube.files.manifests import Document, read_documents_of
 from overbook.kube.files.sources import read_sources
 from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
@@ -33,11 +36,20 @@ def read_documents(paths: list[str]) -> Iterable[Document]:
     return (document for source in read_sources(paths) for document in read_documents_of(source))
 
 
-def take(policies: Policies, documents: Iterable[Document]) -> int:
-    """Add the objects that concern overrides to the policies, and ignore all others.
+class TakenOverrides(msgspec.Struct, frozen=True):
+    """The overrides among some objects.
 
-    Returns:
-        The number of overrides.
+    Attributes:
+        number: how many overrides have an effect.
+        notes: what in them has no effect, a sentence each: objects of another name, unknown fields.
+    """
+
+    number: int
+    notes: tuple[str, ...]
+
+
+def take(policies: Policies, documents: Iterable[Document]) -> TakenOverrides:
+    """Add the objects that concern overrides to the policies, and ignore all others.
 
     Raises:
         InvalidInput: an object is not of its kind's type, or an override or LimitRange cannot be used.
@@ -45,6 +57,7 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
     namespaced: Origin = "Own"
     cluster: Origin = "Own"
     overrides = 0
+    notes: list[str] = []
     for document in documents:
         manifest = document.manifest
         if not isinstance(manifest, dict):
@@ -53,7 +66,10 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
             one = _decoded(manifest)
         except InvalidInput as error:
             raise error.inside(f"{document.where}: {manifest.get('kind')}: ") from error
+        notes += without_effect(one, manifest, document.where)
         match one:
+            case ClusterResourceOverride() | Overcommit() if one.metadata.name != ONLY_NAMES[one.kind]:
+                continue
             case NamespaceSwitches():
                 policies.set_namespace(one.metadata.name, one)
             case LimitRange():
@@ -71,7 +87,7 @@ def take(policies: Policies, documents: Iterable[Document]) -> int:
             isinstance(one, Overcommit) and one.spec.override is not None
         )
     policies.set_origins(namespaced=namespaced, cluster=cluster)
-    return overrides
+    return TakenOverrides(overrides, tuple(notes))
 
 
 def _decoded(manifest: dict[str, Any]) -> Any:

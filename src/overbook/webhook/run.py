@@ -88,8 +88,10 @@ class WebhookServer:
         settings = self._settings
         paths = [*settings.manifests, *([settings.override_file] if settings.override_file else [])]
         if paths:
-            overrides = take(self._policies, read_documents(paths))
-            log.info("%d overrides in %s", overrides, ", ".join(paths))
+            taken = take(self._policies, read_documents(paths))
+            log.info("%d overrides in %s", taken.number, ", ".join(paths))
+            for note in taken.notes:
+                log.warning("%s", note)
 
     def _follow_cluster(self) -> None:
         """Start the watch of the cluster. The client is imported only here, because files need none."""

@@ -20,6 +20,7 @@ _COMMANDS = (
     "overbook sandbox density --most vms",
     "overbook sandbox density --most sandboxes",
 )
+_STOPPED = "stopped; no node is left running. The same command with --continue runs the rest"
 _EXAMPLES = """\
 examples:
   overbook sandbox density --list
@@ -100,7 +101,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--continue",
         dest="go_on",
         action="store_true",
-        help="keep the cells that DIR has, and run the others",
+        help="keep the cells and the boots of searches that DIR has, and run the others",
     )
     return parser
 
@@ -156,7 +157,7 @@ def _run(args: argparse.Namespace, setups: "Sequence[Setup]") -> int:
             runner = Runner(image, folder, os.path.join(args.output_dir, TRACES))
             failed = run_all(setups, runner.run, runner.stop, results, args.jobs)
     except KeyboardInterrupt:
-        _say("stopped; no node is left running. The same command with --continue runs the rest")
+        _say(_STOPPED)
         return 130
     finally:
         results.close()
@@ -182,49 +183,41 @@ def _prepare(args: argparse.Namespace, chosen: "Sequence[type[Guard]]") -> "Imag
 
 
 def _search(args: argparse.Namespace) -> int:
-    from concurrent.futures import ThreadPoolExecutor
-
     import msgspec
 
     from overbook.core.errors import InvalidInput
     from overbook_sandbox.density import guards
+    from overbook_sandbox.density.boots import KeptBoots
     from overbook_sandbox.density.lanes import TRACES
     from overbook_sandbox.density.report.files import MOST
+    from overbook_sandbox.density.report.most import Density
     from overbook_sandbox.density.run import Runner
-    from overbook_sandbox.density.search import GUARDS, Searcher
-    from overbook_sandbox.machine.errors import SandboxError
+    from overbook_sandbox.density.search import GUARDS
+    from overbook_sandbox.density.search_lanes import Searches
 
     if args.percent is not None and not 100 < args.percent <= _MOST_PERCENT:
         raise InvalidInput("--percent", args.percent, f"a whole number of 101 to {_MOST_PERCENT}")
     chosen = [guards.find(name) for name in args.guard or GUARDS]
     image = _prepare(args, chosen)
-    os.makedirs(args.output_dir, exist_ok=True)
+    kept = KeptBoots(args.output_dir, keep=args.go_on)
     lanes = args.jobs or (2 if args.cpus == 1 else 1)
-    failed = 0
-    with (
-        tempfile.TemporaryDirectory(prefix="overbook-density-") as folder,
-        open(os.path.join(args.output_dir, MOST), "ab") as file,
-        interruptible(),
-        ThreadPoolExecutor(lanes) as pool,
-    ):
-        runner = Runner(image, folder, os.path.join(args.output_dir, TRACES))
-        searcher = Searcher(runner.play, args.most, args.cpus, args.seed, args.percent)
-        try:
-            searcher.measure_alone(chosen)
-            for guard, search in [(guard, pool.submit(searcher.density, guard, _say)) for guard in chosen]:
-                try:
-                    density = search.result()
-                except SandboxError as error:
-                    _say(f"{guard.name}: {error}")
-                    failed += 1
-                    continue
-                file.write(msgspec.json.encode(density) + b"\n")
-                file.flush()
-                print(f"{guard.name}: {density.most} {args.most} at {density.percent} %", flush=True)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            runner.stop()
-            raise
+
+    def found(density: Density) -> None:
+        with open(os.path.join(args.output_dir, MOST), "ab") as file:
+            file.write(msgspec.json.encode(density) + b"\n")
+        print(f"{density.guard}: {density.most} {args.most} at {density.percent} %", flush=True)
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="overbook-density-") as folder, interruptible():
+            runner = Runner(image, folder, os.path.join(args.output_dir, TRACES))
+            play, percent = runner.play, args.percent
+            searches = Searches(play, args.most, chosen, args.cpus, args.seed, percent, kept, _say)
+            failed = searches.run(lanes, runner.stop, found)
+    except KeyboardInterrupt:
+        _say(_STOPPED)
+        return 130
+    finally:
+        kept.close()
     _report(args)
     return 1 if failed else 0
 

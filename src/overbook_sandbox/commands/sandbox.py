@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     prepare.add_argument(
         "--kubernetes",
         action="store_true",
-        help="fetch and build also the programs of test clusters (about 10 minutes, once)",
+        help="fetch and build also the programs of test clusters (about 15 minutes, once)",
     )
     command = verbs.add_parser("run", help="boot a node, run a command in it as root, show its output")
     shell = verbs.add_parser("shell", help="boot a node with a shell on this terminal; Ctrl-A X ends it")
@@ -63,6 +63,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         verb.add_argument("--memory", default="1Gi", metavar="SIZE", help="the node's memory (default: 1Gi)")
         verb.add_argument(
             "--swap", default="512Mi", metavar="SIZE", help="the node's swap disk (default: 512Mi)"
+        )
+        verb.add_argument(
+            "--kernel",
+            choices=("older", "stable", "newer"),
+            default="stable",
+            help="the kernel of this machine's Debian suite, or an older or newer one (default: stable)",
         )
         verb.add_argument("--no-swap", action="store_true", help="boot without a swap disk")
         verb.add_argument("--cpus", type=int, default=1, metavar="N", help="the node's CPUs (default: 1)")
@@ -93,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
         if args.verb == "density":
             return density.run(args)
         spec = None if args.verb == "prepare" else _spec(args)  # check the arguments before any download
-        image = prepare(install_packages=args.install_packages, say=_say)
+        kernel = spec.kernel if spec else "stable"
+        image = prepare(install_packages=args.install_packages, say=_say, kernel=kernel)
         if spec is None:
             _prepare_kubernetes(args)
             print(f"the sandbox is ready: {image.kernel_name}, {image.qemu}")
@@ -114,12 +121,18 @@ def _prepare_kubernetes(args: argparse.Namespace) -> None:
     if args.kubernetes:
         from overbook_sandbox.cluster import go_programs
         from overbook_sandbox.machine.cache import cache_folder
+        from overbook_sandbox.machine.image import prepare
+        from overbook_sandbox.machine.kernel_image import SUITES
         from overbook_sandbox.machine.packages import Host
-        from overbook_sandbox.node import kubernetes_node, node_programs
+        from overbook_sandbox.node import crio, kubernetes_node, node_programs
 
-        node_programs.prepare(Host(install=args.install_packages, say=_say), cache_folder(os.environ))
+        host, cache = Host(install=args.install_packages, say=_say), cache_folder(os.environ)
+        node_programs.prepare(host, cache)
+        for kernel in SUITES:
+            prepare(install_packages=args.install_packages, say=_say, kernel=kernel)
         programs = go_programs.prepare(say=_say)
         kubernetes_node.prepare(install_packages=args.install_packages, say=_say)
+        crio.prepare(host, cache)
         print(f"test clusters are ready: {programs.folder}")
 
 
@@ -133,6 +146,7 @@ def _spec(args: argparse.Namespace) -> "MachineSpec":
     if args.cpus < 1:
         raise InvalidInput("--cpus", args.cpus, "a whole number of at least 1")
     return MachineSpec(
+        kernel=args.kernel,
         memory_bytes=memory_bytes,
         swap_bytes=0 if args.no_swap else _size("--swap", args.swap),
         cpus=args.cpus,

@@ -152,6 +152,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
         steady_seconds: the time between filled pods and the event.
         least_cpus: how many CPUs the load needs.
         allowance: how Overbook divides the node's swap.
+        reserved_mib: RAM that the kubelet reserves for the system: its limit on all pods is the rest. Without
+            a reserve the limit is all RAM, as kubeadm leaves it.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     steady_seconds: float = 4
     least_cpus: int = 1
     allowance: Allowance = "proportional"
+    reserved_mib: float = 0
 
     @property
     def innocent(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from overbook_sandbox.machine.node import Machine
 from overbook_sandbox.machine.spec import MEBIBYTE, MachineSpec
 from overbook_sandbox.machine.systemd_boot import systemd_job
 
-MORE_SECONDS: Final = 300.0
+MORE_SECONDS: Final = 600.0
 """The time limit of a node beside the event's length: a node on a busy host is slow."""
 _DECODER: Final = msgspec.json.Decoder(Message)
 _TAIL_LINES: Final = 20

@@ -1,15 +1,16 @@
 """The search for a density: how many pods of one kind a node holds without harm under a guard."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
 from overbook.core.overcommit.swap import node_swap_bytes
-from overbook_sandbox.density.guards import BASELINE
 from overbook_sandbox.density.guards.guard import Guard
-from overbook_sandbox.density.loads import PERCENT, PROCESS_MIB, Load, LoadPod, Wake, jittered
-from overbook_sandbox.density.report.most import Density, Kind, Trial
-from overbook_sandbox.density.result import Cell, Setup
+from overbook_sandbox.density.judge import pace_percent
+from overbook_sandbox.density.loads import PERCENT, PROCESS_MIB, Load, LoadPod, Wake
+from overbook_sandbox.density.report.most import Kind, Trial
+from overbook_sandbox.density.result import Cell
 from overbook_sandbox.machine.spec import MEBIBYTE
 
 MOST_BOOTS: Final = 5
@@ -34,8 +35,6 @@ _AWAKE_SECONDS: Final = 5.0
 _EVERY_SECONDS: Final = 40.0
 _EVENT_SECONDS: Final[dict[Kind, float]] = {"vms": 15.0, "sandboxes": _EVERY_SECONDS}
 _FILL_MIB_PER_SECOND: Final = 120.0
-
-Play = Callable[[Setup, Load, Cell | None], Cell]
 
 
 def percent_of(guard: type[Guard], chosen: int | None = None) -> int:
@@ -106,116 +105,74 @@ def bounds(kind: Kind, percent: int) -> tuple[int, int]:
     return min(most, int(_LIKELY_SHARE * room_mib / pod.held_mib)), most
 
 
-def search(
-    likely: int, most: int, attempt: Callable[[int], Trial], boots: int = MOST_BOOTS
-) -> tuple[int, list[Trial]]:
-    """Find the largest count without harm: first the largest that can be, then halves.
+class Steps(NamedTuple):
+    """How far a search has come.
+
+    Attributes:
+        tried: the counts that it has tried, in their order.
+        most: the largest of them without harm; 0: none.
+        next_count: the count that it tries next; None: it is over.
+    """
+
+    tried: tuple[int, ...]
+    most: int
+    next_count: int | None
+
+
+def steps(likely: int, most: int, harmless: Mapping[int, bool], boots: int = MOST_BOOTS) -> Steps:
+    """Search the largest count without harm: first the largest that can be, then halves.
 
     Args:
         likely: a count that is most likely without harm.
         most: the largest count that is tried.
-        attempt: tries a count.
-        boots: the number of attempts.
-
-    Returns:
-        The largest count of an attempt without harm, 0 if there was none, and all attempts.
+        harmless: whether a count did no harm, for all that are known; also such as this search does not try.
+        boots: the most counts that are tried.
     """
-    trials: list[Trial] = []
+    tried: list[int] = []
     good, bad = 0, most + 1
     count = most
-    while len(trials) < boots and bad - good > 1:
-        trials.append(attempt(count))
-        if trials[-1].harmless:
+    while len(tried) < boots and bad - good > 1:
+        if count not in harmless:
+            return Steps(tuple(tried), good, count)
+        tried.append(count)
+        if harmless[count]:
             good = count
         else:
             bad = count
         # As long as no count was harmless, one below the likely one counts as such.
         from_count = max(good, likely - 1) if likely < bad else good
         count = (from_count + bad) // 2
-    return good, trials
+    return Steps(tuple(tried), good, None)
 
 
-class Searcher:
-    """Searches densities, each count in one boot.
+def counts_ahead(
+    likely: int, most: int, harmless: Mapping[int, bool], boots: int = MOST_BOOTS
+) -> Iterator[int]:
+    """The counts that a search may still try: the next one, then those that follow it, the soonest first.
 
-    Args:
-        play: plays a load.
-        kind: what is counted.
-        cpus: the node's CPUs.
-        seed: the seed.
-        percent: the percentage under all guards with swap; None: what is usual with each.
+    The arguments are those of `steps`.
     """
-
-    def __init__(self, play: Play, kind: Kind, cpus: int, seed: int, percent: int | None = None) -> None:
-        self._play = play
-        self._kind: Kind = kind
-        self._cpus = cpus
-        self._seed = seed
-        self._percent = percent
-        self._alone: Cell | None = None
-        self._alone_count = 0
-
-    def measure_alone(self, guards: Sequence[type[Guard]]) -> None:
-        """Measure the pace of the largest count with much memory; that is 100 %."""
-        percent = max(percent_of(guard, self._percent) for guard in guards)
-        _, self._alone_count = bounds(self._kind, percent)
-        load = load_of(self._kind, self._alone_count, percent)
-        self._alone = self._run(BASELINE, load, None)
-
-    def density(self, guard: type[Guard], say: Callable[[str], None]) -> Density:
-        """Search the density under a guard.
-
-        Args:
-            guard: the guard.
-            say: receives a line for each boot.
-
-        Raises:
-            SandboxError: a node failed.
-        """
-        percent = percent_of(guard, self._percent)
-        likely, most = bounds(self._kind, percent)
-
-        def attempt(count: int) -> Trial:
-            made = trial(
-                count, self._run(guard, load_of(self._kind, count, percent), self._alone), self._share
-            )
-            verdict = "no harm" if made.harmless else "harm"
-            said = f"{made.lost} lost, pace {made.pace_percent:.0f} %, gap {made.longest_gap_seconds:.1f} s"
-            say(f"{count} {self._kind} · {guard.name} {percent} %: {verdict} ({said})")
-            return made
-
-        found, trials = search(likely, most, attempt)
-        return Density(
-            kind=self._kind,
-            guard=guard.name,
-            cpus=self._cpus,
-            memory_mib=MEMORY_MIB,
-            swap_mib=load_of(self._kind, 1, percent).swap_mib,
-            percent=percent,
-            seed=self._seed,
-            most=found,
-            trials=tuple(trials),
-        )
-
-    def _share(self, count: int) -> float:
-        """What a count of pods finishes alone, as a share of what the measured count does."""
-        return count / self._alone_count if self._alone_count else 1.0
-
-    def _run(self, guard: type[Guard], load: Load, alone: Cell | None) -> Cell:
-        setup = Setup(load=load.name, guard=guard.name, cpus=self._cpus, seed=self._seed, run=0)
-        return self._play(setup, jittered(load, self._seed), alone)
+    guesses = deque([dict(harmless)])
+    while guesses:
+        guess = guesses.popleft()
+        count = steps(likely, most, guess, boots).next_count
+        if count is not None:
+            yield count
+            guesses += ({**guess, count: False}, {**guess, count: True})
 
 
-def trial(count: int, cell: Cell, share: Callable[[int], float]) -> Trial:
+def trial(load: Load, cell: Cell, alone: Cell, alone_count: int) -> Trial:
     """Judge a boot.
 
     Args:
-        count: the number of pods.
-        cell: the boot's result, whose pace is that of this count beside another one alone.
-        share: the share of that other count's work that this count would finish alone.
+        load: its load.
+        cell: its result.
+        alone: the result of a number of the same pods alone.
+        alone_count: that number.
     """
-    pace = round((cell.pace_percent or 0.0) / share(count), 1)
-    lost = len(cell.left)
+    count, lost = len(load.pods), len(cell.left)
+    paced = pace_percent(load, cell.curve, cell.seconds, lost, alone) or 0.0
+    pace = round(paced * alone_count / count, 1)
     return Trial(
         count=count,
         harmless=not lost and not cell.kernel_kills and pace >= PACE_PERCENT,

@@ -8,6 +8,7 @@ from overbook_sandbox.machine import initramfs
 from overbook_sandbox.machine.cache import cache_folder
 from overbook_sandbox.machine.kernel_image import kernel_image
 from overbook_sandbox.machine.packages import Host, Say
+from overbook_sandbox.machine.spec import Kernel
 
 
 class Image(NamedTuple):
@@ -27,7 +28,11 @@ class Image(NamedTuple):
 
 
 def prepare(
-    *, install_packages: bool = False, say: Say | None = None, environment: Mapping[str, str] = os.environ
+    *,
+    install_packages: bool = False,
+    say: Say | None = None,
+    environment: Mapping[str, str] = os.environ,
+    kernel: Kernel = "stable",
 ) -> Image:
     """Fetch and build the missing files; fast if none is missing.
 
@@ -35,6 +40,7 @@ def prepare(
         install_packages: Whether apt-get may install missing packages.
         say: Receives a line for each step; none if nothing has to be done.
         environment: May contain the cache folder and another kernel.
+        kernel: The kernel to boot.
 
     Raises:
         SandboxUnavailableError: A missing part may not or cannot be installed or fetched.
@@ -42,8 +48,8 @@ def prepare(
     host = Host(install=install_packages, say=say or _nothing)
     cache = cache_folder(environment)
     qemu, busybox = host.tools()
-    kernel = kernel_image(host, cache, environment)
-    return Image(qemu, kernel.path, initramfs.cached(cache, busybox, kernel.modules), kernel.name)
+    found = kernel_image(host, cache, environment, kernel)
+    return Image(qemu, found.path, initramfs.cached(cache, busybox, found.modules), found.name)
 
 
 def _nothing(_line: str) -> None:

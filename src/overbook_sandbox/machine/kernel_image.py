@@ -1,7 +1,8 @@
-"""The node's kernel: Debian's generic one, downloaded and unpacked, but never installed.
+"""The node's kernel: one of Debian's generic ones, downloaded and unpacked, but never installed.
 
-Two parts of the package are kept: the kernel, decompressed on the host because the emulated CPU would need
-seconds for that, and the modules that a node needs. `OVERBOOK_SANDBOX_KERNEL` sets another kernel.
+Two parts of the package are kept: the kernel, decompressed on the host where that is possible because the
+emulated CPU needs seconds for that, and the modules that a node needs. `OVERBOOK_SANDBOX_KERNEL` sets another
+kernel in place of any of them.
 """
 
 import glob
@@ -11,20 +12,30 @@ import os
 import re
 import shutil
 import struct
+import tempfile
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from overbook_sandbox.machine.cache import folder_in_the_making, locked
-from overbook_sandbox.machine.debian import fetch, require_apt
+from overbook_sandbox.machine.debian import Suite, fetch, require_apt
 from overbook_sandbox.machine.errors import SandboxUnavailableError
 from overbook_sandbox.machine.kernel_modules import LATER, WANTED, ModuleTree
 from overbook_sandbox.machine.packages import Host
+from overbook_sandbox.machine.spec import Kernel
 
 META_PACKAGE = "linux-image-amd64"
 KERNEL_VARIABLE = "OVERBOOK_SANDBOX_KERNEL"
 MODULES_VARIABLE = "OVERBOOK_SANDBOX_MODULES"
+SUITES: Final[Mapping[Kernel, str]] = {"older": "bullseye", "newer": "forky"}
+"""The suite of each kernel except `stable`, which is from this host's suite."""
+
+_FOLDERS: Final[Mapping[Kernel, str]] = {
+    "older": "kernel-older",
+    "stable": "kernel",
+    "newer": "kernel-newer",
+}
 
 _OTHER_KERNEL = (
     f"{KERNEL_VARIABLE}=/path/to/vmlinuz with {MODULES_VARIABLE}=/path/to/lib/modules/VERSION "
@@ -62,13 +73,16 @@ class KernelImage(NamedTuple):
     modules: Mapping[str, bytes]
 
 
-def kernel_image(host: Host, cache: str, environment: Mapping[str, str]) -> KernelImage:
-    """Find the node's kernel, or download it if the cache has none.
+def kernel_image(
+    host: Host, cache: str, environment: Mapping[str, str], kernel: Kernel = "stable"
+) -> KernelImage:
+    """Find a kernel for nodes, or download it if the cache has none.
 
     Args:
         host: Runs apt.
         cache: The cache folder.
         environment: May contain another kernel.
+        kernel: The wanted one of Debian's kernels.
 
     Raises:
         SandboxUnavailableError: There is no kernel, and it cannot be downloaded.
@@ -76,11 +90,12 @@ def kernel_image(host: Host, cache: str, environment: Mapping[str, str]) -> Kern
     """
     if own := environment.get(KERNEL_VARIABLE):
         return _own_kernel(own, environment.get(MODULES_VARIABLE))
-    folder = os.path.join(cache, "kernel")
-    with locked(cache, "kernel"):
+    name = _FOLDERS[kernel]
+    folder = os.path.join(cache, name)
+    with locked(cache, name):
         kept = _newest_complete(folder)
         if kept is None:
-            kept = _download(host, folder)
+            kept = _download(host, folder, kernel)
     return _load(kept)
 
 
@@ -90,14 +105,16 @@ def later_modules(cache: str, environment: Mapping[str, str], release: str) -> d
     Args:
         cache: The cache folder.
         environment: May name another kernel.
-        release: The running kernel's release, as from `uname -r`.
+        release: The running kernel's release, as from `uname -r`; one that the cache does not have stands
+            for the kernel `stable`.
 
     Raises:
         SandboxError: The kernel lacks a module.
     """
     if environment.get(KERNEL_VARIABLE):
-        return ModuleTree(environment.get(MODULES_VARIABLE) or f"/lib/modules/{release}").collect(LATER)
-    kept = _newest_complete(os.path.join(cache, "kernel"))
+        return ModuleTree(environment.get(MODULES_VARIABLE) or f"/lib/modules/{release}").collect_later()
+    running = (os.path.join(cache, _FOLDERS[each], f"linux-image-{release}.{_key()}") for each in SUITES)
+    kept = next(filter(_complete, running), None) or _newest_complete(os.path.join(cache, _FOLDERS["stable"]))
     return _contents(kept, _manifest(kept).later) if kept else {}
 
 
@@ -105,6 +122,16 @@ def versioned_package(apt_cache_depends: str) -> str | None:
     """The real package behind the meta package, from `apt-cache depends`; None if there is none."""
     found = re.search(r"^\s*\|?Depends: (linux-image-\d\S*)$", apt_cache_depends, re.MULTILINE)
     return found[1] if found else None
+
+
+def part_packages(apt_cache_depends: str) -> tuple[str, ...]:
+    """The packages with the files of a kernel whose own package has none, from `apt-cache depends` of it.
+
+    Debian 14 keeps the kernel, its modules and its lists in separate packages.
+    """
+    return tuple(
+        re.findall(r"^\s*Depends: (linux-(?:base|binary|modules)-\d\S*)$", apt_cache_depends, re.MULTILINE)
+    )
 
 
 def uncompressed_kernel(image: bytes) -> bytes | None:
@@ -140,14 +167,26 @@ def _own_kernel(path: str, modules: str | None) -> KernelImage:
     return KernelImage(path, path, ModuleTree(folder).collect(WANTED))
 
 
-def _download(host: Host, folder: str) -> str:
+def _download(host: Host, folder: str, kernel: Kernel) -> str:
     require_apt(host, _OTHER_KERNEL)
-    package = _resolve(host)
+    if kernel not in SUITES:
+        return _download_from(host, folder, None)
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".lists-", dir=folder) as lists:
+        suite = Suite(host, SUITES[kernel], lists)
+        suite.refresh()
+        return _download_from(host, folder, suite)
+
+
+def _download_from(host: Host, folder: str, suite: Suite | None) -> str:
+    package = _resolve(host, suite)
     final = os.path.join(folder, f"{package}.{_key()}")
-    host.say(f"downloading Debian's kernel {package} (about 70 MB; it is unpacked, not installed)")
+    host.say(f"downloading Debian's kernel {package} (50 to 125 MB; it is unpacked, not installed)")
     with folder_in_the_making(final) as making:
+        unpacked = ""
         try:
-            unpacked = fetch(host, package, making)
+            for part in part_packages(_depends(host, suite, package)) or (package,):
+                unpacked = fetch(host, part, making, suite=suite)
         except SandboxUnavailableError as error:
             raise SandboxUnavailableError(f"{error}\n{_OTHER_KERNEL}") from error
         _keep(unpacked, making)
@@ -155,13 +194,18 @@ def _download(host: Host, folder: str) -> str:
     return final
 
 
-def _resolve(host: Host) -> str:
+def _depends(host: Host, suite: Suite | None, package: str) -> str:
+    options = suite.options if suite else ()
+    done = host.run(("apt-cache", *options, "depends", package), None)
+    return done.stdout if done.returncode == 0 else ""
+
+
+def _resolve(host: Host, suite: Suite | None) -> str:
     for attempt in range(2):
-        done = host.run(("apt-cache", "depends", META_PACKAGE), None)
-        package = versioned_package(done.stdout) if done.returncode == 0 else None
+        package = versioned_package(_depends(host, suite, META_PACKAGE))
         if package:
             return package
-        if attempt or not host.refresh_package_lists():
+        if attempt or suite or not host.refresh_package_lists():
             break
     raise SandboxUnavailableError(
         f"apt does not know {META_PACKAGE}. On Debian, `sudo apt-get update` fetches its lists; "
@@ -171,7 +215,11 @@ def _resolve(host: Host) -> str:
 
 def _keep(unpacked: str, final: str) -> None:
     """Copy the needed parts of an unpacked kernel package into `final`."""
-    images = glob.glob(os.path.join(glob.escape(unpacked), "boot", "vmlinuz-*"))
+    images = [  # Debian 14 has the kernel beside its modules
+        image
+        for place in ("boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz")
+        for image in glob.glob(os.path.join(glob.escape(unpacked), place))
+    ]
     trees = [  # Debian 13 moved the modules under /usr
         tree
         for parent in ("lib", "usr/lib")
@@ -185,7 +233,7 @@ def _keep(unpacked: str, final: str) -> None:
         compressed = file.read()
     contents = {"kernel": uncompressed_kernel(compressed) or compressed}
     tree = ModuleTree(trees[0])
-    modules, more = tree.collect(WANTED), tree.collect(LATER)
+    modules, more = tree.collect(WANTED), tree.collect_later()
     contents |= {f"{name}.ko": data for name, data in (*modules.items(), *more.items())}
     for file_name, data in contents.items():
         with open(os.path.join(final, file_name), "wb") as file:

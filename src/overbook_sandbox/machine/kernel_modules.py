@@ -17,6 +17,8 @@ WANTED = ("virtio_pci", "virtio_blk", "virtio_console", "9pnet_virtio", "9p", "o
 """The modules for the node's init and its pods' network; their dependencies are added."""
 LATER = ("crc32c_generic", "ext4", "loop", "zram", "dm_crypt", "xts", "ecb")
 """The modules that a test may load in the node: for a disk with files, and for each kind of swap."""
+_NO_MODULE_LATER = frozenset({"crc32c_generic"})
+"""The modules of older kernels that are no modules in newer ones, where nothing asks for them."""
 
 _DEPENDS = re.compile(rb"\0depends=([\w,-]*)\0")
 _DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
@@ -104,6 +106,14 @@ class ModuleTree:
             raise SandboxError(f"{path}: cannot decompress {suffix}; use a kernel with modules as {known}")
         with open(path, "rb") as file:
             return decompress(file.read())
+
+    def collect_later(self) -> dict[str, bytes]:
+        """Read the modules of `LATER`, as :meth:`collect` does, without those that newer kernels do not have.
+
+        Raises:
+            SandboxError: A module is missing or cannot be read.
+        """
+        return self.collect(name for name in LATER if name in self._paths or name not in _NO_MODULE_LATER)
 
     def collect(self, wanted: Iterable[str]) -> dict[str, bytes]:
         """Read the wanted modules and their dependencies.

@@ -189,11 +189,11 @@ def run_in_node(
         environment: The command's variables; nothing is inherited.
         on_line: Receives each line of the command's output.
         directory: The working directory; default: `share`.
-        image: The image to boot; default: `prepare()`.
+        image: The image to boot; default: one with the kernel of `spec`.
 
     Raises:
         NodeError: The node did not boot, crashed, or took too long.
         SandboxError: The node or its command cannot be started.
     """
     job = Job(argv=tuple(argv), share=share, environment=environment, directory=directory or share)
-    return Machine(image or prepare(), spec, job).run(on_line)
+    return Machine(image or prepare(kernel=spec.kernel), spec, job).run(on_line)

@@ -5,6 +5,9 @@ from typing import Literal
 
 import msgspec
 
+Kernel = Literal["older", "stable", "newer"]
+"""``stable`` is the kernel of this host's Debian suite; the others are 5.10 and one of a newer suite."""
+
 MEBIBYTE = 1 << 20
 GIBIBYTE = 1 << 30
 
@@ -28,6 +31,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
     """An emulated node.
 
     Attributes:
+        kernel: The node's kernel, for which `image.prepare` is asked.
         memory_bytes: The node's MemTotal, within 2 %.
         swap_bytes: The size of the swap disk `/dev/vda`; 0 for none.
         swap_operations_per_second: The limit of the swap disk in operations; 0 for no limit.
@@ -48,6 +52,7 @@ class MachineSpec(msgspec.Struct, frozen=True, kw_only=True):
         timeout_seconds: The time limit of the command.
     """
 
+    kernel: Kernel = "stable"
     memory_bytes: int = GIBIBYTE
     swap_bytes: int = 512 * MEBIBYTE
     swap_operations_per_second: int = 0

@@ -3,8 +3,10 @@ import logging
 import os
 import time
 
+import msgspec
 import pytest
 
+from overbook.agent.api.followed import TaintedNode
 from overbook.agent.api.thread import STOP_SECONDS, ApiThread, Stopping
 from overbook.agent.bridge import Bridge
 from overbook.kube.api.backoff import Backoff
@@ -60,6 +62,20 @@ def test_news_wakes_the_tick_only_when_it_differs() -> None:
     bridge.update_node_uid("b")
     assert os.eventfd_read(bridge.fileno()) == 1
     bridge.clear()  # twice is harmless
+    bridge.close()
+
+
+def test_a_nodes_kubelet_version_is_news_once() -> None:
+    bridge = Bridge()
+    said = msgspec.convert({"status": {"nodeInfo": {"kubeletVersion": "v1.37.1+rke2r1"}}}, TaintedNode)
+    assert said.kubelet_minor == 37
+    assert TaintedNode().kubelet_minor is None
+    bridge.update_kubelet_minor(said.kubelet_minor)
+    bridge.clear()
+    bridge.update_kubelet_minor(said.kubelet_minor)
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(bridge.fileno())
+    assert bridge.news.kubelet_minor == 37
     bridge.close()
 
 

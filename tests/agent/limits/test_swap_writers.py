@@ -328,6 +328,40 @@ def test_settings_in_conflict_here_stop_writing_not_the_agent(
     assert "set memorySwap.swapBehavior: NoSwap" in caplog.text
 
 
+@pytest.mark.parametrize("word", ["UnlimitedSwap", "WorkloadControlledSwap"])
+def test_limits_beside_an_unknown_behaviour_are_left_alone(
+    node: FakeNode, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    kubelet(node, failSwapOn=False, memorySwap={"swapBehavior": word})
+    path = node.start("vm", memory_swap_max=4096)
+    agent = node.agent()
+    node.tick(agent)
+
+    assert agent.writers.choice is not None
+    assert agent.writers.choice.writer == "kubelet"
+    assert node.limit(path) == "4096"
+    assert "swapBehavior" in caplog.text
+
+
+def test_the_limits_of_k3s_are_left_alone(node: FakeNode) -> None:
+    limited_swap(node)
+    folder = "var/lib/rancher/k3s/agent/etc/kubelet.conf.d"
+    node.build(
+        {
+            "proc/7/cmdline": "/usr/local/bin/k3s server\0\0\0",
+            f"{folder}/00-k3s-defaults.conf": '{"failSwapOn": false}',
+            f"{folder}/50-swap.conf": '{"memorySwap": {"swapBehavior": "LimitedSwap"}}',
+        }
+    )
+    path = node.start("vm", memory_swap_max=4096)
+    agent = node.agent()
+    node.tick(agent)
+
+    assert agent.writers.choice is not None
+    assert agent.writers.choice.writer == "kubelet"
+    assert node.limit(path) == "4096"
+
+
 def test_a_kubelet_restarted_with_other_settings_is_noticed(node: FakeNode) -> None:
     limited_swap(node)
     path = node.start("vm", memory_swap_max=4096)

@@ -33,6 +33,13 @@ def test_swap_size_gives_the_percentage_of_a_given_swap(capsys: pytest.CaptureFi
     assert "= 133 %, rounded down" in answer(capsys, "--ram", "3Gi", "--swap", "1Gi")
 
 
+def test_swap_size_leaves_out_huge_pages(capsys: pytest.CaptureFixture[str]) -> None:
+    text = answer(capsys, "--ram", "64Gi", "--huge-pages", "48Gi", "--overcommit", "150")
+    assert text.splitlines()[0] == "RAM = 64Gi - 48Gi of huge pages = 16Gi"
+    assert text.splitlines()[-1] == "     = 8Gi"
+    assert main(["swap-size", "--ram", "8Gi", "--huge-pages", "8Gi", "--overcommit", "150"]) == 2
+
+
 def test_too_little_swap_is_the_answer_no(capsys: pytest.CaptureFixture[str]) -> None:
     text = answer(capsys, "--ram", "16Gi", "--swap", "4Gi", "--overcommit", "150", status=1)
     assert "125 %: too small" in text

@@ -3,7 +3,11 @@ from typing import Any
 import pytest
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.kubelet import KubeletConfiguration, kubelet_configuration
+from overbook.core.kubernetes.kubelet import (
+    KubeletConfiguration,
+    kubelet_configuration,
+    reported_configuration,
+)
 
 MIB = 1 << 20
 
@@ -130,3 +134,33 @@ def test_disk_eviction_thresholds_keep_their_part_free(fields: dict[str, object]
 def test_a_disk_threshold_that_is_no_percentage_is_refused() -> None:
     with pytest.raises(InvalidInput, match="eviction threshold"):
         _ = kubelet_configuration([{"evictionHard": {"nodefs.available": "much%"}}]).disk_percent_kept_free
+
+
+@pytest.mark.parametrize(("minor", "eviction_bytes"), [(24, 100 * MIB), (25, 0), (None, 0)])
+def test_default_thresholds_belong_to_the_file(minor: int | None, eviction_bytes: int) -> None:
+    found = kubelet_configuration([{"failSwapOn": False}], has_file=False, minor=minor)
+
+    assert found.eviction_bytes(1000 * MIB) == eviction_bytes
+
+
+def test_a_reported_configuration_has_no_more_defaults() -> None:
+    assert reported_configuration({"failSwapOn": False}).eviction_bytes(1000 * MIB) == 0
+
+
+def test_the_higher_threshold_begins_to_evict() -> None:
+    soft = {
+        "evictionSoft": {"memory.available": "20%"},
+        "evictionSoftGracePeriod": {"memory.available": "30s"},
+    }
+
+    start = kubelet_configuration([soft]).eviction_start(1000 * MIB)
+
+    assert (start.size_bytes, start.field, start.grace) == (200 * MIB, "evictionSoft", "30s")
+    hard = kubelet_configuration([{**soft, "evictionHard": {"memory.available": "300Mi"}}])
+    assert hard.eviction_start(1000 * MIB).field == "evictionHard"
+
+
+@pytest.mark.parametrize("word", ["UnlimitedSwap", "WorkloadControlledSwap", "limitedSwap"])
+def test_an_unknown_swap_behaviour_is_never_noswap(word: str) -> None:
+    for fields in ({"failSwapOn": False}, {}):
+        assert kubelet_configuration([{**fields, "memorySwap": {"swapBehavior": word}}]).swap == "Unknown"

@@ -3,9 +3,10 @@ from typing import Any
 import pytest
 
 from overbook.core.errors import InvalidInput
+from overbook.core.kubevirt.definitions import decode_virtual_machine
 from overbook.core.kubevirt.obstacles import overcommit_findings
 from overbook.core.kubevirt.overhead import release
-from overbook.core.kubevirt.vm import decode_virtual_machine, is_virtual_machine_pod, owning_instance
+from overbook.core.kubevirt.vm import is_virtual_machine_pod, owning_instance
 from tests.core.pod_manifests import pod_of, vm_of
 
 OWNER = {

@@ -32,8 +32,9 @@ OWNER = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name
 TOO_SMALL = {"NoSwap", "SwapTooSmall"}
 
 
-def swap_size_says(ram: int, swap: int, percent: int) -> bool:
+def swap_size_says(ram: int, swap: int, percent: int, huge: int = 0) -> bool:
     arguments = ["swap-size", "--ram", str(ram), "--swap", str(swap), "--overcommit", str(percent)]
+    arguments += ["--huge-pages", str(huge)]
     parser = argparse.ArgumentParser()
     swap_size.add_parser(parser.add_subparsers())
     buffer = io.BytesIO()
@@ -68,6 +69,19 @@ def status_says(ram: int, swap: int, percent: int) -> bool:
     node = NodeView(name="n", capacity=Amounts.of(None, ram), kubelet_swap_bytes=swap)
     cluster = Clusterwide(overcommit=Overcommit(spec=OvercommitSpec(percentage=percent)))
     return not any(finding.word in TOO_SMALL for finding in node_findings([node], cluster))
+
+
+def test_huge_pages_need_no_swap_in_explain_and_swap_size() -> None:
+    pod = pod_of({"requests": {"memory": "64Mi"}}, owners=[OWNER])
+    policy = SwapPolicy(percent=150)
+    node = ExplainedNode(
+        64 * GIB, 8 * GIB, None, policy, MAIN, True, "", "", "", "", huge_pages_bytes=48 * GIB
+    )
+    report = build_report(Inventory((Found("-", "Pod", "shop/vm", pod),), {}, {}), node)
+    assert not any(warning.word in TOO_SMALL for warning in report.warnings)
+    assert report.node.huge_pages_bytes == 48 * GIB
+    assert swap_size_says(64 * GIB, 8 * GIB, 150, 48 * GIB)
+    assert not swap_size_says(64 * GIB, 8 * GIB, 150)
 
 
 EVERYBODY: Final = (swap_size_says, explain_says, doctor_says, agent_says, status_says)

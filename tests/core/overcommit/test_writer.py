@@ -88,3 +88,15 @@ def test_settings_in_conflict_on_every_node_are_refused() -> None:
     for eligibility, allowance in ((VMS, "proportional"), (ALL, "whole")):
         with pytest.raises(InvalidInput, match="swapBehavior"):
             check_asked("kubelet", eligibility, allowance)  # type: ignore[arg-type] # a plain text in the loop
+
+
+@pytest.mark.parametrize("asked", ["auto", *WRITERS])
+def test_no_limit_is_written_beside_an_unknown_behaviour(asked: AskedWriter) -> None:
+    unknown = WriterInputs(kubelet="Unknown", nri_socket="/var/run/nri/nri.sock", hook_folder="/etc/hooks")
+
+    with pytest.raises(InvalidInput, match="swapBehavior"):
+        choose_writer(asked, unknown, VMS, "proportional")
+    choice = writer_in_force(asked, unknown, VMS, "proportional")
+
+    assert choice.writer == "kubelet"
+    assert "swapBehavior" in choice.problem

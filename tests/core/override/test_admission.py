@@ -229,3 +229,34 @@ def test_long_names_do_not_make_long_warnings() -> None:
     one = override_named("o" * 200)
     for warning in warnings(pod, admit(pod, space(overrides=(one,)), ClusterPolicy())):
         assert len(warning) <= LONGEST_WARNING
+
+
+def test_a_pod_whose_annotations_grow_too_large_is_unchanged() -> None:
+    cluster = of_cluster(cpuRequestToRequestPercent=50)
+    container = {"name": "c", "resources": {"requests": {"cpu": "1"}}}
+    outcomes = []
+    for size in (1000, (256 << 10) - 50):
+        manifest = {
+            "metadata": {"name": "cart", "annotations": {"a": "x" * size}},
+            "spec": {"containers": [container]},
+        }
+        admission = admit(convert(manifest, Pod, "Pod"), space(), cluster)
+        outcomes.append(admission.outcome)
+    assert outcomes == ["Overridden", "Inadmissible"]
+    assert "annotations of" in admission.detail
+
+
+def test_a_lost_class_is_the_first_warning() -> None:
+    one = override_named("half", memoryRequestToLimitPercent=50)
+    resources = {"limits": {"cpu": "1", "memory": "1Gi"}}
+    manifest = {
+        "metadata": {"name": "cart"},
+        "spec": {"containers": [{"name": "c", "resources": resources}] * 20},
+    }
+    pod = convert(manifest, Pod, "Pod")
+    shown = warnings(pod, admit(pod, space(overrides=(one,)), ClusterPolicy()))
+    assert shown[0].startswith(
+        "QoS class Guaranteed -> Burstable: no exclusive CPUs, may swap, evicted earlier"
+    )
+    assert len(shown) == 13
+    assert all(len(warning) <= LONGEST_WARNING for warning in shown)

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from overbook.core.override.override import (
     ORIGINAL_REQUEST_PREFIX,
     Override,
     apply,
+    original_request_key,
     override,
 )
 from overbook.core.override.patch import patch_operations
@@ -135,6 +137,33 @@ def test_a_cpu_request_is_scaled_once_in_any_number_of_calls() -> None:
     assert first.annotations == {ORIGINAL_REQUEST_PREFIX + "c0": "1"}
     again = pod_of({"requests": {"cpu": "500m"}}, annotations=first.annotations)
     assert override(again, OF_REQUEST) == override(pod_of({}), OF_REQUEST)
+
+
+ANNOTATION_NAME = re.compile(r"(?:[A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]")
+
+
+@given(st.from_regex(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", fullmatch=True))
+def test_the_key_of_a_kept_request_is_valid_for_any_name(name: str) -> None:
+    key = original_request_key(name)
+    assert ANNOTATION_NAME.fullmatch(key.partition("/")[2])
+    assert (key == ORIGINAL_REQUEST_PREFIX + name) is (len(name) <= 42)
+
+
+def test_long_names_with_one_beginning_have_keys_of_their_own() -> None:
+    keys = {original_request_key("c" * 60 + str(number)) for number in range(100)}
+    assert len(keys) == 100
+
+
+def test_a_request_of_a_long_name_is_scaled_once_too() -> None:
+    def named(request: str, annotations: dict[str, str] | None) -> Pod:
+        container = {"name": "c" * 63, "resources": {"requests": {"cpu": request}}}
+        manifest = {"metadata": {"annotations": annotations}, "spec": {"containers": [container]}}
+        return convert(manifest, Pod, "Pod")
+
+    first = override(named("1", None), OF_REQUEST)
+    assert first.changes[0].new == "500m"
+    again = override(named("500m", first.annotations), OF_REQUEST)
+    assert again.changes == ()
 
 
 def test_an_annotation_that_is_no_quantity_disables_its_rule() -> None:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overbook.core.pressure.model import increase, node_model, pod_models, shares
+from overbook.core.pressure.model import increase, node_model, pod_models, protected_bytes, shares
 from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
 from tests.core.simulated_node import MI, holding
 
@@ -76,3 +76,12 @@ def test_shares_are_parts_of_one_whole(numbers: dict[str, int]) -> None:
     assert parts.keys() == numbers.keys()
     assert all(0 <= part <= 1 for part in parts.values())
     assert abs(sum(parts.values()) - (1 if any(numbers.values()) else 0)) < 1e-9
+
+
+def test_protected_memory_is_what_stays_below_the_protection() -> None:
+    def protected(kept: int, *, held: int = 100, swappable: int = 80) -> int:
+        return protected_bytes(ContainerSample("c", held, 0, swappable, 0, None, 0, protected_bytes=kept))
+
+    assert [protected(kept) for kept in (0, 10, 70, 100, 1 << 62)] == [0, 0, 50, 80, 80]
+    part = ContainerSample("c", 100, 0, 80, 0, None, 0, protected_bytes=70)
+    assert pod_models(window({"a": (part, holding(30))}))["a"].protected_bytes == 50

@@ -13,6 +13,7 @@ from overbook.core.pressure.decision import ReclaimStep
 from overbook.core.pressure.offload import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
+    VAIN_STEPS,
     Offload,
     OffloadPolicy,
     Reclaimed,
@@ -269,3 +270,20 @@ def test_a_setting_of_offload_out_of_range_is_refused(policy: dict[str, Any], fi
     with pytest.raises(InvalidInput) as refused:
         OffloadPolicy(**policy).check()
     assert refused.value.where == field
+
+
+def test_a_pod_of_which_nothing_goes_out_is_left_alone() -> None:
+    node = SimulatedNode(vm("a"), vm("b"), offload=OffloadPolicy())
+    node.set(memory_available_bytes=100 * MI)
+    pushed = []
+    for _ in range(12):
+        node.second()
+        pushed += [step.uid for step in node.engine.offload_steps if step.uid == "a"]
+        node.engine.offload.done(
+            [
+                Reclaimed(step.uid, 0, 0 if step.uid == "a" else MI, 0.01, 0.001)
+                for step in node.engine.offload_steps
+            ],
+            node.engine.situation,
+        )
+    assert VAIN_STEPS <= len(pushed) <= VAIN_STEPS + 3

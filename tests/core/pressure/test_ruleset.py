@@ -161,6 +161,9 @@ def test_a_rule_needs_all_detectors_of_any_one_group() -> None:
     [
         (SwapTraffic(in_pages_per_second=-1), "swapTraffic.inPagesPerSecond"),
         (SwapTraffic(out_pages_per_second=float("nan")), "swapTraffic.outPagesPerSecond"),
+        (SwapTraffic(in_bytes_per_second=-1), "swapTraffic.inBytesPerSecond"),
+        (SwapTraffic(in_pages_per_second=1, in_bytes_per_second=1), "swapTraffic.inBytesPerSecond"),
+        (SwapTraffic(out_pages_per_second=1, out_bytes_per_second=1), "swapTraffic.outBytesPerSecond"),
         (SwapTraffic(window_seconds=0), "swapTraffic.windowSeconds"),
         (SwapTraffic(window_seconds=4000), "swapTraffic.windowSeconds"),
         (SwapOccupancy(threshold_factor=1.1), "swapOccupancy.thresholdFactor"),

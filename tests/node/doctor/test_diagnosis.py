@@ -45,6 +45,17 @@ def swap_on(medium: Medium) -> dict[str, object]:
     return {"swap": (SwapDevice("/dev/sda3", 8 * GIB, medium, "/dev/sda3"),)}
 
 
+def swap_behavior(word: str, **gates: bool) -> KubeletConfiguration:
+    return KubeletConfiguration(fail_swap_on=False, memory_swap=MemorySwap(word), feature_gates=gates)
+
+
+SOFT_KUBELET = KubeletConfiguration(
+    fail_swap_on=False,
+    eviction_soft={"memory.available": "1Gi"},
+    eviction_soft_grace_period={"memory.available": "30s"},
+)
+RESERVING_KUBELET = KubeletConfiguration(fail_swap_on=False, system_reserved={"memory": "2Gi"})
+PROTECTING_KUBELET = KubeletConfiguration(fail_swap_on=False, memory_reservation_policy="TieredReservation")
 WRONG: list[tuple[dict[str, object], str]] = [
     ({"cgroup_version": 1}, "CgroupV1"),
     ({"pressure": False}, "NoPressure"),
@@ -58,6 +69,17 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (swap_on("zram"), "CompressedSwap"),
     ({"kubelet": None}, "NoKubelet"),
     ({"kubelet": KubeletConfiguration()}, "KubeletRefusesSwap"),
+    ({"kubelet": swap_behavior("UnlimitedSwap")}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("UnlimitedSwap"), "kubelet_minor": 29}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("UnlimitedSwap", NodeSwap=True), "kubelet_minor": 28}, "UnlimitedSwap"),
+    ({"kubelet": swap_behavior("WorkloadControlledSwap")}, "SwapBehaviorUnknown"),
+    ({"kubelet": swap_behavior("WorkloadControlledSwap"), "kubelet_minor": 36}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("LimitedSwap", NodeSwap=True), "kubelet_minor": 37}, "KubeletRefusesSetting"),
+    ({"kubelet": swap_behavior("NoSwap", NodeSwap=True), "kubelet_minor": 36}, "KubeletRefusesLater"),
+    ({"kubelet_missing": "/opt/kubelet.yaml"}, "KubeletFileMissing"),
+    ({"kubelet": PROTECTING_KUBELET}, "RequestsProtected"),
+    ({"other_swap_max": {"runtime.slice": "max"}}, "SystemSwaps"),
+    ({"kubelet": SOFT_KUBELET}, "WatermarkBelowEviction"),
     ({"kubelet": msgspec.structs.replace(LIMITED_KUBELET, fail_swap_on=True)}, "KubeletRefusesSwap"),
     ({"kubelet": KubeletConfiguration(False, eviction_hard={"memory.available": "x"})}, "EvictionUnreadable"),
     ({"kubelet": LIMITED_KUBELET, "kubelet_limits": False}, "KubeletLimitsNothing"),
@@ -67,6 +89,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"system_swap_max": "max"}, "SystemSwaps"),
     ({"swappiness": 0}, "Swappiness"),
     ({"watermarks": Watermarks(64 * MIB, 80 * MIB, 16 * GIB)}, "WatermarkBelowEviction"),
+    ({"kubelet": RESERVING_KUBELET}, "EvictionAtPodsLimit"),
     ({"overcommit_memory": 2}, "StrictOvercommit"),
     ({"panic_on_oom": 1}, "PanicOnOom"),
     ({"overcommit_memory": 0, "kubelet": STRICT_KUBELET}, "KubeletRefusesKernel"),
@@ -168,3 +191,84 @@ def test_a_factor_lifts_the_low_watermark_above_eviction() -> None:
 
 def test_watermarks_that_are_high_enough_are_left_alone() -> None:
     assert scale_factor(Watermarks(64 * MIB, 600 * MIB, 16 * GIB), 100 * MIB) is None
+
+
+def sentences(**changes: object) -> str:
+    found = diagnose(msgspec.structs.replace(HEALTHY, **changes)).findings
+    return " ".join(f"{finding.sentence} | {finding.fix}" for finding in found)
+
+
+def test_an_unreachable_soft_threshold_is_to_be_lowered() -> None:
+    soft = msgspec.structs.replace(SOFT_KUBELET, eviction_soft={"memory.available": "2Gi"})
+
+    said = sentences(kubelet=soft)
+
+    assert "evicts below 2Gi (evictionSoft for 30s)" in said
+    assert "set memory.available in the kubelet's evictionSoft below" in said
+    assert "tune apply" not in said
+
+
+def reserving(**changes: object) -> str:
+    return sentences(kubelet=msgspec.structs.replace(RESERVING_KUBELET, **changes))
+
+
+def test_eviction_at_the_limit_of_all_pods_ends_by_its_fix() -> None:
+    said = reserving()
+
+    assert "limits all pods together to 14Gi and evicts when less than 100Mi of that is left" in said
+    assert said.endswith("set enforceNodeAllocatable: [none]")
+    assert reserving(enforce_node_allocatable=["none"]) == ""
+    others = reserving(enforce_node_allocatable=["pods", "system-reserved"])
+    assert others.endswith("set enforceNodeAllocatable: [system-reserved]")
+
+
+def test_soft_eviction_does_not_count_at_the_limit_of_all_pods() -> None:
+    soft = msgspec.structs.replace(
+        SOFT_KUBELET, system_reserved={"memory": "2Gi"}, eviction_hard={"memory.available": "0%"}
+    )
+
+    assert sentences(kubelet=msgspec.structs.replace(soft, eviction_soft={"memory.available": "100Mi"})) == ""
+
+
+@pytest.mark.parametrize("reserved", [{}, {"memory": "200Mi"}])
+def test_a_node_that_fills_first_is_judged_by_its_watermarks(reserved: dict[str, str]) -> None:
+    assert reserving(system_reserved=reserved) == ""
+
+
+def test_a_limit_of_all_pods_above_ordinary_memory_is_left() -> None:
+    assert sentences(kubelet=RESERVING_KUBELET, memory_bytes=16 * GIB, huge_pages_bytes=4 * GIB) == ""
+
+
+def test_the_highest_watermark_is_not_asked_for_again() -> None:
+    highest = Watermarks(64 * MIB, 64 * MIB + 16 * GIB // 10, 16 * GIB)
+    hard = KubeletConfiguration(fail_swap_on=False, eviction_hard={"memory.available": "1600Mi"})
+
+    assert sentences(kubelet=hard, watermarks=highest) == ""
+
+
+def test_a_fix_is_for_the_place_of_the_distribution() -> None:
+    said = sentences(kubelet=KubeletConfiguration(), kubelet_place="in /var/snap/microk8s/7/args/kubelet")
+
+    assert "set failSwapOn: false in /var/snap/microk8s/7/args/kubelet" in said
+
+
+def test_a_missing_kubelet_is_reported_with_what_was_sought() -> None:
+    said = sentences(kubelet=None)
+
+    assert all(word in said for word in ("k3s", "rke2", "kubelite", "microshift", "hyperkube"))
+
+
+def test_an_old_kubelets_fix_has_no_noswap() -> None:
+    limited = msgspec.structs.replace(LIMITED_KUBELET, feature_gates={"NodeSwap": True})
+
+    said = sentences(kubelet=limited, kubelet_minor=29)
+
+    assert "KubeletGivesSwapToAll" in {
+        f.word for f in diagnose(msgspec.structs.replace(HEALTHY, kubelet=limited)).findings
+    }
+    assert "set memorySwap.swapBehavior: NoSwap" not in said
+
+
+def test_huge_pages_need_no_swap() -> None:
+    assert sentences(memory_bytes=64 * GIB, huge_pages_bytes=48 * GIB) == ""
+    assert "150 % needs 32Gi" in sentences(memory_bytes=64 * GIB)

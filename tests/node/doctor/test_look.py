@@ -86,7 +86,7 @@ def test_a_healthy_node_is_read_in_full(host: Host) -> None:
 
     assert diagnose(facts).findings == ()
     assert facts.unread == {}
-    assert facts.swap == (SwapDevice("/dev/vda2", 8 * GIB, "virtual", "/dev/vda2"),)
+    assert facts.swap == (SwapDevice("/dev/vda2", 8 * GIB, "virtual", "/dev/vda2", priority=-2),)
     assert facts.memory_bytes == 16 * GIB
     assert facts.demanded_bytes == 8 * GIB
     assert facts.kubelet is not None
@@ -174,6 +174,17 @@ def test_a_missing_memory_controller_is_found(host: Host) -> None:
         ("etc/systemd/system/swap-disk-enable.service", "", "OtherOwner", "virt-platform-autopilot"),
         ("etc/openshift/kubelet.conf.d/90-swap.conf", "", "OtherOwner", "virt-platform-autopilot"),
         ("proc/900/cmdline", "/usr/bin/wasp\0-v=1\0", "OtherOwner", "process 900"),
+        ("etc/waagent.conf", "ResourceDisk.EnableSwap=y\n", "OtherOwner", "waagent"),
+        ("etc/dphys-swapfile", "CONF_SWAPSIZE=100\n", "OtherOwner", "dphys-swapfile"),
+        ("etc/cloud/cloud.cfg.d/9.cfg", "swap:\n  filename: /s\n", "OtherOwner", "cloud-init"),
+        ("etc/rc.local", "#!/bin/sh\nswapoff -a\n", "SwapTurnedOff", "/etc/rc.local"),
+        ("etc/cron.d/k8s", "@reboot root /sbin/swapoff -a\n", "SwapTurnedOff", "/etc/cron.d/k8s"),
+        (
+            "etc/systemd/system/no-swap.service",
+            "[Service]\nExecStart=/sbin/swapoff -a\n",
+            "SwapTurnedOff",
+            "no-swap.service",
+        ),
         ("opt/nri/plugins/10-tuner", "", "OtherNriPlugin", "10-tuner"),
         (
             "proc/1/net/unix",
@@ -197,7 +208,9 @@ def test_foreign_owners_of_swap_are_found(host: Host, path: str, text: str, word
         ("etc/fstab", "/swapfile none swap sw 0 0 # old\n", "/etc/fstab (/swapfile)"),
         ("etc/systemd/system/var-swapfile.swap", "", "/etc/systemd/system/var-swapfile.swap"),
         ("run/systemd/generator/dev-vda2.swap", "", "/run/systemd/generator/dev-vda2.swap"),
-        ("etc/systemd/zram-generator.conf", "", "/etc/systemd/zram-generator.conf"),
+        ("usr/lib/systemd/system/var-swap.swap", "", "/usr/lib/systemd/system/var-swap.swap"),
+        ("etc/systemd/system/mk.service", "ExecStart=swapon /s\n", "/etc/systemd/system/mk.service"),
+        ("etc/systemd/zram-generator.conf", "[zram0]\n", "/etc/systemd/zram-generator.conf"),
     ],
 )
 def test_other_swap_at_boot_matters_only_beside_overbooks(
@@ -240,3 +253,107 @@ def test_swap_devices_of_several_kinds_are_read(host: Host) -> None:
 
     assert [area.medium for area in facts.swap] == ["virtual", "unknown"]
     assert "/dev/gone" in facts.unread["swap"]
+
+
+@pytest.mark.parametrize(
+    ("areas", "words"),
+    [
+        (
+            "/dev/zram0 partition 1024 0 100\n/dev/vda2 partition 8388604 0 -2\n",
+            {"CompressedSwap", "SwapTiers"},
+        ),
+        (
+            "/dev/zram0 partition 1024 0 -3\n/dev/vda2 partition 8388604 0 -2\n",
+            {"CompressedSwap", "SwapOrder"},
+        ),
+        (
+            "/dev/zram0 partition 1024 0 5\n/dev/vda2 partition 8388604 0 5\n",
+            {"CompressedSwap", "SwapStriped"},
+        ),
+        ("/var/tmp/swapfile file 8388604 0 -2\n", {"SwapCleanedUp"}),  # noqa: S108
+        ("/var/swapfile\\040(deleted) file 8388604 0 -2\n", {"SwapFileDeleted"}),
+    ],
+    ids=["zram first", "disk first", "striped", "cleaned up", "deleted"],
+)
+def test_the_areas_order_and_places_are_judged(host: Host, areas: str, words: set[str]) -> None:
+    for name in ("virtual/block/zram0", "virtual/block/vda1"):
+        build_tree(host.root / "sys/devices" / name, {"queue/rotational": "0\n"})
+    for number, name in (("252:0", "zram0"), ("254:1", "vda1")):
+        (host.root / "sys/dev/block" / number).symlink_to(f"../../devices/virtual/block/{name}")
+    host.write("proc/swaps", f"Filename Type Size Used Priority\n{areas}")
+
+    assert host.words() == words
+
+
+@pytest.mark.parametrize(
+    ("swaps", "words"),
+    [
+        ("", {"SwapSwitchedOff"}),
+        ("/dev/vda2 partition 8388604 0 -2\n", {"SwapSwitchedOff", "UnexplainedSwap"}),
+    ],
+    ids=["all", "ours"],
+)
+def test_swap_that_was_switched_off_later_is_one_finding(host: Host, swaps: str, words: set[str]) -> None:
+    host.write(
+        "run/overbook/swap.state", "state=Ready\nsentence=8 MiB of swap are on: /var/lib/a/swapfile-8\n"
+    )
+    host.write("proc/swaps", f"Filename Type Size Used Priority\n{swaps}")
+
+    diagnosis = diagnose(host.facts())
+
+    assert {finding.word for finding in diagnosis.findings} == words
+    assert "provisioning" not in {one.subject for one in diagnosis.fine}
+
+
+def test_the_fix_of_network_swap_names_another_folder(host: Host) -> None:
+    for name, number in (("virtual/block/rbd0", "251:0"), ("virtual/block/vda1", "254:1")):
+        build_tree(host.root / "sys/devices" / name, {"queue/rotational": "0\n"})
+        (host.root / "sys/dev/block" / number).symlink_to(f"../../devices/{name}")
+    host.write(
+        "proc/1/mountinfo",
+        "1 0 254:1 / / rw - ext4 /dev/vda1 rw\n2 1 251:0 / /var/lib/overbook rw - xfs /dev/rbd0 rw\n",
+    )
+    host.write(
+        "proc/swaps",
+        "Filename Type Size Used Priority\n/var/lib/overbook/swap/swapfile-8 file 8388604 0 10\n",
+    )
+
+    (finding,) = diagnose(host.facts()).findings
+
+    assert finding.word == "SwapOverNetwork"
+    assert finding.fix == "overbook node swap apply --folder /var/lib/overbook-swap"
+
+
+def test_an_area_that_nothing_explains_is_named(host: Host) -> None:
+    host.write(
+        "run/overbook/swap.state", "state=Ready\nsentence=8 MiB of swap are on: /var/lib/a/swapfile-8\n"
+    )
+    host.write(
+        "proc/swaps",
+        "Filename Type Size Used Priority\n/var/lib/a/swapfile-8 file 8388604 0 10\n"
+        "/dev/vda2 partition 8 0 -2\n",
+    )
+    build_tree(host.root / "sys/devices/virtual/block/vda1", {"queue/rotational": "0\n"})
+    (host.root / "sys/dev/block/254:1").symlink_to("../../devices/virtual/block/vda1")
+    assert host.words() == {"UnexplainedSwap"}
+
+    (host.root / "dev/disk/by-uuid").mkdir(parents=True)
+    (host.root / "dev/disk/by-uuid/12-ab").symlink_to("../../vda2")
+    host.write("etc/fstab", "UUID=12-ab none swap sw 0 0\n")
+    assert host.words() == {"OtherSwapAtBoot"}
+
+
+def test_no_absence_is_claimed_beyond_what_was_looked_at(host: Host) -> None:
+    (fine,) = (one.sentence for one in diagnose(host.facts()).fine if one.subject == "owners")
+
+    assert "was found in fstab, units, cron and boot scripts" in fine
+    assert "none of these explains the swap on /dev/vda2" in fine
+
+
+def test_encrypted_swap_stays_ours_if_settings_are_unseen(host: Host) -> None:
+    build_tree(host.root / "sys/devices/virtual/block/dm-0", {"queue/rotational": "0\n"})
+    (host.root / "sys/dev/block/253:0").symlink_to("../../devices/virtual/block/dm-0")
+    host.write("run/overbook/swap.state", "state=Ready\nsentence=8 MiB of swap are on: /dev/vda3\n")
+    host.write("proc/swaps", "Filename Type Size Used Priority\n/dev/dm-0 partition 8388604 0 10\n")
+
+    assert host.words() == set()

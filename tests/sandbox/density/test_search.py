@@ -2,23 +2,17 @@
 
 import pytest
 
-from overbook_sandbox.density import guards
-from overbook_sandbox.density.loads import PROCESS_MIB, Load
-from overbook_sandbox.density.report.most import Kind, Trial
-from overbook_sandbox.density.result import Cell, Setup
-from overbook_sandbox.density.search import MEMORY_MIB, MOST_BOOTS, Searcher, bounds, load_of, search
-from tests.sandbox.density.cells import cell, left
+from overbook_sandbox.density.loads import PROCESS_MIB
+from overbook_sandbox.density.report.most import Kind
+from overbook_sandbox.density.search import MEMORY_MIB, MOST_BOOTS, bounds, counts_ahead, load_of, steps
 
 
 def attempts_until(limit: int) -> list[int]:
     tried: list[int] = []
-
-    def attempt(count: int) -> Trial:
+    while (count := steps(12, 23, {one: one <= limit for one in tried}).next_count) is not None:
         tried.append(count)
-        return Trial(count=count, harmless=count <= limit, pace_percent=100, lost=0)
-
-    most, trials = search(12, 23, attempt)
-    assert [trial.count for trial in trials] == tried
+    found, most, _ = steps(12, 23, {one: one <= limit for one in range(30)})
+    assert found == tuple(tried)
     assert len(tried) <= MOST_BOOTS
     assert most == max([count for count in tried if count <= limit], default=0)
     return tried
@@ -51,26 +45,10 @@ def test_the_largest_load_fits_by_its_requests_and_by_memory(kind: Kind, percent
         assert all(load.covered_mib(pod) >= pod.held_mib - PROCESS_MIB for pod in load.pods)
 
 
-def test_pods_are_compared_with_as_many_alone() -> None:
-    played: list[tuple[Setup, Load]] = []
-    _, alone_count = bounds("vms", 200)
-    _, first_count = bounds("vms", 150)
-
-    def play(setup: Setup, load: Load, alone: Cell | None) -> Cell:
-        played.append((setup, load))
-        if alone is None:
-            return cell(setup.load, setup.guard)
-        lost = (left("vm-1", 3, guilty=False),) if len(load.pods) > 15 else ()
-        return cell(setup.load, setup.guard, left=lost, pace_percent=100 * len(load.pods) / alone_count)
-
-    said: list[str] = []
-    chosen = [guards.find("limited"), guards.find("overbook")]
-    searcher = Searcher(play, "vms", 1, 1)
-    searcher.measure_alone(chosen)
-    assert (played[0][0].guard, len(played[0][1].pods)) == ("alone", alone_count)
-
-    limited = searcher.density(chosen[0], said.append)
-    assert (limited.most, limited.percent, limited.swap_mib) == (15, 150, 512)
-    assert {trial.pace_percent for trial in limited.trials} == {100.0}
-    assert said[0] == f"{first_count} vms · limited 150 %: harm (1 lost, pace 100 %, gap 0.1 s)"
-    assert len(said) == len(limited.trials)
+def test_the_counts_ahead_are_the_next_one_and_both_that_follow() -> None:
+    first, after_harm, *_ = counts_ahead(12, 23, {})
+    assert (first, after_harm) == (23, steps(12, 23, {23: False}).next_count)
+    ahead = list(counts_ahead(12, 23, {23: False}))
+    assert ahead[:3] == [17, 14, 20]
+    assert set(attempts_until(18)) < {23, *ahead}
+    assert list(counts_ahead(12, 23, {23: True})) == []

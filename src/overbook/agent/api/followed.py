@@ -14,6 +14,7 @@ from overbook.core.overcommit.swap import SWAP_ANNOTATION
 from overbook.kube.api.client import Client
 from overbook.kube.api.kinds import OVERCOMMIT_NODES, OVERCOMMITS, Kind
 from overbook.kube.api.reflector import Reflector
+from overbook.node.kubelet.version import parse_minor
 
 
 class NodeMetadata(KubeStruct, frozen=True):
@@ -31,11 +32,30 @@ class NodeTaints(KubeStruct, frozen=True):
     taints: tuple[dict[str, Any], ...] | None = None
 
 
+class NodeVersions(KubeStruct, frozen=True):
+    """The version of a Node's kubelet."""
+
+    kubelet_version: str | None = None
+
+
+class NodeReported(KubeStruct, frozen=True):
+    """The part of a Node's status that the agent reads."""
+
+    node_info: NodeVersions | None = None
+
+
 class TaintedNode(KubeStruct, frozen=True):
-    """The part of a Node that its taints need."""
+    """The part of a Node that its taints need, and the version of its kubelet."""
 
     metadata: NodeMetadata = NodeMetadata()
     spec: NodeTaints = NodeTaints()
+    status: NodeReported | None = None
+
+    @property
+    def kubelet_minor(self) -> int | None:
+        """The minor version of the kubelet 1.x; ``None``: the Node does not say."""
+        info = self.status.node_info if self.status else None
+        return parse_minor(info.kubelet_version or "") if info else None
 
 
 class _SwapAnnotation(KubeStruct, frozen=True):
@@ -122,6 +142,8 @@ class Followed:
 
     def _node_changed(self, _: str, _old: TaintedNode | None, new: TaintedNode | None) -> None:
         self._bridge.update_node_uid((new.metadata.uid or "") if new is not None else "")
+        if new is not None:
+            self._bridge.update_kubelet_minor(new.kubelet_minor)
         self.on_node()
 
     def _namespace_changed(self, name: str, _old: _Namespace | None, new: _Namespace | None) -> None:

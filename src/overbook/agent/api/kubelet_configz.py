@@ -11,7 +11,7 @@ from overbook.agent.api.kubelet import REQUEST_SECONDS, kubelet_access
 from overbook.agent.bridge import Bridge
 from overbook.agent.settings import KubeletAccess
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.kubelet import kubelet_configuration
+from overbook.core.kubernetes.kubelet import reported_configuration
 from overbook.core.say_once import SayOnce
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
@@ -63,7 +63,7 @@ class KubeletConfigz:
         client = Client(self._config, agent_name="overbook-agent", timeout_seconds=REQUEST_SECONDS)
         try:
             reported = _DECODER.decode(await client.raw("GET", "/configz")).kubeletconfig
-            configuration = kubelet_configuration([reported])
+            configuration = reported_configuration(reported)
         except (KubeError, msgspec.DecodeError, InvalidInput) as error:
             self._complain(str(error))
             return not isinstance(error, ApiUnavailable)

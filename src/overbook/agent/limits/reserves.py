@@ -81,12 +81,18 @@ class Reserves:
         return self._writer.restore()
 
     def keep(
-        self, capacity_bytes: int, pods: Mapping[str, ResolvedPod], kubelet: KubeletConfiguration | None
+        self,
+        capacity_bytes: int,
+        pods: Mapping[str, ResolvedPod],
+        kubelet: KubeletConfiguration | None,
+        ordinary_bytes: int | None = None,
     ) -> None:
         """Write every limit that differs from its wanted value.
 
         Args:
             capacity_bytes: RAM of the node.
+            ordinary_bytes: the RAM without huge pages that were set aside, which pods do not share; ``None``:
+                the same.
             pods: the node's pods; the same mapping as the last time if nothing changed.
             kubelet: the kubelet's configuration; ``None``: not known. The limit that the kubelet wrote then
                 says what all pods may use.
@@ -100,7 +106,7 @@ class Reserves:
         try:
             hindrance = self._elsewhere() or self._unclear()
             if not hindrance:
-                for reserve in self._reserves(capacity_bytes):
+                for reserve in self._reserves(capacity_bytes, ordinary_bytes):
                     self._keep(reserve)
         except MissingKernelFile:
             return  # a class's cgroup has just been removed: the next tick sees what there is
@@ -123,8 +129,10 @@ class Reserves:
             return f"several cgroups look like a kubelet's: {', '.join(tops)}"
         return "" if tops else "there is no cgroup kubepods on this node"
 
-    def _reserves(self, capacity_bytes: int) -> Iterator[Reserve]:
+    def _reserves(self, capacity_bytes: int, ordinary_bytes: int | None) -> Iterator[Reserve]:
         enforced, source = self._enforced(capacity_bytes)
+        if ordinary_bytes is not None and ordinary_bytes < enforced:
+            enforced, source = ordinary_bytes, "of RAM that is not set aside as huge pages"
         if not enforced:
             raise InvalidInput("allocatable memory", 0, "reserves that leave the pods something")
         asked, percent = self._requests, self._percent

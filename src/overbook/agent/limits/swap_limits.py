@@ -100,7 +100,7 @@ class SwapLimits:
                 key = (pod.uid, container.name)
                 wanted = self._whole.get(key)
                 held = self._collector.containers.get(pod.uid, {}).get(container.name)
-                if wanted is None or held is None:
+                if wanted is None or held is None or not held.counts_swap:
                     continue
                 if container.swap_max_bytes != wanted:
                     label = f"{facts[pod.uid].label}/{container.name}"
@@ -147,8 +147,13 @@ class SwapLimits:
         try:
             self._note_before(key, held, now)
             unwritten = self.writer.write(held, (wanted, wanted))
-        except MissingKernelFile:
-            return True  # the container is gone
+        except MissingKernelFile as error:
+            if not held.cgroup.exists():
+                return True  # the container is gone
+            if self._failed.get(key) != str(error):
+                self._failed[key] = str(error)
+                log.warning("memory.swap.max of %s cannot be kept: %s", label, error)
+            return False
         except KernelFileError as error:
             if self._failed.get(key) != str(error):
                 self._failed[key] = str(error)

@@ -83,7 +83,7 @@ class WriterInputsReader:
                 return
             self._limits = kubelet.limits_swap(process.pid, self._root)
             # A pod sees the kubelet's command line, but not the files that this names.
-            found = kubelet.described(process, self._root)
+            found = kubelet.described(process, self._root, whole=False)
         except (InvalidInput, OSError) as error:
             self._complain(f"the kubelet's configuration cannot be read from its files: {error}")
             return

@@ -96,6 +96,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="reserve N %% of the requests of higher QoS classes, which lower classes cannot use "
         "(default: 0)",
     )
+    swap.add_argument(
+        "--zswap-max",
+        type=int,
+        metavar="N",
+        help="keep at most N %% of a container's allowance compressed in RAM by zswap (default: 100, "
+        "not limited)",
+    )
     rules = parser.add_argument_group("rules")
     add_rule_options(rules)
     rules.add_argument(

@@ -27,6 +27,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--ram", metavar="SIZE", required=True, help="the node's RAM, such as 16Gi")
+    parser.add_argument(
+        "--huge-pages",
+        metavar="SIZE",
+        help="the part of the RAM that is set aside as huge pages (default: 0)",
+    )
     parser.add_argument("--overcommit", metavar="N", help="memoryOvercommitPercentage, such as 150")
     parser.add_argument("--swap", metavar="SIZE", help="the node's swap, such as 8Gi")
     parser.add_argument("--guest", metavar="SIZE", help="memory that a VM's guest sees, such as 4Gi")
@@ -63,13 +68,25 @@ def run(arguments: argparse.Namespace) -> int:
 def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
     from overbook.cli.options import percentage
     from overbook.cli.units import size_bytes
-    from overbook.core.overcommit.swap import node_swap_bytes, percent_for_swap, swap_suffices
+    from overbook.core.errors import InvalidInput
+    from overbook.core.overcommit.swap import (
+        node_swap_bytes,
+        ordinary_bytes,
+        percent_for_swap,
+        swap_suffices,
+    )
 
-    ram = size_bytes(arguments.ram, "--ram")
+    whole = size_bytes(arguments.ram, "--ram")
+    huge_pages = 0
+    if arguments.huge_pages not in (None, "0"):
+        huge_pages = size_bytes(arguments.huge_pages, "--huge-pages")
+    ram = ordinary_bytes(whole, huge_pages)
+    if not ram:
+        raise InvalidInput("--huge-pages", arguments.huge_pages, "less than --ram")
     percent = None if arguments.overcommit is None else percentage(arguments.overcommit, "--overcommit")
     swap = None
     if arguments.swap is not None:
-        swap = 0 if arguments.swap == "0" else size_bytes(arguments.swap, "--swap")
+        swap = 0 if arguments.swap == "0" else size_bytes(arguments.swap, "--swap", arguments.ram)
     asked = "swap" if swap is None else "percent" if percent is None else "both"
     if percent is None:
         percent = percent_for_swap(ram, swap or 0)
@@ -77,7 +94,8 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
     swap = needed if swap is None else swap
     answer: dict[str, Any] = {
         "asked": asked,
-        "ramBytes": ram,
+        "ramBytes": whole,
+        "hugePagesBytes": huge_pages,
         "percent": percent,
         "swapBytes": swap,
         "neededSwapBytes": needed,
@@ -85,11 +103,13 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
         "enough": swap_suffices(ram, swap, percent),
     }
     if arguments.guest is not None:
-        answer["guest"] = _guest(arguments, ram, swap, percent)
+        answer["guest"] = _guest(arguments, whole, huge_pages, swap, percent)
     return answer
 
 
-def _guest(arguments: argparse.Namespace, ram: int, swap: int, percent: int) -> dict[str, Any]:
+def _guest(
+    arguments: argparse.Namespace, ram: int, huge_pages: int, swap: int, percent: int
+) -> dict[str, Any]:
     """The VM's request, its swap share, and whether both cover the guest and the overhead."""
     from overbook.cli.units import size_bytes
     from overbook.core.errors import InvalidInput
@@ -98,17 +118,18 @@ def _guest(arguments: argparse.Namespace, ram: int, swap: int, percent: int) -> 
     from overbook.core.kubevirt.vm import Cpu, Domain, GuestMemory, InstanceSpec, VirtualMachineInstance
     from overbook.core.overcommit.swap import covered_bytes, proportional_bytes
 
-    guest = size_bytes(arguments.guest, "--guest")
+    guest = size_bytes(arguments.guest, "--guest", arguments.ram)
     if not 1 <= arguments.vcpus <= 1024:
         raise InvalidInput("--vcpus", arguments.vcpus, "a number from 1 to 1024")
     if arguments.overhead is not None:
-        overhead = size_bytes(arguments.overhead, "--overhead")
+        overhead = size_bytes(arguments.overhead, "--overhead", arguments.ram)
     else:
         domain = Domain(memory=GuestMemory(guest=guest), cpu=Cpu(cores=arguments.vcpus))
         overhead = overhead_bytes(VirtualMachineInstance(spec=InstanceSpec(domain=domain)))
     request = request_bytes(guest, overhead, percent)
-    if request > ram:
+    if request > ram - huge_pages:
         raise InvalidInput("--guest", arguments.guest, "a guest whose request is not more than --ram")
+    # The kubelet and Overbook divide swap by requests of the whole RAM.
     covered = covered_bytes(request, ram, swap)
     return {
         "guestBytes": guest,
@@ -128,6 +149,9 @@ def _lines(answer: dict[str, Any], unit: str) -> Iterator[str]:
         return shown_like(answer[name], unit)
 
     ram, swap, percent = size("ramBytes"), size("swapBytes"), answer["percent"]
+    if answer["hugePagesBytes"]:
+        ram = shown_like(answer["ramBytes"] - answer["hugePagesBytes"], unit)
+        yield f"RAM = {size('ramBytes')} - {size('hugePagesBytes')} of huge pages = {ram}"
     if answer["asked"] == "percent":
         yield "percent = 100 + 100 × swap / RAM"
         yield f"        = 100 + 100 × {swap} / {ram}"
@@ -137,8 +161,10 @@ def _lines(answer: dict[str, Any], unit: str) -> Iterator[str]:
     else:
         yield "swap = RAM × (percent / 100 - 1)"
         yield f"     = {ram} × ({percent} / 100 - 1)"
-        yield f"     = {ram} × {max(0, percent - 100) / 100:g}"
-        yield f"     = {size('neededSwapBytes')}"
+        yield f"     = {ram} × {(percent - 100) / 100:g}"
+        yield f"     = {size('neededSwapBytes')}" + (
+            ", as less than 100 % needs no swap" if percent < 100 else ""
+        )
     if answer["asked"] == "both":
         missing = answer["neededSwapBytes"] - answer["swapBytes"]
         verdict = "enough" if answer["enough"] else "too small"

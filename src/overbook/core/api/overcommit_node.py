@@ -52,6 +52,7 @@ class MemoryStatus(KubeStruct, frozen=True):
             come back.
         offloadable_bytes: memory that offload would swap out now, in bytes. Absent where it does so, and
             where it is off.
+        hugetlb_bytes: huge pages that were set aside, in bytes. Percentages are of the rest.
     """
 
     total_bytes: int = 0
@@ -59,6 +60,7 @@ class MemoryStatus(KubeStruct, frozen=True):
     promised_bytes: int | None = None
     offloaded_bytes: int = 0
     offloadable_bytes: int | None = None
+    hugetlb_bytes: int = 0
 
 
 class SwapStatus(KubeStruct, frozen=True):
@@ -76,6 +78,7 @@ class SwapStatus(KubeStruct, frozen=True):
             or ``kubelet``; empty until it is chosen.
         writer_sentence: why this writer was chosen.
         differing: number of containers whose swap limit is wrong and is not written by the agent.
+        page_bytes: size of a page on the node, in bytes.
     """
 
     total_bytes: int = 0
@@ -87,6 +90,7 @@ class SwapStatus(KubeStruct, frozen=True):
     writer: str = ""
     writer_sentence: str = ""
     differing: int = 0
+    page_bytes: int = 4096
 
 
 class PressureStatus(KubeStruct, frozen=True):
@@ -100,6 +104,8 @@ class PressureStatus(KubeStruct, frozen=True):
         sentence: the measurements by which the rule fires.
         stall_full_percent: share of time in which all tasks waited for memory (PSI ``full``), over the last
             seconds, in percent.
+        domain: the cgroup above pods whose own limit is short of memory, such as ``kubepods.slice``; empty
+            where the node is.
     """
 
     state: PressureState = "None"
@@ -107,6 +113,7 @@ class PressureStatus(KubeStruct, frozen=True):
     rule: str = ""
     sentence: str = ""
     stall_full_percent: float | None = None
+    domain: str = ""
 
 
 class ReliefCandidate(KubeStruct, frozen=True):

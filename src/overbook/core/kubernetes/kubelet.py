@@ -1,15 +1,19 @@
 """The part of a ``KubeletConfiguration`` that decides about swap and memory, merged as the kubelet merges it.
 
 The configuration file comes first, then the drop-in files in the order of their names, each merged into the
-result so far; command-line flags win over all of them. Source: ``cmd/kubelet/app/server.go`` at v1.36
-(merging follows RFC 7396), KEP-3983 (drop-ins), KEP-2400 (swap).
+result so far; command-line flags win over all of them. The defaults of ``evictionHard`` belong to the file: a
+kubelet from 1.25 on that has none, only drop-ins or flags, evicts by no default threshold. Source:
+``cmd/kubelet/app/server.go`` at v1.36 (merging follows RFC 7396), KEP-3983 (drop-ins), KEP-2400 (swap),
+KEP-2570 (MemoryQoS).
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from overbook.core.errors import InvalidInput
+import msgspec
+
+from overbook.core.kubernetes.kubelet_flags import with_flags
 from overbook.core.kubernetes.pod import KubeStruct, ResourceList, convert
 from overbook.core.kubernetes.reserve import (
     DEFAULT_HARD_EVICTION,
@@ -19,38 +23,52 @@ from overbook.core.kubernetes.reserve import (
 )
 from overbook.core.kubernetes.resources import Amounts, amounts
 
-KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap"]
-"""What the kubelet does about swap. ``Refused``: the kubelet does not start while swap is on."""
+KubeletSwap = Literal["Refused", "NoSwap", "LimitedSwap", "Unknown"]
+"""What the kubelet does about swap. ``Refused``: the kubelet does not start while swap is on. ``Unknown``:
+``swapBehavior`` has a word of which it is not known here what limits the kubelet then writes."""
 
-DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {"memory.available": DEFAULT_HARD_EVICTION}
-"""The kubelet's default for memory."""
+MEMORY_SIGNAL: Final = "memory.available"
+DEFAULT_EVICTION_HARD: Final[Mapping[str, str]] = {
+    MEMORY_SIGNAL: DEFAULT_HARD_EVICTION,
+    "nodefs.available": "10%",
+    "nodefs.inodesFree": "5%",
+    "imagefs.available": "15%",
+    "imagefs.inodesFree": "5%",
+}
+"""The kubelet's default on Linux."""
+DEFAULTS_OF_THE_FILE_ALONE: Final = 25
+"""From this minor version on the kubelet has no default thresholds if it has no configuration file."""
+MEMORY_QOS_ON: Final = 37
+"""From this minor version on the feature gate MemoryQoS is on by default."""
 
 _WHOLE: Final = 1_000_000
 """The reserved resources that may be given as percentages."""
-_DISK_EVICTION: Final[Mapping[str, str]] = {"imagefs.available": "15%", "nodefs.available": "10%"}
-"""The kubelet's default for disks."""
-
-_FLAGS: Final[Mapping[str, str]] = {
-    "fail-swap-on": "failSwapOn",
-    "protect-kernel-defaults": "protectKernelDefaults",
-    "cpu-cfs-quota": "cpuCFSQuota",
-}
-"""Old flags that still win over the file, and the field that each sets; ``cgroup-driver`` takes a text."""
-_MAP_FLAGS: Final[Mapping[str, str]] = {
-    "feature-gates": "featureGates",
-    "kube-reserved": "kubeReserved",
-    "qos-reserved": "qosReserved",
-    "system-reserved": "systemReserved",
-}
-"""Likewise, for flags of the form ``key=value,key=value``. Feature gates are merged into the file's; the
-other flags
-replace the file's value."""
+_DISK_SIGNALS: Final = ("imagefs.available", "nodefs.available")
+_RENAMED: Final = (
+    ("cpuCFSQuota", "cpuCfsQuota"),
+    ("imageGCHighThresholdPercent", "imageGcHighThresholdPercent"),
+)
+"""Field names with initialisms, which the structs' ``rename="camel"`` does not produce."""
 
 
 class MemorySwap(KubeStruct, frozen=True):
     """``memorySwap``."""
 
     swap_behavior: str = ""
+
+
+class EvictionStart(msgspec.Struct, frozen=True, gc=False):
+    """The highest threshold of ``memory.available`` at which the kubelet begins to evict.
+
+    Attributes:
+        size_bytes: the threshold; 0: the kubelet does not evict for want of memory.
+        field: the field that has it.
+        grace: how long memory has to be below it; empty: not at all.
+    """
+
+    size_bytes: int
+    field: Literal["evictionHard", "evictionSoft"] = "evictionHard"
+    grace: str = ""
 
 
 class KubeletConfiguration(KubeStruct, frozen=True):
@@ -68,12 +86,20 @@ class KubeletConfiguration(KubeStruct, frozen=True):
     qos_reserved: dict[str, str] | None = None
     feature_gates: dict[str, bool] | None = None
     image_gc_high_threshold_percent: int = 85
+    eviction_soft: dict[str, str] | None = None
+    eviction_soft_grace_period: dict[str, str] | None = None
+    enforce_node_allocatable: list[str] | None = None
+    memory_throttling_factor: float | None = None
+    memory_reservation_policy: str = "None"
 
     @property
     def swap(self) -> KubeletSwap:
         """What the kubelet does about swap."""
-        if self.memory_swap.swap_behavior == "LimitedSwap":
+        behavior = self.memory_swap.swap_behavior
+        if behavior == "LimitedSwap":
             return "LimitedSwap"
+        if behavior not in {"", "NoSwap"}:
+            return "Unknown"
         return "Refused" if self.fail_swap_on else "NoSwap"
 
     @property
@@ -96,8 +122,15 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         """
         return amounts(self.kube_reserved, "kubeReserved."), amounts(self.system_reserved, "systemReserved.")
 
+    @property
+    def enforces_allocatable(self) -> bool:
+        """Whether the kubelet limits the cgroup of all pods (``enforceNodeAllocatable``: ``pods``)."""
+        return self.enforce_node_allocatable is None or "pods" in self.enforce_node_allocatable
+
     def enforced_bytes(self, memory_bytes: int) -> int:
         """Memory that all pods together may use on a node with so much RAM, in bytes.
+
+        `qosReserved` is computed from this, too, whether or not the kubelet enforces it.
 
         Raises:
             InvalidInput: a quantity is not valid.
@@ -115,9 +148,8 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         Raises:
             InvalidInput: a percentage is not valid.
         """
-        hard = {} if self.eviction_hard and not self.merge_default_eviction_settings else _DISK_EVICTION
-        hard = {**hard, **(self.eviction_hard or {})}
-        written = [hard.get(signal, "") for signal in _DISK_EVICTION]
+        hard = self._hard
+        written = [hard.get(signal, "") for signal in _DISK_SIGNALS]
         percents = [threshold_bytes(text, _WHOLE) * 100 / _WHOLE for text in written if text.endswith("%")]
         # 100 % switches either of the two off.
         kept = [100 - self.image_gc_high_threshold_percent, *(p for p in percents if 0 <= p < 100)]
@@ -129,45 +161,119 @@ class KubeletConfiguration(KubeStruct, frozen=True):
         Raises:
             InvalidInput: the threshold is neither a quantity nor a percentage.
         """
-        written = self.eviction_hard
-        if written is None or (self.merge_default_eviction_settings and "memory.available" not in written):
-            written = {**DEFAULT_EVICTION_HARD, **(written or {})}
-        threshold = written.get("memory.available", "0%")
-        # 0 % and 100 % switch a threshold off.
-        return 0 if threshold in {"0%", "100%"} else threshold_bytes(threshold, memory_bytes)
+        return _threshold(self._hard, memory_bytes)
+
+    def pods_eviction_bytes(self, memory_bytes: int) -> int:
+        """What is left of the limit of all pods when the kubelet evicts for that limit, in bytes; 0: never.
+
+        Where it enforces that limit, the kubelet copies the hard threshold, and only that, to the signal
+        ``allocatableMemory.available``: the limit minus the working set of all pods. A percentage is one of
+        the limit. Source: ``addAllocatableThresholds`` in ``pkg/kubelet/eviction/helpers.go``.
+
+        Raises:
+            InvalidInput: the threshold is neither a quantity nor a percentage.
+        """
+        return _threshold(self._hard, self.enforced_bytes(memory_bytes)) if self.enforces_allocatable else 0
+
+    def eviction_start(self, memory_bytes: int) -> EvictionStart:
+        """The threshold at which evicting begins: the higher one of the hard and the soft threshold.
+
+        Raises:
+            InvalidInput: a threshold is neither a quantity nor a percentage.
+        """
+        hard, soft = self.eviction_bytes(memory_bytes), _threshold(self.eviction_soft or {}, memory_bytes)
+        if soft <= hard:
+            return EvictionStart(hard)
+        return EvictionStart(
+            soft, "evictionSoft", (self.eviction_soft_grace_period or {}).get(MEMORY_SIGNAL, "")
+        )
+
+    def has_memory_qos(self, minor: int | None) -> bool:
+        """Whether the feature gate MemoryQoS is on, for a kubelet 1.`minor`; ``None``: not known."""
+        default = minor is not None and minor >= MEMORY_QOS_ON
+        return (self.feature_gates or {}).get("MemoryQoS", default)
+
+    def protects_requests(self, minor: int | None) -> bool:
+        """Whether ``memory.min`` and ``memory.low`` protect what pods request from reclaim."""
+        # A kubelet with the policy but without the gate does not start: of an unknown version it is on.
+        gate = self.has_memory_qos(MEMORY_QOS_ON if minor is None else minor)
+        return gate and self.memory_reservation_policy == "TieredReservation"
+
+    def throttles_memory(self, minor: int | None) -> bool:
+        """Whether the kubelet sets ``memory.high`` of containers that may use more than they request."""
+        if not self.has_memory_qos(minor):
+            return False
+        return self.memory_throttling_factor is not None or minor is None or minor < MEMORY_QOS_ON
+
+    @property
+    def _hard(self) -> Mapping[str, str]:
+        if self.eviction_hard is None:
+            return DEFAULT_EVICTION_HARD
+        return {
+            **(DEFAULT_EVICTION_HARD if self.merge_default_eviction_settings else {}),
+            **self.eviction_hard,
+        }
 
 
 def kubelet_configuration(
-    documents: Sequence[Mapping[str, Any]], flags: Mapping[str, str] | None = None
+    documents: Sequence[Mapping[str, Any]],
+    flags: Mapping[str, str] | None = None,
+    *,
+    has_file: bool | None = None,
+    minor: int | None = None,
 ) -> KubeletConfiguration:
     """The configuration that the kubelet uses.
 
     Args:
         documents: the fields of the file, then those of the drop-ins in the order of their names.
         flags: the flags of the kubelet's command line, without dashes; a flag without a value is ``true``.
+        has_file: whether the first document is the file, and not a drop-in; ``None``: it is, if there is one.
+        minor: the minor version of the kubelet 1.x; ``None``: not known.
 
     Raises:
         InvalidInput: a field has the wrong type.
     """
-    merged: dict[str, Any] = {}
-    for document in documents:
+    merged = dict[str, Any]()
+    rest = documents
+    if documents and has_file is not False:
+        merged = _merged(merged, documents[0])
+        rest = documents[1:]
+        hard = merged.get("evictionHard")
+        if not isinstance(hard, Mapping):
+            merged.setdefault("evictionHard", dict(DEFAULT_EVICTION_HARD))
+        elif merged.get("mergeDefaultEvictionSettings") is True:
+            merged["evictionHard"] = {**DEFAULT_EVICTION_HARD, **hard}
+    elif minor is not None and minor < DEFAULTS_OF_THE_FILE_ALONE:
+        merged["evictionHard"] = dict(DEFAULT_EVICTION_HARD)
+    for document in rest:
         merged = _merged(merged, document)
-    given = flags or {}
-    merged.update((field, _flag_value(flag, given[flag])) for flag, field in _FLAGS.items() if flag in given)
-    for flag, field in _MAP_FLAGS.items():
-        if flag in given:
-            pairs = _pairs(flag, given[flag])
-            merged[field] = {**merged.get(field, {}), **pairs} if field == "featureGates" else pairs
-    if "cgroup-driver" in given:
-        merged["cgroupDriver"] = given["cgroup-driver"]
-    # These field names have initialisms, which the structs' rename="camel" does not produce.
-    for written, renamed in (
-        ("cpuCFSQuota", "cpuCfsQuota"),
-        ("imageGCHighThresholdPercent", "imageGcHighThresholdPercent"),
-    ):
-        if written in merged:
-            merged[renamed] = merged.pop(written)
-    return convert(merged, KubeletConfiguration, "KubeletConfiguration")
+    merged = with_flags(merged, flags or {})
+    merged.setdefault("evictionHard", {})
+    # The kubelet merges its defaults into the file alone, which is done; what a drop-in says comes too late.
+    merged.pop("mergeDefaultEvictionSettings", None)
+    return _converted(merged)
+
+
+def reported_configuration(fields: Mapping[str, Any]) -> KubeletConfiguration:
+    """The configuration that a kubelet reports on ``/configz``, with all defaults, but without empty maps.
+
+    Raises:
+        InvalidInput: a field has the wrong type.
+    """
+    return _converted({"evictionHard": {}, **fields, "mergeDefaultEvictionSettings": False})
+
+
+def _converted(fields: dict[str, Any]) -> KubeletConfiguration:
+    for written, renamed in _RENAMED:
+        if written in fields:
+            fields[renamed] = fields.pop(written)
+    return convert(fields, KubeletConfiguration, "KubeletConfiguration")
+
+
+def _threshold(written: Mapping[str, str], memory_bytes: int) -> int:
+    threshold = written.get(MEMORY_SIGNAL, "0%")
+    # 0 % and 100 % switch a threshold off.
+    return 0 if threshold in {"0%", "100%"} else threshold_bytes(threshold, memory_bytes)
 
 
 def _merged(onto: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,22 +288,3 @@ def _merged(onto: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]
         else:
             result[key] = value
     return result
-
-
-def _flag_value(flag: str, text: str) -> bool:
-    words = {"true": True, "1": True, "t": True, "": True, "false": False, "0": False, "f": False}
-    value = words.get(text.lower())
-    if value is None:
-        raise InvalidInput(f"kubelet flag --{flag}", text, "true or false")
-    return value
-
-
-def _pairs(flag: str, text: str) -> dict[str, Any]:
-    """``a=1,b=2`` as a mapping; a feature gate's values are true or false."""
-    pairs = dict[str, Any]()
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise InvalidInput(f"kubelet flag --{flag}", text, "key=value, separated by commas")
-        pairs[key.strip()] = _flag_value(flag, value) if flag == "feature-gates" else value.strip()
-    return pairs

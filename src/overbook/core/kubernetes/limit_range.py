@@ -20,8 +20,9 @@ from overbook.core.kubernetes.pod import (
     ResourceRequirements,
 )
 from overbook.core.kubernetes.quantity import Quantity, from_raw
-from overbook.core.kubernetes.resolved import defaulted_level, resolve_containers, written_level
+from overbook.core.kubernetes.resolved import resolve
 from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts
+from overbook.core.kubernetes.version import PINNED, KubernetesVersion
 
 Scope = Literal["Container", "Pod"]
 _UNIT: Final = {CPU: -3, MEMORY: 0}
@@ -142,11 +143,16 @@ def _whole(quantity: Quantity, resource: str, *, upwards: bool) -> int:
     return up if exact else up - 1
 
 
-def with_defaults(pod: Pod, ranges: Iterable[LimitRange]) -> Pod:
+def with_defaults(pod: Pod, ranges: Iterable[LimitRange], version: KubernetesVersion = PINNED) -> Pod:
     """A pod with LimitRange defaults filled in, as webhooks get it.
 
-    Pod-level requests are filled in before the LimitRanges, so the containers' LimitRange defaults are not in
-    them.
+    Pod-level resources are filled in before the LimitRanges, so the containers' LimitRange defaults are not
+    in them.
+
+    Args:
+        pod: the pod as submitted.
+        ranges: the LimitRanges of its namespace.
+        version: Kubernetes' version.
 
     Raises:
         InvalidInput: the API server refuses a quantity of the pod or of a container.
@@ -171,23 +177,30 @@ def with_defaults(pod: Pod, ranges: Iterable[LimitRange]) -> Pod:
         pod.spec,
         containers=tuple(_filled(container, limits, requests) for container in pod.containers),
         init_containers=tuple(_filled(container, limits, requests) for container in pod.init_containers),
-        resources=_pod_level(pod),
+        resources=_pod_level(pod, version),
     )
     return structs.replace(pod, spec=spec)
 
 
-def _pod_level(pod: Pod) -> ResourceRequirements | None:
-    level, written = written_level(pod), pod.spec.resources
+def _pod_level(pod: Pod, version: KubernetesVersion) -> ResourceRequirements | None:
+    written = pod.spec.resources
+    level = None if written is None else resolve(pod, version).level
     if level is None or written is None:
-        return None
-    if level.limits != Amounts():
-        level = defaulted_level(level, resolve_containers(pod).needed.requests)
-    defaults: ResourceList = {}
-    if level.requests.cpu_milli is not None:
-        defaults[CPU] = Quantity(level.requests.cpu_milli, -3).canonical()
-    if level.requests.memory_millibytes is not None:
-        defaults[MEMORY] = Quantity(level.requests.memory_millibytes, -3, "BinarySI").canonical()
-    return structs.replace(written, requests=defaults | (written.requests or {}))
+        return written
+    return structs.replace(
+        written,
+        requests=_listed(level.requests) | (written.requests or {}) or written.requests,
+        limits=_listed(level.limits) | (written.limits or {}) or written.limits,
+    )
+
+
+def _listed(amounts: Amounts) -> ResourceList:
+    listed: ResourceList = {}
+    if amounts.cpu_milli is not None:
+        listed[CPU] = Quantity(amounts.cpu_milli, -3).canonical()
+    if amounts.memory_millibytes is not None:
+        listed[MEMORY] = Quantity(amounts.memory_millibytes, -3, "BinarySI").canonical()
+    return listed
 
 
 def _item_defaults(item: LimitRangeItem) -> tuple[ResourceList, ResourceList]:

@@ -82,24 +82,49 @@ class PodSpec(KubeStruct, frozen=True):
     resources: ResourceRequirements | None = None
     priority: int | None = None
     priority_class_name: str | None = None
+    runtime_class_name: str | None = None
+    active_deadline_seconds: int | None = None
     node_name: str | None = None
     termination_grace_period_seconds: int | None = None
 
 
 class ContainerStatus(KubeStruct, frozen=True):
-    """The runtime's container behind a container of the pod: ``container_id`` is ``runtime://id``."""
+    """The runtime's container behind a container of the pod: ``container_id`` is ``runtime://id``.
+
+    ``allocated_resources`` are the requests that the kubelet works with, ``resources`` are those in force.
+    """
 
     name: str = ""
     container_id: str | None = msgspec.field(default=None, name="containerID")
+    allocated_resources: ResourceList | None = None
+    resources: ResourceRequirements | None = None
+
+
+class PodCondition(KubeStruct, frozen=True):
+    """A condition in a pod's status."""
+
+    type: str = ""
+    status: str = ""
+    reason: str | None = None
+    message: str | None = None
 
 
 class PodStatus(KubeStruct, frozen=True):
-    """The part of a pod's status from which its cgroups are found."""
+    """The part of a pod's status from which its cgroups and its resources in force are found."""
 
     phase: str | None = None
     qos_class: str | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
+    conditions: tuple[PodCondition, ...] | None = None
+    allocated_resources: ResourceList | None = None
+    resources: ResourceRequirements | None = None
+
+    @property
+    def containers(self) -> Iterator[ContainerStatus]:
+        """The statuses of init containers and regular ones."""
+        yield from self.init_container_statuses or ()
+        yield from self.container_statuses or ()
 
 
 class Pod(KubeStruct, frozen=True):

@@ -4,13 +4,15 @@ Sources: ``pkg/apis/core/v1/helper/qos/qos.go`` and ``pkg/kubelet/types/pod_upda
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, cast, get_args
 
 from overbook.core.kubernetes.pod import MIRROR_ANNOTATION, SOURCE_ANNOTATION, Pod
 from overbook.core.kubernetes.resources import Resources, total
 
 QosClass = Literal["Guaranteed", "Burstable", "BestEffort"]
 """``kernel.kubepods_names`` has the same names, as it must not import the rules. A test compares them."""
+
+_CLASSES: Final = frozenset(get_args(QosClass))
 
 SYSTEM_CRITICAL_PRIORITY: Final = 2_000_000_000
 NODE_CRITICAL_CLASS: Final = "system-node-critical"
@@ -29,6 +31,12 @@ def qos_class(parts: Sequence[Resources]) -> QosClass:
         return "BestEffort"
     limited = all(part.limits.cpu_milli and part.limits.memory_bytes for part in parts)
     return "Guaranteed" if limited and requests == limits else "Burstable"
+
+
+def reported_qos_class(pod: Pod) -> QosClass | None:
+    """The QoS class in the pod's status, by which the kubelet goes; ``None``: its status has none."""
+    reported = None if pod.status is None else pod.status.qos_class
+    return cast("QosClass", reported) if reported in _CLASSES else None
 
 
 def is_static(pod: Pod) -> bool:

@@ -161,6 +161,18 @@ def binary(number_bytes: int) -> str:
     return Quantity(number_bytes, 0, "BinarySI").canonical()
 
 
+def added(one: Quantity, other: Quantity) -> Quantity:
+    """The exact sum, in the first quantity's format; a first quantity of 0 takes the other's format."""
+    scale = min(one.scale, other.scale)
+    digits = one.digits * power_of_ten(one.scale - scale) + other.digits * power_of_ten(other.scale - scale)
+    return Quantity(digits, scale, one.format if one.digits else other.format)
+
+
+def negated(quantity: Quantity) -> Quantity:
+    """The same quantity with the other sign."""
+    return Quantity(-quantity.digits, quantity.scale, quantity.format)
+
+
 def _parse_decimal(text: str, sign: str, whole: str, fraction: str, exponent: int, form: Format) -> Quantity:
     shown = whole + fraction
     digits = -int(shown) if sign == "-" else int(shown)

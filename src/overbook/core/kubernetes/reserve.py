@@ -89,6 +89,7 @@ def allocatable(
     kube_reserved: Amounts | None = None,
     system_reserved: Amounts | None = None,
     hard_eviction_bytes: int = DEFAULT_HARD_EVICTION_BYTES,
+    huge_pages_bytes: int = 0,
 ) -> Allocatable:
     """Capacity minus reserves; never below 0.
 
@@ -97,12 +98,14 @@ def allocatable(
         kube_reserved: the kubelet's ``kubeReserved``.
         system_reserved: the kubelet's ``systemReserved``.
         hard_eviction_bytes: threshold of ``memory.available``, see :func:`threshold_bytes`.
+        huge_pages_bytes: memory that is set aside as huge pages. The kubelet reports them as resources of
+            their own, but does not subtract them from the limit of all pods, to which they are not charged.
     """
     kube, system = kube_reserved or Amounts(), system_reserved or Amounts()
     cpu = max(0, (capacity.cpu_milli or 0) - (kube.cpu_milli or 0) - (system.cpu_milli or 0))
     memory = (capacity.memory_bytes or 0) - (kube.memory_bytes or 0) - (system.memory_bytes or 0)
     return Allocatable(
-        reported=Amounts.of(cpu, max(0, memory - hard_eviction_bytes)),
+        reported=Amounts.of(cpu, max(0, memory - hard_eviction_bytes - huge_pages_bytes)),
         enforced=Amounts.of(cpu, max(0, memory)),
     )
 

@@ -11,8 +11,10 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Container, Pod
-from overbook.core.kubernetes.qos import QosClass, is_critical, qos_class
+from overbook.core.kubernetes.pod_level import pod_level
+from overbook.core.kubernetes.qos import QosClass, is_critical, qos_class, reported_qos_class
 from overbook.core.kubernetes.resources import Amounts, Resources, amounts, container_resources
+from overbook.core.kubernetes.version import PINNED, KubernetesVersion
 
 ContainerRole = Literal["Container", "Init", "Sidecar"]
 
@@ -72,20 +74,22 @@ class ResolvedPod(ResolvedContainers, frozen=True, gc=False):
     critical: bool
 
 
-def resolve(pod: Pod) -> ResolvedPod:
-    """Resolve a pod.
+def resolve(pod: Pod, version: KubernetesVersion = PINNED) -> ResolvedPod:
+    """Resolve a pod. Its QoS class is that of its status, which the kubelet keeps, else that of its spec.
+
+    Args:
+        pod: the pod.
+        version: Kubernetes' version.
 
     Raises:
         InvalidInput: a quantity that the API server refuses, a negative one included.
     """
-    level = written_level(pod)
     init_containers, containers = _containers(pod)
     needed = _needed(init_containers, containers)
     requests, limits = needed.requests, needed.limits
-    if level is None:
-        parts: Sequence[Resources] = [one.resources for one in (*init_containers, *containers)]
-    else:
-        level = defaulted_level(level, requests)
+    parts: Sequence[Resources] = [one.resources for one in (*init_containers, *containers)]
+    level = None if pod.spec.resources is None else pod_level(pod, needed, parts, version)
+    if level is not None:
         requests, limits = level.requests.over(requests), level.limits.over(limits)
         parts = (level,)
     if pod.spec.overhead:
@@ -103,7 +107,7 @@ def resolve(pod: Pod) -> ResolvedPod:
         level,
         requests,
         limits,
-        qos_class(parts),
+        reported_qos_class(pod) or qos_class(parts),
         is_critical(pod),
     )
 
@@ -127,34 +131,14 @@ def resolve_containers(pod: Pod) -> ResolvedContainers:
     return ResolvedContainers(init_containers, containers, _needed(init_containers, containers))
 
 
-def written_level(pod: Pod) -> Resources | None:
-    """``spec.resources`` as written; ``None``: the pod has none.
+def resolved_level(pod: Pod, resolved: ResolvedContainers) -> Resources | None:
+    """``spec.resources`` after defaulting, for a pod whose containers are resolved; ``None``: it has none.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
-    written = pod.spec.resources
-    if written is None:
-        return None
-    try:
-        return Resources(amounts(written.requests, "requests."), amounts(written.limits, "limits."))
-    except InvalidInput as error:
-        raise error.inside("spec.resources.") from error
-
-
-def defaulted_level(written: Resources, needed: Amounts) -> Resources:
-    """Pod-level resources after defaulting.
-
-    Requests are defaulted only for a pod with a pod-level limit: from what the containers need together, else
-    from the limit.
-
-    Args:
-        written: the result of :func:`written_level`.
-        needed: the requests of :attr:`ResolvedContainers.needed`.
-    """
-    if written.limits == Amounts():
-        return written
-    return Resources(written.requests.over(needed).over(written.limits), written.limits)
+    parts = [one.resources for one in resolved.all_containers]
+    return pod_level(pod, resolved.needed, parts)
 
 
 def _containers(pod: Pod) -> tuple[tuple[ResolvedContainer, ...], tuple[ResolvedContainer, ...]]:

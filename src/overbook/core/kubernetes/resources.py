@@ -16,6 +16,12 @@ CPU: Final = "cpu"
 MEMORY: Final = "memory"
 
 
+MOST: Final = MAX_INT64 * 1000
+"""The largest amount, in thousandths: the API server accepts 8Ei and more, but 64 bits hold no more."""
+_ABSURD: Final = 10**33
+"""From here on, in thousandths, an amount is refused: nobody means it."""
+
+
 class Amounts(msgspec.Struct, frozen=True, gc=False):
     """CPU and memory in thousandths; ``None`` means "not given", which differs from 0.
 
@@ -109,9 +115,9 @@ def _thousandths(listed: ResourceList, name: str, where: str) -> int | None:
         amount = thousandths(raw.strip()) if type(raw) is str else from_raw(raw).scaled(-3)
     except InvalidInput as error:
         raise error.inside(f"{where}{name}") from error
-    if not 0 <= amount < MAX_INT64 * 1000:
-        raise InvalidInput(f"{where}{name}", raw, "a quantity from 0 to less than 8Ei")
-    return amount
+    if amount < 0 or amount >= _ABSURD:
+        raise InvalidInput(f"{where}{name}", raw, "a quantity from 0 to less than 1e30")
+    return min(amount, MOST)
 
 
 def _defaulted(written: ResourceRequirements | None) -> Resources:

@@ -30,7 +30,10 @@ ObstacleEffect = Literal["DoesNotApply", "MustNotApply"]
 FINDINGS: Final[Mapping[Word, tuple[ObstacleEffect, str]]] = {
     "RequestByHand": (
         "DoesNotApply",
-        "resources.requests.memory is set by hand and switches the percentage off; set memory.guest instead",
+        (
+            "resources.requests.memory is set by hand (or by an instancetype's overcommitPercent) and "
+            "switches the percentage off; set memory.guest alone"
+        ),
     ),
     "LimitByHand": (
         "DoesNotApply",

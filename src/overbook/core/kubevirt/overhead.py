@@ -14,6 +14,7 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
+from overbook.core.kubernetes.quantity import ZERO, Quantity, added
 from overbook.core.kubernetes.resources import CPU, MEMORY
 from overbook.core.kubevirt.vm import VirtualMachineInstance
 
@@ -30,11 +31,13 @@ class Release(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         name: the release, such as ``v1.9``.
         processes_mib: resident memory of monitor, launcher, virtlogd, virtqemud and QEMU.
         divides_hugepages: whether the percentage is wrongly applied to guests on large pages.
+        image_volumes: whether container disks are image volumes by default, which need no running container.
     """
 
     name: str
     processes_mib: int
     divides_hugepages: bool
+    image_volumes: bool = True
 
 
 _OLD: Final = 25 + 100 + 20 + 35 + 30
@@ -44,7 +47,10 @@ _NEW: Final = 25 + 100 + 25 + 40 + 50
 RELEASES: Final[Mapping[str, Release]] = {
     **{
         f"v1.{minor}": Release(
-            name=f"v1.{minor}", processes_mib=_OLD if minor <= 4 else _MIDDLE, divides_hugepages=True
+            name=f"v1.{minor}",
+            processes_mib=_OLD if minor <= 4 else _MIDDLE,
+            divides_hugepages=True,
+            image_volumes=minor >= 7,
         )
         for minor in range(3, 10)
     },
@@ -90,10 +96,7 @@ def overhead_bytes(
     ratio: str | None = None,
     binding_bytes: int = 0,
 ) -> int:
-    """The overhead that KubeVirt computes for a VM, in bytes.
-
-    The page-table part is computed from ``requests.memory`` of the VM as written, so it is 0 for a VM that
-    sets only ``memory.guest``.
+    """The overhead of :func:`overhead_quantity` in bytes, rounded up.
 
     Args:
         vmi: the VM.
@@ -105,25 +108,59 @@ def overhead_bytes(
     Raises:
         InvalidInput: a quantity or the ratio is not valid.
     """
+    binding = Quantity(binding_bytes, 0, "BinarySI")
+    return overhead_quantity(
+        vmi, running=running, architecture=architecture, ratio=ratio, binding=binding
+    ).value()
+
+
+def overhead_quantity(
+    vmi: VirtualMachineInstance,
+    *,
+    running: Release = MAIN,
+    architecture: str | None = None,
+    ratio: str | None = None,
+    binding: Quantity = ZERO,
+) -> Quantity:
+    """The overhead that KubeVirt computes for a VM.
+
+    The page-table part is computed from ``requests.memory`` of the VM as written, so it is 0 for a VM that
+    sets only ``memory.guest``; where there is one, the quantity is decimal.
+
+    Args:
+        vmi: the VM.
+        running: the KubeVirt release in the cluster.
+        architecture: the node's architecture; default: the VM's own, else ``amd64``.
+        ratio: ``additionalGuestMemoryOverheadRatio`` of the KubeVirt configuration.
+        binding: memory for network binding plugins, to which the ratio does not apply.
+
+    Raises:
+        InvalidInput: a quantity or the ratio is not valid.
+    """
     domain = vmi.spec.domain
-    total = page_table_bytes(vmi) + (running.processes_mib + _hardware_mib(vmi)) * MIB
+    page_tables = Quantity(page_table_bytes(vmi), 0)
+    mib = running.processes_mib + _hardware_mib(vmi) + _probes_mib(vmi)
     if (architecture or vmi.spec.architecture) == "arm64":
-        total += 128 * MIB  # two 64 MiB flash images of the UEFI
-    total += _probes_mib(vmi) * MIB
+        mib += 128  # two 64 MiB flash images of the UEFI
+    total = added(page_tables, Quantity(mib * MIB, 0, "BinarySI"))
     reserved = domain.memory.reserved_overhead if domain.memory else None
     if reserved is not None:
-        total += vmi.quantity("memory.reservedOverhead.addedOverhead", reserved.added_overhead).value()
+        total = added(total, vmi.quantity("memory.reservedOverhead.addedOverhead", reserved.added_overhead))
     total = _multiplied(total, ratio)
     if any(interface.passt_binding is not None for interface in domain.devices.interfaces or ()):
-        total += 250 * MIB
-    return total + binding_bytes
+        total = added(total, Quantity(250 * MIB, 0, "BinarySI"))
+    return added(total, binding)
 
 
 def page_table_bytes(vmi: VirtualMachineInstance) -> int:
     """The page tables' part: 1/512 of the written memory request, which is first rounded up to kilobytes."""
     listed = vmi.spec.domain.resources.requests or {}
-    request = vmi.quantity("resources.requests.memory", listed.get(MEMORY))
-    return max(0, request.scaled(3)) * 1000 // PAGE_TABLE_DIVISOR
+    return page_table_part(vmi.quantity("resources.requests.memory", listed.get(MEMORY)).value())
+
+
+def page_table_part(request_bytes: int) -> int:
+    """The page tables' part for a written memory request of this size."""
+    return -(-max(0, request_bytes) // 1000) * 1000 // PAGE_TABLE_DIVISOR
 
 
 def vcpu_count(vmi: VirtualMachineInstance) -> int:
@@ -138,9 +175,14 @@ def vcpu_count(vmi: VirtualMachineInstance) -> int:
 
 
 def wants_guaranteed(vmi: VirtualMachineInstance) -> bool:
-    """Whether requests and limits, CPU and memory, are written and equal."""
+    """Whether KubeVirt adds memory so that the pod is Guaranteed: CPU and memory requests equal the limits.
+
+    A memory limit without a request counts as equal.
+    """
     requests, limits = vmi.requests_and_limits()
-    return bool(requests.cpu_milli and requests.memory_bytes) and requests == limits
+    memory = requests.memory_millibytes or limits.memory_millibytes
+    same_memory = bool(memory) and memory == limits.memory_millibytes
+    return same_memory and bool(requests.cpu_milli) and requests.cpu_milli == limits.cpu_milli
 
 
 def _hardware_mib(vmi: VirtualMachineInstance) -> int:
@@ -168,7 +210,7 @@ def _probes_mib(vmi: VirtualMachineInstance) -> int:
     return 10 * commands + (100 if commands else 0)
 
 
-def _multiplied(total: int, ratio: str | None) -> int:
+def _multiplied(total: Quantity, ratio: str | None) -> Quantity:
     """The overhead with the ratio: KubeVirt adds (ratio - 1) of it in kilobytes, in truncated floats."""
     if not ratio:
         return total
@@ -178,4 +220,4 @@ def _multiplied(total: int, ratio: str | None) -> int:
         factor = math.nan
     if not 0 < factor <= 1_000_000:
         raise InvalidInput("additionalGuestMemoryOverheadRatio", ratio, 'a number above 0, such as "1.05"')
-    return total + int(-(-total // 1000) * (factor - 1.0)) * 1000
+    return added(total, Quantity(int(total.scaled(3) * (factor - 1.0)), 3))

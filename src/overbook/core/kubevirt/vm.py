@@ -8,9 +8,9 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, ResourceList, convert
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, ResourceList
 from overbook.core.kubernetes.quantity import Quantity, RawQuantity, from_raw
-from overbook.core.kubernetes.resources import Amounts, amounts
+from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts, amounts
 
 KUBEVIRT_GROUP: Final = "kubevirt.io"
 INSTANCE_KIND: Final = "VirtualMachineInstance"
@@ -28,12 +28,21 @@ COMPUTE_CONTAINER: Final = "compute"
 """The container of a launcher pod in which the guest runs."""
 
 
+class Numa(KubeStruct, frozen=True):
+    """The guest's NUMA topology."""
+
+    guest_mapping_passthrough: Anything | None = None
+
+
 class Cpu(KubeStruct, frozen=True):
     """The guest's CPU topology; absent counts are left out of the product."""
 
     cores: Count | None = None
     sockets: Count | None = None
     threads: Count | None = None
+    max_sockets: Count | None = None
+    model: str | None = None
+    numa: Numa | None = None
     dedicated_cpu_placement: bool | None = None
     isolate_emulator_thread: bool | None = None
     realtime: Anything | None = None
@@ -65,6 +74,7 @@ class GuestMemory(KubeStruct, frozen=True):
     """The memory that the guest sees."""
 
     guest: RawQuantity = None
+    max_guest: RawQuantity = None
     hugepages: Hugepages | None = None
     reserved_overhead: ReservedOverhead | None = None
 
@@ -77,12 +87,19 @@ class VmResources(KubeStruct, frozen=True):
     overcommit_guest_overhead: bool | None = None
 
 
+class BindingPlugin(KubeStruct, frozen=True):
+    """The name of a network binding plugin, which KubeVirt's configuration describes."""
+
+    name: str = ""
+
+
 class Interface(KubeStruct, frozen=True):
     """The part of a network interface that costs or pins memory."""
 
     name: str = ""
     sriov: Anything | None = None
     passt_binding: Anything | None = None
+    binding: BindingPlugin | None = None
 
 
 class Tpm(KubeStruct, frozen=True):
@@ -91,12 +108,31 @@ class Tpm(KubeStruct, frozen=True):
     enabled: bool | None = None
 
 
+class PassedDevice(KubeStruct, frozen=True):
+    """A host device or GPU that is passed to the guest; one with a claim has no name in KubeVirt's list."""
+
+    device_name: str = ""
+    claim_name: str | None = None
+
+
+class Filesystem(KubeStruct, frozen=True):
+    """A file system that the guest shares with its pod."""
+
+    name: str = ""
+    virtiofs: Anything | None = None
+
+
 class Devices(KubeStruct, frozen=True):
-    """The devices that cost or pin memory."""
+    """The devices that cost or pin memory, or for which KubeVirt adds a container."""
 
     autoattach_graphics_device: bool | None = None
-    host_devices: tuple[Anything, ...] | None = None
-    gpus: tuple[Anything, ...] | None = None
+    autoattach_serial_console: bool | None = None
+    log_serial_console: bool | None = None
+    host_devices: tuple[PassedDevice, ...] | None = None
+    gpus: tuple[PassedDevice, ...] | None = None
+    downward_metrics: Anything | None = None
+    autoattach_vsock: bool | None = msgspec.field(default=None, name="autoattachVSOCK")
+    filesystems: tuple[Filesystem, ...] | None = None
     interfaces: tuple[Interface, ...] | None = None
     tpm: Tpm | None = None
 
@@ -107,6 +143,33 @@ class LaunchSecurity(KubeStruct, frozen=True):
     sev: Anything | None = None
     snp: Anything | None = None
     tdx: Anything | None = None
+
+
+class KernelBoot(KubeStruct, frozen=True):
+    """A kernel that the guest is started from; KubeVirt takes it from an image."""
+
+    container: Anything | None = None
+
+
+class Efi(KubeStruct, frozen=True):
+    """A UEFI boot loader."""
+
+    secure_boot: bool | None = None
+    persistent: bool | None = None
+
+
+class Bootloader(KubeStruct, frozen=True):
+    """The boot loader; confidential computing needs UEFI."""
+
+    efi: Efi | None = None
+    bios: Anything | None = None
+
+
+class Firmware(KubeStruct, frozen=True):
+    """The part of the firmware for which KubeVirt adds a container, or refuses a VM."""
+
+    kernel_boot: KernelBoot | None = None
+    bootloader: Bootloader | None = None
 
 
 class IoThreads(KubeStruct, frozen=True):
@@ -124,13 +187,19 @@ class Domain(KubeStruct, frozen=True):
     devices: Devices = Devices()
     launch_security: LaunchSecurity | None = None
     io_threads: IoThreads | None = None
+    io_threads_policy: str | None = None
+    firmware: Firmware | None = None
 
 
 class Volume(KubeStruct, frozen=True):
-    """The part of a volume that costs memory."""
+    """The part of a volume that costs memory, or for which KubeVirt adds a container."""
 
     name: str = ""
     downward_metrics: Anything | None = None
+    container_disk: Anything | None = None
+    container_path: Anything | None = None
+    persistent_volume_claim: Anything | None = None
+    data_volume: Anything | None = None
 
 
 class Probe(KubeStruct, frozen=True):
@@ -148,6 +217,7 @@ class InstanceSpec(KubeStruct, frozen=True):
     liveness_probe: Probe | None = None
     readiness_probe: Probe | None = None
     eviction_strategy: str | None = None
+    priority_class_name: str | None = None
 
 
 class VirtualMachineInstance(KubeStruct, frozen=True):
@@ -186,8 +256,18 @@ class VirtualMachineInstance(KubeStruct, frozen=True):
         except InvalidInput as error:
             raise error.inside(f"{INSTANCE_KIND} {self.label}: spec.domain.resources.") from error
 
+    def quantities(self) -> tuple[dict[str, Quantity], dict[str, Quantity]]:
+        """The requests and limits of CPU and memory written by hand, as exact quantities.
+
+        Raises:
+            InvalidInput: a quantity that the API server refuses, a negative one included.
+        """
+        self.requests_and_limits()
+        written = self.spec.domain.resources
+        return _cpu_and_memory(written.requests), _cpu_and_memory(written.limits)
+
     @property
-    def guest_bytes(self) -> int | None:
+    def guest(self) -> Quantity | None:
         """The guest size (``memory.guest``, else one large page); ``None``: the manifest does not give it.
 
         Raises:
@@ -197,10 +277,26 @@ class VirtualMachineInstance(KubeStruct, frozen=True):
         if memory is None:
             return None
         if memory.guest is not None:
-            return self.quantity("memory.guest", memory.guest).value()
+            return self.quantity("memory.guest", memory.guest)
         if memory.hugepages is not None and memory.hugepages.page_size is not None:
-            return self.quantity("memory.hugepages.pageSize", memory.hugepages.page_size).value()
+            return self.quantity("memory.hugepages.pageSize", memory.hugepages.page_size)
         return None
+
+    @property
+    def guest_bytes(self) -> int | None:
+        """The guest size in bytes; ``None``: the manifest does not give it.
+
+        Raises:
+            InvalidInput: the quantity is not valid.
+        """
+        guest = self.guest
+        return None if guest is None else guest.value()
+
+    @property
+    def pool_threads(self) -> int:
+        """The I/O threads of a pool, each of which counts as a CPU."""
+        pool = self.spec.domain.io_threads
+        return (pool.supplemental_pool_thread_count or 0) if pool else 0
 
     @property
     def has_dedicated_cpu(self) -> bool:
@@ -221,47 +317,8 @@ class VirtualMachineInstance(KubeStruct, frozen=True):
         )
 
 
-class _Template(KubeStruct, frozen=True):
-    metadata: ObjectMeta = ObjectMeta()
-    spec: InstanceSpec = InstanceSpec()
-
-
-class _VirtualMachineSpec(KubeStruct, frozen=True):
-    template: _Template = _Template()
-
-
-class VirtualMachine(KubeStruct, frozen=True):
-    """A virtual machine's definition, which is the template of its instance."""
-
-    api_version: str | None = None
-    kind: str | None = None
-    metadata: ObjectMeta = ObjectMeta()
-    spec: _VirtualMachineSpec = _VirtualMachineSpec()
-
-    def instance(self) -> VirtualMachineInstance:
-        """The instance that is created at start, without the additions of an instancetype or a preference."""
-        return VirtualMachineInstance(
-            api_version=self.api_version,
-            kind=INSTANCE_KIND,
-            metadata=self.metadata,
-            spec=self.spec.template.spec,
-        )
-
-
-def decode_virtual_machine(manifest: Any) -> VirtualMachineInstance:
-    """The instance that a parsed VirtualMachine or VirtualMachineInstance manifest describes.
-
-    Raises:
-        InvalidInput: the manifest is neither of them, or a field has the wrong type.
-    """
-    kind = manifest.get("kind") if isinstance(manifest, dict) else None
-    if kind not in ("VirtualMachine", INSTANCE_KIND):
-        raise InvalidInput("kind", kind, f"VirtualMachine or {INSTANCE_KIND}")
-    if not is_kubevirt(manifest.get("apiVersion")):
-        raise InvalidInput("apiVersion", manifest.get("apiVersion"), "kubevirt.io/v1")
-    if kind == INSTANCE_KIND:
-        return convert(manifest, VirtualMachineInstance, kind)
-    return convert(manifest, VirtualMachine, kind).instance()
+def _cpu_and_memory(listed: ResourceList | None) -> dict[str, Quantity]:
+    return {name: from_raw(listed[name]) for name in (CPU, MEMORY) if listed and name in listed}
 
 
 def is_kubevirt(api_version: object) -> bool:

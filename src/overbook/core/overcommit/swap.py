@@ -65,6 +65,15 @@ class SwapDecision(msgspec.Struct, frozen=True, gc=False):
         return REASONS[self.reason]
 
 
+def ordinary_bytes(node_memory_bytes: int, huge_pages_bytes: int) -> int:
+    """The node's RAM that can be swapped: all but what is set aside as huge pages, in bytes.
+
+    Every size of swap, and every reserve, is computed from this. The kubelet, too, subtracts huge pages from
+    allocatable memory.
+    """
+    return max(0, node_memory_bytes - huge_pages_bytes)
+
+
 def node_swap_bytes(node_memory_bytes: int, percent: int) -> int:
     """How much swap a node needs so that ``percent`` of its RAM can be promised, in bytes, rounded up.
 

@@ -105,7 +105,11 @@ def writer_in_force(
     try:
         return choose_writer(asked, facts, eligibility, allowance)
     except InvalidInput as error:
-        if asked in {early.writer for early in EARLY} and not _kubelet_writes(facts):
+        if (
+            asked in {early.writer for early in EARLY}
+            and not _kubelet_writes(facts)
+            and facts.kubelet != "Unknown"
+        ):
             return Choice(
                 "reconcile", "the configured writer is not there; limits come after the start", str(error)
             )
@@ -122,6 +126,13 @@ def choose_writer(
     Raises:
         InvalidInput: settings exclude each other; the message says which to change.
     """
+    if facts.kubelet == "Unknown":
+        raise InvalidInput(
+            "swapBehavior",
+            "not known here",
+            "memorySwap.swapBehavior: NoSwap or LimitedSwap in the kubelet's configuration: of another one "
+            "it is not known which limits the kubelet writes, so Overbook writes none",
+        )
     if _kubelet_writes(facts):
         return _with_limited_swap(asked, eligibility, allowance)
     if asked == "kubelet" and facts.kubelet is None:

@@ -15,14 +15,18 @@ from overbook.core.kubernetes.admissibility import Constraint, complaint, constr
 from overbook.core.kubernetes.limit_range import NO_BOUNDS, Bounds, LimitRange, bounds
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_mirror
-from overbook.core.kubernetes.resolved import defaulted_level, resolve_containers, written_level
+from overbook.core.kubernetes.resolved import resolve_containers, resolved_level
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.core.override.override import UNCHANGED, Override, apply, override
+from overbook.core.override.reasons import why_unchanged
 from overbook.core.override.source import NO_SOURCE, OverrideSource, closest
 
 ENABLED_LABEL: Final = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
 SWITCH_ANNOTATION: Final = "quota.openshift.io/cluster-resource-override-enabled"
 """An annotation of a namespace or pod: any value but ``true`` switches the override off, as on OpenShift."""
+
+MOST_ANNOTATION_BYTES: Final = 256 << 10
+"""What the API server allows for all annotations of an object, keys included."""
 
 _SYSTEM: Final = ("openshift", "kubernetes", "kube")
 _SYSTEM_PREFIXES: Final = tuple(f"{name}-" for name in _SYSTEM)
@@ -191,8 +195,8 @@ def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source:
     try:
         result = override(pod, source.settings, namespace.bounds, namespace.pod_bounds)
         if result is UNCHANGED:
-            return Admission("AsItShouldBe", source)
-        forbidden = _complaint(apply(pod, result.changes), namespace)
+            return Admission("AsItShouldBe", source, detail=why_unchanged(pod, source.settings))
+        forbidden = _metadata_complaint(pod, result) or _complaint(apply(pod, result.changes), namespace)
         # A pod that would be forbidden without the override, too, is changed all the same.
         if forbidden and not _complaint(pod, namespace):
             return Admission("Inadmissible", source, result, forbidden)
@@ -203,9 +207,18 @@ def decide(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, source:
     return Admission("Overridden", source, result)
 
 
+def _metadata_complaint(pod: Pod, result: Override) -> str:
+    """Why the API server would refuse the pod with the annotations that are added; empty: it would not."""
+    if not result.annotations:
+        return ""
+    together = {**pod.annotations, **result.annotations}
+    size = sum(len(key.encode()) + len(text.encode()) for key, text in together.items())
+    if size <= MOST_ANNOTATION_BYTES:
+        return ""
+    return f"annotations of {size} bytes, at most {MOST_ANNOTATION_BYTES}"
+
+
 def _complaint(pod: Pod, namespace: NamespacePolicy) -> str:
     """Why the API server would refuse the pod, overhead not considered; empty: it would not."""
-    containers, level = resolve_containers(pod), written_level(pod)
-    if level is not None:
-        level = defaulted_level(level, containers.needed.requests)
-    return complaint(containers, level, namespace.constraints)
+    containers = resolve_containers(pod)
+    return complaint(containers, resolved_level(pod, containers), namespace.constraints)

@@ -4,6 +4,7 @@ The rules for one container, and their sources, are in :mod:`overbook.core.overr
 applies them to all containers of a pod and gives the changes and the changed pod.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
@@ -34,10 +35,28 @@ Place = Literal["containers", "initContainers", "pod"]
 ORIGINAL_REQUEST_PREFIX: Final = (
     "clusterresourceoverrides.admission.autoscaling.openshift.io/original-cpu-request-"
 )
+_ORIGINAL_LONG_PREFIX: Final = "overbook.dev/original-cpu-request-"
+_LONGEST_NAME_PART: Final = 63
+"""The most characters that the API server allows after the slash of an annotation's key."""
+_DIGEST: Final = 8
 ORIGINAL_POD_REQUEST: Final = "overbook.dev/original-pod-cpu-request"
 """The same for ``spec.resources``, which OpenShift's webhook does not change."""
 
 NOTHING: Final = ResourceRequirements()
+
+
+def original_request_key(container: str) -> str:
+    """The key of the annotation that keeps a container's original CPU request.
+
+    It is OpenShift's where that is valid. A container's name may have 63 characters, as many as the whole
+    name part of a key, so a name of more than 42 is shortened, and a digest of the whole name is added.
+    """
+    key = ORIGINAL_REQUEST_PREFIX + container
+    if len(key.partition("/")[2]) <= _LONGEST_NAME_PART:
+        return key
+    digest = hashlib.sha256(container.encode()).hexdigest()[:_DIGEST]
+    room = _LONGEST_NAME_PART - len(_ORIGINAL_LONG_PREFIX.partition("/")[2]) - _DIGEST - 1
+    return f"{_ORIGINAL_LONG_PREFIX}{container[:room]}-{digest}"
 
 
 class Change(msgspec.Struct, frozen=True, gc=False):
@@ -116,12 +135,12 @@ def override(
         for index, container in enumerate(containers):
             written = container.resources or NOTHING
             try:
-                original = noted.get(ORIGINAL_REQUEST_PREFIX + container.name) if noted else None
+                original = noted.get(original_request_key(container.name)) if noted else None
                 outcomes, to_note = outcomes_of(written, policy, bounds, original)
             except InvalidInput as error:
                 raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
             if to_note is not None:
-                annotations[ORIGINAL_REQUEST_PREFIX + container.name] = to_note
+                annotations[original_request_key(container.name)] = to_note
             if outcomes:
                 changes += _changes(place, index, container.name, written, outcomes)
     if pod.spec.resources is not None:

@@ -10,6 +10,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.resources import CPU
 from overbook.core.override.admission import Admission
 from overbook.core.override.override import Change
+from overbook.core.override.reasons import class_change, class_words
 from overbook.core.text import shortened
 
 MOST_WARNINGS: Final = 12
@@ -31,12 +32,14 @@ def warnings(pod: Pod, admission: Admission) -> list[str]:
             before = "" if admission.outcome == "Overridden" else "not applied (Observe): "
             named = len(pod.containers) + len(pod.init_containers) > 1
             changes = admission.override.changes
-            texts = [
-                _short(f"{before}{sentence(change, named=named)}, ", source)
-                for change in changes[:MOST_WARNINGS]
+            lost = class_words(*class_change(pod, admission.override))
+            texts = [_short(f"{before}{lost}, ", source)] if lost else []
+            most = MOST_WARNINGS - len(texts)
+            texts += [
+                _short(f"{before}{sentence(change, named=named)}, ", source) for change in changes[:most]
             ]
-            if len(changes) > MOST_WARNINGS:
-                texts.append(f"and {len(changes) - MOST_WARNINGS} more by {source}, see the pod's resources")
+            if len(changes) > most:
+                texts.append(f"and {len(changes) - most} more by {source}, see the pod's resources")
             return texts
         case "Inadmissible":
             return [_short(f"not overridden: {admission.detail}, ", source)]

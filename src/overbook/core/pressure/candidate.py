@@ -19,6 +19,7 @@ CRITICAL: Final = "critical, static or mirror pod"
 HORIZON_SECONDS: Final = 10.0
 """How far ahead growth and refaults count: about as long as an eviction takes."""
 PAGE_BYTES: Final = 4096
+"""The page size of most kernels, for recordings that do not name it."""
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
@@ -40,6 +41,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         virtual_machine: whether KubeVirt made it for a virtual machine.
         beyond_bytes: how much it holds beyond its covered memory and the kernel's margin; 0: it is within.
         refaults_per_second: pages of it that came back from swap in the window, per second.
+        page_bytes: the kernel's page size.
     """
 
     uid: str
@@ -56,11 +58,12 @@ class Candidate(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     virtual_machine: bool = False
     beyond_bytes: int = 0
     refaults_per_second: float = 0.0
+    page_bytes: int = PAGE_BYTES
 
     @property
     def burden_bytes(self) -> float:
         """What its going spares the others: what it holds beyond, and would take and read back soon."""
-        per_second = self.growth_bytes_per_second + self.refaults_per_second * PAGE_BYTES
+        per_second = self.growth_bytes_per_second + self.refaults_per_second * self.page_bytes
         return self.beyond_bytes + HORIZON_SECONDS * per_second
 
     @property
@@ -96,12 +99,17 @@ def why_never(*, critical: bool, own: bool) -> str:
 
 
 def covered_bytes(facts: PodFacts, model: PodModel) -> int:
-    """The pod's covered memory: its request and its swap allowance.
+    """The pod's covered memory: its request, and its swap allowance as far as the cgroups above have it.
 
-    The allowance counts, not the limit in force: an agent that only observes finds other programs' limits.
+    The allowance counts, not the limit in force: an agent that only observes finds other programs' limits on
+    containers. A limit above the containers is nobody's allowance: what it refuses stays in RAM, which others
+    request. The limit bounds, not what is left of it: a pod is not beyond because others have swapped.
     """
     allowed = facts.swap_allowed_bytes
-    return facts.memory_request_bytes + ((model.swap_max_bytes or 0) if allowed is None else allowed)
+    swap = (model.swap_max_bytes or 0) if allowed is None else allowed
+    if model.swap_bound_bytes is not None:
+        swap = min(swap, model.swap_bound_bytes)
+    return facts.memory_request_bytes + swap
 
 
 def margin_bytes(covered: int) -> int:
@@ -133,6 +141,7 @@ def candidates(
     facts: Mapping[str, PodFacts],
     models: Mapping[str, PodModel],
     excluded: Mapping[str, str],
+    page_bytes: int = PAGE_BYTES,
 ) -> list[Candidate]:
     """Make a candidate of each pod that has facts and a model, in no particular order.
 
@@ -140,6 +149,7 @@ def candidates(
         facts: what is known of each pod, by UID. A pod without facts is no candidate.
         models: each pod's model, by UID.
         excluded: why pods must not be chosen, by UID.
+        page_bytes: the kernel's page size.
     """
     known = {uid: model for uid, model in models.items() if uid in facts}
     growth = shares({uid: model.growth_bytes for uid, model in known.items()})
@@ -160,6 +170,7 @@ def candidates(
             virtual_machine=facts[uid].virtual_machine,
             beyond_bytes=beyond_bytes(facts[uid], model),
             refaults_per_second=model.refaults_per_second,
+            page_bytes=page_bytes,
         )
         for uid, model in known.items()
     ]

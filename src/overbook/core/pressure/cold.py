@@ -1,6 +1,8 @@
 """Cold memory: which pods' memory is swapped out first, and how much of it may be.
 
-Only memory of pods that may swap, never above an allowance. Which pages of a pod are cold is the kernel's
+Only memory of pods that may swap, never above an allowance, and never what the kubelet protects by
+``memory.min`` or ``memory.low``: the kernel would do so, because a cgroup's own protection does not hold
+against its own ``memory.reclaim``. Which pages of a pod are cold is the kernel's
 choice; which pods are cold shows in what comes back.
 """
 
@@ -9,7 +11,7 @@ from typing import Final
 
 from overbook.core.overcommit.facts import PodFacts
 from overbook.core.overcommit.swap import whole_pages
-from overbook.core.pressure.candidate import PAGE_BYTES, swap_room_bytes
+from overbook.core.pressure.candidate import swap_room_bytes
 from overbook.core.pressure.decision import ReclaimStep
 from overbook.core.pressure.model import PodModel
 from overbook.core.pressure.situation import Situation
@@ -28,7 +30,7 @@ STANDING_PAGES: Final = 50.0
 
 def is_behind(seen: Situation) -> bool:
     """Whether the swap disk is behind or stands still, so that nothing more is pushed out."""
-    if seen.node.swap_writing_bytes > BEHIND_BYTES:
+    if seen.whole_node.swap_writing_bytes > BEHIND_BYTES:
         return True
     stalled = seen.history.per_second("stall_some_micros", 1.0, 0.0) or 0.0
     moved = [seen.history.per_second(counter, 1.0, 0.0) for counter in ("swap_in_pages", "swap_out_pages")]
@@ -40,14 +42,19 @@ def may_swap(facts: PodFacts) -> bool:
     return any(container.swap == "Eligible" for container in facts.containers)
 
 
+def reclaimable_bytes(facts: PodFacts, model: PodModel) -> int:
+    """How much of its memory in RAM a pod may be made to swap out now."""
+    return min(swap_room_bytes(facts, model), max(0, model.swappable_bytes - model.protected_bytes))
+
+
 def room_bytes(seen: Situation) -> int:
     """How much pods that may swap can still swap out, in bytes."""
-    room = sum(
-        swap_room_bytes(seen.facts[uid], model)
+    rooms = {
+        uid: reclaimable_bytes(seen.facts[uid], model)
         for uid, model in seen.pods.items()
         if uid in seen.facts and may_swap(seen.facts[uid])
-    )
-    return min(room, seen.node.swap_free_bytes)
+    }
+    return min(seen.swap_rooms.together(rooms), seen.node.swap_free_bytes)
 
 
 def coldest_steps(
@@ -71,17 +78,23 @@ def coldest_steps(
         if uid in seen.facts
         and uid not in without
         and may_swap(seen.facts[uid])
-        and swap_room_bytes(seen.facts[uid], model) >= PAGE_BYTES
+        and reclaimable_bytes(seen.facts[uid], model) >= seen.node.page_bytes
         and recent[uid].refaults_per_second <= COLD_REFAULTS_PER_SECOND
     ]
     # The fewest refaults per byte first; among pods without refaults the largest, which suffers least.
     cold.sort(key=lambda model: (model.refaults / model.swappable_bytes, -model.swappable_bytes))
     steps: list[ReclaimStep] = []
     left = wanted_bytes
+    rooms = dict(seen.swap_rooms.paths)
     for model in cold:
-        facts = seen.facts[model.uid]
-        part = whole_pages(min(left, swap_room_bytes(facts, model), most_bytes(model)), PAGE_BYTES)
+        facts, above = seen.facts[model.uid], seen.swap_rooms.above(model.uid)
+        most = min(
+            (left, reclaimable_bytes(facts, model), most_bytes(model), *(rooms[path] for path in above))
+        )
+        part = whole_pages(most, seen.node.page_bytes)
         if part > 0:
             steps.append(ReclaimStep(model.uid, facts.label, part))
             left -= part
+            for path in above:
+                rooms[path] -= part
     return tuple(steps)

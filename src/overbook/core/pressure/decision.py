@@ -15,11 +15,13 @@ class FiredRule(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         rule: the rule's name.
         sentence: what the rule's detectors measured, for people.
         numbers: the same numbers, for programs.
+        domain: the cgroup above pods whose limit is short of memory, by its path; ``None``: the node is.
     """
 
     rule: str
     sentence: str
     numbers: dict[str, float]
+    domain: str | None = None
 
 
 class ReclaimStep(msgspec.Struct, frozen=True, gc=False, rename="camel"):

@@ -8,7 +8,9 @@ For each sample, in this order:
 
 1. The sample joins the history. If the history was dropped (a jump of the clock), so are all moments.
 2. The relief under way is followed: has the pod left?
-3. The rules are read. If none fires, there is no decision.
+3. The rules are read for each domain of shortage: the node, and each cgroup above pods with a limit of its
+   own, the tightest first. The first in which a rule fires is decided about, with the pods in it only; one in
+   which no pod may be evicted comes after the others. If no rule fires, there is no decision.
 4. While a pod is leaving, or has just left: wait. If it takes long and only stalls fire, swap out cold
    memory of the other pods meanwhile.
 5. Memory runs out: relieve.
@@ -31,13 +33,14 @@ from overbook.core.pressure.candidate import Candidate, candidates, why_never
 from overbook.core.pressure.cold import coldest_steps, is_behind, room_bytes
 from overbook.core.pressure.decision import Decision, FiredRule, Outcome, Reclaim, ReclaimStep, Relieve, Wait
 from overbook.core.pressure.history import History
-from overbook.core.pressure.model import PodModel
+from overbook.core.pressure.model import PodModel, is_below
 from overbook.core.pressure.offload import Offload, OffloadPolicy
 from overbook.core.pressure.patience import Patience, share_to_blame
-from overbook.core.pressure.rank import MemoryUsage, RankInput, rank_culprit, rank_original
+from overbook.core.pressure.rank import rank_culprit, rank_input, rank_original
 from overbook.core.pressure.reclaim import ReclaimPolicy
 from overbook.core.pressure.ruleset import Rule, Ruleset
 from overbook.core.pressure.sample import Sample
+from overbook.core.pressure.shortest import short_of_reserve, shortest
 from overbook.core.pressure.situation import Situation
 from overbook.core.pressure.throttle import lowered, never_evicted_culprit
 
@@ -97,7 +100,11 @@ class Engine:
         self.throttles: dict[str, int] = {}
         """The ``memory.high`` of the pods that are held to their requests, in bytes, by UID."""
         self.situation: Situation
-        """The newest sample and what was before it; there is none before the first step."""
+        """The newest sample and what was before it, of the domain that was decided about, else of the
+        tightest one; there is none before the first step."""
+        self.offload_situation: Situation
+        """The same for the domain whose reserve is kept by swapping out."""
+        self._short_path: str | None = None
 
     def step(
         self, sample: Sample, facts: Mapping[str, PodFacts], relief: ReliefState = "idle"
@@ -116,17 +123,25 @@ class Engine:
         if self.history.forgotten:
             self._forget_times(sample.at_seconds)
         self._follow(relief, sample.at_seconds)
-        self.situation = seen = Situation(self.history, facts)
-        decision = self._decide(sample, seen)
+        whole = Situation(self.history, facts)
+        domains = whole.domains()
+        self.situation, found = shortest(self.ruleset.rules, domains, self._may_leave)
+        decision = self._decide(sample, self.situation, found)
         reclaiming = decision is not None and decision.action == "reclaim"
-        self.throttles = lowered(self.throttles, seen)
-        self.offload_steps = () if reclaiming else self.offload.plan(seen, {self._leaving_uid})
+        self.throttles = lowered(self.throttles, whole)
+        self.offload_situation = short_of_reserve(self.offload, domains)
+        self.offload_steps = (
+            () if reclaiming else self.offload.plan(self.offload_situation, {self._leaving_uid})
+        )
         return decision
 
-    def _decide(self, sample: Sample, seen: Situation) -> Decision | None:
-        found = [(rule, finding) for rule in self.ruleset.rules if (finding := _finding(rule, seen))]
+    def _decide(
+        self, sample: Sample, seen: Situation, found: Sequence[tuple[Rule, FiredRule]]
+    ) -> Decision | None:
         fired = [finding for _, finding in found]
         now = sample.at_seconds
+        if found:
+            self._begin_in(seen.domain.path)
         self._patience.seen([rule for rule, _ in found], now)
         self.findings = tuple(fired)
         if not found:
@@ -248,10 +263,10 @@ class Engine:
 
     def _ranked(self, seen: Situation, models: Mapping[str, PodModel]) -> tuple[Candidate, ...]:
         facts = seen.facts
-        found = candidates(facts, models, self._excluded(facts, models))
+        found = candidates(facts, models, self._excluded(seen, models), seen.node.page_bytes)
         if self.ruleset.rank == "original":
             by_uid = {candidate.uid: candidate for candidate in sorted(found, key=lambda c: c.label)}
-            inputs = [_rank_input(models[uid], facts[uid]) for uid in by_uid]
+            inputs = [rank_input(models[uid], facts[uid]) for uid in by_uid]
             found = [by_uid[ranked.key] for ranked in rank_original(inputs)]
         else:
             found = rank_culprit(found)
@@ -268,6 +283,13 @@ class Engine:
             if relief == "idle":
                 self.history.restart()
                 self._settled_at = now + self.ruleset.settle_seconds
+
+    def _begin_in(self, path: str | None) -> None:
+        """Begin the patience anew where the shortage moved to a domain that has none of the same pods."""
+        last, self._short_path = self._short_path, path
+        related = last is None or path is None or is_below(last, path) or is_below(path, last)
+        if not related:
+            self._patience = Patience(self._reclaim)
 
     def _forget_times(self, now: float) -> None:
         """Forget moments from before a jump of the clock; a settling period restarts from now at most."""
@@ -325,9 +347,14 @@ class Engine:
             throttled=throttled,
         )
 
-    def _excluded(self, facts: Mapping[str, PodFacts], models: Mapping[str, PodModel]) -> dict[str, str]:
+    def _may_leave(self, seen: Situation) -> bool:
+        """Whether any pod of a domain may be evicted."""
+        excluded = self._excluded(seen, seen.pods)
+        return any(uid in seen.facts and uid not in excluded for uid in seen.pods)
+
+    def _excluded(self, seen: Situation, models: Mapping[str, PodModel]) -> dict[str, str]:
         """Return why pods must not be chosen, by UID."""
-        memory_bytes = self.history.newest.node.memory_total_bytes
+        facts, memory_bytes = seen.facts, seen.node.memory_total_bytes
         excluded = {
             uid: "holds too little to help"
             for uid, model in models.items()
@@ -369,29 +396,3 @@ class Engine:
             lambda model: model.swappable_bytes // 2,
             {*without, *self.offload.paused(seen)},
         )
-
-
-def _finding(rule: Rule, seen: Situation) -> FiredRule | None:
-    for group in rule.any:
-        readings = []
-        for detector in group.all:
-            readings.append(detector.read(seen))
-            if not readings[-1].holds:
-                break
-        else:
-            numbers = {key: value for reading in readings for key, value in reading.numbers.items()}
-            return FiredRule(rule.title, ", ".join(reading.sentence for reading in readings), numbers)
-    return None
-
-
-def _rank_input(model: PodModel, facts: PodFacts) -> RankInput:
-    limits = {container.name: container.memory_limit_bytes for container in facts.containers}
-    return RankInput(
-        key=model.uid,
-        priority=facts.priority,
-        request_bytes=facts.original_request_bytes,
-        over_limit=any(
-            (limit := limits.get(name)) is not None and held > limit for name, _, held in model.containers
-        ),
-        usage=MemoryUsage(model.usage_bytes - model.swap_bytes, model.swap_bytes),
-    )

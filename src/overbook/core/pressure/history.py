@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from overbook.core.pressure.model import increase
-from overbook.core.pressure.sample import NodeSample, Sample
+from overbook.core.pressure.sample import LimitSample, NodeSample, Sample
 
 Counter = Literal["swap_in_pages", "swap_out_pages", "stall_some_micros", "stall_full_micros"]
+LimitCounter = Literal["refaults", "stall_some_micros", "stall_full_micros"]
 
 COUNTERS: Final[Mapping[Counter, Callable[[NodeSample], int | None]]] = {
-    "swap_in_pages": lambda node: node.swap_in_pages,
-    "swap_out_pages": lambda node: node.swap_out_pages,
+    "swap_in_pages": lambda node: node.in_pages,
+    "swap_out_pages": lambda node: node.out_pages,
     "stall_some_micros": lambda node: node.stall_some_micros,
     "stall_full_micros": lambda node: node.stall_full_micros,
 }
@@ -38,7 +39,7 @@ class History:
         self._node_seconds = node_seconds
         self._pod_seconds = pod_seconds
         self._longest_gap_seconds = longest_gap_seconds
-        self._points: deque[tuple[float, NodeSample]] = deque(maxlen=MOST_POINTS)
+        self._points: deque[tuple[float, NodeSample, tuple[LimitSample, ...]]] = deque(maxlen=MOST_POINTS)
         self._samples: deque[Sample] = deque(maxlen=MOST_POINTS)
         self.forgotten: str | None = None
 
@@ -52,7 +53,7 @@ class History:
         nearest = self._node_seconds / (MOST_POINTS // 2)
         if len(self._points) >= 2 and sample.at_seconds - self._points[-2][0] < nearest:
             self._points.pop()
-        self._points.append((sample.at_seconds, sample.node))
+        self._points.append((sample.at_seconds, sample.node, sample.limits))
         self._samples.append(sample)
         # One point older than the window stays: averages start there.
         while len(self._points) > 2 and sample.at_seconds - self._points[1][0] >= self._node_seconds:
@@ -99,11 +100,34 @@ class History:
         grown, elapsed = self._grown(counter, window_seconds)
         return None if grown is None else grown / max(elapsed, window_seconds)
 
+    def limit_per_second(
+        self, path: str, counter: LimitCounter, window_seconds: float, least_seconds: float
+    ) -> float | None:
+        """Compute the average increase per second of a counter of a cgroup in the samples' ``limits``.
+
+        The average starts as in :meth:`per_second`, but not before the cgroup is in the samples.
+
+        Returns:
+            The rate, or ``None`` if it is not known.
+        """
+        now = self._points[-1][0]
+        start, first, last = now, None, None
+        for at, _, limits in reversed(self._points):
+            found = next((limit for limit in limits if limit.path == path), None)
+            if found is None:
+                break
+            start, first = at, getattr(found, counter)
+            last = first if at == now else last
+            if now - at >= window_seconds:
+                break
+        grown, elapsed = increase(first, last), now - start
+        return None if grown is None or elapsed <= 0 or elapsed < least_seconds else grown / elapsed
+
     def _grown(self, counter: Counter, window_seconds: float) -> tuple[int | None, float]:
         """How much a counter grew over the window, and in how many seconds."""
-        now, node = self._points[-1]
-        start, reference = self._points[0]
-        for at, point in reversed(self._points):
+        now, node, _ = self._points[-1]
+        start, reference, _ = self._points[0]
+        for at, point, _ in reversed(self._points):
             if now - at >= window_seconds:
                 start, reference = at, point
                 break
@@ -115,7 +139,7 @@ class History:
     def _doubt(self, sample: Sample) -> str | None:
         if not self._points:
             return None
-        at, node = self._points[-1]
+        at, node, _ = self._points[-1]
         elapsed = sample.at_seconds - at
         if elapsed < 0:
             return "the clock went backwards"

@@ -8,21 +8,24 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from overbook.core.overcommit.swap import ordinary_bytes
 from overbook.core.pressure.holdings import holdings_bytes
-from overbook.core.pressure.sample import ContainerSample, NodeSample, PodSample, Sample
+from overbook.core.pressure.sample import ContainerSample, LimitSample, NodeSample, PodSample, Sample
 
 
 class NodeModel(msgspec.Struct, frozen=True, gc=False):
-    """The node's sizes in one sample.
+    """The sizes of a node, or of a cgroup above pods whose limit stands for the RAM, in one sample.
 
     Attributes:
-        memory_total_bytes: RAM.
+        memory_total_bytes: RAM without the huge pages that were set aside; of a cgroup its limit.
         memory_available_bytes: memory that can be used without swapping, as the kernel estimates it.
         working_set_bytes: RAM minus available memory.
         swap_total_bytes: swap, in use or free; 0 if the node has none.
         swap_used_bytes: swap in use.
         swap_cached_bytes: memory that is in RAM and in swap.
         swap_writing_bytes: the part of it that is still being written, at most: it cannot be had yet.
+        hugetlb_bytes: the huge pages that were set aside.
+        page_bytes: the kernel's page size.
     """
 
     memory_total_bytes: int
@@ -32,6 +35,13 @@ class NodeModel(msgspec.Struct, frozen=True, gc=False):
     swap_used_bytes: int
     swap_cached_bytes: int = 0
     swap_writing_bytes: int = 0
+    hugetlb_bytes: int = 0
+    page_bytes: int = 4096
+
+    @property
+    def installed_bytes(self) -> int:
+        """RAM, huge pages included: MemTotal."""
+        return self.memory_total_bytes + self.hugetlb_bytes
 
     @property
     def swap_free_bytes(self) -> int:
@@ -64,6 +74,9 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
             known.
         refaults_total: pages that came back from swap since its containers started.
         containers: of each container the name, the working set, and the holdings, in bytes.
+        protected_bytes: the part of the swappable memory that the kubelet protects from reclaim.
+        swap_bound_bytes: the least ``memory.swap.max`` of the cgroups above its containers; ``None``: no
+            limit.
     """
 
     uid: str
@@ -79,6 +92,8 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
     stall_some_micros: int | None = None
     refaults_total: int = 0
     containers: tuple[tuple[str, int, int], ...] = ()
+    protected_bytes: int = 0
+    swap_bound_bytes: int | None = None
 
     @property
     def swap_max_bytes(self) -> int | None:
@@ -115,7 +130,8 @@ class PodModel(msgspec.Struct, frozen=True, gc=False):
 
 def node_model(node: NodeSample) -> NodeModel:
     """Compute the node's sizes. Swap with more free than total (seen on some kernels) counts as empty."""
-    total, available = node.memory_total_bytes, node.memory_available_bytes
+    huge = min(node.hugetlb_bytes, node.memory_total_bytes)
+    total, available = ordinary_bytes(node.memory_total_bytes, huge), node.memory_available_bytes
     swap_total = node.swap_total_bytes or 0
     swap_free = min(swap_total, node.swap_free_bytes if node.swap_free_bytes is not None else swap_total)
     return NodeModel(
@@ -126,6 +142,8 @@ def node_model(node: NodeSample) -> NodeModel:
         swap_used_bytes=swap_total - swap_free,
         swap_cached_bytes=node.swap_cached_bytes or 0,
         swap_writing_bytes=min(node.swap_cached_bytes or 0, node.writeback_bytes or 0),
+        hugetlb_bytes=huge,
+        page_bytes=node.page_bytes,
     )
 
 
@@ -148,7 +166,36 @@ def pod_models(window: Sequence[Sample]) -> dict[str, PodModel]:
             if pod.uid not in first_seen:
                 first_seen[pod.uid] = (sample.at_seconds, pod)
     now = window[-1].at_seconds
-    return {pod.uid: _pod_model(first_seen[pod.uid], pod, now) for pod in window[-1].pods}
+    bounds = _SwapBounds(window[-1].limits)
+    return {
+        pod.uid: _pod_model(first_seen[pod.uid], pod, now, bounds.of(pod.below)) for pod in window[-1].pods
+    }
+
+
+def is_below(path: str, above: str) -> bool:
+    """Whether a cgroup is another one or below it."""
+    return not above or path == above or path.startswith(above + "/")
+
+
+class _SwapBounds:
+    """How much may be swapped at most below each cgroup, whoever does.
+
+    Args:
+        limits: the limited cgroups of a sample.
+    """
+
+    def __init__(self, limits: Sequence[LimitSample]) -> None:
+        self._limits = {each.path: each.swap_max_bytes for each in limits if each.swap_max_bytes is not None}
+        self._known: dict[str, int | None] = {}
+
+    def of(self, below: str | None) -> int | None:
+        """Return the least limit of swap from a cgroup up to the root; ``None``: no limit."""
+        if below is None or not self._limits:
+            return None
+        if below not in self._known:
+            above = (most for path, most in self._limits.items() if is_below(below, path))
+            self._known[below] = min(above, default=None)
+        return self._known[below]
 
 
 def recent(window: Sequence[Sample], seconds: float) -> Sequence[Sample]:
@@ -165,20 +212,31 @@ def container_holdings_bytes(container: ContainerSample) -> int:
     return holdings_bytes(working, container.swap_current_bytes, container.swap_cached_bytes)
 
 
+def protected_bytes(container: ContainerSample) -> int:
+    """Return how much of a container's swappable memory is protected; what it uses beyond is not."""
+    if not container.protected_bytes:
+        return 0
+    beyond = max(0, container.memory_current_bytes - container.protected_bytes)
+    return max(0, container.swappable_bytes - beyond)
+
+
 def _lasting_bytes(container: ContainerSample, held: int) -> int:
     return held - min(held, container.active_file_bytes)
 
 
-def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float) -> PodModel:
+def _pod_model(
+    first: tuple[float, PodSample], now: PodSample, at_seconds: float, swap_bound: int | None
+) -> PodModel:
     begun, before = first
     earlier = {container.name: container for container in before.containers}
-    working_set = swappable = swap = cached = cache = refaults = total = growth = 0
+    working_set = swappable = swap = cached = cache = refaults = total = growth = protected = 0
     room: int | None = 0
     parts: list[tuple[str, int, int]] = []
     for container in now.containers:
         working = max(0, container.memory_current_bytes - container.inactive_file_bytes)
         working_set += working
         swappable += container.swappable_bytes
+        protected += protected_bytes(container)
         swap += container.swap_current_bytes
         total += container.refaults
         held = container_holdings_bytes(container)
@@ -208,6 +266,8 @@ def _pod_model(first: tuple[float, PodSample], now: PodSample, at_seconds: float
         stall_some_micros=increase(before.stall_some_micros, now.stall_some_micros),
         refaults_total=total,
         containers=tuple(parts),
+        protected_bytes=protected,
+        swap_bound_bytes=swap_bound,
     )
 
 

@@ -14,7 +14,6 @@ from typing import Final, Literal
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.pressure.candidate import PAGE_BYTES
 from overbook.core.pressure.cold import (
     COLD_REFAULTS_PER_SECOND,
     RECENT_SECONDS,
@@ -46,6 +45,9 @@ FIRST_PAUSE_SECONDS: Final = 2.0
 LONGEST_PAUSE_SECONDS: Final = 300.0
 CALM_SECONDS: Final = 60.0
 """After so long without a reason for a pause, the next pause is the first one again."""
+VAIN_STEPS: Final = 3
+"""A pod of which so many steps in a row swapped nothing out is left alone for a while: a limit that is not
+known here may keep it, or all that is left of it is in use."""
 DAY_SECONDS: Final = 86_400.0
 CPU_SAVED_SECONDS: Final = 600.0
 """CPU time that was not used is saved up for so long, and writes for a day: a node that fills needs them."""
@@ -165,6 +167,7 @@ class Offload:
         self._writes = Budget(DAY_SECONDS)
         self._pauses: dict[str, Pause] = {}
         self._steps: dict[str, int] = {}
+        self._vain: dict[str, int] = {}
         self._pause = Pause()
         self._given: dict[str, tuple[int, int]] = {}
         self._last: float | None = None
@@ -184,13 +187,13 @@ class Offload:
             return ()
         daily = self.policy.daily_write_bytes
         writes = self._writes.left(
-            (4 * seen.node.swap_total_bytes if daily is None else daily) / DAY_SECONDS, now
+            (4 * seen.whole_node.swap_total_bytes if daily is None else daily) / DAY_SECONDS, now
         )
         if self._cpu.left(self.policy.cpu_percent / 100, now) <= 0:
             return ()
         most = min(MOST_BYTES_PER_SECOND, int(total * NODE_PERCENT_PER_SECOND / 100)) * elapsed
         wanted = int(min(missing, most, writes, room_bytes(seen)))
-        if wanted < PAGE_BYTES:
+        if wanted < seen.node.page_bytes:
             return ()
         return coldest_steps(seen, wanted, self._step_bytes, {*without, *self.paused(seen)})
 
@@ -210,23 +213,30 @@ class Offload:
             overshot = step.swapped_bytes > OVERSHOT * max(step.asked_bytes, FIRST_BYTES)
             if step.seconds > SLOW_SECONDS or overshot:
                 self._pause.begin(seen.now)
-            model = seen.pods.get(step.uid)
+            model = seen.all_pods.get(step.uid)
             if model is not None:
                 given, since = self._given.get(step.uid, (0, model.refaults_total))
                 self._given[step.uid] = (given + step.swapped_bytes, since)
+                self._note_vain(step, seen.now)
                 last = self._steps.get(step.uid, FIRST_BYTES)
                 self._steps[step.uid] = FIRST_BYTES if overshot else min(2**40, 2 * last)
+
+    def _note_vain(self, step: Reclaimed, now: float) -> None:
+        """Count the steps that swapped nothing out, and begin a pause where there were too many."""
+        vain = self._vain[step.uid] = 0 if step.swapped_bytes > 0 else self._vain.get(step.uid, 0) + 1
+        if vain >= VAIN_STEPS:
+            self._pauses.setdefault(step.uid, Pause()).begin(now)
 
     def bought_bytes(self, seen: Situation) -> int:
         """Return how much RAM offload has bought: what it swapped out and has not come back."""
         bought = 0
         for uid in tuple(self._given):
-            model = seen.pods.get(uid)
+            model = seen.all_pods.get(uid)
             if model is None:
                 del self._given[uid]
                 continue
             given, since = self._given[uid]
-            back = max(0, model.refaults_total - since) * PAGE_BYTES
+            back = max(0, model.refaults_total - since) * seen.node.page_bytes
             if back >= given:
                 del self._given[uid]
                 continue
@@ -241,8 +251,8 @@ class Offload:
     def paused(self, seen: Situation) -> set[str]:
         """Return the pods that are left alone for now, and begin the pauses that are due."""
         now = seen.now
-        for of_pods in (self._pauses, self._steps):
-            for uid in of_pods.keys() - seen.pods.keys():
+        for of_pods in (self._pauses, self._steps, self._vain):
+            for uid in of_pods.keys() - seen.all_pods.keys():
                 del of_pods[uid]
         for uid, model in seen.pods_over(RECENT_SECONDS).items():
             if uid in self._given and self._suffers(model):

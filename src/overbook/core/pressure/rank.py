@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from overbook.core.overcommit.facts import PodFacts
 from overbook.core.pressure.candidate import Candidate
+from overbook.core.pressure.model import PodModel
 
 
 class MemoryUsage(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +40,20 @@ class RankInput(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     request_bytes: int = 0
     over_limit: bool = False
     usage: MemoryUsage | None = None
+
+
+def rank_input(model: PodModel, facts: PodFacts) -> RankInput:
+    """Return the numbers of a pod by which the rank ``original`` sorts."""
+    limits = {container.name: container.memory_limit_bytes for container in facts.containers}
+    return RankInput(
+        key=model.uid,
+        priority=facts.priority,
+        request_bytes=facts.original_request_bytes,
+        over_limit=any(
+            (limit := limits.get(name)) is not None and held > limit for name, _, held in model.containers
+        ),
+        usage=MemoryUsage(model.usage_bytes - model.swap_bytes, model.swap_bytes),
+    )
 
 
 def rank_original(pods: Iterable[RankInput]) -> list[RankInput]:

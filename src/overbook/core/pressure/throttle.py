@@ -44,10 +44,10 @@ def lowered(limits: Mapping[str, int], seen: Situation) -> dict[str, int]:
         limits: each throttled pod's ``memory.high`` in bytes, by UID; 0: none is set yet.
         seen: the node and its pods.
     """
-    step = int(seen.node.memory_total_bytes * STEP_PERCENT / 100)
+    step = int(seen.whole_node.memory_total_bytes * STEP_PERCENT / 100)
     found = {}
     for uid, limit in limits.items():
-        model, facts = seen.pods.get(uid), seen.facts.get(uid)
+        model, facts = seen.all_pods.get(uid), seen.facts.get(uid)
         if model is not None and facts is not None and model.lasting_bytes > covered_bytes(facts, model):
             found[uid] = max(facts.memory_request_bytes, (limit or model.working_set_bytes) - step)
     return found

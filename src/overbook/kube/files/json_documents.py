@@ -1,11 +1,11 @@
-"""JSON manifests: one document per file. Errors name the line. Pod lists are decoded directly.
+"""JSON manifests of moderate size. Errors name the line. Pod lists are decoded directly.
 
 A list of pods as ``kubectl get pods --output json`` writes it is decoded directly into structs, so ten
 thousand pods take about a second.
 """
 
 import re
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,9 @@ CHECKED_BYTES: Final = 1 << 20
 """Files up to this size are checked for duplicate keys. Larger ones are written by programs, without any."""
 MAX_DEPTH: Final = 200
 _TOKEN: Final = re.compile(rb'"(?P<text>(?:[^"\\]|\\.)*+)"(?P<key>\s*+:)?+|[{}\[\]]')
+_SEPARATOR: Final = re.compile(rb"^---(?=[ \t\r]*$)", re.MULTILINE)
+_START: Final = re.compile(rb"(?:[ \t\r\n]|\xef\xbb\xbf|(?<![^\n])---(?=[ \t\r\n]|\Z))*+")
+_NEXT: Final = re.compile(rb"^(?:---(?=[ \t\r]*$)|\{)", re.MULTILINE)
 _OFFSET: Final = re.compile(r"\(byte ([0-9]+)\)")
 
 
@@ -57,11 +60,45 @@ def json_document(data: bytes, name: str) -> Any:
     except RecursionError as error:
         raise InvalidInput(name, "too many levels", f"at most {MAX_DEPTH} levels of nesting") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        _raise_malformed(data, name, str(error), error)
+        raise malformed(data, name, str(error)) from error
 
 
-def check_keys(data: bytes, name: str) -> None:
+def starts_json(data: bytes) -> bool:
+    """Whether the next document of a text, after any ``---``, is JSON."""
+    match = _START.match(data)
+    return match is not None and data[match.end() : match.end() + 1] in (b"{", b"[")
+
+
+def end_of_json(data: bytes) -> int:
+    """Where the JSON documents at the beginning of a text end: before the next ``---``, else at its end."""
+    start = _START.match(data)
+    match = _SEPARATOR.search(data, start.end() if start else 0)
+    return match.start() if match else len(data)
+
+
+def next_json(data: bytes, line: int) -> int:
+    """Where reading goes on after a malformed document: the next line that begins with a brace or ``---``.
+
+    Args:
+        data: the text.
+        line: the line in which the malformed document begins, from 1.
+    """
+    offset = 0
+    for _ in range(line):
+        offset = data.find(b"\n", offset) + 1
+        if not offset:
+            return len(data)
+    match = _NEXT.search(data, offset)
+    return match.start() if match else len(data)
+
+
+def check_keys(data: bytes, name: str, lines_before: int = 0) -> None:
     """Refuse JSON that has a key twice in one object, as the API server's strict decoding does.
+
+    Args:
+        data: well-formed JSON, one document or several.
+        name: the file, for messages.
+        lines_before: the number of lines of the file before ``data``.
 
     Raises:
         InvalidInput: an object has a key twice, or the nesting is too deep.
@@ -69,14 +106,16 @@ def check_keys(data: bytes, name: str) -> None:
     stack: list[set[bytes] | None] = []
     for token in _TOKEN.finditer(data):
         if token["key"] is not None:
-            keys = stack[-1]
+            keys = stack[-1] if stack else None
             text = token["text"]
             if keys is None:
                 continue
             if text in keys:
                 key = text.decode("utf-8", "replace")
                 raise InvalidInput(
-                    f"{name}, line {_line(data, token.start())}", key, "each key once in an object"
+                    f"{name}, line {lines_before + _line(data, token.start())}",
+                    key,
+                    "each key once in an object",
                 )
             keys.add(text)
         elif token["text"] is None:
@@ -84,17 +123,24 @@ def check_keys(data: bytes, name: str) -> None:
             if bracket in b"{[":
                 stack.append(set() if bracket == b"{" else None)
                 if len(stack) > MAX_DEPTH:
-                    where = f"{name}, line {_line(data, token.start())}"
+                    where = f"{name}, line {lines_before + _line(data, token.start())}"
                     raise InvalidInput(where, "too many levels", f"at most {MAX_DEPTH} levels of nesting")
-            else:
+            elif stack:
                 stack.pop()
 
 
-def _raise_malformed(data: bytes, name: str, problem: str, error: Exception) -> NoReturn:
+def malformed(data: bytes, name: str, problem: str, lines_before: int = 0) -> InvalidInput:
+    """The error for text that is not JSON, with the line in which that shows.
+
+    Args:
+        data: the text.
+        name: the file.
+        problem: the decoder's message, with its ``(byte N)``.
+        lines_before: the number of lines of the file before ``data``.
+    """
     truncated = "truncated" in problem
     offset = _OFFSET.search(problem)
     position = len(data) if truncated else int(offset[1]) if offset else 0
-    line = _line(data, position)
     start = data.rfind(b"\n", 0, position) + 1
     end = data.find(b"\n", position)
     quoted = data[start : end if end >= 0 else len(data)][:200].decode("utf-8", "replace")
@@ -102,7 +148,7 @@ def _raise_malformed(data: bytes, name: str, problem: str, error: Exception) -> 
         expected = "a whole JSON document; this one is cut off"
     else:
         expected = f"JSON ({problem.removeprefix('JSON is malformed: ')})"
-    raise InvalidInput(f"{name}, line {line}", quoted, expected) from error
+    return InvalidInput(f"{name}, line {lines_before + _line(data, position)}", quoted, expected)
 
 
 def _line(data: bytes, position: int) -> int:

@@ -1,24 +1,34 @@
-"""Documents from manifest files: JSON or YAML, several per file, lists flattened, all sizes bounded.
+"""Documents from manifest files: JSON or YAML, several per file, lists flattened.
 
 Anything that is not a manifest raises an :class:`InvalidInput` with the file, the document, the line and what
 would be right.
 """
 
+import io
 import re
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
-from overbook.kube.files.json_documents import CHECKED_BYTES, check_keys, json_document, pod_list
-from overbook.kube.files.sources import MAX_JSON_BYTES, MAX_YAML_BYTES, Source, read_source
+from overbook.kube.files.json_documents import (
+    CHECKED_BYTES,
+    check_keys,
+    end_of_json,
+    json_document,
+    next_json,
+    pod_list,
+    starts_json,
+)
+from overbook.kube.files.sources import MAX_YAML_BYTES, Source, read_sources
 from overbook.kube.files.yaml_documents import yaml_documents
 
 MAX_LISTS_IN_LISTS: Final = 10
 _JSON_START: Final = re.compile(rb'\s*[{\[]\s*["{}\[\]]')
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
+_MOST_YAML: Final = "at most 10 MiB of YAML a file; split it, or use JSON"
 _UTF16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -49,45 +59,70 @@ class Document(msgspec.Struct, frozen=True, gc=False):
         return f"{place}, item {self.item}" if self.item else place
 
 
+Refuse = Callable[[InvalidInput], None]
+"""What is done with the error of an object that is not valid: raise it, or note it and go on."""
+
+
+def refused(error: InvalidInput) -> None:
+    """Raise the error: the first object that is not valid ends the reading."""
+    raise error
+
+
 def read_file(path: str) -> Iterator[Document]:
     """The objects in a file.
 
     Raises:
-        InvalidInput: the file is too large, malformed, or holds something else than Kubernetes objects.
+        InvalidInput: the file is malformed, or holds something else than Kubernetes objects.
         OSError: the file cannot be read.
     """
-    return read_documents_of(read_source(path))
+    for source in read_sources([path]):
+        yield from read_documents_of(source)
 
 
-def read_documents_of(source: Source) -> Iterator[Document]:
+def read_documents_of(source: Source, refuse: Refuse = refused) -> Iterator[Document]:
     """The objects in a source; see :func:`read_documents`."""
-    return read_documents(source.data, source.name)
+    return read_documents(source.data, source.name, refuse, source.rest)
 
 
-def read_documents(data: bytes, name: str) -> Iterator[Document]:
-    """The objects in ``data``: JSON, or YAML with any number of documents; lists are flattened.
+def read_documents(
+    data: bytes, name: str, refuse: Refuse = refused, rest: BinaryIO | None = None
+) -> Iterator[Document]:
+    """The objects in ``data``: JSON or YAML, with any number of documents; lists are flattened.
 
     Args:
         data: UTF-8, with or without a byte order mark.
         name: the file, for messages.
+        refuse: gets the error of a document that is not valid, or of an item of a list; what follows is read
+            if its beginning can be found.
+        rest: where the content goes on; JSON only, which is then read object by object.
 
     Raises:
-        InvalidInput: too large, malformed, or something else than Kubernetes objects. Documents before the
-            malformed one are returned first, because this is a generator.
+        InvalidInput: raised by ``refuse``. Documents before the malformed one are returned first, because
+            this is a generator.
     """
+    try:
+        yield from _documents(data, name, refuse, rest)
+    except InvalidInput as error:
+        refuse(error)
+
+
+def _documents(data: bytes, name: str, refuse: Refuse, rest: BinaryIO | None) -> Iterator[Document]:
     if data.startswith(_UTF16_MARKS):
         raise InvalidInput(name, "UTF-16", "UTF-8 text; convert the file")
     data = data.removeprefix(_UTF8_MARK)
-    if len(data) > MAX_JSON_BYTES:
-        raise InvalidInput(name, f"{len(data)} bytes", "at most 64 MiB a file; split it")
     start = data[:4096].lstrip()[:1]
     if start in (b"{", b"["):
-        yield from _from_json(data, name)
+        yield from _from_json(data, name, refuse, rest)
+    elif rest is not None:
+        raise InvalidInput(name, f"more than {len(data)} bytes of YAML", _MOST_YAML)
     else:
-        yield from _from_yaml(data, name)
+        yield from _from_yaml(data, name, refuse)
 
 
-def _from_json(data: bytes, name: str) -> Iterator[Document]:
+def _from_json(data: bytes, name: str, refuse: Refuse, rest: BinaryIO | None) -> Iterator[Document]:
+    if rest is not None:
+        yield from _streamed(data, name, refuse, rest)
+        return
     if len(data) > CHECKED_BYTES:
         pods = pod_list(data)
         if pods is not None:
@@ -96,59 +131,118 @@ def _from_json(data: bytes, name: str) -> Iterator[Document]:
             return
     try:
         manifest = json_document(data, name)
-    except InvalidInput:
+    except InvalidInput as error:
         # YAML may start with a bracket, too, but then its keys have no quotes.
-        if name.endswith(".json") or _JSON_START.match(data):
+        if not name.endswith(".json") and not _JSON_START.match(data):
+            yield from _from_yaml(data, name, refuse)
+        elif "trailing characters" in error.expected or next_json(data, 1) < len(data):
+            yield from _documents_of_json(data, name, refuse)
+        else:
             raise
-        yield from _from_yaml(data, name)
         return
     if len(data) <= CHECKED_BYTES:
         check_keys(data, name)
-    yield from flattened(Document(name, 1, manifest, 1))
+    yield from flattened(Document(name, 1, manifest, 1), refuse)
 
 
-def _from_yaml(data: bytes, name: str) -> Iterator[Document]:
+def _streamed(data: bytes, name: str, refuse: Refuse, rest: BinaryIO) -> Iterator[Document]:
+    from overbook.kube.files.json_stream import JsonStream  # noqa: PLC0415 - only for long input
+
+    for one in JsonStream(rest, name, data, refuse).objects():
+        document = Document(name, one.document, one.value, one.line, one.item)
+        yield from flattened(document, refuse, 1 if one.item else 0)
+
+
+def _documents_of_json(data: bytes, name: str, refuse: Refuse) -> Iterator[Document]:
+    """JSON documents back to back, with or without ``---`` between them; YAML may follow after ``---``."""
+    from overbook.kube.files.json_stream import JsonStream  # noqa: PLC0415 - only for several documents
+
+    index = lines = 0
+    while data.strip():
+        if not starts_json(data):
+            yield from _from_yaml(data, name, refuse, lines, index)
+            return
+        end = end_of_json(data)
+        stream = JsonStream(io.BytesIO(), name, data[:end], refuse, lines)
+        try:
+            if end <= CHECKED_BYTES:
+                check_keys(data[:end], name, lines)
+            for one in stream.objects():
+                document = Document(name, index + one.document, one.value, one.line, one.item)
+                yield from flattened(document, refuse, 1 if one.item else 0)
+        except InvalidInput as error:
+            refuse(error)
+            end = next_json(data, stream.line - lines)
+        index += max(1, stream.documents)
+        lines += data.count(b"\n", 0, end)
+        data = data[end:]
+
+
+def _from_yaml(
+    data: bytes, name: str, refuse: Refuse, lines_before: int = 0, documents_before: int = 0
+) -> Iterator[Document]:
     if len(data) > MAX_YAML_BYTES:
-        raise InvalidInput(
-            name, f"{len(data)} bytes of YAML", "at most 10 MiB of YAML a file; split it, or use JSON"
-        )
+        raise InvalidInput(name, f"{len(data)} bytes of YAML", _MOST_YAML)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = lines_before + data.count(b"\n", 0, error.start) + 1
         raise InvalidInput(f"{name}, line {line}", data[error.start : error.end], "UTF-8 text") from error
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+        line = lines_before + text.count("\n", 0, text.index("\0")) + 1
         raise InvalidInput(f"{name}, line {line}", "\0", "text without NUL bytes")
-    for index, line, manifest in yaml_documents(text, name):
-        yield from flattened(Document(name, index, manifest, line))
+    text = text.replace("\n\ufeff", "\n")  # where two files with a byte order mark were joined
+    for index, line, manifest in yaml_documents(text, name, refuse, lines_before):
+        yield from flattened(Document(name, documents_before + index, manifest, line), refuse)
 
 
-def flattened(document: Document, depth: int = 0) -> Iterator[Document]:
+def flattened(document: Document, refuse: Refuse = refused, depth: int = 0) -> Iterator[Document]:
     """The objects of a ``List`` (``PodList``, …), or else the document itself.
 
-    Raises:
-        InvalidInput: the document is no Kubernetes object.
+    Args:
+        document: the document.
+        refuse: gets the error of a document or item that is no Kubernetes object.
+        depth: in how many lists the document is.
     """
-    manifest = document.manifest
-    kind = kind_of(document)
-    if not kind.endswith("List") or "items" not in manifest:
+    try:
+        kind = kind_of(document)
+        items = _items(document, kind, depth)
+    except InvalidInput as error:
+        refuse(error)
+        return
+    if items is None:
         yield document
         return
+    of_kind = {"kind": kind.removesuffix("List"), "apiVersion": document.manifest.get("apiVersion")}
+    for item, inner in enumerate(items, 1):
+        # The API omits kind and apiVersion in the items of a typed list.
+        whole = {**of_kind, **inner} if isinstance(inner, dict) and kind != "List" else inner
+        inside = Document(document.name, document.index, whole, document.line, item=item)
+        yield from flattened(inside, refuse, depth + 1)
+
+
+def _items(document: Document, kind: str, depth: int) -> list[Any] | None:
+    """The items of a list; ``None``: the document is no list.
+
+    An object whose kind only ends in ``List`` has a name, as every object has, or items that are no objects.
+    """
+    manifest = document.manifest
+    if isinstance(manifest, Pod) or not kind.endswith("List") or "items" not in manifest:
+        return None
     items = manifest["items"]
+    if kind != "List":
+        metadata = manifest.get("metadata")
+        named = isinstance(metadata, dict) and (metadata.get("name") or metadata.get("generateName"))
+        of_objects = isinstance(items, list) and all(isinstance(one, dict) for one in items)
+        if named or not (of_objects or items is None):
+            return None
     if items is None:
-        return
+        return []
     if not isinstance(items, list):
         raise InvalidInput(f"{document.where}: items", items, f"a list of objects in a {kind}")
     if depth >= MAX_LISTS_IN_LISTS:
         raise InvalidInput(document.where, "lists in lists", f"at most {MAX_LISTS_IN_LISTS} of them")
-    of_kind = {"kind": kind.removesuffix("List"), "apiVersion": manifest.get("apiVersion")}
-    for item, inner in enumerate(items, 1):
-        # The API omits kind and apiVersion in the items of a typed list.
-        whole = {**of_kind, **inner} if isinstance(inner, dict) and kind != "List" else inner
-        yield from flattened(
-            Document(document.name, document.index, whole, document.line, item=item), depth + 1
-        )
+    return items
 
 
 def kind_of(document: Document) -> str:

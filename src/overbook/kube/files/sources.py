@@ -1,4 +1,4 @@
-"""The sources of manifests: files, directories and standard input, each read once, with a size limit."""
+"""The sources of manifests: files, directories and standard input, each read once."""
 
 import os
 import sys
@@ -10,6 +10,8 @@ import msgspec
 from overbook.core.errors import InvalidInput
 
 MAX_JSON_BYTES: Final = 64 << 20
+AT_ONCE_BYTES: Final = 16 << 20
+"""The most that is read at once; what is longer is read object by object, if it is JSON."""
 MAX_YAML_BYTES: Final = 10 << 20
 STANDARD_INPUT: Final = "-"
 _SUFFIXES: Final = (".json", ".yaml", ".yml")
@@ -20,11 +22,13 @@ class Source(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         name: the name that the user gave, for messages.
-        data: the content.
+        data: the content, or as much of it as is read at once.
+        rest: where the content goes on, if there is more of it. It is open until the next source is taken.
     """
 
     name: str
     data: bytes
+    rest: BinaryIO | None = None
 
 
 def read_sources(paths: list[str], standard_input: BinaryIO | None = None) -> Iterator[Source]:
@@ -35,16 +39,16 @@ def read_sources(paths: list[str], standard_input: BinaryIO | None = None) -> It
         standard_input: the stream for ``-``; default: this process's.
 
     Raises:
-        InvalidInput: a file is too large, or a directory holds no manifest.
+        InvalidInput: a directory holds no manifest.
         OSError: a file cannot be read.
     """
     for path in paths:
         if path == STANDARD_INPUT:
-            yield Source("standard input", _bounded(standard_input or sys.stdin.buffer, "standard input"))
-        elif os.path.isdir(path):
-            yield from (read_source(file) for file in manifest_files(path))
-        else:
-            yield read_source(path)
+            yield _begun(standard_input or sys.stdin.buffer, "standard input")
+            continue
+        for name in manifest_files(path) if os.path.isdir(path) else [path]:
+            with open(name, "rb") as file:
+                yield _begun(file, name)
 
 
 def manifest_files(directory: str) -> list[str]:
@@ -74,6 +78,13 @@ def read_source(path: str) -> Source:
     """
     with open(path, "rb") as file:
         return Source(path, _bounded(file, path))
+
+
+def _begun(file: BinaryIO, name: str) -> Source:
+    data = file.read(AT_ONCE_BYTES)
+    # One more block shows whether that was all.
+    more = file.read(1) if len(data) == AT_ONCE_BYTES else b""
+    return Source(name, data + more, file if more else None)
 
 
 def _bounded(file: BinaryIO, name: str) -> bytes:

@@ -5,6 +5,7 @@ the process), accept duplicate keys, and read times where the API reads text. Ev
 every key. PyYAML is imported only when a YAML file is read.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ _TAGS: Final[dict[str, Callable[[str], Any]]] = {
     "tag:yaml.org,2002:float": plain_value,
     "!": str,
 }
+_SEPARATOR: Final = re.compile(r"^---(?=[ \t\r]|$)", re.MULTILINE)
 _COLLECTIONS: Final = frozenset((None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
 
 
@@ -147,35 +149,86 @@ _NODES: Final[dict[str, Callable[[_Builder, Any], None]]] = {
 """The handlers by the event's class name: comparing classes would import PyYAML."""
 
 
-def yaml_documents(text: str, name: str) -> Iterator[tuple[int, int, Any]]:
+def yaml_documents(
+    text: str,
+    name: str,
+    refuse: Callable[[InvalidInput], None] | None = None,
+    lines_before: int = 0,
+) -> Iterator[tuple[int, int, Any]]:
     """The documents of a YAML stream: position (from 1), line (from 1) and value. Empty ones are left out.
 
-    Raises:
-        InvalidInput: malformed, or beyond a bound.
-    """
-    import yaml  # noqa: PLC0415 - takes 20 ms that JSON does not need
+    Args:
+        text: the stream.
+        name: the file, for messages.
+        refuse: gets the error of a malformed document; reading goes on after the next ``---``.
+        lines_before: the number of lines of the file before the text.
 
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    position = 0
-    builder = _Builder(name)
-    line = 1
-    try:
-        event: Any
-        for event in yaml.parse(text, Loader=loader):
-            kind = type(event).__name__
-            if kind in _NODES:
-                _NODES[kind](builder, event)
-            elif kind == "DocumentStartEvent":
-                position += 1
-                line = int(event.start_mark.line) + 1
-                if position > MAX_DOCUMENTS:
-                    many = f"more than {MAX_DOCUMENTS} documents"
-                    raise InvalidInput(name, many, "fewer documents in a file")
-                builder = _Builder(f"{name}, document {position}")
-            elif kind == "DocumentEndEvent" and builder.value is not None:
-                yield position, line, builder.value
-    except yaml.YAMLError as error:
-        raise _malformed(error, text, f"{name}, document {max(1, position)}") from error
+    Raises:
+        InvalidInput: malformed, or beyond a bound, and there is no ``refuse``.
+    """
+    before, position = lines_before, 0
+    while True:
+        # Lines are counted by the parser, so those before the text are given to it.
+        stream = _Stream("\n" * before + text, name, position)
+        try:
+            yield from stream.documents()
+        except InvalidInput as error:
+            if refuse is None or stream.too_many:
+                raise
+            refuse(error)
+        else:
+            return
+        match = _SEPARATOR.search(stream.text, _offset_of(stream.text, stream.line))
+        if match is None:
+            return
+        before, position = stream.text.count("\n", 0, match.start()), stream.position
+        text = stream.text[match.start() :]
+
+
+def _offset_of(text: str, line: int) -> int:
+    """Where the line after ``line`` (from 1) begins."""
+    offset = 0
+    for _ in range(line):
+        offset = text.find("\n", offset) + 1
+        if not offset:
+            return len(text)
+    return offset
+
+
+class _Stream:
+    """One pass over a stream, up to its end or the first malformed document."""
+
+    def __init__(self, text: str, name: str, position: int) -> None:
+        self.text = text
+        self.position = position
+        self.line = 1
+        self.too_many = False
+        self._name = name
+
+    def documents(self) -> Iterator[tuple[int, int, Any]]:
+        import yaml  # noqa: PLC0415 - takes 20 ms that JSON does not need
+
+        loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        name = self._name
+        builder = _Builder(name)
+        try:
+            event: Any
+            for event in yaml.parse(self.text, Loader=loader):
+                kind = type(event).__name__
+                if kind in _NODES:
+                    _NODES[kind](builder, event)
+                elif kind == "DocumentStartEvent":
+                    self.position += 1
+                    self.line = int(event.start_mark.line) + 1
+                    if self.position > MAX_DOCUMENTS:
+                        self.too_many = True
+                        many = f"more than {MAX_DOCUMENTS} documents"
+                        raise InvalidInput(name, many, "fewer documents in a file")
+                    builder = _Builder(f"{name}, document {self.position}")
+                elif kind == "DocumentEndEvent" and builder.value is not None:
+                    yield self.position, self.line, builder.value
+        except yaml.YAMLError as error:
+            raise _malformed(error, self.text, f"{name}, document {max(1, self.position)}") from error
 
 
 def _malformed(error: Exception, text: str, where: str) -> InvalidInput:

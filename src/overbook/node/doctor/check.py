@@ -17,7 +17,7 @@ APPLY: Final = "overbook node swap apply"
 """The fix for most findings about swap."""
 TUNE: Final = "overbook node tune apply"
 """The fix for most findings about the kernel's settings."""
-_PROGRAMS: Final = frozenset({"overbook", "rm", "swapoff"})
+_PROGRAMS: Final = frozenset({"overbook", "rm", "swapoff", "echo", "find", "mkdir", "systemctl"})
 
 
 class HostFinding(msgspec.Struct, frozen=True, gc=False, rename="camel"):

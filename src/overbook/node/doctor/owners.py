@@ -4,23 +4,44 @@ It can be seen that a plugin exists, but not what it writes.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from overbook.kernel.swaps import SwapArea
 from overbook.kernel.unix_sockets import read_connections
 from overbook.node.doctor.diagnosis import WASP_AGENT_LEFTOVERS
-from overbook.node.kubelet import command_lines
+from overbook.node.doctor.swap_makers import (
+    is_target_masked,
+    listed,
+    makers,
+    swap_units,
+    switches,
+    unexplained,
+    zram_generators,
+)
+from overbook.node.kubelet import CommandLines, command_lines
 from overbook.nri.connection import NRI_SOCKETS
 
 WASP_AGENT: Final = frozenset({"wasp", "wasp-agent"})
 _OWNERS: Final = (
-    ("the MachineConfig of Red Hat's document", "etc/systemd/system/swap-provision.service"),
+    # Sources of the autopilot's names: its assets machine-config/01-swap-enable and
+    # 09-file-based-swap-provisioning, in openshift-virtualization/virt-platform-autopilot.
+    ("virt-platform-autopilot", "usr/local/bin/kubevirt-provision-file-swap.sh"),
+    ("virt-platform-autopilot", "var/usrlocal/bin/kubevirt-provision-file-swap.sh"),
+    (
+        "virt-platform-autopilot",
+        "etc/systemd/system/ocpswap-file-enable.service.d/10-wait-for-provisioning.conf",
+    ),
+    (
+        "the MachineConfig of Red Hat's document or virt-platform-autopilot",
+        "etc/systemd/system/swap-provision.service",
+    ),
     ("virt-platform-autopilot", "etc/systemd/system/swap-disk-enable.service"),
     ("virt-platform-autopilot", "etc/systemd/system/ocpswap-file-enable.service"),
+    ("virt-platform-autopilot", "etc/systemd/system/kubevirt-tune-watermarks.service"),
+    ("virt-platform-autopilot", "etc/systemd/system/kubevirt-io-latency-setup.service"),
     ("virt-platform-autopilot", "etc/openshift/kubelet.conf.d/90-swap.conf"),
 )
-_UNIT_FOLDERS: Final = ("etc/systemd/system", "run/systemd/generator", "run/systemd/generator.late")
-_ZRAM_GENERATOR: Final = ("etc/systemd/zram-generator.conf", "usr/lib/systemd/zram-generator.conf")
 NRI_PLUGINS: Final = "opt/nri/plugins"
 _MOST_BYTES: Final = 1 << 20
 
@@ -35,7 +56,7 @@ def leftovers(root: str) -> tuple[str, ...]:
     return tuple(path for path in WASP_AGENT_LEFTOVERS if exists(root, path))
 
 
-def owners(root: str) -> tuple[str, ...]:
+def owners(root: str, lines: CommandLines | None = None) -> tuple[str, ...]:
     """Other programs that manage swap, found by their files or their processes.
 
     Raises:
@@ -43,7 +64,11 @@ def owners(root: str) -> tuple[str, ...]:
     """
     present(root, "etc")
     found = {f"{name} (/{path})": None for name, path in _OWNERS if exists(root, path)}
-    found.update((f"wasp-agent (process {pid})", None) for pid in _wasp_agents(root))
+    found.update(
+        (f"wasp-agent (process {pid})", None)
+        for pid in _wasp_agents(command_lines(root) if lines is None else lines)
+    )
+    found.update((maker, None) for maker in makers(root))
     return tuple(found)
 
 
@@ -54,12 +79,46 @@ def boot_swap(root: str) -> tuple[str, ...]:
         OSError: a folder cannot be read.
     """
     present(root, "etc", "run")
-    units = (f"/{folder}/{name}" for folder in _UNIT_FOLDERS for name in _listed(root, folder))
+    return (*(() if is_target_masked(root) else _by_target(root)), *switches(root)[0])
+
+
+def masked_swap(root: str) -> tuple[str, ...]:
+    """What would turn swap on at boot if ``swap.target`` were not masked; empty: it is not.
+
+    Raises:
+        OSError: a folder cannot be read.
+    """
+    present(root, "etc", "run")
+    return _by_target(root) if is_target_masked(root) else ()
+
+
+def _by_target(root: str) -> tuple[str, ...]:
     # A generator made these units from fstab; its entries are enough.
     fstab = [f"/etc/fstab ({device})" for device in _fstab_swap(root)]
-    swap_units = [unit for unit in units if unit.endswith(".swap") and not (fstab and "generator" in unit)]
-    zram = [f"/{path}" for path in _ZRAM_GENERATOR if exists(root, path)]
-    return (*fstab, *swap_units, *zram)
+    units = [unit for unit in swap_units(root) if not (fstab and "/generator" in unit)]
+    return (*fstab, *units, *(f"/{path}" for path in zram_generators(root)))
+
+
+def swap_off(root: str) -> tuple[str, ...]:
+    """What runs ``swapoff`` at boot or from time to time.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    present(root, "etc")
+    return switches(root)[1]
+
+
+def unexplained_swap(root: str, areas: Iterable[SwapArea]) -> tuple[str, ...]:
+    """The areas that neither fstab, nor a unit, nor zram's generator turns on.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    present(root, "etc", "run")
+    zram = bool(zram_generators(root))
+    names = [area.filename for area in areas if not (zram and area.filename.startswith("/dev/zram"))]
+    return unexplained(root, names, [*_fstab_swap(root), *swap_units(root).values()])
 
 
 def nri_plugins(root: str) -> tuple[str, ...]:
@@ -69,7 +128,7 @@ def nri_plugins(root: str) -> tuple[str, ...]:
         OSError: a folder cannot be read.
     """
     present(root, os.path.dirname(os.path.dirname(NRI_PLUGINS)))
-    return tuple(name for name in _listed(root, NRI_PLUGINS) if not name.startswith("."))
+    return tuple(name for name in listed(root, NRI_PLUGINS) if not name.startswith("."))
 
 
 def nri_connections(root: str) -> int:
@@ -105,13 +164,6 @@ def exists(root: str, path: str) -> bool:
     return True
 
 
-def _listed(root: str, folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(os.path.join(root, folder)))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
 def _fstab_swap(root: str) -> Iterator[str]:
     try:
         with open(os.path.join(root, "etc/fstab"), encoding="utf-8", errors="replace") as file:
@@ -124,5 +176,5 @@ def _fstab_swap(root: str) -> Iterator[str]:
             yield fields[0]
 
 
-def _wasp_agents(root: str) -> Iterator[int]:
-    return (pid for pid, words in command_lines(root) if os.path.basename(words[0]) in WASP_AGENT)
+def _wasp_agents(lines: Iterable[tuple[int, list[str]]]) -> Iterator[int]:
+    return (pid for pid, words in lines if os.path.basename(words[0]) in WASP_AGENT)

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Swap for this node: made once, the right size for its RAM, and on again after every boot.
 #
-#   overbook-swap plan [remove]   say what apply (or remove) would do
+#   overbook-swap plan [remove]   say what apply (or remove, or leave) would do
 #   overbook-swap apply           make it so; safe to repeat, and to be killed anywhere
 #   overbook-swap on              only turn on what is there (at boot, before the kubelet)
 #   overbook-swap remove          turn it off and leave nothing behind
+#   overbook-swap leave           the same for these settings' swap alone: other settings' swap has taken over
 #   overbook-swap status          what is there, as key=value
 #
 # Settings: /etc/overbook/swap.conf, KEY=VALUE a line. What came of it: /run/overbook/swap.state, which the agent
@@ -34,10 +35,7 @@ refuse() { # refuse WORD SENTENCE: the node is not ready for swap, and everybody
     exit 1
 }
 
-ready() { # ready SENTENCE
-    state Ready "$1"
-    say "$1"
-}
+ready() { state Ready "$1"; say "$1"; } # ready SENTENCE
 
 memory_bytes() { # memory_bytes FIELD
     while read -r field kib _; do
@@ -51,15 +49,15 @@ mib() { echo "$((($1 + 524288) / 1048576)) MiB"; }
 # Read, never executed: a line is a known key and its value, whatever stands in it.
 load_settings() {
     KIND=file FOLDER=/var/lib/overbook/swap DEVICE='' PERCENT=100 SIZE_BYTES=0 PRIORITY=10 DISCARD=once ENCRYPT=no
-    DISK_FLOOR_PERCENT=15 DISK_FLOOR_BYTES=1073741824 KUBELET_CONFIGS='' KUBELET_FAIL_SWAP_ON=''
+    OTHER_BYTES=0 DISK_FLOOR_PERCENT=15 DISK_FLOOR_BYTES=1073741824 KUBELET_CONFIGS='' KUBELET_FAIL_SWAP_ON=''
     [ -r "$CONF" ] || refuse BadSetting "$CONF cannot be read"
     while IFS='=' read -r key value; do
         case $key in
             KIND | FOLDER | DEVICE | PERCENT | SIZE_BYTES | PRIORITY | DISCARD | ENCRYPT | DISK_FLOOR_PERCENT | \
-                DISK_FLOOR_BYTES | KUBELET_CONFIGS | KUBELET_FAIL_SWAP_ON) eval "$key=\$value" ;;
+                DISK_FLOOR_BYTES | OTHER_BYTES | KUBELET_CONFIGS | KUBELET_FAIL_SWAP_ON) eval "$key=\$value" ;;
         esac
     done <"$CONF"
-    for key in PERCENT SIZE_BYTES PRIORITY DISK_FLOOR_PERCENT DISK_FLOOR_BYTES; do
+    for key in PERCENT SIZE_BYTES OTHER_BYTES PRIORITY DISK_FLOOR_PERCENT DISK_FLOOR_BYTES; do
         eval "value=\$$key"
         case $value in '' | *[!0-9]*) refuse BadSetting "$CONF: $key is '$value'; it has to be a whole number" ;; esac
     done
@@ -74,12 +72,14 @@ load_settings() {
 }
 
 # RAM × (percent/100 − 1), rounded up to pages, and one page for mkswap's header. One kernel counts a little more
-# RAM than the next: below half of the smallest step of the percentage, an area is not made anew for that.
+# RAM than the next: below half of the smallest step of the percentage, an area is not made anew for that. Swap of
+# other programs that was there at the first apply counts: only the rest is made.
 size_wanted() {
-    ram=$(memory_bytes MemTotal)
+    ram=$(($(memory_bytes MemTotal) - $(memory_bytes Hugetlb))) # huge pages never swap
     bytes=$SIZE_BYTES SLACK=0
     if [ "$bytes" -eq 0 ]; then
         bytes=$(((ram * (PERCENT > 100 ? PERCENT - 100 : 0) + 99) / 100)) SLACK=$((ram / 256))
+        bytes=$((bytes > OTHER_BYTES ? bytes - OTHER_BYTES : 0))
     fi
     WANTED=$((bytes ? (bytes + PAGE - 1) / PAGE * PAGE + PAGE : 0))
 }
@@ -200,6 +200,11 @@ progress() { # progress BYTES
     if [ ! -t 2 ] || [ "$1" -eq "$WANTED" ]; then echo >&2; fi
 }
 
+# A relabel of the file system takes the type away, and then swapon is refused: it is set before each.
+label() { # label FILE
+    ! selinuxenabled 2>/dev/null || chcon -t swapfile_t "$1" || say "$1 has no SELinux type swapfile_t"
+}
+
 # In full, under another name: it takes its place by a rename once all of it is on the disk. The disk is looked at
 # again and again, since others write to it too.
 make_file() {
@@ -222,9 +227,7 @@ make_file() {
         progress "$written"
     done
     mkswap -L "$LABEL" "$making" >/dev/null || refuse MakeFailed "mkswap $making failed"
-    if command -v selinuxenabled >/dev/null && selinuxenabled; then
-        chcon -t swapfile_t "$making" || say "$making has no SELinux type swapfile_t"
-    fi
+    label "$making"
     sync "$making"
     mv -T "$making" "$MADE" || refuse MakeFailed "$MADE cannot be put in its place"
     sync "$FOLDER"
@@ -273,7 +276,7 @@ open_encrypted() { # open_encrypted AREA TARGET
 
 turn_on() { # turn_on AREA
     ! is_on "$1" || return 0
-    [ "$KIND" != device ] || claim_device "$1"
+    case $KIND in device) claim_device "$1" ;; file) label "$1" ;; esac
     path=$(target "$1")
     [ "$path" = "$1" ] || open_encrypted "$1" "$path"
     set -- --priority "$PRIORITY" "$path"
@@ -300,7 +303,7 @@ drop() { # drop AREA: off, and nothing left of it
 
 apply() {
     [ "$WANTED" -gt 0 ] || [ "$KIND" = device ] ||
-        refuse NothingWanted "PERCENT is $PERCENT and SIZE_BYTES 0: no swap is wanted; to take it away: overbook node swap remove"
+        refuse NothingWanted "PERCENT is $PERCENT and SIZE_BYTES 0$([ "$OTHER_BYTES" -eq 0 ] || echo ", and other swap has $(mib "$OTHER_BYTES")"): no swap is wanted; to take it away: overbook node swap remove"
     keep=
     for area in $(areas); do
         if fits "$area" && { [ -z "$keep" ] || is_on "$area"; }; then keep=$area; fi
@@ -334,12 +337,25 @@ on() {
     ready "swap is on: $(echo "$list" | tr '\n' ' ')"
 }
 
-remove() {
+take_away() {
     list=$(areas)
     check_room 0 $list
     for area in $list; do drop "$area"; done
+}
+
+remove() {
+    take_away
     prove_removed
     rm -f "$RUN/swap.state"
+}
+
+# The state stays: it is that of the swap which has taken over.
+leave() {
+    take_away
+    [ "$COMMAND" != plan ] || return 0
+    rm -f "$FOLDER/.making"
+    rmdir "$FOLDER" 2>/dev/null
+    say "the former swap is off and taken away: ${list:-there was none}"
 }
 
 prove_removed() {
@@ -381,7 +397,7 @@ only_tell() {
 
 COMMAND=${1:-}
 case $COMMAND-${2:-} in
-    plan- | plan-remove | apply- | on- | remove- | status-) ;;
+    plan- | plan-remove | plan-leave | apply- | on- | remove- | leave- | status-) ;;
     *)
         sed -n '2,/^set/s/^# \{0,1\}//p' "$0"
         exit 2
@@ -389,7 +405,7 @@ case $COMMAND-${2:-} in
 esac
 case $COMMAND in
     plan) only_tell ;;
-    apply | on | remove)
+    apply | on | remove | leave)
         # The lock is the folder's own: nothing is left of it, and it goes with the last process that holds it.
         mkdir -p "$RUN" && exec 9<"$RUN"
         flock -w 20 9 || { say "another overbook-swap is running; try again when it is done"; exit 1; }

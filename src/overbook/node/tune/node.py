@@ -10,7 +10,6 @@ import msgspec
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.text import shown
 from overbook.kernel.block_device import whole_disks
-from overbook.kernel.files import KernelFileError, read_file, under
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.mountinfo import mount_of, read_mountinfo
 from overbook.kernel.swaps import read_swaps
@@ -18,14 +17,27 @@ from overbook.kernel.tunable import NO_TARGET, has_io_latency, read_tunable
 from overbook.kernel.zoneinfo import read_zoneinfo
 from overbook.node.files import HostFile
 from overbook.node.kubelet import running_kubelet
+from overbook.node.system_slices import SYSTEM_SLICE, other_slices
 from overbook.node.tune import rules as tuning
-from overbook.node.tune.files import OVERCOMMIT_UNIT_FILE, USUAL_KUBELET_UNIT, host_files
+from overbook.node.tune.files import (
+    OVERCOMMIT_UNIT_FILE,
+    USUAL_KUBELET_UNIT,
+    host_files,
+    slice_drop_ins,
+)
 from overbook.node.tune.remembered import read_remembered
 from overbook.node.tune.rules import Overcommit, Remembered, TuningFacts, WantedSetting
 from overbook.node.tune.watermark import Watermarks
 
-SYSTEM_SLICE: Final = "system.slice"
-KUBELET_TRACES: Final = ("var/lib/kubelet/config.yaml", "etc/kubernetes/kubelet.conf")
+KUBELET_TRACES: Final = (
+    "var/lib/kubelet/config.yaml",
+    "etc/kubernetes/kubelet.conf",
+    "etc/kubernetes/kubelet/config.json",
+    "var/lib/rancher/k3s/agent",
+    "var/lib/rancher/rke2/agent",
+    "var/snap/microk8s/current/args/kubelet",
+    "var/lib/microshift/resources/kubelet",
+)
 """Files that show that a kubelet is installed, even if it does not run."""
 
 
@@ -41,7 +53,8 @@ class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
         kubelet_unit: the kubelet's systemd unit.
         latency_devices: the devices for systemd's drop-in, for `TuningFacts.io_latency_disks`.
         io_latency: whether the kernel has io.latency.
-        swapped_bytes: the memory of ``system.slice`` that is in swap.
+        swapped_bytes: the memory that is in swap, by slice.
+        slice_drop_ins: the paths of the slices' drop-ins that are there.
     """
 
     root: str
@@ -52,7 +65,8 @@ class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
     kubelet_unit: str = USUAL_KUBELET_UNIT
     latency_devices: tuple[str, ...] = ()
     io_latency: bool = False
-    swapped_bytes: int = 0
+    swapped_bytes: Mapping[str, int] = {}
+    slice_drop_ins: tuple[str, ...] = ()
 
     @property
     def wishes(self) -> tuple[WantedSetting, ...]:
@@ -67,6 +81,7 @@ class TunedNode(msgspec.Struct, frozen=True, kw_only=True):
             latency_devices=self.latency_devices,
             overcommit_off=self.overcommit == "off",
             kubelet_unit=self.kubelet_unit,
+            slices=self.facts.slices,
         )
 
     @property
@@ -93,11 +108,15 @@ def look(root: str, asked: Overcommit | None = None) -> TunedNode:
     numbers = tuple(_latency_disks(root)) if io_latency else ()
     disks = tuple(sorted({disk for _, below in numbers for disk in below}))
     remembered = read_remembered(root)
-    present = {name: read_tunable(name, root) for name in (*tuning.SYSCTLS, tuning.SYSTEM_SWAP_MAX)}
-    for disk in disks:  # if the io controller is off, systemd will switch it on
-        name = f"{tuning.SYSTEM_IO_LATENCY}/{disk}"
-        present[name] = read_tunable(name, root) or NO_TARGET
-    swapped = read_tunable(f"{SYSTEM_SLICE}/memory.swap.current", root)
+    slices = (SYSTEM_SLICE, *other_slices(root))
+    limits = (f"{slice_}/memory.swap.max" for slice_ in slices)
+    present = {name: read_tunable(name, root) for name in (*tuning.SYSCTLS, *limits)}
+    for slice_ in slices:
+        for disk in disks:  # if the io controller is off, systemd will switch it on
+            name = f"{slice_}/io.latency/{disk}"
+            present[name] = read_tunable(name, root) or NO_TARGET
+    swapped = {name: int(read_tunable(f"{name}/memory.swap.current", root) or 0) for name in slices}
+    eviction = configuration.eviction_start(read_meminfo(root).mem_total_bytes)
     kind: Literal["Lenient", "Strict", "Stopped", "Absent"] = "Absent"
     if kubelet is not None:
         kind = "Strict" if configuration.protect_kernel_defaults else "Lenient"
@@ -109,29 +128,33 @@ def look(root: str, asked: Overcommit | None = None) -> TunedNode:
         facts=TuningFacts(
             values={name: value for name, value in present.items() if value is not None},
             watermarks=_watermarks(root),
-            eviction_bytes=configuration.eviction_bytes(read_meminfo(root).mem_total_bytes),
+            eviction_bytes=eviction.size_bytes,
+            eviction_field=eviction.field,
+            slices=slices,
             io_latency_disks=disks,
             kubelet=kind,
         ),
         remembered=remembered,
         overcommit=asked or installed,
-        kubelet_unit=_unit_of(kubelet.pid, root) if kubelet else USUAL_KUBELET_UNIT,
+        kubelet_unit=(kubelet.unit if kubelet else "") or USUAL_KUBELET_UNIT,
         latency_devices=tuple(device for device, _ in numbers),
         io_latency=io_latency,
-        swapped_bytes=int(swapped or 0),
+        swapped_bytes=swapped,
+        slice_drop_ins=tuple(slice_drop_ins(root)),
     )
 
 
 def notes(node: TunedNode) -> tuple[str, ...]:
     """Notes for the user in addition to the settings."""
     found = list(tuning.shortcomings(node.facts))
-    if node.swapped_bytes:
-        found.append(
-            f"{shown(node.swapped_bytes)} of system.slice are still in swap from earlier; they return to RAM "
-            "when they are used"
-        )
+    found += [
+        f"{shown(swapped)} of {name} are still in swap from earlier; they return to RAM when they are used"
+        for name, swapped in node.swapped_bytes.items()
+        if swapped
+    ]
     if not node.systemd:
-        found.append("there is no systemd here: the settings of system.slice last only until the next boot")
+        names = " and ".join(node.facts.slices)
+        found.append(f"there is no systemd here: the settings of {names} last only until the next boot")
     if not node.io_latency:
         found.append("this kernel has no io.latency: the system gets no latency target for the disk")
     if node.overcommit == "off" and not node.systemd:
@@ -159,16 +182,3 @@ def _latency_disks(root: str) -> Iterator[tuple[str, tuple[str, ...]]]:
         if below and not seen.issuperset(below):
             seen.update(below)
             yield path, below
-
-
-def _unit_of(pid: int, root: str) -> str:
-    """The systemd unit of a process, from its cgroup."""
-    try:
-        text = read_file(under(root, f"/proc/{pid}/cgroup")).decode("utf-8", "replace")
-    except KernelFileError:
-        return USUAL_KUBELET_UNIT
-    for line in text.splitlines():
-        name = os.path.basename(line)
-        if line.startswith("0::") and name.endswith(".service"):
-            return name
-    return USUAL_KUBELET_UNIT

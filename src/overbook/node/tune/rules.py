@@ -14,15 +14,16 @@ from typing import Final, Literal
 import msgspec
 
 from overbook.core.text import shown
-from overbook.node.tune.watermark import Watermarks, scale_factor, wanted_low_bytes
+from overbook.node.tune.watermark import Watermarks, highest_low_bytes, scale_factor, wanted_low_bytes
 
 OVERCOMMIT_MEMORY: Final = "vm.overcommit_memory"
 PANIC_ON_OOM: Final = "vm.panic_on_oom"
 SWAPPINESS: Final = "vm.swappiness"
 WATERMARK_SCALE_FACTOR: Final = "vm.watermark_scale_factor"
 SYSCTLS: Final = (OVERCOMMIT_MEMORY, PANIC_ON_OOM, SWAPPINESS, WATERMARK_SCALE_FACTOR)
-SYSTEM_SWAP_MAX: Final = "system.slice/memory.swap.max"
-SYSTEM_IO_LATENCY: Final = "system.slice/io.latency"
+SYSTEM_SLICE: Final = "system.slice"
+SYSTEM_SWAP_MAX: Final = f"{SYSTEM_SLICE}/memory.swap.max"
+SYSTEM_IO_LATENCY: Final = f"{SYSTEM_SLICE}/io.latency"
 """The prefix of a disk's setting, such as ``system.slice/io.latency/259:0``."""
 
 KUBELET_DEMANDS: Final[Mapping[str, str]] = {OVERCOMMIT_MEMORY: "1", PANIC_ON_OOM: "0"}
@@ -42,7 +43,9 @@ class TuningFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     Attributes:
         values: the present value by the setting's name; absent: this kernel has no such setting.
         watermarks: the watermarks of all zones; ``None``: not known.
-        eviction_bytes: the kubelet's threshold of ``memory.available``; 0: none.
+        eviction_bytes: the kubelet's highest threshold of ``memory.available``, hard or soft; 0: none.
+        eviction_field: the field that has it.
+        slices: the top cgroups of the system, of the kubelet and of the runtime.
         io_latency_disks: numbers of the disks of root and swap, if the kernel has io.latency.
         kubelet: ``Lenient``: sets values that differ; ``Strict`` (``protectKernelDefaults``): does not start
             then; ``Stopped``: installed but not running; ``Absent``: not installed.
@@ -51,6 +54,8 @@ class TuningFacts(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     values: Mapping[str, str]
     watermarks: Watermarks | None = None
     eviction_bytes: int = 0
+    eviction_field: str = "evictionHard"
+    slices: tuple[str, ...] = (SYSTEM_SLICE,)
     io_latency_disks: tuple[str, ...] = ()
     kubelet: Literal["Lenient", "Strict", "Stopped", "Absent"] = "Absent"
 
@@ -170,12 +175,15 @@ def _swapping(facts: TuningFacts, remembered: Mapping[str, Remembered]) -> Itera
 
 def _system(facts: TuningFacts) -> Iterator[WantedSetting]:
     why = "kubelet and runtime must not stall together with the pods"
-    yield WantedSetting(SYSTEM_SWAP_MAX, facts.values.get(SYSTEM_SWAP_MAX), "0", why)
+    for slice_ in facts.slices:
+        name = f"{slice_}/memory.swap.max"
+        yield WantedSetting(name, facts.values.get(name), "0", why)
     why = f"the system waits at most {IO_LATENCY_MILLISECONDS} ms for a disk that the pods swap on"
     target = str(IO_LATENCY_MILLISECONDS * 1000)
-    for disk in facts.io_latency_disks:
-        name = f"{SYSTEM_IO_LATENCY}/{disk}"
-        yield WantedSetting(name, facts.values.get(name), target, why)
+    for slice_ in facts.slices:
+        for disk in facts.io_latency_disks:
+            name = f"{slice_}/io.latency/{disk}"
+            yield WantedSetting(name, facts.values.get(name), target, why)
 
 
 def swappiness_is_sound(swappiness: int) -> bool:
@@ -191,12 +199,12 @@ def shortcomings(facts: TuningFacts) -> tuple[str, ...]:
         found.append("there is no system.slice that limits swap: nothing keeps the system out of swap")
     factor = facts.values.get(WATERMARK_SCALE_FACTOR)
     if factor is not None and facts.watermarks is not None and facts.eviction_bytes:
-        low = facts.watermarks.min_bytes + facts.watermarks.managed_bytes // 10  # LARGEST_FACTOR of 10,000
-        if max(low, facts.watermarks.low_bytes) <= facts.eviction_bytes:
+        low = highest_low_bytes(facts.watermarks)
+        if low <= facts.eviction_bytes:
             found.append(
                 f"the kubelet evicts below {shown(facts.eviction_bytes)}, and the kernel can begin to swap "
                 f"no earlier than at {shown(low)}: pods are evicted before anything is swapped; lower "
-                "memory.available in the kubelet's evictionHard"
+                f"memory.available in the kubelet's {facts.eviction_field}"
             )
     return tuple(found)
 

@@ -79,7 +79,7 @@ def apply(node: TunedNode) -> Iterator[str]:
 
 def planned_removal(node: TunedNode) -> Iterator[str]:
     """The steps that `remove_tuning` would take."""
-    yield from (f"remove /{path}" for path in (*PATHS, BEFORE) if _exists(node, path))
+    yield from (f"remove /{path}" for path in (*PATHS, *node.slice_drop_ins, BEFORE) if _exists(node, path))
     yield from (returned.sentence for returned in _returns(node))
 
 
@@ -90,10 +90,11 @@ def remove_tuning(node: TunedNode) -> Iterator[str]:
         OSError, KernelFileError: something cannot be written, or the kernel refused.
     """
     yield from _without_unit(node)
-    for path in remove(PATHS, node.root):
+    for path in remove((*PATHS, *node.slice_drop_ins), node.root):
         yield f"removed /{path}"
-    with suppress(OSError):  # others may have drop-ins there
-        os.rmdir(os.path.join(node.root, os.path.dirname(SLICE_FILE)))
+    for path in (SLICE_FILE, *node.slice_drop_ins):
+        with suppress(OSError):  # others may have drop-ins there
+            os.rmdir(os.path.join(node.root, os.path.dirname(path)))
     yield from _systemctl(node, "daemon-reload")
     for returned in _returns(node):
         if returned.value is not None:

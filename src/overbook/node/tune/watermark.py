@@ -38,6 +38,11 @@ def wanted_low_bytes(eviction_bytes: int, memory_bytes: int) -> int:
     return eviction_bytes + min(max(LEAST_RUNWAY_BYTES, memory_bytes // 100), memory_bytes // 20)
 
 
+def highest_low_bytes(marks: Watermarks) -> int:
+    """The low watermark with the largest factor: the kernel begins to swap no earlier."""
+    return max(marks.low_bytes, marks.min_bytes + marks.managed_bytes * LARGEST_FACTOR // 10_000)
+
+
 def scale_factor(marks: Watermarks, eviction_bytes: int) -> int | None:
     """The ``vm.watermark_scale_factor`` for the wanted low watermark; ``None`` if that is already reached."""
     wanted = wanted_low_bytes(eviction_bytes, marks.managed_bytes)

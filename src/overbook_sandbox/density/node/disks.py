@@ -3,7 +3,6 @@
 import os
 import struct
 import subprocess
-import threading
 from typing import Final, NamedTuple
 
 from overbook_sandbox.density.loads import Disk
@@ -15,8 +14,6 @@ MIB: Final = 2**20
 SECTOR: Final = 512
 FLOODED_MIB: Final = 1024
 """The size of the disk's part for files, where a load needs one."""
-STALL_SECONDS: Final = 3.0
-STALL_EVERY_SECONDS: Final = 8.0
 DEVICE: Final = "/dev/vda"
 _BUSYBOX: Final = "/run/overbook/busybox"
 _FIRST_SECTOR: Final = 2048
@@ -73,42 +70,6 @@ class ThrottledDisk:
     def stall(self, *, on: bool) -> None:
         """Make the disk stand still, or work again."""
         os.write(self._fd, self._stands if on else self._works)
-
-
-class Staller(threading.Thread):
-    """Makes the disk stand still for some seconds, again and again.
-
-    Args:
-        disk: the disk.
-    """
-
-    def __init__(self, disk: ThrottledDisk) -> None:
-        super().__init__(daemon=True)
-        self._disk = disk
-        self._ended = threading.Event()
-        self._error: OSError | None = None
-
-    def run(self) -> None:
-        """Stall and go on, until `end`."""
-        try:
-            while not self._ended.is_set():
-                self._disk.stall(on=True)
-                self._ended.wait(STALL_SECONDS)
-                self._disk.stall(on=False)
-                self._ended.wait(STALL_EVERY_SECONDS - STALL_SECONDS)
-        except OSError as error:
-            self._error = error
-
-    def end(self) -> None:
-        """Let the disk work again.
-
-        Raises:
-            OSError: it did not stall.
-        """
-        self._ended.set()
-        self.join()
-        if self._error is not None:
-            raise self._error
 
 
 def parts(swap_mib: int, flooded: bool) -> int:

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from overbook.kernel.cgroup import Cgroup
 from overbook.kernel.files import KernelFileError
 from overbook.kernel.meminfo import read_meminfo
 from overbook.kernel.own_process import lock_memory, lower_oom_score
@@ -25,11 +26,13 @@ from overbook_sandbox.density.guards.guard import GuardDecision, GuardNode, Star
 from overbook_sandbox.density.loads import LoadPod
 from overbook_sandbox.density.node import disks, worker
 from overbook_sandbox.density.node.pods import pod_of
+from overbook_sandbox.density.node.staller import Staller
 from overbook_sandbox.density.node.watch import Watch, Watched, cpu_seconds
 from overbook_sandbox.density.trace import End, How, Left, Message, Order, PhaseBegun, TracePoint
 from overbook_sandbox.machine.guest_kernel import use_generations
 from overbook_sandbox.machine.pod_runner import CGROUP_ROOT, make_cgroup, make_pod_cgroups, with_status
 
+_PODS: Final = "kubepods.slice"
 SAMPLE_SECONDS: Final = 0.5
 LOOK_SECONDS: Final = 0.1
 FILL_SECONDS: Final = 30.0
@@ -67,6 +70,7 @@ class Player:
     def play(self) -> None:
         """Play the load once."""
         guard, load = self._guard, self._load
+        staller = Staller(self._disk) if self._disk and load.disk == "stalling" else None
         swap_bytes = read_meminfo().swap_total_bytes or 0
         folder = tempfile.mkdtemp(prefix="density-", dir="/run")
         guard.prepare(GuardNode(folder, self._memory_bytes, swap_bytes, load))
@@ -84,9 +88,8 @@ class Player:
             cpu_before = cpu_seconds(guard.cgroup) if guard.cgroup else 0.0
             self._phase("event")
             self._begin()
-            staller = disks.Staller(self._disk) if self._disk and load.disk == "stalling" else None
             if staller is not None:
-                staller.start()
+                staller.begin()
             self._until(load.event_seconds, self._is_settled)
             if staller is not None:
                 staller.end()
@@ -213,14 +216,16 @@ def main() -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     with open(os.path.join(make_cgroup("system.slice/density.service"), "cgroup.procs"), "w") as procs:
         procs.write(str(os.getpid()))
-    make_cgroup("kubepods.slice")
+    make_cgroup(_PODS)
     lock_memory()
     lower_oom_score()
     use_generations()
     load, flooded, disk = order.load, "", None
+    with Cgroup(_PODS) as pods:  # the kubelet's enforceNodeAllocatable is `pods` by default
+        pods.write_memory_max(read_meminfo().mem_total_bytes - int(load.reserved_mib * 2**20))
     if order.flooded or (order.swap and load.disk != "zram"):
         device, flooded = disks.partition(load.swap_mib, flooded=order.flooded)
-        disk = disks.ThrottledDisk(f"{CGROUP_ROOT}/kubepods.slice", disks.THROTTLES[load.disk])
+        disk = disks.ThrottledDisk(f"{CGROUP_ROOT}/{_PODS}", disks.THROTTLES[load.disk])
     if order.swap:
         disks.swap_on(disks.make_zram(load.swap_mib) if load.disk == "zram" else device)
     Player(order, flooded, disk, os.path.dirname(sys.argv[1])).play()

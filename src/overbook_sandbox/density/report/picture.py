@@ -67,7 +67,8 @@ def headline(report: DensityReport) -> str:
     if OURS in lost and len(lost) > 1:
         others = [number for guard, number in lost.items() if guard != OURS]
         loads = len({row.load for row in report.rows})
-        said = f"{lost[OURS]:g} innocent pods lost on {loads} load{'s' if loads > 1 else ''}"
+        pods = "pod" if lost[OURS] == 1 else "pods"
+        said = f"{lost[OURS]:g} innocent {pods} lost on {loads} load{'s' if loads > 1 else ''}"
         said += (
             f", {min(others):g}" if min(others) == max(others) else f", {min(others):g} to {max(others):g}"
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from overbook.cli import main
-from overbook.cli.commands.explain.topics import NAMES, qos, swap
+from overbook.cli.commands.explain.topics import NAMES, pressure, qos, swap
 from overbook.cli.commands.explain.topics.here import Here, read_here
 
 SAID = {
@@ -53,6 +53,18 @@ def test_a_nodes_own_numbers_stand_in_the_page(tmp_path: Path) -> None:
     text = swap.page(read_here(options(), str(tmp_path)))
     for part in ("16Gi", "150 %", "/dev/vda2 (partition, 8Gi)", "vm.swappiness          60", "not mounted"):
         assert part in text
+
+
+def test_a_pages_percentages_leave_out_huge_pages(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text(
+        "MemTotal: 67108864 kB\nSwapTotal: 8388608 kB\nHugetlb: 50331648 kB\n", "utf-8"
+    )
+    here = read_here(options(), str(tmp_path))
+    assert here.carried == "150 %"
+    assert here.memory == "64Gi (48Gi of it huge pages)"
+    assert "needs 8Gi" in swap.page(here)
+    assert "22.4Gi" in pressure.page(here)
 
 
 def test_the_page_names_what_is_not_readable(tmp_path: Path) -> None:

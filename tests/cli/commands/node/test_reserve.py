@@ -135,3 +135,20 @@ def test_unreadable_files_are_named_and_the_proposal_still_made(
     said = capsys.readouterr()
     assert "the kubelet's configuration is not readable" in said.err
     assert "proposed" in said.out
+
+
+def test_huge_pages_are_neither_allocatable_nor_reserved_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    make_node(tmp_path, mem_total_bytes=64 * GIB)
+    build_tree(tmp_path, {"proc/meminfo": f"MemTotal: {64 << 20} kB\nHugetlb: {48 << 20} kB\n"})
+    build_tree(
+        tmp_path, {"proc/7/cmdline": "kubelet\0--config=/k/k.yaml\0", "k/k.yaml": "failSwapOn: false\n"}
+    )
+
+    found = json.loads(run(capsys, "--fsroot", str(tmp_path), "--output", "json"))
+
+    assert found["hugePagesBytes"] == 48 * GIB
+    assert found["now"]["reportedBytes"] == 16 * GIB - 100 * MIB
+    assert found["proposed"]["reservedMemoryBytes"] == 2663 * MIB
+    assert "48Gi are huge pages" in run(capsys, "--fsroot", str(tmp_path))

@@ -253,3 +253,40 @@ def test_tune_killed_after_any_step_can_be_repeated_or_undone(tmp_path: pathlib.
                 break
             stopped += 1
     assert stopped > 15
+
+
+def in_runtime_slice(root: pathlib.Path) -> pathlib.Path:
+    """The kubelet runs in a slice of its own, as on Amazon's images."""
+    run_kubelet(root, LENIENT)
+    (root / "proc/4711/cgroup").write_text("0::/runtime.slice/kubelet.service\n")
+    own = root / "sys/fs/cgroup/runtime.slice"
+    own.mkdir()
+    for name, text in (("memory.swap.max", "max\n"), ("memory.swap.current", "4096\n"), ("io.latency", "")):
+        (own / name).write_text(text)
+    return own
+
+
+def test_the_kubelets_own_slice_is_kept_out_of_swap_too(root: pathlib.Path) -> None:
+    own = in_runtime_slice(root)
+
+    assert tune(root, "apply") == 0
+
+    assert (own / "memory.swap.max").read_text().strip() == "0"
+    assert "50000" in (own / "io.latency").read_text()
+    drop_in = root / "etc/systemd/system/runtime.slice.d/50-overbook.conf"
+    assert "MemorySwapMax=0" in drop_in.read_text()
+    assert tune(root, "status") == 0
+    assert tune(root, "remove") == 0
+    assert (own / "memory.swap.max").read_text().strip() == "max"
+    assert not drop_in.parent.exists()
+
+
+def test_a_soft_threshold_counts_if_it_is_the_higher_one(
+    root: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_kubelet(root, f"{LENIENT}evictionSoft: {{memory.available: 1Gi}}\n")
+    tune(root, "plan")
+    assert "the kubelet evicts below 1Gi" in capsys.readouterr().out
+    run_kubelet(root, f"{LENIENT}evictionSoft: {{memory.available: 4Gi}}\n")
+    tune(root, "plan")
+    assert "memory.available in the kubelet's evictionSoft" in capsys.readouterr().out

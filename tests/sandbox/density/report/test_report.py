@@ -69,7 +69,7 @@ def test_the_generated_part_of_a_file_is_replaced_and_no_other() -> None:
 def test_the_headline_is_made_of_the_numbers() -> None:
     assert headline(REPORT) == (
         "One node holds 1.5 × the cold VMs (other guards: at most 1.8 ×) of a node without swap; "
-        "1 innocent pods lost on 2 loads, 0 under other guards"
+        "1 innocent pod lost on 2 loads, 0 under other guards"
     )
     assert headline(DensityReport((), ())) == "Pods on a node that is short of memory"
 

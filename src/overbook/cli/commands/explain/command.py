@@ -53,6 +53,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--on-node", metavar="NAME", help="only the pods with this spec.nodeName")
     add_output_option(parser)
     add_node_options(parser)
+    parser.add_argument(
+        "--kubernetes-version",
+        metavar="VERSION",
+        help="Kubernetes' version, such as 1.37 (default: that of the Nodes in the input, else 1.36)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -84,37 +89,46 @@ def _explain_files(arguments: argparse.Namespace) -> int:
 
     import msgspec
 
-    from overbook.cli.options import node_of
-    from overbook.cli.output import write_structured
+    from overbook.cli.commands.explain.read import Problems, node_with, take_files
     from overbook.core.errors import InvalidInput
     from overbook.core.kubevirt.memory import LauncherPolicy
     from overbook.explain.build import build_report
-    from overbook.explain.inventory import take_inventory
-    from overbook.kube.files.manifests import read_documents_of
-    from overbook.kube.files.sources import read_sources
+    from overbook.explain.inventory import Intake
 
     # The process makes one pass over immutable data and ends, so garbage collection would only cost time.
     gc.disable()
-    node = node_of(arguments)
-    documents = (
-        document for source in read_sources(arguments.files) for document in read_documents_of(source)
+    problems = Problems()
+    intake = Intake(problems.add)
+    node = node_with(arguments, intake.objects)  # a wrong option is named before anything is read
+    take_files(arguments.files, intake, problems)
+    if intake.objects.nodes or intake.objects.overrides or intake.vm_settings is not None:
+        node = node_with(arguments, intake.objects, intake.vm_settings)
+    inventory = intake.inventory(
+        LauncherPolicy(percent=node.policy.percent), node.running, percent_given=arguments.percent is not None
     )
-    policy = LauncherPolicy(percent=node.policy.percent)
-    inventory = take_inventory(documents, policy, node.running)
     if arguments.on_node:
         selected = tuple(one for one in inventory.found if one.pod.spec.node_name == arguments.on_node)
         inventory = msgspec.structs.replace(inventory, found=selected)
-    if not inventory.found:
+    if not inventory.found and (arguments.on_node or not inventory.idle):
+        if problems.sentences:
+            return problems.status()
         seen = ", ".join(f"{count} {kind}" for kind, count in inventory.ignored.items()) or "nothing"
         raise InvalidInput(
             " ".join(arguments.files), seen, "at least one pod, virtual machine or workload to explain"
         )
-    report = build_report(inventory, node)
+    report = build_report(inventory, node, problems.add)
+    if not report.pods:
+        return problems.status()
+    if problems.sentences:
+        report = msgspec.structs.replace(report, problems=tuple(problems.sentences))
     if arguments.output != "table":
-        write_structured(report, arguments.output)
-        return 0
+        from overbook.cli.commands.explain.write import write_report
+
+        write_report(report, arguments.output)
+        return problems.status()
     from overbook.cli.commands.explain.text import render
 
     for line in render(report, details=arguments.details):
         print(line)
-    return 0
+    sys.stdout.flush()
+    return problems.status()

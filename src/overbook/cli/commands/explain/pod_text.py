@@ -1,10 +1,11 @@
 """The full report on one pod, as text of 80 to 110 columns."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from overbook.cli.output import BOLD, RED, YELLOW, columns, painted
+from overbook.core.kubevirt.vm import COMPUTE_CONTAINER
 from overbook.core.text import cores, shown, shown_or
 from overbook.explain.report import ContainerReport, OvercommitLevel, PodReport, Warned
 
@@ -50,6 +51,12 @@ def warning_lines(warning: Warned, indent: str = "") -> list[str]:
     return lines
 
 
+def left_out_line(ignored: Mapping[str, int]) -> str:
+    """What is left out, kind by kind; empty where nothing is."""
+    what = ", ".join(f"{count} {kind}" for kind, count in sorted(ignored.items()))
+    return f"left out: {what}" if what else ""
+
+
 def level_words(level: OvercommitLevel) -> str:
     """An overcommit level in words."""
     parts = []
@@ -80,10 +87,16 @@ def _guest(pod: PodReport) -> str:
         return "size not known from this manifest alone"
     overhead = f" + {shown(pod.overhead_bytes)} overhead" if pod.overhead_bytes else ""
     source = " (derived from its request)" if pod.guest_from == "Request" else ""
-    covered = (pod.requests.memory_bytes or 0) + pod.swap_max_bytes
+    # The containers beside the guest's request and swap for themselves.
+    parts = [one for one in pod.containers if one.name == COMPUTE_CONTAINER] or pod.containers
+    ordinary = sum((one.requests.memory_bytes or 0) + one.swap.max_bytes for one in parts)
     needed = pod.guest_bytes + (pod.overhead_bytes or 0)
-    verdict = "covers all of it" if covered >= needed else f"{shown(needed - covered)} are not covered"
-    return f"{shown(pod.guest_bytes)}{overhead}{source}; request and swap: {shown(covered)}, {verdict}"
+    missing = needed - ordinary - pod.hugepages_bytes
+    verdict = "covers all of it" if missing <= 0 else f"{shown(missing)} are not covered"
+    pages = f"large pages {shown(pod.hugepages_bytes)}, " if pod.hugepages_bytes else ""
+    return (
+        f"{shown(pod.guest_bytes)}{overhead}{source}; {pages}request and swap: {shown(ordinary)}, {verdict}"
+    )
 
 
 def _pod_cgroup(pod: PodReport) -> str:

@@ -3,10 +3,17 @@
 from collections.abc import Iterator
 from typing import Final
 
-from overbook.cli.commands.explain.pod_text import level_words, pod_lines, warning_lines, wrapped
-from overbook.cli.output import BOLD, columns, painted
+from overbook.cli.commands.explain.pod_text import (
+    left_out_line,
+    level_words,
+    pod_lines,
+    warning_lines,
+    wrapped,
+)
+from overbook.cli.output import BOLD, column_lines, columns, painted
+from overbook.core.kubernetes.version import PINNED
 from overbook.core.text import cores, counted, percent_of, shown, shown_or
-from overbook.explain.report import Explanation, KillOrder, PodReport
+from overbook.explain.report import Explanation, IdleReport, KillOrder, PodReport
 
 MANY: Final = 20
 """Up to this number every pod is shown in full."""
@@ -23,58 +30,62 @@ def render(report: Explanation, *, details: bool = False) -> Iterator[str]:
         for pod in report.pods:
             yield ""
             yield from pod_lines(pod, several=len(report.pods) > 1)
-    if len(report.pods) > 1:
+    if len(report.pods) > 1 and report.totals.pods:
         yield ""
         yield from _total_lines(report)
         yield ""
         yield from _order_lines(report.kill_order)
-    if report.warnings or report.ignored:
+    if report.warnings or report.ignored or report.idle:
         yield ""
     for warning in report.warnings:
         yield from warning_lines(warning)
+    if report.idle and report.totals.pods:
+        yield from _idle_lines(report.idle)
     if report.ignored:
-        what = ", ".join(f"{count} {kind}" for kind, count in sorted(report.ignored.items()))
-        yield f"left out: {what}"
+        yield left_out_line(report.ignored)
 
 
 def _node_lines(report: Explanation) -> Iterator[str]:
     node = report.node
     cpu = f", {cores(node.cpu_milli)} CPUs" if node.cpu_milli else ""
-    yield f"node    {shown(node.memory_bytes)} of RAM ({node.memory_from}){cpu}"
+    huge = f", {shown(node.huge_pages_bytes)} of it huge pages" if node.huge_pages_bytes else ""
+    yield f"node    {shown(node.memory_bytes)} of RAM ({node.memory_from}){huge}{cpu}"
     yield f"swap    {shown(node.swap_bytes)} ({node.swap_from}); {node.percent} % ({node.percent_from})"
     quota = "" if node.cpu_quota else f"; CPU limits are not enforced ({node.cpu_quota_from})"
-    yield f"policy  {node.eligibility} may swap; allowance {node.allowance}; KubeVirt {node.kubevirt}{quota}"
+    version = "" if node.kubernetes == PINNED.text else f"; Kubernetes {node.kubernetes}"
+    policy = f"{node.eligibility} may swap; allowance {node.allowance}; KubeVirt {node.kubevirt}"
+    yield f"policy  {policy}{version}{quota}"
 
 
 def _summary_lines(pods: tuple[PodReport, ...]) -> Iterator[str]:
-    rows = [("POD", "QOS", "CPU", "MEMORY", "LIMIT", "GUEST", "SWAP", "OOM", "!")]
+    rows: list[tuple[str, ...]] = [("POD", "QOS", "CPU", "MEMORY", "LIMIT", "GUEST", "SWAP", "OOM", "!")]
+    texts: dict[str, str] = {}  # of many pods most texts are the same
     for pod in pods:
         score = max(container.oom_score_adj for container in pod.containers)
         worst = {warning.severity for warning in pod.warnings} - {"Note"}
         name = pod.name if len(pod.name) <= 48 else pod.name[:45] + "..."
-        rows.append(
-            (
-                name + (f" ×{pod.replicas}" if (pod.replicas or 1) != 1 else ""),
-                pod.qos_class + (" VM" if pod.virtual_machine else ""),
-                cores(pod.requests.cpu_milli),
-                shown_or(pod.requests.memory_bytes),
-                shown_or(pod.limits.memory_bytes),
-                shown_or(pod.guest_bytes),
-                shown(pod.swap_max_bytes) if pod.swap_max_bytes else "-",
-                str(score),
-                "!" if worst else "",
-            )
+        cells = (
+            pod.qos_class + (" VM" if pod.virtual_machine else ""),
+            cores(pod.requests.cpu_milli),
+            shown_or(pod.requests.memory_bytes),
+            shown_or(pod.limits.memory_bytes),
+            shown_or(pod.guest_bytes),
+            shown(pod.swap_max_bytes) if pod.swap_max_bytes else "-",
+            str(score),
+            "!" if worst else "",
         )
-    lines = columns(rows, frozenset((2, 3, 4, 5, 6, 7)))
-    yield painted(lines[0], BOLD)
-    yield from lines[1:]
+        times = f" ×{pod.replicas}" if (pod.replicas or 1) != 1 else ""
+        rows.append((name + times, *(texts.setdefault(cell, cell) for cell in cells)))
+    lines = column_lines(rows, frozenset((2, 3, 4, 5, 6, 7)))
+    yield painted(next(lines), BOLD)
+    yield from lines
     if any(row[-1] == "!" for row in rows[1:]):
         yield "! has an important warning: see --details"
 
 
 def _total_lines(report: Explanation) -> Iterator[str]:
     totals, node = report.totals, report.node
-    memory = node.memory_bytes
+    memory = node.memory_bytes - node.huge_pages_bytes
     classes = ", ".join(f"{count} {name}" for name, count in totals.by_qos_class.items())
     yield painted(f"{totals.pods} pods together", BOLD) + f" ({classes})"
     requests, limits = totals.requests.memory_bytes or 0, totals.limits.memory_bytes or 0
@@ -114,6 +125,20 @@ def _total_lines(report: Explanation) -> Iterator[str]:
         yield from wrapped(f"the node is overcommitted: {'; '.join(totals.causes)}", "  ", "    ")
     else:
         yield "  the node is not overcommitted: every pod has requests, and the limits fit"
+
+
+def _idle_lines(idle: tuple[IdleReport, ...]) -> Iterator[str]:
+    yield painted("not counted, as no pod of it runs", BOLD)
+    rows = []
+    for one in idle[:MANY]:
+        state = one.field if one.state == "idle" else f"{one.state} ({one.field})"
+        wants = (
+            f"would request cpu {cores(one.requests.cpu_milli)}, memory {shown_or(one.requests.memory_bytes)}"
+        )
+        rows.append((f"{one.kind} {one.object}", state, wants))
+    yield from columns(rows, indent="  ")
+    if len(idle) > MANY:
+        yield f"  … and {len(idle) - MANY} more; --output json shows all"
 
 
 def _of_cpus(milli: int | None, capacity: int | None) -> str:

@@ -61,14 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
     from overbook.core.kubernetes.resources import Amounts
 
     other = arguments.memory is not None or arguments.cpu is not None
-    memory, cpu = _size(arguments)
+    memory, huge_pages, cpu = _size(arguments)
     configuration = None if other else _configured(arguments.fsroot)
     report = reserve_report(
         Amounts.of(cpu, memory),
         "another node" if other else "this node",
         configuration,
-        _requests(arguments.files, memory),
+        _requests(arguments.files, memory - huge_pages),
         arguments.pool if arguments.openshift else "",
+        huge_pages,
     )
     if arguments.output != "table":
         write_structured(report, arguments.output)
@@ -78,8 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _size(arguments: argparse.Namespace) -> tuple[int, int]:
-    """The node's memory in bytes and its CPUs in milli-CPU."""
+def _size(arguments: argparse.Namespace) -> tuple[int, int, int]:
+    """The node's memory, its part that is set aside as huge pages, in bytes, and its CPUs in milli-CPU."""
     import os
 
     from overbook.cli.options import cpu_milli
@@ -91,8 +92,9 @@ def _size(arguments: argparse.Namespace) -> tuple[int, int]:
         given, missing = ("--cpu", "--memory") if arguments.memory is None else ("--memory", "--cpu")
         raise InvalidInput(missing, None, f"the other half of the node's size, because {given} is given")
     if arguments.memory is not None:
-        return size_bytes(arguments.memory, "--memory"), cpu_milli(arguments.cpu, "--cpu")
-    return read_meminfo(arguments.fsroot).mem_total_bytes, (os.cpu_count() or 1) * 1000
+        return size_bytes(arguments.memory, "--memory"), 0, cpu_milli(arguments.cpu, "--cpu")
+    memory = read_meminfo(arguments.fsroot)
+    return memory.mem_total_bytes, memory.hugetlb_bytes or 0, (os.cpu_count() or 1) * 1000
 
 
 def _configured(root: str) -> "KubeletConfiguration | None":
@@ -112,6 +114,7 @@ def _requests(files: list[str], memory_bytes: int) -> "Asked":
     from overbook.cli.commands.node.reserve_report import Asked
     from overbook.core.kubernetes.reserve import class_requests
     from overbook.core.kubernetes.resolved import resolvable
+    from overbook.explain.admission import ApiServer
     from overbook.explain.inventory import take_inventory
     from overbook.kube.files.manifests import read_documents_of
     from overbook.kube.files.sources import read_sources
@@ -119,7 +122,9 @@ def _requests(files: list[str], memory_bytes: int) -> "Asked":
     if not files:
         return Asked(memory_bytes // 4, memory_bytes // 4, "an example: a quarter of the memory each")
     documents = (document for source in read_sources(files) for document in read_documents_of(source))
-    pods = [one.pod for one in take_inventory(documents).found]
+    inventory = take_inventory(documents)
+    server = ApiServer(inventory.objects)
+    pods = [server.admitted(one.pod).pod for one in inventory.found]
     asked = class_requests(resolvable(pods))
     return Asked(asked.guaranteed_bytes, asked.burstable_bytes, f"{len(pods)} pods")
 
@@ -129,6 +134,10 @@ def _lines(report: "ReserveReport") -> Iterator[str]:
     from overbook.core.text import cores, shown, shown_or
 
     yield f"{report.name}: {shown(report.memory_bytes)} of RAM, {cores(report.cpu_milli)} CPUs"
+    if report.huge_pages_bytes:
+        others = shown(report.memory_bytes - report.huge_pages_bytes)
+        yield f"  {shown(report.huge_pages_bytes)} are huge pages: the proposal is for the other {others};"
+        yield "  the kubelet's limit on all pods counts huge pages, so it does not bind here"
     yield ""
     rows: list[tuple[str, ...]] = [("", "cpu", "memory", "allocatable", "all pods")]
     for label, state in (("reserved now", report.now), ("proposed", report.proposed)):

@@ -2,9 +2,12 @@
 
 from typing import Any, Final
 
+import msgspec
+
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.kubernetes.reserve import MIB, Allocatable, allocatable, proposed_reserve, qos_reserve
 from overbook.core.kubernetes.resources import Amounts
+from overbook.core.overcommit.swap import ordinary_bytes
 from overbook.explain.report import ReportStruct
 
 PERCENTS: Final = (100, 50, 0)
@@ -41,6 +44,7 @@ class ReserveReport(ReportStruct, frozen=True):
 
     name: str
     memory_bytes: int
+    huge_pages_bytes: int
     cpu_milli: int
     now: Reserved | None
     proposed: Reserved
@@ -56,6 +60,7 @@ def reserve_report(
     configuration: KubeletConfiguration | None,
     asked: Asked,
     pool: str,
+    huge_pages_bytes: int = 0,
 ) -> ReserveReport:
     """Propose a reservation.
 
@@ -68,6 +73,7 @@ def reserve_report(
         configuration: the kubelet's configuration; ``None``: not known.
         asked: the pods' requests.
         pool: a pool of OpenShift's nodes, for a KubeletConfig; empty: the kubelet's own configuration.
+        huge_pages_bytes: memory that is set aside as huge pages; the proposal is for the other memory.
 
     Raises:
         InvalidInput: a quantity in the configuration, or the size, is invalid.
@@ -76,20 +82,31 @@ def reserve_report(
     present_configuration = configuration if configuration is not None else KubeletConfiguration()
     eviction = present_configuration.eviction_bytes(memory)
     kube, system = present_configuration.reserved
-    whole = proposed_reserve(capacity)
+    whole = proposed_reserve(Amounts.of(capacity.cpu_milli or 0, ordinary_bytes(memory, huge_pages_bytes)))
     wanted = Amounts.of(
         max(0, (whole.cpu_milli or 0) - (kube.cpu_milli or 0)),
         -(-max(0, (whole.memory_bytes or 0) - (kube.memory_bytes or 0)) // MIB) * MIB,
     )
-    left = allocatable(capacity, kube_reserved=kube, system_reserved=wanted, hard_eviction_bytes=eviction)
-    present = allocatable(capacity, kube_reserved=kube, system_reserved=system, hard_eviction_bytes=eviction)
+    left, present = (
+        allocatable(
+            capacity,
+            kube_reserved=kube,
+            system_reserved=reserved,
+            hard_eviction_bytes=eviction,
+            huge_pages_bytes=huge_pages_bytes,
+        )
+        for reserved in (wanted, system)
+    )
     now = None if configuration is None else _reserved(kube + system, present)
+    if now is not None and not present_configuration.enforces_allocatable:
+        now = msgspec.structs.replace(now, enforced_bytes=memory)
     proposed = _reserved(kube + wanted, left)
     enforced = left.enforced.memory_bytes or 0
     kept = [(n, qos_reserve(enforced, asked.guaranteed_bytes, asked.burstable_bytes, n)) for n in PERCENTS]
     return ReserveReport(
         name=name,
         memory_bytes=memory,
+        huge_pages_bytes=huge_pages_bytes,
         cpu_milli=capacity.cpu_milli or 0,
         now=now,
         proposed=proposed,

@@ -3,27 +3,33 @@
 import argparse
 import os
 import sys
-import tempfile
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from overbook.node.swap import SwapSettings
 
 COMMANDS: Final = ("status", "plan", "apply", "remove")
-FIXED: Final = ("kind", "folder", "device", "encrypt")
-"""Settings that cannot change while there is swap with other values of them."""
 KUBELET_PLACES: Final = (
     "/etc/kubernetes/kubelet.conf",
     "/etc/openshift/kubelet.conf.d",
     "/var/lib/kubelet/config.yaml",
+    "/etc/kubernetes/kubelet/config.json",
+    "/etc/kubernetes/kubelet/config.json.d",
+    "/var/lib/rancher/k3s/agent/etc/kubelet.conf.d",
+    "/var/lib/rancher/rke2/agent/etc/kubelet.conf.d",
+    "/var/lib/microshift/resources/kubelet/config/config.yaml",
 )
-"""The configuration of a kubelet that does not run at present: OpenShift's paths, then kubeadm's."""
+"""The configuration of a kubelet that does not run at present: OpenShift's paths, kubeadm's, and others'."""
 
+_KIND: Final = "kind of swap (default: file); existing: make none, and judge the swap that others make"
 EXAMPLES: Final = """examples:
   overbook node swap plan --percent 150            show what `apply` would do
   overbook node swap apply --percent 150           make a swap file of half the RAM, kept over reboots
   overbook node swap apply --kind device --device PARTLABEL=swap --encrypt
+  overbook node swap apply --folder /data/swap     move the swap file there
+  overbook node swap apply --kind existing --percent 150
   overbook node swap status --output json
+  overbook node swap status --percent 150          does the swap suffice that another program made?
   overbook node swap remove                        turn swap off and remove all its files
 
 Exit status of status: 0 if swap is on as wanted, else 1. Of plan, apply and remove: 1 if refused, with the
@@ -45,7 +51,7 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     add = parser.add_argument
     add("action", nargs="?", choices=COMMANDS, default="status", help="what to do (default: status)")
-    add("--kind", choices=["file", "device", "zram"], help="kind of swap (default: file)")
+    add("--kind", choices=["file", "device", "zram", "existing"], help=_KIND)
     add("--folder", metavar="PATH", help="folder of the swap file (default: /var/lib/overbook/swap)")
     add("--device", metavar="DEVICE", help="the device: /dev/…, LABEL=… or PARTLABEL=…")
     add("--percent", type=int, metavar="N", help="compute the size from memoryOvercommitPercentage")
@@ -59,6 +65,11 @@ def add_parser(parts: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         type=int,
         metavar="N",
         help="the same in percent (default: what the kubelet keeps free for images)",
+    )
+    add(
+        "--keep-on",
+        action=argparse.BooleanOptionalAction,
+        help="look every minute, and turn swap on again if another program switched it off",
     )
     add("--no-units", action="store_true", help="do not install units: swap only until the next boot")
     add("--dry-run", action="store_true", help="only show what apply or remove would do")
@@ -74,24 +85,24 @@ def run(arguments: argparse.Namespace) -> int:
         InvalidInput: a setting is invalid.
         OSError: a file cannot be written.
     """
+    from overbook.cli.commands.node.swap_existing import apply_existing, remove_existing
     from overbook.node.swap import SwapSettings, read_settings
 
     root = arguments.fsroot
     installed = read_settings(root)
     settings = _settings(arguments, installed)
-    changed = [name for name in FIXED if installed and getattr(settings, name) != getattr(installed, name)]
+    left = installed is not None and installed.kind == "existing"
     if arguments.action == "status":
-        return _status(arguments, installed or settings)
+        return _status(arguments, installed, settings)
     if arguments.action == "remove":
+        if left:
+            return 0 if _dry(arguments) else remove_existing(root)
         return _plan(arguments, installed or SwapSettings(), "remove") if _dry(arguments) else _remove(root)
-    if changed:
-        print(
-            f"overbook: this node has swap with another {' and '.join(changed)}, which may be in use: run "
-            "`overbook node swap remove` first",
-            file=sys.stderr,
-        )
-        return 1
-    return _plan(arguments, settings) if _dry(arguments) else _apply(arguments, settings)
+    if settings.kind == "existing":
+        return apply_existing(arguments, settings, is_made=installed is not None and not left)
+    if _dry(arguments):
+        return _plan(arguments, settings, installed=installed)
+    return _apply(arguments, settings, installed)
 
 
 def _dry(arguments: argparse.Namespace) -> bool:
@@ -104,6 +115,7 @@ def _settings(arguments: argparse.Namespace, installed: "SwapSettings | None") -
 
     from overbook.cli.units import size_bytes
     from overbook.node.swap import SwapSettings
+    from overbook.node.swap_places import other_bytes
 
     given: dict[str, Any] = _kubelet_settings(arguments.fsroot, first=installed is None)
     options = vars(arguments)
@@ -114,6 +126,9 @@ def _settings(arguments: argparse.Namespace, installed: "SwapSettings | None") -
     if "percent" in options and "size" not in options:
         given["size_bytes"] = 0
     settings = msgspec.structs.replace(installed or SwapSettings(), **given)
+    if arguments.action in {"plan", "apply"}:
+        counted = 0 if settings.kind == "existing" else other_bytes(arguments.fsroot, installed)
+        settings = msgspec.structs.replace(settings, other_bytes=counted)
     settings.check()
     return settings
 
@@ -129,7 +144,7 @@ def _kubelet_settings(root: str, *, first: bool) -> dict[str, Any]:
     kubelet_settings = kubelet.configuration
     found: dict[str, Any] = {
         "kubelet_configs": tuple(
-            path for flag in ("config", "config-dir") if (path := kubelet.flags.get(flag))
+            path for path in (kubelet.file, kubelet.folder) if path and path != kubelet.missing
         ),
         "kubelet_fail_swap_on": kubelet_settings.fail_swap_on if "fail-swap-on" in kubelet.flags else None,
     }
@@ -138,36 +153,111 @@ def _kubelet_settings(root: str, *, first: bool) -> dict[str, Any]:
     return found | ({"disk_floor_percent": kubelet_settings.disk_percent_kept_free} if first else {})
 
 
-def _apply(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
-    from overbook.node.files import install
+def _apply(arguments: argparse.Namespace, settings: "SwapSettings", installed: "SwapSettings | None") -> int:
+    from overbook.node.files import install, remove
     from overbook.node.host_program import run_on_host
-    from overbook.node.swap import MAKE_UNIT, ON_UNIT, PROGRAM, host_files
+    from overbook.node.kubelet import kubelet_unit
+    from overbook.node.swap import NEXT_SETTINGS, RUN_SETTINGS, STATE, host_files, program_path
+    from overbook.node.swap_move import leave_old
+    from overbook.node.swap_places import sufficing, unwritable
 
     root = arguments.fsroot
-    for path in install(host_files(settings), root):
+    if why := unwritable(root):
+        print(f"overbook: {why}", file=sys.stderr)
+        return 1
+    if (installed is None or installed.kind == "existing") and (why := sufficing(root, settings)):
+        print(f"{why}; --size makes swap in addition, --kind existing has what is there judged")
+        return 0
+    program = program_path(root)
+    if installed and installed.kind == "existing":
+        remove((RUN_SETTINGS, STATE), root)
+        installed = None
+    if installed and not _move(root, program, installed, settings):
+        return 1
+    if not settings.keep_on:
+        _remove_timer(root)
+    for path in install(host_files(settings, kubelet_unit(root), program), root):
         print(f"wrote /{path}", flush=True)
-    status = run_on_host([f"/{PROGRAM}", "apply"], root, shown=True).returncode
-    if not getattr(arguments, "no_units", False) and _has_systemd(root):
-        for command in (["daemon-reload"], ["enable", ON_UNIT, MAKE_UNIT]):
-            done = run_on_host(["systemctl", *command], root)
-            if done.returncode:
-                print(f"overbook: systemctl {' '.join(command)}: {done.stdout.strip()}", file=sys.stderr)
-                return 1
-        print(f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is turned on after every boot")
+    remove([NEXT_SETTINGS], root)
+    status = run_on_host([f"/{program}", "apply"], root, shown=True).returncode
+    if not status and not leave_old(root, program, settings):
+        status = 1
+    units = not getattr(arguments, "no_units", False) and _has_systemd(root)
+    if units and not _enable(root, keep_on=settings.keep_on):
+        return 1
     return 1 if status else 0
+
+
+def _move(root: str, program: str, installed: "SwapSettings", settings: "SwapSettings") -> bool:
+    """Make the swap in its new place, if that is another one. False: refused, and the old swap stays."""
+    from overbook.node.files import install
+    from overbook.node.swap import program_file
+    from overbook.node.swap_move import leave_old, move, moves
+
+    install({program: (program_file(), 0o755)}, root)
+    if not leave_old(root, program, installed):
+        return False
+    if not moves(root, installed, settings) or move(root, program, installed, settings):
+        return True
+    print("overbook: the swap was not moved; it stays where it was", file=sys.stderr)
+    return False
+
+
+def _remove_timer(root: str) -> None:
+    from overbook.node.files import remove
+    from overbook.node.host_program import run_on_host
+    from overbook.node.swap import KEEP_UNIT, UNIT_FOLDER
+
+    timer = f"{UNIT_FOLDER}/{KEEP_UNIT}"
+    if os.path.exists(os.path.join(root, timer)):
+        if _has_systemd(root):
+            run_on_host(["systemctl", "disable", "--now", KEEP_UNIT], root)
+        remove([timer], root)
+        print(f"removed /{timer}")
+
+
+def _enable(root: str, *, keep_on: bool) -> bool:
+    from overbook.node.host_program import run_on_host
+    from overbook.node.swap import KEEP_UNIT, MAKE_UNIT, ON_UNIT
+
+    keep = [["enable", "--now", KEEP_UNIT]] if keep_on else []
+    for command in (["daemon-reload"], ["enable", ON_UNIT, MAKE_UNIT], *keep):
+        done = run_on_host(["systemctl", *command], root)
+        if done.returncode:
+            print(f"overbook: systemctl {' '.join(command)}: {done.stdout.strip()}", file=sys.stderr)
+            return False
+    print(f"enabled {ON_UNIT} and {MAKE_UNIT}: swap is turned on after every boot")
+    if keep_on:
+        print(f"enabled {KEEP_UNIT}: swap that is switched off is turned on again within two minutes")
+    return True
 
 
 def _remove(root: str) -> int:
     """Turn swap off, which needs the program and its settings, and then remove the files."""
     from overbook.node.files import remove
     from overbook.node.host_program import run_on_host
-    from overbook.node.swap import MAKE_UNIT, ON_UNIT, PATHS, PROGRAM
+    from overbook.node.swap import (
+        KEEP_UNIT,
+        MAKE_UNIT,
+        ON_UNIT,
+        PATHS,
+        UNIT_FOLDER,
+        SwapSettings,
+        program_path,
+        read_settings,
+    )
+    from overbook.node.swap_move import leave_old
 
     systemd = _has_systemd(root)
-    if os.path.exists(os.path.join(root, PROGRAM)):
+    program = program_path(root)
+    if systemd and os.path.exists(os.path.join(root, UNIT_FOLDER, KEEP_UNIT)):
+        run_on_host(["systemctl", "disable", "--now", KEEP_UNIT], root)
+    if os.path.exists(os.path.join(root, program)):
         if systemd:  # this unit would make the swap again
             run_on_host(["systemctl", "stop", MAKE_UNIT], root)
-        if run_on_host([f"/{PROGRAM}", "remove"], root, shown=True).returncode:
+        if not leave_old(root, program, read_settings(root) or SwapSettings()):
+            return 1
+        if run_on_host([f"/{program}", "remove"], root, shown=True).returncode:
             return 1
     if systemd:
         run_on_host(["systemctl", "disable", "--now", ON_UNIT, MAKE_UNIT], root)
@@ -183,30 +273,53 @@ def _remove(root: str) -> int:
     return 0
 
 
-def _plan(arguments: argparse.Namespace, settings: "SwapSettings", *command: str) -> int:
+def _plan(
+    arguments: argparse.Namespace,
+    settings: "SwapSettings",
+    *command: str,
+    installed: "SwapSettings | None" = None,
+) -> int:
     from overbook.cli.output import write_structured
+    from overbook.node.swap_move import moves, run_uninstalled
+    from overbook.node.swap_places import notes, sufficing
 
-    status, output = _uninstalled(arguments.fsroot, settings, "plan", *command)
+    root = arguments.fsroot
+    said = [] if command else list(notes(root, settings))
+    status, output = 0, list[str]()
+    if command or installed or not sufficing(root, settings):
+        status, output = run_uninstalled(root, settings, "plan", *command)
+    if installed and not status and moves(root, installed, settings):
+        status, left = run_uninstalled(root, installed, "plan", "leave")
+        output += left
     prefix = "overbook-swap: "
     refused = [line.removeprefix(prefix) for line in output if line.startswith(prefix)]
     steps = [line for line in output if not line.startswith(prefix)]
     if arguments.output == "json":
-        write_structured({"steps": steps, "refused": " ".join(refused) if status else None}, "json")
+        why = " ".join(refused) if status else None
+        write_structured({"steps": steps, "refused": why, "notes": said}, "json")
         return status
     for line in steps:
         print(line)
+    for line in said:
+        print(f"note: {line}")
     if status:
         print(f"refused: {' '.join(refused)}")
     return status
 
 
-def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
+def _status(arguments: argparse.Namespace, stored: "SwapSettings | None", given: "SwapSettings") -> int:
+    from overbook.cli.commands.node.swap_existing import show_existing
     from overbook.cli.output import write_structured
     from overbook.core.text import shown
-    from overbook.node.swap import PROGRAM
+    from overbook.node.swap import KEEP_UNIT, program_path
+    from overbook.node.swap_move import run_uninstalled
 
-    installed = os.path.exists(os.path.join(arguments.fsroot, PROGRAM))
-    _, output = _uninstalled(arguments.fsroot, settings, "status")
+    settings = stored or given
+    installed = os.path.exists(os.path.join(arguments.fsroot, program_path(arguments.fsroot)))
+    kept = settings.kind == "existing"
+    if kept or (not installed and "percent" in arguments):
+        return show_existing(arguments, given, stored=kept and stored is not None)
+    _, output = run_uninstalled(arguments.fsroot, settings, "status")
     pairs = [line.split("=", 1) for line in output if "=" in line]
     facts = {key: value for key, value in pairs if key != "area"}
     areas: list[dict[str, Any]] = []
@@ -227,6 +340,8 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
         print(f"{area['path']}: {shown(area['sizeBytes'])}, {use}")
     if installed and settings.kind != "device":
         print(f"wanted: {shown(int(facts.get('wantedBytes', 0)))} ({facts.get('kind')})")
+    if installed and settings.keep_on:
+        print(f"kept on by {KEEP_UNIT}, which looks every minute")
     answers = {"tolerates": "accepts swap", "refuses": "does not start with swap on (failSwapOn)"}
     if facts.get("kubelet") in answers:
         print(f"the kubelet {answers[facts['kubelet']]}")
@@ -235,18 +350,3 @@ def _status(arguments: argparse.Namespace, settings: "SwapSettings") -> int:
 
 def _has_systemd(root: str) -> bool:
     return os.path.isdir(os.path.join(root, "run/systemd/system"))
-
-
-def _uninstalled(root: str, settings: "SwapSettings", *command: str) -> tuple[int, list[str]]:
-    """Run the swap program with these settings, without installing it. Returns exit status and lines."""
-    from overbook.node.host_program import run_on_host
-    from overbook.node.swap import program_file, settings_file
-
-    with tempfile.TemporaryDirectory(prefix="overbook-", dir=os.path.join(root, "run")) as folder:
-        below = "/" + os.path.relpath(folder, root)
-        with open(os.path.join(folder, "swap"), "wb") as file:
-            file.write(program_file())
-        with open(os.path.join(folder, "conf"), "w", encoding="utf-8") as conf:
-            conf.write(settings_file(settings))
-        done = run_on_host(["sh", f"{below}/swap", *command], root, {"OVERBOOK_CONF": f"{below}/conf"})
-    return (1 if done.returncode else 0), done.stdout.splitlines()

@@ -17,6 +17,8 @@ _NARROWEST, _WIDEST, _NOT_A_TERMINAL = 70, 160, 110
 _UNITS: Final = {
     "inPagesPerSecond": "pages/s in",
     "outPagesPerSecond": "pages/s out",
+    "inBytesPerSecond": "bytes/s in",
+    "outBytesPerSecond": "bytes/s out",
     "lowerOfBothPagesPerSecond": "pages/s, the lower of both",
     "thresholdFactor": "of the swap, beyond RAM",
     "fullPercent": "% of the time stalled",

@@ -8,7 +8,7 @@ from overbook.cli.output import BOLD, RED, YELLOW, columns, painted
 from overbook.core.api.overcommit_node import ReliefRecord
 from overbook.core.text import cores, counted, percent_of, shown
 from overbook.status.findings import Gathered
-from overbook.status.report import ClusterReport, ClusterSettings, NodeStatusReport, Sums
+from overbook.status.report import ClusterReport, ClusterSettings, NodeStatusReport, Sums, SwapReport
 
 MANY: Final = 40
 """Up to this number every node has its line."""
@@ -19,6 +19,8 @@ _TABLE_LINES: Final = 3
 _NAME_WIDTH: Final = 24
 _NUMBERS: Final = frozenset(range(1, 11))
 _UNKNOWN: Final = "-"
+PAGE_BYTES: Final = 4096
+"""The size of a page where no agent says it."""
 _HEADER: Final = (
     "NODE",
     "RAM",
@@ -41,6 +43,7 @@ _WIDE: Final = (
     "CPU-LIM",
     "ALLOWED",
     "OFFLOADED",
+    "MIB/S",
     "WRITER",
     "STALL",
     "AGENT",
@@ -110,18 +113,20 @@ def settings_lines(settings: ClusterSettings) -> Iterator[str]:
 
 
 def node_lines(nodes: Sequence[NodeStatusReport], *, wide: bool = False) -> Iterator[str]:
-    """The lines of the table: sizes in GiB, traffic in pages per second."""
+    """The lines of the table: sizes in GiB, traffic in pages per second, and wide also in MiB."""
     if not nodes:
         return
     rows = [(*_HEADER, *(_WIDE if wide else ()))]
     rows += [(*_row(node), *(_wide(node) if wide else ())) for node in nodes]
-    right = _NUMBERS | frozenset(range(len(_HEADER), len(_HEADER) + 8)) if wide else _NUMBERS
+    right = _NUMBERS | frozenset(range(len(_HEADER), len(_HEADER) + 9)) if wide else _NUMBERS
     aligned = columns(rows, right - {7}, pad_last=True)
     yield painted(f"{aligned[0]}  STATE", BOLD)
     for line, node in zip(aligned[1:], nodes, strict=True):
         words, code = state(node)
         yield f"{line}  {painted(words, code) if code else words}"
-    yield "sizes in GiB; SWAP: present/needed for the percentage; IN/OUT: pages/s"
+    pages = sorted({node.swap.page_bytes or PAGE_BYTES for node in nodes})
+    of = " or ".join(f"{size >> 10}" for size in pages)
+    yield f"sizes in GiB; SWAP: present/needed for the percentage; IN/OUT: pages/s of {of} KiB"
     if any(row[4].endswith("+") for row in rows[1:]):
         yield "+ at least: some pods have no limit"
 
@@ -191,15 +196,20 @@ def gibibytes(number_bytes: int | None) -> str:
 
 
 def _total_lines(nodes: Sequence[NodeStatusReport], total: Sums) -> Iterator[str]:
-    ram = sum(node.ram_bytes or 0 for node in nodes)
+    ram, ordinary = _sum_of(nodes)
     swap = sum(node.swap.size_bytes or 0 for node in nodes)
     pods = f"{counted(total.pods, 'pod')}, {counted(total.virtual_machines, 'virtual machine')}"
     requested, promised = total.requests.memory_bytes or 0, total.guest_bytes
     yield f"nodes    {len(nodes):,} with {shown(ram)} of RAM, {shown(swap)} of swap; {pods}"
     yield (
-        f"memory   {shown(requested)} requested ({percent_of(requested, ram)} of RAM), "
-        f"{shown(promised)} promised to VMs ({percent_of(promised, ram)})"
+        f"memory   {shown(requested)} requested ({percent_of(requested, ordinary)} of RAM), "
+        f"{shown(promised)} promised to VMs ({percent_of(promised, ordinary)})"
     )
+
+
+def _sum_of(nodes: Sequence[NodeStatusReport]) -> tuple[int, int]:
+    """The RAM of all nodes, and that without huge pages."""
+    return sum(node.ram_bytes or 0 for node in nodes), sum(node.ordinary_bytes or 0 for node in nodes)
 
 
 def offload_lines(nodes: Sequence[NodeStatusReport]) -> Iterator[str]:
@@ -208,7 +218,7 @@ def offload_lines(nodes: Sequence[NodeStatusReport]) -> Iterator[str]:
     would = sum(node.offloadable_bytes or 0 for node in nodes)
     parts = []
     if bought:
-        ram = sum(node.ram_bytes or 0 for node in nodes)
+        _, ram = _sum_of(nodes)
         parts.append(f"{shown(bought)} of cold memory is kept in swap ({percent_of(bought, ram)} of RAM)")
     if would:
         parts.append(f"{shown(would)} of cold memory would be swapped out, which is only observed")
@@ -246,6 +256,7 @@ def _wide(node: NodeStatusReport) -> tuple[str, ...]:
         _at_least(cores(sums.limits.cpu_milli or 0), sums.pods_without_cpu_limit) if sums else _UNKNOWN,
         gibibytes(node.swap.allowed_bytes),
         gibibytes(node.offloaded_bytes),
+        _traffic(node.swap),
         node.swap.writer or _UNKNOWN,
         _UNKNOWN if stall is None else f"{stall:.1f} %",
         agent.version if agent else _UNKNOWN,
@@ -297,6 +308,13 @@ def _rate(pages_per_second: float | None) -> str:
     if pages_per_second is None:
         return _UNKNOWN
     return f"{pages_per_second / 1000:.1f}k" if pages_per_second >= 9999.5 else f"{pages_per_second:.0f}"
+
+
+def _traffic(swap: SwapReport) -> str:
+    """Swap traffic in and out in MiB/s."""
+    rates = (swap.in_pages_per_second, swap.out_pages_per_second)
+    size = swap.page_bytes or PAGE_BYTES
+    return "/".join(_UNKNOWN if rate is None else f"{rate * size / (1 << 20):.1f}" for rate in rates)
 
 
 def _age(seconds: float | None) -> str:

@@ -47,11 +47,13 @@ class DetectorOption(NamedTuple):
         name: the variable in lower case; the option is ``--`` and this with hyphens.
         field: the detector's field that they set.
         metavar: the placeholder of the value in the option's help.
+        instead_of: another field that says the same and is dropped when this one is set; empty: none.
     """
 
     name: str
     field: str
     metavar: str
+    instead_of: str = ""
 
 
 class Detector(

@@ -1,4 +1,7 @@
-"""The detector `lowMemory`: it tells a node without memory from a node with a pod at its own limit."""
+"""The detector `lowMemory`: it tells a node without memory from a node with a pod at its own limit.
+
+Of a cgroup above pods that has a limit, the limit stands for the RAM.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
@@ -10,7 +13,7 @@ from overbook.core.pressure.situation import Situation
 
 
 class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
-    """Little memory is available on the node."""
+    """Little memory is available in the domain."""
 
     reclaim_may_help: ClassVar = True
 
@@ -29,7 +32,7 @@ class LowMemory(Detector, frozen=True, kw_only=True, tag="lowMemory"):
         percent = 100 * node.memory_available_bytes / node.memory_total_bytes
         return Reading(
             percent < self.available_percent,
-            f"{percent:.0f} % of RAM available",
+            f"{percent:.0f} % of {'RAM' if seen.is_whole else 'the limit'} available",
             {"availablePercent": percent},
         )
 

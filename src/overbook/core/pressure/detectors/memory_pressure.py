@@ -15,7 +15,7 @@ from overbook.core.pressure.situation import Situation
 
 
 class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
-    """All work that could run stalls on memory (PSI ``full``) for a share of the window."""
+    """All work of the domain that could run stalls on memory (PSI ``full``) for a share of the window."""
 
     reclaim_may_help: ClassVar = True
 
@@ -34,7 +34,7 @@ class MemoryPressure(Detector, frozen=True, kw_only=True, tag="memoryPressure"):
 
     def read(self, seen: Situation) -> Reading:
         """Read the kernel's ``full total``, not its ``avg10``, which lags by seconds."""
-        rate = seen.history.per_second("stall_full_micros", self.window_seconds, self.window_seconds)
+        rate = seen.stalls_per_second(self.window_seconds)
         if rate is None:
             return Reading(False, "memory pressure is not known yet", {})
         percent = rate / 10_000

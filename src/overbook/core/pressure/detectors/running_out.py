@@ -51,7 +51,8 @@ class RunningOut(Detector, frozen=True, kw_only=True, tag="runningOut"):
         if available is None or not any(model.seconds >= self.window_seconds / 2 for model in pods.values()):
             return Reading(False, "growth is not known yet", {})
         rooms = {uid: swap_room_bytes(seen.facts[uid], model) for uid, model in pods.items()}
-        room = available + min(seen.node.swap_free_bytes, sum(rooms.values())) + _cached_bytes(seen, pods)
+        swap = min(seen.node.swap_free_bytes, seen.swap_rooms.together(rooms))
+        room = available + swap + _cached_bytes(seen, pods)
         taken = growth = 0.0
         for uid, model in pods.items():
             if model.seconds < self.window_seconds / 2:

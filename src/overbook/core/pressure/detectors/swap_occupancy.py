@@ -1,5 +1,8 @@
 """The detector `swapOccupancy`: memory and swap in use are close to all that the node has.
 
+The documented formula is about the node. Of a cgroup above pods that has a limit, the limit stands for the
+RAM, and the swap is what is used below it and what it can still use.
+
 Source: *Configuring higher VM workload density* 5.5.3, with the inequality the right way round: the document
 prints ``<``; wasp-agent used ``>``.
 """

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.kubelet_refusals import no_swap_fix
 from overbook.core.overcommit.writer import Choice, WriterInputs, choose_writer
 from overbook.node.doctor.check import Check, HostFinding
 from overbook.node.doctor.facts import HostState
@@ -13,13 +14,15 @@ def _writer(facts: HostState) -> Iterator[HostFinding]:
     try:
         choice = writer_choice(facts)
     except InvalidInput as error:
+        if error.where == "swapBehavior":
+            return  # the check of the kubelet says it
         if error.where == "eligibility":
             yield HostFinding(
                 "Broken",
                 "KubeletGivesSwapToAll",
                 "the kubelet runs with LimitedSwap, which gives swap to every Burstable pod, and eligibility "
                 f"is {facts.eligibility}",
-                "set memorySwap.swapBehavior: NoSwap for the kubelet, or eligibility: Burstable",
+                f"{_no_swap(facts)} for the kubelet, or eligibility: Burstable",
             )
         else:
             sentence = f"settings exclude each other: {error.where} is {error.value}"
@@ -36,7 +39,15 @@ def _writer(facts: HostState) -> Iterator[HostFinding]:
         )
 
 
+def _no_swap(facts: HostState) -> str:
+    return no_swap_fix(facts.kubelet, facts.kubelet_minor) if facts.kubelet else ""
+
+
 def _writer_fine(facts: HostState) -> str:
+    if facts.kubelet is not None and facts.kubelet.swap == "Unknown":
+        return ""
+    if facts.kernel is not None and not facts.kernel.limits_swap:
+        return ""  # no writer can write where the kernel limits nothing
     choice = writer_choice(facts)
     return f"{choice.writer} writes the swap limits: {choice.sentence}"
 

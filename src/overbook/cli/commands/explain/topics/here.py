@@ -8,7 +8,7 @@ import msgspec
 
 from overbook.cli.options import percentage
 from overbook.cli.units import size_bytes
-from overbook.core.overcommit.swap import percent_for_swap
+from overbook.core.overcommit.swap import ordinary_bytes, percent_for_swap
 from overbook.core.text import shown
 from overbook.kernel.cgroup_version import check_cgroup2
 from overbook.kernel.files import KernelFileError, MissingKernelFile
@@ -35,6 +35,7 @@ class Here(msgspec.Struct, frozen=True):
         percent: the percentage, if it was given.
         name: the node's name in the page.
         root: the folder with /proc and /sys; ``None``: the node is not this machine, so nothing is read.
+        huge_pages_bytes: the part of the RAM that is set aside as huge pages.
     """
 
     memory_bytes: int | None
@@ -43,11 +44,20 @@ class Here(msgspec.Struct, frozen=True):
     percent: int | None
     name: str
     root: str | None
+    huge_pages_bytes: int = 0
+
+    @property
+    def ordinary_bytes(self) -> int | None:
+        """RAM without huge pages, of which percentages are; ``None``: not known."""
+        return None if self.memory_bytes is None else ordinary_bytes(self.memory_bytes, self.huge_pages_bytes)
 
     @property
     def memory(self) -> str:
         """RAM as text."""
-        return NOT_READABLE if self.memory_bytes is None else shown(self.memory_bytes)
+        if self.memory_bytes is None:
+            return NOT_READABLE
+        huge = f" ({shown(self.huge_pages_bytes)} of it huge pages)" if self.huge_pages_bytes else ""
+        return shown(self.memory_bytes) + huge
 
     @property
     def swap(self) -> str:
@@ -57,9 +67,9 @@ class Here(msgspec.Struct, frozen=True):
     @property
     def carried(self) -> str:
         """The percentage for which the swap is large enough."""
-        if not self.memory_bytes or self.swap_bytes is None:
+        if not self.ordinary_bytes or self.swap_bytes is None:
             return NOT_READABLE
-        return f"{percent_for_swap(self.memory_bytes, self.swap_bytes)} %"
+        return f"{percent_for_swap(self.ordinary_bytes, self.swap_bytes)} %"
 
     def sysctl(self, parameter: IntegerSysctl) -> str:
         """A kernel parameter's value."""
@@ -139,7 +149,11 @@ def read_here(arguments: argparse.Namespace, root: str = "/") -> Here:
     if arguments.node_memory is not None:
         swap = None
         if arguments.node_swap is not None:
-            swap = 0 if arguments.node_swap == "0" else size_bytes(arguments.node_swap, "--node-swap")
+            swap = (
+                0
+                if arguments.node_swap == "0"
+                else size_bytes(arguments.node_swap, "--node-swap", arguments.node_memory)
+            )
         elif percent is not None:
             from overbook.core.overcommit.swap import node_swap_bytes
 
@@ -151,4 +165,6 @@ def read_here(arguments: argparse.Namespace, root: str = "/") -> Here:
     except KernelFileError:
         return Here(None, None, os.cpu_count(), percent, "this machine", root)
     swap_total = meminfo.swap_total_bytes or 0
-    return Here(meminfo.mem_total_bytes, swap_total, os.cpu_count(), percent, "this machine", root)
+    huge_pages = meminfo.hugetlb_bytes or 0
+    name = "this machine"
+    return Here(meminfo.mem_total_bytes, swap_total, os.cpu_count(), percent, name, root, huge_pages)

@@ -33,6 +33,10 @@ slow disk, unlike a rate in pages per second. A pod's covered memory is its requ
 Memory runs out when pods take more in that time than is available and may still be swapped out. A pod that
 leaks need not stall before the kernel's OOM killer comes.
 
+Memory can be short below a cgroup while the node has some: all pods together (kubepods) and QoS classes may
+have a limit of their own, at which the kernel reclaims and kills. The same rules are read there, with the
+limit for the RAM, and only pods below it are chosen; the decision names it.
+
 The limits of traffic and use can be set with the variables of wasp-agent:
 MAX_AVERAGE_SWAP_IN_PAGES_PER_SECOND, MAX_AVERAGE_SWAP_OUT_PAGES_PER_SECOND,
 SWAP_UTILIZATION_THRESHOLD_FACTOR, AVERAGE_WINDOW_SIZE_SECONDS.
@@ -54,8 +58,8 @@ On {here.name}:
 def _threshold(here: Here) -> str:
     detectors = [d for rule in DEFAULT_RULESET.rules for group in rule.any for d in group.all]
     for detector in detectors:
-        if isinstance(detector, SwapOccupancy) and here.memory_bytes and here.swap_bytes:
-            limit = here.memory_bytes + int(here.swap_bytes * detector.threshold_factor)
+        if isinstance(detector, SwapOccupancy) and here.ordinary_bytes and here.swap_bytes:
+            limit = here.ordinary_bytes + int(here.swap_bytes * detector.threshold_factor)
             factor = f"{detector.threshold_factor:g}"
             return f"On {here.name} that is above {shown(limit)}, with a factor of {factor}."
     return ""

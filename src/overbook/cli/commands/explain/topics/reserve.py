@@ -32,8 +32,11 @@ BestEffort.
 {_classes(here)}
 
 The kubelet's own switch for it is the alpha feature gate QOSReserved, off by default. The agent does it
-without: overbook agent --qos-reserved memory=50%. What to reserve for the system on a node, beside what
-is reserved there now: overbook node reserve.
+without: overbook agent --qos-reserved memory=50%. MemoryQoS is another one: on by default from Kubernetes
+1.37 on, it protects requests from reclaim (memory.min, memory.low) if memoryReservationPolicy is
+TieredReservation; what is protected is swapped out late, or never, and offload and reclaim leave it alone.
+
+What to reserve for the system on a node, beside what is reserved there now: overbook node reserve.
 """
 
 
@@ -41,8 +44,8 @@ def _system(here: Here) -> str:
     if not here.memory_bytes:
         return "The reserve of this machine is not known: its memory is not readable here."
     capacity = Amounts.of((here.cpus or 1) * 1000, here.memory_bytes)
-    proposed = proposed_reserve(capacity)
-    left = allocatable(capacity, system_reserved=proposed).reported
+    proposed = proposed_reserve(Amounts.of(capacity.cpu_milli, here.ordinary_bytes))
+    left = allocatable(capacity, system_reserved=proposed, huge_pages_bytes=here.huge_pages_bytes).reported
     cpu = f" and {cores(proposed.cpu_milli)} CPU" if here.cpus else ""
     return (
         f"For {here.name} with {here.memory} a sensible reserve is {shown(proposed.memory_bytes or 0)} of "
@@ -52,7 +55,7 @@ def _system(here: Here) -> str:
 
 
 def _classes(here: Here) -> str:
-    memory = here.memory_bytes or 16 << 30
+    memory = here.ordinary_bytes or 16 << 30
     name = f"On {here.name} with {here.memory}" if here.memory_bytes else "On a node with 16Gi"
     lines = [
         f"{name}, where Guaranteed pods request a quarter of the memory and Burstable pods another quarter:",

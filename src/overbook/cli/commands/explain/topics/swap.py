@@ -10,7 +10,9 @@ TITLE = "Swap: why it is off by default, what breaks when it is on"
 def page(here: Here) -> str:
     """The page."""
     example = 150 if here.percent is None or here.percent <= 100 else here.percent
-    needed = shown(node_swap_bytes(here.memory_bytes, example)) if here.memory_bytes else "half of its RAM"
+    needed = (
+        shown(node_swap_bytes(here.ordinary_bytes, example)) if here.ordinary_bytes else "half of its RAM"
+    )
     return f"""
 Kubernetes assigns memory by requests: the scheduler fills a node until requests reach its RAM. Swap is in
 none of these sums. If every pod may swap, a pod can get memory that exists only on a disk: it has the

@@ -18,7 +18,7 @@ def page(here: Here) -> str:
     domain = Domain(memory=GuestMemory(guest="4Gi"), cpu=Cpu(cores=2))
     overhead = overhead_bytes(VirtualMachineInstance(spec=InstanceSpec(domain=domain)))
     request = request_bytes(_EXAMPLE_GUEST, overhead, percent)
-    memory = here.memory_bytes or 16 << 30
+    memory = here.ordinary_bytes or 16 << 30
     covered = covered_bytes(request, memory, node_swap_bytes(memory, percent))
     cases = "\n".join(
         f"- {'danger' if severity == 'MustNotApply' else 'no effect'}: {sentence}."
