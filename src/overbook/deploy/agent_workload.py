@@ -38,7 +38,7 @@ def agent_workload(where: Installation) -> list[Manifest]:
     return [
         _configuration(where),
         _daemon_set(where),
-        ingress("agent", metadata(AGENT, "agent", where.namespace), ["metrics"]),
+        ingress("agent", metadata(AGENT, "agent", where.node_namespace), ["metrics"]),
     ]
 
 
@@ -47,7 +47,7 @@ def _configuration(where: Installation) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(AGENT, "agent", where.namespace),
+        "metadata": metadata(AGENT, "agent", where.node_namespace),
         "data": {"agent.yaml": head + where.agent_configuration},
     }
 
@@ -76,7 +76,7 @@ def _daemon_set(where: Installation) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
-        "metadata": metadata(AGENT, "agent", where.namespace),
+        "metadata": metadata(AGENT, "agent", where.node_namespace),
         "spec": {
             "selector": {"matchLabels": selector("agent")},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
@@ -100,6 +100,8 @@ def _container(where: Installation) -> Manifest:
             from_field("NODE_NAME", "spec.nodeName"),
             from_field("HOST_IP", "status.hostIP"),
             from_field("POD_UID", "metadata.uid"),
+            # Not the agent's: that of controller and webhook, which are never evicted.
+            {"name": "POD_NAMESPACE", "value": where.namespace},
         ],
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "resources": where.agent_resources,

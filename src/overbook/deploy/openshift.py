@@ -31,6 +31,6 @@ def security_context_constraints(where: Installation) -> Manifest:
         "seccompProfiles": ["runtime/default"],
         "supplementalGroups": {"type": "RunAsAny"},
         "volumes": ["configMap", "downwardAPI", "hostPath", "projected"],
-        "users": [f"system:serviceaccount:{where.namespace}:{AGENT}"],
+        "users": [where.user_of("agent")],
         "groups": [],
     }
