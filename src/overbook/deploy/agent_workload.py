@@ -15,6 +15,8 @@ CAPABILITIES: Final = (
     "KILL",  # ends a pod's processes, only with `lastResort: Kill`
     "SYS_RESOURCE",  # sets a PSI trigger of 100 ms, and lowers its own oom_score_adj
 )
+SELINUX: Final = {"type": "spc_t", "level": "s0"}
+"""A container with these may write other pods' cgroups. OpenShift compares type and level."""
 _THERE: Final = "Directory"
 _MADE: Final = "DirectoryOrCreate"
 _HOST_FOLDERS: Final = (
@@ -117,7 +119,7 @@ def _container(where: Installation) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
             # The runtimes' default profiles refuse access to other pods' cgroups.
             "appArmorProfile": {"type": "Unconfined"},
-            "seLinuxOptions": {"type": "spc_t"},
+            "seLinuxOptions": SELINUX,
         },
         "volumeMounts": [
             *(

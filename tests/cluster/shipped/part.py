@@ -117,13 +117,17 @@ class Shipped:
         return dict(line.split(":\t", 1) for line in lines)[field]
 
     def assert_unprivileged(self) -> None:
-        """Assert that the part has no rights on its node, and a private token."""
+        """Assert that the part has no rights on its node, and a token that only its pod can reach."""
         assert set(self.process("Uid").split()) == {USER}
         assert int(self.process("CapEff"), 16) == 0
         assert self.process("NoNewPrivs") == "1"
         volumes = f"/var/lib/kubelet/pods/{self.pod()['metadata']['uid']}/volumes"
         modes = ("-name", "token", "-type", "f", "-printf", "%m %U")
-        assert self.node.run("/usr/bin/find", volumes, *modes).output.split() == ["600", USER]
+        # The pod names no user, so the kubelet lets every user of the pod read the token; there is one. On
+        # the node only root gets there.
+        assert self.node.run("/usr/bin/find", volumes, *modes).output.split() == ["444", "0"]
+        above = self.node.run("/usr/bin/find", "/var/lib/kubelet/pods", "-maxdepth", "0", "-printf", "%m %U")
+        assert above.output.split() == ["750", "0"]
 
     def assert_ends_in_time(self) -> None:
         """Assert that the program ends well and in time when its workload is deleted."""
