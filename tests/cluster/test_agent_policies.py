@@ -39,7 +39,7 @@ def pod(name: str, on: str | None) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "overbook"},
+        "metadata": {"name": name, "namespace": "overbook-node"},
         "spec": {**spec, **where},
     }
 
@@ -51,7 +51,7 @@ def admin(cluster: ControlPlane, installed: Installation) -> Iterator[UserClient
         admin.ask("POST", NODES, node(name))
     yield admin
     cluster.kubectl(
-        "delete", "pods", "--namespace", installed.namespace, "--all", "--force", "--grace-period=0"
+        "delete", "pods", "--namespace", installed.node_namespace, "--all", "--force", "--grace-period=0"
     )
     cluster.kubectl("delete", "nodes", OWN, OTHER)
     cluster.kubectl("delete", "overcommitnodes", OWN, OTHER, "--ignore-not-found")
@@ -66,8 +66,8 @@ def own_node(admin: UserClient) -> dict[str, Any]:
 
 def bound(cluster: ControlPlane, admin: UserClient, name: str, on: str | None) -> UserClient:
     """The agent's token is bound to its pod."""
-    admin.ask("POST", "/api/v1/namespaces/overbook/pods", pod(name, on))
-    token = cluster.token("overbook", "overbook-agent", bound_pod=name)
+    admin.ask("POST", "/api/v1/namespaces/overbook-node/pods", pod(name, on))
+    token = cluster.token("overbook-node", "overbook-agent", bound_pod=name)
     return UserClient.with_token(cluster, token, name)
 
 
@@ -259,7 +259,7 @@ def test_a_token_without_a_node_writes_nothing(
     cluster: ControlPlane, agent: UserClient, path: str, body: dict[str, Any]
 ) -> None:
     assert agent
-    unbound = UserClient.with_token(cluster, cluster.token("overbook", "overbook-agent"), "unbound")
+    unbound = UserClient.with_token(cluster, cluster.token("overbook-node", "overbook-agent"), "unbound")
     kind = APPLY if path.startswith(OBJECTS) else STRATEGIC
     query = {"fieldManager": "overbook-agent", "force": "true"} if kind == APPLY else {}
     assert "this one names no node" in unbound.refusal("PATCH", path, body, kind, **query)

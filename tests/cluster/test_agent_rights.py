@@ -67,7 +67,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         cluster.kubectl("create", "-f", "-", stdin=yaml_text([node, space]))
-        for namespace, account in (("overbook", "overbook-agent"), (NAMESPACE, "default")):
+        for namespace, account in (("overbook-node", "overbook-agent"), (NAMESPACE, "default")):
             made = (
                 "get",
                 "serviceaccount",
@@ -79,7 +79,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             )
             wait_for(partial(cluster.kubectl, *made), f"account {account}")
             cluster.kubectl("create", "-f", "-", stdin=yaml_text([pod("there", namespace, account)]))
-        token = cluster.token("overbook", "overbook-agent", bound_pod="there")
+        token = cluster.token("overbook-node", "overbook-agent", bound_pod="there")
         yield World(UserClient(cluster.kubeconfig), cluster.kubeconfig_for(token, name="agent"))
 
 
@@ -312,7 +312,7 @@ def test_kubelet_lets_the_agent_read_pods_and_configuration_only(
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": "system:serviceaccount:overbook:overbook-agent",
+            "user": "system:serviceaccount:overbook-node:overbook-agent",
             "resourceAttributes": {
                 "verb": "get",
                 "version": "v1",

@@ -4,11 +4,13 @@ import concurrent.futures
 import json
 import pathlib
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from overbook.controller.node_keeper import SWEEP_SECONDS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
 from overbook.deploy.installation import Installation
 from overbook.kube.api.errors import ApiError
@@ -118,6 +120,19 @@ def test_the_object_of_a_deleted_node_is_deleted(cluster: ControlPlane) -> None:
         return False
 
     wait_for(gone, "its OvercommitNode is deleted")
+
+
+def test_a_deleted_object_takes_the_condition_along(cluster: ControlPlane) -> None:
+    """So an installation is removed: agents first, then their objects, while the controller runs."""
+    make_node(cluster, "left", OURS)
+    report(cluster, "left", state="Critical")
+    wait_for(lambda: condition(cluster, "left") == ("True", "Critical"), "the condition is true")
+    cluster.kubectl("delete", "overcommitnode", "left")
+    wait_for(
+        lambda: condition(cluster, "left") == ("", "") and keys(cluster, "left") == [], "the node is clean"
+    )
+    time.sleep(STALE_SECONDS + SWEEP_SECONDS)
+    assert condition(cluster, "left") == ("", "")
 
 
 def test_a_recreated_object_does_not_forget_a_relief(cluster: ControlPlane, namespace: str) -> None:

@@ -8,6 +8,7 @@ from overbook.deploy.agent_workload import agent_workload
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.installation import Installation, Manifest
 from overbook.deploy.parts import PARTS, Part
+from overbook.deploy.rights import webhook
 from overbook.deploy.webhook_workload import webhook_workload
 from overbook.deploy.yaml_text import yaml_text
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
@@ -65,6 +66,29 @@ def test_pods_keep_to_the_strictest_level_they_can(
 ) -> None:
     probe = pod_of(workload(Installation()))
     cluster.kubectl(*APPLY, "--namespace", guarded[level], stdin=yaml_text([probe]))
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [agent_workload, controller_workload, webhook_workload],
+    ids=["agent", "controller", "webhook"],
+)
+def test_each_pod_is_admitted_in_its_shipped_namespace(
+    cluster: ControlPlane, installed: Installation, workload: Any
+) -> None:
+    apply_manifests(cluster, webhook(installed))
+    objects = workload(installed)
+    (namespace,) = {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]}
+    cluster.kubectl(*APPLY, "--namespace", namespace, stdin=yaml_text([pod_of(objects)]))
+
+
+def test_only_the_namespace_of_agents_takes_the_agent(cluster: ControlPlane, installed: Installation) -> None:
+    account = {"name": "overbook-agent", "namespace": installed.namespace}
+    apply_manifests(cluster, [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}])
+    probe = pod_of(agent_workload(installed))
+    with pytest.raises(KubectlError, match=r'violates PodSecurity "restricted:latest"'):
+        cluster.kubectl(*APPLY, "--namespace", installed.namespace, stdin=yaml_text([probe]))
+    cluster.kubectl("delete", "serviceaccount", "overbook-agent", "--namespace", installed.namespace)
 
 
 def test_the_agent_needs_its_pod_security_level(cluster: ControlPlane, guarded: dict[str, str]) -> None:

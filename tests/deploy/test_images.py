@@ -63,8 +63,13 @@ def test_an_image_starts_what_the_workload_expects(component: str) -> None:
     workload = next(each for each in made[component](where) if "template" in each.get("spec", {}))
     spec = workload["spec"]["template"]["spec"]
     container = spec["containers"][0]
-    user = container["securityContext"].get("runAsUser", spec.get("securityContext", {}).get("runAsUser"))
-    assert one(component, "USER") == f"{user}:{user}"
+    contexts = (container["securityContext"], spec.get("securityContext", {}))
+    users = [each["runAsUser"] for each in contexts if "runAsUser" in each]
+    if component == "agent":
+        assert (users, one(component, "USER")) == ([0], "0:0")
+    else:  # the image's, by its number, which the kubelet needs for `runAsNonRoot`; or one of OpenShift's
+        assert (users, one(component, "USER")) == ([], "65532:65532")
+        assert [each["runAsNonRoot"] for each in contexts if "runAsNonRoot" in each] == [True]
     assert container["args"][0] == component
 
 
@@ -108,6 +113,13 @@ def test_an_image_holds_its_own_application_and_no_other(installed: Installed) -
     there = {each.name.lower() for each in installed.folder.iterdir()}
     assert there.isdisjoint(TOO_MUCH)
     assert not (installed.folder / "bin").exists()
+
+
+def test_every_user_may_read_an_images_files(installed: Installed) -> None:
+    """On OpenShift the user is any of a namespace's range, without the image's groups."""
+    for each in (installed.folder, *installed.folder.rglob("*")):
+        needed = 0o005 if each.is_dir() else 0o004
+        assert each.stat().st_mode & needed == needed, each
 
 
 def test_all_modules_of_an_image_can_be_imported(installed: Installed) -> None:

@@ -76,14 +76,16 @@ def test_values_reach_their_fields() -> None:
     }
     settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     found = objects(helm.template(*settings))
-    agent = found["DaemonSet", "overbook", "overbook-agent"]["spec"]["template"]["spec"]
+    agent = found["DaemonSet", "overbook-node", "overbook-agent"]["spec"]["template"]["spec"]
     controller = found["Deployment", "overbook", "overbook-controller"]["spec"]["template"]["spec"]
     assert agent["containers"][0]["image"] == "registry.example/guests-agent:7"
     assert agent["containers"][0]["resources"]["limits"] == {"memory": "80Mi"}
     assert agent["tolerations"] == [{"key": "example.com/only"}]
     assert controller["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
     assert found["Overcommit", "", "cluster"]["spec"] == {"percentage": 150, "mode": "Enforce"}
-    configuration = yaml.safe_load(found["ConfigMap", "overbook", "overbook-agent"]["data"]["agent.yaml"])
+    configuration = yaml.safe_load(
+        found["ConfigMap", "overbook-node", "overbook-agent"]["data"]["agent.yaml"]
+    )
     assert configuration["swap"] == {"allowance": "whole"}
 
 
@@ -91,9 +93,10 @@ def test_another_namespace_is_in_every_place() -> None:
     found = helm.template("--set", "webhook.enabled=true", "--namespace", "guests")
     assert "guests" in found
     for key, each in objects(found).items():
-        assert key[1] in {"", "guests"}
-        assert "serviceaccount:overbook:" not in str(each)
-        assert "'namespace': 'overbook'" not in str(each)
+        assert key[1] in {"", "guests", "guests-node"}
+        assert "serviceaccount:overbook" not in str(each)
+        assert "'namespace': 'overbook" not in str(each)
+        assert "overbook-node" not in str(each)
 
 
 def test_a_value_that_does_not_exist_is_refused() -> None:

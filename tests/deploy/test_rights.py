@@ -50,5 +50,9 @@ def test_roles_match_the_rights_and_bind_no_other_account() -> None:
         if each["kind"].endswith("RoleBinding")
         for subject in each["subjects"]
     }
-    accounts = ("overbook-agent", "overbook-controller", "overbook-webhook")
-    assert subjects == {("ServiceAccount", "overbook", account) for account in accounts}
+    accounts = {
+        "overbook-agent": "overbook-node",
+        "overbook-controller": "overbook",
+        "overbook-webhook": "overbook",
+    }
+    assert subjects == {("ServiceAccount", namespace, name) for name, namespace in accounts.items()}

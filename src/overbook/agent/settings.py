@@ -92,7 +92,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         mode: ``Observe`` decides and reports but changes nothing.
         node_name: name of this node.
         own_pod_uid: UID of the agent's own pod, which is never evicted.
-        own_namespace: namespace of Overbook, none of whose pods there is ever evicted.
+        own_namespace: namespace of controller and webhook; Overbook's pods there are never evicted.
         fsroot: directory of the host's file system.
         manifests: directory of pod manifests.
         kube: whether pods come from the API server, and the agent reports there.

@@ -131,7 +131,7 @@ class NodeKeeper:
         stale = name in self._stale
         pressure = obj.status.pressure if obj is not None else None
         wanted = wanted_condition(pressure, stale=stale)
-        patch = condition_patch(node, wanted, self._wall_clock()) if wanted is not None else None
+        patch = condition_patch(node, wanted, self._wall_clock())
         if patch is not None:
             await self._client.strategic_patch(KEPT_NODES, name, patch, subresource="status")
             self._metrics.conditions_written += 1

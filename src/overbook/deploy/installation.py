@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from overbook import __version__
+from overbook.core.api.group import NAMESPACE, node_namespace
 
 IMAGE: Final = "ghcr.io/overbook/overbook"
 
@@ -52,7 +53,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     open type.
 
     Attributes:
-        namespace: the namespace of the workloads.
+        namespace: the namespace of controller and webhook; the agent's is :attr:`node_namespace`.
         image: the repository; a component's image is ``IMAGE-COMPONENT:TAG``.
         tag: the images' tag.
         overcommit: the spec of the ``Overcommit`` that is installed. It begins with ``Observe`` and has as
@@ -66,7 +67,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         webhook_resources: the webhook's requests and limits.
     """
 
-    namespace: str = "overbook"
+    namespace: str = NAMESPACE
     image: str = IMAGE
     tag: str = __version__
     overcommit: Any = msgspec.field(default_factory=lambda: {"percentage": 100, "mode": "Observe"})
@@ -75,6 +76,19 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     agent_tolerations: Any = msgspec.field(default_factory=lambda: [{"operator": "Exists"}])
     controller_resources: Any = msgspec.field(default_factory=lambda: _resources("20m", "64Mi", "192Mi"))
     webhook_resources: Any = msgspec.field(default_factory=lambda: _resources("50m", "64Mi", "128Mi"))
+
+    @property
+    def node_namespace(self) -> str:
+        """The agent's namespace: the only one whose pods may have more of their node than ordinary pods."""
+        return node_namespace(self.namespace)
+
+    def namespace_of(self, component: Component) -> str:
+        """A component's namespace."""
+        return self.node_namespace if component == "agent" else self.namespace
+
+    def user_of(self, component: Component) -> str:
+        """The API server's name for a component's account."""
+        return f"system:serviceaccount:{self.namespace_of(component)}:{PART_OF}-{component}"
 
     def image_of(self, component: Component) -> str:
         """A component's image."""

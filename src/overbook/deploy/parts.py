@@ -33,11 +33,22 @@ class Part(NamedTuple):
     objects: Callable[[Installation], list[Manifest]]
 
 
-def _namespace(where: Installation) -> list[Manifest]:
-    # The agent mounts host folders, which only `privileged` allows. The others comply with `restricted`.
-    levels = {f"pod-security.kubernetes.io/{mode}": "privileged" for mode in ("enforce", "warn", "audit")}
-    about = {"name": where.namespace, "labels": {**LABELS, **levels}}
+def _namespace(
+    name: str, level: Literal["privileged", "restricted"], **more: dict[str, str]
+) -> list[Manifest]:
+    """A namespace whose pods the API server holds to a level of the Pod Security Standards."""
+    levels = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "warn", "audit")}
+    # OpenShift would otherwise choose the levels itself, from what the namespace's accounts may use.
+    own = {"security.openshift.io/scc.podSecurityLabelSync": "false"}
+    about = {"name": name, "labels": {**LABELS, **levels, **own}, **more}
     return [{"apiVersion": "v1", "kind": "Namespace", "metadata": about}]
+
+
+def _node_namespace(where: Installation) -> list[Manifest]:
+    # The agent mounts host folders, which only `privileged` allows. Without the annotation, OpenShift's
+    # default node selector of a cluster would keep the agent from nodes that have not its labels.
+    everywhere = {"openshift.io/node-selector": ""}
+    return _namespace(where.node_namespace, "privileged", annotations=everywhere)
 
 
 def _overcommit(where: Installation) -> list[Manifest]:
@@ -47,7 +58,8 @@ def _overcommit(where: Installation) -> list[Manifest]:
 
 PARTS: Final = (
     Part("custom-resources", "crds", lambda _: definitions()),
-    Part("namespace", "base", _namespace),
+    Part("namespace", "base", lambda where: _namespace(where.namespace, "restricted")),
+    Part("node-namespace", "base", _node_namespace),
     Part("overcommit", "base", _overcommit),
     Part("status-role", "base", lambda _: rights.status()),
     Part("agent-rights", "base", rights.agent),

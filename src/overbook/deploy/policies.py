@@ -203,12 +203,7 @@ def _of_agents(
     resources: list[tuple[str, str, list[str], list[str]]],
     validations: list[Validation],
 ) -> list[Manifest]:
-    conditions = [
-        {
-            "name": "agent",
-            "expression": f"request.userInfo.username == 'system:serviceaccount:{where.namespace}:{AGENT}'",
-        }
-    ]
+    conditions = [{"name": "agent", "expression": f"request.userInfo.username == '{where.user_of('agent')}'"}]
     variables: list[dict[str, Any]] = [_NODE_VARIABLE]
     about = metadata(f"{AGENT}-own-{subject}", "agent")
     return policy(about, resources, conditions, variables, [_HAS_NODE, *validations])

@@ -35,7 +35,7 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
         resources: plural names, with their subresource.
         verbs: the verbs of the API.
         names: the only objects to which the rule applies; empty: all.
-        where: ``Cluster``: the whole cluster; ``Installation``: the installation's namespace.
+        where: ``Cluster``: the whole cluster; ``Installation``: the component's namespace.
     """
 
     why: str
@@ -276,7 +276,7 @@ def _account(component: Component, name: str, where: Installation) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": metadata(name, component, where.namespace),
+        "metadata": metadata(name, component, where.namespace_of(component)),
         # Pods mount a token of their own, with its own lifetime.
         "automountServiceAccountToken": False,
     }
@@ -286,11 +286,12 @@ def _granted(
     component: Component, name: str, rights: Sequence[Right], where: Installation, account: str = ""
 ) -> list[Manifest]:
     """The roles with the rights, bound to the component's account."""
-    subject = {"kind": "ServiceAccount", "name": account or name, "namespace": where.namespace}
+    home = where.namespace_of(component)
+    subject = {"kind": "ServiceAccount", "name": account or name, "namespace": home}
     found = []
     for place, kind, namespace in (
         ("Cluster", "ClusterRole", None),
-        ("Installation", "Role", where.namespace),
+        ("Installation", "Role", home),
     ):
         given = [right for right in rights if right.where == place]
         if given:

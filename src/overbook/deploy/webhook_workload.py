@@ -114,7 +114,7 @@ def _configuration(where: Installation) -> Manifest:
                         {
                             "key": "kubernetes.io/metadata.name",
                             "operator": "NotIn",
-                            "values": [*_SYSTEM_NAMESPACES, where.namespace],
+                            "values": [*_SYSTEM_NAMESPACES, where.namespace, where.node_namespace],
                         }
                     ],
                 },
@@ -135,7 +135,8 @@ def _configuration(where: Installation) -> Manifest:
                     {
                         "name": "no-pod-of-overbook",
                         "expression": "object.metadata.?labels[?'app.kubernetes.io/part-of'].orValue('')"
-                        f" != '{PART_OF}'\n|| request.namespace != '{where.namespace}'",
+                        f" != '{PART_OF}'\n"
+                        f"|| !(request.namespace in ['{where.namespace}', '{where.node_namespace}'])",
                     },
                 ],
                 "failurePolicy": "Ignore",

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
+from overbook.core.api.group import NAMESPACE
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
 from overbook.core.text import counted
 from overbook.status.findings import ClusterFinding, Gathered, gather
@@ -64,7 +65,7 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
         severity="Critical" if waiting else "Warning",
         sentence="no controller leads: no pod is evicted from a node under pressure",
         detail="; ".join(part for part in (requests, last) if part),
-        fix=f"kubectl -n {AGENT_NAMESPACE} rollout restart deployment/overbook-controller",
+        fix=f"kubectl -n {NAMESPACE} rollout restart deployment/overbook-controller",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
+from overbook.core.api.group import NAMESPACE
 from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNode
 from overbook.core.errors import InvalidInput
@@ -25,7 +26,6 @@ from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, 
 from overbook.kube.api.objects import KubeVirtInstallation, Node
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import (
-    AGENT_NAMESPACE,
     Clusterwide,
     EvictableMachine,
     LeadingController,
@@ -170,7 +170,7 @@ class ClusterReader:
     async def leader(self, now: float) -> LeadingController | None:
         """The controller that leads; ``None``: there is no lease."""
         try:
-            lease = await self.client.get(LEASES, CONTROLLER_LEASE, AGENT_NAMESPACE)
+            lease = await self.client.get(LEASES, CONTROLLER_LEASE, NAMESPACE)
         except ApiError as error:
             if error.status == 404:
                 return None

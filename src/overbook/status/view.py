@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from overbook.core.api.group import NAMESPACE, node_namespace
 from overbook.core.api.overcommit import Overcommit, OvercommitSpec
 from overbook.core.api.overcommit_node import (
     OvercommitNodeStatus,
@@ -17,8 +18,8 @@ from overbook.core.overcommit.level import NodeCause, causes_of, share_percent
 from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes
 from overbook.status.sums import NO_PODS, PodSums
 
-AGENT_NAMESPACE: Final = "overbook"
-"""The namespace of a default installation; commands in findings name it."""
+AGENT_NAMESPACE: Final = node_namespace(NAMESPACE)
+"""The agents' namespace in a default installation; commands in findings name it."""
 
 Refused = Literal["Forbidden", "NotInstalled", "Failed"]
 

@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from overbook.core.api.group import NAMESPACE
 from overbook.core.api.override import Mode
 from overbook.webhook.policies import KUBEVIRT_CONTROLLERS
 
@@ -47,7 +48,7 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     status_port: int = DEFAULT_STATUS_PORT
     certificate_folder: str | None = None
     self_signed: bool = False
-    namespace: str = "overbook"
+    namespace: str = NAMESPACE
     service: str = "overbook-webhook"
     configuration: str = DEFAULT_CONFIGURATION
     certificate_seconds: float = 90 * 86_400.0

@@ -13,13 +13,12 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from overbook.core.api.group import GROUP
+from overbook.core.api.group import GROUP, NAMESPACE
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
 from overbook_sandbox.cluster.service import Service
 from overbook_sandbox.machine.errors import SandboxError
 
-NAMESPACE: Final = "overbook"
 CONTROLLER: Final = "overbook-controller"
 
 _WORKLOADS: Final = ("DaemonSet", "Deployment")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from overbook.core.api.group import NAMESPACE, node_namespace
 from overbook.core.api.overcommit_node import How
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_critical
@@ -54,18 +55,24 @@ class ClusterDefaults(msgspec.Struct, frozen=True, gc=False):
     """Settings that apply to all pods of the cluster.
 
     Attributes:
-        namespace: the namespace in which Overbook is installed.
+        namespace: the namespace of controller and webhook.
         eviction_strategy: the eviction strategy of VMs without their own.
     """
 
-    namespace: str = "overbook"
+    namespace: str = NAMESPACE
     eviction_strategy: str = "None"
 
 
 def is_own(pod: Pod, namespace: str) -> bool:
-    """Whether a pod is Overbook's: by its label, and by its namespace, where users make no pods."""
+    """Whether a pod is Overbook's: by its label, and by its namespace, where users make no pods.
+
+    Args:
+        pod: any pod.
+        namespace: the namespace of controller and webhook.
+    """
     labels = pod.metadata.labels or {}
-    return pod.metadata.namespace == namespace and labels.get(PART_OF_LABEL) == PART_OF
+    ours = (namespace, node_namespace(namespace))
+    return pod.metadata.namespace in ours and labels.get(PART_OF_LABEL) == PART_OF
 
 
 def candidate_pod(
