@@ -15,6 +15,7 @@ from overbook.agent.api.thread import ApiThread
 from overbook.agent.api.worker import Worker
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.settings import AgentSettings
+from overbook.core.api.overcommit import OvercommitSpec
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNodeStatus
 from overbook.deploy.rights import AGENT_RIGHTS, Right
 from overbook.deploy.yaml_text import yaml_text
@@ -131,11 +132,12 @@ def sees_the_new_annotation(_: World, agent: Agent) -> bool:
 
 
 def knows_overcommit(_: World, agent: Agent) -> bool:
-    return agent.bridge.news.overcommit is not None
+    return isinstance(agent.bridge.news.overcommit, OvercommitSpec)
 
 
 def is_paused(_: World, agent: Agent) -> bool:
-    return agent.bridge.news.overcommit is not None and agent.bridge.news.overcommit.paused
+    overcommit = agent.bridge.news.overcommit
+    return isinstance(overcommit, OvercommitSpec) and overcommit.paused
 
 
 def knows_its_node(_: World, agent: Agent) -> bool:

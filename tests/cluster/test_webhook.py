@@ -125,6 +125,27 @@ def test_own_kinds_serve_until_openshifts_exist(
     cluster.kubectl("delete", "namespace", space, "--wait=false")
 
 
+@pytest.mark.usefixtures("webhook")
+def test_no_pod_is_changed_without_an_overcommit(cluster: ControlPlane) -> None:
+    space = open_namespace(cluster)
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    found = json.loads(cluster.kubectl("get", "overcommit", "cluster", "-o", "json"))
+    cluster.kubectl("delete", "overcommit", "cluster")
+    wait_for_warning(cluster, space, POD, "not applied (Observe): memory request 1000Mi -> 500Mi")
+    pod, _ = try_pod(cluster, space, POD, "--dry-run=server")
+    assert requests_of(pod) == {"memory": "1000Mi"}
+    about = {"name": "cluster"}
+    again = {
+        "apiVersion": found["apiVersion"],
+        "kind": "Overcommit",
+        "metadata": about,
+        "spec": found["spec"],
+    }
+    apply_manifests(cluster, [again])
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
 def test_a_pod_is_created_unchanged_while_its_webhook_is_down(
     cluster: ControlPlane, webhook: Webhook
 ) -> None:

@@ -51,10 +51,22 @@ def by_kustomize(folder: Path, components: list[str]) -> dict[Key, Any]:
 def test_chart_and_base_make_the_same_objects(choice: str, tmp_path: Path) -> None:
     options, components = CHOICES[choice]
     chart = objects(helm.template(*options))
+    overcommit = chart.pop(("Overcommit", "", "cluster"))
+    assert overcommit["spec"] == ({"relief": {"lastResort": "Delete"}} if choice == "last-resort" else {})
     base = by_kustomize(tmp_path, components)
     assert chart.keys() == base.keys()
     for key, each in base.items():
         assert chart[key] == each, key
+
+
+def test_the_overcommit_is_beside_the_base_and_sets_nothing() -> None:
+    shipped = yaml.safe_load((ROOT / "deploy" / "overcommit.yaml").read_text("utf-8"))
+    assert (shipped["metadata"]["name"], shipped["spec"]) == ("cluster", {})
+    assert shipped == objects(helm.template())["Overcommit", "", "cluster"]
+    listed = [
+        path for path in (ROOT / "deploy").rglob("kustomization.yaml") if "vercommit" in path.read_text()
+    ]
+    assert listed == []
 
 
 def test_chart_and_base_have_the_same_custom_resources() -> None:

@@ -53,4 +53,6 @@ def test_every_component_is_in_the_table() -> None:
 def test_the_overlay_shown_is_valid() -> None:
     shown = yaml.safe_load(PAGE.partition("```yaml\n")[2].partition("```")[0])
     assert shown["kind"] == "Kustomization"
-    assert yaml.safe_load(shown["patches"][0]["patch"])["spec"] == {"percentage": 150, "mode": "Enforce"}
+    assert shown["resources"] == ["../deploy/base", "overcommit.yaml"]
+    own = yaml.safe_load(PAGE.split("```yaml\n")[2].partition("```")[0])
+    assert (own["kind"], own["spec"]) == ("Overcommit", {"percentage": 150, "mode": "Enforce"})

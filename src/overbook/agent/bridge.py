@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.api.overcommit import OvercommitSpec
+from overbook.core.api.overcommit import OvercommitSpec, Unusable
 from overbook.core.api.overcommit_node import OvercommitNodeStatus
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.kubernetes.pod import Pod
@@ -28,8 +28,8 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
         pods: this node's pods by the UID of their cgroups; ``None``: never known.
         pods_source: where these pods come from.
         namespaces: the annotations that the agent reads, by namespace.
-        overcommit: spec of the ``Overcommit``; ``None``: not known, or there is no such object.
-        overcommit_known: whether the ``Overcommit`` has ever been looked for with success.
+        overcommit: spec of the ``Overcommit``, or why there is none that can be used; ``None``: the API
+            server has never said.
         own: the status in this node's object; ``None``: none, or not known.
         own_known: whether this object has ever been looked for with success.
         own_annotations: the annotations of this object.
@@ -43,8 +43,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     pods: Mapping[str, Pod] | None = None
     pods_source: str = "API server"
     namespaces: Mapping[str, Mapping[str, str]] = {}
-    overcommit: OvercommitSpec | None = None
-    overcommit_known: bool = False
+    overcommit: OvercommitSpec | Unusable | None = None
     own: OvercommitNodeStatus | None = None
     own_known: bool = False
     own_annotations: Mapping[str, str] = {}
@@ -200,15 +199,10 @@ class Bridge:
         if namespaces != self.news.namespaces:
             self._publish(msgspec.structs.replace(self.news, namespaces=namespaces))
 
-    def update_overcommit(self, overcommit: OvercommitSpec | None) -> None:
-        """Set the spec of the ``Overcommit``; ``None``: there is no such object."""
-        if overcommit != self.news.overcommit or not self.news.overcommit_known:
-            news = msgspec.structs.replace(self.news, overcommit=overcommit, overcommit_known=True)
-            self._publish(news)
-
-    def update_overcommit_known(self) -> None:
-        """Note that the ``Overcommit`` has been looked for with success."""
-        self.update_overcommit(self.news.overcommit)
+    def update_overcommit(self, overcommit: OvercommitSpec | Unusable) -> None:
+        """Set the spec of the ``Overcommit``, or why there is none that can be used."""
+        if overcommit != self.news.overcommit:
+            self._publish(msgspec.structs.replace(self.news, overcommit=overcommit))
 
     def update_own(self, own: OvercommitNodeStatus | None, annotations: Mapping[str, str]) -> None:
         """Set the status and the annotations of this node's object; ``None``: there is none."""

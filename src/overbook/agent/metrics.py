@@ -180,6 +180,7 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     _other("events_dropped_total", "counter", "Events dropped in favour of newer ones."),
     _other("enforcing", "gauge", "1 if the agent may change anything, 0 if it only observes."),
     _other("paused", "gauge", "1 while Overcommit is paused."),
+    _other("overcommit_usable", "gauge", "0 while there is no Overcommit that can be followed."),
     _other("tainted", "gauge", "1 while the agent wants the node tainted."),
     _other("yielding", "gauge", "1 while the agent yields to another one on this node."),
     Metric(

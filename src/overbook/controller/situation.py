@@ -11,13 +11,20 @@ from overbook.controller.kubevirt import KubeVirtWatch
 from overbook.controller.records import Records
 from overbook.controller.reports import Reports
 from overbook.controller.settings import ControllerSettings
-from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit, OvercommitSpec
+from overbook.core.api.overcommit import (
+    OVERCOMMIT_NAME,
+    OvercommitInForce,
+    OvercommitSpec,
+    Unusable,
+    in_force,
+    read_overcommit,
+)
 from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.candidate_pod import CandidatePod, ClusterDefaults
 from overbook.core.relief.case import ClusterCase, NodeCase
 from overbook.core.relief.node import KeptNode, could_take_a_vm
 from overbook.kube.api.client import Client
-from overbook.kube.api.kinds import OVERCOMMITS
+from overbook.kube.api.kinds import WRITTEN_OVERCOMMITS
 from overbook.kube.api.reflector import Reflector
 
 QUIET_SECONDS: Final = 5.0
@@ -33,19 +40,25 @@ class ClusterSituation:
         client: to the API server.
         settings: mode and namespace.
         clock: seconds that only grow.
+        wall_clock: seconds since the epoch.
     """
 
     def __init__(
-        self, client: Client, settings: ControllerSettings, clock: Callable[[], float] = time.monotonic
+        self,
+        client: Client,
+        settings: ControllerSettings,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
         self._settings = settings
         self._clock = clock
         self.asking = Reflector(client, ASKING_NODES, on_change=self._asking_changed, clock=clock)
         self.nodes = Reflector(client, KEPT_NODES, on_change=self._node_changed)
-        self.overcommits = Reflector(client, OVERCOMMITS, on_change=self._overcommit_changed)
+        self.overcommits = Reflector(client, WRITTEN_OVERCOMMITS, on_change=self._overcommit_changed)
+        self._in_force = OvercommitInForce(OvercommitSpec(), Unusable("OvercommitUnknown"))
         self.kubevirt = KubeVirtWatch(client, self.wake, clock=clock)
-        self.records = Records()
+        self.records = Records(wall_clock)
         self.reports = Reports(lambda: self.asking.heard_seconds)
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
@@ -72,6 +85,7 @@ class ClusterSituation:
         """Wait until all objects have been read once."""
         for reflector in (self.asking, self.nodes, self.overcommits):
             await reflector.wait_synced()
+        self._take_over()  # that there is no Overcommit does not come as a change
         await self.kubevirt.wait_looked()
 
     @property
@@ -80,10 +94,14 @@ class ClusterSituation:
         return self.asking.synced and self.nodes.synced and self.overcommits.synced
 
     @property
+    def overcommit(self) -> OvercommitInForce:
+        """The settings in force, and why they are not those of an ``Overcommit``, if so."""
+        return self._in_force
+
+    @property
     def spec(self) -> OvercommitSpec:
-        """The spec of the ``Overcommit``, or the defaults if there is none."""
-        written: Overcommit | None = self.overcommits.objects.get(OVERCOMMIT_NAME)
-        return written.spec if written is not None else OvercommitSpec()
+        """The settings in force."""
+        return self.overcommit.spec
 
     @property
     def defaults(self) -> ClusterDefaults:
@@ -116,8 +134,10 @@ class ClusterSituation:
 
     def cluster(self) -> ClusterCase:
         """The input of the plan that is common to all nodes."""
-        spec = self.spec
-        if spec.paused:
+        spec, problem = self.overcommit.spec, self.overcommit.problem
+        if problem is not None:
+            held_back = problem.sentence
+        elif spec.paused:
             held_back = "relief is paused (Overcommit cluster: spec.paused)"
         elif "Observe" in (spec.mode, self._settings.mode):
             held_back = "the mode is Observe"
@@ -142,7 +162,7 @@ class ClusterSituation:
             critical=status.pressure.state == "Critical",
             stale=self.is_stale(node),
             observes=status.mode == "Observe",
-            record=self.records.of(node),
+            record=self.records.dated(node),
             pods=self.pods.get(node, _NO_PODS),
             answer=self.answers.get(node),
         )
@@ -166,7 +186,12 @@ class ClusterSituation:
         self._keep(name)
 
     def _overcommit_changed(self, _name: str, _old: object, _new: object) -> None:
+        self._take_over()
         self.wake()
+
+    def _take_over(self) -> None:
+        read = read_overcommit(self.overcommits.objects.get(OVERCOMMIT_NAME))
+        self._in_force = in_force(read, self._in_force.spec)
 
     def _keep(self, name: str) -> None:
         node, obj = self.nodes.objects.get(name), self.asking.objects.get(name)

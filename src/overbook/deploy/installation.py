@@ -56,9 +56,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         namespace: the namespace of controller and webhook; the agent's is :attr:`node_namespace`.
         image: the repository; a component's image is ``IMAGE-COMPONENT:TAG``.
         tag: the images' tag.
-        overcommit: the spec of the ``Overcommit`` that is installed. It begins with ``Observe`` and has as
-            few fields as possible: a field that is absent here can be set by the user and survives an
-            upgrade.
+        overcommit: the spec of the ``Overcommit`` that is created. It has no field, so the defaults hold
+            (``Observe``), and nothing that the owner sets is changed when it is applied again.
         agent_configuration: YAML with the fields of the agent's configuration file that differ from the
             default.
         agent_resources: the agent's requests and limits.
@@ -70,7 +69,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = NAMESPACE
     image: str = IMAGE
     tag: str = __version__
-    overcommit: Any = msgspec.field(default_factory=lambda: {"percentage": 100, "mode": "Observe"})
+    overcommit: Any = msgspec.field(default_factory=dict)
     agent_configuration: str = ""
     agent_resources: Any = msgspec.field(default_factory=lambda: _resources("20m", "40Mi", "64Mi"))
     agent_tolerations: Any = msgspec.field(default_factory=lambda: [{"operator": "Exists"}])

@@ -15,8 +15,11 @@ from overbook.deploy.openshift import security_context_constraints
 from overbook.deploy.policies import agent_policies, vm_identity
 from overbook.deploy.webhook_workload import webhook_workload
 
-Group = Literal["crds", "base", "webhook", "vm-identity", "last-resort", "openshift", "monitoring"]
-"""``crds`` must be applied first, ``base`` is always needed, the other groups are optional."""
+Group = Literal[
+    "crds", "base", "overcommit", "webhook", "vm-identity", "last-resort", "openshift", "monitoring"
+]
+"""``crds`` must be applied first, ``base`` is always needed. ``overcommit`` is created once and is then the
+owner's, so that nothing that is applied again contains it. The other groups are optional."""
 
 
 class Part(NamedTuple):
@@ -60,7 +63,7 @@ PARTS: Final = (
     Part("custom-resources", "crds", lambda _: definitions()),
     Part("namespace", "base", lambda where: _namespace(where.namespace, "restricted")),
     Part("node-namespace", "base", _node_namespace),
-    Part("overcommit", "base", _overcommit),
+    Part("overcommit", "overcommit", _overcommit),
     Part("status-role", "base", lambda _: rights.status()),
     Part("agent-rights", "base", rights.agent),
     Part("agent-policies", "base", agent_policies),

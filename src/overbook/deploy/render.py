@@ -8,11 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from overbook.core.api.group import API_VERSION
-from overbook.core.api.overcommit import OVERCOMMIT_NAME
 from overbook.deploy import monitoring, openshift
 from overbook.deploy.installation import Installation, Manifest
-from overbook.deploy.parts import PARTS, Group
+from overbook.deploy.parts import PARTS, Group, Part
 from overbook.deploy.yaml_text import yaml_text
 
 _NO_FOLDING: Final = 10_000
@@ -25,6 +23,9 @@ _CONDITIONS: Final[dict[Group, str]] = {
 }
 _NOT_IN_THE_CHART: Final = frozenset({"namespace"})
 """Parts left out: Helm keeps its records in the namespace, which must exist before the chart is installed."""
+
+_APPLIED_ONCE: Final[frozenset[Group]] = frozenset({"overcommit"})
+"""Groups whose files are beside the folders for kustomize, so that none of these applies them again."""
 
 _AS_VALUE: Final = re.compile(r"^( *(?:- )?)([\w.]+): '?<(\.[\w.]+)>'?$", re.MULTILINE)
 _IN_TEXT: Final = re.compile(r"^( *)<(\.[\w.]+)>$", re.MULTILINE)
@@ -89,9 +90,16 @@ def kustomize_files(where: Installation) -> Iterator[tuple[str, str]]:
     groups: dict[Group, list[str]] = {}
     for part in PARTS:
         groups.setdefault(part.group, []).append(f"{part.name}.yaml")
-        yield f"{_folder(part.group)}/{part.name}.yaml", yaml_text(part.objects(where))
+        yield _path(part), yaml_text(part.objects(where))
     for group, names in groups.items():
+        if group in _APPLIED_ONCE:
+            continue
         yield f"{_folder(group)}/kustomization.yaml", yaml_text([_kustomization(group, names)])
+
+
+def _path(part: Part) -> str:
+    name = f"{part.name}.yaml"
+    return name if part.group in _APPLIED_ONCE else f"{_folder(part.group)}/{name}"
 
 
 def _folder(group: Group) -> str:
@@ -103,14 +111,4 @@ def _kustomization(group: Group, names: list[str]) -> Manifest:
         version, kind = "kustomize.config.k8s.io/v1beta1", "Kustomization"
     else:
         version, kind = "kustomize.config.k8s.io/v1alpha1", "Component"
-    found: Manifest = {"apiVersion": version, "kind": kind, "resources": names}
-    if group == "last-resort":
-        # The component grants the right and also switches the setting on.
-        change = {
-            "apiVersion": API_VERSION,
-            "kind": "Overcommit",
-            "metadata": {"name": OVERCOMMIT_NAME},
-            "spec": {"relief": {"lastResort": "Delete"}},
-        }
-        found["patches"] = [{"patch": yaml_text([change])}]
-    return found
+    return {"apiVersion": version, "kind": kind, "resources": names}

@@ -71,6 +71,13 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
 
 def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[ClusterFinding]:
     spec = cluster.spec
+    if cluster.unusable is not None:
+        yield ClusterFinding(
+            word=cluster.unusable.word,
+            severity="Warning",
+            sentence=f"{cluster.unusable.sentence}: no swap limit is set, and no pod is evicted",
+            fix=cluster.unusable.fix,
+        )
     if spec.paused:
         yield ClusterFinding(
             word="Paused",
@@ -87,19 +94,12 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Clu
             detail=f"KubeVirt has {kubevirt_percent}, Overcommit {OVERCOMMIT_NAME} has {spec.percentage}",
             fix=_patch_overcommit(f'{{"spec":{{"percentage":{kubevirt_percent}}}}}'),
         )
-    if spec.mode == "Observe":
+    if overcommit is not None and spec.mode == "Observe":
         yield ClusterFinding(
             word="Observes",
             severity="Note",
             sentence="mode is Observe: decisions are made and reported, but not carried out",
             fix=_patch_overcommit('{"spec":{"mode":"Enforce"}}'),
-        )
-    if overcommit is None and not cluster.why_unread("overcommits"):
-        yield ClusterFinding(
-            word="NoOvercommit",
-            severity="Note",
-            sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: the defaults apply",
-            fix="kubectl apply -f deploy/base/overcommit.yaml",
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:

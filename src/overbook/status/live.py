@@ -138,6 +138,7 @@ class LiveCluster:
         before = self._cluster.percent
         self._cluster = Clusterwide(
             overcommit=overcommit,
+            unusable=reading.unusable,
             kubevirt_percent=percent_of(kubevirt),
             leader=leader,
             guests=guests or {},

@@ -201,9 +201,10 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         )
 
 
-def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
+def _problems(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
+    of_all = cluster.unusable.word if cluster.unusable else ""
     for problem in node.status.problems if node.status else ():
-        if problem.word in _JUDGED_HERE:
+        if problem.word in _JUDGED_HERE or problem.word == of_all:
             continue
         yield ClusterFinding(
             word=problem.word,

@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
 from overbook.core.api.group import NAMESPACE
-from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.overcommit import (
+    OVERCOMMIT_NAME,
+    Overcommit,
+    OvercommitSpec,
+    Unusable,
+    read_overcommit,
+)
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
@@ -22,7 +28,7 @@ from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
-from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
+from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, WRITTEN_OVERCOMMITS, Kind
 from overbook.kube.api.objects import KubeVirtInstallation, Node
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import (
@@ -74,6 +80,8 @@ class ClusterReader:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.unread: list[Unread] = []
+        self.unusable: Unusable | None = None
+        """Why there is no ``Overcommit`` that can be used; ``None``: there is one, or it was not read."""
 
     async def cluster(
         self, names: Sequence[str], selector: str, now: float
@@ -106,6 +114,7 @@ class ClusterReader:
         return (
             Clusterwide(
                 overcommit=overcommit,
+                unusable=self.unusable,
                 kubevirt_percent=cluster.kubevirt_percent,
                 leader=leader,
                 guests=guests or {},
@@ -115,7 +124,7 @@ class ClusterReader:
         )
 
     async def overcommit(self) -> Overcommit | None:
-        """The cluster's settings; ``None``: there are none, or they may not be read."""
+        """The cluster's settings; ``None``: there are none that can be used, or they may not be read."""
         return await self.or_unread("overcommits", self._overcommit)
 
     async def kubevirt(self) -> KubeVirtInstallation | None:
@@ -125,11 +134,17 @@ class ClusterReader:
 
     async def _overcommit(self) -> Overcommit | None:
         try:
-            return await self.client.get(OVERCOMMITS, OVERCOMMIT_NAME)
+            written = await self.client.get(WRITTEN_OVERCOMMITS, OVERCOMMIT_NAME)
         except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+            if not error.is_not_found:
+                raise
+            written = None
+        read = read_overcommit(written)
+        if written is None or not isinstance(read, OvercommitSpec):
+            self.unusable = read if isinstance(read, Unusable) else None
+            return None
+        self.unusable = None
+        return Overcommit(metadata=written.metadata, spec=read)
 
     async def _nodes(self, names: Sequence[str], selector: str) -> list[Node]:
         if not names:

@@ -32,7 +32,7 @@ def overbook(*words: str) -> list[str]:
 
 
 def install(cluster: ControlPlane, spec: Mapping[str, Any]) -> None:
-    """Apply custom resources, accounts, rights and policies, and set the Overcommit object's spec.
+    """Apply custom resources, accounts, rights and policies, and an Overcommit object with this spec.
 
     Args:
         cluster: The control plane.
@@ -44,6 +44,7 @@ def install(cluster: ControlPlane, spec: Mapping[str, Any]) -> None:
     _apply(cluster, _manifests("--part", "crds"))
     _wait_until_served(cluster)
     _apply(cluster, [each for each in _manifests() if each["kind"] not in _WORKLOADS])
+    _apply(cluster, _manifests("--part", "overcommit"))
     patch = msgspec.json.encode({"spec": dict(spec)}).decode()
     cluster.kubectl("patch", "overcommit", OVERCOMMIT_NAME, "--type=merge", "--patch", patch)
 

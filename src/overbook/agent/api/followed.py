@@ -7,12 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from overbook.agent.bridge import Bridge
-from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, WrittenOvercommit, read_overcommit
 from overbook.core.api.overcommit_node import OvercommitNode
 from overbook.core.kubernetes.pod import KubeStruct
 from overbook.core.overcommit.swap import SWAP_ANNOTATION
 from overbook.kube.api.client import Client
-from overbook.kube.api.kinds import OVERCOMMIT_NODES, OVERCOMMITS, Kind
+from overbook.kube.api.kinds import OVERCOMMIT_NODES, WRITTEN_OVERCOMMITS, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.node.kubelet.version import parse_minor
 
@@ -92,7 +92,7 @@ class Followed:
         self._own = Reflector(client, OVERCOMMIT_NODES, field_selector=only, on_change=self._own_changed)
         self._overcommits = Reflector(
             client,
-            OVERCOMMITS,
+            WRITTEN_OVERCOMMITS,
             field_selector=f"metadata.name={OVERCOMMIT_NAME}",
             on_change=self._overcommit_changed,
         )
@@ -128,7 +128,7 @@ class Followed:
         self._bridge.update_own_known()
         self.on_own()
         await self._overcommits.wait_synced()
-        self._bridge.update_overcommit_known()
+        self._tell_overcommit()
 
     def _own_changed(self, _: str, _old: OvercommitNode | None, new: OvercommitNode | None) -> None:
         self._bridge.update_own(
@@ -137,8 +137,13 @@ class Followed:
         )
         self.on_own()
 
-    def _overcommit_changed(self, _: str, _old: Overcommit | None, new: Overcommit | None) -> None:
-        self._bridge.update_overcommit(new.spec if new is not None else None)
+    def _overcommit_changed(
+        self, _: str, _old: WrittenOvercommit | None, _new: WrittenOvercommit | None
+    ) -> None:
+        self._tell_overcommit()
+
+    def _tell_overcommit(self) -> None:
+        self._bridge.update_overcommit(read_overcommit(self._overcommits.objects.get(OVERCOMMIT_NAME)))
 
     def _node_changed(self, _: str, _old: TaintedNode | None, new: TaintedNode | None) -> None:
         self._bridge.update_node_uid((new.metadata.uid or "") if new is not None else "")

@@ -6,7 +6,9 @@ EXAMPLES = """examples:
   overbook manifests --part crds | kubectl apply --server-side -f -
       the custom resources, which must exist before the rest
   overbook manifests | kubectl apply --server-side -f -
-      agent, controller, their rights and policies, and an Overcommit that only observes
+      agent, controller, their rights and policies
+  overbook manifests --part overcommit | kubectl create -f -
+      once: the Overcommit, which is the cluster owner's from then on; without one nothing is changed
   overbook manifests --part webhook --part vm-identity
       optional parts
   overbook manifests --namespace guests --image registry.example/overbook --tag 0.1.0

@@ -56,9 +56,7 @@ def choose(case: NodeCase, cluster: ClusterCase, budgets: Budgets, now: float) -
         return Rest(again)
     held_back = cluster.held_back or ("the node's agent only observes" if case.observes else "")
     if held_back:
-        first = next(in_order(request.candidates, request.rank, cluster.spec.follow_seconds), None)
-        would = f"; {first.label} would be evicted" if first else ""
-        return _wait(case, request, held_back + would, now)
+        return _wait(case, request, _held_back(record, request, held_back, cluster), now)
     if record.stage == "Refused" and record.request_id == request.id and not pausing:
         if cluster.spec.last_resort != "Delete" or not case.critical:
             return Write(another_round(record))
@@ -68,6 +66,16 @@ def choose(case: NodeCase, cluster: ClusterCase, budgets: Budgets, now: float) -
     base = msgspec.structs.replace(for_request(record, request), request_id=request.id)
     late = _migrated_late(case, base, cluster, now)
     return late or _first_that_may_leave(case, request, base, cluster, budgets, now)
+
+
+def _held_back(record: ReliefRecord, request: ReliefRequest, why: str, cluster: ClusterCase) -> str:
+    """Return why no relief may begin, and which pod would have been evicted when that was found.
+
+    The agents rank again every few seconds: the record is not written again for each other first candidate.
+    """
+    order = in_order(request.candidates, request.rank, cluster.spec.follow_seconds)
+    texts = [f"{why}; {candidate.label} would be evicted" for candidate in order] or [why]
+    return record.message if record.message in texts else texts[0]
 
 
 def _pause_applies(record: ReliefRecord, request: ReliefRequest) -> bool:
@@ -149,7 +157,7 @@ def _obstacle(case: NodeCase, pod: CandidatePod, cluster: ClusterCase, now: floa
         return "Excluded", pod.obstacle
     if pod.presence == "Leaving" and now > (pod.leaves_at or 0.0) + LEAVING_MARGIN_SECONDS:
         return "StillEnding", "it was deleted and has not ended within its grace period"
-    if pod.how == "Migrated" and not cluster.destinations - {case.name}:
+    if pod.how == "Migrated" and all(name == case.name for name in cluster.destinations):
         return "NoDestination", "no other node is ready, schedulable and without memory pressure"
     return None
 

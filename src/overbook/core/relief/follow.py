@@ -44,7 +44,7 @@ def _asking(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
     again = from_timestamp(record.until)
     if again is not None and now < again:
         return Rest(again)
-    tried_for = now - (from_timestamp(record.started_at) or now)
+    tried_for = now - (from_timestamp(record.stage_since) or now)
     if case.request is None or case.stale or cluster.held_back or tried_for > cluster.spec.stall_seconds:
         return _undecided(case, cluster, now)
     step = Delete if record.how == "Deleted" else Evict
@@ -95,7 +95,7 @@ def _answered(case: NodeCase, answer: EvictionAnswer, cluster: ClusterCase, now:
             return Write(waiting(record, case.request, message, now, now + pause))
         case "Unknown":
             # The pauses double: each is as long as the time since the first try.
-            passed = now - (from_timestamp(record.started_at) or now)
+            passed = now - (from_timestamp(record.stage_since) or now)
             pause = answer.retry_seconds or min(max(1.0, passed), MOST_BACKOFF_SECONDS)
             return Write(asking_again(record, answer.message, now + min(pause, MOST_LATER_SECONDS)))
 

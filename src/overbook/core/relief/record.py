@@ -115,7 +115,7 @@ def on_its_way(
     record: ReliefRecord, stage: Stage, how: How, message: str, now: float, follow_seconds: float
 ) -> ReliefRecord:
     """The victim is leaving, by live migration or by ending."""
-    started = from_timestamp(record.started_at) or now
+    started = from_timestamp(record.stage_since) or now
     return _replace(
         record,
         stage=stage,
@@ -189,6 +189,22 @@ def dated_now(record: ReliefRecord, now: float) -> ReliefRecord:
         started_at=to_timestamp(now) if record.started_at else None,
         stage_since=to_timestamp(now),
         until=_moment(None if left is None else now + left),
+    )
+
+
+def counted_from(record: ReliefRecord, earliest: float) -> ReliefRecord:
+    """Correct a record from a clock that may have been behind: its stage began at ``earliest`` or later.
+
+    The end of the stage moves with its beginning. The time of the eviction stays, because migrations are
+    compared with it. A node that waits has waited for as long as its record says.
+    """
+    since, until = from_timestamp(record.stage_since), from_timestamp(record.until)
+    if record.stage in (None, "Waiting") or since is None or since >= earliest:
+        return record
+    return _replace(
+        record,
+        stage_since=to_timestamp(earliest),
+        until=None if until is None else to_timestamp(until + earliest - since),
     )
 
 
