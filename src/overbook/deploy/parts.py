@@ -8,6 +8,7 @@ from overbook.core.api.overcommit import OVERCOMMIT_NAME
 from overbook.deploy import rights
 from overbook.deploy.agent_workload import agent_workload
 from overbook.deploy.certificates_workload import cert_manager, certificates_workload
+from overbook.deploy.controller_policies import controller_policies
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.custom_resources import definitions
 from overbook.deploy.installation import LABELS, Installation, Manifest
@@ -76,6 +77,7 @@ PARTS: Final = (
     Part("agent-policies", "base", agent_policies),
     Part("agent", "base", agent_workload),
     Part("controller-rights", "base", rights.controller),
+    Part("controller-policies", "base", controller_policies),
     Part("controller", "base", controller_workload),
     Part("webhook-rights", "webhook", rights.webhook),
     Part("webhook", "webhook", webhook_workload),
