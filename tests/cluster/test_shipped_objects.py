@@ -5,6 +5,7 @@ import pytest
 
 from overbook.core.override.admission import ENABLED_LABEL
 from overbook.deploy.agent_workload import agent_workload
+from overbook.deploy.certificates_workload import certificates_workload
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.installation import Installation, Manifest
 from overbook.deploy.parts import PARTS, Part
@@ -16,7 +17,7 @@ from tests.cluster.as_user import UserClient
 from tests.cluster.installing import apply_manifests
 
 # Kinds of operators that a test cluster has not.
-FOREIGN = {"openshift", "monitoring"}
+FOREIGN = {"openshift", "monitoring", "webhook-cert-manager"}
 APPLY = (
     *("apply", "--server-side", "--force-conflicts", "--warnings-as-errors", "--dry-run=server"),
     *("--field-manager=test-installation", "-f", "-"),
@@ -44,7 +45,7 @@ def pod_of(objects: list[Manifest]) -> Manifest:
 def guarded(cluster: ControlPlane) -> Iterator[dict[str, str]]:
     """Create a namespace for each level of Pod Security, with the accounts that the pods need."""
     names = {level: f"guarded-{level}" for level in ("restricted", "baseline", "privileged")}
-    accounts = ("overbook-agent", "overbook-controller", "overbook-webhook")
+    accounts = ("overbook-agent", "overbook-certificates", "overbook-controller", "overbook-webhook")
     for level, name in names.items():
         labels = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "warn")}
         about = {"name": name, "labels": labels}
@@ -58,8 +59,13 @@ def guarded(cluster: ControlPlane) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("workload", "level"),
-    [(controller_workload, "restricted"), (webhook_workload, "restricted"), (agent_workload, "privileged")],
-    ids=["controller", "webhook", "agent"],
+    [
+        (controller_workload, "restricted"),
+        (webhook_workload, "restricted"),
+        (certificates_workload, "restricted"),
+        (agent_workload, "privileged"),
+    ],
+    ids=["controller", "webhook", "certificates", "agent"],
 )
 def test_pods_keep_to_the_strictest_level_they_can(
     cluster: ControlPlane, guarded: dict[str, str], workload: Any, level: str

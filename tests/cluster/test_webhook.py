@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.certificates import certified
 from tests.cluster.installing import apply_manifests
 from tests.cluster.webhooks import (
     ACCOUNT,
@@ -30,17 +31,17 @@ POD = {
 
 
 @pytest.fixture(scope="module")
-def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
+def webhook(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """The webhook watches a cluster that has OpenShift's kinds."""
     define_openshift_kinds(cluster)
     apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
-    server = start_webhook(
-        install_webhook(cluster), "--discovery-seconds", "1", "--certificate-poll-seconds", "0.5"
-    )
-    point_to(cluster, server.port)
-    server.wait_ready()
-    yield server
-    server.stop()
+    kubeconfig = install_webhook(cluster)
+    with certified(cluster, tmp_path_factory.mktemp("webhook")) as mount:
+        server = start_webhook(kubeconfig, mount, "--discovery-seconds", "1")
+        point_to(cluster, server.port)
+        server.wait_ready()
+        yield server
+        server.stop()
     cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
     remove_openshift_kinds(cluster)
 

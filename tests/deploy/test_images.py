@@ -24,7 +24,7 @@ from tests.sandbox_parts import made
 COMPONENTS: Final = ("agent", "controller", "webhook")
 APPLICATIONS: Final = {"agent": "agent", "controller": "controller", "webhook": "webhook"}
 ALWAYS: Final = {"cli", "core", "explain", "kernel", "kube", "probes", "status"}
-BESIDE: Final = {"agent": {"node", "nri"}}
+BESIDE: Final = {"agent": {"node", "nri"}, "webhook": {"certificates"}}
 TOO_MUCH: Final = {"rich", "pygments", "pytest", "hypothesis", "pip", "setuptools", "mypy"}
 UNCHECKED_HASH: Final = 0b01
 

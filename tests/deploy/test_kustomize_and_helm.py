@@ -16,6 +16,14 @@ components: [{components}]
 CHOICES = {
     "nothing more": ([], []),
     "webhook": (["--set", "webhook.enabled=true"], ["webhook"]),
+    "webhook with cert-manager": (
+        ["--set", "webhook.enabled=true", "--set", "webhook.certificates.from=cert-manager"],
+        ["webhook-cert-manager"],
+    ),
+    "webhook with OpenShift's service CA": (
+        ["--set", "webhook.enabled=true", "--set", "webhook.certificates.from=service-ca"],
+        ["webhook-service-ca"],
+    ),
     "vm-identity": (["--set", "vmIdentityPolicy=true"], ["vm-identity"]),
     "last-resort": (["--set", "overcommit.relief.lastResort=Delete"], ["last-resort"]),
     "openshift": (["--api-versions", "security.openshift.io/v1"], ["openshift"]),
@@ -85,6 +93,8 @@ def test_values_reach_their_fields() -> None:
         "agent.resources.limits.memory": "80Mi",
         "agent.tolerations[0].key": "example.com/only",
         "controller.resources.limits.memory": "1Gi",
+        "webhook.enabled": "true",
+        "webhook.certificates.resources.limits.memory": "99Mi",
     }
     settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     found = objects(helm.template(*settings))
@@ -94,6 +104,8 @@ def test_values_reach_their_fields() -> None:
     assert agent["containers"][0]["resources"]["limits"] == {"memory": "80Mi"}
     assert agent["tolerations"] == [{"key": "example.com/only"}]
     assert controller["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
+    renewal = found["Deployment", "overbook", "overbook-certificates"]["spec"]["template"]["spec"]
+    assert renewal["containers"][0]["resources"]["limits"] == {"memory": "99Mi"}
     assert found["Overcommit", "", "cluster"]["spec"] == {"percentage": 150, "mode": "Enforce"}
     configuration = yaml.safe_load(
         found["ConfigMap", "overbook-node", "overbook-agent"]["data"]["agent.yaml"]
@@ -101,12 +113,16 @@ def test_values_reach_their_fields() -> None:
     assert configuration["swap"] == {"allowance": "whole"}
 
 
-def test_another_namespace_is_in_every_place() -> None:
-    found = helm.template("--set", "webhook.enabled=true", "--namespace", "guests")
+@pytest.mark.parametrize("source", ["own", "cert-manager", "service-ca"])
+def test_another_namespace_is_in_every_place(source: str) -> None:
+    chosen = ("--set", "webhook.enabled=true", "--set", f"webhook.certificates.from={source}")
+    found = helm.template(*chosen, "--namespace", "guests")
     assert "guests" in found
     for key, each in objects(found).items():
         assert key[1] in {"", "guests", "guests-node"}
         assert "serviceaccount:overbook" not in str(each)
+        assert ".overbook.svc" not in str(each)
+        assert "overbook/overbook-webhook" not in str(each).replace("overbook/overbook-webhook:", "")
         assert "'namespace': 'overbook" not in str(each)
         assert "overbook-node" not in str(each)
 

@@ -13,7 +13,12 @@ from tests.deploy.openshift_values import FIRST_UID, FOR_EVERYBODY, SHIPPED, nam
 from tests.docs.reading import ROOT
 
 ALL = {part.group for part in PARTS}
-COMPONENTS = {"agent": "overbook-agent", "controller": "restricted-v2", "webhook": "restricted-v2"}
+COMPONENTS = {
+    "agent": "overbook-agent",
+    "certificates": "restricted-v2",
+    "controller": "restricted-v2",
+    "webhook": "restricted-v2",
+}
 
 
 def rendered() -> list[Manifest]:

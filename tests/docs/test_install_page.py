@@ -5,6 +5,7 @@ import yaml
 from overbook.deploy.parts import PARTS
 from overbook.deploy.rights import (
     AGENT_RIGHTS,
+    CERTIFICATES_RIGHTS,
     CONTROLLER_RIGHTS,
     DELETE_RIGHTS,
     STATUS_RIGHTS,
@@ -19,6 +20,7 @@ WHO = {
     "controller": CONTROLLER_RIGHTS,
     "controller, with `last-resort`": DELETE_RIGHTS,
     "webhook": WEBHOOK_RIGHTS,
+    "certificates": CERTIFICATES_RIGHTS,
     "people with `overbook-status`": STATUS_RIGHTS,
 }
 

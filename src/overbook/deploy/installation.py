@@ -13,13 +13,14 @@ IMAGE: Final = "ghcr.io/overbook/overbook"
 Manifest = dict[str, Any]
 """One Kubernetes object, with its fields in a readable order."""
 
-Component = Literal["agent", "controller", "webhook"]
+Component = Literal["agent", "controller", "webhook", "certificates"]
 
 PART_OF: Final = "overbook"
 LABELS: Final = {"app.kubernetes.io/name": PART_OF, "app.kubernetes.io/part-of": PART_OF}
 CONTROLLER: Final = "overbook-controller"
 AGENT: Final = "overbook-agent"
 WEBHOOK: Final = "overbook-webhook"
+CERTIFICATES: Final = "overbook-certificates"
 STATUS: Final = "overbook-status"
 
 
@@ -64,6 +65,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         agent_tolerations: all taints, because a node with problems needs its agent most.
         controller_resources: the controller's requests and limits.
         webhook_resources: the webhook's requests and limits.
+        certificates_resources: the requests and limits of the renewal of the webhook's certificate.
     """
 
     namespace: str = NAMESPACE
@@ -75,6 +77,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     agent_tolerations: Any = msgspec.field(default_factory=lambda: [{"operator": "Exists"}])
     controller_resources: Any = msgspec.field(default_factory=lambda: _resources("20m", "64Mi", "192Mi"))
     webhook_resources: Any = msgspec.field(default_factory=lambda: _resources("50m", "64Mi", "128Mi"))
+    certificates_resources: Any = msgspec.field(default_factory=lambda: _resources("10m", "40Mi", "96Mi"))
 
     @property
     def node_namespace(self) -> str:

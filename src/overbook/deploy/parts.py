@@ -7,6 +7,8 @@ from overbook.core.api.group import API_VERSION
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
 from overbook.deploy import rights
 from overbook.deploy.agent_workload import agent_workload
+from overbook.deploy.certificates_workload import cert_manager, certificates_workload
+from overbook.deploy.controller_policies import controller_policies
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.custom_resources import definitions
 from overbook.deploy.installation import LABELS, Installation, Manifest
@@ -16,10 +18,22 @@ from overbook.deploy.policies import agent_policies, vm_identity
 from overbook.deploy.webhook_workload import webhook_workload
 
 Group = Literal[
-    "crds", "base", "overcommit", "webhook", "vm-identity", "last-resort", "openshift", "monitoring"
+    "crds",
+    "base",
+    "overcommit",
+    "webhook",
+    "webhook-cert-manager",
+    "webhook-service-ca",
+    "vm-identity",
+    "last-resort",
+    "openshift",
+    "monitoring",
 ]
 """``crds`` must be applied first, ``base`` is always needed. ``overcommit`` is created once and is then the
-owner's, so that nothing that is applied again contains it. The other groups are optional."""
+owner's, so that nothing that is applied again contains it. The other groups are optional.
+
+The three groups of the webhook differ in who makes its certificate: one of them is chosen.
+"""
 
 
 class Part(NamedTuple):
@@ -59,6 +73,14 @@ def _overcommit(where: Installation) -> list[Manifest]:
     return [{"apiVersion": API_VERSION, "kind": "Overcommit", "metadata": about, "spec": where.overcommit}]
 
 
+def _webhook_with_cert_manager(where: Installation) -> list[Manifest]:
+    return [*rights.webhook(where), *cert_manager(where), *webhook_workload(where, "cert-manager")]
+
+
+def _webhook_with_service_ca(where: Installation) -> list[Manifest]:
+    return [*rights.webhook(where), *webhook_workload(where, "service-ca")]
+
+
 PARTS: Final = (
     Part("custom-resources", "crds", lambda _: definitions()),
     Part("namespace", "base", lambda where: _namespace(where.namespace, "restricted")),
@@ -69,9 +91,14 @@ PARTS: Final = (
     Part("agent-policies", "base", agent_policies),
     Part("agent", "base", agent_workload),
     Part("controller-rights", "base", rights.controller),
+    Part("controller-policies", "base", controller_policies),
     Part("controller", "base", controller_workload),
     Part("webhook-rights", "webhook", rights.webhook),
     Part("webhook", "webhook", webhook_workload),
+    Part("certificates-rights", "webhook", rights.certificates),
+    Part("certificates", "webhook", certificates_workload),
+    Part("webhook-cert-manager", "webhook-cert-manager", _webhook_with_cert_manager),
+    Part("webhook-service-ca", "webhook-service-ca", _webhook_with_service_ca),
     Part("vm-identity", "vm-identity", lambda _: vm_identity()),
     Part("last-resort", "last-resort", rights.last_resort),
     Part("openshift", "openshift", lambda where: [security_context_constraints(where)]),

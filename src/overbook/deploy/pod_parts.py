@@ -23,6 +23,7 @@ REQUIRED_SCC: Final = "openshift.io/required-scc"
 _SCC: Final[dict[Component, str]] = {
     "agent": AGENT,
     "controller": "restricted-v2",
+    "certificates": "restricted-v2",
     "webhook": "restricted-v2",
 }
 

@@ -9,13 +9,23 @@ from collections.abc import Iterator
 from typing import Final
 
 from overbook.deploy import monitoring, openshift
+from overbook.deploy.certificates_workload import Source
 from overbook.deploy.installation import Installation, Manifest
 from overbook.deploy.parts import PARTS, Group, Part
 from overbook.deploy.yaml_text import yaml_text
 
 _NO_FOLDING: Final = 10_000
+
+
+def _webhook_of(source: Source) -> str:
+    """The condition for the webhook with a certificate of this source."""
+    return f'and .Values.webhook.enabled (eq .Values.webhook.certificates.from "{source}")'
+
+
 _CONDITIONS: Final[dict[Group, str]] = {
-    "webhook": ".Values.webhook.enabled",
+    "webhook": _webhook_of("own"),
+    "webhook-cert-manager": _webhook_of("cert-manager"),
+    "webhook-service-ca": _webhook_of("service-ca"),
     "vm-identity": ".Values.vmIdentityPolicy",
     "last-resort": 'eq (dig "relief" "lastResort" "None" .Values.overcommit) "Delete"',
     "openshift": f'.Capabilities.APIVersions.Has "{openshift.API}"',
@@ -46,6 +56,7 @@ def chart_files() -> Iterator[tuple[str, str]]:
         agent_tolerations="<.Values.agent.tolerations>",
         controller_resources="<.Values.controller.resources>",
         webhook_resources="<.Values.webhook.resources>",
+        certificates_resources="<.Values.webhook.certificates.resources>",
     )
     for part in PARTS:
         if part.name in _NOT_IN_THE_CHART:

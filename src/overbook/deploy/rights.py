@@ -8,10 +8,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from overbook.certificates.settings import SECRET_NAME
 from overbook.core.api.group import GROUP
 from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
 from overbook.deploy.installation import (
     AGENT,
+    CERTIFICATES,
     CONTROLLER,
     LABELS,
     STATUS,
@@ -192,15 +194,18 @@ WEBHOOK_RIGHTS: Final = (
         resources=("resourceoverrides",),
         verbs=("list", "watch"),
     ),
+)
+
+CERTIFICATES_RIGHTS: Final = (
     Right(
-        why="publish the CA of its certificate to the API server",
+        why="publish the CA of the webhook's certificate to the API server",
         group="admissionregistration.k8s.io",
         resources=("mutatingwebhookconfigurations",),
         verbs=("get", "patch"),
         names=(WEBHOOK,),
     ),
     Right(
-        why="store its certificate for the other replica",
+        why="store the first certificate",
         resources=("secrets",),
         verbs=("create",),
         where="Installation",
@@ -209,10 +214,11 @@ WEBHOOK_RIGHTS: Final = (
         why="read and renew that certificate",
         resources=("secrets",),
         verbs=("get", "patch"),
-        names=(f"{WEBHOOK}-tls",),
+        names=(SECRET_NAME,),
         where="Installation",
     ),
 )
+"""The rights of the renewal, if Overbook itself makes the webhook's certificate."""
 
 STATUS_RIGHTS: Final = (
     Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
@@ -257,6 +263,14 @@ def controller(where: Installation) -> list[Manifest]:
 def webhook(where: Installation) -> list[Manifest]:
     """The webhook's account with its roles."""
     return [_account("webhook", WEBHOOK, where), *_granted("webhook", WEBHOOK, WEBHOOK_RIGHTS, where)]
+
+
+def certificates(where: Installation) -> list[Manifest]:
+    """The account of the certificate's renewal with its roles."""
+    return [
+        _account("certificates", CERTIFICATES, where),
+        *_granted("certificates", CERTIFICATES, CERTIFICATES_RIGHTS, where),
+    ]
 
 
 def last_resort(where: Installation) -> list[Manifest]:

@@ -8,6 +8,13 @@ from typing import Any, Final
 
 from overbook.core.kubernetes.pod import MIRROR_ANNOTATION
 from overbook.core.override.admission import ENABLED_LABEL
+from overbook.deploy.certificates_workload import (
+    MOUNT_PATH,
+    Source,
+    certificate_volume,
+    configuration_annotations,
+    service_annotations,
+)
 from overbook.deploy.installation import PART_OF, WEBHOOK, Installation, Manifest, metadata, selector
 from overbook.deploy.pod_parts import (
     NON_ROOT,
@@ -28,19 +35,24 @@ _SYSTEM_NAMESPACES: Final = ("kube-node-lease", "kube-public", "kube-system")
 _TIMEOUT_SECONDS: Final = 2
 
 
-def webhook_workload(where: Installation) -> list[Manifest]:
-    """The webhook's Deployment, service, budget, network policy, and the API server's configuration."""
+def webhook_workload(where: Installation, source: Source = "own") -> list[Manifest]:
+    """The webhook's Deployment, service, budget, network policy, and the API server's configuration.
+
+    Args:
+        where: the installation.
+        source: who makes the certificate and publishes its CA.
+    """
     about = metadata(WEBHOOK, "webhook", where.namespace)
     return [
-        _deployment(where),
-        _service(where),
+        _deployment(where, source),
+        _service(where, source),
         disruption_budget("webhook", about),
         ingress("webhook", about, ["admission", "metrics"]),
-        _configuration(where),
+        _configuration(where, source),
     ]
 
 
-def _deployment(where: Installation) -> Manifest:
+def _deployment(where: Installation, source: Source) -> Manifest:
     spec: dict[str, Any] = {
         "serviceAccountName": WEBHOOK,
         "automountServiceAccountToken": False,
@@ -52,7 +64,7 @@ def _deployment(where: Installation) -> Manifest:
             {
                 "name": "webhook",
                 "image": where.image_of("webhook"),
-                "args": ["webhook", "--self-signed", f"--namespace={where.namespace}"],
+                "args": ["webhook", f"--certificates={MOUNT_PATH}"],
                 "ports": [
                     {"name": "admission", "containerPort": PORT},
                     {"name": "metrics", "containerPort": METRICS_PORT},
@@ -61,19 +73,26 @@ def _deployment(where: Installation) -> Manifest:
                 "readinessProbe": probe("/readyz", "metrics", period=5, failures=1),
                 "livenessProbe": probe("/healthz", "metrics", period=20, failures=3),
                 "securityContext": UNPRIVILEGED,
-                "volumeMounts": [token_mount()],
+                "volumeMounts": [
+                    token_mount(),
+                    {"name": "certificate", "mountPath": MOUNT_PATH, "readOnly": True},
+                ],
             }
         ],
-        "volumes": [token_volume()],
+        "volumes": [token_volume(), certificate_volume(source)],
     }
     return deployment(WEBHOOK, "webhook", where.namespace, spec, minReadySeconds=5)
 
 
-def _service(where: Installation) -> Manifest:
+def _annotated(about: Manifest, annotations: dict[str, str]) -> Manifest:
+    return {**about, "annotations": annotations} if annotations else about
+
+
+def _service(where: Installation, source: Source) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(WEBHOOK, "webhook", where.namespace),
+        "metadata": _annotated(metadata(WEBHOOK, "webhook", where.namespace), service_annotations(source)),
         "spec": {
             "selector": selector("webhook"),
             "ports": [{"name": "admission", "port": 443, "targetPort": "admission"}],
@@ -81,16 +100,17 @@ def _service(where: Installation) -> Manifest:
     }
 
 
-def _configuration(where: Installation) -> Manifest:
+def _configuration(where: Installation, source: Source) -> Manifest:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
-        "metadata": metadata(WEBHOOK, "webhook"),
+        "metadata": _annotated(metadata(WEBHOOK, "webhook"), configuration_annotations(source, where)),
         "webhooks": [
             {
                 "name": ADMISSION_NAME,
                 "admissionReviewVersions": ["v1"],
-                # Without a caBundle: the webhook writes it, and an update of this file does not remove it.
+                # Without a caBundle: who makes the certificate writes it, and an update of this file does not
+                # remove it.
                 "clientConfig": {
                     "service": {
                         "name": WEBHOOK,
