@@ -100,6 +100,7 @@ def _container(where: Installation) -> Manifest:
             from_field("NODE_NAME", "spec.nodeName"),
             from_field("HOST_IP", "status.hostIP"),
             from_field("POD_UID", "metadata.uid"),
+            from_field("POD_NAMESPACE", "metadata.namespace"),
         ],
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "resources": where.agent_resources,

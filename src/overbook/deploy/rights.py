@@ -92,6 +92,13 @@ AGENT_RIGHTS: Final = (
         verbs=("patch",),
     ),
     Right(
+        why="renew its node's Lease, by which the controller knows that it works",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("create", "get", "patch"),
+        where="Installation",
+    ),
+    Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
     ),
 )
@@ -144,6 +151,20 @@ CONTROLLER_RIGHTS: Final = (
     ),
     Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
+    ),
+    Right(
+        why="notice agents that no longer renew their Lease",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("list", "watch"),
+        where="Installation",
+    ),
+    Right(
+        why="remove the Lease of a node that no longer exists",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("delete",),
+        where="Installation",
     ),
     Right(
         why="become the leader for the first time",
@@ -231,6 +252,12 @@ STATUS_RIGHTS: Final = (
         resources=("leases",),
         verbs=("get",),
         names=(CONTROLLER,),
+    ),
+    Right(
+        why="see which agents work",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("list", "watch"),
     ),
     Right(
         why="compare KubeVirt's percentage, and show VMs that would be restarted",

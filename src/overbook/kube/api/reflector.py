@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, NoReturn
 
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
-from overbook.kube.api.errors import ApiError, KubeError, is_status
+from overbook.kube.api.errors import ApiError, ApiUnavailable, KubeError, is_status
 from overbook.kube.api.kinds import ApiObject, Kind, T, key_of
 from overbook.kube.api.listing import Undecodable
 from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent
@@ -134,6 +134,17 @@ class Reflector(Generic[T]):
                 log.exception("%s: the watch begins again", self._kind.plural)
             self._broken = self._broken or error is not None
             await asyncio.sleep(self._backoff.next_seconds(error))
+
+    async def read_once(self) -> None:
+        """Read the collection once, without following it. A later :meth:`run` continues from there.
+
+        Raises:
+            KubeError: the collection could not be read.
+        """
+        try:
+            await self._fill()
+        except _Again as problem:
+            raise ApiUnavailable(str(problem)) from problem
 
     async def _round(self) -> None:
         """Fill the copy if necessary, and follow the changes until the connection ends."""
