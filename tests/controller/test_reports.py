@@ -42,6 +42,18 @@ def test_an_agent_that_never_wrote_becomes_silent_as_late() -> None:
     assert reports.is_stale("n", 90)
 
 
+def test_a_report_counts_from_when_it_came() -> None:
+    """The watch of the heartbeats was last heard a while before; it is not the report's."""
+    heard, now = Heard(), Heard()
+    reports = Reports(heard, now)
+    now.seconds = 50  # and nothing was heard of the Leases
+    reports.seen("n", "Report", "10:00:50")
+    heard.seconds = now.seconds = 130
+    assert not reports.is_stale("n", 90)
+    heard.seconds = now.seconds = 140
+    assert reports.is_stale("n", 90)
+
+
 def test_a_lease_and_a_report_are_each_a_sign_of_life() -> None:
     """An agent of an earlier version has no Lease; one with a Lease writes its report seldom."""
     heard = Heard()

@@ -18,10 +18,14 @@ class Reports:
 
     Args:
         heard_seconds: how long the watch of the heartbeats was heard in all.
+        now_seconds: how long that is if it is heard now; a report comes by another watch than the heartbeats.
     """
 
-    def __init__(self, heard_seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, heard_seconds: Callable[[], float], now_seconds: Callable[[], float] | None = None
+    ) -> None:
         self._heard_seconds = heard_seconds
+        self._now_seconds = now_seconds or heard_seconds
         self._dates: dict[str, dict[Sign, str | None]] = {}
         self._signs: dict[str, float] = {}
 
@@ -30,7 +34,7 @@ class Reports:
         dates = self._dates.setdefault(node, {})
         if sign not in dates or dates[sign] != date:
             dates[sign] = date
-            self._signs[node] = self._heard_seconds()
+            self._signs[node] = self._now_seconds()
 
     def forget(self, node: str) -> None:
         """Forget a deleted node."""

@@ -55,7 +55,9 @@ class ClusterSituation:
         self.overcommits = Reflector(client, OVERCOMMITS, on_change=self._overcommit_changed)
         self.kubevirt = KubeVirtWatch(client, self.wake, clock=clock)
         self.records = Records()
-        self.reports = Reports(lambda: self.heartbeats.heard_seconds)
+        self.reports = Reports(
+            lambda: self.heartbeats.heard_seconds, lambda: self.heartbeats.heard_seconds_now
+        )
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
         self.destinations: set[str] = set()

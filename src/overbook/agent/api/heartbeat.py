@@ -107,15 +107,15 @@ class Heartbeat:
                     raise
             else:
                 return
-            lease = await self._read()
-            if lease is not None and (lease.spec.holder_identity or "") > self._instance:
-                other = _text_of(lease)
-                if other != self._other:  # it is alive, and the tick decides that this agent yields
-                    self._saw(lease)
-                    return
-        await self._take()
+        lease = await self._read()
+        if self._held and lease is not None and (lease.spec.holder_identity or "") > self._instance:
+            other = _text_of(lease)
+            if other != self._other:  # it is alive, and the tick decides that this agent yields
+                self._saw(lease)
+                return
+        await self._take(exists=lease is not None)
 
-    async def _take(self) -> None:
+    async def _take(self, *, exists: bool) -> None:
         now = _now()
         taken: dict[str, Any] = {
             "metadata": {"labels": HEARTBEAT_LABELS, "annotations": {YIELDING_ANNOTATION: None}},
@@ -126,11 +126,9 @@ class Heartbeat:
                 "renewTime": now,
             },
         }
-        try:
+        if exists:
             lease = await self._client.merge_patch(LEASES, self._name, taken, self._namespace)
-        except ApiError as error:
-            if error.status != 404:
-                raise
+        else:
             metadata = {"name": self._name, "labels": HEARTBEAT_LABELS}
             fresh = {"metadata": metadata, "spec": taken["spec"]}
             lease = await self._client.create(LEASES, fresh, self._namespace)

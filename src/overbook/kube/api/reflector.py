@@ -116,6 +116,12 @@ class Reflector(Generic[T]):
         """Whether the copy has been complete once."""
         return self._synced.is_set()
 
+    @property
+    def heard_seconds_now(self) -> float:
+        """What :attr:`heard_seconds` is if something is heard now."""
+        since = 0.0 if self.last_contact is None or self._broken else self._clock() - self.last_contact
+        return self.heard_seconds + since
+
     async def wait_synced(self) -> None:
         """Wait until the copy has been complete once."""
         await self._synced.wait()
