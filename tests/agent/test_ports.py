@@ -63,7 +63,7 @@ def test_an_earlier_request_stays_until_the_mode_is_known(node: FakeNode) -> Non
         candidates=(ReliefCandidate(uid=uid_of("vm"), namespace="demo", name="vm"),),
     )
     bridge.update_pods(told("vm"))
-    bridge.update_own(OvercommitNodeStatus(agent_instance="before", request=left), {})
+    bridge.update_own(OvercommitNodeStatus(agent_instance="before", request=left))
     node.tick(agent)
     node.tick(agent)
     assert reported(bridge) is None

@@ -29,6 +29,7 @@ NODE = "rights"
 NAMESPACE = "rights-namespace"
 NODES = f"/api/v1/nodes/{NODE}"
 OBJECT = f"/apis/overbook.dev/v1alpha1/overcommitnodes/{NODE}"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/overbook-node/leases/{NODE}"
 OVERCOMMIT = "/apis/overbook.dev/v1alpha1/overcommits/cluster"
 EVENTS = "/api/v1/namespaces/default/events"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -171,6 +172,20 @@ def has_a_status(world: World, _: Agent) -> bool:
     )
 
 
+def lease_of(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = {} if world.admin.refusal("GET", LEASE) else world.admin.ask("GET", LEASE)["spec"]
+    return found
+
+
+def has_a_lease(world: World, _: Agent) -> bool:
+    return bool(lease_of(world))
+
+
+def renews_its_lease(world: World, _: Agent) -> bool:
+    lease = lease_of(world)
+    return lease.get("acquireTime") != lease.get("renewTime")
+
+
 def events(world: World) -> list[dict[str, Any]]:
     listed = world.admin.ask("GET", EVENTS, fieldSelector=f"involvedObject.name={NODE},reason=Test")["items"]
     found: list[dict[str, Any]] = listed
@@ -201,6 +216,9 @@ NEEDS: dict[Needed, Check] = {
     ("overcommitnodes", "create"): has_an_object,
     ("overcommitnodes", "patch"): has_an_object,
     ("overcommitnodes/status", "patch"): has_a_status,
+    ("leases", "create"): has_a_lease,
+    ("leases", "get"): has_a_lease,
+    ("leases", "patch"): renews_its_lease,
     ("events", "create"): tells_an_event,
     ("events", "patch"): counts_an_event,
 }
@@ -222,6 +240,7 @@ def reset(world: World) -> None:
     """Bring the cluster into the state that a new agent finds."""
     admin = world.admin
     admin.refusal("DELETE", OBJECT)
+    admin.refusal("DELETE", LEASE)
     admin.refusal("DELETE", f"{PODS}/new", {"gracePeriodSeconds": 0})
     for each in events(world):
         admin.ask("DELETE", f"{EVENTS}/{each['metadata']['name']}")

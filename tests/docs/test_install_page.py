@@ -37,7 +37,8 @@ def of(right: Right) -> str:
     found = ", ".join(f"`{resource}{group}`" for resource in right.resources)
     if right.names:
         found += f" named {', '.join(right.names)}"
-    return found if right.where == "Cluster" else f"{found}, in its namespace"
+    places = {"Cluster": "", "Installation": ", in its namespace", "Agents": ", in the agents' namespace"}
+    return found + places[right.where]
 
 
 def test_every_right_is_in_the_table_and_no_other() -> None:

@@ -110,7 +110,7 @@ class Cluster:
     def orders(self) -> Orders:
         """Read the API's news; returns the orders that hold from now on."""
         now, news = self._clock(), self.bridge.news
-        yielding, self._yielded = self._duplicates.seen(news.own, news.own_annotations, now)
+        yielding, self._yielded = self._duplicates.seen(news.own, news.lease, now)
         if yielding != self._yielding:
             self._yielding = yielding
             self._note_yielding()
@@ -222,6 +222,7 @@ class Cluster:
             "api_unreachable_seconds": bridge.contact.unreachable_seconds(),
             "api_failures_total": bridge.contact.failures,
             "api_publishes_total": bridge.contact.publishes,
+            "api_heartbeats_total": bridge.contact.heartbeats,
             "api_thread_restarts_total": bridge.restarts,
             "events_waiting": bridge.waiting,
             "events_dropped_total": bridge.dropped,

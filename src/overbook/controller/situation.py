@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Final
 
-from overbook.controller.kinds import ASKING_NODES, KEPT_NODES, AskingNode
+from overbook.controller.kinds import AGENT_LEASES, ASKING_NODES, KEPT_NODES, AgentLease, AskingNode
 from overbook.controller.kubevirt import KubeVirtWatch
 from overbook.controller.records import Records
 from overbook.controller.reports import Reports
 from overbook.controller.settings import ControllerSettings
+from overbook.core.api.group import node_namespace
+from overbook.core.api.heartbeat import HEARTBEAT_SELECTOR
 from overbook.core.api.overcommit import (
     OVERCOMMIT_NAME,
     OvercommitInForce,
@@ -28,7 +30,7 @@ from overbook.kube.api.kinds import WRITTEN_OVERCOMMITS
 from overbook.kube.api.reflector import Reflector
 
 QUIET_SECONDS: Final = 5.0
-"""After this silence the watch of the reports is compared with the collection."""
+"""After this silence the watch of the heartbeats is compared with the collection."""
 
 _NO_PODS: Final[Mapping[str, CandidatePod]] = {}
 
@@ -52,14 +54,25 @@ class ClusterSituation:
     ) -> None:
         self._client = client
         self._settings = settings
+        self._node_namespace = node_namespace(settings.namespace)
         self._clock = clock
         self.asking = Reflector(client, ASKING_NODES, on_change=self._asking_changed, clock=clock)
+        self.heartbeats = Reflector(
+            client,
+            AGENT_LEASES,
+            namespace=self._node_namespace,
+            label_selector=HEARTBEAT_SELECTOR,
+            on_change=self._heartbeat_changed,
+            clock=clock,
+        )
         self.nodes = Reflector(client, KEPT_NODES, on_change=self._node_changed)
         self.overcommits = Reflector(client, WRITTEN_OVERCOMMITS, on_change=self._overcommit_changed)
         self._in_force = OvercommitInForce(OvercommitSpec(), Unusable("OvercommitUnknown"))
         self.kubevirt = KubeVirtWatch(client, self.wake, clock=clock)
         self.records = Records(wall_clock)
-        self.reports = Reports(lambda: self.asking.heard_seconds)
+        self.reports = Reports(
+            lambda: self.heartbeats.heard_seconds, lambda: self.heartbeats.heard_seconds_now
+        )
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
         self.destinations: set[str] = set()
@@ -76,6 +89,7 @@ class ClusterSituation:
         """Watch all objects, until cancelled."""
         await asyncio.gather(
             self.asking.run(),
+            self.heartbeats.run(),
             self.nodes.run(),
             self.overcommits.run(),
             self.kubevirt.run(),
@@ -109,18 +123,25 @@ class ClusterSituation:
         return ClusterDefaults(self._settings.namespace, self.kubevirt.eviction_strategy)
 
     async def listen(self) -> None:
-        """Look whether the watch of the reports is up to date, if it has said nothing for a while.
+        """Look whether the watch of the heartbeats is up to date, if it has said nothing for a while.
 
         Raises:
             KubeError: the API server does not answer.
         """
-        heard = self.asking.last_contact
+        heard = self.heartbeats.last_contact
         if heard is None or self._clock() - heard < QUIET_SECONDS:
             return
-        async with aclosing(self._client.pages(ASKING_NODES, limit=1)) as pages:
+        leases = self._client.pages(
+            AGENT_LEASES, self._node_namespace, label_selector=HEARTBEAT_SELECTOR, limit=1
+        )
+        async with aclosing(leases) as pages:
             async for page in pages:
-                self.asking.compare(next(iter(page.items), None))
+                self.heartbeats.compare(next(iter(page.items), None))
                 break
+
+    def lease_of(self, node: str) -> AgentLease | None:
+        """The Lease of a node's agent; ``None``: there is none, or it is not known."""
+        return self.heartbeats.objects.get(f"{self._node_namespace}/{node}")
 
     def is_stale(self, node: str) -> bool:
         """Whether the node's agent no longer reports."""
@@ -174,11 +195,19 @@ class ClusterSituation:
             self._keep(name)
             self.wake()
             return
-        self.reports.reported(name, new.status.observed_at)
+        self.reports.seen(name, "Report", new.status.observed_at)
         self.records.seen(new)
         if old is None or _plan_input(old) != _plan_input(new):
             self._keep(name)
             self.wake()
+
+    def _heartbeat_changed(self, _: str, _old: AgentLease | None, new: AgentLease | None) -> None:
+        if new is None:
+            return
+        name = new.metadata.name
+        self.reports.seen(name, "Lease", new.spec.renew_time)
+        if name not in self.nodes.objects:
+            self._keep(name)
 
     def _node_changed(self, name: str, _old: KeptNode | None, new: KeptNode | None) -> None:
         if new is None:

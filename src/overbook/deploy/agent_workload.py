@@ -102,7 +102,7 @@ def _container(where: Installation) -> Manifest:
             from_field("NODE_NAME", "spec.nodeName"),
             from_field("HOST_IP", "status.hostIP"),
             from_field("POD_UID", "metadata.uid"),
-            # Not the agent's: that of controller and webhook, which are never evicted.
+            # Not the agent's: that of its Lease, and of controller and webhook, which are never evicted.
             {"name": "POD_NAMESPACE", "value": where.namespace},
         ],
         "ports": [{"name": "metrics", "containerPort": PORT}],

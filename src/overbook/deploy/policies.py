@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from overbook.core.api.group import API_VERSION, GROUP, VERSION
+from overbook.core.api.heartbeat import HEARTBEAT_LABELS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
 from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_CONTROLLERS, KUBEVIRT_GROUP
 from overbook.deploy.installation import AGENT, Installation, Manifest, metadata
@@ -192,9 +193,43 @@ def own_events(where: Installation) -> list[Manifest]:
     )
 
 
+def own_lease(where: Installation) -> list[Manifest]:
+    """The policy that an agent writes only its own node's Lease.
+
+    Only requests for the agents' namespace are looked at: the cluster's kubelets renew Leases all the time.
+    """
+    labels = "\n&& ".join(
+        f"object.metadata.?labels[?'{key}'].orValue('') == '{value}'"
+        for key, value in HEARTBEAT_LABELS.items()
+    )
+    found = _of_agents(
+        where,
+        "lease",
+        [("coordination.k8s.io", "v1", ["leases"], ["CREATE", "UPDATE"])],
+        [
+            Validation(
+                "object.metadata.name == variables.node",
+                "'the agent of node ' + variables.node + ' may write only the Lease '"
+                " + variables.node + ', not ' + object.metadata.name",
+            ),
+            Validation(
+                labels, "'an agent may write only a Lease with the labels of agents, by which it is found'"
+            ),
+            Validation(
+                "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)",
+                "'an agent may not set finalizers or owners of its Lease'",
+            ),
+        ],
+    )
+    found[0]["spec"]["matchConstraints"]["namespaceSelector"] = {
+        "matchLabels": {"kubernetes.io/metadata.name": where.node_namespace}
+    }
+    return found
+
+
 def agent_policies(where: Installation) -> list[Manifest]:
     """All policies for agents, each with its binding."""
-    return [*own_overcommit_node(where), *own_taint(where), *own_events(where)]
+    return [*own_overcommit_node(where), *own_taint(where), *own_events(where), *own_lease(where)]
 
 
 def _of_agents(

@@ -24,7 +24,7 @@ from overbook.deploy.installation import (
     metadata,
 )
 
-Where = Literal["Cluster", "Installation"]
+Where = Literal["Cluster", "Installation", "Agents"]
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
@@ -37,7 +37,8 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
         resources: plural names, with their subresource.
         verbs: the verbs of the API.
         names: the only objects to which the rule applies; empty: all.
-        where: ``Cluster``: the whole cluster; ``Installation``: the component's namespace.
+        where: ``Cluster``: the whole cluster; ``Installation``: the component's namespace; ``Agents``: the
+            agents' namespace, for another component.
     """
 
     why: str
@@ -94,6 +95,13 @@ AGENT_RIGHTS: Final = (
         verbs=("patch",),
     ),
     Right(
+        why="renew its node's Lease, by which the controller knows that it works",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("create", "get", "patch"),
+        where="Installation",
+    ),
+    Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
     ),
 )
@@ -146,6 +154,20 @@ CONTROLLER_RIGHTS: Final = (
     ),
     Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
+    ),
+    Right(
+        why="notice agents that no longer renew their Lease",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("list", "watch"),
+        where="Agents",
+    ),
+    Right(
+        why="remove the Lease of a node that no longer exists",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("delete",),
+        where="Agents",
     ),
     Right(
         why="become the leader for the first time",
@@ -239,6 +261,12 @@ STATUS_RIGHTS: Final = (
         names=(CONTROLLER,),
     ),
     Right(
+        why="see which agents work",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("list", "watch"),
+    ),
+    Right(
         why="compare KubeVirt's percentage, and show VMs that would be restarted",
         group="kubevirt.io",
         resources=("kubevirts", "virtualmachineinstances"),
@@ -306,6 +334,7 @@ def _granted(
     for place, kind, namespace in (
         ("Cluster", "ClusterRole", None),
         ("Installation", "Role", home),
+        ("Agents", "Role", where.node_namespace),
     ):
         given = [right for right in rights if right.where == place]
         if given:

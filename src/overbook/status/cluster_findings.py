@@ -22,6 +22,7 @@ _UNKNOWN_WITHOUT: Final = {
     "overcommitnodes": "what agents report is not shown",
     "kubevirts": "KubeVirt's own percentage is not compared",
     "leases": "whether a controller leads is not known",
+    "heartbeats": "whether an agent works is only known from its last report",
     "virtualmachineinstances": "whether VMs would be live-migrated or restarted is not known",
 }
 _MATTERS_MOST: Final = ("nodes", "pods", "overcommits", "overcommitnodes")
