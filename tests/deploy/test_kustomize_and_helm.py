@@ -24,7 +24,7 @@ CHOICES = {
         ["--set", "webhook.enabled=true", "--set", "webhook.certificates.from=service-ca"],
         ["webhook-service-ca"],
     ),
-    "vm-identity": (["--set", "vmIdentityPolicy=true"], ["vm-identity"]),
+    "without vm-identity": (["--set", "vmIdentityPolicy=false"], ["without-vm-identity"]),
     "last-resort": (["--set", "overcommit.relief.lastResort=Delete"], ["last-resort"]),
     "openshift": (["--api-versions", "security.openshift.io/v1"], ["openshift"]),
     "monitoring": (["--api-versions", "monitoring.coreos.com/v1"], ["monitoring"]),
@@ -94,6 +94,7 @@ def test_values_reach_their_fields() -> None:
         "agent.tolerations[0].key": "example.com/only",
         "controller.resources.limits.memory": "1Gi",
         "webhook.enabled": "true",
+        "vmIdentityAccounts[0]": "system:serviceaccount:virtual:machines",
         "webhook.certificates.resources.limits.memory": "99Mi",
     }
     settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
@@ -104,6 +105,9 @@ def test_values_reach_their_fields() -> None:
     assert agent["containers"][0]["resources"]["limits"] == {"memory": "80Mi"}
     assert agent["tolerations"] == [{"key": "example.com/only"}]
     assert controller["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
+    identity = found["ValidatingAdmissionPolicy", "", "overbook-vm-identity"]["spec"]
+    accounts = {"name": "accounts", "expression": '["system:serviceaccount:virtual:machines"]'}
+    assert accounts in identity["variables"]
     renewal = found["Deployment", "overbook", "overbook-certificates"]["spec"]["template"]["spec"]
     assert renewal["containers"][0]["resources"]["limits"] == {"memory": "99Mi"}
     assert found["Overcommit", "", "cluster"]["spec"] == {"percentage": 150, "mode": "Enforce"}

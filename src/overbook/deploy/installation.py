@@ -59,6 +59,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         tag: the images' tag.
         overcommit: the spec of the ``Overcommit`` that is created. It has no field, so the defaults hold
             (``Observe``), and nothing that the owner sets is changed when it is applied again.
+        vm_identity_accounts: the users beside KubeVirt that may create pods of VMs, as a list in CEL.
         agent_configuration: YAML with the fields of the agent's configuration file that differ from the
             default.
         agent_resources: the agent's requests and limits.
@@ -72,6 +73,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     image: str = IMAGE
     tag: str = __version__
     overcommit: Any = msgspec.field(default_factory=dict)
+    vm_identity_accounts: str = "[]"
     agent_configuration: str = ""
     agent_resources: Any = msgspec.field(default_factory=lambda: _resources("20m", "40Mi", "64Mi"))
     agent_tolerations: Any = msgspec.field(default_factory=lambda: [{"operator": "Exists"}])

@@ -14,7 +14,8 @@ from overbook.deploy.custom_resources import definitions
 from overbook.deploy.installation import LABELS, Installation, Manifest
 from overbook.deploy.monitoring import monitoring
 from overbook.deploy.openshift import security_context_constraints
-from overbook.deploy.policies import agent_policies, vm_identity
+from overbook.deploy.policies import agent_policies
+from overbook.deploy.vm_identity import vm_identity
 from overbook.deploy.webhook_workload import webhook_workload
 
 Group = Literal[
@@ -30,7 +31,8 @@ Group = Literal[
     "monitoring",
 ]
 """``crds`` must be applied first, ``base`` is always needed. ``overcommit`` is created once and is then the
-owner's, so that nothing that is applied again contains it. The other groups are optional.
+owner's, so that nothing that is applied again contains it. The other groups are optional; ``vm-identity`` is
+installed unless it is left out.
 
 The three groups of the webhook differ in who makes its certificate: one of them is chosen.
 """
@@ -99,7 +101,7 @@ PARTS: Final = (
     Part("certificates", "webhook", certificates_workload),
     Part("webhook-cert-manager", "webhook-cert-manager", _webhook_with_cert_manager),
     Part("webhook-service-ca", "webhook-service-ca", _webhook_with_service_ca),
-    Part("vm-identity", "vm-identity", lambda _: vm_identity()),
+    Part("vm-identity", "vm-identity", vm_identity),
     Part("last-resort", "last-resort", rights.last_resort),
     Part("openshift", "openshift", lambda where: [security_context_constraints(where)]),
     Part("monitoring", "monitoring", monitoring),

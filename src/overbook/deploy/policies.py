@@ -10,7 +10,6 @@ from typing import Any, Final, NamedTuple
 from overbook.core.api.group import API_VERSION, GROUP, VERSION
 from overbook.core.api.heartbeat import HEARTBEAT_LABELS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
-from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_CONTROLLERS, KUBEVIRT_GROUP
 from overbook.deploy.installation import AGENT, Installation, Manifest, metadata
 
 _VERSION: Final = "admissionregistration.k8s.io/v1"
@@ -242,37 +241,3 @@ def _of_agents(
     variables: list[dict[str, Any]] = [_NODE_VARIABLE]
     about = metadata(f"{AGENT}-own-{subject}", "agent")
     return policy(about, resources, conditions, variables, [_HAS_NODE, *validations])
-
-
-NAME: Final = "overbook-vm-identity"
-
-
-def vm_identity() -> list[Manifest]:
-    """The policy that only KubeVirt makes pods of virtual machines, with its binding.
-
-    Existing owners may stay or be removed: a removed owner only takes rights away from the pod.
-    """
-
-    def instances(of: str) -> str:
-        return (
-            f"{of}.metadata.?ownerReferences.orValue([]).filter(owner,\n"
-            f"  owner.kind == '{INSTANCE_KIND}' && owner.apiVersion.startsWith('{KUBEVIRT_GROUP}/'))"
-        )
-
-    new = (
-        f"{instances('object')}.exists(owner,\n"
-        f"  oldObject == null || !oldObject.metadata.?ownerReferences.orValue([]).exists(had, had == owner))"
-    )
-    return policy(
-        metadata(NAME),
-        [("", "v1", ["pods"], ["CREATE", "UPDATE"])],
-        [{"name": "becomes-a-virtual-machine", "expression": new}],
-        [{"name": "controllers", "expression": f"{list(KUBEVIRT_CONTROLLERS)!r}"}],
-        [
-            Validation(
-                "request.userInfo.username in variables.controllers",
-                "'only KubeVirt (' + variables.controllers.join(', ')"
-                f" + ') may make pods of a {INSTANCE_KIND}, not ' + request.userInfo.username",
-            )
-        ],
-    )

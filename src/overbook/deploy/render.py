@@ -12,6 +12,7 @@ from overbook.deploy import monitoring, openshift
 from overbook.deploy.certificates_workload import Source
 from overbook.deploy.installation import Installation, Manifest
 from overbook.deploy.parts import PARTS, Group, Part
+from overbook.deploy.vm_identity import vm_identity
 from overbook.deploy.yaml_text import yaml_text
 
 _NO_FOLDING: Final = 10_000
@@ -56,6 +57,7 @@ def chart_files() -> Iterator[tuple[str, str]]:
         agent_tolerations="<.Values.agent.tolerations>",
         controller_resources="<.Values.controller.resources>",
         webhook_resources="<.Values.webhook.resources>",
+        vm_identity_accounts="{{ .Values.vmIdentityAccounts | toJson }}",
         certificates_resources="<.Values.webhook.certificates.resources>",
     )
     for part in PARTS:
@@ -106,6 +108,7 @@ def kustomize_files(where: Installation) -> Iterator[tuple[str, str]]:
         if group in _APPLIED_ONCE:
             continue
         yield f"{_folder(group)}/kustomization.yaml", yaml_text([_kustomization(group, names)])
+    yield "components/without-vm-identity/kustomization.yaml", yaml_text([_without(vm_identity(where))])
 
 
 def _path(part: Part) -> str:
@@ -122,4 +125,26 @@ def _kustomization(group: Group, names: list[str]) -> Manifest:
         version, kind = "kustomize.config.k8s.io/v1beta1", "Kustomization"
     else:
         version, kind = "kustomize.config.k8s.io/v1alpha1", "Component"
-    return {"apiVersion": version, "kind": kind, "resources": names}
+    found: Manifest = {"apiVersion": version, "kind": kind, "resources": names}
+    if group == "base":
+        found["components"] = ["../components/vm-identity"]  # `without-vm-identity` leaves it out
+    return found
+
+
+def _without(objects: list[Manifest]) -> Manifest:
+    """A component that removes objects of the base."""
+    patches = [
+        {
+            "patch": yaml_text(
+                [
+                    {
+                        **{name: each[name] for name in ("apiVersion", "kind")},
+                        "$patch": "delete",
+                        "metadata": {"name": each["metadata"]["name"]},
+                    }
+                ]
+            )
+        }
+        for each in objects
+    ]
+    return {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "patches": patches}
