@@ -76,7 +76,7 @@ def test_an_evacuation_that_is_given_up_is_cancelled(
         assert given_up[0] < next_one[0]
 
 
-def test_a_migration_is_given_up_and_cancelled_after_the_limit_though_calm() -> None:
+def test_a_migration_over_its_limit_is_cancelled_though_calm() -> None:
     world = vms("a", follow_seconds=60)
     world.settle()
     mark(world, "a")
@@ -88,7 +88,7 @@ def test_a_migration_is_given_up_and_cancelled_after_the_limit_though_calm() -> 
 
 
 @pytest.mark.parametrize("final", [True, False])
-def test_what_cannot_be_cancelled_says_so_with_the_remedy(final: bool) -> None:
+def test_an_evacuation_that_stays_is_named_with_its_remedy(final: bool) -> None:
     world = vms("a", plain="b")
     world.settle()
     mark(world, "a")
@@ -102,7 +102,7 @@ def test_what_cannot_be_cancelled_says_so_with_the_remedy(final: bool) -> None:
     assert "virtctl evacuate-cancel vmi a --namespace shop" in message
 
 
-def test_a_migration_that_succeeds_while_it_is_cancelled_is_relief_enough() -> None:
+def test_a_success_while_it_is_cancelled_is_relief_enough() -> None:
     world = vms("a", plain="b")
     world.settle()
     mark(world, "a")
@@ -342,6 +342,20 @@ def test_an_owner_that_agrees_is_not_spared() -> None:
     world.change("n", request=request("r1", candidate("a", beyond_bytes=GI), candidate("b")))
     world.settle(2)
     assert evicted(world) == ["a", "b"]
+
+
+def test_a_failure_is_seen_though_the_next_try_has_begun() -> None:
+    world = vms("a", plain="b")
+    world.settle()
+    mark(world, "a")
+    moves(world, "a", "Failed", failureReason="stuck")
+    world.migrations["again"] = migration("a", "Pending", world.now + 2, evacuates="n", sourcePod="a")
+    again = world.migrations["again"]
+    renamed = msgspec.structs.replace(again.metadata, name="kubevirt-evacuation-again", uid="again")
+    world.migrations["again"] = msgspec.structs.replace(again, metadata=renamed)
+    world.settle(5)
+    assert evicted(world) == ["a", "b"]
+    assert world.cancelled == ["uid-a"]
 
 
 def test_stages_follow_each_other_once() -> None:

@@ -40,7 +40,7 @@ def cancel(
 
     Args:
         case: the node.
-        migration: the newest migration of the victim; ``None``: there is none.
+        migration: the newest migration of the victim, maybe a repetition; ``None``: there is none.
         pod: the victim as it was just fetched; ``None``: it was not.
         cluster: what applies to all nodes.
         now: seconds since the epoch.

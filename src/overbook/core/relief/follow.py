@@ -50,7 +50,8 @@ def follow(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
         return _migrating(case, cluster, now)
     if case.record.stage == "Cancelling":
         seen = _seen_lately(case, now, LOOK_SECONDS)
-        return cancel(case, migration_of(case, cluster.migrations), seen, cluster, now)
+        known = migrations_of(case, cluster.migrations)
+        return cancel(case, known[-1] if known else None, seen, cluster, now)
     return _ending(case, cluster, now)
 
 
@@ -265,13 +266,23 @@ def _stalls_at(record: ReliefRecord, migration: Migration | None, cluster: Clust
 
 
 def migration_of(case: NodeCase, migrations: Iterable[Migration]) -> Migration | None:
-    """Return the migration of the record's victim: the newest that was not over before the eviction."""
+    """Return the migration of the record's victim: the one that is followed, else the first of them.
+
+    Later ones are KubeVirt's repetitions after a failure, which is known already.
+    """
+    found = migrations_of(case, migrations)
+    followed = (known for known in found if known.metadata.name == case.record.migration)
+    return next(followed, found[0] if found else None)
+
+
+def migrations_of(case: NodeCase, migrations: Iterable[Migration]) -> list[Migration]:
+    """Return the migrations of the record's victim that were not over before the eviction, oldest first."""
     record = case.record
     pod = case.pods.get(record.victim_uid)
     instance = pod.instance if pod is not None else ""
     namespace = record.victim.partition("/")[0]
     evicted_at = (from_timestamp(record.started_at) or 0.0) - CLOCK_MARGIN_SECONDS
-    found: Migration | None = None
+    found = []
     for known in migrations:
         if (known.metadata.namespace or "default") != namespace:
             continue
@@ -279,9 +290,8 @@ def migration_of(case: NodeCase, migrations: Iterable[Migration]) -> Migration |
             matches = known.source_pod == record.victim or (instance and known.instance == instance)
             if not matches or (known.is_over and (known.progressed_at or 0.0) < evicted_at):
                 continue
-        if found is None or _age(known) > _age(found):
-            found = known
-    return found
+        found.append(known)
+    return sorted(found, key=_age)
 
 
 def _age(migration: Migration) -> tuple[str, str]:
