@@ -23,7 +23,7 @@ from overbook.core.api.overcommit import (
 )
 from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.candidate_pod import CandidatePod, ClusterDefaults
-from overbook.core.relief.case import ClusterCase, NodeCase
+from overbook.core.relief.case import ClusterCase, NodeCase, Uncancelled
 from overbook.core.relief.node import KeptNode, could_take_a_vm
 from overbook.kube.api.client import Client
 from overbook.kube.api.kinds import WRITTEN_OVERCOMMITS
@@ -75,6 +75,7 @@ class ClusterSituation:
         )
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
+        self.uncancelled: dict[str, Uncancelled | None] = {}
         self.destinations: set[str] = set()
         self.unkept: set[str] = set()
         """Nodes whose condition or taint may have to be written; `NodeKeeper` handles them."""
@@ -186,6 +187,7 @@ class ClusterSituation:
             record=self.records.dated(node),
             pods=self.pods.get(node, _NO_PODS),
             answer=self.answers.get(node),
+            uncancelled=self.uncancelled.get(node),
         )
 
     def _asking_changed(self, name: str, old: AskingNode | None, new: AskingNode | None) -> None:

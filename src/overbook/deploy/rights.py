@@ -147,6 +147,18 @@ CONTROLLER_RIGHTS: Final = (
         verbs=("list", "watch"),
     ),
     Right(
+        why="cancel the evacuation of a VM whose live migration is given up",
+        group=f"subresources.{KUBEVIRT_GROUP}",
+        resources=("virtualmachineinstances/evacuate", "virtualmachineinstances/evacuate/cancel"),
+        verbs=("update",),
+    ),
+    Right(
+        why="end that live migration afterwards",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstancemigrations",),
+        verbs=("delete",),
+    ),
+    Right(
         why="respect KubeVirt's migration limits",
         group=KUBEVIRT_GROUP,
         resources=("kubevirts",),

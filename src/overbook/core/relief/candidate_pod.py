@@ -13,6 +13,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.qos import is_critical
 from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.pressure.candidate import why_never
+from overbook.core.relief.wishes import agrees, goes_last, in_progress
 from overbook.core.timestamp import from_timestamp
 
 if TYPE_CHECKING:  # the agent needs only `is_own`, and should not load KubeVirt's objects
@@ -20,6 +21,7 @@ if TYPE_CHECKING:  # the agent needs only `is_own`, and should not load KubeVirt
 
 PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 PART_OF: Final = "overbook"
+_READINESS: Final = frozenset({"Ready", "ContainersReady"})
 
 Presence = Literal["Here", "Leaving", "Gone"]
 """``Leaving``: the pod was deleted and has not ended yet."""
@@ -36,8 +38,14 @@ class CandidatePod(msgspec.Struct, frozen=True, gc=False):
         is_vm: whether a VirtualMachineInstance owns it by its metadata.
         instance: ``namespace/name`` of the VirtualMachineInstance in it; empty: none.
         instance_node: the node on which that instance runs now; empty: not known.
-        evacuating: whether KubeVirt has been requested to move that instance.
+        evacuating: whether KubeVirt has been requested to move that instance away from this node.
+        in_progress: whether its annotations say that it is being evicted already.
+        migration_uid: UID of the last live migration that the instance names.
+        migration_failure: why that migration failed; empty: it did not.
         leaves_at: the end of its grace period, if it is leaving.
+        ended_at: when its containers ended, if the object is still there; empty after an end: not known.
+        goes_last: whether its owner wishes that others are evicted first.
+        agrees: whether its owner agrees to an eviction.
     """
 
     presence: Presence
@@ -48,7 +56,18 @@ class CandidatePod(msgspec.Struct, frozen=True, gc=False):
     instance: str = ""
     instance_node: str = ""
     evacuating: bool = False
+    in_progress: bool = False
+    migration_uid: str = ""
+    migration_failure: str = ""
     leaves_at: float | None = None
+    ended_at: float | None = None
+    goes_last: bool = False
+    agrees: bool = False
+
+    @property
+    def leaves_already(self) -> bool:
+        """Whether others requested its eviction, which goes on in the background."""
+        return self.evacuating or self.in_progress
 
 
 class ClusterDefaults(msgspec.Struct, frozen=True, gc=False):
@@ -94,14 +113,19 @@ def candidate_pod(
         now: when it was fetched, in seconds since the epoch.
     """
     owner_vm = instance if pod is not None and _runs_in(instance, pod) else None
-    about: dict[str, str | bool] = {}
+    about: dict[str, str | bool | float | None] = {}
     if owner_vm is not None:
+        moving = owner_vm.migration_state
         about = {
             "instance": f"{owner_vm.metadata.namespace or 'default'}/{owner_vm.metadata.name}",
             "instance_node": owner_vm.status.node_name or "",
-            "evacuating": bool(owner_vm.status.evacuation_node_name),
+            "evacuating": owner_vm.status.evacuation_node_name == node,
+            "migration_uid": moving.migration_uid or "",
+            "migration_failure": moving.failure_reason or "",
         }
     if pod is None or pod.metadata.uid != uid or pod.has_ended:
+        if pod is not None and pod.metadata.uid == uid:
+            about["ended_at"] = _ended_at(pod)
         return msgspec.structs.replace(CandidatePod("Gone", now), **about)
     migrates = owner_vm is not None and owner_vm.would_migrate(defaults.eviction_strategy)
     how: How = "Migrated" if migrates else "Restarted" if owner_vm is not None else "Evicted"
@@ -113,8 +137,22 @@ def candidate_pod(
         how=how,
         is_vm=bool(instance_name(pod)),
         leaves_at=from_timestamp(leaves),
+        in_progress=in_progress(pod),
+        goes_last=goes_last(pod),
+        agrees=agrees(pod),
     )
     return msgspec.structs.replace(known, **about)
+
+
+def _ended_at(pod: Pod) -> float | None:
+    """Return when a pod's containers ended, by its conditions."""
+    conditions = (pod.status and pod.status.conditions) or ()
+    moments = (
+        from_timestamp(known.last_transition_time)
+        for known in conditions
+        if known.type in _READINESS and known.status == "False"
+    )
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def obstacle(pod: Pod, node: str, defaults: ClusterDefaults) -> str:

@@ -19,7 +19,7 @@ from overbook.core.api.overcommit_node import (
 from overbook.core.text import shortened
 from overbook.core.timestamp import from_timestamp, to_timestamp
 
-IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Ending"})
+IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Cancelling", "Ending"})
 """Stages in which a pod is leaving: they take a place in the budgets."""
 LEFT: Final = frozenset({"Migrated", "Restarted", "Evicted", "Deleted", "Gone"})
 """Outcomes after which the pod is not on the node any more."""
@@ -55,6 +55,8 @@ def idle(record: ReliefRecord, message: str = "") -> ReliefRecord:
         victim="",
         how=None,
         migration="",
+        joined=False,
+        reason="",
         started_at=None,
         stage_since=None,
         until=None,
@@ -124,6 +126,39 @@ def on_its_way(
         until=to_timestamp(started + follow_seconds),
         message=message,
     )
+
+
+def joining(
+    record: ReliefRecord,
+    request: ReliefRequest,
+    candidate: ReliefCandidate,
+    now: float,
+    follow_seconds: float,
+) -> ReliefRecord:
+    """A candidate leaves already because others requested its eviction: the relief waits for that."""
+    begun = _replace(asking(record, request, candidate, "Migrated", 0.0, now), joined=True)
+    message = f"{candidate.label} leaves already: its eviction was requested by others"
+    return on_its_way(begun, "Migrating", "Migrated", message, now, follow_seconds)
+
+
+def cancelling(record: ReliefRecord, reason: str, message: str, now: float, until: float) -> ReliefRecord:
+    """The live migration is given up; KubeVirt's evacuation is cancelled next."""
+    return _replace(
+        record,
+        stage="Cancelling",
+        reason=reason,
+        stage_since=to_timestamp(now),
+        until=to_timestamp(until),
+        message=shortened(message, _LONGEST_MESSAGE),
+    )
+
+
+def ended_unfinished(
+    record: ReliefRecord, outcome: Outcome, reason: str, message: str, now: float
+) -> ReliefRecord:
+    """The relief is over and the pod has not left: other candidates may be tried."""
+    ended = over(record, outcome, message, now, 0.0)
+    return refused(ended, record.victim_uid, record.victim, reason, message, now)
 
 
 def following(record: ReliefRecord, migration: str) -> ReliefRecord:
