@@ -51,6 +51,30 @@ def split_address(address: str, where: str, example: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def listening_socket(
+    host: str, port: int, backlog: int, receive_buffer_bytes: int, send_buffer_bytes: int
+) -> socket.socket:
+    """Listen on an address.
+
+    Args:
+        host: a name or an address; empty: all addresses.
+        port: the port; 0: any free one.
+        backlog: how many new connections wait until they are accepted.
+        receive_buffer_bytes: the kernel's buffer of each connection for what comes in.
+        send_buffer_bytes: the kernel's buffer of each connection for what goes out.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
+    everywhere = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in host or everywhere else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=everywhere)
+    # Accepted connections inherit these.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+    return listener
+
+
 class _Connection(msgspec.Struct):
     socket: socket.socket
     since: float
@@ -84,22 +108,12 @@ class ProbeServer:
         self._epoll = epoll
         self._connections: dict[int, _Connection] = {}
         self._limits: ConnectionLimits[int] = ConnectionLimits(MOST_CONNECTIONS, MOST_OF_A_PEER)
-        everywhere = not host and socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if ":" in host or everywhere else socket.AF_INET
         try:
-            self._listener = socket.create_server(
-                (host, port),
-                family=family,
-                backlog=_BACKLOG,
-                dualstack_ipv6=everywhere,
-            )
+            self._listener = listening_socket(host, port, _BACKLOG, _RECEIVE_BUFFER_BYTES, _SEND_BUFFER_BYTES)
         except OSError as error:
             problem = f"an address that can be listened on ({error.strerror})"
             raise InvalidInput(where, address, problem) from error
         self._listener.setblocking(False)
-        # Accepted connections inherit these.
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self.port: int = self._listener.getsockname()[1]
         epoll.register(self._listener, select.EPOLLIN)
 

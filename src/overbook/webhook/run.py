@@ -14,6 +14,7 @@ from overbook.probes import answers
 from overbook.probes.in_event_loop import ProbesInEventLoop
 from overbook.webhook import make_certificate, tls
 from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler
+from overbook.webhook.limits import limits_for, memory_limit
 from overbook.webhook.manifests import read_documents, take
 from overbook.webhook.metrics import WebhookMetrics
 from overbook.webhook.policies import Policies
@@ -52,7 +53,9 @@ class WebhookServer:
         self._settings = settings
         self._policies = Policies(settings.mode, settings.virtual_machine_makers)
         self._metrics = WebhookMetrics()
-        self._reviews = Server(review_handler(Reviewer(self._policies, self._metrics)))
+        self._reviews = Server(
+            review_handler(Reviewer(self._policies, self._metrics)), limits_for(memory_limit())
+        )
         self._status = self._probes()
         self._context = tls.server_context()
         self._watch: ClusterWatch | None = None
@@ -192,5 +195,8 @@ class WebhookServer:
 
     def _exposition(self) -> bytes:
         return self._metrics.render(
-            self._reviews.responses, ready=not self._not_ready(), connections=self._reviews.connections
+            self._reviews.responses,
+            ready=not self._not_ready(),
+            connections=self._reviews.connections,
+            dropped=self._reviews.dropped,
         )
