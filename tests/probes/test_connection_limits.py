@@ -23,7 +23,7 @@ def test_the_address_with_the_most_loses_one_when_all_is_full() -> None:
     assert limits.add("new", "server") == "loud0"
 
 
-def test_one_that_was_never_answered_goes_before_one_that_was() -> None:
+def test_never_answered_connections_go_first() -> None:
     limits = filled(a=4, b=4)
     limits.answered("a0")
     assert limits.add("new", "server") == "a1"

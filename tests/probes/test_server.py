@@ -185,7 +185,7 @@ def test_half_an_answer_is_not_kept_for_one_that_does_not_read(served: Served) -
                 answer(slow)
 
 
-def test_one_that_half_closed_gets_all_of_a_long_answer(served: Served) -> None:
+def test_half_closed_clients_get_all_of_a_long_answer(served: Served) -> None:
     with served.client() as client:
         client.sendall(b"GET /big HTTP/1.1\r\n\r\n")
         client.shutdown(socket.SHUT_WR)

@@ -8,6 +8,7 @@ from overbook.deploy.pod_parts import from_field, ingress, probe, template, toke
 from overbook.deploy.yaml_text import yaml_text
 
 PORT: Final = 9713
+PROBE_PORT: Final = 9723
 KUBELET_PORT: Final = 10250
 HOST: Final = "/host"
 CAPABILITIES: Final = (
@@ -38,7 +39,7 @@ def agent_workload(where: Installation) -> list[Manifest]:
     return [
         _configuration(where),
         _daemon_set(where),
-        ingress("agent", metadata(AGENT, "agent", where.namespace), ["metrics"]),
+        ingress("agent", metadata(AGENT, "agent", where.namespace), []),
     ]
 
 
@@ -94,6 +95,7 @@ def _container(where: Installation) -> Manifest:
             "--config=/etc/overbook/agent.yaml",
             f"--fsroot={HOST}",
             f"--listen=:{PORT}",
+            f"--probe-listen=:{PROBE_PORT}",
             f"--kubelet=https://$(HOST_IP):{KUBELET_PORT}",
         ],
         "env": [
@@ -101,12 +103,15 @@ def _container(where: Installation) -> Manifest:
             from_field("HOST_IP", "status.hostIP"),
             from_field("POD_UID", "metadata.uid"),
         ],
-        "ports": [{"name": "metrics", "containerPort": PORT}],
+        "ports": [
+            {"name": "metrics", "containerPort": PORT},
+            {"name": "probes", "containerPort": PROBE_PORT},
+        ],
         "resources": where.agent_resources,
-        "readinessProbe": probe("/readyz", "metrics", period=10, failures=3),
+        "readinessProbe": probe("/readyz", "probes", period=10, failures=3),
         # Two minutes, because a thrashing node answers late, and a restart then would lose the agent's
         # samples.
-        "livenessProbe": probe("/healthz", "metrics", period=30, failures=4),
+        "livenessProbe": probe("/healthz", "probes", period=30, failures=4),
         "securityContext": {
             "runAsUser": 0,
             "allowPrivilegeEscalation": False,

@@ -12,6 +12,7 @@ from overbook.deploy.custom_resources import definitions
 from overbook.deploy.installation import LABELS, Installation, Manifest
 from overbook.deploy.monitoring import monitoring
 from overbook.deploy.openshift import security_context_constraints
+from overbook.deploy.pod_parts import metrics_access
 from overbook.deploy.policies import agent_policies, vm_identity
 from overbook.deploy.webhook_workload import webhook_workload
 
@@ -53,6 +54,7 @@ PARTS: Final = (
     Part("agent-rights", "base", rights.agent),
     Part("agent-policies", "base", agent_policies),
     Part("agent", "base", agent_workload),
+    Part("metrics-access", "base", lambda where: [metrics_access(where)]),
     Part("controller-rights", "base", rights.controller),
     Part("controller", "base", controller_workload),
     Part("webhook-rights", "webhook", rights.webhook),

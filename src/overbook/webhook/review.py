@@ -25,8 +25,8 @@ _LONGEST_KEY: Final = 8 << 10
 
 
 MOST_CONTAINERS: Final = 1000
-"""The most containers of a pod whose requests are changed. The time that a review takes grows with them, and the
-API server waits for the others meanwhile; no kubelet runs as many."""
+"""The most containers of a pod whose requests are changed. The time that a review takes grows with them, and
+the others wait meanwhile; no kubelet runs as many."""
 _LONGEST_UID: Final = 256
 """The answer repeats the uid. The API server's has 36 characters."""
 
