@@ -26,7 +26,44 @@ def test_the_address_with_the_most_loses_one_when_all_is_full() -> None:
 def test_never_answered_connections_go_first() -> None:
     limits = filled(a=4, b=4)
     limits.answered("a0")
-    assert limits.add("new", "server") == "a1"
+    assert limits.add("new", "server") == "b0"
+    assert limits.add("newer", "server") == "b1"
+
+
+def test_answered_connections_leave_a_quarter_to_new_ones() -> None:
+    limits = filled(a=4, b=4)
+    for key in ("a0", "a1", "a2", "b0", "b1", "b2", "b3"):
+        limits.answered(key)
+    limits.answered("b0")
+    assert limits.add("new", "server") == "b1"  # `a3` is the only one that may still be answered
+    assert limits.add("newer", "server") == "a0"
+
+
+def test_new_connections_of_an_answered_address_are_spared() -> None:
+    limits: ConnectionLimits[str] = ConnectionLimits(40, 20)
+    limits.add("kept", "server")
+    limits.answered("kept")
+    for number in range(10):
+        limits.add(f"new{number}", "server")
+    losers = [limits.add(f"{number}", f"stranger{number}") for number in range(2000)]
+    assert [loser for loser in losers if loser is not None and loser.startswith(("new", "kept"))] == []
+
+
+def test_strangers_that_were_answered_once_are_not_spared_for_ever() -> None:
+    limits: ConnectionLimits[str] = ConnectionLimits(40, 20)
+    for peer in ("a", "b"):
+        for number in range(20):
+            limits.add(f"{peer}{number}", peer)
+        limits.answered(f"{peer}0")
+    assert limits.add("first", "server") == "a1"
+    assert limits.add("second", "server") == "b1"
+
+
+def test_an_address_with_its_share_loses_an_idle_connection_first() -> None:
+    limits = filled(a=4)
+    for key in ("a0", "a1", "a2"):
+        limits.answered(key)
+    assert limits.add("new", "a") == "a0"  # not `a3`, which may be in the middle of its handshake
 
 
 def test_many_addresses_with_one_connection_each_lose_the_oldest() -> None:

@@ -1,13 +1,31 @@
 """Which connection is closed for a new one when a port has as many as it may have.
 
 A new connection is never refused: whoever fills all places, the kubelet, Prometheus and the API server still
-find one. Strangers are held in check by their addresses: the one with the most connections loses one first.
+find one. Clients are told apart by their addresses, and by whether a request of theirs was ever answered.
 """
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+import msgspec
 
 Key = TypeVar("Key", bound=Hashable)
+
+_NEW_SHARE: Final = 4
+"""One in four places is for connections that were not answered yet."""
+_SPARED: Final = 16
+"""As many new connections of an address with an answered one go only after those of all others."""
+
+
+class _Peer(msgspec.Struct, Generic[Key]):
+    """The connections of one address, with the step at which each was opened or last answered, in order."""
+
+    new: dict[Key, int] = msgspec.field(default_factory=dict)
+    answered: dict[Key, int] = msgspec.field(default_factory=dict)
+
+    @property
+    def is_spared(self) -> bool:
+        return bool(self.answered) and len(self.new) <= _SPARED
 
 
 class ConnectionLimits(Generic[Key]):
@@ -21,10 +39,9 @@ class ConnectionLimits(Generic[Key]):
     def __init__(self, most: int, most_each: int) -> None:
         self._most = most
         self._most_each = most_each
-        self._peers: dict[str, dict[Key, tuple[bool, int]]] = {}
-        """For each address its connections, the longest idle first: whether it was ever answered, and the
-        step at which it was answered or opened last."""
+        self._peers: dict[str, _Peer[Key]] = {}
         self._peer_of: dict[Key, str] = {}
+        self._new = 0
         self._steps = 0
 
     def __len__(self) -> int:
@@ -39,46 +56,59 @@ class ConnectionLimits(Generic[Key]):
             peer: the address of its other end.
 
         Returns:
-            The connection that the caller has to close at once, and that is no longer counted: of the same
-            address if that has as many as it may have, else of the address with the most; there one that was
-            never answered, else the longest idle. ``None``: there is room.
+            The connection that the caller has to close at once, and that is no longer counted; ``None``:
+            there is room. It is of the same address if that has as many as it may have. Else it is the oldest
+            that was never answered, of the address with the most of them. If there are few of these, it is
+            the longest idle one of the address with the most connections.
         """
-        own = self._peers.get(peer, {})
+        own = self._peers.get(peer)
         loser = None
-        if len(own) >= self._most_each:
-            loser = self._first(own)
+        if own is not None and len(own.new) + len(own.answered) >= self._most_each:
+            few = len(own.new) <= self._most_each // _NEW_SHARE
+            loser = next(iter(own.answered if few and own.answered else own.new))
         elif len(self._peer_of) >= self._most:
-            loser = self._of_the_largest()
+            loser = self._loser()
         if loser is not None:
             self.remove(loser)
-        self._peer_of[key] = peer
         self._steps += 1
-        self._peers.setdefault(peer, {})[key] = (False, self._steps)
+        self._new += 1
+        self._peer_of[key] = peer
+        self._peers.setdefault(peer, _Peer()).new[key] = self._steps
         return loser
 
     def answered(self, key: Key) -> None:
         """Count a connection as active now, and as one that was answered."""
-        peer = self._peer_of.get(key)
-        if peer is not None:
-            own = self._peers[peer]
-            del own[key]
-            self._steps += 1
-            own[key] = (True, self._steps)
+        name = self._peer_of.get(key)
+        if name is None:
+            return
+        peer = self._peers[name]
+        if peer.new.pop(key, None) is None:
+            del peer.answered[key]
+        else:
+            self._new -= 1
+        self._steps += 1
+        peer.answered[key] = self._steps
 
     def remove(self, key: Key) -> None:
         """Forget a connection, also one that is not counted any more."""
-        peer = self._peer_of.pop(key, None)
-        if peer is not None:
-            own = self._peers[peer]
-            del own[key]
-            if not own:
-                del self._peers[peer]
+        name = self._peer_of.pop(key, None)
+        if name is None:
+            return
+        peer = self._peers[name]
+        if peer.new.pop(key, None) is None:
+            del peer.answered[key]
+        else:
+            self._new -= 1
+        if not peer.new and not peer.answered:
+            del self._peers[name]
 
-    @staticmethod
-    def _first(own: dict[Key, tuple[bool, int]]) -> Key:
-        return next((key for key, (answered, _) in own.items() if not answered), next(iter(own)))
-
-    def _of_the_largest(self) -> Key:
-        largest = max(map(len, self._peers.values()))
-        losers = [self._first(own) for own in self._peers.values() if len(own) == largest]
-        return min(losers, key=lambda key: self._peers[self._peer_of[key]][key])
+    def _loser(self) -> Key:
+        peers = self._peers.values()
+        if self._new > self._most // _NEW_SHARE or self._new == len(self._peer_of):
+            groups = [peer.new for peer in peers if peer.new and not peer.is_spared]
+            groups = groups or [peer.new for peer in peers if peer.new]
+        else:
+            groups = [peer.answered for peer in peers if peer.answered]
+        largest = max(map(len, groups))
+        firsts = [next(iter(group.items())) for group in groups if len(group) == largest]
+        return min(firsts, key=lambda first: first[1])[0]
