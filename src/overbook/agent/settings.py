@@ -115,7 +115,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         offload: what is swapped out ahead of need.
         grace_seconds: the longest grace period of a pod, whatever its manifest says.
         on_exit: whether the written limits are restored when the agent stops.
-        listen: address and port of metrics and health; empty: none.
+        listen: address and port of metrics, decisions and health; empty: none.
+        probe_listen: a further address and port, of health alone; empty: none.
         record: file for samples and decisions.
         record_limit_bytes: largest size of this file.
         lock_memory: keep the agent's own memory out of swap.
@@ -147,6 +148,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     grace_seconds: float = 10.0
     on_exit: OnExit = "Leave"
     listen: str = "127.0.0.1:9713"
+    probe_listen: str = ""
     record: str | None = None
     record_limit_bytes: int = 256 * 2**20
     lock_memory: bool = True

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from overbook.controller.journal import ReliefJournal
@@ -53,12 +53,9 @@ class Controller:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        server = None
-        if self._settings.listen:
-            server = ProbesInEventLoop(
-                self._settings.listen, self._handlers(), "--listen", "HOST:PORT, such as 127.0.0.1:9714"
-            )
-            server.start()
+        ports = self._ports()
+        for port in ports:
+            port.start()
         work = asyncio.create_task(self._elect())
         stop = asyncio.create_task(stopping.wait())
         try:
@@ -70,8 +67,8 @@ class Controller:
             stop.cancel()
             work.cancel()
             await asyncio.wait((work,))
-            if server is not None:
-                server.close()
+            for port in ports:
+                port.close()
             for client in self._clients:
                 await client.close()
 
@@ -117,17 +114,28 @@ class Controller:
         times = [moment for moment in (*answers_at, self._ready_since) if moment is not None]
         return bool(times) and time.monotonic() - max(times) < SILENT_SECONDS
 
-    def _handlers(self) -> Mapping[str, Handler]:
-        return {
-            "/metrics": lambda: answers.metrics(
-                self._metrics.render(None if self._leader is None else self._leader.situation)
-            ),
+    def _ports(self) -> list[ProbesInEventLoop]:
+        """The port of metrics, decisions and health, and the one of health alone, where they are wanted."""
+        health: dict[str, Handler] = {
             # The loop that answers is the loop that works: an answer is the proof. An outage of the API
             # server is no reason to restart: each start would lose what is known, after a longer wait.
             "/healthz": lambda: answers.health(""),
             "/readyz": lambda: answers.health(self._not_ready()),
+        }
+        status: dict[str, Handler] = {
+            **health,
+            "/metrics": lambda: answers.metrics(
+                self._metrics.render(None if self._leader is None else self._leader.situation)
+            ),
             "/decisions": lambda: answers.json(self._journal.as_json()),
         }
+        settings, example = self._settings, "HOST:PORT, such as 127.0.0.1:9714"
+        wanted = [(settings.listen, status, "--listen"), (settings.probe_listen, health, "--probe-listen")]
+        return [
+            ProbesInEventLoop(address, handlers, where, example)
+            for address, handlers, where in wanted
+            if address
+        ]
 
     def _not_ready(self) -> str:
         """Why the process cannot work now; empty: it leads and has read all objects, or may be elected."""

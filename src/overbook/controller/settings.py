@@ -23,7 +23,8 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, rename="came
         namespace: Overbook's namespace, with the lease; its pods are never evicted.
         identity: the name of this replica; empty: host name and process.
         leader_elect: whether only the holder of the lease works.
-        listen: address and port of metrics and health; empty: none.
+        listen: address and port of metrics, decisions and health; empty: none.
+        probe_listen: a further address and port, of health alone; empty: none.
         verbosity: 0 quiet, 1 actions, 2 details.
     """
 
@@ -34,6 +35,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, rename="came
     identity: str = ""
     leader_elect: bool = True
     listen: str = "127.0.0.1:9714"
+    probe_listen: str = ""
     verbosity: int = 1
 
 

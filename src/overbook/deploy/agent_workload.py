@@ -8,6 +8,7 @@ from overbook.deploy.pod_parts import from_field, ingress, probe, template, toke
 from overbook.deploy.yaml_text import yaml_text
 
 PORT: Final = 9713
+PROBE_PORT: Final = 9723
 KUBELET_PORT: Final = 10250
 HOST: Final = "/host"
 CAPABILITIES: Final = (
@@ -40,7 +41,7 @@ def agent_workload(where: Installation) -> list[Manifest]:
     return [
         _configuration(where),
         _daemon_set(where),
-        ingress("agent", metadata(AGENT, "agent", where.node_namespace), ["metrics"]),
+        ingress("agent", metadata(AGENT, "agent", where.node_namespace), []),
     ]
 
 
@@ -96,6 +97,7 @@ def _container(where: Installation) -> Manifest:
             "--config=/etc/overbook/agent.yaml",
             f"--fsroot={HOST}",
             f"--listen=:{PORT}",
+            f"--probe-listen=:{PROBE_PORT}",
             f"--kubelet=https://$(HOST_IP):{KUBELET_PORT}",
         ],
         "env": [
@@ -105,12 +107,15 @@ def _container(where: Installation) -> Manifest:
             # Not the agent's: that of its Lease, and of controller and webhook, which are never evicted.
             {"name": "POD_NAMESPACE", "value": where.namespace},
         ],
-        "ports": [{"name": "metrics", "containerPort": PORT}],
+        "ports": [
+            {"name": "metrics", "containerPort": PORT},
+            {"name": "probes", "containerPort": PROBE_PORT},
+        ],
         "resources": where.agent_resources,
-        "readinessProbe": probe("/readyz", "metrics", period=10, failures=3),
+        "readinessProbe": probe("/readyz", "probes", period=10, failures=3),
         # Two minutes, because a thrashing node answers late, and a restart then would lose the agent's
         # samples.
-        "livenessProbe": probe("/healthz", "metrics", period=30, failures=4),
+        "livenessProbe": probe("/healthz", "probes", period=30, failures=4),
         "securityContext": {
             "runAsUser": 0,
             "allowPrivilegeEscalation": False,

@@ -47,6 +47,17 @@ def _resources(cpu: str, memory: str, memory_limit: str) -> dict[str, Any]:
     return {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory_limit}}
 
 
+_MONITORING: Final = {
+    "matchExpressions": [
+        {
+            "key": "kubernetes.io/metadata.name",
+            "operator": "In",
+            "values": ["monitoring", "openshift-monitoring", "openshift-user-workload-monitoring"],
+        }
+    ]
+}
+
+
 class Installation(msgspec.Struct, frozen=True, kw_only=True):
     """One installation's choices.
 
@@ -67,6 +78,8 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         controller_resources: the controller's requests and limits.
         webhook_resources: the webhook's requests and limits.
         certificates_resources: the requests and limits of the renewal of the webhook's certificate.
+        metrics_from: who may read metrics and decisions, as peers of a NetworkPolicy: by default the usual
+            namespaces of Prometheus. Never an empty list, which means everybody there.
     """
 
     namespace: str = NAMESPACE
@@ -79,6 +92,7 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     agent_tolerations: Any = msgspec.field(default_factory=lambda: [{"operator": "Exists"}])
     controller_resources: Any = msgspec.field(default_factory=lambda: _resources("20m", "64Mi", "192Mi"))
     webhook_resources: Any = msgspec.field(default_factory=lambda: _resources("50m", "64Mi", "128Mi"))
+    metrics_from: Any = msgspec.field(default_factory=lambda: [{"namespaceSelector": _MONITORING}])
     certificates_resources: Any = msgspec.field(default_factory=lambda: _resources("10m", "40Mi", "96Mi"))
 
     @property

@@ -14,6 +14,7 @@ from overbook.deploy.custom_resources import definitions
 from overbook.deploy.installation import LABELS, Installation, Manifest
 from overbook.deploy.monitoring import monitoring
 from overbook.deploy.openshift import security_context_constraints
+from overbook.deploy.pod_parts import metrics_access
 from overbook.deploy.policies import agent_policies
 from overbook.deploy.vm_identity import vm_identity
 from overbook.deploy.webhook_workload import webhook_workload
@@ -92,6 +93,7 @@ PARTS: Final = (
     Part("agent-rights", "base", rights.agent),
     Part("agent-policies", "base", agent_policies),
     Part("agent", "base", agent_workload),
+    Part("metrics-access", "base", metrics_access),
     Part("controller-rights", "base", rights.controller),
     Part("controller-policies", "base", controller_policies),
     Part("controller", "base", controller_workload),

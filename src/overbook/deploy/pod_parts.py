@@ -2,7 +2,16 @@
 
 from typing import Any, Final
 
-from overbook.deploy.installation import AGENT, Component, Manifest, labels, metadata, selector
+from overbook.deploy.installation import (
+    AGENT,
+    PART_OF,
+    Component,
+    Installation,
+    Manifest,
+    labels,
+    metadata,
+    selector,
+)
 
 TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS: Final = 3600
@@ -136,7 +145,12 @@ def disruption_budget(component: Component, about: Manifest) -> Manifest:
 
 
 def ingress(component: Component, about: Manifest, ports: list[Any]) -> Manifest:
-    """A network policy that opens only the component's ports. Probes and the API server are not affected."""
+    """A network policy that opens only the component's ports that everybody may reach.
+
+    The kubelet reaches its probes in any case: a node is always let in to its own pods. So the port for
+    probes is in no policy. The port for metrics is in one of its own, see :func:`metrics_access`.
+    """
+    rules = [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}] if ports else []
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -144,6 +158,26 @@ def ingress(component: Component, about: Manifest, ports: list[Any]) -> Manifest
         "spec": {
             "podSelector": {"matchLabels": selector(component)},
             "policyTypes": ["Ingress"],
-            "ingress": [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}],
+            "ingress": rules,
         },
     }
+
+
+def metrics_access(where: Installation) -> list[Manifest]:
+    """Network policies that open the port for metrics of all components to those whom the installer names.
+
+    Metrics and decisions name namespaces and pods of all tenants.
+    """
+    return [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata("overbook-metrics", None, namespace),
+            "spec": {
+                "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": PART_OF}},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": where.metrics_from, "ports": [{"protocol": "TCP", "port": "metrics"}]}],
+            },
+        }
+        for namespace in (where.namespace, where.node_namespace)
+    ]

@@ -32,6 +32,8 @@ _CONDITIONS: Final[dict[Group, str]] = {
     "openshift": f'.Capabilities.APIVersions.Has "{openshift.API}"',
     "monitoring": f'.Capabilities.APIVersions.Has "{monitoring.API}"',
 }
+_PART_CONDITIONS: Final = {"metrics-access": ".Values.metrics.from"}
+"""Parts that a value switches off; an empty list here would let everybody in, so it is the switch."""
 _NOT_IN_THE_CHART: Final = frozenset({"namespace"})
 """Parts left out: Helm keeps its records in the namespace, which must exist before the chart is installed."""
 
@@ -59,6 +61,7 @@ def chart_files() -> Iterator[tuple[str, str]]:
         webhook_resources="<.Values.webhook.resources>",
         vm_identity_accounts="{{ .Values.vmIdentityAccounts | toJson }}",
         certificates_resources="<.Values.webhook.certificates.resources>",
+        metrics_from="<.Values.metrics.from>",
     )
     for part in PARTS:
         if part.name in _NOT_IN_THE_CHART:
@@ -67,7 +70,7 @@ def chart_files() -> Iterator[tuple[str, str]]:
             yield f"crds/{part.name}.yaml", yaml_text(part.objects(where))
             continue
         text = _templated(yaml_text(part.objects(where), width=_NO_FOLDING))
-        condition = _CONDITIONS.get(part.group)
+        condition = _PART_CONDITIONS.get(part.name) or _CONDITIONS.get(part.group)
         if condition:
             text = f"{{{{- if {condition} }}}}\n{text}{{{{- end }}}}\n"
         yield f"templates/{part.name}.yaml", text

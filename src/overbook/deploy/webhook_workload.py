@@ -30,6 +30,7 @@ from overbook.deploy.pod_parts import (
 
 PORT: Final = 8443
 METRICS_PORT: Final = 9715
+PROBE_PORT: Final = 9725
 ADMISSION_NAME: Final = "override.overbook.dev"
 _SYSTEM_NAMESPACES: Final = ("kube-node-lease", "kube-public", "kube-system")
 _TIMEOUT_SECONDS: Final = 2
@@ -47,7 +48,7 @@ def webhook_workload(where: Installation, source: Source = "own") -> list[Manife
         _deployment(where, source),
         _service(where, source),
         disruption_budget("webhook", about),
-        ingress("webhook", about, ["admission", "metrics"]),
+        ingress("webhook", about, ["admission"]),
         _configuration(where, source),
     ]
 
@@ -64,14 +65,15 @@ def _deployment(where: Installation, source: Source) -> Manifest:
             {
                 "name": "webhook",
                 "image": where.image_of("webhook"),
-                "args": ["webhook", f"--certificates={MOUNT_PATH}"],
+                "args": ["webhook", f"--certificates={MOUNT_PATH}", f"--probe-port={PROBE_PORT}"],
                 "ports": [
                     {"name": "admission", "containerPort": PORT},
                     {"name": "metrics", "containerPort": METRICS_PORT},
+                    {"name": "probes", "containerPort": PROBE_PORT},
                 ],
                 "resources": where.webhook_resources,
-                "readinessProbe": probe("/readyz", "metrics", period=5, failures=1),
-                "livenessProbe": probe("/healthz", "metrics", period=20, failures=3),
+                "readinessProbe": probe("/readyz", "probes", period=5, failures=3),
+                "livenessProbe": probe("/healthz", "probes", period=20, failures=3),
                 "securityContext": UNPRIVILEGED,
                 "volumeMounts": [
                     token_mount(),

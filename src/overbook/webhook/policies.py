@@ -91,6 +91,10 @@ class Policies:
         """A namespace's policy; pods of an unknown namespace are not changed."""
         return self._known.get(namespace) or self._compute(namespace)
 
+    def knows(self, namespace: str) -> bool:
+        """Whether there is such a namespace."""
+        return namespace in self._namespaces
+
     def limit_ranges(self, namespace: str) -> Collection[LimitRange]:
         """A namespace's LimitRanges."""
         return self._ranges.get(namespace, {}).values()

@@ -24,6 +24,13 @@ _LONGEST_KEY: Final = 8 << 10
 """The longest key of a remembered pod in bytes; a pod of 20 containers has 2,000."""
 
 
+MOST_CONTAINERS: Final = 1000
+"""The most containers of a pod whose requests are changed. The time that a review takes grows with them, and
+the others wait meanwhile; no kubelet runs as many."""
+_LONGEST_UID: Final = 256
+"""The answer repeats the uid. The API server's has 36 characters."""
+
+
 class UserInfo(KubeStruct, frozen=True):
     """The user that sent the request."""
 
@@ -131,7 +138,7 @@ class Reviewer:
         self._clock = clock
         self._prepared: dict[tuple[str, bytes], PreparedReview] = {}
 
-    def answer(self, body: bytes, started: float) -> bytes:
+    def answer(self, body: bytes | bytearray, started: float) -> bytes:
         """The answer to a review.
 
         Args:
@@ -151,8 +158,13 @@ class Reviewer:
         if pod is None or request.operation != "CREATE" or not _is_pod(request):
             self._metrics.counted("NotAPod")
             return _untouched(request.uid, "NotAPod")
+        if len(pod.containers) + len(pod.init_containers) > MOST_CONTAINERS:
+            self._metrics.counted("NotAPod")
+            return _untouched(request.uid, f"NotAPod: more than {MOST_CONTAINERS} containers")
         prepared = self._decide(request, pod)
-        self._metrics.admitted(prepared.admission, request.namespace, self._clock() - started)
+        # A review may name any namespace, and each name that is counted stays in memory.
+        known = request.namespace if self._policies.knows(request.namespace) else ""
+        self._metrics.admitted(prepared.admission, known, self._clock() - started)
         return _BEFORE_UID + _ENCODER.encode(request.uid) + prepared.answer
 
     def _decide(self, request: AdmissionRequest, pod: Pod) -> PreparedReview:
@@ -181,7 +193,7 @@ class Reviewer:
             self._prepared[key] = prepared
         return prepared
 
-    def _not_understood(self, body: bytes, error: Exception) -> bytes:
+    def _not_understood(self, body: bytes | bytearray, error: Exception) -> bytes:
         """Admit any object in a well-formed review; refuse anything else."""
         try:
             review = _OTHER.decode(body)
@@ -206,6 +218,8 @@ def respond(pod: Pod, admission: Admission) -> AdmissionResponse:
 
 
 def _check(review: AdmissionReview | _OtherReview) -> None:
+    if len(review.request.uid) > _LONGEST_UID:
+        raise NotAReview(f"a uid of {len(review.request.uid)} characters; at most {_LONGEST_UID} are allowed")
     if review.api_version != API_VERSION or review.kind != "AdmissionReview":
         sent = f"{review.kind[:100] or 'nothing'} of {review.api_version[:100] or 'no version'}"
         raise NotAReview(f"{sent} was sent; expected AdmissionReview of {API_VERSION}")

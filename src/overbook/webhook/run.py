@@ -15,6 +15,7 @@ from overbook.probes import answers
 from overbook.probes.in_event_loop import ProbesInEventLoop
 from overbook.webhook import tls
 from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler
+from overbook.webhook.limits import limits_for, memory_limit
 from overbook.webhook.manifests import read_documents, take
 from overbook.webhook.metrics import WebhookMetrics
 from overbook.webhook.policies import Policies
@@ -59,9 +60,13 @@ class WebhookServer:
         self._settings = settings
         self._policies = Policies(settings.mode, settings.virtual_machine_makers)
         self._metrics = WebhookMetrics()
-        self._reviews = Server(review_handler(Reviewer(self._policies, self._metrics)))
-        self._status = self._probes()
+        self._reviews = Server(
+            review_handler(Reviewer(self._policies, self._metrics)), limits_for(memory_limit())
+        )
+        self._ports = self._status_ports()
         self._context = tls.server_context()
+        if settings.client_ca_file is not None:
+            tls.require_clients(self._context, settings.client_ca_file)
         self._watch: ClusterWatch | None = None
         self._client: Client | None = None
         self._tasks: list[asyncio.Task[Any]] = []
@@ -74,7 +79,8 @@ class WebhookServer:
             loop.add_signal_handler(number, self._ended.set)
         try:
             self._read_files()
-            self._status.start()
+            for port in self._ports:
+                port.start()
             if not self._settings.manifests:
                 self._follow_cluster()
             if await self._has_certificate():
@@ -149,7 +155,8 @@ class WebhookServer:
         log.info("draining for %g s", self._settings.drain_seconds)
         await asyncio.sleep(self._settings.drain_seconds)
         await self._reviews.stop()
-        self._status.close()
+        for port in self._ports:
+            port.close()
         log.info("ended")
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -175,16 +182,32 @@ class WebhookServer:
         missing = self._watch.not_synced() if self._watch is not None else ""
         return missing and f"not known yet: {missing}"
 
-    def _probes(self) -> ProbesInEventLoop:
-        handlers = {
+    def _status_ports(self) -> list[ProbesInEventLoop]:
+        """The port for metrics and health, and the one for health alone."""
+        settings = self._settings
+        health = {
             "/healthz": lambda: answers.health(""),
             "/readyz": lambda: answers.health(self._not_ready()),
-            "/metrics": lambda: answers.metrics(self._exposition()),
         }
-        address = f"[{self._settings.host}]:{self._settings.status_port}"
-        return ProbesInEventLoop(address, handlers, "--host, --status-port", "an address and a free port")
+        status = {**health, "/metrics": lambda: answers.metrics(self._exposition())}
+        example = "an address and a free port"
+        ports = [
+            ProbesInEventLoop(
+                f"[{settings.host}]:{settings.status_port}", status, "--host, --status-port", example
+            )
+        ]
+        if settings.probe_port is not None:
+            ports.append(
+                ProbesInEventLoop(
+                    f"[{settings.host}]:{settings.probe_port}", health, "--host, --probe-port", example
+                )
+            )
+        return ports
 
     def _exposition(self) -> bytes:
         return self._metrics.render(
-            self._reviews.responses, ready=not self._not_ready(), connections=self._reviews.connections
+            self._reviews.responses,
+            ready=not self._not_ready(),
+            connections=self._reviews.connections,
+            dropped=self._reviews.dropped,
         )

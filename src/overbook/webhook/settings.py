@@ -24,8 +24,11 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
         mode: ``Observe`` changes no pod.
         host: the address to listen on; empty: all addresses.
         port: the port for reviews.
-        status_port: the port for health and metrics, without TLS.
+        status_port: the port for metrics and health, without TLS.
+        probe_port: a further port for health alone, without TLS; ``None``: none.
         certificate_folder: a folder with ``tls.crt`` and ``tls.key``.
+        client_ca_file: a file with authorities; only clients with a certificate of one of them are answered.
+            ``None``: all clients are.
         self_signed: make a CA and a certificate, without a cluster.
         namespace: the namespace of the webhook's Service, for the names of a self-signed certificate.
         service: the webhook's Service, for the names of a self-signed certificate.
@@ -43,7 +46,9 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     port: int = DEFAULT_PORT
     status_port: int = DEFAULT_STATUS_PORT
+    probe_port: int | None = None
     certificate_folder: str | None = None
+    client_ca_file: str | None = None
     self_signed: bool = False
     namespace: str = NAMESPACE
     service: str = "overbook-webhook"

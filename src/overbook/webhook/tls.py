@@ -7,6 +7,7 @@ import ssl
 from typing import Final
 
 from overbook.certificates.settings import CERTIFICATE_FILE, KEY_FILE
+from overbook.core.errors import InvalidInput
 from overbook.kube.api.private_key import load_pair
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,20 @@ def server_context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def require_clients(context: ssl.SSLContext, authorities_file: str) -> None:
+    """Refuse clients without a certificate of one of the authorities in a file.
+
+    Raises:
+        InvalidInput: the file cannot be read, or has no certificate.
+    """
+    try:
+        context.load_verify_locations(cafile=authorities_file)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        problem = f"a file with PEM certificates of authorities ({error})"
+        raise InvalidInput("--client-ca-file", authorities_file, problem) from error
+    context.verify_mode = ssl.CERT_REQUIRED
 
 
 def use(context: ssl.SSLContext, certificate: str, key: str) -> None:

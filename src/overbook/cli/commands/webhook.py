@@ -11,6 +11,7 @@ EXAMPLES = """examples:
       only warn, and change no pod
 
 Reviews: POST https://HOST:8443/override. Status: http://HOST:9715/metrics, /healthz, /readyz.
+With --probe-port the last two are also there, and the other port can be kept from the kubelet.
 """
 
 
@@ -64,7 +65,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     serving.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
     serving.add_argument("--port", type=int, help="port for reviews (default: 8443)")
     serving.add_argument(
-        "--status-port", type=int, metavar="PORT", help="port for health and metrics (default: 9715)"
+        "--status-port", type=int, metavar="PORT", help="port for metrics and health (default: 9715)"
+    )
+    serving.add_argument(
+        "--probe-port", type=int, metavar="PORT", help="further port for health alone (default: none)"
     )
     serving.add_argument(
         "--drain-seconds", type=float, metavar="SECONDS", help="time to answer after SIGTERM (default: 15)"
@@ -72,6 +76,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     certificate = parser.add_argument_group("certificate")
     certificate.add_argument(
         "--certificates", dest="certificate_folder", metavar="DIR", help="folder with tls.crt and tls.key"
+    )
+    certificate.add_argument(
+        "--client-ca-file",
+        metavar="FILE",
+        help="answer only clients with a certificate of these authorities (default: answer all)",
     )
     certificate.add_argument(
         "--self-signed",
