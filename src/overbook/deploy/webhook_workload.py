@@ -106,7 +106,14 @@ def _configuration(where: Installation) -> Manifest:
                         "operations": ["CREATE"],
                         "resources": ["pods"],
                         "scope": "Namespaced",
-                    }
+                    },
+                    {
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "operations": ["UPDATE"],
+                        "resources": ["pods/resize"],
+                        "scope": "Namespaced",
+                    },
                 ],
                 "namespaceSelector": {
                     "matchLabels": {ENABLED_LABEL: "true"},

@@ -22,7 +22,7 @@ from overbook.core.override.admission import (
 from overbook.core.override.override import apply
 from overbook.core.override.reasons import class_change, class_words
 from overbook.core.override.source import cluster_source, namespaced_sources
-from overbook.core.override.texts import sentence
+from overbook.core.override.texts import left_out, sentence
 from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
 from overbook.explain.report import Warned
 
@@ -65,7 +65,12 @@ class PlainOverrides:
             return pod, [Warned("NotOverridden", "Note", f"{decided.source.label}: {decided.detail}")]
         if decided.outcome not in ("Overridden", "Observed") or not decided.override.changes:
             return pod, []
-        changes = "; ".join(sentence(one, named=True) for one in decided.override.changes)
+        changes = "; ".join(
+            [
+                *(sentence(one, named=True) for one in decided.override.changes),
+                *map(left_out, decided.left_out),
+            ]
+        )
         if decided.outcome == "Observed":
             return pod, [
                 Warned(
