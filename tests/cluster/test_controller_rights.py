@@ -35,6 +35,8 @@ PODS = "/api/v1/namespaces/default/pods"
 EVENTS = "/api/v1/namespaces/default/events"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/overbook/leases/{ACCOUNT}"
 INSTANCES = "/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances"
+OVERRIDES = "/apis/overbook.dev/v1alpha1/namespaces/default/resourceoverrides"
+OVERRIDE = {"apiVersion": "overbook.dev/v1alpha1", "kind": "ResourceOverride", "metadata": {"name": "all"}}
 INSTANCE = {
     "apiVersion": "kubevirt.io/v1",
     "kind": "VirtualMachineInstance",
@@ -72,6 +74,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         admin.ask("POST", INSTANCES, INSTANCE)
         admin.refusal("PATCH", f"{INSTANCES}/guest/status", {"status": MIGRATABLE}, MERGE)
         relief_cluster.configure(cluster, coolDownSeconds=0, staleSeconds=5)
+        admin.ask("POST", OVERRIDES, OVERRIDE)
         for node in (NODE, SILENT):
             relief_cluster.make_node(cluster, node)
         token = cluster.token("overbook", ACCOUNT)
@@ -97,6 +100,7 @@ def reset(world: World) -> None:
         )
     taint = {"key": TAINT_KEY, "effect": TAINT_EFFECT}
     admin.ask("PATCH", f"{NODES}/{SILENT}", {"spec": {"taints": [taint]}}, MERGE)
+    admin.ask("PATCH", f"{OVERRIDES}/all/status", {"status": None}, MERGE)
     instance = admin.ask("GET", f"{INSTANCES}/guest")
     owner = {name: instance[name] for name in ("apiVersion", "kind")} | {"name": "guest", "controller": True}
     owner["uid"] = instance["metadata"]["uid"]  # of another one, and the pod is collected as garbage
@@ -141,6 +145,11 @@ def counts_an_event(world: World) -> bool:
     return any(each["count"] > 1 for each in events(world))
 
 
+def says_whether_an_override_counts(world: World) -> bool:
+    status = world.admin.ask("GET", f"{OVERRIDES}/all").get("status", {})
+    return any(each["type"] == "Ignored" for each in status.get("conditions", []))
+
+
 NEEDS: dict[Needed, Callable[[World], bool]] = {
     ("overcommitnodes", "list"): moves_the_guest,
     ("overcommitnodes", "watch"): moves_the_guest,
@@ -162,6 +171,11 @@ NEEDS: dict[Needed, Callable[[World], bool]] = {
     ("kubevirts", "watch"): moves_the_guest,
     ("events", "create"): tells_an_event,
     ("events", "patch"): counts_an_event,
+    ("resourceoverrides", "list"): says_whether_an_override_counts,
+    ("resourceoverrides", "watch"): says_whether_an_override_counts,
+    ("resourceoverrides/status", "patch"): says_whether_an_override_counts,
+    ("namespaces", "list"): says_whether_an_override_counts,
+    ("namespaces", "watch"): says_whether_an_override_counts,
     ("leases", "get"): moves_the_guest,
     ("leases", "create"): moves_the_guest,
 }

@@ -13,6 +13,8 @@ ALL = {
     "last resort": rights.DELETE_RIGHTS,
     "webhook": rights.WEBHOOK_RIGHTS,
     "status": rights.STATUS_RIGHTS,
+    "override edit": rights.OVERRIDE_EDIT_RIGHTS,
+    "override view": rights.OVERRIDE_VIEW_RIGHTS,
 }
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from overbook.controller.journal import ReliefJournal
 from overbook.controller.metrics import ControllerMetrics
 from overbook.controller.node_keeper import NodeKeeper
+from overbook.controller.override_keeper import OverrideKeeper
 from overbook.controller.performer import Performer
 from overbook.controller.settings import ControllerSettings
 from overbook.controller.situation import ClusterSituation
@@ -60,6 +61,7 @@ class Leadership:
         self.situation = ClusterSituation(client, settings, clock)
         self._events = EventRecorder(client, component=COMPONENT)
         self._keeper = NodeKeeper(client, self.situation, leads, metrics, wall_clock)
+        self._overrides = OverrideKeeper(client, leads, metrics, wall_clock, clock)
         self._performer = Performer(
             urgent,
             client,
@@ -82,6 +84,7 @@ class Leadership:
                 tasks.create_task(self.situation.run())
                 tasks.create_task(self._events.run())
                 tasks.create_task(self._keeper.run())
+                tasks.create_task(self._overrides.run())
                 tasks.create_task(self._plan_forever())
         finally:
             left = list(self._busy.values())

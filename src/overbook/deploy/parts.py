@@ -12,6 +12,7 @@ from overbook.deploy.custom_resources import definitions
 from overbook.deploy.installation import LABELS, Installation, Manifest
 from overbook.deploy.monitoring import monitoring
 from overbook.deploy.openshift import security_context_constraints
+from overbook.deploy.override_policy import override_policy
 from overbook.deploy.policies import agent_policies, vm_identity
 from overbook.deploy.webhook_workload import webhook_workload
 
@@ -57,6 +58,8 @@ PARTS: Final = (
     Part("controller", "base", controller_workload),
     Part("webhook-rights", "webhook", rights.webhook),
     Part("webhook", "webhook", webhook_workload),
+    Part("override-roles", "webhook", lambda _: rights.override_roles()),
+    Part("override-policy", "webhook", override_policy),
     Part("vm-identity", "vm-identity", lambda _: vm_identity()),
     Part("last-resort", "last-resort", rights.last_resort),
     Part("openshift", "openshift", lambda where: [security_context_constraints(where)]),

@@ -7,7 +7,7 @@ cannot be created is an outage. The API server counts the missed overrides, and 
 from typing import Any, Final
 
 from overbook.core.kubernetes.pod import MIRROR_ANNOTATION
-from overbook.core.override.admission import ENABLED_LABEL
+from overbook.core.override.admission import ENABLED_LABEL, RUN_LEVEL_LABEL, RUN_LEVELS
 from overbook.deploy.installation import PART_OF, WEBHOOK, Installation, Manifest, metadata, selector
 from overbook.deploy.pod_parts import (
     NON_ROOT,
@@ -122,7 +122,8 @@ def _configuration(where: Installation) -> Manifest:
                             "key": "kubernetes.io/metadata.name",
                             "operator": "NotIn",
                             "values": [*_SYSTEM_NAMESPACES, where.namespace],
-                        }
+                        },
+                        {"key": RUN_LEVEL_LABEL, "operator": "NotIn", "values": list(RUN_LEVELS)},
                     ],
                 },
                 "matchConditions": [

@@ -13,6 +13,7 @@ from overbook.core.api.override import (
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.override.admission import (
     ENABLED_LABEL,
+    RUN_LEVEL_LABEL,
     SWITCH_ANNOTATION,
     ClusterPolicy,
     NamespacePolicy,
@@ -92,6 +93,7 @@ class PlainOverrides:
             known = self._known[name] = namespace_policy(
                 name,
                 enabled="true" if metadata is None else (metadata.labels or {}).get(ENABLED_LABEL),
+                run_level=None if metadata is None else (metadata.labels or {}).get(RUN_LEVEL_LABEL),
                 switch=None if metadata is None else (metadata.annotations or {}).get(SWITCH_ANNOTATION),
                 overrides=namespaced_sources(self._namespaced.get(name, ())),
                 ranges=self._objects.limit_ranges.get(name, ()),

@@ -134,6 +134,14 @@ def test_system_namespaces_are_those_of_the_original(name: str, system: bool) ->
     assert (namespace_policy(name, enabled="true").left_alone == "SystemNamespace") is system
 
 
+@pytest.mark.parametrize(
+    ("level", "alone"), [("0", True), ("1", True), ("9", False), ("", False), (None, False)]
+)
+def test_namespaces_that_start_first_are_left_alone(level: str | None, alone: bool) -> None:
+    policy = namespace_policy("shop", enabled="true", run_level=level)
+    assert (policy.left_alone == "SystemNamespace") is alone
+
+
 @pytest.mark.parametrize(("value", "off"), [("false", True), ("no", True), ("", True), ("true", False)])
 def test_every_value_but_true_switches_a_project_off(value: str, off: bool) -> None:
     policy = namespace_policy("shop", enabled="true", switch=value)

@@ -133,6 +133,34 @@ class ResourceOverrideSpec(KubeStruct, frozen=True):
     pod_selector: LabelSelector | None = None
 
 
+class ResourceOverrideCondition(KubeStruct, frozen=True):
+    """A condition in Kubernetes' form, with the types of OpenShift's kind.
+
+    Attributes:
+        type: ``ValidationFailure`` or ``Ignored``.
+        status: ``True`` where the override has no effect, ``False`` otherwise.
+        last_transition_time: when status, reason or message last changed.
+        reason: why, in one word.
+        message: why, and what to do, in a sentence.
+    """
+
+    type: str = ""
+    status: str = ""
+    last_transition_time: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class ResourceOverrideStatus(KubeStruct, frozen=True):
+    """Whether an override has an effect, as the controller has found.
+
+    Attributes:
+        conditions: whether the spec is valid, and whether the override is ignored.
+    """
+
+    conditions: tuple[ResourceOverrideCondition, ...] = ()
+
+
 class ResourceOverride(KubeStruct, frozen=True):
     """How requests of one namespace's pods are overridden at admission, as by OpenShift's kind."""
 

@@ -26,14 +26,18 @@ from overbook.core.override.resize import fit_resize
 from overbook.core.override.source import NO_SOURCE, OverrideSource, closest
 
 ENABLED_LABEL: Final = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
+RUN_LEVEL_LABEL: Final = "openshift.io/run-level"
+RUN_LEVELS: Final = ("0", "1")
+"""Levels of OpenShift's namespaces that start before everything else; admission leaves them alone."""
 SWITCH_ANNOTATION: Final = "quota.openshift.io/cluster-resource-override-enabled"
 """An annotation of a namespace or pod: any value but ``true`` switches the override off, as on OpenShift."""
 
 MOST_ANNOTATION_BYTES: Final = 256 << 10
 """What the API server allows for all annotations of an object, keys included."""
 
-_SYSTEM: Final = ("openshift", "kubernetes", "kube")
-_SYSTEM_PREFIXES: Final = tuple(f"{name}-" for name in _SYSTEM)
+SYSTEM_NAMESPACES: Final = ("openshift", "kubernetes", "kube")
+"""Names of namespaces of the cluster itself, as are those that begin with one of them and a hyphen."""
+_SYSTEM_PREFIXES: Final = tuple(f"{name}-" for name in SYSTEM_NAMESPACES)
 
 AdmissionOutcome = Literal[
     "Overridden",
@@ -115,6 +119,7 @@ def namespace_policy(
     *,
     enabled: str | None,
     switch: str | None = None,
+    run_level: str | None = None,
     overrides: tuple[OverrideSource, ...] = (),
     ranges: Iterable[LimitRange] = (),
 ) -> NamespacePolicy:
@@ -124,15 +129,13 @@ def namespace_policy(
         name: the namespace's name.
         enabled: the value of its label :data:`ENABLED_LABEL`, by which it has to opt in.
         switch: the value of its annotation :data:`SWITCH_ANNOTATION`.
+        run_level: the value of its label :data:`RUN_LEVEL_LABEL`.
         overrides: the result of ``namespaced_sources``.
         ranges: its LimitRanges.
     """
-    if is_system_namespace(name):
-        return NamespacePolicy(left_alone="SystemNamespace")
-    if enabled != "true":
-        return NamespacePolicy(left_alone="NamespaceNotEnabled")
-    if _is_off(switch):
-        return NamespacePolicy(left_alone="NamespaceSwitchedOff")
+    left_alone = why_left_alone(name, enabled=enabled, switch=switch, run_level=run_level)
+    if left_alone is not None:
+        return NamespacePolicy(left_alone=left_alone)
     ranges = tuple(ranges)
     try:
         return NamespacePolicy(
@@ -143,6 +146,17 @@ def namespace_policy(
         )
     except InvalidInput as error:
         return NamespacePolicy(overrides=overrides, problem=str(error))
+
+
+def why_left_alone(
+    name: str, *, enabled: str | None, switch: str | None, run_level: str | None
+) -> AdmissionOutcome | None:
+    """Why pods of a namespace are never changed; ``None``: they may be. See :func:`namespace_policy`."""
+    if is_system_namespace(name) or run_level in RUN_LEVELS:
+        return "SystemNamespace"
+    if enabled != "true":
+        return "NamespaceNotEnabled"
+    return "NamespaceSwitchedOff" if _is_off(switch) else None
 
 
 def _left_alone(pod: Pod, cluster: ClusterPolicy, creator: str) -> AdmissionOutcome | None:
@@ -159,7 +173,7 @@ def _is_off(switch: str | None) -> bool:
 
 def is_system_namespace(name: str) -> bool:
     """Whether a namespace is the cluster's own: ``kube``, ``kube-*``, and likewise the other two names."""
-    return name in _SYSTEM or name.startswith(_SYSTEM_PREFIXES)
+    return name in SYSTEM_NAMESPACES or name.startswith(_SYSTEM_PREFIXES)
 
 
 def admit(pod: Pod, namespace: NamespacePolicy, cluster: ClusterPolicy, creator: str = "") -> Admission:
