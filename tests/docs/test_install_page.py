@@ -7,6 +7,8 @@ from overbook.deploy.rights import (
     AGENT_RIGHTS,
     CONTROLLER_RIGHTS,
     DELETE_RIGHTS,
+    OVERRIDE_EDIT_RIGHTS,
+    OVERRIDE_VIEW_RIGHTS,
     STATUS_RIGHTS,
     WEBHOOK_RIGHTS,
     Right,
@@ -20,6 +22,8 @@ WHO = {
     "controller, with `last-resort`": DELETE_RIGHTS,
     "webhook": WEBHOOK_RIGHTS,
     "people with `overbook-status`": STATUS_RIGHTS,
+    "people with `admin` or `edit`": OVERRIDE_EDIT_RIGHTS,
+    "people with `view`": OVERRIDE_VIEW_RIGHTS,
 }
 
 

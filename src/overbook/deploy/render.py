@@ -45,6 +45,11 @@ def chart_files() -> Iterator[tuple[str, str]]:
         agent_tolerations="<.Values.agent.tolerations>",
         controller_resources="<.Values.controller.resources>",
         webhook_resources="<.Values.webhook.resources>",
+        webhook_replicas="<.Values.webhook.replicas>",
+        webhook_node_selector="<.Values.webhook.nodeSelector>",
+        webhook_tolerations="<.Values.webhook.tolerations>",
+        webhook_tls_min_version="{{ .Values.webhook.tls.minVersion }}",
+        webhook_tls_cipher_suites='{{ join "," .Values.webhook.tls.cipherSuites }}',
     )
     for part in PARTS:
         if part.name in _NOT_IN_THE_CHART:

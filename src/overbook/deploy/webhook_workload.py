@@ -45,6 +45,8 @@ def _deployment(where: Installation) -> Manifest:
         "serviceAccountName": WEBHOOK,
         "automountServiceAccountToken": False,
         "priorityClassName": "system-cluster-critical",
+        "nodeSelector": where.webhook_node_selector,
+        "tolerations": where.webhook_tolerations,
         "affinity": apart("webhook"),
         "securityContext": NON_ROOT,
         "terminationGracePeriodSeconds": 30,
@@ -52,7 +54,13 @@ def _deployment(where: Installation) -> Manifest:
             {
                 "name": "webhook",
                 "image": where.image_of("webhook"),
-                "args": ["webhook", "--self-signed", f"--namespace={where.namespace}"],
+                "args": [
+                    "webhook",
+                    "--self-signed",
+                    f"--namespace={where.namespace}",
+                    f"--tls-min-version={where.webhook_tls_min_version}",
+                    f"--tls-cipher-suites={where.webhook_tls_cipher_suites}",
+                ],
                 "ports": [
                     {"name": "admission", "containerPort": PORT},
                     {"name": "metrics", "containerPort": METRICS_PORT},
@@ -66,7 +74,8 @@ def _deployment(where: Installation) -> Manifest:
         ],
         "volumes": [token_volume()],
     }
-    return deployment(WEBHOOK, "webhook", where.namespace, spec, minReadySeconds=5)
+    more = {"replicas": where.webhook_replicas, "minReadySeconds": 5}
+    return deployment(WEBHOOK, "webhook", where.namespace, spec, **more)
 
 
 def _service(where: Installation) -> Manifest:

@@ -9,6 +9,7 @@ from overbook.core.api.override import (
     ClusterResourceOverride,
     ResourceOverride,
     check,
+    resource_override_type,
 )
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.override.admission import (
@@ -117,7 +118,7 @@ def decoded_override(manifest: Any, where: str) -> ClusterResourceOverride | Res
         cluster = convert(manifest, ClusterResourceOverride, where)
         check(cluster.settings)
         return cluster
-    one = convert(manifest, ResourceOverride, where)
+    one = convert(manifest, resource_override_type(str(manifest.get("apiVersion"))), where)
     check(one.settings)
     if one.spec.pod_selector is not None:
         one.spec.pod_selector.check()

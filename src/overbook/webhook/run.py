@@ -12,7 +12,7 @@ import uvloop
 from overbook.core.errors import InvalidInput
 from overbook.probes import answers
 from overbook.probes.in_event_loop import ProbesInEventLoop
-from overbook.webhook import make_certificate, tls
+from overbook.webhook import make_certificate, tls, tls_profile
 from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler
 from overbook.webhook.manifests import read_documents, take
 from overbook.webhook.metrics import WebhookMetrics
@@ -55,6 +55,7 @@ class WebhookServer:
         self._reviews = Server(review_handler(Reviewer(self._policies, self._metrics)))
         self._status = self._probes()
         self._context = tls.server_context()
+        tls_profile.restrict(self._context, settings.tls_min_version, settings.tls_cipher_suites)
         self._watch: ClusterWatch | None = None
         self._shared: SharedCertificate | None = None
         self._client: Client | None = None

@@ -26,6 +26,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
         status_port: the port for health and metrics, without TLS.
         certificate_folder: a folder with ``tls.crt`` and ``tls.key``.
         self_signed: make a CA and a certificate.
+        tls_min_version: the oldest TLS version that is accepted.
+        tls_cipher_suites: the accepted suites of TLS 1.2, separated by commas; empty: OpenSSL's choice.
         namespace: the namespace of the Secret with the certificate.
         service: the webhook's Service, for the certificate's names.
         configuration: the MutatingWebhookConfiguration whose ``caBundle`` is kept current.
@@ -47,6 +49,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     status_port: int = DEFAULT_STATUS_PORT
     certificate_folder: str | None = None
     self_signed: bool = False
+    tls_min_version: str = "VersionTLS12"
+    tls_cipher_suites: str = ""
     namespace: str = "overbook"
     service: str = "overbook-webhook"
     configuration: str = DEFAULT_CONFIGURATION
