@@ -162,7 +162,7 @@ class Reviewer:
         chosen = choose(pod, namespace, cluster, request.user_info.username)
         if isinstance(chosen, Admission):
             return PreparedReview(namespace, cluster, chosen.source, chosen, _after_uid(respond(pod, chosen)))
-        if request.operation == "UPDATE":
+        if request.sub_resource:
             admission = decide(pod, namespace, cluster, chosen, request.old_object)
             return PreparedReview(namespace, cluster, chosen, admission, _after_uid(respond(pod, admission)))
         content = _ENCODER.encode(pod.spec)
@@ -217,12 +217,14 @@ def _check(review: AdmissionReview | _OtherReview) -> None:
 
 def _is_reviewed(request: AdmissionRequest) -> bool:
     """Whether a pod is created or resized. Any other update leaves its resources as they are."""
-    if request.kind.kind != "Pod" or request.kind.group:
+    kind = request.kind
+    if kind.kind != "Pod" or kind.group:
         return False
-    if request.operation == "CREATE":
-        return not request.sub_resource
-    resized = request.operation == "UPDATE" and request.sub_resource == "resize"
-    return resized and request.old_object is not None
+    if not request.sub_resource:
+        return request.operation == "CREATE"
+    return (
+        request.sub_resource == "resize" and request.operation == "UPDATE" and request.old_object is not None
+    )
 
 
 def _untouched(uid: str, why: str) -> bytes:

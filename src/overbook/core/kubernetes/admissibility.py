@@ -113,7 +113,7 @@ def together_complaint(
         found = _above_limit(level, only) or _beside_containers(pod, level, only)
         if found:
             return f"pod: {found}"
-    of_pods = [bound for bound in bounds if bound.scope == "Pod" and only in ("", bound.resource)]
+    of_pods = [bound for bound in bounds if bound.scope == "Pod" and (not only or only == bound.resource)]
     if of_pods:
         together = pod.needed
         if level is not None:
@@ -130,7 +130,7 @@ def _above_limit(resources: Resources, only: str = "") -> str:
         (CPU, requests.cpu_milli, limits.cpu_milli),
         (MEMORY, requests.memory_millibytes, limits.memory_millibytes),
     ):
-        if request is not None and limit is not None and request > limit and only in ("", resource):
+        if request is not None and limit is not None and request > limit and (not only or only == resource):
             return f"{_amount(resource, 'request', request)} above its limit {_text(limit, resource)}"
     return ""
 
@@ -138,11 +138,11 @@ def _above_limit(resources: Resources, only: str = "") -> str:
 def _beside_containers(pod: ResolvedContainers, level: Resources, only: str = "") -> str:
     """A text if pod-level requests are below the containers', or a container's limit is above the pod's."""
     for resource, least, request in _pairs(pod.needed.requests, level.requests):
-        if least > request and only in ("", resource):
+        if least > request and (not only or only == resource):
             return f"{_amount(resource, 'request', request)} below its containers' {_text(least, resource)}"
     for container in pod.containers:
         for resource, limit, most in _pairs(container.resources.limits, level.limits):
-            if limit > most and only in ("", resource):
+            if limit > most and (not only or only == resource):
                 amount = _amount(resource, "limit", most)
                 return f"{amount} below {_text(limit, resource)} of container {container.name}"
     return ""

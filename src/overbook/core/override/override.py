@@ -241,18 +241,21 @@ def of_pod_level(
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:
     """The pod after its changes; they must be of this pod."""
     spec = pod.spec
-    lists = {"containers": list(pod.containers), "initContainers": list(pod.init_containers)}
+    containers, init_containers = list(pod.containers), list(pod.init_containers)
+    resources = spec.resources
     for change in changes:
         if change.place == "pod":
-            spec = structs.replace(spec, resources=_with(spec.resources, change))
+            resources = _with(resources, change)
             continue
-        containers = lists[change.place]
-        container = containers[change.index]
-        containers[change.index] = structs.replace(container, resources=_with(container.resources, change))
-    if spec.containers is not None:
-        spec = structs.replace(spec, containers=tuple(lists["containers"]))
-    if spec.init_containers is not None:
-        spec = structs.replace(spec, init_containers=tuple(lists["initContainers"]))
+        among = containers if change.place == "containers" else init_containers
+        container = among[change.index]
+        among[change.index] = structs.replace(container, resources=_with(container.resources, change))
+    if init_containers:
+        spec = structs.replace(spec, init_containers=tuple(init_containers))
+    if resources is not spec.resources:
+        spec = structs.replace(spec, resources=resources)
+    if containers:
+        spec = structs.replace(spec, containers=tuple(containers))
     return structs.replace(pod, spec=spec)
 
 

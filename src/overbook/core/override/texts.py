@@ -43,7 +43,7 @@ def warnings(pod: Pod, admission: Admission) -> list[str]:
             ]
             if len(changes) > most:
                 texts.append(f"and {len(changes) - most} more by {source}, see the pod's resources")
-            return texts + _left_out(admission, source)
+            return texts + _left_out(admission, source) if admission.left_out else texts
         case "Inadmissible":
             return [_short(f"not overridden: {admission.detail}, ", source)]
         case "BrokenOverride":
