@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.certificates import certified
 from tests.cluster.installing import apply_manifests
 from tests.cluster.webhooks import (
     ACCOUNT,
@@ -30,17 +31,17 @@ POD = {
 
 
 @pytest.fixture(scope="module")
-def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
+def webhook(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """The webhook watches a cluster that has OpenShift's kinds."""
     define_openshift_kinds(cluster)
     apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
-    server = start_webhook(
-        install_webhook(cluster), "--discovery-seconds", "1", "--certificate-poll-seconds", "0.5"
-    )
-    point_to(cluster, server.port)
-    server.wait_ready()
-    yield server
-    server.stop()
+    kubeconfig = install_webhook(cluster)
+    with certified(cluster, tmp_path_factory.mktemp("webhook")) as mount:
+        server = start_webhook(kubeconfig, mount, "--discovery-seconds", "1")
+        point_to(cluster, server.port)
+        server.wait_ready()
+        yield server
+        server.stop()
     cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
     remove_openshift_kinds(cluster)
 
@@ -121,6 +122,27 @@ def test_own_kinds_serve_until_openshifts_exist(
     wait_for(lambda: not try_pod(cluster, space, POD, "--dry-run=server")[1], "there is no override")
     define_openshift_kinds(cluster)
     apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+@pytest.mark.usefixtures("webhook")
+def test_no_pod_is_changed_without_an_overcommit(cluster: ControlPlane) -> None:
+    space = open_namespace(cluster)
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    found = json.loads(cluster.kubectl("get", "overcommit", "cluster", "-o", "json"))
+    cluster.kubectl("delete", "overcommit", "cluster")
+    wait_for_warning(cluster, space, POD, "not applied (Observe): memory request 1000Mi -> 500Mi")
+    pod, _ = try_pod(cluster, space, POD, "--dry-run=server")
+    assert requests_of(pod) == {"memory": "1000Mi"}
+    about = {"name": "cluster"}
+    again = {
+        "apiVersion": found["apiVersion"],
+        "kind": "Overcommit",
+        "metadata": about,
+        "spec": found["spec"],
+    }
+    apply_manifests(cluster, [again])
     wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
     cluster.kubectl("delete", "namespace", space, "--wait=false")
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.certificates import certified
 from tests.cluster.installing import apply_manifests
 from tests.cluster.test_webhook_admissibility import _pod as random_pod
 from tests.cluster.webhooks import (
@@ -42,12 +43,14 @@ PERCENTAGES: dict[str, dict[str, int]] = {
 
 
 @pytest.fixture(scope="module")
-def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
-    server = start_webhook(install_webhook(cluster), "--certificate-poll-seconds", "0.5")
-    point_to(cluster, server.port)
-    server.wait_ready()
-    yield server
-    server.stop()
+def webhook(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
+    kubeconfig = install_webhook(cluster)
+    with certified(cluster, tmp_path_factory.mktemp("webhook")) as mount:
+        server = start_webhook(kubeconfig, mount)
+        point_to(cluster, server.port)
+        server.wait_ready()
+        yield server
+        server.stop()
     cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from overbook.core.override.admission import ENABLED_LABEL
@@ -47,8 +48,10 @@ def point_to(cluster: ControlPlane, port: int) -> None:
     cluster.kubectl("patch", "mutatingwebhookconfiguration", ACCOUNT, "--type=json", "-p", json.dumps(patch))
 
 
-def start_webhook(kubeconfig: str, *options: str) -> Webhook:
-    return Webhook("", "--kubeconfig", kubeconfig, "--namespace", "overbook", *options)
+def start_webhook(kubeconfig: str, mount: Path, *options: str) -> Webhook:
+    """Start a webhook that serves the mounted certificate."""
+    where = (f"--certificates={mount}", "--certificate-poll-seconds=0.2")
+    return Webhook("", "--kubeconfig", kubeconfig, *where, *options)
 
 
 def open_namespace(cluster: ControlPlane) -> str:

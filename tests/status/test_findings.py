@@ -3,7 +3,7 @@ import re
 import pytest
 from msgspec import structs
 
-from overbook.core.api.overcommit import Overcommit, OvercommitSpec
+from overbook.core.api.overcommit import Overcommit, OvercommitSpec, Unusable
 from overbook.core.api.overcommit_node import (
     MemoryStatus,
     OvercommitNodeStatus,
@@ -26,7 +26,9 @@ from tests.core.pod_manifests import GI
 
 LEADER = LeadingController("controller-a", 2.0)
 CLUSTER = Clusterwide(
-    overcommit=Overcommit(spec=OvercommitSpec(percentage=150)), kubevirt_percent=150, leader=LEADER
+    overcommit=Overcommit(spec=OvercommitSpec(percentage=150, mode="Enforce")),
+    kubevirt_percent=150,
+    leader=LEADER,
 )
 STATUS = OvercommitNodeStatus(
     observed_at="2026-09-01T10:00:00.000000Z",
@@ -196,24 +198,38 @@ def test_the_worst_finding_comes_first() -> None:
         node("b", status=None, age_seconds=None),
         structs.replace(pressed(), name="c"),
     ]
-    cluster = structs.replace(CLUSTER, overcommit=None)
+    cluster = structs.replace(CLUSTER, overcommit=Overcommit(spec=OvercommitSpec(percentage=150)))
     severities = [finding.severity for finding in findings(cluster, nodes)]
     assert severities == ["Critical", "Critical", "Warning", "Note"]
 
 
 def test_findings_about_the_cluster_are_reported() -> None:
     def settings(**spec: object) -> Clusterwide:
-        written = OvercommitSpec(percentage=150, **spec)  # type: ignore[arg-type]
+        written = OvercommitSpec(**{"percentage": 150, "mode": "Enforce", **spec})  # type: ignore[arg-type]
         return structs.replace(CLUSTER, overcommit=Overcommit(spec=written))
 
     paused = only(NODE, cluster=settings(paused=True))
     assert paused.fix == """kubectl patch overcommit cluster --type merge -p '{"spec":{"paused":false}}'"""
     assert words(NODE, cluster=settings(mode="Observe")) == ["Observes"]
-    assert words(NODE, cluster=structs.replace(CLUSTER, overcommit=None)) == ["NoOvercommit"]
     differ = only(NODE, cluster=structs.replace(CLUSTER, kubevirt_percent=200))
     assert "KubeVirt has 200, Overcommit cluster has 150" in differ.sentence
     assert '{"spec":{"percentage":200}}' in differ.fix
     assert words(NODE, node("b", agent_version="1.1.0")) == ["AgentVersionsDiffer"]
+
+
+@pytest.mark.parametrize(
+    ("unusable", "text"),
+    [
+        (Unusable("NoOvercommit"), "there is no Overcommit named cluster, so nothing is changed"),
+        (Unusable("OvercommitUnreadable", "spec.mode: Invalid"), "(spec.mode: Invalid), so nothing"),
+    ],
+)
+def test_an_unusable_overcommit_is_one_warning(unusable: Unusable, text: str) -> None:
+    cluster = structs.replace(CLUSTER, overcommit=None, unusable=unusable)
+    known = Problem(unusable.word, unusable.sentence, unusable.fix)
+    found = only(*(node(name, problems=(known,)) for name in "abc"), cluster=cluster)
+    assert (found.word, found.severity, found.fix) == (unusable.word, "Warning", unusable.fix)
+    assert text in found.sentence
 
 
 def test_no_controller_is_critical_only_if_a_node_waits_for_it() -> None:

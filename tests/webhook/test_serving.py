@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from overbook.webhook import make_certificate
-from overbook.webhook.make_certificate import Certificate, Wanted
+from overbook.certificates import make_certificate
+from overbook.certificates.make_certificate import Certificate, Wanted
 from tests.waiting import wait_for
 from tests.webhook.running import (
     Webhook,
@@ -188,7 +188,8 @@ def test_neither_client_nor_certificates_load_without_a_cluster(manifests: str) 
         (["--manifests", "{0}", "--self-signed", "--certificates", "{0}"], "one of the two"),
         (["--manifests", "{0}", "--certificates", "{0}"], "tls.crt"),
         (["--manifests", "{0}/nowhere", "--self-signed"], "nowhere"),
-        (["--self-signed", "--kubeconfig", "{0}/nowhere"], "nowhere"),
+        (["--self-signed", "--kubeconfig", "{0}/nowhere"], "`overbook certificates`"),
+        (["--certificates", "{0}", "--kubeconfig", "{0}/nowhere"], "nowhere"),
     ],
 )
 def test_wrong_settings_are_one_line_and_status_2(manifests: str, options: list[str], complaint: str) -> None:

@@ -5,15 +5,16 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from overbook.controller.kinds import ASKING_NODES, KEPT_NODES
+from overbook.controller.kinds import AGENT_LEASES, ASKING_NODES, KEPT_NODES
 from overbook.controller.metrics import ControllerMetrics
 from overbook.controller.situation import ClusterSituation
 from overbook.core.relief.node import condition_patch, taint_removal, wanted_condition
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError, is_status
+from overbook.kube.api.kinds import Kind
 
 log = logging.getLogger(__name__)
 
@@ -125,13 +126,12 @@ class NodeKeeper:
         situation = self._situation
         node, obj = situation.nodes.objects.get(name), situation.asking.objects.get(name)
         if node is None:
-            if obj is not None:
-                await self._remove(name, obj.metadata.uid)
+            await self._remove(name)
             return
         stale = name in self._stale
         pressure = obj.status.pressure if obj is not None else None
         wanted = wanted_condition(pressure, stale=stale)
-        patch = condition_patch(node, wanted, self._wall_clock()) if wanted is not None else None
+        patch = condition_patch(node, wanted, self._wall_clock())
         if patch is not None:
             await self._client.strategic_patch(KEPT_NODES, name, patch, subresource="status")
             self._metrics.conditions_written += 1
@@ -163,8 +163,12 @@ class NodeKeeper:
         self._metrics.taints_cleared += 1
         log.warning("node %s: the taint is removed, because the node's agent no longer reports", name)
 
-    async def _remove(self, name: str, uid: str | None) -> None:
-        """Delete the ``OvercommitNode`` of a deleted node, for the case that it has no owner reference."""
+    async def _remove(self, name: str) -> None:
+        """Delete the ``OvercommitNode`` and the Lease of a deleted node."""
+        obj = self._situation.asking.objects.get(name)
+        lease = self._situation.lease_of(name)
+        if obj is None and lease is None:
+            return
         try:
             await self._client.get(KEPT_NODES, name)
         except ApiError as error:
@@ -172,9 +176,17 @@ class NodeKeeper:
                 raise
         else:
             return  # the node was created again meanwhile
+        if obj is not None:
+            await self._delete(ASKING_NODES, name, obj.metadata.uid)
+        if lease is not None:
+            await self._delete(AGENT_LEASES, name, lease.metadata.uid, lease.metadata.namespace)
+        log.info("node %s no longer exists; what its agent wrote is deleted", name)
+
+    async def _delete(
+        self, kind: Kind[Any], name: str, uid: str | None, namespace: str | None = None
+    ) -> None:
         try:
-            await self._client.delete(ASKING_NODES, name, uid=uid)
+            await self._client.delete(kind, name, namespace, uid=uid)
         except ApiError as error:
             if not is_status(error, 404, 409):
                 raise
-        log.info("node %s no longer exists; its OvercommitNode is deleted", name)

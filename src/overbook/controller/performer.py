@@ -3,8 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
 
+import msgspec
+
+from overbook.controller.eviction import Eviction, EvictionApi
 from overbook.controller.journal import ReliefJournal
 from overbook.controller.kinds import INSTANCES
 from overbook.controller.metrics import ControllerMetrics
@@ -12,20 +14,16 @@ from overbook.controller.situation import ClusterSituation
 from overbook.core.api.overcommit_node import ReliefRecord
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubevirt.objects import MovableInstance
-from overbook.core.relief.answer import ACCEPTED, EvictionAnswer, EvictionCause, no_answer, understood
 from overbook.core.relief.candidate_pod import candidate_pod, instance_name
-from overbook.core.relief.case import Delete, Evict, Look, Step, Write
+from overbook.core.relief.case import Cancel, Delete, Evict, Look, Step, Uncancelled, Write
 from overbook.core.relief.events import relief_events
 from overbook.kube.api.client import Client
-from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError
+from overbook.kube.api.errors import ApiError, KubeError
 from overbook.kube.api.events import EventRecorder, EventType
 from overbook.kube.api.kinds import PODS
 from overbook.kube.api.objects import ObjectReference
 
 log = logging.getLogger(__name__)
-
-REASON_ANNOTATION: Final = "overbook.dev/reason"
-REQUEST_ANNOTATION: Final = "overbook.dev/request-id"
 
 
 class Performer:
@@ -56,6 +54,7 @@ class Performer:
     ) -> None:
         self._client = client
         self._notes = notes
+        self._eviction: Eviction = EvictionApi(client)
         self._situation = situation
         self._leads = leads
         self._events = events
@@ -76,9 +75,11 @@ class Performer:
         elif isinstance(step, Write):
             await self._write(node, step.record)
         elif isinstance(step, Evict | Delete):
-            answer = await self._request(node, step)
+            answer = await self._eviction.request(self._situation.records.of(node), step)
             self._metrics.answers[answer.meaning] += 1
-            self._situation.answers[node] = answer
+            self._situation.answers[node] = msgspec.structs.replace(answer, at=self._wall_clock())
+        elif isinstance(step, Cancel):
+            await self._cancel(node, step)
 
     async def _look(self, node: str, uid: str, label: str) -> None:
         situation = self._situation
@@ -104,27 +105,19 @@ class Performer:
             return
         if situation.answers.get(node) is answer:
             situation.answers.pop(node, None)
+        situation.uncancelled.pop(node, None)
         if record.stage is None and not record.refusals:
             situation.pods.pop(node, None)
         self._report(node, before, record)
 
-    async def _request(self, node: str, step: Evict | Delete) -> EvictionAnswer:
-        record = self._situation.records.of(node)
-        namespace, _, name = step.label.partition("/")
+    async def _cancel(self, node: str, step: Cancel) -> None:
+        situation = self._situation
+        situation.pods.get(node, {}).pop(step.uid, None)  # whatever comes of it, it has to be looked at again
         try:
-            if isinstance(step, Delete):
-                await self._client.delete(PODS, name, namespace, uid=step.uid)
-            else:
-                annotations = {REASON_ANNOTATION: record.message, REQUEST_ANNOTATION: record.request_id}
-                await self._client.evict(namespace, name, uid=step.uid, annotations=annotations)
-        except ApiError as error:
-            causes = [EvictionCause(cause.reason, cause.message) for cause in error.causes]
-            return understood(error.status, error.reason, error.message, causes, error.retry_after_seconds)
-        except AccessError as error:
-            return EvictionAnswer("Later", "NoAccess", str(error))
-        except (ApiUnavailable, KubeError) as error:
-            return no_answer(str(error))
-        return ACCEPTED
+            situation.uncancelled[node] = await self._eviction.withdraw(step)
+        except KubeError as error:
+            situation.uncancelled[node] = Uncancelled(str(error))
+            raise
 
     def _report(self, node: str, before: ReliefRecord, after: ReliefRecord) -> None:
         for event in relief_events(node, before, after):

@@ -5,9 +5,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from overbook.core.api.group import NAMESPACE
 from overbook.core.errors import InvalidInput
 
-DEFAULT_NAMESPACE: Final = "overbook"
 LEASE_NAME: Final = "overbook-controller"
 NAMESPACE_VARIABLE: Final = "POD_NAMESPACE"
 IDENTITY_VARIABLE: Final = "POD_NAME"
@@ -30,7 +30,7 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, rename="came
     mode: Literal["Observe", "Enforce"] = "Enforce"
     kubeconfig: str | None = None
     context: str | None = None
-    namespace: str = DEFAULT_NAMESPACE
+    namespace: str = NAMESPACE
     identity: str = ""
     leader_elect: bool = True
     listen: str = "127.0.0.1:9714"

@@ -15,6 +15,8 @@ CAPABILITIES: Final = (
     "KILL",  # ends a pod's processes, only with `lastResort: Kill`
     "SYS_RESOURCE",  # sets a PSI trigger of 100 ms, and lowers its own oom_score_adj
 )
+SELINUX: Final = {"type": "spc_t", "level": "s0"}
+"""A container with these may write other pods' cgroups. OpenShift compares type and level."""
 _THERE: Final = "Directory"
 _MADE: Final = "DirectoryOrCreate"
 _HOST_FOLDERS: Final = (
@@ -38,7 +40,7 @@ def agent_workload(where: Installation) -> list[Manifest]:
     return [
         _configuration(where),
         _daemon_set(where),
-        ingress("agent", metadata(AGENT, "agent", where.namespace), ["metrics"]),
+        ingress("agent", metadata(AGENT, "agent", where.node_namespace), ["metrics"]),
     ]
 
 
@@ -47,7 +49,7 @@ def _configuration(where: Installation) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(AGENT, "agent", where.namespace),
+        "metadata": metadata(AGENT, "agent", where.node_namespace),
         "data": {"agent.yaml": head + where.agent_configuration},
     }
 
@@ -76,7 +78,7 @@ def _daemon_set(where: Installation) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
-        "metadata": metadata(AGENT, "agent", where.namespace),
+        "metadata": metadata(AGENT, "agent", where.node_namespace),
         "spec": {
             "selector": {"matchLabels": selector("agent")},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
@@ -100,6 +102,8 @@ def _container(where: Installation) -> Manifest:
             from_field("NODE_NAME", "spec.nodeName"),
             from_field("HOST_IP", "status.hostIP"),
             from_field("POD_UID", "metadata.uid"),
+            # Not the agent's: that of its Lease, and of controller and webhook, which are never evicted.
+            {"name": "POD_NAMESPACE", "value": where.namespace},
         ],
         "ports": [{"name": "metrics", "containerPort": PORT}],
         "resources": where.agent_resources,
@@ -115,7 +119,7 @@ def _container(where: Installation) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
             # The runtimes' default profiles refuse access to other pods' cgroups.
             "appArmorProfile": {"type": "Unconfined"},
-            "seLinuxOptions": {"type": "spc_t"},
+            "seLinuxOptions": SELINUX,
         },
         "volumeMounts": [
             *(

@@ -10,10 +10,10 @@ NAME = "overbook-override-namespace"
 
 def override_policy(where: Installation) -> list[Manifest]:
     """The policy with its binding. OpenShift's kind has a policy of its own, which its operator installs."""
-    names = [*SYSTEM_NAMESPACES, where.namespace]
+    names = [*SYSTEM_NAMESPACES, where.namespace, where.node_namespace]
     prefixes = [f"{name}-" for name in SYSTEM_NAMESPACES]
     return policy(
-        metadata(NAME, "webhook"),
+        metadata(NAME),
         [(GROUP, VERSION, ["resourceoverrides"], ["CREATE"])],
         [],
         [{"name": "where", "expression": "object.metadata.namespace"}],

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from overbook.deploy.installation import Component, Manifest, labels, metadata, selector
+from overbook.deploy.installation import AGENT, Component, Manifest, labels, metadata, selector
 
 TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS: Final = 3600
@@ -13,11 +13,18 @@ UNPRIVILEGED: Final = {
     "capabilities": {"drop": ["ALL"]},
 }
 """The security context of a container that needs nothing of its node."""
-NON_ROOT: Final = {
-    "runAsNonRoot": True,
-    "runAsUser": 65532,
-    "runAsGroup": 65532,
-    "seccompProfile": {"type": "RuntimeDefault"},
+NON_ROOT: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+"""The security context of a pod whose user is the image's (65532), or on OpenShift one of its namespace's.
+
+It names no user, because OpenShift's ``restricted-v2`` refuses all but those of the namespace's own range.
+"""
+REQUIRED_SCC: Final = "openshift.io/required-scc"
+"""OpenShift's annotation of a pod: the only SecurityContextConstraints by which it may be admitted."""
+_SCC: Final[dict[Component, str]] = {
+    "agent": AGENT,
+    "controller": "restricted-v2",
+    "certificates": "restricted-v2",
+    "webhook": "restricted-v2",
 }
 
 
@@ -64,8 +71,8 @@ def token_volume() -> Manifest:
     return {
         "name": "token",
         "projected": {
-            # For the CA and the namespace, which are public: users other than root must read them. The
-            # kubelet makes the token readable only for the pod's user, independently of this mode.
+            # Users other than root must read the files, and the kubelet does not know an image's user.
+            # Where the pod names a user or a group, it makes the token readable only for that one.
             "defaultMode": 0o444,
             "sources": [
                 {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
@@ -110,7 +117,7 @@ def apart(component: Component) -> Manifest:
 
 def template(component: Component, spec: Manifest) -> Manifest:
     """A pod template."""
-    annotations = {"kubectl.kubernetes.io/default-container": component}
+    annotations = {"kubectl.kubernetes.io/default-container": component, REQUIRED_SCC: _SCC[component]}
     return {"metadata": {"labels": labels(component), "annotations": annotations}, "spec": spec}
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from overbook.core.api.group import API_VERSION, GROUP, VERSION
+from overbook.core.api.heartbeat import HEARTBEAT_LABELS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
-from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_CONTROLLERS, KUBEVIRT_GROUP
 from overbook.deploy.installation import AGENT, Installation, Manifest, metadata
 
 _VERSION: Final = "admissionregistration.k8s.io/v1"
@@ -192,9 +192,43 @@ def own_events(where: Installation) -> list[Manifest]:
     )
 
 
+def own_lease(where: Installation) -> list[Manifest]:
+    """The policy that an agent writes only its own node's Lease.
+
+    Only requests for the agents' namespace are looked at: the cluster's kubelets renew Leases all the time.
+    """
+    labels = "\n&& ".join(
+        f"object.metadata.?labels[?'{key}'].orValue('') == '{value}'"
+        for key, value in HEARTBEAT_LABELS.items()
+    )
+    found = _of_agents(
+        where,
+        "lease",
+        [("coordination.k8s.io", "v1", ["leases"], ["CREATE", "UPDATE"])],
+        [
+            Validation(
+                "object.metadata.name == variables.node",
+                "'the agent of node ' + variables.node + ' may write only the Lease '"
+                " + variables.node + ', not ' + object.metadata.name",
+            ),
+            Validation(
+                labels, "'an agent may write only a Lease with the labels of agents, by which it is found'"
+            ),
+            Validation(
+                "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)",
+                "'an agent may not set finalizers or owners of its Lease'",
+            ),
+        ],
+    )
+    found[0]["spec"]["matchConstraints"]["namespaceSelector"] = {
+        "matchLabels": {"kubernetes.io/metadata.name": where.node_namespace}
+    }
+    return found
+
+
 def agent_policies(where: Installation) -> list[Manifest]:
     """All policies for agents, each with its binding."""
-    return [*own_overcommit_node(where), *own_taint(where), *own_events(where)]
+    return [*own_overcommit_node(where), *own_taint(where), *own_events(where), *own_lease(where)]
 
 
 def _of_agents(
@@ -203,46 +237,7 @@ def _of_agents(
     resources: list[tuple[str, str, list[str], list[str]]],
     validations: list[Validation],
 ) -> list[Manifest]:
-    conditions = [
-        {
-            "name": "agent",
-            "expression": f"request.userInfo.username == 'system:serviceaccount:{where.namespace}:{AGENT}'",
-        }
-    ]
+    conditions = [{"name": "agent", "expression": f"request.userInfo.username == '{where.user_of('agent')}'"}]
     variables: list[dict[str, Any]] = [_NODE_VARIABLE]
     about = metadata(f"{AGENT}-own-{subject}", "agent")
     return policy(about, resources, conditions, variables, [_HAS_NODE, *validations])
-
-
-NAME: Final = "overbook-vm-identity"
-
-
-def vm_identity() -> list[Manifest]:
-    """The policy that only KubeVirt makes pods of virtual machines, with its binding.
-
-    Existing owners may stay or be removed: a removed owner only takes rights away from the pod.
-    """
-
-    def instances(of: str) -> str:
-        return (
-            f"{of}.metadata.?ownerReferences.orValue([]).filter(owner,\n"
-            f"  owner.kind == '{INSTANCE_KIND}' && owner.apiVersion.startsWith('{KUBEVIRT_GROUP}/'))"
-        )
-
-    new = (
-        f"{instances('object')}.exists(owner,\n"
-        f"  oldObject == null || !oldObject.metadata.?ownerReferences.orValue([]).exists(had, had == owner))"
-    )
-    return policy(
-        metadata(NAME),
-        [("", "v1", ["pods"], ["CREATE", "UPDATE"])],
-        [{"name": "becomes-a-virtual-machine", "expression": new}],
-        [{"name": "controllers", "expression": f"{list(KUBEVIRT_CONTROLLERS)!r}"}],
-        [
-            Validation(
-                "request.userInfo.username in variables.controllers",
-                "'only KubeVirt (' + variables.controllers.join(', ')"
-                f" + ') may make pods of a {INSTANCE_KIND}, not ' + request.userInfo.username",
-            )
-        ],
-    )

@@ -8,10 +8,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from overbook.certificates.settings import SECRET_NAME
 from overbook.core.api.group import GROUP
 from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
 from overbook.deploy.installation import (
     AGENT,
+    CERTIFICATES,
     CONTROLLER,
     LABELS,
     STATUS,
@@ -22,7 +24,7 @@ from overbook.deploy.installation import (
     metadata,
 )
 
-Where = Literal["Cluster", "Installation"]
+Where = Literal["Cluster", "Installation", "Agents"]
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
@@ -35,7 +37,8 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
         resources: plural names, with their subresource.
         verbs: the verbs of the API.
         names: the only objects to which the rule applies; empty: all.
-        where: ``Cluster``: the whole cluster; ``Installation``: the installation's namespace.
+        where: ``Cluster``: the whole cluster; ``Installation``: the component's namespace; ``Agents``: the
+            agents' namespace, for another component.
     """
 
     why: str
@@ -92,6 +95,13 @@ AGENT_RIGHTS: Final = (
         verbs=("patch",),
     ),
     Right(
+        why="renew its node's Lease, by which the controller knows that it works",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("create", "get", "patch"),
+        where="Installation",
+    ),
+    Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
     ),
 )
@@ -137,6 +147,18 @@ CONTROLLER_RIGHTS: Final = (
         verbs=("list", "watch"),
     ),
     Right(
+        why="cancel the evacuation of a VM whose live migration is given up",
+        group=f"subresources.{KUBEVIRT_GROUP}",
+        resources=("virtualmachineinstances/evacuate", "virtualmachineinstances/evacuate/cancel"),
+        verbs=("update",),
+    ),
+    Right(
+        why="end that live migration afterwards",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstancemigrations",),
+        verbs=("delete",),
+    ),
+    Right(
         why="respect KubeVirt's migration limits",
         group=KUBEVIRT_GROUP,
         resources=("kubevirts",),
@@ -161,6 +183,20 @@ CONTROLLER_RIGHTS: Final = (
         why="know which namespaces have the override enabled",
         resources=("namespaces",),
         verbs=("list", "watch"),
+    ),
+    Right(
+        why="notice agents that no longer renew their Lease",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("list", "watch"),
+        where="Agents",
+    ),
+    Right(
+        why="remove the Lease of a node that no longer exists",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("delete",),
+        where="Agents",
     ),
     Right(
         why="become the leader for the first time",
@@ -209,15 +245,18 @@ WEBHOOK_RIGHTS: Final = (
         resources=("resourceoverrides",),
         verbs=("list", "watch"),
     ),
+)
+
+CERTIFICATES_RIGHTS: Final = (
     Right(
-        why="publish the CA of its certificate to the API server",
+        why="publish the CA of the webhook's certificate to the API server",
         group="admissionregistration.k8s.io",
         resources=("mutatingwebhookconfigurations",),
         verbs=("get", "patch"),
         names=(WEBHOOK,),
     ),
     Right(
-        why="store its certificate for the other replica",
+        why="store the first certificate",
         resources=("secrets",),
         verbs=("create",),
         where="Installation",
@@ -226,10 +265,11 @@ WEBHOOK_RIGHTS: Final = (
         why="read and renew that certificate",
         resources=("secrets",),
         verbs=("get", "patch"),
-        names=(f"{WEBHOOK}-tls",),
+        names=(SECRET_NAME,),
         where="Installation",
     ),
 )
+"""The rights of the renewal, if Overbook itself makes the webhook's certificate."""
 
 OVERRIDE_EDIT_RIGHTS: Final = (
     Right(
@@ -267,6 +307,12 @@ STATUS_RIGHTS: Final = (
         names=(CONTROLLER,),
     ),
     Right(
+        why="see which agents work",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("list", "watch"),
+    ),
+    Right(
         why="compare KubeVirt's percentage, and show VMs that would be restarted",
         group="kubevirt.io",
         resources=("kubevirts", "virtualmachineinstances"),
@@ -293,6 +339,14 @@ def webhook(where: Installation) -> list[Manifest]:
     return [_account("webhook", WEBHOOK, where), *_granted("webhook", WEBHOOK, WEBHOOK_RIGHTS, where)]
 
 
+def certificates(where: Installation) -> list[Manifest]:
+    """The account of the certificate's renewal with its roles."""
+    return [
+        _account("certificates", CERTIFICATES, where),
+        *_granted("certificates", CERTIFICATES, CERTIFICATES_RIGHTS, where),
+    ]
+
+
 def last_resort(where: Installation) -> list[Manifest]:
     """The roles that the controller needs additionally to delete pods."""
     return _granted("controller", f"{CONTROLLER}-last-resort", DELETE_RIGHTS, where, account=CONTROLLER)
@@ -313,7 +367,7 @@ def override_roles() -> list[Manifest]:
         ("overbook-resourceoverrides-edit", OVERRIDE_EDIT_RIGHTS, ("admin", "edit")),
         ("overbook-resourceoverrides-view", OVERRIDE_VIEW_RIGHTS, ("view",)),
     ):
-        role = _role("ClusterRole", metadata(name, "webhook"), rights)
+        role = _role("ClusterRole", metadata(name), rights)
         role["metadata"]["labels"] |= {f"{_RBAC}/aggregate-to-{one}": "true" for one in including}
         found.append(role)
     return found
@@ -323,7 +377,7 @@ def _account(component: Component, name: str, where: Installation) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": metadata(name, component, where.namespace),
+        "metadata": metadata(name, component, where.namespace_of(component)),
         # Pods mount a token of their own, with its own lifetime.
         "automountServiceAccountToken": False,
     }
@@ -333,11 +387,13 @@ def _granted(
     component: Component, name: str, rights: Sequence[Right], where: Installation, account: str = ""
 ) -> list[Manifest]:
     """The roles with the rights, bound to the component's account."""
-    subject = {"kind": "ServiceAccount", "name": account or name, "namespace": where.namespace}
+    home = where.namespace_of(component)
+    subject = {"kind": "ServiceAccount", "name": account or name, "namespace": home}
     found = []
     for place, kind, namespace in (
         ("Cluster", "ClusterRole", None),
-        ("Installation", "Role", where.namespace),
+        ("Installation", "Role", home),
+        ("Agents", "Role", where.node_namespace),
     ):
         given = [right for right in rights if right.where == place]
         if given:

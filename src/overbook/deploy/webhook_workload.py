@@ -8,6 +8,13 @@ from typing import Any, Final
 
 from overbook.core.kubernetes.pod import MIRROR_ANNOTATION
 from overbook.core.override.admission import ENABLED_LABEL, RUN_LEVEL_LABEL, RUN_LEVELS
+from overbook.deploy.certificates_workload import (
+    MOUNT_PATH,
+    Source,
+    certificate_volume,
+    configuration_annotations,
+    service_annotations,
+)
 from overbook.deploy.installation import PART_OF, WEBHOOK, Installation, Manifest, metadata, selector
 from overbook.deploy.pod_parts import (
     NON_ROOT,
@@ -28,19 +35,24 @@ _SYSTEM_NAMESPACES: Final = ("kube-node-lease", "kube-public", "kube-system")
 _TIMEOUT_SECONDS: Final = 2
 
 
-def webhook_workload(where: Installation) -> list[Manifest]:
-    """The webhook's Deployment, service, budget, network policy, and the API server's configuration."""
+def webhook_workload(where: Installation, source: Source = "own") -> list[Manifest]:
+    """The webhook's Deployment, service, budget, network policy, and the API server's configuration.
+
+    Args:
+        where: the installation.
+        source: who makes the certificate and publishes its CA.
+    """
     about = metadata(WEBHOOK, "webhook", where.namespace)
     return [
-        _deployment(where),
-        _service(where),
+        _deployment(where, source),
+        _service(where, source),
         disruption_budget("webhook", about),
         ingress("webhook", about, ["admission", "metrics"]),
-        _configuration(where),
+        _configuration(where, source),
     ]
 
 
-def _deployment(where: Installation) -> Manifest:
+def _deployment(where: Installation, source: Source) -> Manifest:
     spec: dict[str, Any] = {
         "serviceAccountName": WEBHOOK,
         "automountServiceAccountToken": False,
@@ -56,8 +68,7 @@ def _deployment(where: Installation) -> Manifest:
                 "image": where.image_of("webhook"),
                 "args": [
                     "webhook",
-                    "--self-signed",
-                    f"--namespace={where.namespace}",
+                    f"--certificates={MOUNT_PATH}",
                     f"--tls-min-version={where.webhook_tls_min_version}",
                     f"--tls-cipher-suites={where.webhook_tls_cipher_suites}",
                 ],
@@ -69,20 +80,27 @@ def _deployment(where: Installation) -> Manifest:
                 "readinessProbe": probe("/readyz", "metrics", period=5, failures=1),
                 "livenessProbe": probe("/healthz", "metrics", period=20, failures=3),
                 "securityContext": UNPRIVILEGED,
-                "volumeMounts": [token_mount()],
+                "volumeMounts": [
+                    token_mount(),
+                    {"name": "certificate", "mountPath": MOUNT_PATH, "readOnly": True},
+                ],
             }
         ],
-        "volumes": [token_volume()],
+        "volumes": [token_volume(), certificate_volume(source)],
     }
     more = {"replicas": where.webhook_replicas, "minReadySeconds": 5}
     return deployment(WEBHOOK, "webhook", where.namespace, spec, **more)
 
 
-def _service(where: Installation) -> Manifest:
+def _annotated(about: Manifest, annotations: dict[str, str]) -> Manifest:
+    return {**about, "annotations": annotations} if annotations else about
+
+
+def _service(where: Installation, source: Source) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(WEBHOOK, "webhook", where.namespace),
+        "metadata": _annotated(metadata(WEBHOOK, "webhook", where.namespace), service_annotations(source)),
         "spec": {
             "selector": selector("webhook"),
             "ports": [{"name": "admission", "port": 443, "targetPort": "admission"}],
@@ -90,16 +108,17 @@ def _service(where: Installation) -> Manifest:
     }
 
 
-def _configuration(where: Installation) -> Manifest:
+def _configuration(where: Installation, source: Source) -> Manifest:
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
-        "metadata": metadata(WEBHOOK, "webhook"),
+        "metadata": _annotated(metadata(WEBHOOK, "webhook"), configuration_annotations(source, where)),
         "webhooks": [
             {
                 "name": ADMISSION_NAME,
                 "admissionReviewVersions": ["v1"],
-                # Without a caBundle: the webhook writes it, and an update of this file does not remove it.
+                # Without a caBundle: who makes the certificate writes it, and an update of this file does not
+                # remove it.
                 "clientConfig": {
                     "service": {
                         "name": WEBHOOK,
@@ -130,7 +149,7 @@ def _configuration(where: Installation) -> Manifest:
                         {
                             "key": "kubernetes.io/metadata.name",
                             "operator": "NotIn",
-                            "values": [*_SYSTEM_NAMESPACES, where.namespace],
+                            "values": [*_SYSTEM_NAMESPACES, where.namespace, where.node_namespace],
                         },
                         {"key": RUN_LEVEL_LABEL, "operator": "NotIn", "values": list(RUN_LEVELS)},
                     ],
@@ -152,7 +171,8 @@ def _configuration(where: Installation) -> Manifest:
                     {
                         "name": "no-pod-of-overbook",
                         "expression": "object.metadata.?labels[?'app.kubernetes.io/part-of'].orValue('')"
-                        f" != '{PART_OF}'\n|| request.namespace != '{where.namespace}'",
+                        f" != '{PART_OF}'\n"
+                        f"|| !(request.namespace in ['{where.namespace}', '{where.node_namespace}'])",
                     },
                 ],
                 "failurePolicy": "Ignore",

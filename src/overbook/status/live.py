@@ -10,15 +10,24 @@ from typing import Any, Final
 
 import msgspec
 
+from overbook.core.api.heartbeat import HEARTBEAT_SELECTOR
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError
-from overbook.kube.api.kinds import NODES, OVERCOMMIT_NODES, Kind
+from overbook.kube.api.kinds import LEASES, NODES, OVERCOMMIT_NODES, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.status.build import build_cluster
-from overbook.status.read import BRIEF_PODS, BriefPod, ClusterReader, percent_of, pod_selectors, views_of
+from overbook.status.read import (
+    BRIEF_PODS,
+    BriefPod,
+    ClusterReader,
+    lease_ages,
+    percent_of,
+    pod_selectors,
+    views_of,
+)
 from overbook.status.report import ClusterReport
 from overbook.status.sums import NO_PODS, PodSums, Summing
-from overbook.status.view import Clusterwide, NodeView, Unread
+from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView, Unread
 
 FACTS_SECONDS: Final = 5.0
 """How often the few unwatched objects are read, which also shows whether the API server answers."""
@@ -72,6 +81,7 @@ class LiveCluster:
         self._sums: NodeSums | None = None
         self._nodes: Reflector[Any] | None = None
         self._reports: Reflector[Any] | None = None
+        self._leases: Reflector[Any] | None = None
         self._pods: list[Reflector[BriefPod]] = []
         self._forbidden: tuple[Unread, ...] = ()
         self._tasks: list[asyncio.Task[Any]] = []
@@ -89,6 +99,8 @@ class LiveCluster:
             self._nodes = self._watched(NODES, label_selector=self._selector)
         if await self._may(OVERCOMMIT_NODES):
             self._reports = self._watched(OVERCOMMIT_NODES)
+        if await self._may(LEASES, AGENT_NAMESPACE, resource="heartbeats"):
+            self._leases = self._watched(LEASES, namespace=AGENT_NAMESPACE, label_selector=HEARTBEAT_SELECTOR)
         if self._nodes is None and self._reports is None:
             raise ApiError(403, self._forbidden[0].why, self._forbidden[0].message)
         if await self._may(BRIEF_PODS):
@@ -97,7 +109,7 @@ class LiveCluster:
                 self._watched(BRIEF_PODS, field_selector=fields, on_change=self._sums.changed)
                 for fields in pod_selectors(self._names or None)
             ]
-        for reflector in filter(None, (self._nodes, self._reports, *self._pods)):
+        for reflector in filter(None, (self._nodes, self._reports, self._leases, *self._pods)):
             await reflector.wait_synced()
         self._tasks.append(asyncio.create_task(self._keep_facts()))
 
@@ -119,6 +131,7 @@ class LiveCluster:
             {} if self._reports is None else self._reports.objects,
             None if self._sums is None else self._sums.by_node,
             self._clock(),
+            None if self._leases is None else lease_ages(self._leases.objects.values(), self._clock()),
         )
 
     async def _keep_facts(self) -> None:
@@ -138,6 +151,7 @@ class LiveCluster:
         before = self._cluster.percent
         self._cluster = Clusterwide(
             overcommit=overcommit,
+            unusable=reading.unusable,
             kubevirt_percent=percent_of(kubevirt),
             leader=leader,
             guests=guests or {},
@@ -148,15 +162,15 @@ class LiveCluster:
             pods = chain.from_iterable(reflector.objects.values() for reflector in self._pods)
             self._sums.recompute(self._cluster.percent, pods)
 
-    async def _may(self, kind: Kind[Any]) -> bool:
+    async def _may(self, kind: Kind[Any], namespace: str | None = None, resource: str = "") -> bool:
         """Whether a collection may be read. A watch without the right to it would retry for ever."""
         reading = ClusterReader(self._client)
 
         async def first() -> bool:
-            async with aclosing(self._client.pages(kind, limit=1)) as pages:
+            async with aclosing(self._client.pages(kind, namespace, limit=1)) as pages:
                 return bool([await anext(pages)])
 
-        allowed = await reading.or_unread(kind.plural, first)
+        allowed = await reading.or_unread(resource or kind.plural, first)
         self._forbidden += tuple(reading.unread)
         return bool(allowed)
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from overbook.core.api.heartbeat import MOST_STATUS_SECONDS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, Refusal, Stage
 from overbook.core.overcommit.swap import swap_suffices
 from overbook.core.text import shown
@@ -25,8 +26,11 @@ def node_findings(nodes: Iterable[NodeView], cluster: Clusterwide) -> Iterator[C
 
 
 def is_silent(node: NodeView, cluster: Clusterwide) -> bool:
-    """Whether the node's agent has not reported for so long that it counts as stopped."""
-    return node.age_seconds is None or node.age_seconds > cluster.spec.relief.stale_seconds
+    """Whether the node's agent has given no sign of life for so long that it counts as stopped."""
+    seconds = float(cluster.spec.relief.stale_seconds)
+    if cluster.why_unread("heartbeats"):
+        seconds += MOST_STATUS_SECONDS  # without the Leases, silence is no news for so long
+    return node.age_seconds is None or node.age_seconds > seconds
 
 
 def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
@@ -201,9 +205,10 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         )
 
 
-def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
+def _problems(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
+    of_all = cluster.unusable.word if cluster.unusable else ""
     for problem in node.status.problems if node.status else ():
-        if problem.word in _JUDGED_HERE:
+        if problem.word in _JUDGED_HERE or problem.word == of_all:
             continue
         yield ClusterFinding(
             word=problem.word,

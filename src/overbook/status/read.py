@@ -9,7 +9,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
+from overbook.core.api.group import NAMESPACE
+from overbook.core.api.heartbeat import HEARTBEAT_SELECTOR
+from overbook.core.api.overcommit import (
+    OVERCOMMIT_NAME,
+    Overcommit,
+    OvercommitSpec,
+    Unusable,
+    read_overcommit,
+)
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
@@ -21,8 +29,8 @@ from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
-from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
-from overbook.kube.api.objects import KubeVirtInstallation, Node
+from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, WRITTEN_OVERCOMMITS, Kind
+from overbook.kube.api.objects import KubeVirtInstallation, Lease, Node
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import (
     AGENT_NAMESPACE,
@@ -74,6 +82,8 @@ class ClusterReader:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.unread: list[Unread] = []
+        self.unusable: Unusable | None = None
+        """Why there is no ``Overcommit`` that can be used; ``None``: there is one, or it was not read."""
 
     async def cluster(
         self, names: Sequence[str], selector: str, now: float
@@ -93,19 +103,21 @@ class ClusterReader:
         cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt))
         nodes = await self.or_unread("nodes", lambda: self._nodes(names, selector))
         chosen = [node.metadata.name for node in nodes] if nodes is not None and (names or selector) else None
-        sums, reports, leader = await asyncio.gather(
+        sums, reports, leader, ages = await asyncio.gather(
             self.or_unread("pods", lambda: self._sums(cluster.percent, chosen)),
             self.or_unread("overcommitnodes", lambda: self.reports(chosen)),
             self.or_unread("leases", lambda: self.leader(now)),
+            self.or_unread("heartbeats", lambda: self.heartbeats(now)),
         )
         if nodes is None and not reports:
             first = self.unread[0]
             raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
-        views = tuple(views_of(nodes, reports or {}, sums, now))
+        views = tuple(views_of(nodes, reports or {}, sums, now, ages))
         guests = await self.or_unread("virtualmachineinstances", lambda: self.guests(views, kubevirt))
         return (
             Clusterwide(
                 overcommit=overcommit,
+                unusable=self.unusable,
                 kubevirt_percent=cluster.kubevirt_percent,
                 leader=leader,
                 guests=guests or {},
@@ -115,7 +127,7 @@ class ClusterReader:
         )
 
     async def overcommit(self) -> Overcommit | None:
-        """The cluster's settings; ``None``: there are none, or they may not be read."""
+        """The cluster's settings; ``None``: there are none that can be used, or they may not be read."""
         return await self.or_unread("overcommits", self._overcommit)
 
     async def kubevirt(self) -> KubeVirtInstallation | None:
@@ -125,11 +137,17 @@ class ClusterReader:
 
     async def _overcommit(self) -> Overcommit | None:
         try:
-            return await self.client.get(OVERCOMMITS, OVERCOMMIT_NAME)
+            written = await self.client.get(WRITTEN_OVERCOMMITS, OVERCOMMIT_NAME)
         except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+            if not error.is_not_found:
+                raise
+            written = None
+        read = read_overcommit(written)
+        if written is None or not isinstance(read, OvercommitSpec):
+            self.unusable = read if isinstance(read, Unusable) else None
+            return None
+        self.unusable = None
+        return Overcommit(metadata=written.metadata, spec=read)
 
     async def _nodes(self, names: Sequence[str], selector: str) -> list[Node]:
         if not names:
@@ -167,10 +185,22 @@ class ClusterReader:
             if wanted is None or report.metadata.name in wanted
         }
 
+    async def heartbeats(self, now: float) -> dict[str, float]:
+        """For how many seconds each node's agent has not renewed its Lease, by node."""
+        return lease_ages(
+            [
+                lease
+                async for lease in self.client.list(
+                    LEASES, AGENT_NAMESPACE, label_selector=HEARTBEAT_SELECTOR, limit=PAGE
+                )
+            ],
+            now,
+        )
+
     async def leader(self, now: float) -> LeadingController | None:
         """The controller that leads; ``None``: there is no lease."""
         try:
-            lease = await self.client.get(LEASES, CONTROLLER_LEASE, AGENT_NAMESPACE)
+            lease = await self.client.get(LEASES, CONTROLLER_LEASE, NAMESPACE)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -296,6 +326,7 @@ def views_of(
     reports: Mapping[str, OvercommitNode],
     sums: Mapping[str, PodSums] | None,
     now: float,
+    ages: Mapping[str, float] | None = None,
 ) -> list[NodeView]:
     """The view of each node, from the nodes, the agents' reports and the sums of pods; sorted by name.
 
@@ -304,26 +335,54 @@ def views_of(
         reports: the agents' reports by node.
         sums: the sums of pods by node; ``None``: pods may not be read.
         now: seconds since 1970.
+        ages: for how many seconds each agent has not renewed its Lease; ``None``: Leases may not be read.
     """
+    ages = ages or {}
     if nodes is None:
         return [
-            view_of(Node(metadata=ObjectMeta(name=name)), reports[name], _sums_of(sums, name), now)
+            view_of(
+                Node(metadata=ObjectMeta(name=name)),
+                reports[name],
+                _sums_of(sums, name),
+                now,
+                ages.get(name),
+            )
             for name in sorted(reports)
         ]
     found = {node.metadata.name: node for node in nodes}
     return [
-        view_of(node, reports.get(name), _sums_of(sums, name), now) for name, node in sorted(found.items())
+        view_of(node, reports.get(name), _sums_of(sums, name), now, ages.get(name))
+        for name, node in sorted(found.items())
     ]
 
 
-def view_of(node: Node, report: OvercommitNode | None, sums: PodSums | None, now: float) -> NodeView:
+def lease_ages(leases: Iterable[Lease], now: float) -> dict[str, float]:
+    """For how many seconds each node's agent has not renewed its Lease, by node."""
+    ages = {}
+    for lease in leases:
+        renewed = from_timestamp(lease.spec.renew_time)
+        if renewed is not None:
+            ages[lease.metadata.name] = max(0.0, now - renewed)
+    return ages
+
+
+def view_of(
+    node: Node,
+    report: OvercommitNode | None,
+    sums: PodSums | None,
+    now: float,
+    lease_age: float | None = None,
+) -> NodeView:
     """The view of one node.
+
+    An agent of an earlier version has no Lease and dates its report often, so the younger date counts.
 
     Raises:
         InvalidInput: a quantity is one that the API server refuses.
     """
     status = report.status if report else None
     seen = from_timestamp(status.observed_at) if status else None
+    ages = [*([] if seen is None else [max(0.0, now - seen)]), *([] if lease_age is None else [lease_age])]
     ready = next((one.status for one in node.status.conditions or () if one.type == "Ready"), None)
     swap = node.status.node_info.swap if node.status.node_info else None
     labels = node.metadata.labels or {}
@@ -337,7 +396,7 @@ def view_of(node: Node, report: OvercommitNode | None, sums: PodSums | None, now
         kubelet_swap_bytes=swap.capacity if swap else None,
         sums=sums,
         status=status,
-        age_seconds=None if seen is None else max(0.0, now - seen),
+        age_seconds=min(ages, default=None) if seen is not None else None,
     )
 
 

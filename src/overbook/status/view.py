@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from overbook.core.api.overcommit import Overcommit, OvercommitSpec
+from overbook.core.api.group import NAMESPACE, node_namespace
+from overbook.core.api.overcommit import Overcommit, OvercommitSpec, Unusable
 from overbook.core.api.overcommit_node import (
     OvercommitNodeStatus,
     PressureState,
@@ -17,8 +18,8 @@ from overbook.core.overcommit.level import NodeCause, causes_of, share_percent
 from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes
 from overbook.status.sums import NO_PODS, PodSums
 
-AGENT_NAMESPACE: Final = "overbook"
-"""The namespace of a default installation; commands in findings name it."""
+AGENT_NAMESPACE: Final = node_namespace(NAMESPACE)
+"""The agents' namespace in a default installation; commands in findings name it."""
 
 Refused = Literal["Forbidden", "NotInstalled", "Failed"]
 
@@ -153,7 +154,9 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What applies to every node.
 
     Attributes:
-        overcommit: the cluster's ``Overcommit``; ``None``: there is none, or it could not be read.
+        overcommit: the cluster's ``Overcommit``; ``None``: there is none that can be used, or it could not be
+            read.
+        unusable: why there is none that can be used; ``None``: there is one, or it could not be read.
         kubevirt_percent: the percentage by which KubeVirt makes its pods; ``None``: not known.
         leader: the controller that leads; ``None``: there is no lease, or it could not be read.
         guests: virtual machines on nodes with candidates, by their pod's UID.
@@ -161,6 +164,7 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """
 
     overcommit: Overcommit | None = None
+    unusable: Unusable | None = None
     kubevirt_percent: int | None = None
     leader: LeadingController | None = None
     guests: Mapping[str, EvictableMachine] = {}

@@ -147,6 +147,8 @@ class ClusterWatch:
         def origin(kind: Kind[Any]) -> Origin:
             return "OpenShift" if kind in self._complete else "Own"
 
+        if OVERCOMMITS in self._complete:
+            self._policies.set_overcommit_served()
         self._policies.set_origins(
             namespaced=origin(RESOURCE_OVERRIDES), cluster=origin(CLUSTER_RESOURCE_OVERRIDES)
         )

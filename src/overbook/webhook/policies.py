@@ -83,6 +83,7 @@ class Policies:
         self._overrides: dict[Origin, dict[str, dict[str, ResourceOverride]]] = {"OpenShift": {}, "Own": {}}
         self._cluster_override: ClusterResourceOverride | None = None
         self._overcommit: Overcommit | None = None
+        self._overcommit_served = False
         self._namespaced_origin: Origin = "Own"
         self._cluster_origin: Origin = "Own"
         self._known: dict[str, NamespacePolicy] = {}
@@ -121,6 +122,11 @@ class Policies:
         self._overcommit = one
         self.cluster = self._cluster()
 
+    def set_overcommit_served(self) -> None:
+        """Note that the cluster has this kind: from now on no object, or no usable one, means ``Observe``."""
+        self._overcommit_served = True
+        self.cluster = self._cluster()
+
     def set_origins(self, *, namespaced: Origin, cluster: Origin) -> None:
         """Choose the kinds that are used: OpenShift's if they exist, else Overbook's."""
         self._namespaced_origin, self._cluster_origin = namespaced, cluster
@@ -146,7 +152,8 @@ class Policies:
 
     def _cluster(self) -> ClusterPolicy:
         overcommit = self._overcommit
-        observed = "Observe" in (self._mode, overcommit.spec.mode if overcommit else "")
+        without: Mode = "Observe" if self._overcommit_served else "Enforce"
+        observed = "Observe" in (self._mode, overcommit.spec.mode if overcommit else without)
         return ClusterPolicy(
             override=cluster_source(
                 self._cluster_override if self._cluster_origin == "OpenShift" else overcommit

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from overbook.certificates import make_certificate
 from overbook.core.errors import InvalidInput
 from overbook.probes import answers
 from overbook.probes.in_event_loop import ProbesInEventLoop
-from overbook.webhook import make_certificate, tls, tls_profile
+from overbook.webhook import tls, tls_profile
 from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler
 from overbook.webhook.manifests import read_documents, take
 from overbook.webhook.metrics import WebhookMetrics
@@ -24,7 +25,6 @@ from overbook.webhook.settings import WebhookSettings
 if TYPE_CHECKING:
     from overbook.kube.api.client import Client
     from overbook.webhook.cluster import ClusterWatch
-    from overbook.webhook.shared_certificate import SharedCertificate
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,13 @@ def run(settings: WebhookSettings) -> None:
             settings.certificate_folder,
             "one of the two: a folder with tls.crt and tls.key, or self-signed certificates",
         )
+    if settings.self_signed and not settings.manifests:
+        raise InvalidInput(
+            "--self-signed",
+            "without --manifests",
+            "it only without a cluster; in a cluster `overbook certificates` makes the certificate, and"
+            " --certificates DIR names the folder where its Secret is mounted",
+        )
     uvloop.run(WebhookServer(settings).serve())
 
 
@@ -57,7 +64,6 @@ class WebhookServer:
         self._context = tls.server_context()
         tls_profile.restrict(self._context, settings.tls_min_version, settings.tls_cipher_suites)
         self._watch: ClusterWatch | None = None
-        self._shared: SharedCertificate | None = None
         self._client: Client | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._ended = asyncio.Event()
@@ -99,7 +105,6 @@ class WebhookServer:
         from overbook.kube.api.client import Client  # noqa: PLC0415 - loaded only where it is needed
         from overbook.kube.api.find_cluster import load_config  # noqa: PLC0415 - loaded only where it is needed
         from overbook.webhook.cluster import ClusterWatch  # noqa: PLC0415
-        from overbook.webhook.shared_certificate import SharedCertificate  # noqa: PLC0415
 
         settings = self._settings
         self._client = Client(load_config(settings.kubeconfig), agent_name="overbook-webhook")
@@ -110,34 +115,23 @@ class WebhookServer:
             discovery_seconds=settings.discovery_seconds,
         )
         self._start(self._watch.run())
-        if settings.self_signed:
-            self._shared = SharedCertificate(
-                self._client,
-                self._context,
-                self._wanted(),
-                namespace=settings.namespace,
-                configuration=settings.configuration,
-                poll_seconds=settings.certificate_poll_seconds,
-                settle_seconds=settings.certificate_settle_seconds,
-            )
-            self._start(self._shared.run())
 
     async def _has_certificate(self) -> bool:
         """Wait for the first certificate. Returns False if the process is stopped before."""
         settings = self._settings
-        if settings.certificate_folder is not None:
-            folder = tls.CertificateFolder(self._context, settings.certificate_folder)
-            folder.load()
-            self._start(folder.keep_current())
-        elif self._shared is None:
+        if settings.certificate_folder is None:
             made = await make_certificate.make(self._wanted())
             tls.use(self._context, made.certificate, made.key)
-        else:
-            ready = asyncio.create_task(self._shared.ready.wait())
-            ended = asyncio.create_task(self._ended.wait())
-            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-            ended.cancel()
+            return not self._ended.is_set()
+        folder = tls.CertificateFolder(self._context, settings.certificate_folder)
+        if settings.manifests:
+            folder.load()  # a wrong folder is an error; in a cluster the certificate may be made later
+        self._start(folder.keep_current(settings.certificate_poll_seconds))
+        loaded = asyncio.create_task(folder.loaded.wait())
+        ended = asyncio.create_task(self._ended.wait())
+        await asyncio.wait((loaded, ended), return_when=asyncio.FIRST_COMPLETED)
+        loaded.cancel()
+        ended.cancel()
         return not self._ended.is_set()
 
     async def _settle(self) -> None:

@@ -90,9 +90,10 @@ def test_overbook_relieves_the_node_of_the_right_pod_in_seconds(
     assert calm.at - left.at < 30
     assert guests.identities() == cold
     relieved = [each["victim"] for each in status()["decisions"] if each["action"] == "relieve"]
-    # The node also remembers what it decided about pods of other namespaces.
+    # The node also remembers what it decided about pods of other namespaces. On a busy machine the pod leaves
+    # so slowly that the node decides again while it is on its way.
     own = f"{guests.namespace}/"
-    assert [name for name in relieved if name.startswith(own)] == [f"{own}{victim}"]
+    assert {name for name in relieved if name.startswith(own)} == {f"{own}{victim}"}
     assert status()["relief"]["outcomes"][0]["outcome"] == "Migrated"
     assert overbook.said()
 

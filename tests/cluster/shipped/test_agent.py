@@ -129,10 +129,13 @@ def test_the_agents_rights_are_those_of_the_manifest(agent: Shipped) -> None:
 
 def test_the_agents_log_holds_no_warning(agent: Shipped, guest: Pod) -> None:
     assert guest.metadata.name in agent.said()
-    assert "the kubelet does not report" not in agent.said()
-    loud = [
-        line for line in agent.said().splitlines() if re.search(r"WARNING|ERROR|Traceback|ermission", line)
+    lines = agent.said().splitlines()
+    # A busy kubelet may be slow once; one that refuses the agent is a fault of what is shipped.
+    refused = [
+        line for line in lines if "the kubelet does not report" in line and "did not answer" not in line
     ]
+    assert not refused
+    loud = [line for line in lines if re.search(r"WARNING|ERROR|Traceback|ermission", line)]
     assert not [line for line in loud if not re.search(EXPECTED, line)]
 
 

@@ -51,6 +51,7 @@ def seen(
         (pod(annotations={"kubernetes.io/config.mirror": "x"}), "mirror"),
         (pod(annotations={"kubernetes.io/config.source": "file"}), "static"),
         (pod(namespace="overbook", labels={"app.kubernetes.io/part-of": "overbook"}), "Overbook's own"),
+        (pod(namespace="overbook-node", labels={"app.kubernetes.io/part-of": "overbook"}), "Overbook's own"),
         (pod(spec={"nodeName": "m"}), "runs on m, not on n"),
         (pod(spec={"nodeName": None}), "runs on no node yet"),
     ],

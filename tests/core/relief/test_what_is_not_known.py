@@ -7,6 +7,7 @@ import pytest
 from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.case import MigrationLimits
 from overbook.core.relief.choose import WITHIN_PATIENCE_SECONDS
+from overbook.core.relief.record import counted_from
 from tests.core.relief.relief_world import World, candidate, migration, request
 
 BUDGET = EvictionAnswer("Refused", "DisruptionBudget", "needs 2 healthy pods and has 2 currently")
@@ -67,6 +68,17 @@ def test_silence_of_the_migrations_watch_is_no_stall() -> None:
     world.migrations_silent = 0.0
     world.settle(1)
     assert world.refusals("n") == [("shop/a", "MigrationStalled")]
+
+
+def test_a_clock_that_was_behind_makes_no_stall() -> None:
+    world = migrating()
+    world.now += 900  # the next leader's clock is right
+    world.change("n", record=counted_from(world.record("n"), world.now - 30))
+    world.settle(60)
+    assert world.evicted == [("n", "uid-a")]
+    assert world.record("n").stage == "Migrating"
+    world.settle(60)
+    assert world.refusals("n") == [("shop/a", "MigrationStalled")], "one that really stands still is found"
 
 
 def test_a_vm_waits_until_kubevirt_is_known() -> None:
@@ -144,3 +156,19 @@ def test_one_pressure_never_costs_two_pods(seed: int) -> None:
             world.change("n", pods={}, answer=None)  # another leader, which has fetched nothing yet
         world.settle()
     assert world.evicted == [("n", "uid-a")]
+
+
+def test_a_held_back_record_is_written_once_for_all_orders() -> None:
+    world = World("n", "m")
+    world.held_back = "the mode is Observe"
+    first, second, third = candidate("a"), candidate("b"), candidate("c")
+    world.change("n", request=request("r1", first, second))
+    world.settle(1)
+    assert "shop/a would be evicted" in world.record("n").message
+    for order in ((second, first), (third, second, first), (first, third)):
+        world.change("n", request=request("r1", *order))
+        world.settle(5)
+    assert len(world.records) == 1
+    world.change("n", request=request("r1", third, second))
+    world.settle(5)
+    assert "shop/c would be evicted" in world.record("n").message

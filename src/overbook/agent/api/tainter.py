@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from overbook.agent.api.followed import TAINTED_NODES, TaintedNode
+from overbook.agent.api.followed import TAINTED_NODES, TaintedNode, is_overbooks
 from overbook.agent.bridge import Bridge
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
 from overbook.core.say_once import SayOnce
@@ -64,7 +64,7 @@ class Tainter:
                 have_set = False
                 removed.reset()
             # A taint of an agent whose reports nobody can read would be removed as a silent one's.
-            if _is_tainted(seen) == report.tainted or (report.tainted and self._bridge.news.refused):
+            if seen.is_tainted == report.tainted or (report.tainted and self._bridge.news.refused):
                 continue
             if have_set:  # and it is gone: another program has removed it
                 have_set = False
@@ -94,7 +94,7 @@ class Tainter:
         for _ in range(MOST_CONFLICTS):
             try:
                 node = await self._client.get(TAINTED_NODES, self._name)
-                if _is_tainted(node) == tainted:
+                if node.is_tainted == tainted:
                     return
                 await self._client.merge_patch(TAINTED_NODES, self._name, _patch(node, tainted=tainted))
             except ApiError as error:
@@ -109,17 +109,9 @@ class Tainter:
 
 
 def _patch(node: TaintedNode, *, tainted: bool) -> dict[str, Any]:
-    others = [taint for taint in node.spec.taints or () if not _is_overbooks(taint)]
+    others = [taint for taint in node.spec.taints or () if not is_overbooks(taint)]
     own = [{"key": TAINT_KEY, "effect": TAINT_EFFECT}] if tainted else []
     return {
         "metadata": {"resourceVersion": node.metadata.resource_version},
         "spec": {"taints": others + own or None},
     }
-
-
-def _is_overbooks(taint: dict[str, Any]) -> bool:
-    return taint.get("key") == TAINT_KEY and taint.get("effect") == TAINT_EFFECT
-
-
-def _is_tainted(node: TaintedNode) -> bool:
-    return any(map(_is_overbooks, node.spec.taints or ()))

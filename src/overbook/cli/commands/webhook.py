@@ -5,10 +5,10 @@ import argparse
 EXAMPLES = """examples:
   overbook webhook --manifests examples/override --port 8443 --self-signed
       without a cluster: overrides, namespaces and LimitRanges from files
-  overbook webhook --self-signed
-      in a cluster, with a certificate of its own that all replicas share
+  overbook webhook --certificates /etc/webhook/tls
+      in a cluster, with the mounted Secret of `overbook certificates`, cert-manager or OpenShift
   overbook webhook --certificates /etc/webhook/tls --mode observe
-      with cert-manager's certificate; only warn, and change no pod
+      only warn, and change no pod
 
 Reviews: POST https://HOST:8443/override. Status: http://HOST:9715/metrics, /healthz, /readyz.
 """
@@ -84,20 +84,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     certificate.add_argument(
         "--self-signed",
         action="store_true",
-        help="make a certificate, share it in a Secret, and keep the caBundle current",
+        help="make a certificate, without a cluster (needs --manifests)",
     )
-    certificate.add_argument(
-        "--namespace", help="namespace of the Secret and the Service (default: overbook)"
-    )
+    certificate.add_argument("--namespace", help="namespace of the Service (default: overbook)")
     certificate.add_argument("--service", metavar="NAME", help="Service (default: overbook-webhook)")
-    certificate.add_argument(
-        "--configuration", metavar="NAME", help="MutatingWebhookConfiguration (default: overbook-webhook)"
-    )
     certificate.add_argument(
         "--certificate-seconds", type=float, metavar="SECONDS", help="validity (default: 90 days)"
     )
     certificate.add_argument("--certificate-poll-seconds", type=float, help=argparse.SUPPRESS)
-    certificate.add_argument("--certificate-settle-seconds", type=float, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 

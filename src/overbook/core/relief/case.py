@@ -11,6 +11,18 @@ from overbook.core.relief.answer import EvictionAnswer
 from overbook.core.relief.candidate_pod import CandidatePod
 
 
+class Uncancelled(msgspec.Struct, frozen=True, gc=False):
+    """Why an evacuation could not be cancelled.
+
+    Attributes:
+        message: what the server said.
+        is_final: whether trying again is useless.
+    """
+
+    message: str
+    is_final: bool = False
+
+
 class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
     """One node that requests relief, or has a relief under way.
 
@@ -24,6 +36,7 @@ class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
         pods: the candidates that were fetched lately, by UID.
         answer: the API server's answer to the eviction that ``record`` describes; ``None``: none yet, or it
             was lost.
+        uncancelled: why the victim's evacuation could not be cancelled; ``None``: not tried, or it was.
     """
 
     name: str
@@ -34,6 +47,7 @@ class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
     record: ReliefRecord = ReliefRecord()
     pods: Mapping[str, CandidatePod] = msgspec.field(default_factory=dict)
     answer: EvictionAnswer | None = None
+    uncancelled: Uncancelled | None = None
 
 
 class MigrationLimits(msgspec.Struct, frozen=True, gc=False):
@@ -99,4 +113,24 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
     label: str
 
 
-Step = Rest | Look | Write | Evict | Delete
+class Cancel(msgspec.Struct, frozen=True, gc=False):
+    """Cancel the evacuation of a VM, then delete its migration. The record names the VM's pod already.
+
+    Attributes:
+        uid: the pod's UID.
+        label: the pod, as ``namespace/name``.
+        instance: the VirtualMachineInstance, as ``namespace/name``.
+        node: the node that the VM was to leave.
+        migration: the migration's name; empty: there is none.
+        migration_uid: its UID.
+    """
+
+    uid: str
+    label: str
+    instance: str
+    node: str
+    migration: str = ""
+    migration_uid: str = ""
+
+
+Step = Rest | Look | Write | Evict | Delete | Cancel

@@ -72,6 +72,9 @@ def relief_events(node: str, before: ReliefRecord, after: ReliefRecord) -> list[
     elif after.stage == "Migrating":
         message = f"{after.victim} is being live-migrated away from {node}: {after.message}"
         events.append(ReliefEvent("LiveMigrating", message, uid=after.victim_uid, label=after.victim))
+    elif after.stage == "Cancelling":
+        message = f"the live migration of {after.victim} is cancelled: {after.message}"
+        events.append(ReliefEvent("CancellingMigration", message, True, after.victim_uid, after.victim))
     elif after.stage == "Ending" and after.how == "Restarted":
         events.append(ReliefEvent("Restarting", after.message, True, after.victim_uid, after.victim))
     elif after.stage == "Refused":

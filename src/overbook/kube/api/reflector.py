@@ -16,7 +16,7 @@ from typing import Any, Final, Generic, NoReturn
 
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
-from overbook.kube.api.errors import ApiError, KubeError, is_status
+from overbook.kube.api.errors import ApiError, ApiUnavailable, KubeError, is_status
 from overbook.kube.api.kinds import ApiObject, Kind, T, key_of
 from overbook.kube.api.listing import Undecodable
 from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent
@@ -116,6 +116,12 @@ class Reflector(Generic[T]):
         """Whether the copy has been complete once."""
         return self._synced.is_set()
 
+    @property
+    def heard_seconds_now(self) -> float:
+        """What :attr:`heard_seconds` is if something is heard now."""
+        since = 0.0 if self.last_contact is None or self._broken else self._clock() - self.last_contact
+        return self.heard_seconds + since
+
     async def wait_synced(self) -> None:
         """Wait until the copy has been complete once."""
         await self._synced.wait()
@@ -134,6 +140,17 @@ class Reflector(Generic[T]):
                 log.exception("%s: the watch begins again", self._kind.plural)
             self._broken = self._broken or error is not None
             await asyncio.sleep(self._backoff.next_seconds(error))
+
+    async def read_once(self) -> None:
+        """Read the collection once, without following it. A later :meth:`run` continues from there.
+
+        Raises:
+            KubeError: the collection could not be read.
+        """
+        try:
+            await self._fill()
+        except _Again as problem:
+            raise ApiUnavailable(str(problem)) from problem
 
     async def _round(self) -> None:
         """Fill the copy if necessary, and follow the changes until the connection ends."""

@@ -23,7 +23,6 @@ from overbook.kube.files.json_documents import (
     starts_json,
 )
 from overbook.kube.files.sources import MAX_YAML_BYTES, Source, read_sources
-from overbook.kube.files.yaml_documents import yaml_documents
 
 MAX_LISTS_IN_LISTS: Final = 10
 _JSON_START: Final = re.compile(rb'\s*[{\[]\s*["{}\[\]]')
@@ -181,6 +180,8 @@ def _documents_of_json(data: bytes, name: str, refuse: Refuse) -> Iterator[Docum
 def _from_yaml(
     data: bytes, name: str, refuse: Refuse, lines_before: int = 0, documents_before: int = 0
 ) -> Iterator[Document]:
+    from overbook.kube.files.yaml_documents import yaml_documents  # noqa: PLC0415 - JSON starts sooner without
+
     if len(data) > MAX_YAML_BYTES:
         raise InvalidInput(name, f"{len(data)} bytes of YAML", _MOST_YAML)
     try:
