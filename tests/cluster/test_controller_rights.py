@@ -38,6 +38,8 @@ LEASES = "/apis/coordination.k8s.io/v1/namespaces/overbook/leases"
 LEASE = f"{LEASES}/{ACCOUNT}"
 AGENT_LEASES = LEASES.replace("/overbook/", "/overbook-node/")
 INSTANCES = "/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances"
+OVERRIDES = "/apis/overbook.dev/v1alpha1/namespaces/default/resourceoverrides"
+OVERRIDE = {"apiVersion": "overbook.dev/v1alpha1", "kind": "ResourceOverride", "metadata": {"name": "all"}}
 INSTANCE = {
     "apiVersion": "kubevirt.io/v1",
     "kind": "VirtualMachineInstance",
@@ -75,6 +77,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         admin.ask("POST", INSTANCES, INSTANCE)
         admin.refusal("PATCH", f"{INSTANCES}/guest/status", {"status": MIGRATABLE}, MERGE)
         relief_cluster.configure(cluster, coolDownSeconds=0, staleSeconds=5)
+        admin.ask("POST", OVERRIDES, OVERRIDE)
         for node in (NODE, SILENT):
             relief_cluster.make_node(cluster, node)
         token = cluster.token("overbook", ACCOUNT)
@@ -100,6 +103,7 @@ def reset(world: World) -> None:
         )
     taint = {"key": TAINT_KEY, "effect": TAINT_EFFECT}
     admin.ask("PATCH", f"{NODES}/{SILENT}", {"spec": {"taints": [taint]}}, MERGE)
+    admin.ask("PATCH", f"{OVERRIDES}/all/status", {"status": None}, MERGE)
     instance = admin.ask("GET", f"{INSTANCES}/guest")
     owner = {name: instance[name] for name in ("apiVersion", "kind")} | {"name": "guest", "controller": True}
     owner["uid"] = instance["metadata"]["uid"]  # of another one, and the pod is collected as garbage
@@ -150,6 +154,11 @@ def counts_an_event(world: World) -> bool:
     return any(each["count"] > 1 for each in events(world))
 
 
+def says_whether_an_override_counts(world: World) -> bool:
+    status = world.admin.ask("GET", f"{OVERRIDES}/all").get("status", {})
+    return any(each["type"] == "Ignored" for each in status.get("conditions", []))
+
+
 NEEDS: dict[Needed, Callable[[World], bool]] = {
     ("overcommitnodes", "list"): moves_the_guest,
     ("overcommitnodes", "watch"): moves_the_guest,
@@ -171,6 +180,11 @@ NEEDS: dict[Needed, Callable[[World], bool]] = {
     ("kubevirts", "watch"): moves_the_guest,
     ("events", "create"): tells_an_event,
     ("events", "patch"): counts_an_event,
+    ("resourceoverrides", "list"): says_whether_an_override_counts,
+    ("resourceoverrides", "watch"): says_whether_an_override_counts,
+    ("resourceoverrides/status", "patch"): says_whether_an_override_counts,
+    ("namespaces", "list"): says_whether_an_override_counts,
+    ("namespaces", "watch"): says_whether_an_override_counts,
     ("leases", "list"): takes_the_silent_nodes_taint_away,
     ("leases", "watch"): takes_the_silent_nodes_taint_away,
     ("leases", "delete"): removes_the_lease_of_a_node,

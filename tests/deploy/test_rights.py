@@ -14,6 +14,8 @@ ALL = {
     "webhook": rights.WEBHOOK_RIGHTS,
     "certificates": rights.CERTIFICATES_RIGHTS,
     "status": rights.STATUS_RIGHTS,
+    "override edit": rights.OVERRIDE_EDIT_RIGHTS,
+    "override view": rights.OVERRIDE_VIEW_RIGHTS,
 }
 
 

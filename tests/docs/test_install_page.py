@@ -8,6 +8,8 @@ from overbook.deploy.rights import (
     CERTIFICATES_RIGHTS,
     CONTROLLER_RIGHTS,
     DELETE_RIGHTS,
+    OVERRIDE_EDIT_RIGHTS,
+    OVERRIDE_VIEW_RIGHTS,
     STATUS_RIGHTS,
     WEBHOOK_RIGHTS,
     Right,
@@ -22,6 +24,8 @@ WHO = {
     "webhook": WEBHOOK_RIGHTS,
     "certificates": CERTIFICATES_RIGHTS,
     "people with `overbook-status`": STATUS_RIGHTS,
+    "people with `admin` or `edit`": OVERRIDE_EDIT_RIGHTS,
+    "people with `view`": OVERRIDE_VIEW_RIGHTS,
 }
 
 

@@ -11,6 +11,7 @@ import msgspec
 from overbook.controller.journal import ReliefJournal
 from overbook.controller.metrics import ControllerMetrics
 from overbook.controller.node_keeper import NodeKeeper
+from overbook.controller.override_keeper import OverrideKeeper
 from overbook.controller.performer import Performer
 from overbook.controller.settings import ControllerSettings
 from overbook.controller.situation import ClusterSituation
@@ -70,6 +71,7 @@ class Leadership:
         self._dropped = 0
         self._defects = Backoff(LONGEST_REST_SECONDS, MOST_DEFECT_SECONDS)
         self._keeper = NodeKeeper(client, self.situation, leads, metrics, wall_clock)
+        self._overrides = OverrideKeeper(client, leads, metrics, wall_clock, clock)
         self._performer = Performer(
             urgent,
             client,
@@ -92,6 +94,7 @@ class Leadership:
                 tasks.create_task(self.situation.run())
                 tasks.create_task(self._events.run())
                 tasks.create_task(self._keeper.run())
+                tasks.create_task(self._overrides.run())
                 tasks.create_task(self._plan_forever())
         finally:
             left = list(self._busy.values())

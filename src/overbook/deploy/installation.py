@@ -77,6 +77,11 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
         agent_tolerations: all taints, because a node with problems needs its agent most.
         controller_resources: the controller's requests and limits.
         webhook_resources: the webhook's requests and limits.
+        webhook_replicas: the number of its pods.
+        webhook_node_selector: the labels of the nodes on which they may run.
+        webhook_tolerations: the taints that they tolerate.
+        webhook_tls_min_version: the oldest TLS version that it accepts.
+        webhook_tls_cipher_suites: the suites of TLS 1.2 that it accepts; empty: OpenSSL's choice.
         certificates_resources: the requests and limits of the renewal of the webhook's certificate.
         metrics_from: who may read metrics and decisions, as peers of a NetworkPolicy: by default the usual
             namespaces of Prometheus. Never an empty list, which means everybody there.
@@ -93,6 +98,11 @@ class Installation(msgspec.Struct, frozen=True, kw_only=True):
     controller_resources: Any = msgspec.field(default_factory=lambda: _resources("20m", "64Mi", "192Mi"))
     webhook_resources: Any = msgspec.field(default_factory=lambda: _resources("50m", "64Mi", "128Mi"))
     metrics_from: Any = msgspec.field(default_factory=lambda: [{"namespaceSelector": _MONITORING}])
+    webhook_replicas: Any = 2
+    webhook_node_selector: Any = msgspec.field(default_factory=dict)
+    webhook_tolerations: Any = msgspec.field(default_factory=list)
+    webhook_tls_min_version: str = "VersionTLS12"
+    webhook_tls_cipher_suites: str = ""
     certificates_resources: Any = msgspec.field(default_factory=lambda: _resources("10m", "40Mi", "96Mi"))
 
     @property

@@ -14,6 +14,7 @@ from overbook.deploy.custom_resources import definitions
 from overbook.deploy.installation import LABELS, Installation, Manifest
 from overbook.deploy.monitoring import monitoring
 from overbook.deploy.openshift import security_context_constraints
+from overbook.deploy.override_policy import override_policy
 from overbook.deploy.pod_parts import metrics_access
 from overbook.deploy.policies import agent_policies
 from overbook.deploy.vm_identity import vm_identity
@@ -97,6 +98,8 @@ PARTS: Final = (
     Part("controller-rights", "base", rights.controller),
     Part("controller-policies", "base", controller_policies),
     Part("controller", "base", controller_workload),
+    Part("override-roles", "base", lambda _: rights.override_roles()),
+    Part("override-policy", "base", override_policy),
     Part("webhook-rights", "webhook", rights.webhook),
     Part("webhook", "webhook", webhook_workload),
     Part("certificates-rights", "webhook", rights.certificates),

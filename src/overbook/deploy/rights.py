@@ -168,6 +168,23 @@ CONTROLLER_RIGHTS: Final = (
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
     ),
     Right(
+        why="know the overrides whose status it writes",
+        group=GROUP,
+        resources=("resourceoverrides",),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="say in an override's status whether it has an effect",
+        group=GROUP,
+        resources=("resourceoverrides/status",),
+        verbs=("patch",),
+    ),
+    Right(
+        why="know which namespaces have the override enabled",
+        resources=("namespaces",),
+        verbs=("list", "watch"),
+    ),
+    Right(
         why="notice agents that no longer renew their Lease",
         group="coordination.k8s.io",
         resources=("leases",),
@@ -254,6 +271,23 @@ CERTIFICATES_RIGHTS: Final = (
 )
 """The rights of the renewal, if Overbook itself makes the webhook's certificate."""
 
+OVERRIDE_EDIT_RIGHTS: Final = (
+    Right(
+        why="let a namespace's owners set its overrides",
+        group=GROUP,
+        resources=("resourceoverrides",),
+        verbs=("get", "list", "watch", "create", "update", "patch", "delete"),
+    ),
+)
+OVERRIDE_VIEW_RIGHTS: Final = (
+    Right(
+        why="let a namespace's viewers see its overrides",
+        group=GROUP,
+        resources=("resourceoverrides",),
+        verbs=("get", "list", "watch"),
+    ),
+)
+
 STATUS_RIGHTS: Final = (
     Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
     Right(why="show a namespace's switches", resources=("namespaces",), verbs=("get",)),
@@ -324,6 +358,19 @@ def status() -> list[Manifest]:
     # OpenShift's cluster-reader includes every role with this label.
     role["metadata"]["labels"] = {**LABELS, f"{_RBAC}/aggregate-to-cluster-reader": "true"}
     return [role]
+
+
+def override_roles() -> list[Manifest]:
+    """The roles for owners of namespaces, included in the roles ``admin``, ``edit`` and ``view``."""
+    found = []
+    for name, rights, including in (
+        ("overbook-resourceoverrides-edit", OVERRIDE_EDIT_RIGHTS, ("admin", "edit")),
+        ("overbook-resourceoverrides-view", OVERRIDE_VIEW_RIGHTS, ("view",)),
+    ):
+        role = _role("ClusterRole", metadata(name), rights)
+        role["metadata"]["labels"] |= {f"{_RBAC}/aggregate-to-{one}": "true" for one in including}
+        found.append(role)
+    return found
 
 
 def _account(component: Component, name: str, where: Installation) -> Manifest:

@@ -7,7 +7,7 @@ cannot be created is an outage. The API server counts the missed overrides, and 
 from typing import Any, Final
 
 from overbook.core.kubernetes.pod import MIRROR_ANNOTATION
-from overbook.core.override.admission import ENABLED_LABEL
+from overbook.core.override.admission import ENABLED_LABEL, RUN_LEVEL_LABEL, RUN_LEVELS
 from overbook.deploy.certificates_workload import (
     MOUNT_PATH,
     Source,
@@ -58,6 +58,8 @@ def _deployment(where: Installation, source: Source) -> Manifest:
         "serviceAccountName": WEBHOOK,
         "automountServiceAccountToken": False,
         "priorityClassName": "system-cluster-critical",
+        "nodeSelector": where.webhook_node_selector,
+        "tolerations": where.webhook_tolerations,
         "affinity": apart("webhook"),
         "securityContext": NON_ROOT,
         "terminationGracePeriodSeconds": 30,
@@ -65,7 +67,13 @@ def _deployment(where: Installation, source: Source) -> Manifest:
             {
                 "name": "webhook",
                 "image": where.image_of("webhook"),
-                "args": ["webhook", f"--certificates={MOUNT_PATH}", f"--probe-port={PROBE_PORT}"],
+                "args": [
+                    "webhook",
+                    f"--certificates={MOUNT_PATH}",
+                    f"--probe-port={PROBE_PORT}",
+                    f"--tls-min-version={where.webhook_tls_min_version}",
+                    f"--tls-cipher-suites={where.webhook_tls_cipher_suites}",
+                ],
                 "ports": [
                     {"name": "admission", "containerPort": PORT},
                     {"name": "metrics", "containerPort": METRICS_PORT},
@@ -83,7 +91,8 @@ def _deployment(where: Installation, source: Source) -> Manifest:
         ],
         "volumes": [token_volume(), certificate_volume(source)],
     }
-    return deployment(WEBHOOK, "webhook", where.namespace, spec, minReadySeconds=5)
+    more = {"replicas": where.webhook_replicas, "minReadySeconds": 5}
+    return deployment(WEBHOOK, "webhook", where.namespace, spec, **more)
 
 
 def _annotated(about: Manifest, annotations: dict[str, str]) -> Manifest:
@@ -128,7 +137,14 @@ def _configuration(where: Installation, source: Source) -> Manifest:
                         "operations": ["CREATE"],
                         "resources": ["pods"],
                         "scope": "Namespaced",
-                    }
+                    },
+                    {
+                        "apiGroups": [""],
+                        "apiVersions": ["v1"],
+                        "operations": ["UPDATE"],
+                        "resources": ["pods/resize"],
+                        "scope": "Namespaced",
+                    },
                 ],
                 "namespaceSelector": {
                     "matchLabels": {ENABLED_LABEL: "true"},
@@ -137,7 +153,8 @@ def _configuration(where: Installation, source: Source) -> Manifest:
                             "key": "kubernetes.io/metadata.name",
                             "operator": "NotIn",
                             "values": [*_SYSTEM_NAMESPACES, where.namespace, where.node_namespace],
-                        }
+                        },
+                        {"key": RUN_LEVEL_LABEL, "operator": "NotIn", "values": list(RUN_LEVELS)},
                     ],
                 },
                 "matchConditions": [

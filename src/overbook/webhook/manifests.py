@@ -13,6 +13,7 @@ from overbook.core.api.override import (
     ClusterResourceOverride,
     ResourceOverride,
     check,
+    resource_override_type,
 )
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import constraints
@@ -100,7 +101,7 @@ def _decoded(manifest: dict[str, Any]) -> Any:
             constraints([limit_range])
             return limit_range
         case (version, "ResourceOverride") if version in (API_VERSION, f"{NAMESPACED_GROUP}/v1"):
-            override = convert(manifest, ResourceOverride, "")
+            override = convert(manifest, resource_override_type(version), "")
             check(override.settings)
             if override.spec.pod_selector is not None:
                 override.spec.pod_selector.check()

@@ -12,6 +12,7 @@ from overbook.core.kubernetes.pod import KubeStruct
 from overbook.core.kubevirt import vm
 from overbook.core.override.admission import (
     ENABLED_LABEL,
+    RUN_LEVEL_LABEL,
     SWITCH_ANNOTATION,
     UNKNOWN,
     ClusterPolicy,
@@ -27,9 +28,10 @@ KUBEVIRT_CONTROLLERS: Final = frozenset(vm.KUBEVIRT_CONTROLLERS)
 
 
 class NamespaceLabels(msgspec.Struct, frozen=True, gc=False):
-    """The only label of a namespace that is used; the others are not kept in memory."""
+    """The only labels of a namespace that are used; the others are not kept in memory."""
 
     enabled: str | None = msgspec.field(default=None, name=ENABLED_LABEL)
+    run_level: str | None = msgspec.field(default=None, name=RUN_LEVEL_LABEL)
 
 
 class NamespaceAnnotations(msgspec.Struct, frozen=True, gc=False):
@@ -144,6 +146,7 @@ class Policies:
             namespace,
             enabled=labels.enabled if labels else None,
             switch=annotations.switch if annotations else None,
+            run_level=labels.run_level if labels else None,
             overrides=namespaced_sources(
                 self._overrides[self._namespaced_origin].get(namespace, {}).values()
             ),

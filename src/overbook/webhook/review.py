@@ -55,6 +55,7 @@ class AdmissionRequest(KubeStruct, frozen=True):
     operation: str = ""
     user_info: UserInfo = UserInfo()
     object: Pod | None = None
+    old_object: Pod | None = None
 
 
 class AdmissionReview(KubeStruct, frozen=True):
@@ -155,7 +156,7 @@ class Reviewer:
         _check(review)
         request = review.request
         pod = request.object
-        if pod is None or request.operation != "CREATE" or not _is_pod(request):
+        if pod is None or not _is_reviewed(request):
             self._metrics.counted("NotAPod")
             return _untouched(request.uid, "NotAPod")
         if len(pod.containers) + len(pod.init_containers) > MOST_CONTAINERS:
@@ -173,6 +174,9 @@ class Reviewer:
         chosen = choose(pod, namespace, cluster, request.user_info.username)
         if isinstance(chosen, Admission):
             return PreparedReview(namespace, cluster, chosen.source, chosen, _after_uid(respond(pod, chosen)))
+        if request.sub_resource:
+            admission = decide(pod, namespace, cluster, chosen, request.old_object)
+            return PreparedReview(namespace, cluster, chosen, admission, _after_uid(respond(pod, admission)))
         content = _ENCODER.encode(pod.spec)
         if chosen.settings.cpu_request_to_request_percent:
             content += _ENCODER.encode(pod.metadata.annotations)
@@ -225,8 +229,16 @@ def _check(review: AdmissionReview | _OtherReview) -> None:
         raise NotAReview(f"{sent} was sent; expected AdmissionReview of {API_VERSION}")
 
 
-def _is_pod(request: AdmissionRequest) -> bool:
-    return request.kind.kind == "Pod" and not request.kind.group and not request.sub_resource
+def _is_reviewed(request: AdmissionRequest) -> bool:
+    """Whether a pod is created or resized. Any other update leaves its resources as they are."""
+    kind = request.kind
+    if kind.kind != "Pod" or kind.group:
+        return False
+    if not request.sub_resource:
+        return request.operation == "CREATE"
+    return (
+        request.sub_resource == "resize" and request.operation == "UPDATE" and request.old_object is not None
+    )
 
 
 def _untouched(uid: str, why: str) -> bytes:

@@ -13,7 +13,7 @@ from overbook.certificates import make_certificate
 from overbook.core.errors import InvalidInput
 from overbook.probes import answers
 from overbook.probes.in_event_loop import ProbesInEventLoop
-from overbook.webhook import tls
+from overbook.webhook import tls, tls_profile
 from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler
 from overbook.webhook.limits import limits_for, memory_limit
 from overbook.webhook.manifests import read_documents, take
@@ -67,6 +67,7 @@ class WebhookServer:
         self._context = tls.server_context()
         if settings.client_ca_file is not None:
             tls.require_clients(self._context, settings.client_ca_file)
+        tls_profile.restrict(self._context, settings.tls_min_version, settings.tls_cipher_suites)
         self._watch: ClusterWatch | None = None
         self._client: Client | None = None
         self._tasks: list[asyncio.Task[Any]] = []

@@ -30,6 +30,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
         client_ca_file: a file with authorities; only clients with a certificate of one of them are answered.
             ``None``: all clients are.
         self_signed: make a CA and a certificate, without a cluster.
+        tls_min_version: the oldest TLS version that is accepted.
+        tls_cipher_suites: the accepted suites of TLS 1.2, separated by commas; empty: OpenSSL's choice.
         namespace: the namespace of the webhook's Service, for the names of a self-signed certificate.
         service: the webhook's Service, for the names of a self-signed certificate.
         certificate_seconds: how long a self-signed certificate is valid.
@@ -50,6 +52,8 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     certificate_folder: str | None = None
     client_ca_file: str | None = None
     self_signed: bool = False
+    tls_min_version: str = "VersionTLS12"
+    tls_cipher_suites: str = ""
     namespace: str = NAMESPACE
     service: str = "overbook-webhook"
     certificate_seconds: float = VALID_SECONDS

@@ -73,6 +73,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     serving.add_argument(
         "--drain-seconds", type=float, metavar="SECONDS", help="time to answer after SIGTERM (default: 15)"
     )
+    serving.add_argument(
+        "--tls-min-version", metavar="VERSION", help="VersionTLS12 or VersionTLS13 (default: VersionTLS12)"
+    )
+    serving.add_argument(
+        "--tls-cipher-suites",
+        metavar="NAMES",
+        help="suites of TLS 1.2, separated by commas, by Kubernetes' or OpenSSL's names (default: OpenSSL's)",
+    )
     certificate = parser.add_argument_group("certificate")
     certificate.add_argument(
         "--certificates", dest="certificate_folder", metavar="DIR", help="folder with tls.crt and tls.key"
