@@ -35,7 +35,7 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
         resources: plural names, with their subresource.
         verbs: the verbs of the API.
         names: the only objects to which the rule applies; empty: all.
-        where: ``Cluster``: the whole cluster; ``Installation``: the component's namespace.
+        where: ``Cluster``: the whole cluster; ``Installation``: the namespace of controller and webhook.
     """
 
     why: str
@@ -286,12 +286,12 @@ def _granted(
     component: Component, name: str, rights: Sequence[Right], where: Installation, account: str = ""
 ) -> list[Manifest]:
     """The roles with the rights, bound to the component's account."""
-    home = where.namespace_of(component)
+    home = where.namespace_of(component)  # of the account; what it may use can be in another one
     subject = {"kind": "ServiceAccount", "name": account or name, "namespace": home}
     found = []
     for place, kind, namespace in (
         ("Cluster", "ClusterRole", None),
-        ("Installation", "Role", home),
+        ("Installation", "Role", where.namespace),
     ):
         given = [right for right in rights if right.where == place]
         if given:
