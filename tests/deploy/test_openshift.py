@@ -9,7 +9,14 @@ from overbook.deploy.parts import PARTS
 from overbook.deploy.pod_parts import REQUIRED_SCC
 from tests.deploy import helm
 from tests.deploy.openshift_admission import Admitted, Manifest, RefusedError, admit, restrictiveness
-from tests.deploy.openshift_values import FIRST_UID, FOR_EVERYBODY, SHIPPED, namespace
+from tests.deploy.openshift_values import (
+    FIRST_UID,
+    FOR_EVERYBODY,
+    SCHEMA_KNOWS,
+    SCHEMA_REQUIRES,
+    SHIPPED,
+    namespace,
+)
 from tests.docs.reading import ROOT
 
 ALL = {part.group for part in PARTS}
@@ -210,6 +217,13 @@ def test_the_agents_constraints_are_the_narrowest_that_admit_it() -> None:
             Cluster(rendered()).create("agent", sccs=[*SHIPPED, scc])
     never = ("allowHostIPC", "allowHostNetwork", "allowHostPorts", "allowPrivilegedContainer")
     assert not any(own[field] for field in (*never, "allowPrivilegeEscalation"))
+
+
+def test_the_agents_constraints_fit_openshifts_schema(objects: list[Manifest]) -> None:
+    (own,) = [each for each in objects if each["kind"] == "SecurityContextConstraints"]
+    assert own.keys() >= SCHEMA_REQUIRES
+    assert own.keys() <= SCHEMA_KNOWS
+    assert None not in own.values()
 
 
 def test_constraints_are_tried_in_openshifts_order() -> None:
