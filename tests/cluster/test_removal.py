@@ -140,7 +140,8 @@ def of_nodes(plane: ControlPlane) -> dict[str, tuple[set[str], set[str]]]:
 
 
 def by_kustomize(shell: Shell, folder: pathlib.Path) -> None:
-    components = sorted(each.name for each in (ROOT / "deploy" / "components").iterdir())
+    there = sorted(each.name for each in (ROOT / "deploy" / "components").iterdir())
+    components = [each for each in there if not each.startswith("webhook-")]  # they stand for `webhook`
     (folder / "my-cluster").mkdir()
     named = "".join(f"  - ../deploy/components/{each}\n" for each in components)
     (folder / "my-cluster" / "kustomization.yaml").write_text(OVERLAY + named, encoding="utf-8")

@@ -11,6 +11,20 @@ FIRST_UID: Final = 1_000_700_000
 FOR_EVERYBODY: Final = ("restricted-v2",)
 """Every account may use these, by a ClusterRoleBinding to `system:authenticated`."""
 
+SCHEMA_REQUIRES: Final = frozenset(
+    {
+        *("allowHostDirVolumePlugin", "allowHostIPC", "allowHostNetwork", "allowHostPID", "allowHostPorts"),
+        *("allowPrivilegedContainer", "allowedCapabilities", "defaultAddCapabilities", "priority"),
+        *("readOnlyRootFilesystem", "requiredDropCapabilities", "volumes"),
+    }
+)
+"""What the custom resource's schema demands of a constraint (`openshift/api`, security/v1)."""
+SCHEMA_KNOWS: Final = SCHEMA_REQUIRES | {
+    *("apiVersion", "kind", "metadata", "allowPrivilegeEscalation", "defaultAllowPrivilegeEscalation"),
+    *("allowedFlexVolumes", "allowedUnsafeSysctls", "forbiddenSysctls", "fsGroup", "groups", "users"),
+    *("runAsUser", "seLinuxContext", "seccompProfiles", "supplementalGroups", "userNamespaceLevel"),
+}
+
 _ORDINARY: Final = (
     *("configMap", "csi", "downwardAPI", "emptyDir", "ephemeral"),
     *("persistentVolumeClaim", "projected", "secret"),

@@ -17,6 +17,7 @@ def security_context_constraints(where: Installation) -> Manifest:
         "apiVersion": API,
         "kind": "SecurityContextConstraints",
         "metadata": metadata(AGENT, "agent"),
+        "priority": 0,  # the schema requires it; no other constraint is tried for this pod in any case
         "allowHostDirVolumePlugin": True,
         "allowHostIPC": False,
         "allowHostNetwork": False,

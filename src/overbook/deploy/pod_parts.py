@@ -29,12 +29,6 @@ It names no user, because OpenShift's ``restricted-v2`` refuses all but those of
 """
 REQUIRED_SCC: Final = "openshift.io/required-scc"
 """OpenShift's annotation of a pod: the only SecurityContextConstraints by which it may be admitted."""
-_SCC: Final[dict[Component, str]] = {
-    "agent": AGENT,
-    "controller": "restricted-v2",
-    "certificates": "restricted-v2",
-    "webhook": "restricted-v2",
-}
 
 
 def deployment(name: str, component: Component, namespace: str, spec: Manifest, **more: Any) -> Manifest:
@@ -126,8 +120,13 @@ def apart(component: Component) -> Manifest:
 
 def template(component: Component, spec: Manifest) -> Manifest:
     """A pod template."""
-    annotations = {"kubectl.kubernetes.io/default-container": component, REQUIRED_SCC: _SCC[component]}
+    annotations = {"kubectl.kubernetes.io/default-container": component, REQUIRED_SCC: _scc(component)}
     return {"metadata": {"labels": labels(component), "annotations": annotations}, "spec": spec}
+
+
+def _scc(component: Component) -> str:
+    """The SecurityContextConstraints of a pod; every account may use ``restricted-v2``."""
+    return AGENT if component == "agent" else "restricted-v2"
 
 
 def disruption_budget(component: Component, about: Manifest) -> Manifest:

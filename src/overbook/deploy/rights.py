@@ -37,8 +37,8 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
         resources: plural names, with their subresource.
         verbs: the verbs of the API.
         names: the only objects to which the rule applies; empty: all.
-        where: ``Cluster``: the whole cluster; ``Installation``: the component's namespace; ``Agents``: the
-            agents' namespace, for another component.
+        where: ``Cluster``: the whole cluster; ``Installation``: the namespace of controller and webhook;
+            ``Agents``: the agents' namespace.
     """
 
     why: str
@@ -99,7 +99,7 @@ AGENT_RIGHTS: Final = (
         group="coordination.k8s.io",
         resources=("leases",),
         verbs=("create", "get", "patch"),
-        where="Installation",
+        where="Agents",
     ),
     Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
@@ -387,12 +387,12 @@ def _granted(
     component: Component, name: str, rights: Sequence[Right], where: Installation, account: str = ""
 ) -> list[Manifest]:
     """The roles with the rights, bound to the component's account."""
-    home = where.namespace_of(component)
+    home = where.namespace_of(component)  # of the account; what it may use can be in another one
     subject = {"kind": "ServiceAccount", "name": account or name, "namespace": home}
     found = []
     for place, kind, namespace in (
         ("Cluster", "ClusterRole", None),
-        ("Installation", "Role", home),
+        ("Installation", "Role", where.namespace),
         ("Agents", "Role", where.node_namespace),
     ):
         given = [right for right in rights if right.where == place]
