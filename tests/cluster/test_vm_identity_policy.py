@@ -5,7 +5,7 @@ import pytest
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.deploy.installation import Installation
-from overbook.deploy.vm_identity import vm_identity
+from overbook.deploy.vm_identity import VM_IDENTITY, vm_identity
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster.as_user import MERGE, OPERATIONS, UserClient
 from tests.cluster.conftest import make_namespace
@@ -169,3 +169,14 @@ def test_all_else_of_a_vm_pod_may_be_changed(admin: UserClient, kubevirt: UserCl
 def test_pods_of_other_owners_may_be_created(admin: UserClient, pods: str) -> None:
     assert not is_vm(admin.ask("POST", pods, pod("other", owner("example.com/v1"))))
     assert not is_vm(admin.ask("POST", pods, pod("another", {**owner(), "kind": "VirtualMachine"})))
+
+
+@pytest.mark.usefixtures("kubevirt")
+def test_the_api_server_finds_no_fault_with_the_policy(admin: UserClient) -> None:
+    path = f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{VM_IDENTITY}"
+
+    def checked() -> list[Any]:
+        status = admin.ask("GET", path).get("status", {})
+        return [status["typeChecking"]] if "typeChecking" in status else []
+
+    assert wait_for(checked, "the controller manager has checked the policy's types") == [{}]

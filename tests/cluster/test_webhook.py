@@ -1,10 +1,14 @@
 import json
+import ssl
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.certificates.made import made_at
 from tests.cluster.certificates import certified
 from tests.cluster.installing import apply_manifests
 from tests.cluster.webhooks import (
@@ -78,6 +82,35 @@ def test_an_override_below_the_limit_range_is_forbidden(cluster: ControlPlane, n
         lambda: try_pod(cluster, namespace, pod, "--dry-run=server")[1], "the LimitRange is enforced"
     )
     assert "minimum memory usage per Container is 100Mi, but request is 55Mi" in said
+
+
+def test_webhook_waits_for_its_certificate(cluster: ControlPlane, tmp_path: Path) -> None:
+    """It is not ready without one, takes the first that can be used, and keeps it over an unusable one."""
+    first, second = made_at(time.time(), 3600.0), made_at(time.time(), 3600.0)
+    server = start_webhook(install_webhook(cluster), tmp_path)
+    try:
+        wait_for(lambda: answers(server) == (503, "there is no certificate yet\n"), "the webhook waits")
+        (tmp_path / "tls.crt").write_text(first.certificate, encoding="ascii")
+        (tmp_path / "tls.key").write_text(second.key, encoding="ascii")
+        time.sleep(1)
+        assert answers(server)[0] == 503
+        (tmp_path / "tls.key").write_text(first.key, encoding="ascii")
+        server.wait_ready()
+        (tmp_path / "tls.crt").write_text("junk", encoding="ascii")
+        time.sleep(1)
+        with server.socket() as connection:
+            shown = connection.getpeercert(binary_form=True)
+        assert shown == ssl.PEM_cert_to_DER_cert(first.certificate)
+        assert server.process.poll() is None
+    finally:
+        server.stop()
+
+
+def answers(server: Webhook) -> tuple[int, str]:
+    try:
+        return server.get("/readyz")
+    except OSError:
+        return 0, ""
 
 
 @pytest.mark.usefixtures("webhook")

@@ -52,13 +52,17 @@ def run(arguments: argparse.Namespace) -> int:
 
     import msgspec
 
-    from overbook.certificates.run import run as renew
-    from overbook.certificates.settings import CertificateSettings
     from overbook.core.errors import InvalidInput
 
-    if importlib.util.find_spec("cryptography") is None:
-        print("overbook: certificates needs cryptography: pip install 'overbook[webhook]'", file=sys.stderr)
+    missing = [
+        name for name in ("overbook.certificates", "cryptography") if not importlib.util.find_spec(name)
+    ]
+    if missing:
+        print(f"overbook: certificates needs {missing[0]}: pip install 'overbook[webhook]'", file=sys.stderr)
         return 2
+    from overbook.certificates.run import run as renew
+    from overbook.certificates.settings import CertificateSettings
+
     given = {name: value for name, value in vars(arguments).items() if name not in ("command", "run")}
     given.setdefault("namespace", os.environ.get("POD_NAMESPACE") or "overbook")
     settings = msgspec.convert(given, CertificateSettings)

@@ -27,6 +27,7 @@ def _in_memory(data: bytes) -> Iterator[str]:
     """The path of a file in memory that only this process can open."""
     descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
     try:
+        os.fchmod(descriptor, 0o600)
         with open(descriptor, "wb", closefd=False) as file:
             file.write(data)
         yield f"/proc/self/fd/{descriptor}"
