@@ -218,10 +218,18 @@ STATUS: Final[dict[str, Attack]] = {
 """Attacks on a port for metrics or probes."""
 
 
+async def _calm(_: int) -> None:
+    await asyncio.Event().wait()
+
+
+CALM: Final[dict[str, Attack]] = {"no attack": _calm}
+"""For comparison."""
+
+
 def main() -> None:
     _, kind, name, port = sys.argv
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    attack = {"reviews": REVIEWS, "status": STATUS}[kind][name]
+    attack = {"calm": CALM, "reviews": REVIEWS, "status": STATUS}[kind][name]
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)

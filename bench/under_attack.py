@@ -24,7 +24,7 @@ from overbook.deploy.installation import Installation
 
 REVIEWS_A_SECOND: Final = 40
 PROBES_A_SECOND: Final = 5
-SETTLE_SECONDS: Final = 1.0
+SETTLE_SECONDS: Final = 0.5
 _REVIEW_SECONDS: Final = 2.0
 """The time limit of the shipped configuration, after which the API server does without an override."""
 _PROBE_SECONDS: Final = 5.0
@@ -175,9 +175,11 @@ async def _probe(port: int, course: Course) -> None:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-                answer = await reader.read()
-                writer.transport.abort()
+                try:
+                    writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+                    answer = await reader.read()
+                finally:
+                    writer.transport.abort()
             if b" 200 OK" in answer:
                 course.probes.append(time.perf_counter() - began)
             else:
@@ -215,8 +217,16 @@ class _ApiServer:
 
 async def _review(port: int, course: Course) -> None:
     """Send reviews on a connection that is kept, and every fourth on a new one."""
-    sent, number = bodies(SMALL), 0
+    sent = bodies(SMALL)
     kept = _ApiServer(port)
+    try:
+        await _send(port, kept, sent, course)
+    finally:
+        kept.forget()
+
+
+async def _send(port: int, kept: "_ApiServer", sent: list[bytes], course: Course) -> None:
+    number = 0
     while True:
         number += 1
         began = time.perf_counter()
