@@ -167,7 +167,7 @@ async def _observe(victim: Victim, attacker: "subprocess.Popen[bytes]", seconds:
         tasks.append(asyncio.create_task(_review(victim.review_port, course)))
     await asyncio.sleep(seconds)
     more = time.monotonic() + _MOST_MORE_SECONDS  # on a busy machine nothing may have happened yet
-    while not course.is_enough(reviews=victim.review_port > 0) and time.monotonic() < more:
+    while not course.is_enough(reviews=victim.review_port > 0) and time.monotonic() < more:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
     if attacker.poll() is not None:
         raise RuntimeError(f"the attack ended with status {attacker.returncode}")
