@@ -10,6 +10,7 @@ import ssl
 import struct
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import cycle
 from typing import Final
 
@@ -56,12 +57,9 @@ async def _crowd(number: int, life: Life, target: Target, *, plain: bool = False
             except (OSError, asyncio.IncompleteReadError):
                 await asyncio.sleep(max(pause, 0.05))
                 continue
-            try:
+            with suppress(Exception):  # whatever the end of a connection looks like, another one is opened
                 await life(stream)
-            except (OSError, asyncio.IncompleteReadError):
-                pass
-            finally:
-                stream[1].transport.abort()
+            stream[1].transport.abort()
             await asyncio.sleep(pause)
 
     await asyncio.gather(*(one() for _ in range(number)))
