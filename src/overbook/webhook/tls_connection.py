@@ -68,8 +68,10 @@ class TlsConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
         """See :class:`asyncio.Protocol`."""
         self._transport = None
+        self._forget()
         if self.http is not None:
             self.http.lost()
+            self.http = None  # the two refer to each other, and would stay until the next garbage collection
         self._server.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -180,6 +182,7 @@ class TlsConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once."""
         self._release()
+        self._forget()
         if self._transport is not None:
             self._transport.abort()
 
@@ -226,6 +229,13 @@ class TlsConnection(asyncio.Protocol):
                 self._unsent_bytes = left
             else:
                 self.abort()
+
+    def _forget(self) -> None:
+        """Wait for nothing any more, and keep nothing that was received."""
+        self._queued = False
+        self._incoming.read()
+        if self.http is not None:
+            self.http.ignore()
 
     def _release(self) -> None:
         if self._unsent_bytes:
