@@ -19,7 +19,7 @@ from overbook.core.errors import InvalidInput
 from overbook.probes.answers import Handler, KeptAnswer, answered, refused
 from overbook.probes.connection_limits import ConnectionLimits
 
-MOST_CONNECTIONS: Final = 32
+MOST_CONNECTIONS: Final = 128
 MOST_OF_A_PEER: Final = 16
 """The most connections of one address. A kubelet and a Prometheus need one or two each."""
 MOST_REQUEST_BYTES: Final = 8192
