@@ -12,6 +12,7 @@ from bench import (
     agent_memory,
     agent_on_api,
     agent_tick,
+    attack,
     cluster_status,
     decision,
     density,
@@ -39,6 +40,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     cluster_status.BENCHMARK,
     outage.BENCHMARK,
     density.BENCHMARK,
+    attack.BENCHMARK,
     webhook.MILLION,
 )
 

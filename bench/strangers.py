@@ -10,6 +10,7 @@ import ssl
 import struct
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import cycle
 from typing import Final
 
@@ -56,12 +57,9 @@ async def _crowd(number: int, life: Life, target: Target, *, plain: bool = False
             except (OSError, asyncio.IncompleteReadError):
                 await asyncio.sleep(max(pause, 0.05))
                 continue
-            try:
+            with suppress(Exception):  # whatever the end of a connection looks like, another one is opened
                 await life(stream)
-            except (OSError, asyncio.IncompleteReadError):
-                pass
-            finally:
-                stream[1].transport.abort()
+            stream[1].transport.abort()
             await asyncio.sleep(pause)
 
     await asyncio.gather(*(one() for _ in range(number)))
@@ -218,10 +216,18 @@ STATUS: Final[dict[str, Attack]] = {
 """Attacks on a port for metrics or probes."""
 
 
+async def _calm(_: int) -> None:
+    await asyncio.Event().wait()
+
+
+CALM: Final[dict[str, Attack]] = {"no attack": _calm}
+"""For comparison."""
+
+
 def main() -> None:
     _, kind, name, port = sys.argv
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    attack = {"reviews": REVIEWS, "status": STATUS}[kind][name]
+    attack = {"calm": CALM, "reviews": REVIEWS, "status": STATUS}[kind][name]
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)

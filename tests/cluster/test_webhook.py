@@ -1,5 +1,7 @@
 import json
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -178,6 +180,34 @@ def test_no_pod_is_changed_without_an_overcommit(cluster: ControlPlane) -> None:
     apply_manifests(cluster, [again])
     wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
     cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["1,024 idle connections", "1,024 with 65 kB of a body", "500 addresses, 2 idle connections each"],
+)
+def test_pods_are_overridden_while_strangers_take_all_places(
+    cluster: ControlPlane, webhook: Webhook, attack: str
+) -> None:
+    space = open_namespace(cluster)
+    wait_for_warning(cluster, space, POD, "ClusterResourceOverride/cluster")
+    command = [sys.executable, "-m", "bench.strangers", "reviews", attack, str(webhook.port)]
+    strangers = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+    try:
+        wait_for(lambda: _dropped(webhook) > 50, "strangers take more places than there are")
+        for number in range(10):
+            pod, said = try_pod(cluster, space, {**POD, "metadata": {"name": f"cart-{number}"}})
+            assert requests_of(pod) == {"memory": "500Mi"}, said
+        assert strangers.poll() is None
+    finally:
+        strangers.kill()
+        strangers.wait()
+        cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+def _dropped(webhook: Webhook) -> int:
+    name = "overbook_webhook_connections_dropped_total "
+    return int(webhook.get("/metrics")[1].partition(f"\n{name}")[2].partition("\n")[0] or 0)
 
 
 def test_a_pod_is_created_unchanged_while_its_webhook_is_down(

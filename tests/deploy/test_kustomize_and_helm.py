@@ -131,6 +131,13 @@ def test_another_namespace_is_in_every_place(source: str) -> None:
         assert "overbook-node" not in str(each)
 
 
+def test_metrics_are_open_to_those_named_and_never_to_all() -> None:
+    named = helm.template("--set-json", 'metrics.from=[{"podSelector":{"matchLabels":{"app":"p"}}}]')
+    policy = next(one for one in objects(named).values() if one["metadata"]["name"] == "overbook-metrics")
+    assert policy["spec"]["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {"app": "p"}}}]
+    assert "overbook-metrics" not in helm.template("--set-json", "metrics.from=[]")
+
+
 def test_a_value_that_does_not_exist_is_refused() -> None:
     with pytest.raises(AssertionError, match=r"webhook.*enable"):
         helm.template("--set", "webhook.enable=true")

@@ -49,7 +49,7 @@ def test_new_connections_of_an_answered_address_are_spared() -> None:
     assert [loser for loser in losers if loser is not None and loser.startswith(("new", "kept"))] == []
 
 
-def test_strangers_that_were_answered_once_are_not_spared_for_ever() -> None:
+def test_strangers_with_one_answer_are_not_spared_for_ever() -> None:
     limits: ConnectionLimits[str] = ConnectionLimits(40, 20)
     for peer in ("a", "b"):
         for number in range(20):
@@ -59,7 +59,7 @@ def test_strangers_that_were_answered_once_are_not_spared_for_ever() -> None:
     assert limits.add("second", "server") == "b1"
 
 
-def test_an_address_with_its_share_loses_an_idle_connection_first() -> None:
+def test_an_address_with_its_share_loses_an_idle_one_first() -> None:
     limits = filled(a=4)
     for key in ("a0", "a1", "a2"):
         limits.answered(key)

@@ -19,14 +19,15 @@ from overbook.core.errors import InvalidInput
 from overbook.probes.answers import Handler, KeptAnswer, answered, refused
 from overbook.probes.connection_limits import ConnectionLimits
 
-MOST_CONNECTIONS: Final = 32
+MOST_CONNECTIONS: Final = 128
 MOST_OF_A_PEER: Final = 16
 """The most connections of one address. A kubelet and a Prometheus need one or two each."""
 MOST_REQUEST_BYTES: Final = 8192
 MOST_SECONDS: Final = 10.0
 _BACKLOG: Final = 512
 """New connections wait there during a tick; if it were full, a probe's would come a second later."""
-_ACCEPTED_AT_ONCE: Final = 64
+_ACCEPTED_AT_ONCE: Final = 16
+"""Fewer than there are places, so that those that were accepted are read before others take their places."""
 _RECEIVE_BUFFER_BYTES: Final = 16 << 10
 _SEND_BUFFER_BYTES: Final = 128 << 10
 """The kernel's buffers count as the pod's memory, and by default one may have megabytes."""
@@ -170,6 +171,7 @@ class ProbeServer:
                 self._drop(loser, reset=self._connections[loser].to_send is not None)
             self._connections[accepted.fileno()] = _Connection(accepted, now, bytearray())
             self._epoll.register(accepted, select.EPOLLIN)
+            self.handle(accepted.fileno(), now)  # the request is often there already
 
     def _receive(self, connection: _Connection) -> None:
         data = connection.socket.recv(MOST_REQUEST_BYTES)

@@ -8,7 +8,7 @@ from overbook.webhook.review import NotAReview, Reviewer
 OVERRIDE_PATH: Final = "/override"
 _OVERRIDE: Final = OVERRIDE_PATH.encode()
 _JSON: Final = b"application/json"
-MOST_FIELDS: Final = 100_000
+MOST_FIELDS: Final = 200_000
 """The most objects and fields in a large review. Decoded they take up to 200 bytes each; a pod of a thousand
 containers has 30,000, and etcd stores no object larger than 1.5 MiB."""
 

@@ -26,7 +26,7 @@ MOST_HEAD_BYTES: Final = 16 << 10
 MOST_AHEAD: Final = 32
 """The most requests in one piece of at most 16 KiB."""
 
-LARGE_BODY_BYTES: Final = 64 << 10
+LARGE_BODY_BYTES: Final = 16 << 10
 """Requests with larger bodies take turns, because each can occupy the process for milliseconds."""
 
 _SMALL_BODY_BYTES: Final = 16 << 10
@@ -99,8 +99,12 @@ class Connections(Protocol):
         """Reserve bytes for a connection. Returns whether there is room; a negative number releases them."""
         ...
 
-    def later(self, connection: "TlsConnection", request: HttpRequest) -> None:
-        """Have a large request answered when it is its turn."""
+    def is_busy(self) -> bool:
+        """Whether the others should have their turn before anything more is done for a connection."""
+        ...
+
+    def later(self, connection: "TlsConnection", size_bytes: int, work: Callable[[], None]) -> None:
+        """Do some work for a connection when it is its turn."""
         ...
 
     def answered(self, connection: "TlsConnection", status: int) -> None:
@@ -241,7 +245,12 @@ class HttpProtocol:
         else:
             self.state = "Waiting"
             self.since = self._clock()
-            self._server.later(self._wire, request)
+            self._server.later(self._wire, self._body_bytes, lambda: self._answer_in_turn(request))
+
+    def _answer_in_turn(self, request: HttpRequest) -> None:
+        if self.state == "Waiting":
+            self.answer(request)
+            self._wire.flush()
 
     def answer(self, request: HttpRequest) -> None:
         """Answer a complete request."""

@@ -4,15 +4,16 @@ import asyncio
 import logging
 import ssl
 import time
+from collections.abc import Callable
 from typing import Final
 
 from overbook.probes.connection_limits import ConnectionLimits
 from overbook.probes.server import listening_socket
 from overbook.webhook.held_bytes import HeldBytes
-from overbook.webhook.http_protocol import Handler, HttpRequest
+from overbook.webhook.http_protocol import Handler
 from overbook.webhook.limits import SHIPPED_MEMORY_BYTES, ServerLimits, limits_for
 from overbook.webhook.tls_connection import TlsConnection
-from overbook.webhook.turns import Turns
+from overbook.webhook.turns import Turn, Turns
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ REQUEST_SECONDS: Final = 10.0
 
 LINGER_SECONDS: Final = 5.0
 _HANDSHAKE_SECONDS: Final = 10.0
+_NEWCOMER_SECONDS: Final = 1.0
 _SWEEP_SECONDS: Final = 1.0
 _BACKLOG: Final = 1024
 _BUFFER_BYTES: Final = 64 << 10
@@ -100,16 +102,21 @@ class Server:
         self.draining = True
         if self._listener is not None:
             self._listener.close()
-        end = self.clock() + grace_seconds
-        while self._connections and self.clock() < end:
+        began = self.clock()
+        while self._has_begun(self.clock() - began) and self.clock() - began < grace_seconds:
             for connection in list(self._connections):
-                if connection.http is not None and connection.http.state == "Idle":
+                idle = connection.http is not None and connection.http.state == "Idle"
+                if idle and not connection.waits:
                     connection.close()
             await asyncio.sleep(0.02)
         for connection in list(self._connections):
             connection.abort()
         if self._sweep is not None:
             self._sweep.cancel()
+
+    def _has_begun(self, seconds: float) -> bool:
+        """Whether there are connections with a request, or new ones that may still send one."""
+        return any(one.http is not None or seconds < _NEWCOMER_SECONDS for one in self._connections)
 
     @property
     def connections(self) -> int:
@@ -139,9 +146,13 @@ class Server:
             self._drop(loser)
         return losers is not None
 
-    def later(self, connection: TlsConnection, request: HttpRequest) -> None:
+    def is_busy(self) -> bool:
         """See :class:`Connections`."""
-        self._turns.add(connection, self._connections.get(connection, ""), request)
+        return self._turns.is_over()
+
+    def later(self, connection: TlsConnection, size_bytes: int, work: Callable[[], None]) -> None:
+        """See :class:`Connections`."""
+        self._turns.add(Turn(connection, self._connections.get(connection, ""), size_bytes, work))
 
     def answered(self, connection: TlsConnection, status: int) -> None:
         """See :class:`Connections`."""

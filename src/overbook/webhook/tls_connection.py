@@ -13,8 +13,6 @@ from overbook.webhook.http_protocol import Connections, HttpProtocol
 
 MOST_HANDSHAKE_BYTES: Final = 64 << 10
 """The most bytes of a handshake; a client's certificate with its chain takes about 5 KiB."""
-MOST_UNREAD_BYTES: Final = 64 << 10
-"""The most bytes that wait unread because their client does not read its answers, or is not answered yet."""
 _PIECE_BYTES: Final = 16 << 10
 _UNSENT_BYTES: Final = 64 << 10
 
@@ -52,8 +50,10 @@ class TlsConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._handshake_bytes = 0
         self._unsent_bytes = 0
+        self._unread_bytes = 0
         self._ended = False
         self._paused = False
+        self._queued = False
         self.http: HttpProtocol | None = None
         self.opened_at = server.clock()
         self.stalled = False
@@ -68,8 +68,10 @@ class TlsConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why does not matter
         """See :class:`asyncio.Protocol`."""
         self._transport = None
+        self._forget()
         if self.http is not None:
             self.http.lost()
+            self.http = None  # the two refer to each other, and would stay until the next garbage collection
         self._server.closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -77,13 +79,14 @@ class TlsConnection(asyncio.Protocol):
         if self._transport is None or (self.http is not None and self.http.state == "Refused"):
             return  # what follows a refused request is not even decrypted
         self._incoming.write(data)
-        if self.http is not None or self._shake_hands(len(data)):
-            self.read()
+        if self.http is None:
+            self._handshake_bytes += len(data)
+        self.read()
 
     def eof_received(self) -> bool:
         """Close, unless an answer is to be sent first. Returns whether the connection stays open."""
         self._ended = True
-        return self.stalled or (self.http is not None and self.http.state == "Waiting")
+        return self.stalled or self.waits
 
     def pause_writing(self) -> None:
         """Stop reading requests until the client reads its answers."""
@@ -96,32 +99,62 @@ class TlsConnection(asyncio.Protocol):
         self._release()
         self.read()
 
-    def read(self) -> None:
-        """Read what has been received, until there is a request that cannot be answered at once."""
-        http = self.http
-        while self._transport is not None and http is not None:
-            if self.stalled or http.state == "Waiting":
-                self._wait()
-                return
-            if http.state == "Refused":
-                return
-            try:
-                piece = self._tls.read(_PIECE_BYTES)
-            except ssl.SSLWantReadError:
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for its turn, to be read or to be answered."""
+        return self._queued or (self.http is not None and self.http.state == "Waiting")
+
+    def read(self, *, in_turn: bool = False) -> None:
+        """Read what has been received, until there is a request that cannot be answered at once.
+
+        Args:
+            in_turn: whether it is this connection's turn, so that it reads at least one piece.
+        """
+        while self._may_read(in_turn=in_turn):
+            in_turn = False
+            more = self._shake_hands() if self.http is None else self._read_piece(self.http)
+            if not more:
                 break
-            except ssl.SSLError:
-                self.abort()
-                return
-            if not piece:
-                self.close()
-                return
-            http.receive(piece)
-            self._send()
+        else:
+            return
         if self._ended:
             self.close()
-        elif self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = False
-            self._transport.resume_reading()
+        else:
+            self._resume()
+
+    def _may_read(self, *, in_turn: bool) -> bool:
+        """Whether to read on now. If not, either this is called again later, or nothing is to be read."""
+        if self._transport is None:
+            return False
+        if self.http is not None and self.http.state == "Refused":
+            self._resume()  # what comes is discarded: if it were left, the answer would be lost with it
+            return False
+        if not (self.stalled or self.waits or in_turn) and self._incoming.pending and self._server.is_busy():
+            self._queued = True
+            self._server.later(self, self._incoming.pending, self._read_in_turn)
+        if self.stalled or self.waits:
+            self._wait()
+            return False
+        if self._unread_bytes:
+            self._server.hold(self, -self._unread_bytes)
+            self._unread_bytes = 0
+        return True
+
+    def _read_piece(self, http: HttpProtocol) -> bool:
+        """Read some kilobytes. Returns whether there may be more."""
+        try:
+            piece = self._tls.read(_PIECE_BYTES)
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError:
+            self.abort()
+            return False
+        if not piece:
+            self.close()
+            return False
+        http.receive(piece)
+        self._send()
+        return True
 
     def write(self, data: bytes) -> None:
         """Encrypt data; it is sent with the rest of what the present event leads to."""
@@ -149,6 +182,7 @@ class TlsConnection(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection at once."""
         self._release()
+        self._forget()
         if self._transport is not None:
             self._transport.abort()
 
@@ -157,9 +191,12 @@ class TlsConnection(asyncio.Protocol):
         """Whether a part of an answer is not sent yet."""
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
 
-    def _shake_hands(self, received_bytes: int) -> bool:
+    def _read_in_turn(self) -> None:
+        self._queued = False
+        self.read(in_turn=True)
+
+    def _shake_hands(self) -> bool:
         """Go on with the handshake. Returns whether it is complete."""
-        self._handshake_bytes += received_bytes
         if not self._on_tls(self._tls.do_handshake):
             if self._handshake_bytes > MOST_HANDSHAKE_BYTES:
                 self.abort()
@@ -193,16 +230,32 @@ class TlsConnection(asyncio.Protocol):
             else:
                 self.abort()
 
+    def _forget(self) -> None:
+        """Wait for nothing any more, and keep nothing that was received."""
+        self._queued = False
+        self._incoming.read()
+        if self.http is not None:
+            self.http.ignore()
+
     def _release(self) -> None:
         if self._unsent_bytes:
             self._server.hold(self, -self._unsent_bytes)
             self._unsent_bytes = 0
 
     def _wait(self) -> None:
-        if self._incoming.pending > MOST_UNREAD_BYTES:
-            self.abort()  # a client that goes on sending without reading
-        else:
-            self._pause()
+        """Take nothing more from the kernel; what was taken already counts as held."""
+        self._pause()
+        pending = self._incoming.pending
+        if pending > _PIECE_BYTES and not self._unread_bytes:
+            if self._server.hold(self, pending):
+                self._unread_bytes = pending
+            else:
+                self.abort()
+
+    def _resume(self) -> None:
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
 
     def _pause(self) -> None:
         if not self._paused and self._transport is not None and not self._transport.is_closing():
