@@ -8,6 +8,7 @@ from typing import Final
 
 from overbook.controller.kinds import ASKING_NODES, KEPT_NODES, AskingNode
 from overbook.controller.kubevirt import KubeVirtWatch
+from overbook.controller.progress import Progress
 from overbook.controller.records import Records
 from overbook.controller.reports import Reports
 from overbook.controller.settings import ControllerSettings
@@ -59,6 +60,7 @@ class ClusterSituation:
         self._in_force = OvercommitInForce(OvercommitSpec(), Unusable("OvercommitUnknown"))
         self.kubevirt = KubeVirtWatch(client, self.wake, clock=clock)
         self.records = Records(wall_clock)
+        self._progress = Progress(wall_clock)
         self.reports = Reports(lambda: self.asking.heard_seconds)
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
@@ -143,10 +145,12 @@ class ClusterSituation:
             held_back = "the mode is Observe"
         else:
             held_back = ""
+        migrations = self.kubevirt.migrations
         return ClusterCase(
             spec=spec.relief,
             held_back=held_back,
-            migrations=self.kubevirt.migrations,
+            migrations=migrations,
+            phase_seen=self._progress.seen(migrations),
             kubevirt_known=self.kubevirt.present is not None,
             limits=self.kubevirt.limits,
             migrations_silent_seconds=self.kubevirt.silent_seconds,

@@ -81,6 +81,18 @@ def test_a_clock_that_was_behind_makes_no_stall() -> None:
     assert world.refusals("n") == [("shop/a", "MigrationStalled")], "one that really stands still is found"
 
 
+@pytest.mark.parametrize("ahead", [-600.0, -90.0, 90.0, 600.0])
+def test_a_clock_apart_from_kubevirts_makes_no_stall(ahead: float) -> None:
+    world = migrating()
+    world.now += 10
+    seen = migration("a", "Running", world.now - ahead)
+    world.migrations["a"], world.phase_seen = seen, {"shop/kubevirt-evacuation-a": world.now}
+    world.settle(100)
+    assert world.record("n").stage == "Migrating"
+    world.settle(60)
+    assert world.refusals("n") == [("shop/a", "MigrationStalled")], "one that really stands still is found"
+
+
 def test_a_vm_waits_until_kubevirt_is_known() -> None:
     world = World("n", "m")
     world.pod("a", is_vm=True)
