@@ -6,7 +6,7 @@ from overbook.core.kubevirt.objects import Migration
 from overbook.core.relief.case import migration_key
 
 
-class Progress:
+class MigrationProgress:
     """Remembers when this leader first saw each unfinished migration in its present phase.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Final
 
 from overbook.controller.kinds import ASKING_NODES, KEPT_NODES, AskingNode
 from overbook.controller.kubevirt import KubeVirtWatch
-from overbook.controller.progress import Progress
+from overbook.controller.progress import MigrationProgress
 from overbook.controller.records import Records
 from overbook.controller.reports import Reports
 from overbook.controller.settings import ControllerSettings
@@ -60,7 +60,7 @@ class ClusterSituation:
         self._in_force = OvercommitInForce(OvercommitSpec(), Unusable("OvercommitUnknown"))
         self.kubevirt = KubeVirtWatch(client, self.wake, clock=clock)
         self.records = Records(wall_clock)
-        self._progress = Progress(wall_clock)
+        self._progress = MigrationProgress(wall_clock)
         self.reports = Reports(lambda: self.asking.heard_seconds)
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}

@@ -9,7 +9,7 @@ import random
 import msgspec
 import pytest
 
-from overbook.controller.progress import Progress
+from overbook.controller.progress import MigrationProgress
 from overbook.core.relief.answer import ACCEPTED, no_answer
 from overbook.core.relief.case import Evict, Look, MigrationLimits, NodeCase, Step, Write
 from overbook.core.relief.follow import BEFORE_SIGHT_SECONDS
@@ -46,7 +46,7 @@ class FaultyWorld(World):
         self.leaves: dict[str, float] = {}
         self.began: dict[str, float] = {}
         self.sighted: tuple[str | None, float] | None = None
-        self.progress = Progress(lambda: self.now)
+        self.progress = MigrationProgress(lambda: self.now)
         for name in "abc":
             self.pod(name)
         if machine:
@@ -97,7 +97,7 @@ class FaultyWorld(World):
         self.now = self.true + self.offset
         self.busy_until = 0.0
         self.sighted = (self.record("n").stage_since, self.now)
-        self.progress = Progress(lambda: self.now)
+        self.progress = MigrationProgress(lambda: self.now)
 
     def not_heard(self) -> None:
         """The watches are silent, or are heard again."""
