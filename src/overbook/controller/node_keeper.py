@@ -54,6 +54,8 @@ class NodeKeeper:
         self._backoffs: dict[str, Backoff] = {}
         self._not_before: dict[str, float] = {}
         self._untainted: dict[str, float] = {}
+        self._again: set[str] = set()
+        """Nodes to look at in the next sweep, and sooner if they change."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -85,7 +87,8 @@ class NodeKeeper:
             if changed:
                 situation.wake()
             self._forget()
-            due = {name for name, moment in self._not_before.items() if self._clock() >= moment}
+            due = {name for name, moment in self._not_before.items() if self._clock() >= moment} | self._again
+            self._again = set()
             if changed or due:
                 situation.unkept.update(changed | due)
                 situation.unkept_some.set()
@@ -162,7 +165,7 @@ class NodeKeeper:
                 raise
             # The taints have changed, so that the watch brings them; or a policy refuses, and nothing comes.
             log.info("node %s: its taints have changed meanwhile, or may not be: %s", name, error)
-            self._not_before[name] = self._clock() + SWEEP_SECONDS
+            self._again.add(name)
             return
         self._untainted[name] = self._clock()
         self._metrics.taints_cleared += 1
