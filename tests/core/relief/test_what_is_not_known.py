@@ -184,3 +184,19 @@ def test_a_held_back_record_is_written_once_for_all_orders() -> None:
     world.change("n", request=request("r1", third, second))
     world.settle(5)
     assert "shop/c would be evicted" in world.record("n").message
+
+
+def test_budgets_on_everything_cost_few_requests_and_no_pod() -> None:
+    world = World("n", "m", cool_down_seconds=60)
+    names = "abcdefgh"
+    for name in names:
+        world.pod(name)
+        world.answers[f"uid-{name}"] = BUDGET
+    world.change("n", request=request("r1", *map(candidate, names)))
+    world.settle(3600)
+    assert world.deleted == []
+    assert world.outcomes("n") == []
+    rounds = 3600 / 60 + 1
+    assert len(world.evicted) <= rounds * len(names)
+    assert len(world.records) <= rounds * (2 * len(names) + 2)
+    assert world.under_way() == []
