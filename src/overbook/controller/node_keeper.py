@@ -1,7 +1,6 @@
 """The controller's part of Node objects: the condition, and the removal of taints without an agent."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -56,6 +55,8 @@ class NodeKeeper:
         self._backoffs: dict[str, Backoff] = {}
         self._not_before: dict[str, float] = {}
         self._untainted: dict[str, float] = {}
+        self._again: set[str] = set()
+        """Nodes to look at in the next sweep, and sooner if they change."""
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -69,8 +70,13 @@ class NodeKeeper:
         """Check periodically for agents that no longer report, which no watch can show."""
         while True:
             situation = self._situation
-            with contextlib.suppress(KubeError):  # nothing was heard, and nothing follows from that
+            try:
                 await situation.listen()
+            except KubeError:
+                pass  # nothing was heard, and nothing follows from that
+            except Exception:  # a defect must not end the leadership
+                self._metrics.failures["defect"] += 1
+                log.exception("the watch of the reports could not be compared")
             names = situation.asking.objects.keys() | {
                 name for name, node in situation.nodes.objects.items() if node.is_tainted
             }
@@ -82,7 +88,8 @@ class NodeKeeper:
             if changed:
                 situation.wake()
             self._forget()
-            due = {name for name, moment in self._not_before.items() if self._clock() >= moment}
+            due = {name for name, moment in self._not_before.items() if self._clock() >= moment} | self._again
+            self._again = set()
             if changed or due:
                 situation.unkept.update(changed | due)
                 situation.unkept_some.set()
@@ -154,10 +161,11 @@ class NodeKeeper:
         try:
             await self._client.json_patch(KEPT_NODES, name, operations)
         except ApiError as error:
-            if not is_status(error, 404, 422):
+            if not (is_status(error, 422) or error.is_not_found):
                 raise
-            # The taints have changed; the watch triggers the next attempt.
-            log.info("node %s: its taints have changed meanwhile", name)
+            # The taints have changed, so that the watch brings them; or a policy refuses, and nothing comes.
+            log.info("node %s: its taints have changed meanwhile, or may not be: %s", name, error)
+            self._again.add(name)
             return
         self._untainted[name] = self._clock()
         self._metrics.taints_cleared += 1

@@ -9,6 +9,7 @@ from overbook.controller.kinds import ASKING_NODES, AskingNode
 from overbook.core.api.group import API_VERSION
 from overbook.core.api.overcommit_node import CONTROLLER_MANAGER, ReliefRecord
 from overbook.core.relief.case import Step, Write
+from overbook.core.relief.follow import BEFORE_SIGHT_SECONDS
 from overbook.core.relief.record import counted_from
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, ApiUnavailable, is_status
@@ -17,8 +18,6 @@ log = logging.getLogger(__name__)
 
 MOST_TRIES: Final = 5
 """The most attempts of a write. An agent writes about once a second; more conflicts mean a defect."""
-BEFORE_SIGHT_SECONDS: Final = 30.0
-"""How long before it was seen first another leader's record may have been written, as far as times count."""
 
 
 class Records:

@@ -8,6 +8,7 @@ from typing import Final
 
 from overbook.controller.kinds import AGENT_LEASES, ASKING_NODES, KEPT_NODES, AgentLease, AskingNode
 from overbook.controller.kubevirt import KubeVirtWatch
+from overbook.controller.progress import MigrationProgress
 from overbook.controller.records import Records
 from overbook.controller.reports import Reports
 from overbook.controller.settings import ControllerSettings
@@ -73,6 +74,7 @@ class ClusterSituation:
         self.reports = Reports(
             lambda: self.heartbeats.heard_seconds, lambda: self.heartbeats.heard_seconds_now
         )
+        self._progress = MigrationProgress(wall_clock)
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
         self.uncancelled: dict[str, Uncancelled | None] = {}
@@ -165,10 +167,12 @@ class ClusterSituation:
             held_back = "the mode is Observe"
         else:
             held_back = ""
+        migrations = self.kubevirt.migrations
         return ClusterCase(
             spec=spec.relief,
             held_back=held_back,
-            migrations=self.kubevirt.migrations,
+            migrations=migrations,
+            phase_seen=self._progress.seen(migrations),
             kubevirt_known=self.kubevirt.present is not None,
             limits=self.kubevirt.limits,
             migrations_silent_seconds=self.kubevirt.silent_seconds,

@@ -88,6 +88,7 @@ class World:
         self.limits: MigrationLimits | None = MigrationLimits()
         self.kubevirt_known = True
         self.migrations_silent: float | None = 0.0
+        self.phase_seen: dict[str, float] = {}
         self.spec = msgspec.structs.replace(ReliefSpec(), **spec)
         self.evicted: list[tuple[str, str]] = []
         self.deleted: list[str] = []
@@ -112,6 +113,7 @@ class World:
             kubevirt_known=self.kubevirt_known,
             limits=self.limits,
             migrations_silent_seconds=self.migrations_silent,
+            phase_seen=self.phase_seen,
             destinations=self.destinations,
         )
 

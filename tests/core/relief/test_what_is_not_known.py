@@ -81,6 +81,18 @@ def test_a_clock_that_was_behind_makes_no_stall() -> None:
     assert world.refusals("n") == [("shop/a", "MigrationStalled")], "one that really stands still is found"
 
 
+@pytest.mark.parametrize("ahead", [-600.0, -90.0, 90.0, 600.0])
+def test_a_clock_apart_from_kubevirts_makes_no_stall(ahead: float) -> None:
+    world = migrating()
+    world.now += 10
+    seen = migration("a", "Running", world.now - ahead)
+    world.migrations["a"], world.phase_seen = seen, {"shop/kubevirt-evacuation-a": world.now}
+    world.settle(100)
+    assert world.record("n").stage == "Migrating"
+    world.settle(60)
+    assert world.refusals("n") == [("shop/a", "MigrationStalled")], "one that really stands still is found"
+
+
 def test_a_vm_waits_until_kubevirt_is_known() -> None:
     world = World("n", "m")
     world.pod("a", is_vm=True)
@@ -172,3 +184,19 @@ def test_a_held_back_record_is_written_once_for_all_orders() -> None:
     world.change("n", request=request("r1", third, second))
     world.settle(5)
     assert "shop/c would be evicted" in world.record("n").message
+
+
+def test_budgets_on_everything_cost_few_requests_and_no_pod() -> None:
+    world = World("n", "m", cool_down_seconds=60)
+    names = "abcdefgh"
+    for name in names:
+        world.pod(name)
+        world.answers[f"uid-{name}"] = BUDGET
+    world.change("n", request=request("r1", *map(candidate, names)))
+    world.settle(3600)
+    assert world.deleted == []
+    assert world.outcomes("n") == []
+    rounds = 3600 / 60 + 1
+    assert len(world.evicted) <= rounds * len(names)
+    assert len(world.records) <= rounds * (2 * len(names) + 2)
+    assert world.under_way() == []

@@ -68,6 +68,8 @@ class ClusterCase(msgspec.Struct, frozen=True, kw_only=True):
         limits: KubeVirt's limits; ``None``: not known, or there is no KubeVirt.
         migrations_silent_seconds: how long ago the API server last said anything about migrations; what
             became of one since then is not known. ``None``: never; 0 without KubeVirt.
+        phase_seen: when this leader first saw each unfinished migration in its present phase, by
+            :func:`migration_key`.
         destinations: nodes that could take a VM: ready, schedulable and not under pressure.
     """
 
@@ -77,7 +79,13 @@ class ClusterCase(msgspec.Struct, frozen=True, kw_only=True):
     kubevirt_known: bool = True
     limits: MigrationLimits | None = None
     migrations_silent_seconds: float | None = 0.0
+    phase_seen: Mapping[str, float] = msgspec.field(default_factory=dict)
     destinations: frozenset[str] = frozenset()
+
+
+def migration_key(migration: Migration) -> str:
+    """The key of a migration in :attr:`ClusterCase.phase_seen`."""
+    return f"{migration.metadata.namespace}/{migration.metadata.name}"
 
 
 class Rest(msgspec.Struct, frozen=True, gc=False):

@@ -14,7 +14,17 @@ from overbook.core.kubevirt.objects import Migration
 from overbook.core.relief.answer import LATER_SECONDS, EvictionAnswer
 from overbook.core.relief.cancel import cancel, given_up
 from overbook.core.relief.candidate_pod import CandidatePod
-from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, NodeCase, Rest, Step, Write
+from overbook.core.relief.case import (
+    ClusterCase,
+    Delete,
+    Evict,
+    Look,
+    NodeCase,
+    Rest,
+    Step,
+    Write,
+    migration_key,
+)
 from overbook.core.relief.record import (
     asking_again,
     ended_unfinished,
@@ -35,6 +45,8 @@ CLOCK_MARGIN_SECONDS: Final = 10.0
 """How far this clock may be ahead of the one that dates migrations."""
 SECOND_WRITE_SECONDS: Final = 3.0
 """How long after its end a migration may still say where to and why not: KubeVirt writes that later."""
+BEFORE_SIGHT_SECONDS: Final = 30.0
+"""How long before this leader saw it first something may have happened, as far as times count."""
 MOST_BACKOFF_SECONDS: Final = 30.0
 MOST_LATER_SECONDS: Final = 300.0
 """The longest pause that a server may demand: pressure does not wait."""
@@ -259,10 +271,17 @@ def _stalls_at(record: ReliefRecord, migration: Migration | None, cluster: Clust
     KubeVirt reports no progress except phases. While memory is sent there is no new phase, so the time that
     sending was expected to take is added then.
     """
-    began = from_timestamp(record.stage_since) or 0.0
-    progressed = max(began, (migration.progressed_at if migration else None) or 0.0)
+    progressed = from_timestamp(record.stage_since) or 0.0
+    if migration is not None:
+        progressed = max(progressed, _progressed_at(migration, cluster))
     sending = record.expected_seconds if migration is not None and migration.phase == "Running" else 0
     return progressed + cluster.spec.stall_seconds + sending
+
+
+def _progressed_at(migration: Migration, cluster: ClusterCase) -> float:
+    """Return when a migration got into its phase: KubeVirt's date, as far as it agrees with what was seen."""
+    written, seen = migration.progressed_at or 0.0, cluster.phase_seen.get(migration_key(migration))
+    return written if seen is None else min(max(written, seen - BEFORE_SIGHT_SECONDS), seen)
 
 
 def migration_of(case: NodeCase, migrations: Iterable[Migration]) -> Migration | None:

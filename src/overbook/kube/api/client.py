@@ -305,9 +305,12 @@ class Client:
     async def _object(self, kind: Kind[T], request: ApiRequest) -> T:
         data = await self._transport.call(request)
         try:
-            return kind.decode(data)
+            one = kind.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnexpectedAnswer(f"{request}: no {kind.kind}: {str(error)[:200]}") from error
+        if not one.metadata.name:  # somebody else's answer, of which no field was missed
+            raise UnexpectedAnswer(f"{request}: no {kind.kind}: it has no name")
+        return one
 
 
 def _identified(kind: Kind[Any], obj: Obj) -> tuple[dict[str, Any], str, str | None]:
