@@ -156,6 +156,42 @@ def test_waiting_and_failed_relief_is_reported() -> None:
     assert "shop/x: no progress" in only(node(relief=ReliefRecord(outcomes=(failed,)))).sentence
 
 
+@pytest.mark.parametrize(
+    ("message", "fix"),
+    [
+        (
+            "KubeVirt's limit of 2 live migrations at once is used up",
+            "kubectl get vmim -A; kubectl get kubevirt",
+        ),
+        ("KubeVirt's webhook for evictions does not answer", "kubectl get pods -A -l kubevirt.io=virt-api"),
+        ("the cluster's limit of 5 reliefs at once is used up", "kubectl get overcommit cluster"),
+    ],
+)
+def test_a_waiting_reliefs_fix_is_for_what_it_waits_for(message: str, fix: str) -> None:
+    found = next(
+        one for one in findings(CLUSTER, [pressed("Waiting", message=message)]) if one.word == "ReliefWaits"
+    )
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "fix"),
+    [
+        ("MigrationRejected", "migrationRejectedByResourceQuota", "kubectl -n shop describe resourcequota"),
+        ("MigrationFailed", "stuck", "kubectl -n shop get vmim"),
+        ("WebhookFailed", "failed calling webhook", "kubectl get pods -A -l kubevirt.io=virt-api"),
+        (
+            "MigrationStalled",
+            "no progress; not cancelled (404): virtctl evacuate-cancel vmi db --namespace shop",
+            "virtctl evacuate-cancel vmi db --namespace shop",
+        ),
+    ],
+)
+def test_a_refusals_fix_is_for_the_object_that_refused(reason: str, message: str, fix: str) -> None:
+    refusal = Refusal("u", "shop/virt-launcher-db", reason, message, "2026-09-01T10:00:00Z")
+    assert findings(CLUSTER, [pressed("Refused", refusals=(refusal,))])[0].fix == fix
+
+
 def test_a_taint_without_a_live_agent_is_found() -> None:
     abandoned = findings(CLUSTER, [node(tainted=True, age_seconds=900.0)])
     assert [finding.word for finding in abandoned] == ["AgentSilent", "TaintLeft"]

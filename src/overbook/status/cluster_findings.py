@@ -21,7 +21,8 @@ _UNKNOWN_WITHOUT: Final = {
     "overcommitnodes": "what agents report is not shown",
     "kubevirts": "KubeVirt's own percentage is not compared",
     "leases": "whether a controller leads is not known",
-    "virtualmachineinstances": "whether VMs would be live-migrated or restarted is not known",
+    "virtualmachineinstances": "guests' sizes are computed from requests, and whether VMs would be "
+    "live-migrated or restarted is not known",
 }
 _MATTERS_MOST: Final = ("nodes", "pods", "overcommits", "overcommitnodes")
 _USER: Final = re.compile(r'User "([^"]+)" cannot')

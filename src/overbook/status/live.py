@@ -15,7 +15,16 @@ from overbook.kube.api.errors import ApiError, KubeError
 from overbook.kube.api.kinds import NODES, OVERCOMMIT_NODES, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.status.build import build_cluster
-from overbook.status.read import BRIEF_PODS, BriefPod, ClusterReader, percent_of, pod_selectors, views_of
+from overbook.status.guests import INSTANCES, MachineInstance, Machines
+from overbook.status.read import (
+    BRIEF_PODS,
+    BriefPod,
+    ClusterReader,
+    eviction_strategy_of,
+    percent_of,
+    pod_selectors,
+    views_of,
+)
 from overbook.status.report import ClusterReport
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import Clusterwide, NodeView, Unread
@@ -73,6 +82,8 @@ class LiveCluster:
         self._nodes: Reflector[Any] | None = None
         self._reports: Reflector[Any] | None = None
         self._pods: list[Reflector[BriefPod]] = []
+        self._instances: Reflector[MachineInstance] | None = None
+        self._strategy = "None"
         self._forbidden: tuple[Unread, ...] = ()
         self._tasks: list[asyncio.Task[Any]] = []
         self._last_answer = clock()
@@ -97,7 +108,9 @@ class LiveCluster:
                 self._watched(BRIEF_PODS, field_selector=fields, on_change=self._sums.changed)
                 for fields in pod_selectors(self._names or None)
             ]
-        for reflector in filter(None, (self._nodes, self._reports, *self._pods)):
+        if await self._may(INSTANCES):
+            self._instances = self._watched(INSTANCES)
+        for reflector in filter(None, (self._nodes, self._reports, self._instances, *self._pods)):
             await reflector.wait_synced()
         self._tasks.append(asyncio.create_task(self._keep_facts()))
 
@@ -109,15 +122,23 @@ class LiveCluster:
 
     def report(self) -> ClusterReport:
         """The report as of now."""
-        views = [view for view in self._views() if not self._names or view.name in self._names]
-        cluster = msgspec.structs.replace(self._cluster, unread=(*self._forbidden, *self._cluster.unread))
+        machines = None
+        if self._instances is not None:
+            machines = Machines(self._instances.objects.values(), self._strategy)
+        views = [view for view in self._views(machines) if not self._names or view.name in self._names]
+        cluster = msgspec.structs.replace(
+            self._cluster,
+            guests=machines.evictable if machines else {},
+            unread=(*self._forbidden, *self._cluster.unread),
+        )
         return build_cluster(cluster, views, seconds_old=self._clock() - self._last_answer)
 
-    def _views(self) -> list[NodeView]:
+    def _views(self, machines: Machines | None) -> list[NodeView]:
+        sums = None if self._sums is None else self._sums.by_node
         return views_of(
             None if self._nodes is None else self._nodes.objects.values(),
             {} if self._reports is None else self._reports.objects,
-            None if self._sums is None else self._sums.by_node,
+            sums if sums is None or machines is None else machines.on(sums),
             self._clock(),
         )
 
@@ -132,15 +153,12 @@ class LiveCluster:
         reading = ClusterReader(self._client)
         overcommit, kubevirt = await reading.overcommit(), await reading.kubevirt()
         leader = await reading.or_unread("leases", lambda: reading.leader(self._clock()))
-        guests = await reading.or_unread(
-            "virtualmachineinstances", lambda: reading.guests(self._views(), kubevirt)
-        )
+        self._strategy = eviction_strategy_of(kubevirt)
         before = self._cluster.percent
         self._cluster = Clusterwide(
             overcommit=overcommit,
             kubevirt_percent=percent_of(kubevirt),
             leader=leader,
-            guests=guests or {},
             unread=tuple(reading.unread),
         )
         self._last_answer = self._clock()

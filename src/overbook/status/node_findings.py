@@ -10,7 +10,7 @@ from overbook.core.text import shown
 from overbook.status.findings import ClusterFinding, Severity
 from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView
 
-_UNDER_WAY: Final[tuple[Stage, ...]] = ("Asking", "Migrating", "Ending", "CoolingDown")
+_UNDER_WAY: Final[tuple[Stage, ...]] = ("Asking", "Migrating", "Cancelling", "Ending", "CoolingDown")
 _JUDGED_HERE: Final = ("SwapTooSmall", "NoSwap")
 """Problems of agents that are found here from the node's own numbers, also without an agent."""
 _BUDGET: Final = re.compile(r"disruption budget (\S+)")
@@ -51,7 +51,7 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             subject=node.name,
             sentence="relief waits",
             detail=relief.message,
-            fix="kubectl get overcommit cluster -o jsonpath='{.spec.relief}'",
+            fix=_waiting_fix(relief.message),
         )
     last = relief.outcomes[0] if relief.outcomes else None
     if last is not None and last.outcome in ("GivenUp", "Failed"):
@@ -62,8 +62,24 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             subject=node.name,
             sentence="the last relief was not completed",
             detail=f"{last.victim}: {last.message}",
-            fix=f"overbook status pod {last.victim}",
+            fix=_command_in(last.message) or f"overbook status pod {last.victim}",
         )
+
+
+def _waiting_fix(message: str) -> str:
+    """The command for the object on which relief waits: KubeVirt's, or Overbook's own settings."""
+    if message.startswith("KubeVirt's webhook"):
+        return "kubectl get pods -A -l kubevirt.io=virt-api"
+    if message.startswith("KubeVirt's limit"):
+        settings = "kubectl get kubevirt -A -o jsonpath='{.items[0].spec.configuration.migrations}'"
+        return f"kubectl get vmim -A; {settings}"
+    return "kubectl get overcommit cluster -o jsonpath='{.spec.relief}'"
+
+
+def _command_in(message: str) -> str:
+    """The command that a message of the controller names; empty: it names none."""
+    before, said, command = message.partition(": virtctl ")
+    return f"virtctl {command}" if said and before else ""
 
 
 def _refusal_fix(refusal: Refusal) -> str:
@@ -71,7 +87,15 @@ def _refusal_fix(refusal: Refusal) -> str:
     budget = _BUDGET.search(refusal.message)
     if budget is not None:
         return f"kubectl -n {namespace} get pdb {budget[1]}"
-    return f"overbook status pod {refusal.label}"
+    match refusal.reason:
+        case "MigrationRejected":
+            return f"kubectl -n {namespace} describe resourcequota"
+        case "MigrationFailed" | "MigrationStalled" | "MigrationGivenUp" | "MigrationFailing":
+            return _command_in(refusal.message) or f"kubectl -n {namespace} get vmim"
+        case "WebhookFailed":
+            return "kubectl get pods -A -l kubevirt.io=virt-api"
+        case _:
+            return f"overbook status pod {refusal.label}"
 
 
 def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
