@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from overbook.core.kubernetes.pod import Pod
 from overbook.status.guests import MachineInstance, Machines, NodeGuests
 from overbook.status.sums import PodSums
 
@@ -13,11 +14,18 @@ def instance(name: str, node: str = "a", size: str = "4Gi", **status: object) ->
     """Return an instance that runs on a node, in a pod whose UID is made of its name."""
     running = {"phase": "Running", "nodeName": node, "activePods": {f"{name}-1": node}}
     written = {
-        "metadata": {"name": name},
+        "metadata": {"name": name, "uid": f"uid-{name}"},
         "spec": {"domain": {"memory": {"guest": size}}},
         "status": {**running, **status},
     }
     return msgspec.convert(written, MachineInstance)
+
+
+def pod_of(vm: str, uid: str) -> Pod:
+    owner = {"kind": "VirtualMachineInstance", "apiVersion": "kubevirt.io/v1", "name": vm, "uid": f"uid-{vm}"}
+    return msgspec.convert(
+        {"metadata": {"uid": uid, "ownerReferences": [{**owner, "controller": True}]}}, Pod
+    )
 
 
 def test_a_guests_size_is_what_kubevirt_says_of_it() -> None:
@@ -34,8 +42,11 @@ def test_a_vm_that_migrates_is_one_vm() -> None:
     moving = instance("db", activePods={"db-target": "b", "db-source": "a"})
     known = Machines([moving])
     assert known.by_node == {"a": NodeGuests(1, 4 * GI)}
-    assert known.guest_bytes == {"db-source": 4 * GI, "db-target": 0}
-    assert known.in_pod("db-target", PodSums(1, virtual_machines=1)).virtual_machines == 0
+    for name, expected in (("db-source", (1, 4 * GI)), ("db-target", (0, 0))):
+        found = known.in_pod(pod_of("db", name), PodSums(1, virtual_machines=1, guest_bytes=7))
+        assert (found.virtual_machines, found.guest_bytes) == expected
+    other = PodSums(1, virtual_machines=1, guest_bytes=7)
+    assert known.in_pod(pod_of("not-read", "x"), other) == other
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import ENDED, KubeStruct
+from overbook.core.kubernetes.pod import ENDED, KubeStruct, Pod
 from overbook.core.kubernetes.quantity import RawQuantity, from_raw
-from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
+from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP, owning_instance
 from overbook.kube.api.kinds import Kind
 from overbook.status.sums import PodSums
 from overbook.status.view import EvictableMachine
@@ -117,24 +117,28 @@ class Machines:
     def __init__(self, instances: Iterable[MachineInstance], default_strategy: str = "None") -> None:
         self.by_node: dict[str, NodeGuests] = {}
         self.evictable: dict[str, EvictableMachine] = {}
-        self.guest_bytes: dict[str, int] = {}
-        """The guest's size by the UID of a VM's pod; 0 for the target pod of a live migration."""
+        self._sizes: dict[str, tuple[str, int]] = {}
+        """By the UID of a VM: the UID of the pod in which it runs, and the guest's size."""
         for instance in instances:
             strategy = instance.spec.eviction_strategy or default_strategy
             machine = EvictableMachine(instance.metadata.name, strategy)
-            size = instance.guest_bytes
-            for place, uid in enumerate(instance.pod_uids):
-                self.evictable[uid] = machine
-                self.guest_bytes[uid] = 0 if place else size
+            size, pods = instance.guest_bytes, instance.pod_uids
+            self.evictable.update(dict.fromkeys(pods, machine))
+            if pods:
+                self._sizes[instance.metadata.uid or ""] = pods[0], size
             if instance.runs:
                 node = instance.status.node_name or ""
                 known = self.by_node.get(node, NO_GUESTS)
                 self.by_node[node] = NodeGuests(known.machines + 1, known.guest_bytes + size)
 
-    def in_pod(self, uid: str, sums: PodSums) -> PodSums:
-        """The sums of one VM's pod, with its guest's size as KubeVirt says it."""
-        size = self.guest_bytes.get(uid)
-        return sums if size is None else NodeGuests(int(size > 0), size).of(sums)
+    def in_pod(self, pod: Pod, sums: PodSums) -> PodSums:
+        """The sums of one VM's pod, with its guest's size as KubeVirt says it; a target pod has no guest."""
+        owner = owning_instance(pod)
+        known = self._sizes.get(owner.uid or "") if owner is not None else None
+        if known is None:
+            return sums
+        uid, size = known
+        return (NodeGuests(1, size) if uid == pod.metadata.uid else NO_GUESTS).of(sums)
 
     def on(self, sums: Mapping[str, PodSums]) -> dict[str, PodSums]:
         """The sums of pods by node, with these virtual machines in place of those found by pods."""

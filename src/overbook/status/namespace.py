@@ -38,7 +38,7 @@ async def namespace_status(reading: ClusterReader, name: str) -> NamespaceStatus
     async for pod in _pods(reading, name):
         sums, quality = summing.with_class(pod)
         if machines is not None and sums.virtual_machines:
-            sums = machines.in_pod(pod.metadata.uid or "", sums)
+            sums = machines.in_pod(pod, sums)
         total += sums
         pods.append(_build_pod(pod, sums, quality))
     metadata = namespace.metadata if namespace else None
