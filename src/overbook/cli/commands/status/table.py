@@ -294,6 +294,7 @@ def _relief(relief: ReliefRecord) -> str:
     words = {
         "Asking": "evicting",
         "Migrating": "migrating",
+        "Cancelling": "cancelling the migration of",
         "Ending": "ending",
         "CoolingDown": "cooling down after",
         "Waiting": "relief waits",
