@@ -21,7 +21,14 @@ from overbook.core.kubernetes.resources import Amounts
 from overbook.status.cluster_findings import findings
 from overbook.status.findings import Gathered
 from overbook.status.sums import PodSums
-from overbook.status.view import Clusterwide, EvictableMachine, LeadingController, NodeView, Unread
+from overbook.status.view import (
+    Clusterwide,
+    EvictableMachine,
+    LeadingController,
+    MarkedMachine,
+    NodeView,
+    Unread,
+)
 from tests.core.pod_manifests import GI
 
 LEADER = LeadingController("controller-a", 2.0)
@@ -190,6 +197,15 @@ def test_a_waiting_reliefs_fix_is_for_what_it_waits_for(message: str, fix: str) 
 def test_a_refusals_fix_is_for_the_object_that_refused(reason: str, message: str, fix: str) -> None:
     refusal = Refusal("u", "shop/virt-launcher-db", reason, message, "2026-09-01T10:00:00Z")
     assert findings(CLUSTER, [pressed("Refused", refusals=(refusal,))])[0].fix == fix
+
+
+def test_an_evacuation_that_nobody_wants_is_noted() -> None:
+    cluster = structs.replace(CLUSTER, marked=(MarkedMachine("shop", "db", "worker-1"),))
+    found = only(node(), cluster=cluster)
+    assert (found.word, found.severity) == ("EvacuationLeft", "Note")
+    assert found.fix == "virtctl evacuate-cancel vmi db --namespace shop"
+    assert "EvacuationLeft" not in words(node(cordoned=True), cluster=cluster), "somebody drains it"
+    assert "EvacuationLeft" not in words(pressed("Migrating"), cluster=cluster)
 
 
 def test_a_taint_without_a_live_agent_is_found() -> None:

@@ -49,6 +49,14 @@ def test_a_vm_that_migrates_is_one_vm() -> None:
     assert known.in_pod(pod_of("not-read", "x"), other) == other
 
 
+def test_a_marked_vm_is_found_on_the_node_it_leaves() -> None:
+    marked = instance("db", evacuationNodeName="a")
+    moved = instance("web", node="b", evacuationNodeName="a")
+    assert [(each.namespace, each.name, each.node) for each in Machines([marked, moved]).marked] == [
+        ("default", "db", "a")
+    ]
+
+
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_vm_that_has_ended_is_none(phase: str) -> None:
     assert Machines([instance("db", phase=phase)]).by_node == {}

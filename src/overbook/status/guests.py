@@ -16,7 +16,7 @@ from overbook.core.kubernetes.quantity import RawQuantity, from_raw
 from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP, owning_instance
 from overbook.kube.api.kinds import Kind
 from overbook.status.sums import PodSums
-from overbook.status.view import EvictableMachine
+from overbook.status.view import EvictableMachine, MarkedMachine
 
 
 class _Memory(KubeStruct, frozen=True):
@@ -39,6 +39,7 @@ class _MemoryStatus(KubeStruct, frozen=True):
 class _InstanceStatus(KubeStruct, frozen=True):
     active_pods: dict[str, str] | None = None
     node_name: str | None = None
+    evacuation_node_name: str | None = None
     phase: str | None = None
     memory: _MemoryStatus | None = None
 
@@ -117,6 +118,7 @@ class Machines:
     def __init__(self, instances: Iterable[MachineInstance], default_strategy: str = "None") -> None:
         self.by_node: dict[str, NodeGuests] = {}
         self.evictable: dict[str, EvictableMachine] = {}
+        self.marked: list[MarkedMachine] = []
         self._sizes: dict[str, tuple[str, int]] = {}
         """By the UID of a VM: the UID of the pod in which it runs, and the guest's size."""
         for instance in instances:
@@ -127,9 +129,15 @@ class Machines:
             if pods:
                 self._sizes[instance.metadata.uid or ""] = pods[0], size
             if instance.runs:
+                self._note_mark(instance)
                 node = instance.status.node_name or ""
                 known = self.by_node.get(node, NO_GUESTS)
                 self.by_node[node] = NodeGuests(known.machines + 1, known.guest_bytes + size)
+
+    def _note_mark(self, instance: MachineInstance) -> None:
+        meta, node = instance.metadata, instance.status.evacuation_node_name
+        if node and node == instance.status.node_name:
+            self.marked.append(MarkedMachine(meta.namespace or "default", meta.name, node))
 
     def in_pod(self, pod: Pod, sums: PodSums) -> PodSums:
         """The sums of one VM's pod, with its guest's size as KubeVirt says it; a target pod has no guest."""

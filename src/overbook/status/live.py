@@ -129,6 +129,7 @@ class LiveCluster:
         cluster = msgspec.structs.replace(
             self._cluster,
             guests=machines.evictable if machines else {},
+            marked=tuple(machines.marked) if machines else (),
             unread=(*self._forbidden, *self._cluster.unread),
         )
         return build_cluster(cluster, views, seconds_old=self._clock() - self._last_answer)

@@ -225,6 +225,23 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         )
 
 
+def _marks(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
+    """VMs that KubeVirt will move sooner or later, although nobody drains the node and no relief wants it."""
+    if node.cordoned or node.pressure != "None" or node.relief.stage in _UNDER_WAY:
+        return
+    for machine in cluster.marked:
+        if machine.node == node.name:
+            yield ClusterFinding(
+                word="EvacuationLeft",
+                severity="Note",
+                noun="virtual machine",
+                subject=f"{machine.namespace}/{machine.name}",
+                sentence="KubeVirt tries to live-migrate it again and again, "
+                "and the node is calm and not cordoned",
+                fix=f"virtctl evacuate-cancel vmi {machine.name} --namespace {machine.namespace}",
+            )
+
+
 def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
     for problem in node.status.problems if node.status else ():
         if problem.word in _JUDGED_HERE:
@@ -248,5 +265,6 @@ _WORST_FIRST: Final[tuple[Callable[[NodeView, Clusterwide], Iterator[ClusterFind
     _promise,
     _taint,
     _restarts,
+    _marks,
     _problems,
 )
