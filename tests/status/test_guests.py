@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from overbook.core.kubernetes.pod import Pod
-from overbook.status.guests import MachineInstance, Machines, NodeGuests
+from overbook.status.guests import GuestMachines, MachineInstance, NodeGuests
 from overbook.status.sums import PodSums
 
 GI = 2**30
@@ -40,7 +40,7 @@ def test_a_size_that_cannot_be_read_is_none() -> None:
 
 def test_a_vm_that_migrates_is_one_vm() -> None:
     moving = instance("db", activePods={"db-target": "b", "db-source": "a"})
-    known = Machines([moving])
+    known = GuestMachines([moving])
     assert known.by_node == {"a": NodeGuests(1, 4 * GI)}
     for name, expected in (("db-source", (1, 4 * GI)), ("db-target", (0, 0))):
         found = known.in_pod(pod_of("db", name), PodSums(1, virtual_machines=1, guest_bytes=7))
@@ -52,14 +52,14 @@ def test_a_vm_that_migrates_is_one_vm() -> None:
 def test_a_marked_vm_is_found_on_the_node_it_leaves() -> None:
     marked = instance("db", evacuationNodeName="a")
     moved = instance("web", node="b", evacuationNodeName="a")
-    assert [(each.namespace, each.name, each.node) for each in Machines([marked, moved]).marked] == [
+    assert [(each.namespace, each.name, each.node) for each in GuestMachines([marked, moved]).marked] == [
         ("default", "db", "a")
     ]
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_vm_that_has_ended_is_none(phase: str) -> None:
-    assert Machines([instance("db", phase=phase)]).by_node == {}
+    assert GuestMachines([instance("db", phase=phase)]).by_node == {}
 
 
 def test_pods_sums_keep_all_but_the_guests() -> None:
@@ -67,6 +67,6 @@ def test_pods_sums_keep_all_but_the_guests() -> None:
         "a": PodSums(pods=7, virtual_machines=2, guest_bytes=5 * GI),
         "b": PodSums(pods=3, virtual_machines=1, guest_bytes=GI),
     }
-    found = Machines([instance("db"), instance("web")]).on(by_pods)
+    found = GuestMachines([instance("db"), instance("web")]).on(by_pods)
     assert found["a"] == PodSums(pods=7, virtual_machines=2, guest_bytes=8 * GI)
     assert found["b"] == PodSums(pods=3), "the target of a live migration is no VM"

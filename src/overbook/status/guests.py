@@ -107,7 +107,7 @@ class NodeGuests(msgspec.Struct, frozen=True, gc=False):
 NO_GUESTS: Final = NodeGuests()
 
 
-class Machines:
+class GuestMachines:
     """All virtual machines that were read.
 
     Args:

@@ -15,7 +15,7 @@ from overbook.kube.api.errors import ApiError, KubeError
 from overbook.kube.api.kinds import NODES, OVERCOMMIT_NODES, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.status.build import build_cluster
-from overbook.status.guests import INSTANCES, MachineInstance, Machines
+from overbook.status.guests import INSTANCES, GuestMachines, MachineInstance
 from overbook.status.read import (
     BRIEF_PODS,
     BriefPod,
@@ -124,7 +124,7 @@ class LiveCluster:
         """The report as of now."""
         machines = None
         if self._instances is not None:
-            machines = Machines(self._instances.objects.values(), self._strategy)
+            machines = GuestMachines(self._instances.objects.values(), self._strategy)
         views = [view for view in self._views(machines) if not self._names or view.name in self._names]
         cluster = msgspec.structs.replace(
             self._cluster,
@@ -134,7 +134,7 @@ class LiveCluster:
         )
         return build_cluster(cluster, views, seconds_old=self._clock() - self._last_answer)
 
-    def _views(self, machines: Machines | None) -> list[NodeView]:
+    def _views(self, machines: GuestMachines | None) -> list[NodeView]:
         sums = None if self._sums is None else self._sums.by_node
         return views_of(
             None if self._nodes is None else self._nodes.objects.values(),

@@ -22,7 +22,7 @@ from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
 from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
 from overbook.kube.api.objects import KubeVirtInstallation, Node
-from overbook.status.guests import INSTANCES, Machines
+from overbook.status.guests import INSTANCES, GuestMachines
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import (
     AGENT_NAMESPACE,
@@ -189,12 +189,12 @@ class ClusterReader:
         chosen: Sequence[str] | None,
         kubevirt: KubeVirtInstallation | None,
         namespace: str | None = None,
-    ) -> Machines:
+    ) -> GuestMachines:
         """The virtual machines on the chosen nodes (``None``: on all) and in a namespace (``None``: all)."""
         few = chosen is not None and len(chosen) <= MOST_NAMED
         selector = f"{NODE_LABEL} in ({','.join(chosen)})" if chosen and few else ""
         listed = self.client.list(INSTANCES, namespace, label_selector=selector, limit=PAGE)
-        return Machines([instance async for instance in listed], eviction_strategy_of(kubevirt))
+        return GuestMachines([instance async for instance in listed], eviction_strategy_of(kubevirt))
 
     async def or_unread(self, resource: str, read: Callable[[], Awaitable[_Result]]) -> _Result | None:
         """The result of `read`; ``None`` if the resource could not be read, which is remembered.
