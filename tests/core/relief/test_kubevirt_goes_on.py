@@ -110,9 +110,7 @@ def test_a_success_while_it_is_cancelled_is_relief_enough() -> None:
     world.uncancelled = Uncancelled("timeout")
     world.settle(127)
     while world.record("n").stage != "Cancelling":
-        world.now += 1
-        for node, step in world.plan().items():
-            world.perform(node, step)
+        world.settle(1)
     moves(world, "a", "Succeeded", targetNode="m")
     world.settle(3)
     assert evicted(world) == ["a"]
@@ -356,6 +354,20 @@ def test_a_failure_is_seen_though_the_next_try_has_begun() -> None:
     world.settle(5)
     assert evicted(world) == ["a", "b"]
     assert world.cancelled == ["uid-a"]
+
+
+def test_a_mark_that_others_set_again_holds_nobody_up() -> None:
+    world = vms("a", plain="b")
+    world.settle()
+    mark(world, "a")
+    moves(world, "a", "Failed", failureReason="stuck")
+    for _ in range(20):
+        world.settle(1)
+        if "b" in evicted(world):
+            break
+        mark(world, "a")
+    assert "b" in evicted(world)
+    assert len(world.cancelled) < 12, "every two seconds, and not as fast as it can"
 
 
 def test_stages_follow_each_other_once() -> None:
