@@ -10,7 +10,7 @@ from overbook.core.text import shown
 from overbook.status.findings import ClusterFinding, Severity
 from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView
 
-_UNDER_WAY: Final[tuple[Stage, ...]] = ("Asking", "Migrating", "Cancelling", "Ending", "CoolingDown")
+_UNDER_WAY: Final[tuple[Stage, ...]] = ("Asking", "Migrating", "Ending", "CoolingDown")
 _JUDGED_HERE: Final = ("SwapTooSmall", "NoSwap")
 """Problems of agents that are found here from the node's own numbers, also without an agent."""
 _BUDGET: Final = re.compile(r"disruption budget (\S+)")

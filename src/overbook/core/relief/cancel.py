@@ -40,7 +40,7 @@ def given_up(case: NodeCase, reason: str, message: str, now: float) -> Step:
 def cancel(
     case: NodeCase, migration: Migration | None, pod: CandidatePod | None, cluster: ClusterCase, now: float
 ) -> Step:
-    """Return the next step for a record in the stage ``Cancelling``.
+    """Return the next step for a record with a reason why its migration is given up.
 
     Args:
         case: the node.

@@ -1,8 +1,8 @@
 """The next step for a pod that is leaving: evicted, migrating or ending, until it has left or is given up.
 
 ``Asking``: send the eviction and follow the API server's answer; if the eviction must not be sent again, look
-at the pod. ``Migrating``: :mod:`overbook.core.relief.migrating`. ``Cancelling``: take a migration back that
-is given up (:mod:`overbook.core.relief.cancel`). ``Ending``: look at the pod until it is gone.
+at the pod. ``Migrating``: :mod:`overbook.core.relief.migrating`, and with a reason why that is given up
+:mod:`overbook.core.relief.cancel`. ``Ending``: look at the pod until it is gone.
 Every relief that ends is written into the record's outcomes; one that was given up also into its refusals.
 """
 
@@ -36,12 +36,12 @@ def follow(case: NodeCase, cluster: ClusterCase, now: float) -> Step:
         if case.answer is not None:
             return _answered(case, case.answer, cluster, now)
         return _asking(case, cluster, now)
-    if case.record.stage == "Migrating":
-        return migrating(case, cluster, now)
-    if case.record.stage == "Cancelling":
+    if case.record.stage == "Migrating" and case.record.reason:
         seen = seen_lately(case, now, LOOK_SECONDS)
         known = migrations_of(case, cluster.migrations)
         return cancel(case, known[-1] if known else None, seen, cluster, now)
+    if case.record.stage == "Migrating":
+        return migrating(case, cluster, now)
     return _ending(case, cluster, now)
 
 

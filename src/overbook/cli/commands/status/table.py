@@ -294,12 +294,13 @@ def _relief(relief: ReliefRecord) -> str:
     words = {
         "Asking": "evicting",
         "Migrating": "migrating",
-        "Cancelling": "cancelling the migration of",
         "Ending": "ending",
         "CoolingDown": "cooling down after",
         "Waiting": "relief waits",
         "Refused": "all refused",
     }[relief.stage or "Waiting"]
+    if relief.reason:
+        words = "cancelling the migration of"
     return (
         f"{words} {relief.victim}" if relief.victim and relief.stage not in ("Waiting", "Refused") else words
     )
