@@ -196,6 +196,34 @@ def test_a_migration_that_a_descheduler_began_is_enough(cluster: ControlPlane, n
     assert "evacuationNodeName" not in status, "one pressure costs one pod"
 
 
+def test_a_vm_given_up_while_kubevirt_was_down_stays(
+    cluster: ControlPlane, namespace: str, kubevirt_after_it: KubeVirtStandIn
+) -> None:
+    _, pod = start(cluster, machine("db"), namespace)
+    node, guest = pod["spec"]["nodeName"], candidate_of(pod)
+    other = make_pod(cluster, namespace, "other", node)
+    kubevirt_after_it.outage.controller = True
+    try:
+        report(cluster, node, guest, other, request_id=f"{namespace}-1")
+        wait_for(lambda: not pod_exists(cluster, other), "the next goes", seconds=120)
+    finally:
+        kubevirt_after_it.outage.controller = False
+    calm(cluster, node)
+    assert_not_evacuated(cluster, namespace, "db")
+    assert get(cluster, INSTANCES, "db", namespace)["status"]["nodeName"] == node
+
+
+@pytest.mark.usefixtures("kubevirt_after_it")
+def test_a_pod_whose_owner_prefers_that_leaves_last(cluster: ControlPlane, namespace: str) -> None:
+    wish = {"descheduler.alpha.kubernetes.io/prefer-no-eviction": "true"}
+    first = make_pod(cluster, namespace, "first", "hollow-1", annotations=wish)
+    other = make_pod(cluster, namespace, "other", "hollow-1")
+    report(cluster, "hollow-1", first, other, request_id=f"{namespace}-1")
+    wait_for(lambda: not pod_exists(cluster, other), "the other leaves")
+    assert pod_exists(cluster, first)
+    calm(cluster, "hollow-1")
+
+
 def assert_not_evacuated(cluster: ControlPlane, namespace: str, name: str) -> None:
     """Assert that KubeVirt does not try to migrate a VM any more."""
     assert "evacuationNodeName" not in get(cluster, INSTANCES, name, namespace)["status"]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from overbook.controller.kinds import AskingNode
+from overbook.controller.kinds import AgentLease, AskingNode
 from overbook.controller.metrics import ControllerMetrics
 from overbook.controller.node_keeper import NodeKeeper
 from overbook.controller.settings import ControllerSettings
@@ -111,6 +111,10 @@ async def report(situation: ClusterSituation, api: FakeApi, name: str, *, dies_a
         about = NodeMeta(name=name, uid=name, resource_version=str(number))
         situation.asking._put(name, AskingNode(metadata=about, status=status))
         situation.asking._touch()
+        renewed = type(AgentLease().spec)(renew_time=f"t{number}")
+        lease = AgentLease(metadata=NodeMeta(name=name, uid=name, resource_version=str(number)), spec=renewed)
+        situation.heartbeats._put(f"overbook-node/{name}", lease)
+        situation.heartbeats._touch()
         if not any(taint.key == TAINT_KEY for taint in api.nodes[name].spec.taints or ()):
             others = NodeTaint(key="example.com/other", effect="NoSchedule")
             api.write(name, spec=of((others, NodeTaint(key=TAINT_KEY, effect="NoSchedule"))))
@@ -118,12 +122,12 @@ async def report(situation: ClusterSituation, api: FakeApi, name: str, *, dies_a
 
 
 async def bookmarks(situation: ClusterSituation, api: FakeApi) -> None:
-    """The watch of the reports is heard, or broken for minutes while there is trouble."""
+    """The watch of the heartbeats is heard, or broken for minutes while there is trouble."""
     while True:
         if api.in_trouble and api.chance.random() < 0.1:
-            situation.asking._broken = True
+            situation.heartbeats._broken = True
             await asyncio.sleep(api.chance.uniform(10, 300))
-        situation.asking._touch()
+        situation.heartbeats._touch()
         await asyncio.sleep(api.chance.uniform(5, 60))
 
 

@@ -4,7 +4,7 @@ from overbook.controller.kinds import AskingNode
 from overbook.controller.records import Records
 from overbook.core.api.overcommit_node import ReliefRecord
 from overbook.core.relief.case import Evict, Look, Rest, Write
-from overbook.core.relief.follow import BEFORE_SIGHT_SECONDS
+from overbook.core.relief.migrating import BEFORE_SIGHT_SECONDS
 from overbook.core.relief.node import NodeMeta
 from overbook.core.relief.record import idle
 from overbook.core.timestamp import from_timestamp, to_timestamp

@@ -21,7 +21,14 @@ from overbook.core.kubernetes.resources import Amounts
 from overbook.status.cluster_findings import findings
 from overbook.status.findings import Gathered
 from overbook.status.sums import PodSums
-from overbook.status.view import Clusterwide, EvictableMachine, LeadingController, NodeView, Unread
+from overbook.status.view import (
+    Clusterwide,
+    EvictableMachine,
+    LeadingController,
+    MarkedMachine,
+    NodeView,
+    Unread,
+)
 from tests.core.pod_manifests import GI
 
 LEADER = LeadingController("controller-a", 2.0)
@@ -156,6 +163,51 @@ def test_waiting_and_failed_relief_is_reported() -> None:
     assert "5 of 5 guests are on their way" in next(w.sentence for w in waits if w.word == "ReliefWaits")
     failed = ReliefOutcome("r0", "shop/x", "GivenUp", "no progress for 120 s", "", "")
     assert "shop/x: no progress" in only(node(relief=ReliefRecord(outcomes=(failed,)))).sentence
+
+
+@pytest.mark.parametrize(
+    ("message", "fix"),
+    [
+        (
+            "KubeVirt's limit of 2 live migrations at once is used up",
+            "kubectl get vmim -A; kubectl get kubevirt",
+        ),
+        ("KubeVirt's webhook for evictions does not answer", "kubectl get pods -A -l kubevirt.io=virt-api"),
+        ("the cluster's limit of 5 reliefs at once is used up", "kubectl get overcommit cluster"),
+    ],
+)
+def test_a_waiting_reliefs_fix_is_for_what_it_waits_for(message: str, fix: str) -> None:
+    found = next(
+        one for one in findings(CLUSTER, [pressed("Waiting", message=message)]) if one.word == "ReliefWaits"
+    )
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "fix"),
+    [
+        ("MigrationRejected", "migrationRejectedByResourceQuota", "kubectl -n shop describe resourcequota"),
+        ("MigrationFailed", "stuck", "kubectl -n shop get vmim"),
+        ("WebhookFailed", "failed calling webhook", "kubectl get pods -A -l kubevirt.io=virt-api"),
+        (
+            "MigrationStalled",
+            "no progress; not cancelled (404): virtctl evacuate-cancel vmi db --namespace shop",
+            "virtctl evacuate-cancel vmi db --namespace shop",
+        ),
+    ],
+)
+def test_a_refusals_fix_is_for_the_object_that_refused(reason: str, message: str, fix: str) -> None:
+    refusal = Refusal("u", "shop/virt-launcher-db", reason, message, "2026-09-01T10:00:00Z")
+    assert findings(CLUSTER, [pressed("Refused", refusals=(refusal,))])[0].fix == fix
+
+
+def test_an_evacuation_that_nobody_wants_is_noted() -> None:
+    cluster = structs.replace(CLUSTER, marked=(MarkedMachine("shop", "db", "worker-1"),))
+    found = only(node(), cluster=cluster)
+    assert (found.word, found.severity) == ("EvacuationLeft", "Note")
+    assert found.fix == "virtctl evacuate-cancel vmi db --namespace shop"
+    assert "EvacuationLeft" not in words(node(cordoned=True), cluster=cluster), "somebody drains it"
+    assert "EvacuationLeft" not in words(pressed("Migrating"), cluster=cluster)
 
 
 def test_a_taint_without_a_live_agent_is_found() -> None:

@@ -113,11 +113,15 @@ class Performer:
     async def _cancel(self, node: str, step: Cancel) -> None:
         situation = self._situation
         situation.pods.get(node, {}).pop(step.uid, None)  # whatever comes of it, it has to be looked at again
+        found: Uncancelled | None = Uncancelled("the answer is not known")
         try:
-            situation.uncancelled[node] = await self._eviction.withdraw(step)
+            found = await self._eviction.withdraw(step)
         except KubeError as error:
-            situation.uncancelled[node] = Uncancelled(str(error))
+            found = Uncancelled(str(error))
             raise
+        finally:
+            found = found or Uncancelled("the VM is marked again")
+            situation.uncancelled[node] = msgspec.structs.replace(found, at=self._wall_clock())
 
     def _report(self, node: str, before: ReliefRecord, after: ReliefRecord) -> None:
         for event in relief_events(node, before, after):

@@ -9,7 +9,7 @@ from overbook.controller.kinds import ASKING_NODES, AskingNode
 from overbook.core.api.group import API_VERSION
 from overbook.core.api.overcommit_node import CONTROLLER_MANAGER, ReliefRecord
 from overbook.core.relief.case import Step, Write
-from overbook.core.relief.follow import BEFORE_SIGHT_SECONDS
+from overbook.core.relief.migrating import BEFORE_SIGHT_SECONDS
 from overbook.core.relief.record import counted_from
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, ApiUnavailable, is_status

@@ -77,7 +77,7 @@ class ClusterSituation:
         self._progress = MigrationProgress(wall_clock)
         self.pods: dict[str, dict[str, CandidatePod]] = {}
         self.answers: dict[str, EvictionAnswer] = {}
-        self.uncancelled: dict[str, Uncancelled | None] = {}
+        self.uncancelled: dict[str, Uncancelled] = {}
         self.destinations: set[str] = set()
         self.unkept: set[str] = set()
         """Nodes whose condition or taint may have to be written; `NodeKeeper` handles them."""

@@ -313,10 +313,13 @@ STATUS_RIGHTS: Final = (
         verbs=("list", "watch"),
     ),
     Right(
-        why="compare KubeVirt's percentage, and show VMs that would be restarted",
+        why="compare KubeVirt's percentage", group="kubevirt.io", resources=("kubevirts",), verbs=("list",)
+    ),
+    Right(
+        why="show guests' sizes, and VMs that would be restarted",
         group="kubevirt.io",
-        resources=("kubevirts", "virtualmachineinstances"),
-        verbs=("list",),
+        resources=("virtualmachineinstances",),
+        verbs=("list", "watch"),
     ),
 )
 

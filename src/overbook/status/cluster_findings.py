@@ -23,7 +23,8 @@ _UNKNOWN_WITHOUT: Final = {
     "kubevirts": "KubeVirt's own percentage is not compared",
     "leases": "whether a controller leads is not known",
     "heartbeats": "whether an agent works is only known from its last report",
-    "virtualmachineinstances": "whether VMs would be live-migrated or restarted is not known",
+    "virtualmachineinstances": "guests' sizes are computed from requests, and whether VMs would be "
+    "live-migrated or restarted is not known",
 }
 _MATTERS_MOST: Final = ("nodes", "pods", "overcommits", "overcommitnodes")
 _USER: Final = re.compile(r'User "([^"]+)" cannot')

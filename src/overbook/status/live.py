@@ -16,10 +16,12 @@ from overbook.kube.api.errors import ApiError, KubeError
 from overbook.kube.api.kinds import LEASES, NODES, OVERCOMMIT_NODES, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.status.build import build_cluster
+from overbook.status.guests import INSTANCES, GuestMachines, MachineInstance
 from overbook.status.read import (
     BRIEF_PODS,
     BriefPod,
     ClusterReader,
+    eviction_strategy_of,
     lease_ages,
     percent_of,
     pod_selectors,
@@ -83,6 +85,8 @@ class LiveCluster:
         self._reports: Reflector[Any] | None = None
         self._leases: Reflector[Any] | None = None
         self._pods: list[Reflector[BriefPod]] = []
+        self._instances: Reflector[MachineInstance] | None = None
+        self._strategy = "None"
         self._forbidden: tuple[Unread, ...] = ()
         self._tasks: list[asyncio.Task[Any]] = []
         self._last_answer = clock()
@@ -109,7 +113,10 @@ class LiveCluster:
                 self._watched(BRIEF_PODS, field_selector=fields, on_change=self._sums.changed)
                 for fields in pod_selectors(self._names or None)
             ]
-        for reflector in filter(None, (self._nodes, self._reports, self._leases, *self._pods)):
+        if await self._may(INSTANCES):
+            self._instances = self._watched(INSTANCES)
+        watched = (self._nodes, self._reports, self._leases, self._instances, *self._pods)
+        for reflector in filter(None, watched):
             await reflector.wait_synced()
         self._tasks.append(asyncio.create_task(self._keep_facts()))
 
@@ -121,15 +128,24 @@ class LiveCluster:
 
     def report(self) -> ClusterReport:
         """The report as of now."""
-        views = [view for view in self._views() if not self._names or view.name in self._names]
-        cluster = msgspec.structs.replace(self._cluster, unread=(*self._forbidden, *self._cluster.unread))
+        machines = None
+        if self._instances is not None:
+            machines = GuestMachines(self._instances.objects.values(), self._strategy)
+        views = [view for view in self._views(machines) if not self._names or view.name in self._names]
+        cluster = msgspec.structs.replace(
+            self._cluster,
+            guests=machines.evictable if machines else {},
+            marked=tuple(machines.marked) if machines else (),
+            unread=(*self._forbidden, *self._cluster.unread),
+        )
         return build_cluster(cluster, views, seconds_old=self._clock() - self._last_answer)
 
-    def _views(self) -> list[NodeView]:
+    def _views(self, machines: GuestMachines | None) -> list[NodeView]:
+        sums = None if self._sums is None else self._sums.by_node
         return views_of(
             None if self._nodes is None else self._nodes.objects.values(),
             {} if self._reports is None else self._reports.objects,
-            None if self._sums is None else self._sums.by_node,
+            sums if sums is None or machines is None else machines.on(sums),
             self._clock(),
             None if self._leases is None else lease_ages(self._leases.objects.values(), self._clock()),
         )
@@ -145,16 +161,13 @@ class LiveCluster:
         reading = ClusterReader(self._client)
         overcommit, kubevirt = await reading.overcommit(), await reading.kubevirt()
         leader = await reading.or_unread("leases", lambda: reading.leader(self._clock()))
-        guests = await reading.or_unread(
-            "virtualmachineinstances", lambda: reading.guests(self._views(), kubevirt)
-        )
+        self._strategy = eviction_strategy_of(kubevirt)
         before = self._cluster.percent
         self._cluster = Clusterwide(
             overcommit=overcommit,
             unusable=reading.unusable,
             kubevirt_percent=percent_of(kubevirt),
             leader=leader,
-            guests=guests or {},
             unread=tuple(reading.unread),
         )
         self._last_answer = self._clock()

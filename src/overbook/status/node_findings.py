@@ -55,7 +55,7 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             subject=node.name,
             sentence="relief waits",
             detail=relief.message,
-            fix="kubectl get overcommit cluster -o jsonpath='{.spec.relief}'",
+            fix=_waiting_fix(relief.message),
         )
     last = relief.outcomes[0] if relief.outcomes else None
     if last is not None and last.outcome in ("GivenUp", "Failed"):
@@ -66,8 +66,24 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             subject=node.name,
             sentence="the last relief was not completed",
             detail=f"{last.victim}: {last.message}",
-            fix=f"overbook status pod {last.victim}",
+            fix=_command_in(last.message) or f"overbook status pod {last.victim}",
         )
+
+
+def _waiting_fix(message: str) -> str:
+    """The command for the object on which relief waits: KubeVirt's, or Overbook's own settings."""
+    if message.startswith("KubeVirt's webhook"):
+        return "kubectl get pods -A -l kubevirt.io=virt-api"
+    if message.startswith("KubeVirt's limit"):
+        settings = "kubectl get kubevirt -A -o jsonpath='{.items[0].spec.configuration.migrations}'"
+        return f"kubectl get vmim -A; {settings}"
+    return "kubectl get overcommit cluster -o jsonpath='{.spec.relief}'"
+
+
+def _command_in(message: str) -> str:
+    """The command that a message of the controller names; empty: it names none."""
+    before, said, command = message.partition(": virtctl ")
+    return f"virtctl {command}" if said and before else ""
 
 
 def _refusal_fix(refusal: Refusal) -> str:
@@ -75,7 +91,15 @@ def _refusal_fix(refusal: Refusal) -> str:
     budget = _BUDGET.search(refusal.message)
     if budget is not None:
         return f"kubectl -n {namespace} get pdb {budget[1]}"
-    return f"overbook status pod {refusal.label}"
+    match refusal.reason:
+        case "MigrationRejected":
+            return f"kubectl -n {namespace} describe resourcequota"
+        case "MigrationFailed" | "MigrationStalled" | "MigrationGivenUp" | "MigrationFailing":
+            return _command_in(refusal.message) or f"kubectl -n {namespace} get vmim"
+        case "WebhookFailed":
+            return "kubectl get pods -A -l kubevirt.io=virt-api"
+        case _:
+            return f"overbook status pod {refusal.label}"
 
 
 def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
@@ -205,6 +229,23 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         )
 
 
+def _marks(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
+    """VMs that KubeVirt will move sooner or later, although nobody drains the node and no relief wants it."""
+    if node.cordoned or node.pressure != "None" or node.relief.stage in _UNDER_WAY:
+        return
+    for machine in cluster.marked:
+        if machine.node == node.name:
+            yield ClusterFinding(
+                word="EvacuationLeft",
+                severity="Note",
+                noun="virtual machine",
+                subject=f"{machine.namespace}/{machine.name}",
+                sentence="KubeVirt tries to live-migrate it again and again, "
+                "and the node is calm and not cordoned",
+                fix=f"virtctl evacuate-cancel vmi {machine.name} --namespace {machine.namespace}",
+            )
+
+
 def _problems(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
     of_all = cluster.unusable.word if cluster.unusable else ""
     for problem in node.status.problems if node.status else ():
@@ -229,5 +270,6 @@ _WORST_FIRST: Final[tuple[Callable[[NodeView, Clusterwide], Iterator[ClusterFind
     _promise,
     _taint,
     _restarts,
+    _marks,
     _problems,
 )

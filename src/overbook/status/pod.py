@@ -57,6 +57,7 @@ async def pod_status(reading: ClusterReader, name: str, namespace: str | None, n
         events=events,
         findings=findings(cluster, nodes) if nodes else (),
         unread=tuple(reading.unread),
+        ended=(pod.status.phase or "") if pod.status is not None and pod.has_ended else "",
     )
 
 

@@ -22,7 +22,6 @@ from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
 from overbook.core.kubernetes.resources import amounts
-from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
 from overbook.core.percentage import is_percent
 from overbook.core.timestamp import from_timestamp
 from overbook.kube.api.backoff import Backoff
@@ -31,11 +30,11 @@ from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
 from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, WRITTEN_OVERCOMMITS, Kind
 from overbook.kube.api.objects import KubeVirtInstallation, Lease, Node
+from overbook.status.guests import INSTANCES, GuestMachines
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import (
     AGENT_NAMESPACE,
     Clusterwide,
-    EvictableMachine,
     LeadingController,
     NodeView,
     Unread,
@@ -46,8 +45,8 @@ RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 PAGE: Final = 2000
 MOST_NAMED: Final = 16
 """Up to this number of chosen nodes, pods are listed node by node; for more, all pods are listed."""
-MOST_IN_TROUBLE: Final = 50
-"""Nodes with candidates whose virtual machines are looked up."""
+NODE_LABEL: Final = "kubevirt.io/nodeName"
+"""The label by which KubeVirt says on which node a virtual machine runs."""
 MOST_TRIES: Final = 4
 _OF_KUBEVIRT: Final = ("kubevirts", "virtualmachineinstances")
 _PASSING: Final = (429, 500, 503, 504)
@@ -103,8 +102,9 @@ class ClusterReader:
         cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt))
         nodes = await self.or_unread("nodes", lambda: self._nodes(names, selector))
         chosen = [node.metadata.name for node in nodes] if nodes is not None and (names or selector) else None
-        sums, reports, leader, ages = await asyncio.gather(
+        sums, machines, reports, leader, ages = await asyncio.gather(
             self.or_unread("pods", lambda: self._sums(cluster.percent, chosen)),
+            self.or_unread("virtualmachineinstances", lambda: self.machines(chosen, kubevirt)),
             self.or_unread("overcommitnodes", lambda: self.reports(chosen)),
             self.or_unread("leases", lambda: self.leader(now)),
             self.or_unread("heartbeats", lambda: self.heartbeats(now)),
@@ -112,15 +112,17 @@ class ClusterReader:
         if nodes is None and not reports:
             first = self.unread[0]
             raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
+        if sums is not None and machines is not None:
+            sums = machines.on(sums)
         views = tuple(views_of(nodes, reports or {}, sums, now, ages))
-        guests = await self.or_unread("virtualmachineinstances", lambda: self.guests(views, kubevirt))
         return (
             Clusterwide(
                 overcommit=overcommit,
                 unusable=self.unusable,
                 kubevirt_percent=cluster.kubevirt_percent,
                 leader=leader,
-                guests=guests or {},
+                guests=machines.evictable if machines else {},
+                marked=tuple(machines.marked) if machines else (),
                 unread=tuple(self.unread),
             ),
             views,
@@ -212,20 +214,17 @@ class ClusterReader:
             lease_seconds=lease.spec.lease_duration_seconds or 15,
         )
 
-    async def guests(
-        self, nodes: Iterable[NodeView], kubevirt: KubeVirtInstallation | None
-    ) -> dict[str, EvictableMachine]:
-        """The virtual machines on nodes where a VM is a candidate for eviction, by their pod's UID."""
-        troubled = [node.name for node in nodes if any(one.virtual_machine for one in node.candidates)]
-        if not troubled:
-            return {}
-        default = (kubevirt.spec.configuration.eviction_strategy if kubevirt else None) or "None"
-        selector = f"kubevirt.io/nodeName in ({','.join(troubled[:MOST_IN_TROUBLE])})"
-        return {
-            uid: EvictableMachine(instance.metadata.name, instance.spec.eviction_strategy or default)
-            async for instance in self.client.list(INSTANCES, label_selector=selector, limit=PAGE)
-            for uid in instance.status.active_pods or ()
-        }
+    async def machines(
+        self,
+        chosen: Sequence[str] | None,
+        kubevirt: KubeVirtInstallation | None,
+        namespace: str | None = None,
+    ) -> GuestMachines:
+        """The virtual machines on the chosen nodes (``None``: on all) and in a namespace (``None``: all)."""
+        few = chosen is not None and len(chosen) <= MOST_NAMED
+        selector = f"{NODE_LABEL} in ({','.join(chosen)})" if chosen and few else ""
+        listed = self.client.list(INSTANCES, namespace, label_selector=selector, limit=PAGE)
+        return GuestMachines([instance async for instance in listed], eviction_strategy_of(kubevirt))
 
     async def or_unread(self, resource: str, read: Callable[[], Awaitable[_Result]]) -> _Result | None:
         """The result of `read`; ``None`` if the resource could not be read, which is remembered.
@@ -271,22 +270,6 @@ async def _collected(listed: AsyncIterator[_Result]) -> list[_Result]:
     return [one async for one in listed]
 
 
-class _InstanceSpec(KubeStruct, frozen=True):
-    eviction_strategy: str | None = None
-
-
-class _InstanceStatus(KubeStruct, frozen=True):
-    active_pods: dict[str, str] | None = None
-
-
-class MachineInstance(KubeStruct, frozen=True):
-    """A virtual machine instance, with the fields about its eviction."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: _InstanceSpec = _InstanceSpec()
-    status: _InstanceStatus = _InstanceStatus()
-
-
 class _PodMetadata(KubeStruct, frozen=True):
     name: str = ""
     namespace: str | None = None
@@ -313,10 +296,6 @@ class BriefPod(KubeStruct, frozen=True):
 
 
 BRIEF_PODS: Final = Kind("", "v1", "pods", "Pod", namespaced=True, type=BriefPod)
-INSTANCES: Final = Kind(
-    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, namespaced=True, type=MachineInstance
-)
-
 
 _CONTROL_PLANE_ROLES: Final = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 
@@ -392,6 +371,7 @@ def view_of(
         control_plane=any(role in labels for role in _CONTROL_PLANE_ROLES),
         capacity=amounts(node.status.capacity, "status.capacity."),
         allocatable=amounts(node.status.allocatable, "status.allocatable."),
+        cordoned=bool(node.spec.unschedulable),
         tainted=any(taint.key == TAINT_KEY for taint in node.spec.taints or ()),
         kubelet_swap_bytes=swap.capacity if swap else None,
         sums=sums,
@@ -402,6 +382,11 @@ def view_of(
 
 def _sums_of(sums: Mapping[str, PodSums] | None, name: str) -> PodSums | None:
     return None if sums is None else sums.get(name, NO_PODS)
+
+
+def eviction_strategy_of(kubevirt: KubeVirtInstallation | None) -> str:
+    """KubeVirt's eviction strategy for virtual machines without their own."""
+    return (kubevirt.spec.configuration.eviction_strategy if kubevirt else None) or "None"
 
 
 def percent_of(kubevirt: KubeVirtInstallation | None) -> int | None:

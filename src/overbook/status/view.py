@@ -34,6 +34,7 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         capacity: the node's ``status.capacity``.
         allocatable: how much its pods may request together.
         tainted: whether it has Overbook's taint.
+        cordoned: whether it takes no new pods, as while it is drained.
         kubelet_swap_bytes: swap as the kubelet reports it; ``None``: not reported.
         sums: the sums of its pods; ``None``: pods could not be read.
         status: what agent and controller wrote; ``None``: nothing.
@@ -46,6 +47,7 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     capacity: Amounts = Amounts()
     allocatable: Amounts = Amounts()
     tainted: bool = False
+    cordoned: bool = False
     kubelet_swap_bytes: int | None = None
     sums: PodSums | None = NO_PODS
     status: OvercommitNodeStatus | None = None
@@ -138,6 +140,20 @@ class LeadingController(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         )
 
 
+class MarkedMachine(msgspec.Struct, frozen=True, gc=False):
+    """A virtual machine that KubeVirt is to move away from its node.
+
+    Attributes:
+        namespace: its namespace.
+        name: its name.
+        node: the node that it leaves.
+    """
+
+    namespace: str
+    name: str
+    node: str
+
+
 class EvictableMachine(msgspec.Struct, frozen=True, gc=False):
     """A virtual machine on a node with candidates for eviction.
 
@@ -159,7 +175,8 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         unusable: why there is none that can be used; ``None``: there is one, or it could not be read.
         kubevirt_percent: the percentage by which KubeVirt makes its pods; ``None``: not known.
         leader: the controller that leads; ``None``: there is no lease, or it could not be read.
-        guests: virtual machines on nodes with candidates, by their pod's UID.
+        guests: virtual machines by their pod's UID.
+        marked: virtual machines that KubeVirt is to move away from their nodes.
         unread: what could not be read.
     """
 
@@ -168,6 +185,7 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     kubevirt_percent: int | None = None
     leader: LeadingController | None = None
     guests: Mapping[str, EvictableMachine] = {}
+    marked: tuple[MarkedMachine, ...] = ()
     unread: tuple[Unread, ...] = ()
 
     @property

@@ -160,7 +160,9 @@ class Migrations:
                 "targetNode": target.spec["nodeName"],
                 "targetPod": target.metadata.name,
             }
-            await self._store.patch_instance(instance, {"migrationState": {**dict.fromkeys(state), **new}})
+            moving = {"migrationState": {**dict.fromkeys(state), **new}}
+            both = {"activePods": {target.uid: target.spec["nodeName"]}}
+            await self._store.patch_instance(instance, {**moving, **both})
         if _STEPS[done] == "Running":
             started = {"migrationState": {"startTimestamp": self._timestamp()}}
             await self._store.patch_instance(instance, started)
@@ -198,7 +200,8 @@ class Migrations:
         if outcome == "Failed":
             await self._fail(migration, instance, _FAILED)
             return None
-        status = {"nodeName": node, "evacuationNodeName": None, "activePods": {target.uid: node}}
+        only = {**dict.fromkeys(instance.status.get("activePods") or {}), target.uid: node}
+        status = {"nodeName": node, "evacuationNodeName": None, "activePods": only}
         await self._store.patch_instance(instance, status, {NODE_LABEL: node})
         return self._pace.second_write_seconds
 
@@ -229,7 +232,10 @@ class Migrations:
             "endTimestamp": self._timestamp(),
             **(more or {}),
         }
-        await self._store.patch_instance(instance, {"migrationState": ended})
+        home = instance.status.get("nodeName")
+        active = instance.status.get("activePods") or {}
+        gone = {uid: None for uid, node in active.items() if node != home}
+        await self._store.patch_instance(instance, {"migrationState": ended, "activePods": gone})
         await self._set(migration, "Failed")
 
     async def _settle(

@@ -145,9 +145,9 @@ class World:
 
     def cancel(self, node: str, uid: str) -> None:
         """Cancel an evacuation as KubeVirt does, or fail to."""
-        self.change(node, uncancelled=self.uncancelled, pods={})
+        found = self.uncancelled or Uncancelled("marked again")
+        self.change(node, uncancelled=msgspec.structs.replace(found, at=self.now), pods={})
         if self.uncancelled is not None:
-            self.now += 1.0  # the pause after a failed step
             return
         self.cancelled.append(uid)
         known = self.pods.get(uid)

@@ -114,3 +114,16 @@ def test_a_server_failure_leaves_the_outcome_unknown(status: int) -> None:
 
 def test_a_long_message_is_shortened() -> None:
     assert len(understood(422, "Invalid", "no " * 10_000).message) <= 300
+
+
+@pytest.mark.parametrize(
+    "why", ["dial tcp 192.0.2.1:443: connect: connection refused", "context deadline exceeded"]
+)
+def test_a_webhook_that_was_not_called_evicted_nothing(why: str) -> None:
+    message = (
+        'Internal error occurred: failed calling webhook "virt-launcher-eviction-interceptor.kubevirt.io": '
+        f'failed to call webhook: Post "https://virt-api.kubevirt.svc:443/pod-eviction-validate": {why}'
+    )
+    answer = understood(500, "InternalError", message)
+    assert (answer.meaning, answer.reason) == ("WebhookFailed", "WebhookFailed")
+    assert "virt-launcher-eviction-interceptor" in answer.message

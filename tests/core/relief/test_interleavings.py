@@ -12,7 +12,7 @@ import pytest
 from overbook.controller.progress import MigrationProgress
 from overbook.core.relief.answer import ACCEPTED, no_answer
 from overbook.core.relief.case import Evict, Look, MigrationLimits, NodeCase, Step, Write
-from overbook.core.relief.follow import BEFORE_SIGHT_SECONDS
+from overbook.core.relief.migrating import BEFORE_SIGHT_SECONDS
 from overbook.core.relief.plan import plan
 from overbook.core.relief.record import counted_from
 from tests.core.relief.relief_world import START, World, candidate, migration, request

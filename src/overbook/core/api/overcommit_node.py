@@ -30,7 +30,7 @@ MOST_PROBLEMS: Final = 20
 PressureState = Literal["None", "Pressure", "Critical"]
 """``PressureStatus.state`` describes the values."""
 
-Stage = Literal["Asking", "Migrating", "Cancelling", "Ending", "CoolingDown", "Waiting", "Refused"]
+Stage = Literal["Asking", "Migrating", "Ending", "CoolingDown", "Waiting", "Refused"]
 """``ReliefRecord.stage`` describes the values."""
 
 How = Literal["Migrated", "Restarted", "Evicted", "Deleted"]
@@ -277,8 +277,7 @@ class ReliefRecord(KubeStruct, frozen=True):
     Attributes:
         request_id: id of the agent's request that this answers.
         stage: ``Asking``: the eviction is sent next. ``Migrating``: a live migration is under way.
-            ``Cancelling``: the live migration is given up and KubeVirt's evacuation is cancelled. ``Ending``:
-            the pod was evicted or deleted and is not gone yet. ``CoolingDown``: the pod has left,
+            ``Ending``: the pod was evicted or deleted and is not gone yet. ``CoolingDown``: the pod has left,
             and its effect is given time to show. ``Waiting``: a budget is used up, the API server said when
             to try again, or nothing may begin now. ``Refused``: every candidate was refused. Absent: no
             relief is under way.
@@ -288,7 +287,8 @@ class ReliefRecord(KubeStruct, frozen=True):
             elsewhere.
         migration: name of the VirtualMachineInstanceMigration that moves the VM.
         joined: whether others requested the eviction: the relief waits for it and never cancels it.
-        reason: why the live migration is given up, in one word; only while it is cancelled.
+        reason: why the live migration is given up, in one word: KubeVirt's evacuation is being cancelled;
+            empty while it is not.
         started_at: when the relief began.
         stage_since: when the stage began.
         until: when the stage ends, or the next attempt is made; absent where no time is set.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from overbook.core.relief.case import ClusterCase, NodeCase
-from overbook.core.relief.follow import migration_of
+from overbook.core.relief.migrating import migration_of
 from overbook.core.relief.record import in_flight
 from overbook.core.timestamp import from_timestamp
 

@@ -10,12 +10,16 @@ from typing import Final
 from overbook.core.api.overcommit_node import Outcome, ReliefRecord
 from overbook.core.kubevirt.objects import Migration
 from overbook.core.relief.candidate_pod import CandidatePod
-from overbook.core.relief.case import Cancel, ClusterCase, Look, NodeCase, Step, Write
+from overbook.core.relief.case import Cancel, ClusterCase, Look, NodeCase, Rest, Step, Write
 from overbook.core.relief.record import cancelling, ended_unfinished, over
 from overbook.core.timestamp import from_timestamp
 
 CANCEL_SECONDS: Final = 15.0
 """How long the cancellation is tried before the next pod is evicted all the same."""
+AGAIN_SECONDS: Final = 2.0
+"""The pause between two tries, as long as the mark is there: others, such as a drain, may set it again."""
+TAKEOVER_SECONDS: Final = 30.0
+"""How long after that time a new leader still tries."""
 
 
 def given_up(case: NodeCase, reason: str, message: str, now: float) -> Step:
@@ -36,7 +40,7 @@ def given_up(case: NodeCase, reason: str, message: str, now: float) -> Step:
 def cancel(
     case: NodeCase, migration: Migration | None, pod: CandidatePod | None, cluster: ClusterCase, now: float
 ) -> Step:
-    """Return the next step for a record in the stage ``Cancelling``.
+    """Return the next step for a record with a reason why its migration is given up.
 
     Args:
         case: the node.
@@ -59,14 +63,18 @@ def cancel(
     runs = migration is not None and migration.is_evacuation and not migration.is_over
     if not pod.evacuating and not runs:
         return Write(_done(record, record.message, now))
-    if case.uncancelled is None or (
-        not case.uncancelled.is_final and now < (from_timestamp(record.until) or now)
-    ):
+    tried, until = case.uncancelled, from_timestamp(record.until) or now
+    if tried is not None and not tried.is_final and now < min(until, tried.at + AGAIN_SECONDS):
+        return Rest(min(until, tried.at + AGAIN_SECONDS))
+    # A new leader may come when the time is over, and tries once.
+    until += TAKEOVER_SECONDS if tried is None else 0.0
+    if now < until and not (tried is not None and tried.is_final):
         meta = migration.metadata if migration is not None and runs else None
         name, uid = (meta.name, meta.uid or "") if meta is not None else ("", "")
         return Cancel(record.victim_uid, record.victim, pod.instance, case.name, name, uid)
     namespace, _, name = pod.instance.partition("/")
-    left = f"KubeVirt still tries to migrate it, as it was not cancelled ({case.uncancelled.message}): "
+    why = tried.message if tried is not None else "there was no time"
+    left = f"KubeVirt still tries to migrate it, as it was not cancelled ({why}): "
     fix = f"virtctl evacuate-cancel vmi {name} --namespace {namespace}"
     return Write(_done(record, f"{record.message}; {left}{fix}", now))
 

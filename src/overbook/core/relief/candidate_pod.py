@@ -176,5 +176,6 @@ def _runs_in(instance: "MovableInstance | None", pod: Pod) -> bool:
         instance is not None
         and owner is not None
         and owner.uid == instance.metadata.uid
-        and instance.owns(pod.metadata.uid or "")
+        # The source pod of a live migration stays after its end, and the VM does not list it any more.
+        and (pod.has_ended or instance.owns(pod.metadata.uid or ""))
     )

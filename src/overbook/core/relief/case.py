@@ -12,15 +12,17 @@ from overbook.core.relief.candidate_pod import CandidatePod
 
 
 class Uncancelled(msgspec.Struct, frozen=True, gc=False):
-    """Why an evacuation could not be cancelled.
+    """Why an evacuation may go on after the last try to cancel it.
 
     Attributes:
         message: what the server said.
         is_final: whether trying again is useless.
+        at: when it was tried, in seconds since the epoch.
     """
 
     message: str
     is_final: bool = False
+    at: float = 0.0
 
 
 class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,8 @@ class NodeCase(msgspec.Struct, frozen=True, kw_only=True):
         pods: the candidates that were fetched lately, by UID.
         answer: the API server's answer to the eviction that ``record`` describes; ``None``: none yet, or it
             was lost.
-        uncancelled: why the victim's evacuation could not be cancelled; ``None``: not tried, or it was.
+        uncancelled: why the victim's evacuation may go on after the last try to cancel it; ``None``: this
+            leader has not tried.
     """
 
     name: str

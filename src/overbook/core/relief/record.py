@@ -19,7 +19,7 @@ from overbook.core.api.overcommit_node import (
 from overbook.core.text import shortened
 from overbook.core.timestamp import from_timestamp, to_timestamp
 
-IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Cancelling", "Ending"})
+IN_FLIGHT: Final = frozenset({"Asking", "Migrating", "Ending"})
 """Stages in which a pod is leaving: they take a place in the budgets."""
 LEFT: Final = frozenset({"Migrated", "Restarted", "Evicted", "Deleted", "Gone"})
 """Outcomes after which the pod is not on the node any more."""
@@ -142,10 +142,12 @@ def joining(
 
 
 def cancelling(record: ReliefRecord, reason: str, message: str, now: float, until: float) -> ReliefRecord:
-    """The live migration is given up; KubeVirt's evacuation is cancelled next."""
+    """The live migration is given up; KubeVirt's evacuation is cancelled next.
+
+    The stage stays ``Migrating``: agents of an older version know no other word.
+    """
     return _replace(
         record,
-        stage="Cancelling",
         reason=reason,
         stage_since=to_timestamp(now),
         until=to_timestamp(until),
