@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Final
 
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
+from overbook.core.overcommit.namespace import OUTDATED, outdated_fix
 from overbook.core.text import counted
 from overbook.status.findings import ClusterFinding, Gathered, gather
 from overbook.status.node_findings import node_findings
@@ -19,6 +20,7 @@ _UNKNOWN_WITHOUT: Final = {
     "pods": "totals of requests, limits and guest memory are not shown",
     "overcommits": "the percentage is not known; 100 is assumed",
     "overcommitnodes": "what agents report is not shown",
+    "namespaces": "whether a namespace has an annotation that is no longer read is not known",
     "kubevirts": "KubeVirt's own percentage is not compared",
     "leases": "whether a controller leads is not known",
     "heartbeats": "whether an agent works is only known from its last report",
@@ -100,6 +102,15 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Clu
             severity="Note",
             sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: the defaults apply",
             fix="kubectl apply -f deploy/base/overcommit.yaml",
+        )
+    for name, word in cluster.outdated.items():
+        yield ClusterFinding(
+            word="NamespaceAnnotation",
+            severity="Warning",
+            noun="namespace",
+            subject=name,
+            sentence=OUTDATED,
+            fix=outdated_fix(name, word),
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:

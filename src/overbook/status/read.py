@@ -16,13 +16,14 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
 from overbook.core.kubernetes.resources import amounts
 from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
+from overbook.core.overcommit.namespace import outdated_word
 from overbook.core.percentage import is_percent
 from overbook.core.timestamp import from_timestamp
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
-from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
+from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NAMESPACES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
 from overbook.kube.api.objects import KubeVirtInstallation, Lease, Node
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import (
@@ -100,6 +101,7 @@ class ClusterReader:
             self.or_unread("leases", lambda: self.leader(now)),
             self.or_unread("heartbeats", lambda: self.heartbeats(now)),
         )
+        outdated = await self.or_unread("namespaces", self.outdated) if chosen is None else {}
         if nodes is None and not reports:
             first = self.unread[0]
             raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
@@ -111,6 +113,7 @@ class ClusterReader:
                 kubevirt_percent=cluster.kubevirt_percent,
                 leader=leader,
                 guests=guests or {},
+                outdated=outdated or {},
                 unread=tuple(self.unread),
             ),
             views,
@@ -168,6 +171,15 @@ class ClusterReader:
             async for report in listed
             if wanted is None or report.metadata.name in wanted
         }
+
+    async def outdated(self) -> dict[str, str]:
+        """The namespaces that have the swap switch only as an annotation, which is no longer read."""
+        found = {}
+        async for namespace in self.client.list(NAMESPACES, limit=PAGE):
+            word = outdated_word(namespace.metadata.labels, namespace.metadata.annotations)
+            if word is not None:
+                found[namespace.metadata.name] = word
+        return found
 
     async def heartbeats(self, now: float) -> dict[str, float]:
         """For how many seconds each node's agent has not renewed its Lease, by node."""

@@ -157,6 +157,7 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         kubevirt_percent: the percentage by which KubeVirt makes its pods; ``None``: not known.
         leader: the controller that leads; ``None``: there is no lease, or it could not be read.
         guests: virtual machines on nodes with candidates, by their pod's UID.
+        outdated: the namespaces with the switch of earlier versions, with its value.
         unread: what could not be read.
     """
 
@@ -164,6 +165,7 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     kubevirt_percent: int | None = None
     leader: LeadingController | None = None
     guests: Mapping[str, EvictableMachine] = {}
+    outdated: Mapping[str, str] = {}
     unread: tuple[Unread, ...] = ()
 
     @property
