@@ -34,6 +34,7 @@ class Leadership:
     Args:
         client: the client for watches, waiting records and nodes.
         urgent: the client for the steps of a relief, so that these never queue behind other requests.
+        evictions: the client for evictions, so that the steps of other nodes never queue behind those.
         settings: mode and namespace.
         leads: returns whether this process still leads.
         journal: the last events.
@@ -46,6 +47,7 @@ class Leadership:
         self,
         client: Client,
         urgent: Client,
+        evictions: Client,
         settings: ControllerSettings,
         *,
         leads: Callable[[], bool],
@@ -62,6 +64,7 @@ class Leadership:
         self._keeper = NodeKeeper(client, self.situation, leads, metrics, wall_clock)
         self._performer = Performer(
             urgent,
+            evictions,
             client,
             self.situation,
             leads=leads,

@@ -17,7 +17,7 @@ from overbook.core.relief.candidate_pod import candidate_pod, instance_name
 from overbook.core.relief.case import Delete, Evict, Look, Step, Write
 from overbook.core.relief.events import relief_events
 from overbook.kube.api.client import Client
-from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError
+from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError, NotSent
 from overbook.kube.api.events import EventRecorder, EventType
 from overbook.kube.api.kinds import PODS
 from overbook.kube.api.objects import ObjectReference
@@ -33,6 +33,7 @@ class Performer:
 
     Args:
         client: the client for urgent requests; nothing else shares its connections.
+        evictions: the client for evictions, which other programs' webhooks may hold up for half a minute.
         notes: the client for records that only report waiting: hundreds of them must not delay a step.
         situation: the state of the cluster; results are stored there.
         leads: returns whether this process leads; called before anything that only a leader may do.
@@ -45,6 +46,7 @@ class Performer:
     def __init__(
         self,
         client: Client,
+        evictions: Client,
         notes: Client,
         situation: ClusterSituation,
         *,
@@ -55,6 +57,7 @@ class Performer:
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
+        self._evictions = evictions
         self._notes = notes
         self._situation = situation
         self._leads = leads
@@ -113,15 +116,17 @@ class Performer:
         namespace, _, name = step.label.partition("/")
         try:
             if isinstance(step, Delete):
-                await self._client.delete(PODS, name, namespace, uid=step.uid)
+                await self._evictions.delete(PODS, name, namespace, uid=step.uid)
             else:
                 annotations = {REASON_ANNOTATION: record.message, REQUEST_ANNOTATION: record.request_id}
-                await self._client.evict(namespace, name, uid=step.uid, annotations=annotations)
+                await self._evictions.evict(namespace, name, uid=step.uid, annotations=annotations)
         except ApiError as error:
             causes = [EvictionCause(cause.reason, cause.message) for cause in error.causes]
             return understood(error.status, error.reason, error.message, causes, error.retry_after_seconds)
         except AccessError as error:
             return EvictionAnswer("Later", "NoAccess", str(error))
+        except NotSent:
+            raise  # nobody was asked, so nobody has answered; the step is tried again
         except (ApiUnavailable, KubeError) as error:
             return no_answer(str(error))
         return ACCEPTED
