@@ -21,6 +21,7 @@ from bench import (
     nri,
     outage,
     rules,
+    scale,
     webhook,
 )
 from bench.figure import Benchmark, Figure
@@ -38,6 +39,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     webhook.BENCHMARK,
     cluster_status.BENCHMARK,
     outage.BENCHMARK,
+    scale.BENCHMARK,
     density.BENCHMARK,
     webhook.MILLION,
 )

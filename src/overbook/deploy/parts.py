@@ -9,6 +9,7 @@ from overbook.deploy import rights
 from overbook.deploy.agent_workload import agent_workload
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.custom_resources import definitions
+from overbook.deploy.flow_control import flow_control
 from overbook.deploy.installation import LABELS, Installation, Manifest
 from overbook.deploy.monitoring import monitoring
 from overbook.deploy.openshift import security_context_constraints
@@ -52,6 +53,7 @@ PARTS: Final = (
     Part("status-role", "base", lambda _: rights.status()),
     Part("agent-rights", "base", rights.agent),
     Part("agent-policies", "base", agent_policies),
+    Part("flow-control", "base", flow_control),
     Part("agent", "base", agent_workload),
     Part("controller-rights", "base", rights.controller),
     Part("controller", "base", controller_workload),
