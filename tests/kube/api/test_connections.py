@@ -112,7 +112,7 @@ def test_a_silent_server_is_given_up_in_time() -> None:
     asyncio.run(story())
 
 
-def test_the_limit_of_a_list_grows_while_it_times_out_and_shrinks() -> None:
+def test_the_limit_of_a_list_grows_with_timeouts_and_shrinks() -> None:
     """An API server that needs longer than a client waits works for nothing, and never gets through."""
     pause = 0.5
 
