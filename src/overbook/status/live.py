@@ -20,9 +20,9 @@ from overbook.status.read import (
     BRIEF_PODS,
     BriefPod,
     ClusterReader,
-    lease_ages,
     percent_of,
     pod_selectors,
+    renewals,
     views_of,
 )
 from overbook.status.report import ClusterReport
@@ -131,7 +131,7 @@ class LiveCluster:
             {} if self._reports is None else self._reports.objects,
             None if self._sums is None else self._sums.by_node,
             self._clock(),
-            None if self._leases is None else lease_ages(self._leases.objects.values(), self._clock()),
+            None if self._leases is None else renewals(self._leases.objects.values()),
         )
 
     async def _keep_facts(self) -> None:

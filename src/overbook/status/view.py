@@ -36,7 +36,8 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         kubelet_swap_bytes: swap as the kubelet reports it; ``None``: not reported.
         sums: the sums of its pods; ``None``: pods could not be read.
         status: what agent and controller wrote; ``None``: nothing.
-        age_seconds: time since the agent's last report; ``None``: not known.
+        age_seconds: time since the agent's last sign of life, a report or a heartbeat; ``None``: not known.
+        seen_at: when that was; ``None``: not known.
     """
 
     name: str
@@ -49,6 +50,7 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     sums: PodSums | None = NO_PODS
     status: OvercommitNodeStatus | None = None
     age_seconds: float | None = None
+    seen_at: str | None = None
 
     @property
     def ram_bytes(self) -> int | None:
