@@ -22,6 +22,7 @@ from bench import (
     nri,
     outage,
     rules,
+    scale,
     webhook,
 )
 from bench.figure import Benchmark, Figure
@@ -39,6 +40,7 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     webhook.BENCHMARK,
     cluster_status.BENCHMARK,
     outage.BENCHMARK,
+    scale.BENCHMARK,
     density.BENCHMARK,
     attack.BENCHMARK,
     webhook.MILLION,

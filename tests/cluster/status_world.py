@@ -24,7 +24,7 @@ def build(plane: ControlPlane) -> None:
     for name in ("shop", "batch"):
         plane.kubectl("create", "namespace", name)
         plane.kubectl("create", "serviceaccount", "default", f"--namespace={name}")
-    plane.kubectl("annotate", "namespace", "batch", "overbook.dev/swap=disabled")
+    plane.kubectl("label", "namespace", "batch", "overbook.dev/swap=disabled")
     _nodes(plane)
     _pods(plane)
     _settings(plane)

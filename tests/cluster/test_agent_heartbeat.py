@@ -1,6 +1,8 @@
 """A calm node costs the API server little: a small Lease, three watches, and no write that says nothing."""
 
 import pathlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,6 +80,36 @@ def test_an_agent_on_a_calm_node_has_four_connections(worker: Worker, namespace:
     worker.calm()
     wait_for(lambda: not worker.tainted, "the taint is removed")
     wait_for(lambda: connections(agent, server) <= CALM, "they are watched no longer", 90)
+
+
+def test_namespaces_without_the_label_are_never_sent(
+    proxy: FaultyProxy, worker: Worker, namespace: str
+) -> None:
+    """Ten thousand namespaces cost an agent nothing: the API server selects those that say something."""
+    container = worker.run(worker.describe(namespace, "web"), memory_current=100 << 20)
+    files = worker.files
+    worker.start(proxy.server).ready()
+    asked = [each for each in proxy.requests if " /api/v1/namespaces?" in each]
+    assert asked
+    assert all("labelSelector=overbook.dev" in each for each in asked)
+    wait_for(lambda: files.limit(container) not in ("0", "max"), "the pod may swap")
+    kubectl = worker.cluster.plane.kubectl
+    kubectl("annotate", "namespace", namespace, "overbook.dev/swap=disabled")
+    assert lasts(lambda: files.limit(container) != "0", 2.0), "an annotation is no longer read"
+    kubectl("label", "namespace", namespace, "overbook.dev/swap=disabled")
+    wait_for(lambda: files.limit(container) == "0", "the label is obeyed")
+    assert f"kubectl label namespace {namespace}" not in _outdated(worker)
+    kubectl("label", "namespace", namespace, "overbook.dev/swap-")
+    wait_for(lambda: files.limit(container) != "0", "the label is gone")
+    assert f"kubectl label namespace {namespace} overbook.dev/swap=disabled" in _outdated(worker)
+
+
+def _outdated(worker: Worker) -> str:
+    """The remedy that `overbook status` names for namespaces with the annotation of earlier versions."""
+    command = [sys.executable, "-m", "overbook", "status", "--output", "json"]
+    command += ["--kubeconfig", worker.cluster.plane.kubeconfig]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own argv
+    return run.stdout
 
 
 def test_an_agent_whose_status_is_refused_renews_no_lease(

@@ -122,6 +122,17 @@ def test_agent_creates_and_renews_its_own_lease(agent: UserClient, admin: UserCl
     admin.ask("DELETE", f"{LEASES}/{OWN}")
 
 
+def test_agent_renews_a_lease_that_others_have_marked(agent: UserClient, admin: UserClient) -> None:
+    """What others put on it must not make a working agent look silent."""
+    admin.ask("POST", LEASES, lease(OWN, finalizers=["example.com/stay"]))
+    renewal = {"metadata": {"labels": HEARTBEAT_LABELS}, "spec": {"holderIdentity": "two"}}
+    assert agent.ask("PATCH", f"{LEASES}/{OWN}", renewal, MERGE)["spec"]["holderIdentity"] == "two"
+    removal = {"metadata": {"finalizers": None}}
+    assert "may not set finalizers" in agent.refusal("PATCH", f"{LEASES}/{OWN}", removal, MERGE)
+    admin.ask("PATCH", f"{LEASES}/{OWN}", removal, MERGE)
+    admin.ask("DELETE", f"{LEASES}/{OWN}")
+
+
 def test_agent_never_touches_another_lease(agent: UserClient, admin: UserClient) -> None:
     admin.ask("POST", LEASES, lease(OTHER))
     admin.ask("POST", LEASES, {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "leader"}})

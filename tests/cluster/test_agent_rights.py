@@ -124,11 +124,11 @@ def knows_the_new_pod(_: World, agent: Agent) -> bool:
     return any(pod.metadata.name == "new" for pod in (agent.bridge.news.pods or {}).values())
 
 
-def knows_annotations(_: World, agent: Agent) -> bool:
+def knows_labels(_: World, agent: Agent) -> bool:
     return NAMESPACE in agent.bridge.news.namespaces
 
 
-def sees_the_new_annotation(_: World, agent: Agent) -> bool:
+def sees_the_new_label(_: World, agent: Agent) -> bool:
     return agent.bridge.news.namespaces.get(NAMESPACE, {}).get("overbook.dev/swap") == "disabled"
 
 
@@ -203,8 +203,8 @@ def counts_an_event(world: World, _: Agent) -> bool:
 NEEDS: dict[Needed, Check] = {
     ("pods", "list"): knows_pods,
     ("pods", "watch"): knows_the_new_pod,
-    ("namespaces", "list"): knows_annotations,
-    ("namespaces", "watch"): sees_the_new_annotation,
+    ("namespaces", "list"): knows_labels,
+    ("namespaces", "watch"): sees_the_new_label,
     ("nodes", "list"): knows_its_node,
     ("nodes", "watch"): puts_a_taint_back,
     ("nodes", "get"): taints,
@@ -227,7 +227,7 @@ NEEDS: dict[Needed, Check] = {
 
 LATER: tuple[Check, ...] = (
     knows_the_new_pod,
-    sees_the_new_annotation,
+    sees_the_new_label,
     puts_a_taint_back,
     is_paused,
     sees_what_the_controller_writes,
@@ -246,12 +246,12 @@ def reset(world: World) -> None:
         admin.ask("DELETE", f"{EVENTS}/{each['metadata']['name']}")
     admin.ask("PATCH", NODES, {"spec": {"taints": None}}, MERGE)
     admin.ask("PATCH", OVERCOMMIT, {"spec": {"paused": False}}, MERGE)
-    annotate(admin, "enabled")
+    label(admin, "enabled")
 
 
-def annotate(admin: UserClient, word: str) -> None:
+def label(admin: UserClient, word: str) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}"
-    admin.ask("PATCH", path, {"metadata": {"annotations": {"overbook.dev/swap": word}}}, MERGE)
+    admin.ask("PATCH", path, {"metadata": {"labels": {"overbook.dev/swap": word}}}, MERGE)
 
 
 def change(world: World) -> None:
@@ -260,7 +260,7 @@ def change(world: World) -> None:
     admin.refusal("POST", PODS, pod("new", NAMESPACE))
     admin.ask("PATCH", NODES, {"spec": {"taints": None}}, MERGE)
     admin.ask("PATCH", OVERCOMMIT, {"spec": {"paused": True}}, MERGE)
-    annotate(admin, "disabled")
+    label(admin, "disabled")
     if not admin.refusal("GET", OBJECT):
         admin.ask("PATCH", f"{OBJECT}/status", {"status": {"relief": {"stage": "Waiting"}}}, MERGE)
 

@@ -32,6 +32,7 @@ def led(act: Callable[[Leadership, ControllerMetrics], T]) -> T:
         leader = Leadership(
             client,
             client,
+            client,
             ControllerSettings(),
             leads=lambda: False,
             journal=ReliefJournal(),

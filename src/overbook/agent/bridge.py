@@ -41,7 +41,7 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         pods: this node's pods by the UID of their cgroups; ``None``: never known.
         pods_source: where these pods come from.
-        namespaces: the annotations that the agent reads, by namespace.
+        namespaces: the labels that the agent reads, by namespace.
         overcommit: spec of the ``Overcommit``, or why there is none that can be used; ``None``: the API
             server has never said.
         own: the status in this node's object; ``None``: none, or not known.
@@ -211,7 +211,7 @@ class Bridge:
             self._publish(msgspec.structs.replace(self.news, pods=pods, pods_source=source))
 
     def update_namespaces(self, namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """Set the annotations that the agent reads, by namespace."""
+        """Set the labels that the agent reads, by namespace."""
         if namespaces != self.news.namespaces:
             self._publish(msgspec.structs.replace(self.news, namespaces=namespaces))
 

@@ -17,6 +17,7 @@ from overbook.controller.settings import LEASE_NAME, ControllerSettings
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.lease import LeaderElection
+from overbook.kube.api.transport import TURNS
 from overbook.probes import answers
 from overbook.probes.answers import Handler
 from overbook.probes.in_event_loop import ProbesInEventLoop
@@ -24,8 +25,13 @@ from overbook.probes.in_event_loop import ProbesInEventLoop
 log = logging.getLogger(__name__)
 
 AGENT_NAME: Final = "overbook-controller"
-URGENT_SECONDS: Final = 35.0
+URGENT_SECONDS: Final = 30.0
+"""The timeout of the other steps of a relief: a pod is read, a record is written."""
+EVICTION_SECONDS: Final = 35.0
 """The timeout of an eviction, whose webhooks may take 30 s."""
+EVICTION_TURNS: Final = 64
+"""The most evictions at once: far more than budgets usually allow, so that none waits for another one's
+webhook."""
 SILENT_SECONDS: Final = 60.0
 """After this time without an answer from the API server, the process is not ready."""
 
@@ -88,8 +94,15 @@ class Controller:
     async def _lead(self, leads: Callable[[], bool]) -> None:
         client = self._client()
         urgent = self._client(timeout_seconds=URGENT_SECONDS)
+        evictions = self._client(timeout_seconds=EVICTION_SECONDS, turns=EVICTION_TURNS)
         leader = Leadership(
-            client, urgent, self._settings, leads=leads, journal=self._journal, metrics=self._metrics
+            client,
+            urgent,
+            evictions,
+            self._settings,
+            leads=leads,
+            journal=self._journal,
+            metrics=self._metrics,
         )
         self._leader = leader
         self._metrics.leads = True
@@ -98,13 +111,13 @@ class Controller:
         finally:
             self._metrics.leads = False
             self._leader = None
-            for used in (client, urgent):
+            for used in (client, urgent, evictions):
                 self._clients.remove(used)
                 await used.close()
             gc.collect()
 
-    def _client(self, *, timeout_seconds: float = 30.0) -> Client:
-        client = Client(self._config, agent_name=AGENT_NAME, timeout_seconds=timeout_seconds)
+    def _client(self, *, timeout_seconds: float = 30.0, turns: int = TURNS) -> Client:
+        client = Client(self._config, agent_name=AGENT_NAME, timeout_seconds=timeout_seconds, turns=turns)
         self._clients.append(client)
         return client
 

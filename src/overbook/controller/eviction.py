@@ -15,7 +15,7 @@ from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
 from overbook.core.relief.answer import ACCEPTED, EvictionAnswer, EvictionCause, no_answer, understood
 from overbook.core.relief.case import Cancel, Delete, Evict, Uncancelled
 from overbook.kube.api.client import Client
-from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError, is_status
+from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError, NotSent, is_status
 from overbook.kube.api.kinds import PODS
 
 REASON_ANNOTATION: Final = "overbook.dev/reason"
@@ -28,7 +28,11 @@ class Eviction(Protocol):
     """A way to have a pod evicted."""
 
     async def request(self, record: ReliefRecord, step: Evict | Delete) -> EvictionAnswer:
-        """Request that a pod leaves, and return what the answer means."""
+        """Request that a pod leaves, and return what the answer means.
+
+        Raises:
+            NotSent: nobody was asked, so nobody has answered; the step is tried again.
+        """
 
     async def withdraw(self, step: Cancel) -> Uncancelled | None:
         """Take back what goes on in the background; ``None``: nothing of it is left.
@@ -42,7 +46,7 @@ class EvictionApi:
     """Evictions by the Eviction API (policy/v1), and their cancellation by KubeVirt.
 
     Args:
-        client: the client for urgent requests.
+        client: the client for evictions, which other programs' webhooks may hold up for half a minute.
     """
 
     def __init__(self, client: Client) -> None:
@@ -62,6 +66,8 @@ class EvictionApi:
             return understood(error.status, error.reason, error.message, causes, error.retry_after_seconds)
         except AccessError as error:
             return EvictionAnswer("Later", "NoAccess", str(error))
+        except NotSent:
+            raise
         except (ApiUnavailable, KubeError) as error:
             return no_answer(str(error))
         return ACCEPTED

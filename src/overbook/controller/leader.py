@@ -42,6 +42,7 @@ class Leadership:
     Args:
         client: the client for watches, waiting records and nodes.
         urgent: the client for the steps of a relief, so that these never queue behind other requests.
+        evictions: the client for evictions, so that the steps of other nodes never queue behind those.
         settings: mode and namespace.
         leads: returns whether this process still leads.
         journal: the last events.
@@ -54,6 +55,7 @@ class Leadership:
         self,
         client: Client,
         urgent: Client,
+        evictions: Client,
         settings: ControllerSettings,
         *,
         leads: Callable[[], bool],
@@ -74,6 +76,7 @@ class Leadership:
         self._overrides = OverrideKeeper(client, leads, metrics, wall_clock, clock)
         self._performer = Performer(
             urgent,
+            evictions,
             client,
             self.situation,
             leads=leads,

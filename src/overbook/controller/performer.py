@@ -31,6 +31,7 @@ class Performer:
 
     Args:
         client: the client for urgent requests; nothing else shares its connections.
+        evictions: the client for evictions, which other programs' webhooks may hold up for half a minute.
         notes: the client for records that only report waiting: hundreds of them must not delay a step.
         situation: the state of the cluster; results are stored there.
         leads: returns whether this process leads; called before anything that only a leader may do.
@@ -43,6 +44,7 @@ class Performer:
     def __init__(
         self,
         client: Client,
+        evictions: Client,
         notes: Client,
         situation: ClusterSituation,
         *,
@@ -54,7 +56,7 @@ class Performer:
     ) -> None:
         self._client = client
         self._notes = notes
-        self._eviction: Eviction = EvictionApi(client)
+        self._eviction: Eviction = EvictionApi(evictions)
         self._situation = situation
         self._leads = leads
         self._events = events

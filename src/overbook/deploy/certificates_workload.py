@@ -7,8 +7,8 @@ process that answers strangers must not have that right.
 from typing import Any, Final, Literal
 
 from overbook.certificates.settings import CERTIFICATE_FILE, KEY_FILE, SECRET_NAME, service_names
-from overbook.deploy.installation import CERTIFICATES, WEBHOOK, Installation, Manifest, metadata, selector
-from overbook.deploy.pod_parts import NON_ROOT, UNPRIVILEGED, deployment, token_mount, token_volume
+from overbook.deploy.installation import CERTIFICATES, WEBHOOK, Installation, Manifest, metadata
+from overbook.deploy.pod_parts import NON_ROOT, UNPRIVILEGED, deployment, ingress, token_mount, token_volume
 
 Source = Literal["own", "cert-manager", "service-ca"]
 """Who makes the certificate and publishes its CA."""
@@ -25,17 +25,7 @@ _AUTHORITY_LIFE: Final = "87600h"  # ten years
 def certificates_workload(where: Installation) -> list[Manifest]:
     """The Deployment of the renewal, and a network policy that lets nobody in."""
     about = metadata(CERTIFICATES, "certificates", where.namespace)
-    isolation: Manifest = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": about,
-        "spec": {
-            "podSelector": {"matchLabels": selector("certificates")},
-            "policyTypes": ["Ingress"],
-            "ingress": [],
-        },
-    }
-    return [_deployment(where), isolation]
+    return [_deployment(where), ingress("certificates", about, [])]
 
 
 def _deployment(where: Installation) -> Manifest:

@@ -11,6 +11,7 @@ from overbook.deploy.certificates_workload import cert_manager, certificates_wor
 from overbook.deploy.controller_policies import controller_policies
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.custom_resources import definitions
+from overbook.deploy.flow_control import flow_control
 from overbook.deploy.installation import LABELS, Installation, Manifest
 from overbook.deploy.monitoring import monitoring
 from overbook.deploy.openshift import security_context_constraints
@@ -93,6 +94,7 @@ PARTS: Final = (
     Part("status-role", "base", lambda _: rights.status()),
     Part("agent-rights", "base", rights.agent),
     Part("agent-policies", "base", agent_policies),
+    Part("flow-control", "base", flow_control),
     Part("agent", "base", agent_workload),
     Part("metrics-access", "base", metrics_access),
     Part("controller-rights", "base", rights.controller),

@@ -215,7 +215,10 @@ def own_lease(where: Installation) -> list[Manifest]:
                 labels, "'an agent may write only a Lease with the labels of agents, by which it is found'"
             ),
             Validation(
-                "!has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)",
+                "oldObject == null\n"
+                "  ? !has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)\n"
+                "  : object.metadata.?finalizers == oldObject.metadata.?finalizers\n"
+                "    && object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences",
                 "'an agent may not set finalizers or owners of its Lease'",
             ),
         ],

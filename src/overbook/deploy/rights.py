@@ -68,7 +68,7 @@ AGENT_RIGHTS: Final = (
         resources=("nodes/configz",),
         verbs=("get",),
     ),
-    Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
+    Right(why="obey the swap label of namespaces", resources=("namespaces",), verbs=("list", "watch")),
     Right(why="taint its own node and remove the taint", resources=("nodes",), verbs=("get", "patch")),
     Right(
         why="notice that its node was created again, or that the taint was removed",
@@ -290,7 +290,7 @@ OVERRIDE_VIEW_RIGHTS: Final = (
 
 STATUS_RIGHTS: Final = (
     Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
-    Right(why="show a namespace's switches", resources=("namespaces",), verbs=("get",)),
+    Right(why="show a namespace's switches", resources=("namespaces",), verbs=("get", "list")),
     Right(why="show what happened to a pod", resources=("events",), verbs=("list",)),
     Right(
         why="show the status that Overbook publishes",
@@ -300,17 +300,10 @@ STATUS_RIGHTS: Final = (
     ),
     Right(why="know the cluster's percentage", group=GROUP, resources=("overcommits",), verbs=("get",)),
     Right(
-        why="see whether a controller leads",
+        why="see whether a controller leads, and which agents work",
         group="coordination.k8s.io",
         resources=("leases",),
-        verbs=("get",),
-        names=(CONTROLLER,),
-    ),
-    Right(
-        why="see which agents work",
-        group="coordination.k8s.io",
-        resources=("leases",),
-        verbs=("list", "watch"),
+        verbs=("get", "list", "watch"),
     ),
     Right(
         why="compare KubeVirt's percentage", group="kubevirt.io", resources=("kubevirts",), verbs=("list",)

@@ -7,6 +7,7 @@ from typing import Final
 
 from overbook.core.api.group import NAMESPACE
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
+from overbook.core.overcommit.namespace import OUTDATED, outdated_fix
 from overbook.core.text import counted
 from overbook.status.findings import ClusterFinding, Gathered, gather
 from overbook.status.node_findings import node_findings
@@ -20,6 +21,7 @@ _UNKNOWN_WITHOUT: Final = {
     "pods": "totals of requests, limits and guest memory are not shown",
     "overcommits": "the percentage is not known; 100 is assumed",
     "overcommitnodes": "what agents report is not shown",
+    "namespaces": "whether a namespace has an annotation that is no longer read is not known",
     "kubevirts": "KubeVirt's own percentage is not compared",
     "leases": "whether a controller leads is not known",
     "heartbeats": "whether an agent works is only known from its last report",
@@ -102,6 +104,15 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Clu
             severity="Note",
             sentence="mode is Observe: decisions are made and reported, but not carried out",
             fix=_patch_overcommit('{"spec":{"mode":"Enforce"}}'),
+        )
+    for name, word in cluster.outdated.items():
+        yield ClusterFinding(
+            word="NamespaceAnnotation",
+            severity="Warning",
+            noun="namespace",
+            subject=name,
+            sentence=OUTDATED,
+            fix=outdated_fix(name, word),
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:

@@ -22,9 +22,9 @@ from overbook.status.read import (
     BriefPod,
     ClusterReader,
     eviction_strategy_of,
-    lease_ages,
     percent_of,
     pod_selectors,
+    renewals,
     views_of,
 )
 from overbook.status.report import ClusterReport
@@ -147,7 +147,7 @@ class LiveCluster:
             {} if self._reports is None else self._reports.objects,
             sums if sums is None or machines is None else machines.on(sums),
             self._clock(),
-            None if self._leases is None else lease_ages(self._leases.objects.values(), self._clock()),
+            None if self._leases is None else renewals(self._leases.objects.values()),
         )
 
     async def _keep_facts(self) -> None:

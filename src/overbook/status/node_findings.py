@@ -143,7 +143,7 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
             weight=node.promised_percent or 0,
         )
     elif is_silent(node, cluster):
-        since = f"silent since {node.status.observed_at}"
+        since = f"silent since {node.seen_at or node.status.observed_at}"
         yield ClusterFinding(
             word="AgentSilent",
             severity="Critical",

@@ -22,13 +22,22 @@ from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
 from overbook.core.kubernetes.resources import amounts
+from overbook.core.overcommit.namespace import outdated_word
 from overbook.core.percentage import is_percent
 from overbook.core.timestamp import from_timestamp
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
-from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, WRITTEN_OVERCOMMITS, Kind
+from overbook.kube.api.kinds import (
+    KUBEVIRTS,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    OVERCOMMIT_NODES,
+    WRITTEN_OVERCOMMITS,
+    Kind,
+)
 from overbook.kube.api.objects import KubeVirtInstallation, Lease, Node
 from overbook.status.guests import INSTANCES, GuestMachines
 from overbook.status.sums import NO_PODS, PodSums, Summing
@@ -102,19 +111,20 @@ class ClusterReader:
         cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt))
         nodes = await self.or_unread("nodes", lambda: self._nodes(names, selector))
         chosen = [node.metadata.name for node in nodes] if nodes is not None and (names or selector) else None
-        sums, machines, reports, leader, ages = await asyncio.gather(
+        sums, machines, reports, leader, renewed = await asyncio.gather(
             self.or_unread("pods", lambda: self._sums(cluster.percent, chosen)),
             self.or_unread("virtualmachineinstances", lambda: self.machines(chosen, kubevirt)),
             self.or_unread("overcommitnodes", lambda: self.reports(chosen)),
             self.or_unread("leases", lambda: self.leader(now)),
-            self.or_unread("heartbeats", lambda: self.heartbeats(now)),
+            self.or_unread("heartbeats", self.heartbeats),
         )
+        outdated = await self.or_unread("namespaces", self.outdated) if chosen is None else {}
         if nodes is None and not reports:
             first = self.unread[0]
             raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
         if sums is not None and machines is not None:
             sums = machines.on(sums)
-        views = tuple(views_of(nodes, reports or {}, sums, now, ages))
+        views = tuple(views_of(nodes, reports or {}, sums, now, renewed))
         return (
             Clusterwide(
                 overcommit=overcommit,
@@ -123,6 +133,7 @@ class ClusterReader:
                 leader=leader,
                 guests=machines.evictable if machines else {},
                 marked=tuple(machines.marked) if machines else (),
+                outdated=outdated or {},
                 unread=tuple(self.unread),
             ),
             views,
@@ -187,17 +198,19 @@ class ClusterReader:
             if wanted is None or report.metadata.name in wanted
         }
 
-    async def heartbeats(self, now: float) -> dict[str, float]:
-        """For how many seconds each node's agent has not renewed its Lease, by node."""
-        return lease_ages(
-            [
-                lease
-                async for lease in self.client.list(
-                    LEASES, AGENT_NAMESPACE, label_selector=HEARTBEAT_SELECTOR, limit=PAGE
-                )
-            ],
-            now,
-        )
+    async def outdated(self) -> dict[str, str]:
+        """The namespaces that have the swap switch only as an annotation, which is no longer read."""
+        found = {}
+        async for namespace in self.client.list(NAMESPACES, limit=PAGE):
+            word = outdated_word(namespace.metadata.labels, namespace.metadata.annotations)
+            if word is not None:
+                found[namespace.metadata.name] = word
+        return found
+
+    async def heartbeats(self) -> dict[str, str]:
+        """When each node's agent last renewed its Lease, by node."""
+        leases = self.client.list(LEASES, AGENT_NAMESPACE, label_selector=HEARTBEAT_SELECTOR, limit=PAGE)
+        return renewals([lease async for lease in leases])
 
     async def leader(self, now: float) -> LeadingController | None:
         """The controller that leads; ``None``: there is no lease."""
@@ -305,7 +318,7 @@ def views_of(
     reports: Mapping[str, OvercommitNode],
     sums: Mapping[str, PodSums] | None,
     now: float,
-    ages: Mapping[str, float] | None = None,
+    renewed: Mapping[str, str] | None = None,
 ) -> list[NodeView]:
     """The view of each node, from the nodes, the agents' reports and the sums of pods; sorted by name.
 
@@ -314,9 +327,9 @@ def views_of(
         reports: the agents' reports by node.
         sums: the sums of pods by node; ``None``: pods may not be read.
         now: seconds since 1970.
-        ages: for how many seconds each agent has not renewed its Lease; ``None``: Leases may not be read.
+        renewed: when each agent last renewed its Lease; ``None``: Leases may not be read.
     """
-    ages = ages or {}
+    renewed = renewed or {}
     if nodes is None:
         return [
             view_of(
@@ -324,25 +337,20 @@ def views_of(
                 reports[name],
                 _sums_of(sums, name),
                 now,
-                ages.get(name),
+                renewed.get(name),
             )
             for name in sorted(reports)
         ]
     found = {node.metadata.name: node for node in nodes}
     return [
-        view_of(node, reports.get(name), _sums_of(sums, name), now, ages.get(name))
+        view_of(node, reports.get(name), _sums_of(sums, name), now, renewed.get(name))
         for name, node in sorted(found.items())
     ]
 
 
-def lease_ages(leases: Iterable[Lease], now: float) -> dict[str, float]:
-    """For how many seconds each node's agent has not renewed its Lease, by node."""
-    ages = {}
-    for lease in leases:
-        renewed = from_timestamp(lease.spec.renew_time)
-        if renewed is not None:
-            ages[lease.metadata.name] = max(0.0, now - renewed)
-    return ages
+def renewals(leases: Iterable[Lease]) -> dict[str, str]:
+    """When each node's agent last renewed its Lease, by node."""
+    return {lease.metadata.name: lease.spec.renew_time for lease in leases if lease.spec.renew_time}
 
 
 def view_of(
@@ -350,7 +358,7 @@ def view_of(
     report: OvercommitNode | None,
     sums: PodSums | None,
     now: float,
-    lease_age: float | None = None,
+    renewed: str | None = None,
 ) -> NodeView:
     """The view of one node.
 
@@ -361,7 +369,10 @@ def view_of(
     """
     status = report.status if report else None
     seen = from_timestamp(status.observed_at) if status else None
-    ages = [*([] if seen is None else [max(0.0, now - seen)]), *([] if lease_age is None else [lease_age])]
+    seen_at = status.observed_at if status else None
+    sign = from_timestamp(renewed)
+    if seen is not None and sign is not None and sign > seen:
+        seen, seen_at = sign, renewed
     ready = next((one.status for one in node.status.conditions or () if one.type == "Ready"), None)
     swap = node.status.node_info.swap if node.status.node_info else None
     labels = node.metadata.labels or {}
@@ -376,7 +387,8 @@ def view_of(
         kubelet_swap_bytes=swap.capacity if swap else None,
         sums=sums,
         status=status,
-        age_seconds=min(ages, default=None) if seen is not None else None,
+        age_seconds=None if seen is None else max(0.0, now - seen),
+        seen_at=seen_at,
     )
 
 

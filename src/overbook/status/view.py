@@ -38,7 +38,8 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         kubelet_swap_bytes: swap as the kubelet reports it; ``None``: not reported.
         sums: the sums of its pods; ``None``: pods could not be read.
         status: what agent and controller wrote; ``None``: nothing.
-        age_seconds: time since the agent's last report; ``None``: not known.
+        age_seconds: time since the agent's last sign of life, a report or a heartbeat; ``None``: not known.
+        seen_at: when that was; ``None``: not known.
     """
 
     name: str
@@ -52,6 +53,7 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     sums: PodSums | None = NO_PODS
     status: OvercommitNodeStatus | None = None
     age_seconds: float | None = None
+    seen_at: str | None = None
 
     @property
     def ram_bytes(self) -> int | None:
@@ -177,6 +179,7 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         leader: the controller that leads; ``None``: there is no lease, or it could not be read.
         guests: virtual machines by their pod's UID.
         marked: virtual machines that KubeVirt is to move away from their nodes.
+        outdated: the namespaces with the switch of earlier versions, with its value.
         unread: what could not be read.
     """
 
@@ -186,6 +189,7 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     leader: LeadingController | None = None
     guests: Mapping[str, EvictableMachine] = {}
     marked: tuple[MarkedMachine, ...] = ()
+    outdated: Mapping[str, str] = {}
     unread: tuple[Unread, ...] = ()
 
     @property

@@ -15,7 +15,7 @@ from overbook.agent.bridge import Bridge
 from overbook.core.api.overcommit import OVERCOMMIT_NAME, WrittenOvercommit, read_overcommit
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, OvercommitNode
 from overbook.core.kubernetes.pod import KubeStruct
-from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.core.overcommit.swap import SWAP_LABEL
 from overbook.core.relief.record import in_flight
 from overbook.kube.api.backoff import SPREAD, Backoff
 from overbook.kube.api.client import Client
@@ -83,12 +83,12 @@ def is_overbooks(taint: dict[str, Any]) -> bool:
     return taint.get("key") == TAINT_KEY and taint.get("effect") == TAINT_EFFECT
 
 
-class _SwapAnnotation(KubeStruct, frozen=True):
-    swap: str | None = msgspec.field(default=None, name=SWAP_ANNOTATION)
+class _SwapLabel(KubeStruct, frozen=True):
+    swap: str | None = msgspec.field(default=None, name=SWAP_LABEL)
 
 
 class _NamespaceMetadata(NodeMetadata, frozen=True):
-    annotations: _SwapAnnotation | None = None
+    labels: _SwapLabel | None = None
 
 
 class _Namespace(KubeStruct, frozen=True):
@@ -97,7 +97,7 @@ class _Namespace(KubeStruct, frozen=True):
 
 TAINTED_NODES: Final = Kind("", "v1", "nodes", "Node", False, TaintedNode)
 _NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, _Namespace)
-"""Only names and one annotation are decoded, so that a thousand namespaces take little memory."""
+"""Only names and one label are decoded. The API server sends only namespaces that have it."""
 
 
 class Followed:
@@ -121,8 +121,10 @@ class Followed:
             field_selector=f"metadata.name={OVERCOMMIT_NAME}",
             on_change=self._overcommit_changed,
         )
-        self._namespaces = Reflector(client, _NAMESPACES, on_change=self._namespace_changed)
-        self._annotated: dict[str, dict[str, str]] = {}
+        self._namespaces = Reflector(
+            client, _NAMESPACES, label_selector=SWAP_LABEL, on_change=self._namespace_changed
+        )
+        self._labelled: dict[str, dict[str, str]] = {}
         self._reconnect = asyncio.Event()
         self._relieving = False
         self._relief_changed = asyncio.Event()
@@ -136,7 +138,7 @@ class Followed:
         return self._nodes.objects.get(self._name)
 
     async def namespaces_known(self) -> None:
-        """Wait until the annotations of all namespaces are known."""
+        """Wait until the labels of all namespaces are known."""
         await self._namespaces.wait_synced()
 
     def look_whether_relieved(self) -> None:
@@ -153,7 +155,7 @@ class Followed:
 
     def wrote(self, written: OvercommitNode) -> None:
         """Take over this node's object from the answer to a write, while no watch does."""
-        if not self._relieving:
+        if not self._relieving and self._own.synced:
             self._own_changed("", None, written)
 
     def reconnect(self) -> None:
@@ -218,12 +220,12 @@ class Followed:
         self.on_node()
 
     def _namespace_changed(self, name: str, _old: _Namespace | None, new: _Namespace | None) -> None:
-        annotation = new.metadata.annotations.swap if new is not None and new.metadata.annotations else None
-        if annotation != self._annotated.get(name, {}).get(SWAP_ANNOTATION):
-            self._annotated.pop(name, None)
-            if annotation is not None:
-                self._annotated[name] = {SWAP_ANNOTATION: annotation}
-            self._bridge.update_namespaces(dict(self._annotated))
+        word = new.metadata.labels.swap if new is not None and new.metadata.labels else None
+        if word != self._labelled.get(name, {}).get(SWAP_LABEL):
+            self._labelled.pop(name, None)
+            if word is not None:
+                self._labelled[name] = {SWAP_LABEL: word}
+            self._bridge.update_namespaces(dict(self._labelled))
 
 
 async def until(event: asyncio.Event, *works: Coroutine[Any, Any, object]) -> None:

@@ -75,7 +75,6 @@ class Heartbeat:
         while True:
             self._woken.clear()
             if await self.attempts.make(self._beat):
-                self._bridge.contact.heartbeats += 1
                 pause = self._seconds * (1 + JITTER * (SPREAD.random() - 0.5))
                 try:
                     async with asyncio.timeout(pause):
@@ -103,7 +102,8 @@ class Heartbeat:
             try:
                 self._saw(await self._client.json_patch(LEASES, self._name, renewal, self._namespace))
             except ApiError as error:
-                if error.status not in (404, 422):
+                # Another holder, no Lease, or one that somebody has changed so that the policy refuses it.
+                if error.status not in (403, 404, 422):
                     raise
             else:
                 return
@@ -142,14 +142,14 @@ class Heartbeat:
         try:
             self._saw(await self._client.merge_patch(LEASES, self._name, patch, self._namespace))
         except ApiError as error:
-            if error.status != 404:
+            if not error.is_not_found:
                 raise
 
     async def _read(self) -> Lease | None:
         try:
             return await self._client.get(LEASES, self._name, self._namespace)
         except ApiError as error:
-            if error.status == 404:
+            if error.is_not_found:
                 return None
             raise
 
@@ -157,6 +157,7 @@ class Heartbeat:
         self._other = _text_of(lease)
         holder = lease.spec.holder_identity or ""
         own = holder == self._instance
+        self._bridge.contact.heartbeats += own
         self._bridge.update_lease(
             SeenLease(
                 holder="" if own else holder,

@@ -97,6 +97,7 @@ class Worker:
 
         followed.on_own, followed.on_node, publisher.on_written = own_changed, node_changed, wrote
         publisher.attempts.on_silence = heartbeat.attempts.on_silence = (followed.reconnect, pods.reconnect)
+        followed.look_whether_relieved()
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(each)

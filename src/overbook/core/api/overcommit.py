@@ -43,8 +43,8 @@ class ReliefSpec(KubeStruct, frozen=True):
         follow_seconds: how long a live migration or an eviction may take before it is given up.
         stall_seconds: after so long without progress a migration no longer counts against the limits,
             while pressure is critical.
-        stale_seconds: an agent that has not reported for so long counts as stopped, and the taint is removed
-            from its node.
+        stale_seconds: an agent that has neither renewed its Lease nor reported for so long counts as stopped,
+            and the taint is removed from its node.
         last_resort: what happens when pressure stays critical and every candidate was refused. ``Delete``
             deletes a pod without the Eviction API; ``None`` deletes nothing.
     """

@@ -18,7 +18,7 @@ from overbook.kube.api.errors import UnexpectedAnswer
 from overbook.kube.api.http import query_string
 from overbook.kube.api.kinds import PODS, Kind, T
 from overbook.kube.api.listing import Page
-from overbook.kube.api.transport import ApiRequest, Transport
+from overbook.kube.api.transport import TURNS, ApiRequest, Transport
 from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent, watch_events
 
 _JSON = "application/json"
@@ -42,14 +42,20 @@ class Client:
         config: the server's address and the credentials.
         agent_name: the User-Agent, as the API server's audit log and metrics show it.
         timeout_seconds: the limit for a request with its whole answer; for a watch, only until the answer
-            begins.
+            begins. For lists and watches it grows with failures.
+        turns: the most requests at once, without watches.
     """
 
     def __init__(
-        self, config: ClusterConfig, *, agent_name: str = "overbook", timeout_seconds: float = 30.0
+        self,
+        config: ClusterConfig,
+        *,
+        agent_name: str = "overbook",
+        timeout_seconds: float = 30.0,
+        turns: int = TURNS,
     ) -> None:
         self.config = config
-        self._transport = Transport(config, agent_name, timeout_seconds)
+        self._transport = Transport(config, agent_name, timeout_seconds, turns)
         self._prefix = self._transport.address.prefix
 
     @property

@@ -72,6 +72,10 @@ class ApiUnavailable(KubeError):  # noqa: N818 - named after the problem, as Inv
     """
 
 
+class NotSent(ApiUnavailable):
+    """No request was sent, because other requests took all turns. It has no effect."""
+
+
 class AccessError(ApiUnavailable):
     """No request was sent, because there are no credentials: a token file or a plugin failed."""
 

@@ -84,7 +84,7 @@ async def pages(
     def page_of(token: str) -> "asyncio.Task[bytes]":
         values = (*query, ("limit", str(limit)), ("continue", token))
         return asyncio.create_task(
-            transport.call(ApiRequest("GET", path + query_string(values), repeatable=True))
+            transport.call(ApiRequest("GET", path + query_string(values), repeatable=True), patient=True)
         )
 
     ahead: asyncio.Task[bytes] | None = page_of("")
