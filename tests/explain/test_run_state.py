@@ -159,3 +159,45 @@ def test_a_failed_pod_does_not_stand_for_its_replica_set() -> None:
 def test_a_job_runs_no_more_pods_than_it_has_completions() -> None:
     found = inventory(workload("Job", "batch/v1", "j", {**JOB, "completions": 2, "parallelism": 5}))
     assert found.found[0].replicas == 2
+
+
+def test_a_pod_that_attaches_volumes_is_beside_its_vms_pod() -> None:
+    vmi = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "vm", "uid": "u"}
+    launcher = pod("virt-launcher-vm", ownerReferences=[{**vmi, "controller": True}])
+    volumes = pod("hp-volume", **owned("Pod", "virt-launcher-vm", "v1"))
+    assert explained(launcher, volumes).totals.pods == 2
+
+
+def test_disks_in_preparation_are_no_running_vm() -> None:
+    waiting = machine({"printableStatus": "Provisioning"}, runStrategy="Halted")
+    assert inventory(waiting, pod()).ignored == {"stopped VirtualMachine": 1}
+
+
+def test_a_pool_does_not_count_where_its_vms_are_stopped() -> None:
+    template = {"spec": machine(runStrategy="Always")["spec"]}
+    pool = workload(
+        "VirtualMachinePool", "pool.kubevirt.io/v1beta1", "pool", {"virtualMachineTemplate": template}
+    )
+    stopped = machine(runStrategy="Halted")
+    stopped["metadata"].update(owned("VirtualMachinePool", "pool"))
+    assert [one.kind for one in inventory(pool, stopped, pod()).found] == ["Pod"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "replicas"),
+    [
+        ({"completions": 3, "parallelism": 3}, {"succeeded": 2, "active": 1}, 1),
+        ({"completions": 9, "parallelism": 3}, {"succeeded": 2, "active": 3}, 3),
+        ({"parallelism": 3}, {"active": 3}, 3),
+        ({"parallelism": 3}, {"succeeded": 1, "active": 2}, 2),
+        ({"completions": 3}, None, 1),
+    ],
+)
+def test_a_job_has_as_many_pods_as_are_left_to_do(spec: dict[str, Any], status: Any, replicas: int) -> None:
+    (found,) = inventory(workload("Job", "batch/v1", "j", {**spec, **TEMPLATE}, status=status)).found
+    assert found.replicas == replicas
+
+
+def test_a_job_of_which_all_have_succeeded_is_finished() -> None:
+    job = workload("Job", "batch/v1", "j", {"completions": 2, **TEMPLATE}, status={"succeeded": 2})
+    assert inventory(job, pod()).ignored == {"finished Job": 1}

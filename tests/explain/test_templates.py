@@ -3,7 +3,17 @@ from typing import Any
 import pytest
 
 from overbook.core.errors import InvalidInput
-from tests.explain.inputs import GI, explained, explained_pod, inventory, owned, pod, resources, workload
+from tests.explain.inputs import (
+    GI,
+    explained,
+    explained_pod,
+    inventory,
+    owned,
+    pod,
+    resources,
+    sentences,
+    workload,
+)
 
 SPEC = resources(requests={"memory": "1Gi"})
 TEMPLATE = {"template": {"metadata": {"labels": {"app": "a"}}, "spec": SPEC}}
@@ -50,6 +60,7 @@ def test_a_knative_service_is_read_and_the_cores_service_is_not() -> None:
     assert report.ignored == {"Service": 1}
     least = explained_pod(knative("hello", **{"autoscaling.knative.dev/min-scale": "3"}))
     assert least.replicas == 3
+    assert "queue-proxy" in sentences(least)
 
 
 def test_a_knative_service_is_not_counted_beside_its_pods() -> None:

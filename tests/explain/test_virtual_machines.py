@@ -335,3 +335,39 @@ def test_objects_about_vms_alone_are_left_out_without_a_vm(explain: Explain) -> 
         "ControllerRevision": 1,
         "VirtualMachineClusterPreference": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"), [({"runStrategy": None}, "exactly one"), ({"running": True}, "exactly one")]
+)
+def test_a_vm_without_one_way_to_run_is_refused(explain: Explain, spec: dict[str, Any], word: str) -> None:
+    (found,) = explain.pod(vm({"memory": {"guest": "1Gi"}}, **spec))["warnings"]
+    assert found["word"] == "VmRefused"
+    assert word in found["sentence"]
+
+
+def test_the_default_runtime_class_adds_its_overhead_to_vms(explain: Explain) -> None:
+    kata = {
+        "apiVersion": "node.k8s.io/v1",
+        "kind": "RuntimeClass",
+        "metadata": {"name": "kata"},
+        "handler": "kata",
+        "overhead": {"podFixed": {"memory": "160Mi", "cpu": "250m"}},
+    }
+    kubevirt = {**KUBEVIRT, "spec": {"configuration": {"defaultRuntimeClass": "kata"}}}
+    domain = {"memory": {"guest": "1Gi"}}
+    plain, (found,) = explain.pod(vm(domain)), explain.report(vm(domain), kata, kubevirt)["pods"]
+    assert found["requests"]["memoryBytes"] - plain["requests"]["memoryBytes"] == 160 * MI
+
+
+def test_of_two_percentages_it_is_said_which_counts(explain: Explain) -> None:
+    domain = {"memory": {"guest": "1Gi"}}
+    report = explain.report(KUBEVIRT, HYPERCONVERGED, vm(domain), percent=None)
+    assert report["node"]["percent"] == 200
+    (found,) = [one for one in report["warnings"] if one["word"] == "PercentagesDiffer"]
+    assert "200 % of KubeVirt kubevirt/kubevirt counts" in found["sentence"]
+    assert "125 %" in found["sentence"]
+    for options in ({"percent": 150}, {}):
+        objects = [KUBEVIRT, HYPERCONVERGED] if options else [HYPERCONVERGED]
+        warnings = explain.report(*objects, vm(domain), percent=options.get("percent"))["warnings"]
+        assert "PercentagesDiffer" not in [one["word"] for one in warnings]

@@ -114,17 +114,21 @@ class _Described:
                 for one in prepared
             ]
         )
-        reports: dict[Shape, PodReport] = {}
-        pods = []
+        reports: dict[Shape, PodReport | InvalidInput] = {}
+        pods: list[PodReport] = []
+        kept: list[PreparedPod] = []
         for number, (shape, one) in enumerate(zip(shapes, valid, strict=True)):
+            first = prepared[number]
             if shape not in reports:
-                reports[shape] = describe(prepared[number], node, swap[number], shares[number])
+                reports[shape] = _described(first, node, swap[number], shares[number])
             report = reports[shape]
-            pods.append(report if prepared[number].found is one else described_as(report, one))
-        return [
-            msgspec.structs.replace(first, found=one) if first.found is not one else first
-            for first, one in zip(prepared, valid, strict=True)
-        ], tuple(pods)
+            if isinstance(report, InvalidInput):
+                self._refuse(report.inside(f"{one.where}: {one.kind} {one.name}: "))
+                continue
+            same = first.found is one
+            pods.append(report if same else described_as(report, one))
+            kept.append(first if same else msgspec.structs.replace(first, found=one))
+        return kept, tuple(pods)
 
     def _prepared(self, one: Found) -> tuple[Shape, PreparedPod | InvalidInput]:
         labels = self._inventory.namespaces.get(one.namespace)
@@ -139,6 +143,15 @@ class _Described:
             # The shape is kept, too, so that all pods of one shape have the same object for it.
             known = self._first[shape] = (shape, first)
         return known
+
+
+def _described(
+    one: PreparedPod, node: ExplainedNode, swap: list[SwapDecision], share: float
+) -> PodReport | InvalidInput:
+    try:
+        return describe(one, node, swap, share)
+    except InvalidInput as error:
+        return error
 
 
 def _not_counted(report: PodReport, one: Found) -> PodReport:
@@ -277,6 +290,9 @@ def _warnings(
                 f"the pods run on {len(nodes)} nodes but are explained as if on one; choose with --on-node",
             )
         )
+    settings = inventory.vm_settings
+    if settings is not None and settings.note and node.percent_from == settings.source:
+        warnings.append(Warned("PercentagesDiffer", "Note", settings.note))
     known = len(inventory.objects.nodes)
     if known > 1 and node.memory_from == THIS_MACHINE:
         text = f"of {known} Nodes in the input none is used: choose one with --on-node"
@@ -300,7 +316,7 @@ def shape_of(found: Found, namespace_labels: Mapping[str, str] | None, objects: 
     status = pod.status
     stored = is_stored(pod)
     return (
-        _ENCODER.encode(spec),
+        _key(spec),
         tuple(annotations.get(name) for name in READ_ANNOTATIONS) if annotations else None,
         owning_instance(pod) is not None,
         # By identity, not equality: each VM is an object of its own.
@@ -308,11 +324,19 @@ def shape_of(found: Found, namespace_labels: Mapping[str, str] | None, objects: 
         found.missing,
         found.refusal,
         (namespace_labels or {}).get(SWAP_LABEL),
-        status and (status.qos_class, _ENCODER.encode(status) if may_wait(pod) else None),
+        status and (status.qos_class, _key(status) if may_wait(pod) else None),
         stored,
         # What a cluster has not stored yet is completed by its namespace's objects.
         None if stored or not objects.of_namespaces else (found.namespace, _labels(pod, objects)),
     )
+
+
+def _key(value: object) -> object:
+    """A value that is equal for equal objects, and is made as fast as can be."""
+    try:
+        return _ENCODER.encode(value)
+    except OverflowError:  # a number beyond 64 bits
+        return repr(value)
 
 
 def _labels(pod: Pod, objects: ClusterObjects) -> bytes | None:

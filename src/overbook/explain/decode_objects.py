@@ -36,6 +36,10 @@ def keep(objects: ClusterObjects, document: Document, kind: str) -> None:
         case "LimitRange":
             limit_range = convert(manifest, LimitRange, where)
             constraints([limit_range])
+            for item in limit_range.items:
+                amounts(item.default, "default.")
+                amounts(item.default_request, "defaultRequest.")
+                amounts(item.max_limit_request_ratio, "maxLimitRequestRatio.")
             objects.limit_ranges.setdefault(_namespace(limit_range.metadata), []).append(limit_range)
         case "ResourceQuota":
             quota = convert(manifest, ResourceQuota, where)

@@ -20,7 +20,7 @@ from overbook.core.kubernetes.pod import (
 )
 from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.kubevirt.overhead import MAIN, OVERHEAD_ANNOTATION, Release
-from overbook.core.kubevirt.vm import INSTANCE_KIND, VirtualMachineInstance
+from overbook.core.kubevirt.vm import VirtualMachineInstance
 from overbook.core.overcommit.swap import SWAP_ANNOTATION
 from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
 from overbook.explain.run_state import Identity, idle_because, without_represented
@@ -272,7 +272,7 @@ class Intake:
             self._found += found[start:place]
             start = place
             idle, field = idle_because(kind, document.manifest)
-            if made.stopped and not idle and kind not in ("VirtualMachine", INSTANCE_KIND):
+            if made.stopped and not idle:
                 idle, field = "stopped", made.stopped
             label = _label(document.manifest)
             one = Found(

@@ -1,21 +1,18 @@
 """What counts: objects whose pods run or will run, and of several that stand for each other the pods."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from overbook.core.kubernetes.pod import ENDED
-from overbook.core.kubevirt.vm import INSTANCE_KIND, VirtualMachineInstance, owning_instance
+from overbook.core.kubevirt.vm import INSTANCE_KIND, VM_KIND, VirtualMachineInstance, owning_instance
 
 if TYPE_CHECKING:
     from overbook.explain.inventory import Found
 
 Identity = tuple[str, str, str]
 """Kind, namespace and name."""
-
-_NO_STRATEGY: Final = ""
-_STOPPED: Final = frozenset({"Stopped"})
 
 
 def idle_because(kind: str, manifest: Mapping[str, Any]) -> tuple[str, str]:
@@ -27,11 +24,10 @@ def idle_because(kind: str, manifest: Mapping[str, Any]) -> tuple[str, str]:
     """
     spec, status = _mapping(manifest, "spec"), _mapping(manifest, "status")
     match kind:
-        case "VirtualMachine":
-            return _machine(spec, status)
         case _ if kind == INSTANCE_KIND:
             phase = status.get("phase")
-            return ("finished", f"phase {phase}") if phase in ENDED else ("", "")
+            ended = isinstance(phase, str) and phase in ENDED
+            return ("finished", f"phase {phase}") if ended else ("", "")
         case "Job":
             return _job(spec, status)
         case "CronJob":
@@ -44,25 +40,6 @@ def idle_because(kind: str, manifest: Mapping[str, Any]) -> tuple[str, str]:
         case "DeploymentConfig" if spec.get("test") is True:
             return "idle", "spec.test: it runs during a deployment only"
     return ("idle", "0 replicas") if _is_zero(spec.get("replicas")) else ("", "")
-
-
-def _machine(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, str]:
-    """A VirtualMachine: its strategy says whether KubeVirt starts it, its status whether it exists."""
-    printed = status.get("printableStatus")
-    strategy = spec.get("runStrategy") or _NO_STRATEGY
-    if spec.get("running") is False:
-        strategy = "Halted"
-    elif spec.get("running") is True or strategy in ("Always", "WaitAsReceiver"):
-        return "", ""
-    exists = status.get("created") is True or (printed is not None and printed not in _STOPPED)
-    if strategy == "Halted":
-        field = "running: false" if "running" in spec else "runStrategy: Halted"
-        return ("", "") if exists else ("stopped", field)
-    if strategy == "Manual":
-        return ("", "") if exists else ("stopped", "runStrategy: Manual")
-    if strategy in ("RerunOnFailure", "Once") and printed in _STOPPED:
-        return "stopped", f"printableStatus {printed}"
-    return "", ""
 
 
 def _job(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, str]:
@@ -78,7 +55,11 @@ def _job(spec: Mapping[str, Any], status: Mapping[str, Any]) -> tuple[str, str]:
         return "suspended", "spec.suspend"
     if _is_zero(spec.get("parallelism")):
         return "idle", "parallelism 0"
-    return ("finished", "0 completions") if _is_zero(spec.get("completions")) else ("", "")
+    if _is_zero(spec.get("completions")):
+        return "finished", "0 completions"
+    wanted, reached = spec.get("completions"), status.get("succeeded")
+    reached_all = isinstance(wanted, int) and isinstance(reached, int) and reached >= wanted
+    return ("finished", f"{reached} succeeded") if reached_all else ("", "")
 
 
 def _is_zero(value: object) -> bool:
@@ -96,10 +77,12 @@ def without_represented(found: "list[tuple[Identity, Found]]") -> "Iterator[Foun
     idle_owners: set[Identity] = set()
     instances: dict[tuple[str, str], VirtualMachineInstance] = {}
     for identity, one in found:
-        # An old ReplicaSet of 0 pods says nothing about its Deployment; a finished Job is its CronJob's last.
-        counts = not one.idle or one.kind == "Job"
+        # An old ReplicaSet of 0 pods says nothing about its Deployment; a finished Job is its CronJob's last,
+        # and a VM that was stopped is one of its pool's.
+        counts = not one.idle or one.kind in ("Job", VM_KIND)
         for reference in one.owners:
-            if reference.controller:
+            # A pod stands beside the pod that controls it, as one that attaches volumes beside its VM's.
+            if reference.controller and reference.kind != "Pod":
                 (owners if counts else idle_owners).add((reference.kind, one.namespace, reference.name))
         if one.vmi is not None:
             instances[one.namespace, one.vmi.metadata.name] = one.vmi

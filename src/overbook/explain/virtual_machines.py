@@ -115,7 +115,10 @@ class VmInput:
             read = settings_of_kubevirt if kind == "KubeVirt" else settings_of_hyperconverged
             self._read[kind] = read(manifest, where)
         elif kind in CATALOG_KINDS and _of_instancetypes(kind, manifest):
-            self._catalog.add(manifest)
+            try:
+                self._catalog.add(manifest)
+            except InvalidInput as error:
+                raise error.inside(f"{where} ") from error
             self.of_vms_alone[kind] += 1
         else:
             return False
@@ -124,7 +127,14 @@ class VmInput:
     @property
     def read_settings(self) -> VmSettings | None:
         """The settings of the KubeVirt or else the HyperConverged object, its percentage included."""
-        return self._read.get("KubeVirt") or self._read.get("HyperConverged")
+        counts, written = self._read.get("KubeVirt"), self._read.get("HyperConverged")
+        if counts is None or written is None or counts.policy.percent == written.policy.percent:
+            return counts or written
+        note = (
+            f"{counts.policy.percent} % of {counts.source} counts, which is what KubeVirt reads; "
+            f"{written.source} has {written.policy.percent} %, which its operator has not written there"
+        )
+        return replace(counts, note=note)
 
     @property
     def given_settings(self) -> VmSettings | None:

@@ -29,6 +29,13 @@ def pod_warnings(
         from overbook.explain.vm_warnings import vm_warnings  # noqa: PLC0415 - most pods are no VMs'
 
         yield from vm_warnings(found, node)
+    if found.kind == "Service":
+        yield Warned(
+            "QueueProxyNotShown",
+            "Note",
+            "Knative adds the container queue-proxy, which is not shown and not counted: by default it "
+            "requests 25m of CPU and has no limit, so the pod is Burstable",
+        )
     if not request_bytes:
         yield Warned(
             "NoMemoryRequest",

@@ -62,9 +62,18 @@ class _CronSpec(KubeStruct, frozen=True):
     job_template: _JobTemplate
 
 
+class _JobStatus(KubeStruct, frozen=True):
+    succeeded: int | None = None
+    active: int | None = None
+
+
 class _Controller(KubeStruct, frozen=True):
     spec: _Spec
     metadata: ObjectMeta = ObjectMeta()
+
+
+class _Job(_Controller, frozen=True):
+    status: _JobStatus | None = None
 
 
 class _CronJob(KubeStruct, frozen=True):
@@ -88,9 +97,13 @@ def from_template(manifest: Any, where: str) -> Workload:
         InvalidInput: a field has the wrong type, or there is no template.
     """
     kind = manifest["kind"]
+    status = _JobStatus()
     if kind == "CronJob":
         cron = convert(manifest, _CronJob, where)
         metadata, spec = cron.metadata, cron.spec.job_template.spec
+    elif kind == "Job":
+        job = convert(manifest, _Job, where)
+        metadata, spec, status = job.metadata, job.spec, job.status or status
     else:
         controller = convert(manifest, _Controller, where)
         metadata, spec = controller.metadata, controller.spec
@@ -112,16 +125,20 @@ def from_template(manifest: Any, where: str) -> Workload:
     )
     owners = metadata.owner_references or ()
     service = service_of(metadata.labels)
-    return Workload(pod, _replicas(kind, spec), owners if service is None else (*owners, service))
+    return Workload(pod, _replicas(kind, spec, status), owners if service is None else (*owners, service))
 
 
-def _replicas(kind: str, spec: _Spec) -> int | None:
+def _replicas(kind: str, spec: _Spec, status: _JobStatus) -> int | None:
     match kind:
         case "DaemonSet":
             return None
         case "Job" | "CronJob":
             at_once = 1 if spec.parallelism is None else spec.parallelism
-            return at_once if spec.completions is None else min(at_once, spec.completions)
+            reached = status.succeeded or 0
+            if spec.completions is not None:
+                return max(0, min(at_once, spec.completions - reached))
+            # Once a pod of a work queue has succeeded, no other is started.
+            return min(at_once, status.active or 0) if reached else at_once
         case "Service":
             annotations = (spec.template and spec.template.metadata.annotations) or {}
             least = next((annotations[name] for name in LEAST_SCALE if name in annotations), "")

@@ -39,3 +39,20 @@ def test_init_containers_count_and_quotas_with_scopes_do_not() -> None:
     assert "container i0" in quota_refusal(pod, [quota(hard={"limits.cpu": "9"})])
     assert quota_refusal(pod, [quota(hard={"limits.cpu": "9"}, scopes=["Terminating"])]) == ""
     assert quota(hard={"limits.cpu": "9"}).resources == {"limits.cpu"}
+
+
+@pytest.mark.parametrize("name", ["requests.hugepages-2Mi", "hugepages-2Mi"])
+def test_large_pages_count_in_a_quota(name: str) -> None:
+    pages = {"limits": {"hugepages-2Mi": "2Mi"}}
+    more = [{"resources": {"limits": {"hugepages-2Mi": "6Mi"}}}]
+    sidecar = [{"restartPolicy": "Always", "resources": pages}]
+    level = {"limits": {"hugepages-2Mi": "8Mi"}}
+    for pod, needed in (
+        (pod_of(pages, pages), "4Mi"),
+        (pod_of(pages, pages, init=more), "6Mi"),
+        (pod_of(pages, pages, init=sidecar), "6Mi"),
+        (pod_of(pages, resources=level), "8Mi"),
+    ):
+        found = quota_refusal(resolve(pod), [quota(hard={name: "3Mi"})])
+        assert found == f"ResourceQuota/q allows requests.hugepages-2Mi 3Mi, and the pod has {needed}"
+        assert not quota_refusal(resolve(pod), [quota(hard={name: needed})])

@@ -1,8 +1,8 @@
 from typing import Any
 
+import msgspec
 import pytest
 
-from overbook.core.errors import InvalidInput
 from overbook.core.kubevirt.definitions import Matcher, VirtualMachine, decode_definition
 from overbook.core.kubevirt.instancetype import applied, decode_instancetype
 from overbook.core.kubevirt.made import Catalog, MadeVm, made_vm
@@ -239,27 +239,35 @@ def test_a_preference_gives_the_boot_loader(
 def test_a_vm_smaller_than_its_preference_requires_is_refused(
     domain: dict[str, Any], topology_word: str, enough: bool
 ) -> None:
-    spec = {"requirements": {"cpu": {"guest": 4}}, "cpu": {"preferredCPUTopology": topology_word}}
-    preference = decode_preference(kind_of("VirtualMachinePreference", "p", spec), "p")
-    if enough:
-        applied(vm(domain).instance(), None, preference)
-    else:
-        with pytest.raises(InvalidInput, match="vCPUs"):
-            applied(vm(domain).instance(), None, preference)
+    sized_vm = vm({"memory": {"guest": "4Gi"}, **domain})
+    refusal = required({"cpu": {"guest": 4}}, sized_vm, preferredCPUTopology=topology_word)
+    assert (not refusal) is enough
+    assert enough or "vCPUs" in refusal
+
+
+def required(requirements: dict[str, Any], of: VirtualMachine, **cpu: Any) -> str:
+    """Return why a VM is refused whose preference has these requirements."""
+    catalog = Catalog()
+    catalog.add(kind_of("VirtualMachinePreference", "p", {"requirements": requirements, "cpu": cpu}))
+    catalog.add(kind_of("VirtualMachineInstancetype", "i", sized(2)))
+    chosen = Matcher(kind="VirtualMachinePreference", name="p")
+    of = msgspec.structs.replace(of, spec=msgspec.structs.replace(of.spec, preference=chosen))
+    return made_vm(of, LauncherPolicy(), catalog).refusal
 
 
 def test_an_instancetype_smaller_than_required_is_refused() -> None:
-    instancetype = decode_instancetype(kind_of("VirtualMachineInstancetype", "i", sized(2)), "i")
-    for requirements in ({"cpu": {"guest": 4}}, {"memory": {"guest": "8Gi"}}):
-        preference = decode_preference(
-            kind_of("VirtualMachinePreference", "p", {"requirements": requirements}), "p"
-        )
-        with pytest.raises(InvalidInput, match="preference"):
-            applied(vm().instance(), instancetype, preference)
-    enough = {"cpu": {"guest": 2}, "memory": {"guest": "4Gi"}}
-    both = decode_preference(kind_of("VirtualMachinePreference", "p", {"requirements": enough}), "p")
-    applied(vm().instance(), instancetype, both)
+    small = vm(instancetype={"kind": "VirtualMachineInstancetype", "name": "i"})
+    for requirements in ({"cpu": {"guest": 4}}, {"memory": {"guest": "8Gi"}}, {"architecture": "arm64"}):
+        assert "preference" in required(requirements, small)
+    enough = {"cpu": {"guest": 2}, "memory": {"guest": "4Gi"}, "architecture": "amd64"}
+    assert not required(enough, small)
     assert PreferenceSpec().requirements is None
+
+
+def test_a_requirement_is_met_by_what_kubevirt_fills_in() -> None:
+    by_requests = vm({"resources": {"requests": {"cpu": "4", "memory": "4Gi"}}})
+    assert not required({"cpu": {"guest": 4}, "memory": {"guest": "4Gi"}}, by_requests)
+    assert required({"cpu": {"guest": 5}}, by_requests)
 
 
 def test_a_matcher_without_a_kind_means_the_cluster() -> None:

@@ -47,6 +47,10 @@ def refused(guest: str | None = "2Gi", policy: LauncherPolicy | None = None, **d
         ({"cpu": {"cores": 1, **PINNED, "numa": {"guestMappingPassthrough": {}}}}, "hugepages"),
         ({"cpu": {"cores": 1, **PINNED, "realtime": {}}}, "realtime"),
         ({"ioThreadsPolicy": "supplementalPool"}, "supplementalPoolThreadCount"),
+        ({"ioThreadsPolicy": "dedicated"}, "ioThreadsPolicy dedicated"),
+        ({"devices": {"interfaces": [{"name": "net", "slirp": {}}]}}, "no longer has"),
+        ({"devices": {"interfaces": [{"name": "net", "macvtap": {}}]}}, "no longer has"),
+        ({"spec": {"architecture": "x86_64"}}, "architecture x86_64"),
         ({"launchSecurity": {"sev": {}}}, "efi"),
         ({"launchSecurity": {"sev": {}}, "firmware": {"bootloader": {"efi": {}}}}, "secureBoot"),
         ({"launchSecurity": {"sev": {}, "tdx": {}}, "firmware": UEFI}, "exactly one"),
@@ -104,7 +108,7 @@ def test_a_limit_below_the_guest_is_refused_without_live_update() -> None:
         ("ReservedOverheadMemlock", {"memory": {"reservedOverhead": {"addedOverhead": "1Mi"}}}),
         ("WorkloadEncryptionTDX", {"launchSecurity": {"tdx": {}}, "firmware": UEFI}),
         (
-            "VirtIOFSStorageVolume",
+            "EnableVirtioFsStorageVolumes",
             {
                 "devices": {"filesystems": [{"name": "f", "virtiofs": {}}]},
                 "spec": {"volumes": [{"name": "f", "persistentVolumeClaim": {"claimName": "c"}}]},
@@ -131,3 +135,9 @@ def test_devices_and_bindings_must_be_configured() -> None:
     known = LauncherPolicy(feature_gates=frozenset(), bindings={"heavy": NetworkBinding()})
     assert "network binding heavy" in refused(policy=LauncherPolicy(feature_gates=frozenset()), devices=bound)
     assert refused(policy=known, devices=bound) == ""
+
+
+def test_of_an_instance_alone_nobody_checks_how_far_it_may_grow() -> None:
+    vmi = with_vm_defaults(vm_of("512Mi", memory={"maxGuest": "1Gi"}), LauncherPolicy())
+    assert "maxGuest" in vm_refusal(vmi, LauncherPolicy())
+    assert not vm_refusal(vmi, LauncherPolicy(), grows=False)

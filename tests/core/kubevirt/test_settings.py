@@ -131,6 +131,44 @@ def test_a_json_patch_of_a_hyperconverged_object_is_applied() -> None:
             hyperconverged({}, **{"kubevirt.kubevirt.io/jsonpatch": text})
 
 
+def patched(*operations: dict[str, Any], **spec: Any) -> LauncherPolicy:
+    return hyperconverged(spec, **{"kubevirt.kubevirt.io/jsonpatch": json.dumps(operations)}).policy
+
+
+def test_a_json_patch_reaches_lists_and_removes() -> None:
+    devices = "/spec/configuration/permittedHostDevices/pciHostDevices"
+    gates = {
+        "op": "add",
+        "path": "/spec/configuration/developerConfiguration/featureGates/-",
+        "value": "Sidecar",
+    }
+    added = {"op": "add", "path": f"{devices}/0", "value": {"resourceName": "a"}}
+    ends = {"op": "add", "path": f"{devices}/-", "value": {"resourceName": "b"}}
+    policy = patched(gates, ends, added, {"op": "remove", "path": f"{devices}/1"})
+    assert policy.permitted_devices == frozenset({"a"})
+    bound = {"networkBinding": {"a/b": {"sidecarImage": "x"}, "c": {}}}
+    path = "/spec/configuration/network/binding/a~1b/sidecarImage"
+    assert not patched({"op": "remove", "path": path}, **bound).bindings["a/b"].has_sidecar
+    with pytest.raises(InvalidInput, match="jsonpatch: path"):
+        patched(
+            {"op": "replace", "path": f"{devices}/-", "value": {}},
+            permittedHostDevices={"pciHostDevices": []},
+        )
+
+
+def test_a_hyperconverged_object_of_v1_has_its_fields_in_groups() -> None:
+    spec = {
+        "featureGates": [{"name": "alignCPUs", "state": "Enabled"}, {"name": "other", "state": "Disabled"}],
+        "networking": {"networkBinding": {"passt": {"sidecarImage": "x"}}},
+        "virtualization": {"virtualMachineOptions": {"defaultRuntimeClass": "slow"}},
+    }
+    policy = hyperconverged(spec).policy
+    assert (policy.even_parity, list(policy.bindings), policy.runtime_class) == (True, ["passt"], "slow")
+    assert hyperconverged({"featureGates": {"alignCPUs": True}}).policy.even_parity
+    for off in ({"alignCPUs": False}, [{"name": "alignCPUs", "state": "Disabled"}], []):
+        assert not hyperconverged({"featureGates": off}).policy.even_parity
+
+
 @pytest.mark.parametrize(
     ("label", "ratio"),
     [(None, 2.0), ("1.5", 1.5), ("1", 1.0), ("0.5", 2.0), ("much", 2.0), ("nan", 2.0), ("inf", 2.0)],

@@ -219,3 +219,15 @@ def test_a_list_of_any_length_is_read_item_by_item(indent: int | None, typed: bo
 def test_a_kind_that_ends_in_list_is_an_object(items: str) -> None:
     data = f'{{"apiVersion":"x/v1","kind":"AllowList","metadata":{{"name":"n"}},"items":{items}}}'
     assert read(data.encode()) == (["n"], [])
+
+
+@pytest.mark.parametrize("between", ["", "\n", "\n---\n"])
+def test_a_key_that_is_there_twice_ends_its_document_alone(between: str) -> None:
+    one = '{{"kind": "Pod", "apiVersion": "v1", "metadata": {{"name": "{}"}}}}'
+    twice = '{"kind": "Pod", "kind": "Pod"}'
+    errors: list[InvalidInput] = []
+    data = between.join((one.format("a"), twice, one.format("b"), twice, one.format("c"))).encode()
+    found = list(read_documents(data, "f.json", errors.append))
+    assert [document.manifest["metadata"]["name"] for document in found] == ["a", "b", "c"]
+    assert [document.index for document in found] == [1, 3, 5]
+    assert len(errors) == 2

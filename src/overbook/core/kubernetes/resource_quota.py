@@ -1,21 +1,25 @@
 """ResourceQuotas: what a namespace's pods may request and be limited to together.
 
-Only CPU, memory and the number of pods are considered. Sources: ``pkg/quota/v1/evaluator/core/pods.go`` and
+Only CPU, memory, large pages and the number of pods are considered. Sources:
+``pkg/quota/v1/evaluator/core/pods.go`` and
 ``staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota`` at v1.36.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, ResourceList
+from overbook.core.kubernetes.pod import Container, KubeStruct, ObjectMeta, ResourceList
+from overbook.core.kubernetes.pod_level import HUGEPAGES_PREFIX
 from overbook.core.kubernetes.quantity import Quantity, from_raw
 from overbook.core.kubernetes.resolved import ResolvedPod
 from overbook.core.kubernetes.resources import CPU, Resources
 
 _SAME_AS: Final = {"cpu": "requests.cpu", "memory": "requests.memory", "count/pods": "pods"}
 COUNTED: Final = ("requests.cpu", "requests.memory", "limits.cpu", "limits.memory", "pods")
-"""The resources of a quota that are considered; ``cpu`` and ``memory`` are requests."""
+"""The resources of a quota that are considered, beside large pages; ``cpu`` and ``memory`` are requests."""
+_PAGES: Final = f"requests.{HUGEPAGES_PREFIX}"
 _NOTHING: Final[ResourceList] = {}
 
 
@@ -93,8 +97,9 @@ class ResourceQuota(KubeStruct, frozen=True):
 def _thousandths(listed: ResourceList | None, where: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for written, raw in (listed or _NOTHING).items():
-        name = _SAME_AS.get(written, written)
-        if name in COUNTED:
+        name = f"requests.{written}" if written.startswith(HUGEPAGES_PREFIX) else written
+        name = _SAME_AS.get(name, name)
+        if name in COUNTED or name.startswith(_PAGES):
             try:
                 amount = from_raw(raw).scaled(-3)
             except InvalidInput as error:
@@ -133,7 +138,36 @@ def demand(pod: ResolvedPod) -> dict[str, int]:
             found[f"{part}.cpu"] = amounts.cpu_milli
         if amounts.memory_millibytes is not None:
             found[f"{part}.memory"] = amounts.memory_millibytes
-    return found
+    return found | _large_pages(pod)
+
+
+def _large_pages(pod: ResolvedPod) -> dict[str, int]:
+    """A pod's large pages: of all containers that run together, or of an init container that needs more."""
+    spec = pod.pod.spec
+    if spec.resources is not None:
+        level = _pages_of(Container(resources=spec.resources))
+        if level:
+            return level
+    starting = [one for one in spec.init_containers or () if one.restart_policy != "Always"]
+    sidecars = [one for one in spec.init_containers or () if one.restart_policy == "Always"]
+    together: Counter[str] = Counter()
+    for one in (*sidecars, *(spec.containers or ())):
+        together.update(_pages_of(one))
+    for one in starting:
+        together |= Counter(_pages_of(one))
+    return dict(together)
+
+
+def _pages_of(container: Container) -> dict[str, int]:
+    written = container.resources
+    if written is None:
+        return {}
+    listed = {**(written.limits or {}), **(written.requests or {})}
+    return {
+        f"requests.{name}": from_raw(raw).scaled(-3)
+        for name, raw in listed.items()
+        if name.startswith(HUGEPAGES_PREFIX)
+    }
 
 
 def quota_refusal(pod: ResolvedPod, quotas: Iterable[ResourceQuota]) -> str:
@@ -161,7 +195,7 @@ def quota_refusals(pod: ResolvedPod, quotas: Iterable[ResourceQuota]) -> Iterato
             continue
         for name in quota.hard():
             side, _, resource = name.partition(".")
-            if resource and not _level_gives(pod, side, resource):
+            if name in COUNTED and resource and not _level_gives(pod, side, resource):
                 for container in pod.all_containers:
                     if not _given(container.resources, side, resource):
                         yield f"{quota.label} limits {name}, and container {container.name} gives none"
@@ -199,4 +233,6 @@ def exceeded(quota: ResourceQuota, wanted: Mapping[str, int]) -> Iterator[tuple[
 
 def quota_text(name: str, thousandths: int) -> str:
     """An amount of a quota as a canonical quantity."""
-    return Quantity(thousandths, -3, "BinarySI" if name.endswith("memory") else "DecimalSI").canonical()
+    return Quantity(
+        thousandths, -3, "DecimalSI" if name.endswith(("cpu", "pods")) else "BinarySI"
+    ).canonical()

@@ -11,14 +11,34 @@ from typing import Any, Final, Literal
 from msgspec.structs import replace
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import ENDED, KubeStruct, ObjectMeta, convert
-from overbook.core.kubevirt.vm import INSTANCE_KIND, InstanceSpec, VirtualMachineInstance, is_kubevirt
+from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, convert
+from overbook.core.kubevirt.vm import (
+    INSTANCE_KIND,
+    VM_KIND,
+    InstanceSpec,
+    VirtualMachineInstance,
+    is_kubevirt,
+)
 
-VM_KIND: Final = "VirtualMachine"
 POOL_KIND: Final = "VirtualMachinePool"
 REPLICA_SET_KIND: Final = "VirtualMachineInstanceReplicaSet"
 POOL_GROUP: Final = "pool.kubevirt.io"
 RUN_STRATEGIES: Final = ("Always", "RerunOnFailure", "Once", "Manual", "Halted", "WaitAsReceiver")
+
+_WITH_INSTANCE: Final = frozenset(
+    {
+        "Running",
+        "Paused",
+        "Migrating",
+        "Starting",
+        "Stopping",
+        "ErrorUnschedulable",
+        "ErrorPvcNotFound",
+        "ErrImagePull",
+        "ImagePullBackOff",
+    }
+)
+"""``status.printableStatus`` of VMs that have an instance; the other words are about their disks."""
 
 
 class Matcher(KubeStruct, frozen=True):
@@ -112,14 +132,18 @@ class VirtualMachine(KubeStruct, frozen=True):
         if any(change.action == "Start" for change in status.state_change_requests or ()):
             return ""
         strategy = self.spec.run_strategy
+        # An instance that has ended may still be there: the VM is Stopped all the same.
+        created = (status.created or status.ready) and status.printable_status != "Stopped"
+        exists = created or status.printable_status in _WITH_INSTANCE
+        if exists or strategy == "Always" or self.spec.running:
+            return ""
         if strategy == "Halted":
             return "runStrategy Halted"
         if strategy is None and self.spec.running is False:
             return "running: false"
-        runs = bool(status.created or status.ready)
-        if strategy in ("Manual", "WaitAsReceiver") and not runs:
+        if strategy in ("Manual", "WaitAsReceiver"):
             return f"runStrategy {strategy}, and it was not started"
-        if strategy in ("Once", "RerunOnFailure") and not runs and status.printable_status == "Stopped":
+        if strategy in ("Once", "RerunOnFailure") and status.printable_status == "Stopped":
             return f"runStrategy {strategy}, and it has ended"
         return ""
 
@@ -224,7 +248,7 @@ def has_ended(manifest: Any) -> Literal["Succeeded", "Failed", ""]:
     """The final phase of a parsed VirtualMachineInstance; empty: it has not ended."""
     status = manifest.get("status")
     phase = status.get("phase") if isinstance(status, dict) else None
-    return phase if phase in ENDED else ""
+    return phase if phase in ("Succeeded", "Failed") else ""
 
 
 def _replicas(written: int | None) -> int:

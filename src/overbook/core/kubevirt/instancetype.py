@@ -16,7 +16,6 @@ from overbook.core.kubernetes.resources import CPU, MEMORY
 from overbook.core.kubevirt.preference import (
     PreferenceSpec,
     annotated,
-    check_requirements,
     first,
     topology_of,
     with_preference,
@@ -94,7 +93,7 @@ def applied(
 
     Raises:
         InvalidInput: KubeVirt refuses the VM, because it also gives what the instancetype gives, or because
-            the instancetype is smaller than the preference requires.
+            the instancetype's vCPUs cannot be spread as the preference says.
     """
     if preference is not None:
         # KubeVirt does this first, so that devices which it adds later meet the preference.
@@ -110,7 +109,6 @@ def applied(
         vmi = _with_instancetype(vmi, instancetype, preference)
     if preference is not None:
         vmi = with_preference(vmi, preference)
-        check_requirements(vmi, preference, instancetype.cpu.guest if instancetype is not None else None)
     return vmi
 
 

@@ -96,6 +96,7 @@ def launcher_pod(
             containers=tuple(_containers(vmi, policy, memory, image_volumes=image_volumes)),
             init_containers=tuple(_init_containers(vmi, policy, image_volumes=image_volumes)) or None,
             priority_class_name=vmi.spec.priority_class_name or None,
+            runtime_class_name=policy.runtime_class or None,
         ),
     )
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.core.kubernetes.pod import Container, Pod
+from overbook.core.kubernetes.pod import Container, KubeStruct, ObjectMeta, Pod, convert
 from overbook.core.kubernetes.quantity import from_raw
 from overbook.core.kubevirt.defaults import with_vm_defaults
 from overbook.core.kubevirt.definitions import Matcher, VirtualMachine
@@ -17,7 +17,7 @@ from overbook.core.kubevirt.instancetype import InstancetypeSpec, applied, decod
 from overbook.core.kubevirt.launcher import launcher_pod
 from overbook.core.kubevirt.memory import HUGEPAGES_PREFIX, LauncherPolicy
 from overbook.core.kubevirt.overhead import MAIN, Release
-from overbook.core.kubevirt.preference import PreferenceSpec, decode_preference
+from overbook.core.kubevirt.preference import PreferenceSpec, decode_preference, unmet_requirement
 from overbook.core.kubevirt.refusals import vm_refusal
 from overbook.core.kubevirt.vm import VirtualMachineInstance
 
@@ -30,6 +30,10 @@ _KINDS: Final = {
 CATALOG_KINDS: Final = (*_KINDS, "ControllerRevision")
 
 
+class _Named(KubeStruct, frozen=True):
+    metadata: ObjectMeta = ObjectMeta()
+
+
 class Catalog:
     """The instancetypes, preferences and stored revisions that VMs may refer to."""
 
@@ -37,11 +41,15 @@ class Catalog:
         self._objects: dict[tuple[str, str, str], Any] = {}
 
     def add(self, manifest: Any) -> None:
-        """Add a parsed object of the kinds of ``CATALOG_KINDS``; a later one of the same name wins."""
-        kind, metadata = manifest["kind"], manifest.get("metadata") or {}
-        namespace = "" if "Cluster" in kind else metadata.get("namespace") or "default"
-        what = _KINDS.get(kind, "revision")
-        self._objects[what, namespace, metadata.get("name") or ""] = manifest
+        """Add a parsed object of the kinds of ``CATALOG_KINDS``; a later one of the same name wins.
+
+        Raises:
+            InvalidInput: its name or namespace is no text.
+        """
+        kind = manifest["kind"]
+        metadata = convert(manifest, _Named, f"{kind}:").metadata
+        namespace = "" if "Cluster" in kind else metadata.namespace or "default"
+        self._objects[_KINDS.get(kind, "revision"), namespace, metadata.name] = manifest
 
     def instancetype(self, matcher: Matcher, namespace: str) -> InstancetypeSpec | None:
         """The instancetype that a VM refers to; ``None``: it is not here.
@@ -104,10 +112,11 @@ def made_vm(
         InvalidInput: a quantity that the API server refuses, or a setting out of range.
     """
     missing = refusal = ""
+    instancetype = preference = None
     if isinstance(definition, VirtualMachine):
         vmi = definition.instance()
+        refusal = definition.refusal
         namespace = definition.metadata.namespace or "default"
-        instancetype = preference = None
         if definition.instancetype is not None:
             instancetype = catalog.instancetype(definition.instancetype, namespace)
             missing = "" if instancetype else f"instancetype {_name(definition.instancetype)}"
@@ -117,15 +126,19 @@ def made_vm(
         try:
             vmi = applied(vmi, instancetype, preference)
         except InvalidInput as error:
-            refusal = str(error)
+            refusal = refusal or str(error)
     else:
         vmi = definition
     vmi = with_vm_defaults(vmi, policy)
     pod = launcher_pod(vmi, policy, running=running)
-    if missing:
-        refusal = ""  # the size is not known, so nothing can be said about it
-    else:
-        refusal = refusal or vm_refusal(vmi, policy) or next(_page_refusals(pod.containers), "")
+    # Without the instancetype the size is not known, and nothing can be said about it.
+    if not missing and not refusal:
+        vcpus = instancetype.cpu.guest if instancetype is not None else None
+        refusal = (
+            (unmet_requirement(vmi, preference, vcpus) if preference is not None else "")
+            or vm_refusal(vmi, policy, grows=isinstance(definition, VirtualMachine))
+            or next(_page_refusals(pod.containers), "")
+        )
     return MadeVm(vmi, pod, refusal, missing)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod
-from overbook.core.kubernetes.quantity import ZERO, Quantity, added
+from overbook.core.kubernetes.quantity import MAX_INT64, ZERO, Quantity, added
 from overbook.core.kubernetes.resources import CPU, MEMORY
 from overbook.core.kubevirt.vm import VirtualMachineInstance
 
@@ -83,7 +83,8 @@ def reported_overhead_bytes(pod: Pod) -> int | None:
     text = pod.annotations.get(OVERHEAD_ANNOTATION)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_INT64))
+    if not digits or int(text) > MAX_INT64:
         raise InvalidInput(f"Pod {pod.label}: annotation {OVERHEAD_ANNOTATION}", text, "a number of bytes")
     return int(text)
 

@@ -60,6 +60,7 @@ class _RequiredMemory(KubeStruct, frozen=True):
 
 
 class _Requirements(KubeStruct, frozen=True):
+    architecture: str | None = None
     cpu: _RequiredCpu | None = None
     memory: _RequiredMemory | None = None
 
@@ -192,43 +193,39 @@ def annotated(vmi: VirtualMachineInstance, annotations: dict[str, str] | None) -
     return replace(vmi, metadata=metadata)
 
 
-def check_requirements(
+def unmet_requirement(
     vmi: VirtualMachineInstance, preference: PreferenceSpec, instancetype_vcpus: int | None
-) -> None:
-    """Refuse a VM that is smaller than its preference requires.
+) -> str:
+    """What a VM's preference requires and the VM does not have; empty: nothing.
 
     Args:
-        vmi: the VM.
+        vmi: the VM, with KubeVirt's defaults, which count.
         preference: the preference.
         instancetype_vcpus: the vCPUs of the VM's instancetype; ``None``: it has none.
 
     Raises:
-        InvalidInput: the VM or its instancetype is too small.
+        InvalidInput: the required memory is not a quantity.
     """
     required = preference.requirements
     if required is None:
-        return
+        return ""
     vcpus = _provided(vmi, preference) if instancetype_vcpus is None else instancetype_vcpus
     if required.cpu is not None and vcpus < required.cpu.guest:
-        raise InvalidInput(
-            f"VirtualMachine {vmi.label}: vCPUs", vcpus, f"at least the preference's {required.cpu.guest}"
-        )
+        given = f"{vcpus} of {required.cpu.guest} vCPUs"
+        return f"the preference requires more: {given} are given as it prefers them"
     if required.memory is not None and required.memory.guest is not None:
         guest, least = vmi.guest_bytes or 0, from_raw(required.memory.guest)
         if guest < least.value():
-            raise InvalidInput(
-                f"VirtualMachine {vmi.label}: guest memory",
-                guest,
-                f"at least the preference's {least.canonical()}",
-            )
+            return f"the preference requires guest memory of {least.canonical()}, and it has {guest} bytes"
+    if required.architecture is not None and required.architecture != vmi.spec.architecture:
+        return f"the preference requires {required.architecture}, and it is for {vmi.spec.architecture}"
+    return ""
 
 
 def _provided(vmi: VirtualMachineInstance, preference: PreferenceSpec) -> int:
     """The vCPUs that a VM without an instancetype gives in the preferred topology, which alone counts."""
     cpu = vmi.spec.domain.cpu or Cpu()
     sockets, cores, threads = cpu.sockets or 0, cpu.cores or 0, cpu.threads or 0
-    if not (sockets or cores or threads):
-        sockets, cores, threads = 1, 1, 1
     across = (preference.cpu.spread_options if preference.cpu else None) or _SpreadOptions()
     match _preferred_topology(preference):
         case "cores":

@@ -15,32 +15,40 @@ from overbook.core.kubevirt.vm import VirtualMachineInstance
 
 _LEAST_REQUEST_BYTES: Final = 1_000_000
 _MOST_PINNED_THREADS: Final = 2
+_ARCHITECTURES: Final = ("amd64", "arm64", "s390x")
+_THREADS_POLICIES: Final = ("shared", "auto", "supplementalPool")
 
 
-def vm_refusal(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> str:
+def vm_refusal(vmi: VirtualMachineInstance, policy: LauncherPolicy, *, grows: bool = True) -> str:
     """The first reason why KubeVirt refuses the VM or never creates its pod; empty: there is none.
 
     Args:
         vmi: the VM, with the defaults of :func:`overbook.core.kubevirt.defaults.with_vm_defaults`.
         policy: the cluster's settings.
+        grows: whether a VirtualMachine defines it: of an instance alone nobody checks ``memory.maxGuest``.
 
     Raises:
         InvalidInput: a quantity that the API server refuses.
     """
-    return next(_reasons(vmi, policy), "")
+    return next(_reasons(vmi, policy, grows=grows), "")
 
 
-def _reasons(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[str]:
-    yield from _memory(vmi, policy)
+def _reasons(vmi: VirtualMachineInstance, policy: LauncherPolicy, *, grows: bool) -> Iterator[str]:
+    if vmi.spec.architecture not in _ARCHITECTURES:
+        yield f"architecture {vmi.spec.architecture} is not one of {', '.join(_ARCHITECTURES)}"
+    yield from _memory(vmi, policy, grows=grows)
     yield from _cpu(vmi)
     if vmi.has_dedicated_cpu:
         yield from _pinning(vmi)
     yield from _topology(vmi)
     yield from _security(vmi)
+    for interface in vmi.spec.domain.devices.interfaces or ():
+        if interface.slirp is not None or interface.macvtap is not None:
+            yield f"interface {interface.name} has a binding that KubeVirt no longer has (slirp, macvtap)"
     yield from _features(vmi, policy)
 
 
-def _memory(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[str]:
+def _memory(vmi: VirtualMachineInstance, policy: LauncherPolicy, *, grows: bool) -> Iterator[str]:
     requests, limits = vmi.requests_and_limits()
     request, limit = requests.memory_bytes or 0, limits.memory_bytes or 0
     guest = vmi.guest_bytes or 0
@@ -55,7 +63,7 @@ def _memory(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[str
         yield from _pages(vmi, memory.hugepages.page_size, request or guest or limit)
     if not policy.live_update and 0 < limit < guest:
         yield "memory.guest is above resources.limits.memory"
-    if policy.live_update and memory is not None and memory.max_guest is not None:
+    if grows and policy.live_update and memory is not None and memory.max_guest is not None:
         obstacle = hotplug_obstacle(vmi, vmi.quantity("memory.maxGuest", memory.max_guest))
         if obstacle:
             yield f"memory.maxGuest cannot be used: {obstacle}"
@@ -76,6 +84,11 @@ def _cpu(vmi: VirtualMachineInstance) -> Iterator[str]:
     requests, limits = vmi.requests_and_limits()
     if limits.cpu_milli and (requests.cpu_milli or 0) > limits.cpu_milli:
         yield "resources.requests.cpu is above resources.limits.cpu"
+    threads = vmi.spec.domain.io_threads_policy
+    if threads is not None and threads not in _THREADS_POLICIES:
+        yield f"ioThreadsPolicy {threads} is not one of {', '.join(_THREADS_POLICIES)}"
+    if threads == "supplementalPool" and not vmi.pool_threads:
+        yield "ioThreadsPolicy supplementalPool needs ioThreads.supplementalPoolThreadCount"
     cpu = vmi.spec.domain.cpu
     if cpu is not None and cpu.isolate_emulator_thread and not cpu.dedicated_cpu_placement:
         yield "cpu.isolateEmulatorThread needs cpu.dedicatedCpuPlacement"
@@ -130,8 +143,6 @@ def _features(vmi: VirtualMachineInstance, policy: LauncherPolicy) -> Iterator[s
     """Reasons from the cluster's configuration: feature gates, devices and network bindings."""
     spec, gates = vmi.spec, policy.feature_gates
     devices = spec.domain.devices
-    if spec.domain.io_threads_policy == "supplementalPool" and not vmi.pool_threads:
-        yield "ioThreadsPolicy supplementalPool needs ioThreads.supplementalPoolThreadCount"
     if gates is not None:
         for gate, uses in _used_gates(vmi).items():
             if uses and gate not in gates:
@@ -156,7 +167,7 @@ def _used_gates(vmi: VirtualMachineInstance) -> dict[str, bool]:
         "ReservedOverheadMemlock": memory is not None and memory.reserved_overhead is not None,
         "Sidecar": bool((vmi.metadata.annotations or {}).get(HOOKS_ANNOTATION)),
         "VSOCK": bool(devices.autoattach_vsock),
-        "VirtIOFSStorageVolume": any(
+        "EnableVirtioFsStorageVolumes": any(
             volume.name in shared
             and (volume.persistent_volume_claim is not None or volume.data_volume is not None)
             for volume in spec.volumes or ()

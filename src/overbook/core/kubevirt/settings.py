@@ -11,19 +11,19 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, ResourceRequirements, convert
 from overbook.core.kubernetes.quantity import ZERO, RawQuantity, from_raw
 from overbook.core.kubernetes.resources import CPU, MEMORY
 from overbook.core.kubernetes.selectors import LabelSelector
+from overbook.core.kubevirt.json_patch import patch_configuration
 from overbook.core.kubevirt.memory import EVEN_PARITY_ANNOTATION, LauncherPolicy, NetworkBinding
 from overbook.core.kubevirt.vm import Anything, Count
+from overbook.core.percentage import check_percent
 
 AUTO_LIMIT_RATIO_LABEL: Final = "alpha.kubevirt.io/auto-memory-limits-ratio"
 DEFAULT_AUTO_LIMIT_RATIO: Final = 2.0
 JSON_PATCH_ANNOTATION: Final = "kubevirt.kubevirt.io/jsonpatch"
 """On a HyperConverged object: changes to the KubeVirt object that no field of its own allows."""
-_CONFIGURATION_PATH: Final = ("spec", "configuration")
 
 
 class VmSettings(msgspec.Struct, frozen=True, gc=False):
@@ -33,11 +33,13 @@ class VmSettings(msgspec.Struct, frozen=True, gc=False):
         policy: the settings that decide a pod; those of the namespace are not filled in.
         source: the object, as ``Kind namespace/name``; empty: the defaults of KubeVirt.
         cpu_limits_for: the namespaces whose VMs get a CPU limit; ``None``: none.
+        note: what another object says otherwise; empty: nothing.
     """
 
     policy: LauncherPolicy = LauncherPolicy()
     source: str = ""
     cpu_limits_for: LabelSelector | None = None
+    note: str = ""
 
 
 class _DeveloperConfiguration(KubeStruct, frozen=True):
@@ -128,9 +130,11 @@ def settings_of_kubevirt(manifest: Any, label: str) -> VmSettings:
     developer = written.developer_configuration or _DeveloperConfiguration()
     gates = frozenset(developer.feature_gates or ())
     annotations = decoded.metadata.annotations or {}
+    percent = developer.memory_overcommit or 100
+    check_percent(percent, f"{label} the percentage")
     policy = LauncherPolicy(
         # KubeVirt fills in its own default where a number is absent or 0.
-        percent=developer.memory_overcommit or 100,
+        percent=percent,
         cpu_allocation_ratio=developer.cpu_allocation_ratio or 10,
         overhead_ratio=written.additional_guest_memory_overhead_ratio or None,
         cpu_request=None if written.cpu_request is None else from_raw(written.cpu_request),
@@ -164,18 +168,20 @@ def settings_of_hyperconverged(manifest: Any, label: str) -> VmSettings:
         InvalidInput: a field has the wrong type or a quantity is not valid.
     """
     written = _mapping(manifest.get("spec"))
-    spec = written | _mapping(written.get("virtualization"))
+    # In v1 the fields stand in groups.
+    spec = written | _mapping(written.get("virtualization")) | _mapping(written.get("networking"))
     metadata = _mapping(manifest.get("metadata"))
     density = _mapping(spec.get("higherWorkloadDensity"))
     needs = written | spec | _mapping(spec.get("resourceRequirements"))
     options = _mapping(spec.get("virtualMachineOptions"))
+    aligned = _is_on(written.get("featureGates"), "alignCPUs")
     configuration: dict[str, Any] = {
         "developerConfiguration": {
             "memoryOvercommit": density.get("memoryOvercommitPercentage"),
             "cpuAllocationRatio": needs.get("vmiCPUAllocationRatio"),
         },
         "autoCPULimitNamespaceLabelSelector": needs.get("autoCPULimitNamespaceLabelSelector"),
-        "defaultRuntimeClass": spec.get("defaultRuntimeClass"),
+        "defaultRuntimeClass": options.get("defaultRuntimeClass") or spec.get("defaultRuntimeClass"),
         "liveUpdateConfiguration": spec.get("liveUpdateConfiguration"),
         "network": {"binding": spec.get("networkBinding")},
         "permittedHostDevices": spec.get("permittedHostDevices"),
@@ -184,10 +190,12 @@ def settings_of_hyperconverged(manifest: Any, label: str) -> VmSettings:
         },
     }
     document = {"metadata": metadata, "spec": {"configuration": configuration}}
-    _patch(document, _mapping(metadata.get("annotations")).get(JSON_PATCH_ANNOTATION), label)
+    patch = _mapping(metadata.get("annotations")).get(JSON_PATCH_ANNOTATION)
+    if patch is not None:
+        patch_configuration(document, patch, f"{label} annotation {JSON_PATCH_ANNOTATION}")
     settings = settings_of_kubevirt(document, label)
     # The operator adds gates of its own, which depend on its release, so no gate is known to be off.
-    policy = replace(settings.policy, feature_gates=None)
+    policy = replace(settings.policy, feature_gates=None, even_parity=aligned)
     source = _named(convert({"metadata": metadata}, _KubeVirt, label).metadata, "HyperConverged")
     return replace(settings, policy=policy, source=source)
 
@@ -277,23 +285,9 @@ def _mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _patch(document: dict[str, Any], text: object, label: str) -> None:
-    """Apply the ``add`` and ``replace`` operations of a JSON patch that concern the configuration."""
-    if text is None:
-        return
-    where = f"{label} annotation {JSON_PATCH_ANNOTATION}"
-    try:
-        operations = msgspec.json.decode(text if isinstance(text, str) else "", type=list[dict[str, Any]])
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(where, text, "a JSON patch, such as [{op, path, value}]") from error
-    for operation in operations:
-        path = operation.get("path")
-        parts = path.split("/")[1:] if isinstance(path, str) else []
-        if tuple(parts[:2]) != _CONFIGURATION_PATH or operation.get("op") not in ("add", "replace"):
-            continue
-        place = document
-        for part in parts[:-1]:
-            inner = place.get(part)
-            place[part] = inner if isinstance(inner, dict) else {}
-            place = place[part]
-        place[parts[-1]] = operation.get("value")
+def _is_on(gates: object, name: str) -> bool:
+    """Whether a feature gate is on: a field of its own, or in v1 an item of a list."""
+    if isinstance(gates, list):
+        named = [one for one in gates if isinstance(one, dict) and one.get("name") == name]
+        return any(one.get("state", "Enabled") == "Enabled" for one in named)
+    return _mapping(gates).get(name) is True

@@ -13,6 +13,7 @@ from overbook.core.kubernetes.quantity import Quantity, RawQuantity, from_raw
 from overbook.core.kubernetes.resources import CPU, MEMORY, Amounts, amounts
 
 KUBEVIRT_GROUP: Final = "kubevirt.io"
+VM_KIND: Final = "VirtualMachine"
 INSTANCE_KIND: Final = "VirtualMachineInstance"
 Anything = dict[str, Any]
 """An object that matters only by its presence."""
@@ -99,6 +100,8 @@ class Interface(KubeStruct, frozen=True):
     name: str = ""
     sriov: Anything | None = None
     passt_binding: Anything | None = None
+    slirp: Anything | None = None
+    macvtap: Anything | None = None
     binding: BindingPlugin | None = None
 
 

@@ -139,6 +139,19 @@ def _end(data: bytes, start: int) -> int | None:
     return None
 
 
+def document_ends(data: bytes) -> Iterator[int]:
+    """Where each of the JSON documents ends that stand back to back; the last one ends with the text."""
+    at = 0
+    while True:
+        start = _SPACE.match(data, at)
+        end = _end(data, start.end() if start else at)
+        if end is None or end <= at or not data[end:].strip():
+            yield len(data)
+            return
+        yield end
+        at = end
+
+
 class JsonStream:
     """The objects of a JSON stream; the items of lists are read one at a time.
 

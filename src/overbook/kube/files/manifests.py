@@ -78,13 +78,20 @@ def read_file(path: str) -> Iterator[Document]:
         yield from read_documents_of(source)
 
 
-def read_documents_of(source: Source, refuse: Refuse = refused) -> Iterator[Document]:
+def read_documents_of(
+    source: Source, refuse: Refuse = refused, *, long_yaml: bool = False
+) -> Iterator[Document]:
     """The objects in a source; see :func:`read_documents`."""
-    return read_documents(source.data, source.name, refuse, source.rest)
+    return read_documents(source.data, source.name, refuse, source.rest, long_yaml=long_yaml)
 
 
 def read_documents(
-    data: bytes, name: str, refuse: Refuse = refused, rest: BinaryIO | None = None
+    data: bytes,
+    name: str,
+    refuse: Refuse = refused,
+    rest: BinaryIO | None = None,
+    *,
+    long_yaml: bool = False,
 ) -> Iterator[Document]:
     """The objects in ``data``: JSON or YAML, with any number of documents; lists are flattened.
 
@@ -93,29 +100,38 @@ def read_documents(
         name: the file, for messages.
         refuse: gets the error of a document that is not valid, or of an item of a list; what follows is read
             if its beginning can be found.
-        rest: where the content goes on; JSON only, which is then read object by object.
+        rest: where the content goes on; it is then read object by object.
+        long_yaml: whether YAML may have any length, too.
 
     Raises:
         InvalidInput: raised by ``refuse``. Documents before the malformed one are returned first, because
             this is a generator.
     """
     try:
-        yield from _documents(data, name, refuse, rest)
+        yield from _documents(data, name, refuse, rest, long_yaml=long_yaml)
     except InvalidInput as error:
         refuse(error)
 
 
-def _documents(data: bytes, name: str, refuse: Refuse, rest: BinaryIO | None) -> Iterator[Document]:
+def _documents(
+    data: bytes, name: str, refuse: Refuse, rest: BinaryIO | None, *, long_yaml: bool
+) -> Iterator[Document]:
     if data.startswith(_UTF16_MARKS):
         raise InvalidInput(name, "UTF-16", "UTF-8 text; convert the file")
     data = data.removeprefix(_UTF8_MARK)
-    start = data[:4096].lstrip()[:1]
-    if start in (b"{", b"["):
+    if is_json(data):
         yield from _from_json(data, name, refuse, rest)
+    elif long_yaml and (rest is not None or len(data) > MAX_YAML_BYTES):
+        yield from _from_long_yaml(data, name, refuse, rest or io.BytesIO())
     elif rest is not None:
         raise InvalidInput(name, f"more than {len(data)} bytes of YAML", _MOST_YAML)
     else:
         yield from _from_yaml(data, name, refuse)
+
+
+def is_json(data: bytes) -> bool:
+    """Whether the beginning of a source is that of JSON."""
+    return data[:4096].removeprefix(_UTF8_MARK).lstrip()[:1] in (b"{", b"[")
 
 
 def _from_json(data: bytes, name: str, refuse: Refuse, rest: BinaryIO | None) -> Iterator[Document]:
@@ -154,27 +170,81 @@ def _streamed(data: bytes, name: str, refuse: Refuse, rest: BinaryIO) -> Iterato
 
 def _documents_of_json(data: bytes, name: str, refuse: Refuse) -> Iterator[Document]:
     """JSON documents back to back, with or without ``---`` between them; YAML may follow after ``---``."""
-    from overbook.kube.files.json_stream import JsonStream  # noqa: PLC0415 - only for several documents
-
     index = lines = 0
     while data.strip():
         if not starts_json(data):
             yield from _from_yaml(data, name, refuse, lines, index)
             return
-        end = end_of_json(data)
-        stream = JsonStream(io.BytesIO(), name, data[:end], refuse, lines)
+        part = _Part(data[: end_of_json(data)], name, lines, index)
+        part.skipped = len(part.data)
+        yield from part.objects(refuse)
+        if part.malformed_line:
+            part.skipped = next_json(data, part.malformed_line - lines)
+        index += part.documents
+        lines += data.count(b"\n", 0, part.skipped)
+        data = data[part.skipped :]
+
+
+class _Part:
+    """JSON documents back to back, as far as the next ``---``.
+
+    Attributes:
+        data: their text.
+        documents: how many of them were read.
+        malformed_line: the first line of a document at which reading ended; 0: all were read.
+        skipped: how many bytes of the input are done.
+    """
+
+    def __init__(self, data: bytes, name: str, lines_before: int, documents_before: int) -> None:
+        self.data = data
+        self.documents = 0
+        self.malformed_line = 0
+        self.skipped = 0
+        self._name = name
+        self._lines = lines_before
+        self._before = documents_before
+
+    def objects(self, refuse: Refuse) -> Iterator[Document]:
+        """The objects; a document that has a key twice is left out alone."""
+        from overbook.kube.files.json_stream import document_ends  # noqa: PLC0415 - only for several documents
+
         try:
-            if end <= CHECKED_BYTES:
-                check_keys(data[:end], name, lines)
+            self._check(self.data, 0)
+        except InvalidInput:
+            ends = document_ends(self.data)
+        else:
+            ends = iter((len(self.data),))
+        start = 0
+        for end in ends:
+            text, lines = self.data[start:end], self.data.count(b"\n", 0, start)
+            try:
+                self._check(text, lines)
+                yield from self._read(text, lines, refuse)
+            except InvalidInput as error:
+                refuse(error)
+                self.documents += 1
+                if self.malformed_line:
+                    return
+            start = end
+
+    def _check(self, text: bytes, lines: int) -> None:
+        if len(text) <= CHECKED_BYTES:
+            check_keys(text, self._name, self._lines + lines)
+
+    def _read(self, text: bytes, lines: int, refuse: Refuse) -> Iterator[Document]:
+        from overbook.kube.files.json_stream import JsonStream  # noqa: PLC0415 - as above
+
+        stream = JsonStream(io.BytesIO(), self._name, text, refuse, self._lines + lines)
+        before = self._before + self.documents
+        try:
             for one in stream.objects():
-                document = Document(name, index + one.document, one.value, one.line, one.item)
+                document = Document(self._name, before + one.document, one.value, one.line, one.item)
                 yield from flattened(document, refuse, 1 if one.item else 0)
-        except InvalidInput as error:
-            refuse(error)
-            end = next_json(data, stream.line - lines)
-        index += max(1, stream.documents)
-        lines += data.count(b"\n", 0, end)
-        data = data[end:]
+        except InvalidInput:
+            self.malformed_line = stream.line
+            self.documents += max(0, stream.documents - 1)
+            raise
+        self.documents += stream.documents
 
 
 def _from_yaml(
@@ -195,6 +265,15 @@ def _from_yaml(
     text = text.replace("\n\ufeff", "\n")  # where two files with a byte order mark were joined
     for index, line, manifest in yaml_documents(text, name, refuse, lines_before):
         yield from flattened(Document(name, documents_before + index, manifest, line), refuse)
+
+
+def _from_long_yaml(data: bytes, name: str, refuse: Refuse, rest: BinaryIO) -> Iterator[Document]:
+    from overbook.kube.files.yaml_documents import yaml_objects  # noqa: PLC0415 - as above
+    from overbook.kube.files.yaml_input import YamlFile  # noqa: PLC0415 - as above
+
+    for one in yaml_objects(YamlFile(data, rest), name, refuse):
+        document = Document(name, one.document, one.value, one.line, one.item)
+        yield from flattened(document, refuse, 1 if one.item else 0)
 
 
 def flattened(document: Document, refuse: Refuse = refused, depth: int = 0) -> Iterator[Document]:

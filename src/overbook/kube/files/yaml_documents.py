@@ -5,15 +5,21 @@ the process), accept duplicate keys, and read times where the API reads text. Ev
 every key. PyYAML is imported only when a YAML file is read.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+import msgspec
+
 from overbook.core.errors import InvalidInput
+from overbook.kube.files.yaml_input import YamlFile, YamlText
 from overbook.kube.files.yaml_scalars import key_text, plain_value
 
 MAX_DEPTH: Final = 200
 MAX_DOCUMENTS: Final = 20_000
+MAX_MALFORMED: Final = 100
+"""The most malformed documents of a long stream after which reading goes on."""
+MAX_NODES: Final = 2_000_000
+"""The most nodes of an object in a long stream; the largest object that a cluster stores has a tenth."""
 MAX_ALIASED_NODES: Final = 100_000
 """The most nodes that aliases may add to a document; a few malicious lines could add billions."""
 _TAGS: Final[dict[str, Callable[[str], Any]]] = {
@@ -24,7 +30,8 @@ _TAGS: Final[dict[str, Callable[[str], Any]]] = {
     "tag:yaml.org,2002:float": plain_value,
     "!": str,
 }
-_SEPARATOR: Final = re.compile(r"^---(?=[ \t\r]|$)", re.MULTILINE)
+_OF_ITEMS: Final = 2
+"""How many levels are open between the items of a list: the document and its ``items``."""
 _COLLECTIONS: Final = frozenset((None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"))
 
 
@@ -45,11 +52,21 @@ class _Open:
 
 
 class _Builder:
-    """The builder of one document's values. ``where`` is the file and the document, for messages."""
+    """The builder of one document's values.
 
-    def __init__(self, where: str) -> None:
+    Args:
+        where: the file and the document, for messages.
+        by_item: whether an item of a list is taken out when it is whole, and not kept in the document.
+
+    Attributes:
+        item: the item that was taken out last; ``None``: none.
+    """
+
+    def __init__(self, where: str, *, by_item: bool) -> None:
         self.where = where
         self.value: Any = None
+        self.item: Any = None
+        self._by_item = by_item
         self.aliased = 0
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[Any, int]] = {}
@@ -102,8 +119,11 @@ class _Builder:
             self.value = value
             return
         top = self._stack[-1]
-        top.size += size
         content = top.content
+        if self._by_item and self._is_item(value, event):
+            self.item = value
+            return
+        top.size += size
         if type(content) is list:
             content.append(value)
         elif top.wants_key:
@@ -114,6 +134,22 @@ class _Builder:
                 self._merge(top, value, event)
             else:
                 content[top.key] = value
+
+    def _is_item(self, value: Any, event: Any) -> bool:
+        """Whether the value is an object in the list of the document's ``items``.
+
+        Raises:
+            InvalidInput: the object that is being read has too many nodes.
+        """
+        if self._stack[-1].size > MAX_NODES:
+            raise self.refusal(event, f"more than {MAX_NODES} values", "smaller objects, or JSON")
+        return (
+            len(self._stack) == _OF_ITEMS
+            and self._stack[0].key == "items"
+            and type(self._stack[1].content) is list
+            and isinstance(value, dict)
+            and bool(value.get("kind") and value.get("apiVersion"))
+        )
 
     def _key(self, top: _Open, value: Any, event: Any) -> None:
         key = key_text(value)
@@ -149,6 +185,22 @@ _NODES: Final[dict[str, Callable[[_Builder, Any], None]]] = {
 """The handlers by the event's class name: comparing classes would import PyYAML."""
 
 
+class YamlObject(msgspec.Struct, frozen=True, gc=False):
+    """A document of a YAML stream, or an item of a list.
+
+    Attributes:
+        document: the position of its document, from 1.
+        line: the first line of its document, from 1.
+        item: its position in a list, from 1; 0: it is a document of its own.
+        value: the value.
+    """
+
+    document: int
+    line: int
+    item: int
+    value: Any
+
+
 def yaml_documents(
     text: str,
     name: str,
@@ -166,84 +218,111 @@ def yaml_documents(
     Raises:
         InvalidInput: malformed, or beyond a bound, and there is no ``refuse``.
     """
-    before, position = lines_before, 0
-    while True:
-        # Lines are counted by the parser, so those before the text are given to it.
-        stream = _Stream("\n" * before + text, name, position)
+    for one in _objects(YamlText(text, lines_before), name, refuse, by_item=False):
+        yield one.document, one.line, one.value
+
+
+def yaml_objects(source: YamlFile, name: str, refuse: Callable[[InvalidInput], None]) -> Iterator[YamlObject]:
+    """The documents of a long YAML stream; the items of a list one at a time, as soon as each is read.
+
+    Args:
+        source: the stream.
+        name: the file, for messages.
+        refuse: gets the error of a malformed document; reading goes on after the next ``---``.
+
+    Raises:
+        InvalidInput: there are too many documents, or too many that are malformed.
+    """
+    return _objects(source, name, refuse, by_item=True)
+
+
+def _objects(
+    source: YamlText | YamlFile,
+    name: str,
+    refuse: Callable[[InvalidInput], None] | None,
+    *,
+    by_item: bool,
+) -> Iterator[YamlObject]:
+    position = malformed = 0
+    following: YamlText | YamlFile | None = source
+    while following is not None:
+        stream = _Stream(following, name, position, by_item=by_item)
         try:
-            yield from stream.documents()
+            yield from stream.objects()
         except InvalidInput as error:
-            if refuse is None or stream.too_many:
+            malformed += 1
+            if refuse is None or stream.too_many or (by_item and malformed > MAX_MALFORMED):
                 raise
             refuse(error)
         else:
             return
-        match = _SEPARATOR.search(stream.text, _offset_of(stream.text, stream.line))
-        if match is None:
-            return
-        before, position = stream.text.count("\n", 0, match.start()), stream.position
-        text = stream.text[match.start() :]
-
-
-def _offset_of(text: str, line: int) -> int:
-    """Where the line after ``line`` (from 1) begins."""
-    offset = 0
-    for _ in range(line):
-        offset = text.find("\n", offset) + 1
-        if not offset:
-            return len(text)
-    return offset
+        position, following = stream.position, following.after(stream.line)
 
 
 class _Stream:
     """One pass over a stream, up to its end or the first malformed document."""
 
-    def __init__(self, text: str, name: str, position: int) -> None:
-        self.text = text
+    def __init__(self, source: YamlText | YamlFile, name: str, position: int, *, by_item: bool) -> None:
         self.position = position
         self.line = 1
         self.too_many = False
+        self._source = source
         self._name = name
+        self._by_item = by_item
 
-    def documents(self) -> Iterator[tuple[int, int, Any]]:
+    def objects(self) -> Iterator[YamlObject]:
         import yaml  # noqa: PLC0415 - takes 20 ms that JSON does not need
 
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        name = self._name
-        builder = _Builder(name)
+        builder = _Builder(self._name, by_item=self._by_item)
+        items = 0
         try:
+            stream: Any = self._source.stream
             event: Any
-            for event in yaml.parse(self.text, Loader=loader):
+            for event in yaml.parse(stream, Loader=loader):
                 kind = type(event).__name__
                 if kind in _NODES:
                     _NODES[kind](builder, event)
+                    if builder.item is not None:
+                        items += 1
+                        yield YamlObject(self.position, self.line, items, builder.item)
+                        builder.item = None
                 elif kind == "DocumentStartEvent":
-                    self.position += 1
-                    self.line = int(event.start_mark.line) + 1
-                    if self.position > MAX_DOCUMENTS:
-                        self.too_many = True
-                        many = f"more than {MAX_DOCUMENTS} documents"
-                        raise InvalidInput(name, many, "fewer documents in a file")
-                    builder = _Builder(f"{name}, document {self.position}")
-                elif kind == "DocumentEndEvent" and builder.value is not None:
-                    yield self.position, self.line, builder.value
+                    builder, items = self._begun(event), 0
+                elif kind == "DocumentEndEvent" and _is_left(builder.value, items):
+                    yield YamlObject(self.position, self.line, 0, builder.value)
         except yaml.YAMLError as error:
-            raise _malformed(error, self.text, f"{name}, document {max(1, self.position)}") from error
+            where = f"{self._name}, document {max(1, self.position)}"
+            raise _malformed(error, self._source, where) from error
+
+    def _begun(self, event: Any) -> _Builder:
+        self.position += 1
+        self.line = int(event.start_mark.line) + 1
+        if self.position > MAX_DOCUMENTS:
+            self.too_many = True
+            many = f"more than {MAX_DOCUMENTS} documents"
+            raise InvalidInput(self._name, many, "fewer documents in a file")
+        return _Builder(f"{self._name}, document {self.position}", by_item=self._by_item)
 
 
-def _malformed(error: Exception, text: str, where: str) -> InvalidInput:
+def _is_left(value: Any, items: int) -> bool:
+    """Whether a document has anything beside the items that were taken out of it."""
+    return value is not None and (not items or bool(value.get("items")))
+
+
+def _malformed(error: Exception, source: YamlText | YamlFile, where: str) -> InvalidInput:
     """The error for a line that libyaml cannot read, with the quoted line and what would be right."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:  # the reader refused a character
         position = getattr(error, "position", None)
         if not isinstance(position, int):
             return InvalidInput(where, str(error), "YAML")
-        line = text.encode()[:position].count(b"\n") + 1
+        line = source.line_at(position)
         character = getattr(error, "character", "?")
         shown = chr(character) if isinstance(character, int) else str(character)
-        return InvalidInput(f"{where}, line {line}", shown, "text without control characters")
-    lines = text.split("\n", mark.line + 1)
-    quoted = lines[mark.line] if mark.line < len(lines) - 1 or len(lines) == mark.line + 1 else ""
+        place = f"{where}, line {line}" if line else where
+        return InvalidInput(place, shown, "text without control characters")
+    quoted = source.line(mark.line + 1)
     problem = str(getattr(error, "problem", None) or "malformed")
     if quoted.lstrip(" ").startswith("\t") or "'\\t'" in problem:
         expected = "spaces, not tabs, at the start of the line"

@@ -1,6 +1,7 @@
 """The input of ``explain``: all objects, the errors of those that are not valid, and the node among them."""
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ import msgspec
 
 from overbook.cli.options import node_of
 from overbook.core.errors import InvalidInput
+from overbook.core.kubernetes.quantity import MAX_INT64
 from overbook.core.kubernetes.version import PINNED, KubernetesVersion, kubernetes_version
 from overbook.explain.inventory import Intake
-from overbook.kube.files.manifests import Document, read_documents_of
+from overbook.kube.files.manifests import Document, is_json, read_documents_of
 from overbook.kube.files.sources import read_sources
 
 if TYPE_CHECKING:
@@ -52,7 +54,13 @@ def take_files(
         OSError: a file cannot be read.
     """
     for source in read_sources(files):
-        for document in read_documents_of(source, problems.add):
+        if source.rest is not None and not is_json(source.data):
+            print(
+                f"overbook: {source.name} is long YAML, which is read at about 5 MiB a second; JSON "
+                "(kubectl get -o json) takes a tenth of the time",
+                file=sys.stderr,
+            )
+        for document in read_documents_of(source, problems.add, long_yaml=True):
             before = len(problems.sentences)
             intake.take(document)
             if also is not None and len(problems.sentences) == before:
@@ -73,7 +81,8 @@ def version_of(arguments: argparse.Namespace, objects: "ClusterObjects") -> tupl
     for node in [chosen] if chosen else objects.nodes.values():
         written = node.status.node_info and node.status.node_info.kubelet_version
         if written:
-            return kubernetes_version(written, f"Node {node.metadata.name}"), f"Node {node.metadata.name}"
+            with contextlib.suppress(InvalidInput):  # a virtual kubelet may write anything
+                return kubernetes_version(written, ""), f"Node {node.metadata.name}"
     return PINNED, ""
 
 
@@ -88,11 +97,13 @@ def node_with(
     Raises:
         InvalidInput: an option is out of range.
     """
+    from overbook.core.kubernetes.resources import amounts
+
     version, version_from = version_of(arguments, objects)
     given, percent_from = _with_percentage(arguments, objects, vms)
     one = _node(arguments, objects)
-    capacity = None if one is None else one.status.capacity
-    if one is None or not capacity or arguments.node_memory is not None:
+    memory = None if one is None else amounts(one.status.capacity).memory_bytes
+    if one is None or not memory or memory >= MAX_INT64 or arguments.node_memory is not None:
         node = node_of(given)
     else:
         node = _of_object(given, one)
@@ -116,7 +127,7 @@ def _of_object(arguments: argparse.Namespace, one: "Node") -> "ExplainedNode":
         chosen.node_cpu = f"{capacity.cpu_milli}m"
     info = one.status.node_info
     swap = info.swap.capacity if info is not None and info.swap is not None else None
-    if chosen.node_swap is None and swap is not None:
+    if chosen.node_swap is None and swap is not None and 0 <= swap < MAX_INT64:
         chosen.node_swap = str(swap)
     node = node_of(chosen)
     return msgspec.structs.replace(
