@@ -9,7 +9,7 @@ from overbook.deploy.certificates_workload import certificates_workload
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.installation import Installation, Manifest
 from overbook.deploy.parts import PARTS, Part
-from overbook.deploy.rights import webhook
+from overbook.deploy.roles import webhook
 from overbook.deploy.webhook_workload import webhook_workload
 from overbook.deploy.yaml_text import yaml_text
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError

@@ -6,7 +6,7 @@ from overbook.core.kubernetes.pod import ObjectMeta
 from overbook.core.timestamp import from_timestamp
 from overbook.kube.api.objects import Lease, LeaseSpec, Node
 from overbook.status.node_findings import is_silent
-from overbook.status.read import renewals, view_of
+from overbook.status.node_views import renewals, view_of
 from overbook.status.sums import NO_PODS
 from overbook.status.view import Clusterwide, NodeView, Unread
 

@@ -14,7 +14,7 @@ from overbook.core.api.overcommit_node import OvercommitNode
 from overbook.core.kubernetes.pod import ObjectMeta
 from overbook.kube.api.objects import Node
 from overbook.status.build import build_cluster
-from overbook.status.read import views_of
+from overbook.status.node_views import views_of
 from overbook.status.view import Clusterwide
 from tests.core.lying_node import lying_nodes
 

@@ -5,7 +5,7 @@ from typing import Final, Literal, NamedTuple
 
 from overbook.core.api.group import API_VERSION
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
-from overbook.deploy import rights
+from overbook.deploy import roles
 from overbook.deploy.agent_workload import agent_workload
 from overbook.deploy.certificates_workload import cert_manager, certificates_workload
 from overbook.deploy.controller_policies import controller_policies
@@ -79,11 +79,11 @@ def _overcommit(where: Installation) -> list[Manifest]:
 
 
 def _webhook_with_cert_manager(where: Installation) -> list[Manifest]:
-    return [*rights.webhook(where), *cert_manager(where), *webhook_workload(where, "cert-manager")]
+    return [*roles.webhook(where), *cert_manager(where), *webhook_workload(where, "cert-manager")]
 
 
 def _webhook_with_service_ca(where: Installation) -> list[Manifest]:
-    return [*rights.webhook(where), *webhook_workload(where, "service-ca")]
+    return [*roles.webhook(where), *webhook_workload(where, "service-ca")]
 
 
 PARTS: Final = (
@@ -91,25 +91,25 @@ PARTS: Final = (
     Part("namespace", "base", lambda where: _namespace(where.namespace, "restricted")),
     Part("node-namespace", "base", _node_namespace),
     Part("overcommit", "overcommit", _overcommit),
-    Part("status-role", "base", lambda _: rights.status()),
-    Part("agent-rights", "base", rights.agent),
+    Part("status-role", "base", lambda _: roles.status()),
+    Part("agent-rights", "base", roles.agent),
     Part("agent-policies", "base", agent_policies),
     Part("flow-control", "base", flow_control),
     Part("agent", "base", agent_workload),
     Part("metrics-access", "base", metrics_access),
-    Part("controller-rights", "base", rights.controller),
+    Part("controller-rights", "base", roles.controller),
     Part("controller-policies", "base", controller_policies),
     Part("controller", "base", controller_workload),
-    Part("override-roles", "base", lambda _: rights.override_roles()),
+    Part("override-roles", "base", lambda _: roles.override_roles()),
     Part("override-policy", "base", override_policy),
-    Part("webhook-rights", "webhook", rights.webhook),
+    Part("webhook-rights", "webhook", roles.webhook),
     Part("webhook", "webhook", webhook_workload),
-    Part("certificates-rights", "webhook", rights.certificates),
+    Part("certificates-rights", "webhook", roles.certificates),
     Part("certificates", "webhook", certificates_workload),
     Part("webhook-cert-manager", "webhook-cert-manager", _webhook_with_cert_manager),
     Part("webhook-service-ca", "webhook-service-ca", _webhook_with_service_ca),
     Part("vm-identity", "vm-identity", vm_identity),
-    Part("last-resort", "last-resort", rights.last_resort),
+    Part("last-resort", "last-resort", roles.last_resort),
     Part("openshift", "openshift", lambda where: [security_context_constraints(where)]),
     Part("monitoring", "monitoring", monitoring),
 )

@@ -17,6 +17,7 @@ from overbook.kube.api.kinds import LEASES, NODES, OVERCOMMIT_NODES, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.status.build import build_cluster
 from overbook.status.guests import INSTANCES, GuestMachines, MachineInstance
+from overbook.status.node_views import renewals, views_of
 from overbook.status.read import (
     BRIEF_PODS,
     BriefPod,
@@ -24,8 +25,6 @@ from overbook.status.read import (
     eviction_strategy_of,
     percent_of,
     pod_selectors,
-    renewals,
-    views_of,
 )
 from overbook.status.report import ClusterReport
 from overbook.status.sums import NO_PODS, PodSums, Summing
