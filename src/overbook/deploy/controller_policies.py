@@ -4,15 +4,15 @@ RBAC knows no fields: the right to remove one taint is the right to cordon, labe
 cluster, and the right to set one condition is the right to make every node look ready or not.
 """
 
-from collections.abc import Sequence
-from typing import Final
-
 from overbook.core.api.overcommit_node import PRESSURE_CONDITION, TAINT_KEY
 from overbook.deploy.installation import CONTROLLER, Installation, Manifest, metadata
-from overbook.deploy.policies import Validation, policy
-
-_BY_THE_API_SERVER: Final = ("generation", "managedFields", "resourceVersion")
-"""The fields of an object's metadata that the API server changes with each write."""
+from overbook.deploy.policies import (
+    BEFORE_AND_AFTER,
+    BY_THE_API_SERVER,
+    Validation,
+    policy,
+    unchanged_except,
+)
 
 
 def controller_policies(where: Installation) -> list[Manifest]:
@@ -23,14 +23,11 @@ def controller_policies(where: Installation) -> list[Manifest]:
         metadata(f"{CONTROLLER}-nodes", "controller"),
         [("", "v1", ["nodes", "nodes/status"], ["CREATE", "UPDATE"])],
         [{"name": "controller", "expression": f"request.userInfo.username == '{account}'"}],
-        [
-            {"name": "had", "expression": "oldObject == null ? dyn({}) : dyn(oldObject)"},
-            {"name": "has", "expression": "dyn(object)"},
-        ],
+        BEFORE_AND_AFTER,
         [
             Validation("oldObject != null", "'the controller may not create a node'"),
             Validation(
-                unchanged_except("metadata", _BY_THE_API_SERVER),
+                unchanged_except("metadata", BY_THE_API_SERVER),
                 "'the controller may not change labels, annotations, finalizers or owners of a node'",
             ),
             Validation(
@@ -51,23 +48,6 @@ def controller_policies(where: Installation) -> list[Manifest]:
                 f" {PRESSURE_CONDITION}'",
             ),
         ],
-    )
-
-
-def unchanged_except(field: str, names: Sequence[str]) -> str:
-    """The condition that an object's field has the same entries as before, except these.
-
-    It names what may change, not what may not: fields of newer versions of Kubernetes are covered.
-    """
-
-    def entries(of: str) -> str:
-        return f"variables.{of}[?'{field}'].orValue(dyn({{}}))"
-
-    return (
-        f"{entries('has')}.all(name, name in {list(names)!r}\n"
-        f"  || variables.has[?'{field}'][?name] == variables.had[?'{field}'][?name])\n"
-        f"&& {entries('had')}.all(name, name in {list(names)!r}\n"
-        f"  || name in {entries('has')})"
     )
 
 

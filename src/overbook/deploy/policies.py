@@ -72,6 +72,32 @@ def policy(
     ]
 
 
+BY_THE_API_SERVER: Final = ("generation", "managedFields", "resourceVersion")
+"""The fields of an object's metadata that the API server changes with each write."""
+BEFORE_AND_AFTER: Final = (
+    {"name": "had", "expression": "oldObject == null ? dyn({}) : dyn(oldObject)"},
+    {"name": "has", "expression": "dyn(object)"},
+)
+"""The variables that :func:`unchanged_except` reads."""
+
+
+def unchanged_except(field: str, names: Sequence[str]) -> str:
+    """The condition that an object's field has the same entries as before, except these.
+
+    It names what may change, not what may not: fields of newer versions of Kubernetes are covered.
+    """
+
+    def entries(of: str) -> str:
+        return f"variables.{of}[?'{field}'].orValue(dyn({{}}))"
+
+    return (
+        f"{entries('has')}.all(name, name in {list(names)!r}\n"
+        f"  || variables.has[?'{field}'][?name] == variables.had[?'{field}'][?name])\n"
+        f"&& {entries('had')}.all(name, name in {list(names)!r}\n"
+        f"  || name in {entries('has')})"
+    )
+
+
 _NODE: Final = "authentication.kubernetes.io/node-name"
 _NODE_VARIABLE: Final = {
     "name": "node",
@@ -81,9 +107,6 @@ _HAS_NODE: Final = Validation(
     "variables.node != ''",
     "'an agent writes only with a token that is bound to its pod: this one names no node'",
 )
-_NODE_SPEC: Final = ("unschedulable", "podCIDR", "podCIDRs", "providerID", "configSource", "externalID")
-"""All fields of a Node's spec except its taints."""
-_UNCHANGED_METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
 def own_overcommit_node(where: Installation) -> list[Manifest]:
@@ -125,9 +148,6 @@ def own_taint(where: Installation) -> list[Manifest]:
             f"  taint.key != '{TAINT_KEY}' || taint.effect != '{TAINT_EFFECT}')"
         )
 
-    def same(path: str, fields: tuple[str, ...]) -> str:
-        return "\n&& ".join(f"object.{path}.?{name} == oldObject.{path}.?{name}" for name in fields)
-
     return _of_agents(
         where,
         "taint",
@@ -143,14 +163,15 @@ def own_taint(where: Installation) -> list[Manifest]:
                 f"'an agent may add and remove only the taint {TAINT_KEY}:{TAINT_EFFECT}'",
             ),
             Validation(
-                "oldObject != null\n&& " + same("spec", _NODE_SPEC),
+                "oldObject != null\n&& " + unchanged_except("spec", ("taints",)),
                 "'an agent may change nothing of its node but one taint'",
             ),
             Validation(
-                "oldObject != null\n&& " + same("metadata", _UNCHANGED_METADATA),
+                "oldObject != null\n&& " + unchanged_except("metadata", BY_THE_API_SERVER),
                 "'an agent may not change labels, annotations, finalizers or owners of its node'",
             ),
         ],
+        BEFORE_AND_AFTER,
     )
 
 
@@ -239,8 +260,9 @@ def _of_agents(
     subject: str,
     resources: list[tuple[str, str, list[str], list[str]]],
     validations: list[Validation],
+    more: Sequence[dict[str, str]] = (),
 ) -> list[Manifest]:
     conditions = [{"name": "agent", "expression": f"request.userInfo.username == '{where.user_of('agent')}'"}]
-    variables: list[dict[str, Any]] = [_NODE_VARIABLE]
+    variables: list[dict[str, Any]] = [_NODE_VARIABLE, *more]
     about = metadata(f"{AGENT}-own-{subject}", "agent")
     return policy(about, resources, conditions, variables, [_HAS_NODE, *validations])
