@@ -260,10 +260,10 @@ class FaultyProxy:
             pass
         finally:
             self._writers.discard(writer)
-            writer.transport.abort()
-            await asyncio.gather(closed, return_exceptions=True)
             if upstream is not None:
                 upstream[1].transport.abort()
+            writer.transport.abort()
+            await asyncio.gather(closed, return_exceptions=True)  # the last: it may be cancelled here
 
     async def _connect(self, head: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         has_token = b"\r\nauthorization:" in head.lower()
