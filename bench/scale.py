@@ -34,6 +34,7 @@ from overbook_sandbox.machine.errors import SandboxUnavailableError
 
 COMMAND = "python -m bench scale"
 AGENTS = 5_000
+NODE_NAMESPACE = Installation().node_namespace
 STATUS_SECONDS = 300.0
 STATUS_SECONDS_BEFORE = 20.0
 SECONDS, QUICK_SECONDS = 60.0, 15.0
@@ -41,7 +42,6 @@ AT_ONCE = 16
 HISTORY_SECONDS = 300.0
 """After this time the API server lets etcd drop what was overwritten."""
 FIRST = "node-0000"
-NAMESPACE = "overbook"
 DECISIONS = 10
 """With so many the status has the size of a node's that works: about 4.6 kB."""
 _DB_BYTES = "etcd_mvcc_db_total_size_in_use_in_bytes"
@@ -116,7 +116,7 @@ async def renew(client: Client, name: str) -> int:
         {"op": "test", "path": "/spec/holderIdentity", "value": "agent"},
         {"op": "replace", "path": "/spec/renewTime", "value": to_timestamp(time.time())},
     ]
-    await client.json_patch(LEASES, name, renewal, NAMESPACE)
+    await client.json_patch(LEASES, name, renewal, NODE_NAMESPACE)
     return len(msgspec.json.encode(renewal))
 
 
@@ -141,13 +141,13 @@ def install(plane: ControlPlane) -> None:
                 "renewTime": now,
             },
         }
-        await client.create(LEASES, lease, NAMESPACE)
+        await client.create(LEASES, lease, NODE_NAMESPACE)
         await client.close()
 
     asyncio.run(first())
     names = [f"node-{number:04}" for number in range(1, AGENTS)]
     copy_object(plane, f"/registry/overbook.dev/overcommitnodes/{FIRST}", FIRST, names)
-    copy_object(plane, f"/registry/leases/{NAMESPACE}/{FIRST}", FIRST, names)
+    copy_object(plane, f"/registry/leases/{NODE_NAMESPACE}/{FIRST}", FIRST, names)
 
 
 def cpu(plane: ControlPlane, name: str) -> float:
@@ -187,7 +187,7 @@ async def measured(plane: ControlPlane, writes: dict[Write, float], seconds: flo
     watches = Client(config)
     followed = [
         Reflector(watches, ASKING_NODES),
-        Reflector(watches, AGENT_LEASES, namespace=NAMESPACE, label_selector=HEARTBEAT_SELECTOR),
+        Reflector(watches, AGENT_LEASES, namespace=NODE_NAMESPACE, label_selector=HEARTBEAT_SELECTOR),
     ]
     tasks = [asyncio.create_task(each.run()) for each in followed]  # type: ignore[attr-defined] # of two kinds
     for each in followed:
