@@ -14,6 +14,7 @@ from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.waiting import wait_for
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/overbook/leases"
+AGENT_LEASES = LEASES.replace("/overbook/", "/overbook-node/")
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 Level = Callable[[str, str, str], str]
 
@@ -24,7 +25,10 @@ def level(cluster: ControlPlane, installed: Installation) -> Level:
     listed = json.loads(cluster.kubectl("get", "prioritylevelconfigurations", "--output=json"))["items"]
     names = {each["metadata"]["uid"]: each["metadata"]["name"] for each in listed}
     context = ssl.create_default_context(cadata=_pem(cluster))
-    tokens = {account: cluster.token(installed.namespace, account) for account in (AGENT, CONTROLLER)}
+    tokens = {
+        AGENT: cluster.token(installed.namespace_of("agent"), AGENT),
+        CONTROLLER: cluster.token(installed.namespace_of("controller"), CONTROLLER),
+    }
 
     def level_of(account: str, method: str, path: str) -> str:
         data = b"{}" if method in ("POST", "PUT", "PATCH") else None
@@ -48,8 +52,8 @@ def level(cluster: ControlPlane, installed: Installation) -> Level:
     [
         ("GET", f"{OBJECTS}?watch=1&timeoutSeconds=1"),
         ("PATCH", f"{OBJECTS}/a/status"),
-        ("PATCH", f"{LEASES}/a"),
-        ("POST", LEASES),
+        ("PATCH", f"{AGENT_LEASES}/a"),
+        ("POST", AGENT_LEASES),
         ("POST", "/api/v1/namespaces/default/events"),
         ("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Da"),
     ],

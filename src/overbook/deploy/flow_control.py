@@ -76,7 +76,7 @@ def _schema(
 ) -> Manifest:
     subject = {
         "kind": "ServiceAccount",
-        "serviceAccount": {"name": account, "namespace": where.namespace},
+        "serviceAccount": {"name": account, "namespace": where.namespace_of(component)},
     }
     return {
         "apiVersion": _VERSION,
