@@ -141,7 +141,8 @@ def of_nodes(plane: ControlPlane) -> dict[str, tuple[set[str], set[str]]]:
 
 def by_kustomize(shell: Shell, folder: pathlib.Path) -> None:
     there = sorted(each.name for each in (ROOT / "deploy" / "components").iterdir())
-    components = [each for each in there if not each.startswith("webhook-")]  # they stand for `webhook`
+    # Those with `webhook-` stand for `webhook`; the base has `vm-identity`.
+    components = [each for each in there if not each.startswith("webhook-") and "vm-identity" not in each]
     (folder / "my-cluster").mkdir()
     named = "".join(f"  - ../deploy/components/{each}\n" for each in components)
     (folder / "my-cluster" / "kustomization.yaml").write_text(OVERLAY + named, encoding="utf-8")
