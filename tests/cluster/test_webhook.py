@@ -25,6 +25,7 @@ from tests.cluster.webhooks import (
     start_webhook,
     try_pod,
     wait_for_warning,
+    webhook_kubeconfig,
 )
 from tests.waiting import wait_for
 from tests.webhook.documented import PERCENTAGES, cases
@@ -86,10 +87,11 @@ def test_an_override_below_the_limit_range_is_forbidden(cluster: ControlPlane, n
     assert "minimum memory usage per Container is 100Mi, but request is 55Mi" in said
 
 
+@pytest.mark.usefixtures("webhook")
 def test_webhook_waits_for_its_certificate(cluster: ControlPlane, tmp_path: Path) -> None:
     """It is not ready without one, takes the first that can be used, and keeps it over an unusable one."""
     first, second = made_at(time.time(), 3600.0), made_at(time.time(), 3600.0)
-    server = start_webhook(install_webhook(cluster), tmp_path)
+    server = start_webhook(webhook_kubeconfig(cluster), tmp_path)
     try:
         wait_for(lambda: answers(server) == (503, "there is no certificate yet\n"), "the webhook waits")
         (tmp_path / "tls.crt").write_text(first.certificate, encoding="ascii")

@@ -73,7 +73,9 @@ def pod(*resources: dict[str, Any], name: str = "cart", **metadata: Any) -> dict
     containers = [
         {"name": f"c{number}", "image": "cart", "resources": one} for number, one in enumerate(resources)
     ]
-    return {"metadata": {"name": name, **metadata}, "spec": {"containers": containers}}
+    # No scheduler takes it: on a node of another test, which may not know resizing, a resize is refused.
+    spec = {"schedulerName": "nobody", "containers": containers}
+    return {"metadata": {"name": name, **metadata}, "spec": spec}
 
 
 def resize(cluster: ControlPlane, space: str, name: str, *resources: dict[str, Any]) -> tuple[Any, str]:
