@@ -66,7 +66,13 @@ class Stage:
     def migrations(self, name: str) -> list[Any]:
         known = get_list(self.cluster, MIGRATIONS, self.namespace)
         listed = [{"status": {}, **each} for each in known if _is_of(each, name)]
-        return sorted(listed, key=lambda each: str(each["metadata"]["creationTimestamp"]))
+
+        def order(migration: Any) -> tuple[str, bool]:
+            # One that begins in the second in which the former one ended is younger than that one.
+            created = str(migration["metadata"]["creationTimestamp"])
+            return created, migration["status"].get("phase") not in ENDED
+
+        return sorted(listed, key=order)
 
     def is_gone(self, migration: str) -> bool:
         return get(self.cluster, MIGRATIONS, migration, self.namespace) is None

@@ -7,6 +7,7 @@ from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError
 from overbook.kube.api.kinds import Kind
 from overbook.kube.api.reflector import Reflector
+from overbook_sandbox.cluster.hollow_status import HOLLOW_RUNTIME
 from overbook_sandbox.kubevirt.documents import (
     APP_LABEL,
     CREATED_BY_LABEL,
@@ -104,7 +105,14 @@ class Store:
             await self.client.strategic_patch(PODS, name, patch, pod.namespace, "status")
 
     async def complete_pod(self, pod: KubeVirtDocument) -> None:
-        """Let a pod end as one whose containers have exited with 0."""
+        """Let a pod end as one whose containers have exited with 0.
+
+        The pod of a real kubelet is deleted instead: that kubelet owns the status of its pods, and nothing
+        else here makes a launcher exit.
+        """
+        if _has_runtime(pod):
+            await self.delete_pod(pod)
+            return
         ready = {"type": "Ready", "status": "False", "reason": "PodCompleted"}
         await self.patch_pod(pod, status={"phase": "Succeeded", "conditions": [ready]})
 
@@ -143,6 +151,12 @@ class Store:
         for other, migration in self._migrations.objects.items():
             if instance_key(migration) == key and not migration.is_finished:
                 self._migration_changed(other)
+
+
+def _has_runtime(pod: KubeVirtDocument) -> bool:
+    """Whether a container runtime runs the pod; pods of hollow nodes only have a status."""
+    containers = [each.get("containerID") or "" for each in pod.status.get("containerStatuses") or ()]
+    return any(each and not each.startswith(HOLLOW_RUNTIME) for each in containers)
 
 
 def instance_key(migration: KubeVirtDocument) -> str:
