@@ -117,6 +117,19 @@ def test_a_success_while_it_is_cancelled_is_relief_enough() -> None:
     assert world.outcomes("n") == [("shop/a", "Migrated")]
 
 
+def test_a_repetition_within_the_same_second_is_the_younger() -> None:
+    world = vms("a")
+    world.settle()
+    mark(world, "a")
+    for name, phase in (("z-first", "Failed"), ("a-repeated", "Pending")):
+        world.migrations[name] = migration(
+            name, phase, world.now, evacuates="n", rejected=False, sourcePod="a", failureReason="stuck"
+        )
+    world.settle(5)
+    assert {record.migration for record in world.records} <= {"", "kubevirt-evacuation-z-first"}
+    assert any("z-first failed: stuck" in record.message for record in world.records)
+
+
 def test_retries_of_others_take_no_place() -> None:
     world = vms("c")
     world.limits = MigrationLimits(per_cluster=2, per_node=1)

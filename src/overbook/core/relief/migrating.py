@@ -166,5 +166,6 @@ def migrations_of(case: NodeCase, migrations: Iterable[Migration]) -> list[Migra
     return sorted(found, key=_age)
 
 
-def _age(migration: Migration) -> tuple[str, str]:
-    return migration.metadata.creation_timestamp or "", migration.metadata.name
+def _age(migration: Migration) -> tuple[str, bool, str]:
+    # Creation has whole seconds. Of two migrations of one VM in one second the ended one came first.
+    return migration.metadata.creation_timestamp or "", not migration.is_over, migration.metadata.name
