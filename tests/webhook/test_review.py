@@ -13,10 +13,11 @@ from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import ObjectMeta, Pod, convert
 from overbook.core.override.admission import admit
 from overbook.core.override.override import apply
+from overbook.core.override.switches import NamespaceLabels, NamespaceMetadata, NamespaceSwitches
 from overbook.webhook.endpoints import review_handler
 from overbook.webhook.http_protocol import HttpRequest
 from overbook.webhook.metrics import WebhookMetrics
-from overbook.webhook.policies import NamespaceLabels, NamespaceMetadata, NamespaceSwitches, Policies
+from overbook.webhook.policies import Policies
 from overbook.webhook.review import NotAReview, Reviewer
 from tests.webhook.running import limit_range, patched, response_of, review
 

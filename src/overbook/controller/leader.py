@@ -12,6 +12,7 @@ from overbook.controller.journal import ReliefJournal
 from overbook.controller.metrics import ControllerMetrics
 from overbook.controller.node_keeper import NodeKeeper
 from overbook.controller.override_keeper import OverrideKeeper
+from overbook.controller.pauses import Pauses
 from overbook.controller.performer import Performer
 from overbook.controller.settings import ControllerSettings
 from overbook.controller.situation import ClusterSituation
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_REST_SECONDS: Final = 2.0
 """The longest time between two plans: changed numbers and silent agents trigger no plan."""
+RETRY_SECONDS: Final = 0.25, 5.0
+"""The first and the longest pause before a node's step that failed is tried again."""
 MOST_DEFECT_SECONDS: Final = 60.0
 """The longest pause after a plan that failed by a defect."""
 MOST_NOTES_AT_ONCE: Final = 4
@@ -87,8 +90,7 @@ class Leadership:
         )
         self._notes = asyncio.Semaphore(MOST_NOTES_AT_ONCE)
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._backoffs: dict[str, Backoff] = {}
-        self._not_before: dict[str, float] = {}
+        self._pauses = Pauses(*RETRY_SECONDS, clock)
 
     async def run(self) -> None:
         """Work until cancelled, which also cancels the steps under way."""
@@ -143,7 +145,7 @@ class Leadership:
         for node, planned in self._planned(situation.cases(), situation.cluster()).items():
             if node in self._busy:
                 continue
-            if self._clock() < self._not_before.get(node, 0.0):
+            if self._pauses.hold(node):
                 continue
             step = situation.records.first(node, planned)
             if isinstance(step, Rest):
@@ -211,18 +213,15 @@ class Leadership:
         except KubeError as error:
             kind = type(step).__name__.lower()
             self._metrics.failures[kind] += 1
-            backoff = self._backoffs.setdefault(node, Backoff())
-            pause = backoff.next_seconds(error)
-            self._not_before[node] = self._clock() + pause
+            pause = self._pauses.failed(node, error)
             log.warning("node %s: %s failed, retry in %.1f s: %s", node, kind, pause, error)
         except Exception:  # a defect for one node must not stop relief for the others
             self._metrics.failures["defect"] += 1
-            self._not_before[node] = self._clock() + LONGEST_REST_SECONDS
+            self._pauses.rest_until(node, self._clock() + LONGEST_REST_SECONDS)
             log.exception("node %s: a step failed", node)
         else:
             log.debug("node %s: %s in %.3f s", node, type(step).__name__.lower(), self._clock() - began)
-            self._backoffs.pop(node, None)
-            self._not_before.pop(node, None)
+            self._pauses.forget(node)
 
 
 def _can_be_planned(case: NodeCase, cluster: ClusterCase, now: float) -> bool:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from overbook.controller.kinds import AGENT_LEASES, ASKING_NODES, KEPT_NODES
 from overbook.controller.metrics import ControllerMetrics
+from overbook.controller.pauses import Pauses
 from overbook.controller.situation import ClusterSituation
 from overbook.core.relief.node import condition_patch, taint_removal, wanted_condition
-from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError, is_status
 from overbook.kube.api.kinds import Kind
@@ -52,8 +52,7 @@ class NodeKeeper:
         self._wall_clock = wall_clock
         self._clock = clock
         self._stale: set[str] = set()
-        self._backoffs: dict[str, Backoff] = {}
-        self._not_before: dict[str, float] = {}
+        self._pauses = Pauses(SWEEP_SECONDS, MOST_BACKOFF_SECONDS, clock)
         self._untainted: dict[str, float] = {}
         self._again: set[str] = set()
         """Nodes to look at in the next sweep, and sooner if they change."""
@@ -88,7 +87,7 @@ class NodeKeeper:
             if changed:
                 situation.wake()
             self._forget()
-            due = {name for name, moment in self._not_before.items() if self._clock() >= moment} | self._again
+            due = self._pauses.over() | self._again
             self._again = set()
             if changed or due:
                 situation.unkept.update(changed | due)
@@ -102,9 +101,9 @@ class NodeKeeper:
                 situation.unkept_some.clear()
                 await situation.unkept_some.wait()
             name = situation.unkept.pop()
-            if not self._leads() or self._clock() < self._not_before.get(name, 0.0):
+            if not self._leads() or self._pauses.hold(name):
                 continue
-            self._not_before.pop(name, None)
+            self._pauses.begin(name)
             try:
                 await self._keep(name)
             except KubeError as error:
@@ -114,20 +113,19 @@ class NodeKeeper:
                 self._later(name, "defect", error)
                 log.exception("node %s: it could not be kept right", name)
             else:
-                self._backoffs.pop(name, None)
+                self._pauses.succeeded(name)
 
     def _later(self, name: str, kind: str, error: Exception) -> None:
         """Try a node again after a pause; meanwhile the workers do others."""
         self._metrics.failures[kind] += 1
-        backoff = self._backoffs.setdefault(name, Backoff(SWEEP_SECONDS, MOST_BACKOFF_SECONDS))
-        self._not_before[name] = self._clock() + backoff.next_seconds(error)
+        self._pauses.failed(name, error)
 
     def _forget(self) -> None:
         """Forget the nodes that are gone."""
-        situation = self._situation
-        for remembered in (self._not_before, self._backoffs, self._untainted):
-            for name in remembered.keys() - situation.nodes.objects.keys() - situation.asking.objects.keys():
-                del remembered[name]
+        known = self._situation.nodes.objects.keys() | self._situation.asking.objects.keys()
+        self._pauses.keep_only(known)
+        for name in self._untainted.keys() - known:
+            del self._untainted[name]
 
     async def _keep(self, name: str) -> None:
         situation = self._situation
@@ -153,7 +151,7 @@ class NodeKeeper:
         """
         again = self._untainted.get(name, float("-inf")) + self._situation.spec.relief.stale_seconds
         if self._clock() < again:
-            self._not_before[name] = again
+            self._pauses.rest_until(name, again)
             return False
         return True
 

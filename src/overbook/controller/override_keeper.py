@@ -12,12 +12,13 @@ from typing import Final
 import msgspec
 
 from overbook.controller.metrics import ControllerMetrics
+from overbook.controller.pauses import Pauses
 from overbook.core.api.group import GROUP, VERSION
 from overbook.core.api.override import NAMESPACED_GROUP, ResourceOverride, ResourceOverrideStatus
-from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
-from overbook.core.override.admission import ENABLED_LABEL, RUN_LEVEL_LABEL, SWITCH_ANNOTATION
-from overbook.core.override.conditions import NOT_OPTED_IN, OptedIn, changed_conditions, wanted_conditions
-from overbook.kube.api.backoff import Backoff
+from overbook.core.kubernetes.pod import ObjectMeta
+from overbook.core.override.admission import ENABLED_LABEL
+from overbook.core.override.conditions import changed_conditions, wanted_conditions
+from overbook.core.override.switches import NOT_OPTED_IN, NamespaceSwitches
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError, is_status
 from overbook.kube.api.kinds import Kind
@@ -31,40 +32,6 @@ DISCOVERY_SECONDS: Final = 30.0
 MOST_BACKOFF_SECONDS: Final = 300.0
 
 
-class _EnablingLabels(msgspec.Struct, frozen=True, gc=False):
-    enabled: str | None = msgspec.field(default=None, name=ENABLED_LABEL)
-    run_level: str | None = msgspec.field(default=None, name=RUN_LEVEL_LABEL)
-
-
-class _EnablingAnnotations(msgspec.Struct, frozen=True, gc=False):
-    switch: str | None = msgspec.field(default=None, name=SWITCH_ANNOTATION)
-
-
-class _EnablingMetadata(KubeStruct, frozen=True):
-    name: str = ""
-    namespace: str | None = None
-    uid: str | None = None
-    resource_version: str | None = None
-    labels: _EnablingLabels | None = None
-    annotations: _EnablingAnnotations | None = None
-
-
-class EnablingNamespace(KubeStruct, frozen=True):
-    """A namespace with what decides about its overrides."""
-
-    metadata: _EnablingMetadata = _EnablingMetadata()
-
-    @property
-    def opted_in(self) -> OptedIn:
-        """What decides about its overrides."""
-        labels, annotations = self.metadata.labels, self.metadata.annotations
-        return OptedIn(
-            labels.enabled if labels else None,
-            annotations.switch if annotations else None,
-            labels.run_level if labels else None,
-        )
-
-
 class KeptOverride(ResourceOverride, frozen=True):
     """A ``ResourceOverride`` with its status, which anyone with the right to write it may have written."""
 
@@ -73,7 +40,7 @@ class KeptOverride(ResourceOverride, frozen=True):
 
 
 KEPT_OVERRIDES: Final = Kind(GROUP, VERSION, "resourceoverrides", "ResourceOverride", True, KeptOverride)
-ENABLING_NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, EnablingNamespace)
+ENABLING_NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, NamespaceSwitches)
 
 
 class OverrideKeeper:
@@ -99,7 +66,6 @@ class OverrideKeeper:
         self._leads = leads
         self._metrics = metrics
         self._wall_clock = wall_clock
-        self._clock = clock
         self._overrides = Reflector(client, KEPT_OVERRIDES, on_change=lambda key, _old, _new: self._note(key))
         # Only namespaces that have opted in are known; one without the label is as one that has not.
         self._namespaces = Reflector(
@@ -111,8 +77,7 @@ class OverrideKeeper:
         self._openshift: bool | None = None
         self._pending: set[str] = set()
         self._some = asyncio.Event()
-        self._backoffs: dict[str, Backoff] = {}
-        self._not_before: dict[str, float] = {}
+        self._pauses = Pauses(DISCOVERY_SECONDS, MOST_BACKOFF_SECONDS, clock)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -133,7 +98,7 @@ class OverrideKeeper:
                 if found is not self._openshift:
                     self._openshift = found
                     self._pending.update(self._overrides.objects)
-            self._pending.update(key for key, moment in self._not_before.items() if self._clock() >= moment)
+            self._pending.update(self._pauses.over())
             self._some.set()
             await asyncio.sleep(DISCOVERY_SECONDS)
 
@@ -154,9 +119,9 @@ class OverrideKeeper:
                 self._some.clear()
                 await self._some.wait()
             key = self._pending.pop()
-            if not self._leads() or self._clock() < self._not_before.get(key, 0.0):
+            if not self._leads() or self._pauses.hold(key):
                 continue
-            self._not_before.pop(key, None)
+            self._pauses.begin(key)
             try:
                 written = await self._keep(key)
             except KubeError as error:
@@ -166,7 +131,7 @@ class OverrideKeeper:
                 self._later(key, "defect", error)
                 log.exception("the status of ResourceOverride %s could not be kept right", key)
             else:
-                self._backoffs.pop(key, None)
+                self._pauses.succeeded(key)
                 if not written:
                     continue
             await asyncio.sleep(LEAST_SECONDS_BETWEEN)
@@ -194,13 +159,11 @@ class OverrideKeeper:
 
     def _later(self, key: str, kind: str, error: Exception) -> None:
         self._metrics.failures[kind] += 1
-        backoff = self._backoffs.setdefault(key, Backoff(DISCOVERY_SECONDS, MOST_BACKOFF_SECONDS))
-        self._not_before[key] = self._clock() + backoff.next_seconds(error)
+        self._pauses.failed(key, error)
 
     def _note(self, key: str) -> None:
         if key not in self._overrides.objects:
-            self._backoffs.pop(key, None)
-            self._not_before.pop(key, None)
+            self._pauses.forget(key)
         self._pending.add(key)
         self._some.set()
 

@@ -18,12 +18,13 @@ from overbook.core.api.override import (
     ResourceOverride,
 )
 from overbook.core.override.source import OverrideSource, cluster_source, namespaced_sources
+from overbook.core.override.switches import NamespaceSwitches
 from overbook.core.override.unknown_fields import not_honoured
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import KubeError, is_status
 from overbook.kube.api.kinds import LIMIT_RANGES, OVERCOMMITS, Kind
 from overbook.kube.api.reflector import Reflector
-from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
+from overbook.webhook.policies import Origin, Policies
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,11 @@ from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import constraints
 from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import convert
+from overbook.core.override.switches import NamespaceSwitches
 from overbook.core.override.unknown_fields import ONLY_NAMES, without_effect
 from overbook.kube.files.manifests import Document, read_documents_of
 from overbook.kube.files.sources import read_sources
-from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
+from overbook.webhook.policies import Origin, Policies
 
 DEFAULT_NAMESPACE: Final = "default"
 

@@ -3,58 +3,23 @@
 from collections.abc import Collection
 from typing import Final, Literal, TypeVar
 
-import msgspec
-
 from overbook.core.api.overcommit import Overcommit
 from overbook.core.api.override import ClusterResourceOverride, Mode, ResourceOverride
 from overbook.core.kubernetes.limit_range import LimitRange
-from overbook.core.kubernetes.pod import KubeStruct
 from overbook.core.kubevirt import vm
 from overbook.core.override.admission import (
-    ENABLED_LABEL,
-    RUN_LEVEL_LABEL,
-    SWITCH_ANNOTATION,
     UNKNOWN,
     ClusterPolicy,
     NamespacePolicy,
     namespace_policy,
 )
 from overbook.core.override.source import cluster_source, namespaced_sources
+from overbook.core.override.switches import NamespaceSwitches
 
 T = TypeVar("T")
 Origin = Literal["OpenShift", "Own"]
 
 KUBEVIRT_CONTROLLERS: Final = frozenset(vm.KUBEVIRT_CONTROLLERS)
-
-
-class NamespaceLabels(msgspec.Struct, frozen=True, gc=False):
-    """The only labels of a namespace that are used; the others are not kept in memory."""
-
-    enabled: str | None = msgspec.field(default=None, name=ENABLED_LABEL)
-    run_level: str | None = msgspec.field(default=None, name=RUN_LEVEL_LABEL)
-
-
-class NamespaceAnnotations(msgspec.Struct, frozen=True, gc=False):
-    """The only annotation of a namespace that is used."""
-
-    switch: str | None = msgspec.field(default=None, name=SWITCH_ANNOTATION)
-
-
-class NamespaceMetadata(KubeStruct, frozen=True):
-    """A namespace's metadata, with as few fields as possible, because there may be thousands."""
-
-    name: str = ""
-    namespace: str | None = None
-    uid: str | None = None
-    resource_version: str | None = None
-    labels: NamespaceLabels | None = None
-    annotations: NamespaceAnnotations | None = None
-
-
-class NamespaceSwitches(KubeStruct, frozen=True):
-    """A namespace with the switches that enable or disable overrides."""
-
-    metadata: NamespaceMetadata = NamespaceMetadata()
 
 
 class Policies:
@@ -141,12 +106,12 @@ class Policies:
         switches = self._namespaces.get(namespace)
         if switches is None:
             return UNKNOWN  # not kept: the number of names that do not exist is unlimited
-        labels, annotations = switches.metadata.labels, switches.metadata.annotations
+        opted_in = switches.opted_in
         policy = self._known[namespace] = namespace_policy(
             namespace,
-            enabled=labels.enabled if labels else None,
-            switch=annotations.switch if annotations else None,
-            run_level=labels.run_level if labels else None,
+            enabled=opted_in.enabled,
+            switch=opted_in.switch,
+            run_level=opted_in.run_level,
             overrides=namespaced_sources(
                 self._overrides[self._namespaced_origin].get(namespace, {}).values()
             ),

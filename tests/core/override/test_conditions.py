@@ -4,7 +4,8 @@ from msgspec import structs
 
 from overbook.core.api.override import ResourceOverride
 from overbook.core.kubernetes.pod import ObjectMeta
-from overbook.core.override.conditions import NOT_OPTED_IN, OptedIn, changed_conditions, wanted_conditions
+from overbook.core.override.conditions import changed_conditions, wanted_conditions
+from overbook.core.override.switches import NOT_OPTED_IN, OptedIn
 from tests.core.override.test_admission import override_named
 
 OPTED_IN = OptedIn(enabled="true")

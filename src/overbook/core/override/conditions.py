@@ -18,27 +18,11 @@ from overbook.core.override.admission import (
     why_left_alone,
 )
 from overbook.core.override.source import namespaced_sources
+from overbook.core.override.switches import OptedIn
 from overbook.core.timestamp import to_whole_timestamp
 
 VALIDATION_FAILURE: Final = "ValidationFailure"
 IGNORED: Final = "Ignored"
-
-
-class OptedIn(msgspec.Struct, frozen=True, gc=False):
-    """What decides in a namespace about its overrides.
-
-    Attributes:
-        enabled: the value of its label :data:`ENABLED_LABEL`.
-        switch: the value of its annotation :data:`SWITCH_ANNOTATION`.
-        run_level: the value of its label :data:`RUN_LEVEL_LABEL`.
-    """
-
-    enabled: str | None = None
-    switch: str | None = None
-    run_level: str | None = None
-
-
-NOT_OPTED_IN: Final = OptedIn()
 
 
 def wanted_conditions(

@@ -18,6 +18,7 @@ from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.override.admission import admit
 from overbook.core.override.override import apply
 from overbook.core.override.reasons import class_words
+from overbook.core.override.switches import NamespaceLabels, NamespaceMetadata, NamespaceSwitches
 from overbook.core.override.texts import left_out, sentence, warnings
 from overbook.core.text import cores, shown_or
 from overbook.explain.autoscalers import utilisation_changes
@@ -28,7 +29,7 @@ from overbook.explain.quotas import quota_effects
 from overbook.explain.report import CpuAndMemory, ReportStruct
 from overbook.kube.files.manifests import Document
 from overbook.webhook.manifests import TakenOverrides, read_documents, take
-from overbook.webhook.policies import NamespaceLabels, NamespaceMetadata, NamespaceSwitches, Policies
+from overbook.webhook.policies import Policies
 
 _TAKEN = ("Namespace", "LimitRange", "ClusterResourceOverride", "ResourceOverride", "Overcommit")
 """The kinds that the webhook's policies are made of."""
