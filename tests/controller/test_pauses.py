@@ -38,7 +38,7 @@ def test_a_success_begins_pauses_anew_but_ends_no_rest() -> None:
     assert pauses.failed("a", KubeError("gone")) <= 1.0
 
 
-def test_nothing_of_a_forgotten_key_is_left() -> None:
+def test_a_forgotten_key_has_no_pause_left() -> None:
     pauses = Pauses(1.0, 64.0, Time())
     for key in "abc":
         pauses.failed(key, KubeError("gone"))
