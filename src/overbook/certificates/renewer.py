@@ -32,6 +32,8 @@ from overbook.kube.api.kinds import Kind, T
 log = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 10.0
+MOST_STEPS: Final = 4
+"""The most steps without a pause: a step that another program undoes at once must not fill a core."""
 _CONFLICT: Final = 409
 
 
@@ -79,8 +81,9 @@ class CertificateRenewer:
         """Run until cancelled. The same problem is logged once."""
         while True:
             try:
-                while await self.take_step() != "Nothing":
-                    pass
+                for _ in range(MOST_STEPS):
+                    if await self.take_step() == "Nothing":
+                        break
                 self._problems.over("round")
             except KubeError as error:
                 if isinstance(error, ApiError) and (error.is_not_found or error.status == _CONFLICT):

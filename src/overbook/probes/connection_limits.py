@@ -82,10 +82,7 @@ class ConnectionLimits(Generic[Key]):
         if name is None:
             return
         peer = self._peers[name]
-        if peer.new.pop(key, None) is None:
-            del peer.answered[key]
-        else:
-            self._new -= 1
+        self._take(key, peer)
         self._steps += 1
         peer.answered[key] = self._steps
 
@@ -95,12 +92,16 @@ class ConnectionLimits(Generic[Key]):
         if name is None:
             return
         peer = self._peers[name]
+        self._take(key, peer)
+        if not peer.new and not peer.answered:
+            del self._peers[name]
+
+    def _take(self, key: Key, peer: _Peer[Key]) -> None:
+        """Take a connection out of those of its peer."""
         if peer.new.pop(key, None) is None:
             del peer.answered[key]
         else:
             self._new -= 1
-        if not peer.new and not peer.answered:
-            del self._peers[name]
 
     def _loser(self) -> Key:
         peers = self._peers.values()
