@@ -18,7 +18,7 @@ from overbook_sandbox.kubevirt.documents import (
     SUBRESOURCES,
 )
 from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
-from tests.cluster.guests import machine
+from tests.cluster.guests import machine, seen
 from tests.cluster.sync_client import ask, get, get_list
 from tests.waiting import wait_for
 
@@ -209,7 +209,8 @@ def drain(stage: Stage) -> None:
     stage.evict("a")
     stage.settled("a")
     for name in others:
-        assert stage.migrations(name)[0]["status"]["phase"] == ("Running" if name == "b0" else "Pending")
+        phase = stage.migrations(name)[0]["status"]["phase"]
+        assert phase == ("Running" if name == "b0" else "Pending"), seen(stage.cluster, stage.namespace)
         stage.annotate(name, migration_outcome="Succeeded")
     stage.settled(*others)
 

@@ -7,7 +7,7 @@ import pytest
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.kubevirt.documents import INSTANCES, MIGRATIONS
 from overbook_sandbox.kubevirt.stand_in import KubeVirtStandIn
-from tests.cluster.guests import machine, pods_of, start
+from tests.cluster.guests import machine, pods_of, seen, start
 from tests.cluster.sync_client import create, eviction_of, get, get_list
 from tests.waiting import wait_for
 
@@ -159,7 +159,7 @@ def test_a_failed_migration_leaves_the_vm_marked(cluster: ControlPlane, namespac
     migration = ended_migration_of(cluster, namespace, "database")
     found = get(cluster, INSTANCES, "database", namespace)
     if migration["status"]["phase"] != "Failed":  # pytest would cut what explains it
-        pytest.fail(json.dumps([migration, found, pods_of(cluster, instance)]))
+        pytest.fail(seen(cluster, namespace))
     assert found["status"]["nodeName"] == found["status"]["evacuationNodeName"] == pod["spec"]["nodeName"]
     left = wait_for(lambda: only_running_pod(cluster, instance), "the target pod has ended")
     assert left["metadata"]["uid"] == pod["metadata"]["uid"]
@@ -197,7 +197,7 @@ def test_limits_hold_and_a_deleted_vm_frees_its_place(cluster: ControlPlane, nam
     )
     assert eviction_of(cluster, waiting) is not None
     second = wait_for(lambda: migration_of(cluster, namespace, "second"), "the second migration")
-    assert second.get("status", {}).get("phase", "Pending") == "Pending", json.dumps(second)
+    assert second.get("status", {}).get("phase", "Pending") == "Pending", seen(cluster, namespace)
     assert get(cluster, INSTANCES, "second", namespace)["status"]["nodeName"] == "hollow-1"
     cluster.kubectl("delete", "vmi", "first", f"--namespace={namespace}", "--wait=false")
     assert ended_migration_of(cluster, namespace, "second")["status"]["phase"] == "Succeeded"
