@@ -42,13 +42,11 @@ fmt: setup  ## Format the code and apply the fixes of ruff
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-lock:  ## Pin the newest versions of all dependencies in requirements-dev.txt
+lock:  ## Pin the newest versions of all dependencies in requirements-dev.txt and requirements/
 	@sh scripts/ensure-python $(PYTHON)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(PYTHON) -m venv "$$folder" && \
 	"$$folder/bin/python" -m pip install --quiet --disable-pip-version-check uv && \
-	UV_CUSTOM_COMPILE_COMMAND="make lock" "$$folder/bin/uv" pip compile --quiet --upgrade --universal \
-		--python-version 3.11 --extra dev --generate-hashes --no-annotate --no-emit-index-url \
-		--output-file $(LOCK) pyproject.toml
+	sh scripts/lock "$$folder/bin/uv"
 
 deploy: setup  ## Write the files of deploy/ from the code
 	@$(BIN)/python scripts/render-deploy

@@ -12,6 +12,7 @@ from bench import (
     agent_memory,
     agent_on_api,
     agent_tick,
+    attack,
     cluster_status,
     decision,
     density,
@@ -21,6 +22,7 @@ from bench import (
     nri,
     outage,
     rules,
+    scale,
     webhook,
 )
 from bench.figure import Benchmark, Figure
@@ -38,7 +40,9 @@ BENCHMARKS: Final[tuple[Benchmark, ...]] = (
     webhook.BENCHMARK,
     cluster_status.BENCHMARK,
     outage.BENCHMARK,
+    scale.BENCHMARK,
     density.BENCHMARK,
+    attack.BENCHMARK,
     webhook.MILLION,
 )
 

@@ -143,7 +143,7 @@ def agent_stage(pods: int, settings: str = "") -> Iterator[AgentStage]:
 
 
 def _install(cluster: ControlPlane) -> None:
-    for group, kinds in (("crds", None), ("base", {"Namespace", "Overcommit"})):
+    for group, kinds in (("crds", None), ("base", {"Namespace"}), ("overcommit", None)):
         objects = [
             each
             for part in PARTS

@@ -59,6 +59,27 @@ def fill(plane: ControlPlane, *, nodes: int, pods: int) -> float:
     return time.monotonic() - started
 
 
+def copy_object(plane: ControlPlane, key: str, name: str, copies: Iterable[str]) -> None:
+    """Put copies of a stored object into etcd.
+
+    Args:
+        plane: a control plane without controllers.
+        key: the object's key, such as ``/registry/leases/overbook/node-0000``.
+        name: the object's name.
+        copies: the copies' names, each as long as the object's.
+    """
+    with closing(_Etcd(os.path.join(plane.folder, "etcd:1"))) as etcd:
+        template = _Template(etcd, key)
+        etcd.put_all(template.copy({name: copy}) for copy in copies)
+
+
+def etcd_metric(plane: ControlPlane, name: str) -> float:
+    """One of etcd's metrics."""
+    with closing(_Etcd(os.path.join(plane.folder, "etcd:1"))) as etcd:
+        text = etcd.metrics()
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+
 class _Etcd:
     """A client of etcd's JSON gateway, over its Unix socket."""
 
@@ -73,6 +94,10 @@ class _Etcd:
     def get(self, key: bytes) -> bytes:
         answer = self._ask("/v3/kv/range", {"key": key})
         return base64.b64decode(answer["kvs"][0]["value"])
+
+    def metrics(self) -> str:
+        self._connection.request("GET", "/metrics")
+        return self._connection.getresponse().read().decode()
 
     def put_all(self, puts: Iterable[Put]) -> None:
         left = iter(puts)

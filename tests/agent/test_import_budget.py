@@ -20,8 +20,8 @@ with open("/proc/self/status", encoding="ascii") as file:
     resident = next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
 print(json.dumps({"modules": sorted(sys.modules), "kib": resident}))
 """
-MOST_MODULES = 276
-"""Measured: 274 with Python 3.11, NRI and the kubelet's configuration among them, and the packages' own."""
+MOST_MODULES = 280
+"""Measured: 278 with Python 3.11, NRI and the kubelet's configuration among them, and the packages' own."""
 MOST_API_MIB = 32
 """Measured: 27.3 MiB with Python 3.11."""
 MOST_MIB = 30

@@ -36,7 +36,7 @@ def reported(bridge: Bridge) -> Report | None:
 def hear(bridge: Bridge, **spec: object) -> None:
     """Set what the API's thread would have read of the ``Overcommit``."""
     bridge.update_own_known()
-    bridge.update_overcommit(OvercommitSpec(**spec))  # type: ignore[arg-type]  # by field name
+    bridge.update_overcommit(OvercommitSpec(**{"mode": "Enforce", **spec}))  # type: ignore[arg-type]  # by field name
 
 
 def test_limits_are_unchanged_until_the_mode_is_known(node: FakeNode) -> None:
@@ -63,27 +63,17 @@ def test_an_earlier_request_stays_until_the_mode_is_known(node: FakeNode) -> Non
         candidates=(ReliefCandidate(uid=uid_of("vm"), namespace="demo", name="vm"),),
     )
     bridge.update_pods(told("vm"))
-    bridge.update_own(OvercommitNodeStatus(agent_instance="before", request=left), {})
+    bridge.update_own(OvercommitNodeStatus(agent_instance="before", request=left))
     node.tick(agent)
     node.tick(agent)
     assert reported(bridge) is None
-    bridge.update_overcommit(OvercommitSpec())
+    bridge.update_overcommit(OvercommitSpec(mode="Enforce"))
     node.tick(agent)
     report = reported(bridge)
     assert report
     assert report.tainted
     assert report.status.request is not None
     assert report.status.request.id == "before-1"
-    agent.stop()
-
-
-def test_settings_apply_where_the_api_stays_silent(node: FakeNode) -> None:
-    path = node.run("vm", memory_swap_max=None)
-    agent, bridge = agent_of(node)
-    bridge.update_pods(told("vm"))
-    for _ in range(12):
-        node.tick(agent)
-    assert node.limit(path) == str(128 * MI)
     agent.stop()
 
 

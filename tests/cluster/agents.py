@@ -93,6 +93,11 @@ class Worker:
         node = self.cluster.get(f"{NODES}/{self.name}") or {"spec": {}}
         return {taint["key"] for taint in node["spec"].get("taints", ())}
 
+    def remove_taints(self) -> None:
+        """Remove all of the node's taints, as another program might."""
+        patch = {"spec": {"taints": None}}
+        self.cluster.admin.ask("PATCH", f"{NODES}/{self.name}", patch, MERGE)
+
     @property
     def tainted(self) -> bool:
         return TAINT_KEY in self.taints
@@ -201,7 +206,7 @@ class Worker:
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "namespace": "overbook"},
+            "metadata": {"name": name, "namespace": "overbook-node"},
             "spec": {
                 "nodeName": self.name,
                 "serviceAccountName": "overbook-agent",
@@ -210,8 +215,8 @@ class Worker:
                 "terminationGracePeriodSeconds": 0,
             },
         }
-        self.cluster.admin.ask("POST", "/api/v1/namespaces/overbook/pods", pod)
-        token = self.cluster.plane.token("overbook", "overbook-agent", bound_pod=name)
+        self.cluster.admin.ask("POST", "/api/v1/namespaces/overbook-node/pods", pod)
+        token = self.cluster.plane.token("overbook-node", "overbook-agent", bound_pod=name)
         fresh = self.token_file.with_suffix(".new")
         fresh.write_text(token)
         fresh.rename(self.token_file)
@@ -219,7 +224,7 @@ class Worker:
     def revoke_token(self) -> None:
         """Revoke the token by deleting the pod that it is bound to."""
         name = f"agent-{self.name}-{self._tokens}"
-        path = f"/api/v1/namespaces/overbook/pods/{name}"
+        path = f"/api/v1/namespaces/overbook-node/pods/{name}"
         self.cluster.admin.ask("DELETE", path, {"gracePeriodSeconds": 0})
 
     def start(self, server: str = "", settings: dict[str, Any] | None = None, **more: Any) -> "AgentProcess":

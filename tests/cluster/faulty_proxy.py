@@ -140,6 +140,13 @@ class FaultyProxy:
         whole = f"HTTP/1.1 {status} x\r\n{fields}\r\n\r\n{body}"
         self._add(Fault("answer", matching, times, answer=whole.encode()))
 
+    def lie(
+        self, body: bytes, matching: str = "", times: int = 1, *, status: int = 200, kind: str = "text/html"
+    ) -> None:
+        """Answer matching requests with a body of any kind; the API server does not see them."""
+        head = f"HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._add(Fault("answer", matching, times, answer=head.encode() + body))
+
     def cut(self, matching: str = "", times: int = 1) -> None:
         """Close the connection of matching requests; the API server does not see them."""
         self._add(Fault("cut", matching, times))
@@ -253,10 +260,10 @@ class FaultyProxy:
             pass
         finally:
             self._writers.discard(writer)
-            writer.transport.abort()
-            await asyncio.gather(closed, return_exceptions=True)
             if upstream is not None:
                 upstream[1].transport.abort()
+            writer.transport.abort()
+            await asyncio.gather(closed, return_exceptions=True)  # the last: it may be cancelled here
 
     async def _connect(self, head: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         has_token = b"\r\nauthorization:" in head.lower()

@@ -50,6 +50,7 @@ def _grant(admin: UserClient, account: str, rights: Sequence[Right]) -> None:
     for where, path in (
         ("Cluster", f"{_API}/clusterroles/{account}"),
         ("Installation", f"{_API}/namespaces/overbook/roles/{account}"),
+        ("Agents", f"{_API}/namespaces/overbook-node/roles/{account}"),
     ):
         rules = [right.rule() for right in rights if right.where == where and right.verbs]
         if any(right.where == where for right in rights):

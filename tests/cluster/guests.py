@@ -1,5 +1,6 @@
 """Tests create virtual machines of the KubeVirt stand-in."""
 
+import json
 from typing import Any
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
@@ -33,6 +34,19 @@ def start(cluster: ControlPlane, manifest: dict[str, Any], namespace: str) -> tu
 
     found = wait_for(runs, f"machine {name} runs")
     return found, pods_of(cluster, found)[0]
+
+
+def seen(cluster: ControlPlane, namespace: str) -> str:
+    """Return VMs, migrations and pods of a namespace, KubeVirt's settings and nodes, for a failure's text."""
+    kinds = "vmi,vmim,pods"
+    found = json.loads(cluster.kubectl("get", kinds, f"--namespace={namespace}", "--output=json"))["items"]
+    for other in (("get", "kubevirts", "--all-namespaces"), ("get", "nodes")):
+        found += json.loads(cluster.kubectl(*other, "--output=json"))["items"]
+    for each in found:
+        each["metadata"].pop("managedFields", None)
+        if each["kind"] in {"Pod", "Node"}:
+            each["status"] = {key: each["status"].get(key) for key in ("phase", "startTime", "reason")}
+    return json.dumps(found)
 
 
 def pods_of(cluster: ControlPlane, instance: Any) -> list[Any]:

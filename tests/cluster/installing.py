@@ -12,7 +12,7 @@ _KINDS = ",".join(
 
 
 def install(cluster: ControlPlane, *groups: str) -> Installation:
-    """Install custom resources, namespace, accounts, rights and policies; no pods are started.
+    """Install custom resources, namespace, accounts, rights, policies and an Overcommit; no pods are started.
 
     Args:
         cluster: where.
@@ -21,7 +21,12 @@ def install(cluster: ControlPlane, *groups: str) -> Installation:
     where = Installation()
     apply_manifests(cluster, [each for part in PARTS if part.group == "crds" for each in part.objects(where)])
     wait_for(lambda: _served(cluster), "the custom resources are served")
-    wanted = [each for part in PARTS if part.group in {"base", *groups} for each in part.objects(where)]
+    wanted = [
+        each
+        for part in PARTS
+        if part.group in {"base", "overcommit", *groups}
+        for each in part.objects(where)
+    ]
     apply_manifests(cluster, [each for each in wanted if each["kind"] not in {"DaemonSet", "Deployment"}])
     return where
 

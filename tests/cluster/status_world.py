@@ -24,7 +24,7 @@ def build(plane: ControlPlane) -> None:
     for name in ("shop", "batch"):
         plane.kubectl("create", "namespace", name)
         plane.kubectl("create", "serviceaccount", "default", f"--namespace={name}")
-    plane.kubectl("annotate", "namespace", "batch", "overbook.dev/swap=disabled")
+    plane.kubectl("label", "namespace", "batch", "overbook.dev/swap=disabled")
     _nodes(plane)
     _pods(plane)
     _settings(plane)
@@ -138,7 +138,13 @@ def _settings(plane: ControlPlane) -> None:
     configuration = {"developerConfiguration": {"memoryOvercommit": 150}}
     kubevirt = {"apiVersion": "kubevirt.io/v1", "kind": "KubeVirt", "spec": {"configuration": configuration}}
     labels = {"kubevirt.io/nodeName": "worker-1"}
-    instance = {"apiVersion": "kubevirt.io/v1", "kind": INSTANCE, "status": {"activePods": {uid(plane): "x"}}}
+    running = {"phase": "Running", "nodeName": "worker-1", "activePods": {uid(plane): "worker-1"}}
+    instance = {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": INSTANCE,
+        "spec": {"domain": {"memory": {"guest": "3Gi"}}},
+        "status": running,
+    }
     lease = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

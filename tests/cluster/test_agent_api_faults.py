@@ -74,6 +74,33 @@ def test_agent_killed_between_steps_requests_relief_once(
     wait_for(lambda: all_done(worker), "nothing is left behind")
 
 
+def test_a_taint_that_somebody_removes_is_not_fought_for(worker: Worker, namespace: str) -> None:
+    worker.pod(namespace, "big", memory_current=400 * MI)
+    worker.start(settings=PRESSED).ready()
+    worker.trouble()
+    removed = 0
+    end = time.monotonic() + 8
+    while time.monotonic() < end:
+        if worker.tainted:
+            worker.remove_taints()
+            removed += 1
+        time.sleep(0.02)
+    assert 2 <= removed <= 6, "it is set again, after pauses that double"
+
+
+def test_agent_whose_reports_are_refused_sets_no_taint(
+    proxy: FaultyProxy, worker: Worker, namespace: str
+) -> None:
+    worker.pod(namespace, "big", memory_current=400 * MI)
+    worker.start(proxy.server, PRESSED).ready()
+    wait_for(lambda: worker.status, "a status")
+    proxy.answer(422, matching=ASKING, times=EVER)
+    worker.trouble()
+    wait_for(lambda: sum("/status" in asked for asked in proxy.requests) > 3, "a report is refused")
+    worker.remove_taints()  # one may have been set at the same moment
+    assert lasts(lambda: not worker.tainted, 3.0), "the controller would remove it as a silent agent's"
+
+
 def test_agent_killed_under_pressure_cleans_up_on_a_calm_node(worker: Worker, namespace: str) -> None:
     worker.pod(namespace, "big", memory_current=400 * MI)
     agent = worker.start(settings=PRESSED).ready()

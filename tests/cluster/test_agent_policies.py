@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from overbook.core.api.group import API_VERSION
+from overbook.core.api.heartbeat import HEARTBEAT_LABELS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
 from overbook.deploy.installation import Installation
 from overbook_sandbox.cluster.control_plane import ControlPlane
@@ -15,6 +16,7 @@ from tests.waiting import wait_for
 OWN, OTHER = "policy-own", "policy-other"
 NODES = "/api/v1/nodes"
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/overbook-node/leases"
 EVENTS = "/api/v1/namespaces/default/events"
 TAINT = {"key": TAINT_KEY, "effect": TAINT_EFFECT}
 FOREIGN = {"key": "example.com/kept", "value": "yes", "effect": "NoSchedule"}
@@ -39,7 +41,7 @@ def pod(name: str, on: str | None) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": "overbook"},
+        "metadata": {"name": name, "namespace": "overbook-node"},
         "spec": {**spec, **where},
     }
 
@@ -51,7 +53,7 @@ def admin(cluster: ControlPlane, installed: Installation) -> Iterator[UserClient
         admin.ask("POST", NODES, node(name))
     yield admin
     cluster.kubectl(
-        "delete", "pods", "--namespace", installed.namespace, "--all", "--force", "--grace-period=0"
+        "delete", "pods", "--namespace", installed.node_namespace, "--all", "--force", "--grace-period=0"
     )
     cluster.kubectl("delete", "nodes", OWN, OTHER)
     cluster.kubectl("delete", "overcommitnodes", OWN, OTHER, "--ignore-not-found")
@@ -66,8 +68,8 @@ def own_node(admin: UserClient) -> dict[str, Any]:
 
 def bound(cluster: ControlPlane, admin: UserClient, name: str, on: str | None) -> UserClient:
     """The agent's token is bound to its pod."""
-    admin.ask("POST", "/api/v1/namespaces/overbook/pods", pod(name, on))
-    token = cluster.token("overbook", "overbook-agent", bound_pod=name)
+    admin.ask("POST", "/api/v1/namespaces/overbook-node/pods", pod(name, on))
+    token = cluster.token("overbook-node", "overbook-agent", bound_pod=name)
     return UserClient.with_token(cluster, token, name)
 
 
@@ -88,6 +90,11 @@ def own_object(name: str = OWN, **status: Any) -> dict[str, Any]:
     return {**found, "status": status} if status else found
 
 
+def lease(name: str, **metadata: Any) -> dict[str, Any]:
+    about = {"name": name, "labels": HEARTBEAT_LABELS, **metadata}
+    return {"metadata": about, "spec": {"holderIdentity": "one"}}
+
+
 def event(called: str, host: str = OWN, component: str = "overbook-agent", **about: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
@@ -106,6 +113,35 @@ def test_agent_writes_its_own_object_and_status(agent: UserClient) -> None:
     path = f"{OBJECTS}/{OWN}/status"
     answer = agent.apply(path, own_object(agentVersion="1", pressure={"state": "Critical"}), "overbook-agent")
     assert answer["status"]["pressure"]["state"] == "Critical"
+
+
+def test_agent_creates_and_renews_its_own_lease(agent: UserClient, admin: UserClient) -> None:
+    agent.ask("POST", LEASES, lease(OWN))
+    renewal = [{"op": "replace", "path": "/spec/holderIdentity", "value": "another"}]
+    assert agent.ask("PATCH", f"{LEASES}/{OWN}", renewal, OPERATIONS)["spec"]["holderIdentity"] == "another"
+    admin.ask("DELETE", f"{LEASES}/{OWN}")
+
+
+def test_agent_renews_a_lease_that_others_have_marked(agent: UserClient, admin: UserClient) -> None:
+    """What others put on it must not make a working agent look silent."""
+    admin.ask("POST", LEASES, lease(OWN, finalizers=["example.com/stay"]))
+    renewal = {"metadata": {"labels": HEARTBEAT_LABELS}, "spec": {"holderIdentity": "two"}}
+    assert agent.ask("PATCH", f"{LEASES}/{OWN}", renewal, MERGE)["spec"]["holderIdentity"] == "two"
+    removal = {"metadata": {"finalizers": None}}
+    assert "may not set finalizers" in agent.refusal("PATCH", f"{LEASES}/{OWN}", removal, MERGE)
+    admin.ask("PATCH", f"{LEASES}/{OWN}", removal, MERGE)
+    admin.ask("DELETE", f"{LEASES}/{OWN}")
+
+
+def test_agent_never_touches_another_lease(agent: UserClient, admin: UserClient) -> None:
+    admin.ask("POST", LEASES, lease(OTHER))
+    admin.ask("POST", LEASES, {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "leader"}})
+    for name in (OTHER, "leader"):
+        said = agent.refusal("PATCH", f"{LEASES}/{name}", {"spec": {"holderIdentity": "me"}}, MERGE)
+        assert f"may write only the Lease {OWN}, not {name}" in said
+        admin.ask("DELETE", f"{LEASES}/{name}")
+    elsewhere = LEASES.replace("/overbook-node/", "/kube-system/")
+    assert 'cannot create resource "leases"' in agent.refusal("POST", elsewhere, lease(OWN), JSON)
 
 
 def test_agent_writes_its_status_beside_the_controllers_part(agent: UserClient, admin: UserClient) -> None:
@@ -161,6 +197,22 @@ REFUSED: dict[str, tuple[str, str, Any, str, str]] = {
         {**own_object(), "metadata": {"name": OWN, "finalizers": ["example.com/stay"]}},
         APPLY,
         "an agent may not set finalizers",
+    ),
+    "another node's lease": (
+        *("POST", LEASES, lease(OTHER), JSON),
+        f"the agent of node {OWN} may write only the Lease {OWN}, not {OTHER}",
+    ),
+    "the leader's lease": (
+        *("POST", LEASES, lease("overbook-controller"), JSON),
+        f"may write only the Lease {OWN}, not overbook-controller",
+    ),
+    "a lease without the labels": (
+        *("POST", LEASES, lease(OWN, labels={}), JSON),
+        "an agent may write only a Lease with the labels of agents",
+    ),
+    "a finalizer on its lease": (
+        *("POST", LEASES, lease(OWN, finalizers=["example.com/stay"]), JSON),
+        "an agent may not set finalizers or owners of its Lease",
     ),
     "another node": (
         *("PATCH", f"{NODES}/{OTHER}", {"spec": {"taints": [TAINT]}}, STRATEGIC),
@@ -252,17 +304,20 @@ def test_agent_may_not_change_an_event_of_another(agent: UserClient, admin: User
     [
         (f"{OBJECTS}/{OWN}", own_object()),
         (f"{NODES}/{OWN}", {"spec": {"taints": [TAINT]}}),
+        (LEASES, lease(OWN)),
     ],
-    ids=["object", "taint"],
+    ids=["object", "taint", "lease"],
 )
 def test_a_token_without_a_node_writes_nothing(
     cluster: ControlPlane, agent: UserClient, path: str, body: dict[str, Any]
 ) -> None:
     assert agent
-    unbound = UserClient.with_token(cluster, cluster.token("overbook", "overbook-agent"), "unbound")
-    kind = APPLY if path.startswith(OBJECTS) else STRATEGIC
-    query = {"fieldManager": "overbook-agent", "force": "true"} if kind == APPLY else {}
-    assert "this one names no node" in unbound.refusal("PATCH", path, body, kind, **query)
+    unbound = UserClient.with_token(cluster, cluster.token("overbook-node", "overbook-agent"), "unbound")
+    method, kind = ("POST", JSON) if path == LEASES else ("PATCH", STRATEGIC)
+    query = {}
+    if path.startswith(OBJECTS):
+        kind, query = APPLY, {"fieldManager": "overbook-agent", "force": "true"}
+    assert "this one names no node" in unbound.refusal(method, path, body, kind, **query)
 
 
 def test_a_token_of_a_pod_without_a_node_writes_nothing(

@@ -15,6 +15,7 @@ from overbook.agent.api.thread import ApiThread
 from overbook.agent.api.worker import Worker
 from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.settings import AgentSettings
+from overbook.core.api.overcommit import OvercommitSpec
 from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNodeStatus
 from overbook.deploy.rights import AGENT_RIGHTS, Right
 from overbook.deploy.yaml_text import yaml_text
@@ -28,6 +29,7 @@ NODE = "rights"
 NAMESPACE = "rights-namespace"
 NODES = f"/api/v1/nodes/{NODE}"
 OBJECT = f"/apis/overbook.dev/v1alpha1/overcommitnodes/{NODE}"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/overbook-node/leases/{NODE}"
 OVERCOMMIT = "/apis/overbook.dev/v1alpha1/overcommits/cluster"
 EVENTS = "/api/v1/namespaces/default/events"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -67,7 +69,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}
         space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
         cluster.kubectl("create", "-f", "-", stdin=yaml_text([node, space]))
-        for namespace, account in (("overbook", "overbook-agent"), (NAMESPACE, "default")):
+        for namespace, account in (("overbook-node", "overbook-agent"), (NAMESPACE, "default")):
             made = (
                 "get",
                 "serviceaccount",
@@ -79,7 +81,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             )
             wait_for(partial(cluster.kubectl, *made), f"account {account}")
             cluster.kubectl("create", "-f", "-", stdin=yaml_text([pod("there", namespace, account)]))
-        token = cluster.token("overbook", "overbook-agent", bound_pod="there")
+        token = cluster.token("overbook-node", "overbook-agent", bound_pod="there")
         yield World(UserClient(cluster.kubeconfig), cluster.kubeconfig_for(token, name="agent"))
 
 
@@ -122,20 +124,21 @@ def knows_the_new_pod(_: World, agent: Agent) -> bool:
     return any(pod.metadata.name == "new" for pod in (agent.bridge.news.pods or {}).values())
 
 
-def knows_annotations(_: World, agent: Agent) -> bool:
+def knows_labels(_: World, agent: Agent) -> bool:
     return NAMESPACE in agent.bridge.news.namespaces
 
 
-def sees_the_new_annotation(_: World, agent: Agent) -> bool:
+def sees_the_new_label(_: World, agent: Agent) -> bool:
     return agent.bridge.news.namespaces.get(NAMESPACE, {}).get("overbook.dev/swap") == "disabled"
 
 
 def knows_overcommit(_: World, agent: Agent) -> bool:
-    return agent.bridge.news.overcommit is not None
+    return isinstance(agent.bridge.news.overcommit, OvercommitSpec)
 
 
 def is_paused(_: World, agent: Agent) -> bool:
-    return agent.bridge.news.overcommit is not None and agent.bridge.news.overcommit.paused
+    overcommit = agent.bridge.news.overcommit
+    return isinstance(overcommit, OvercommitSpec) and overcommit.paused
 
 
 def knows_its_node(_: World, agent: Agent) -> bool:
@@ -169,6 +172,20 @@ def has_a_status(world: World, _: Agent) -> bool:
     )
 
 
+def lease_of(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = {} if world.admin.refusal("GET", LEASE) else world.admin.ask("GET", LEASE)["spec"]
+    return found
+
+
+def has_a_lease(world: World, _: Agent) -> bool:
+    return bool(lease_of(world))
+
+
+def renews_its_lease(world: World, _: Agent) -> bool:
+    lease = lease_of(world)
+    return lease.get("acquireTime") != lease.get("renewTime")
+
+
 def events(world: World) -> list[dict[str, Any]]:
     listed = world.admin.ask("GET", EVENTS, fieldSelector=f"involvedObject.name={NODE},reason=Test")["items"]
     found: list[dict[str, Any]] = listed
@@ -186,8 +203,8 @@ def counts_an_event(world: World, _: Agent) -> bool:
 NEEDS: dict[Needed, Check] = {
     ("pods", "list"): knows_pods,
     ("pods", "watch"): knows_the_new_pod,
-    ("namespaces", "list"): knows_annotations,
-    ("namespaces", "watch"): sees_the_new_annotation,
+    ("namespaces", "list"): knows_labels,
+    ("namespaces", "watch"): sees_the_new_label,
     ("nodes", "list"): knows_its_node,
     ("nodes", "watch"): puts_a_taint_back,
     ("nodes", "get"): taints,
@@ -199,6 +216,9 @@ NEEDS: dict[Needed, Check] = {
     ("overcommitnodes", "create"): has_an_object,
     ("overcommitnodes", "patch"): has_an_object,
     ("overcommitnodes/status", "patch"): has_a_status,
+    ("leases", "create"): has_a_lease,
+    ("leases", "get"): has_a_lease,
+    ("leases", "patch"): renews_its_lease,
     ("events", "create"): tells_an_event,
     ("events", "patch"): counts_an_event,
 }
@@ -207,7 +227,7 @@ NEEDS: dict[Needed, Check] = {
 
 LATER: tuple[Check, ...] = (
     knows_the_new_pod,
-    sees_the_new_annotation,
+    sees_the_new_label,
     puts_a_taint_back,
     is_paused,
     sees_what_the_controller_writes,
@@ -220,17 +240,18 @@ def reset(world: World) -> None:
     """Bring the cluster into the state that a new agent finds."""
     admin = world.admin
     admin.refusal("DELETE", OBJECT)
+    admin.refusal("DELETE", LEASE)
     admin.refusal("DELETE", f"{PODS}/new", {"gracePeriodSeconds": 0})
     for each in events(world):
         admin.ask("DELETE", f"{EVENTS}/{each['metadata']['name']}")
     admin.ask("PATCH", NODES, {"spec": {"taints": None}}, MERGE)
     admin.ask("PATCH", OVERCOMMIT, {"spec": {"paused": False}}, MERGE)
-    annotate(admin, "enabled")
+    label(admin, "enabled")
 
 
-def annotate(admin: UserClient, word: str) -> None:
+def label(admin: UserClient, word: str) -> None:
     path = f"/api/v1/namespaces/{NAMESPACE}"
-    admin.ask("PATCH", path, {"metadata": {"annotations": {"overbook.dev/swap": word}}}, MERGE)
+    admin.ask("PATCH", path, {"metadata": {"labels": {"overbook.dev/swap": word}}}, MERGE)
 
 
 def change(world: World) -> None:
@@ -239,7 +260,7 @@ def change(world: World) -> None:
     admin.refusal("POST", PODS, pod("new", NAMESPACE))
     admin.ask("PATCH", NODES, {"spec": {"taints": None}}, MERGE)
     admin.ask("PATCH", OVERCOMMIT, {"spec": {"paused": True}}, MERGE)
-    annotate(admin, "disabled")
+    label(admin, "disabled")
     if not admin.refusal("GET", OBJECT):
         admin.ask("PATCH", f"{OBJECT}/status", {"status": {"relief": {"stage": "Waiting"}}}, MERGE)
 
@@ -312,7 +333,7 @@ def test_kubelet_lets_the_agent_read_pods_and_configuration_only(
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SubjectAccessReview",
         "spec": {
-            "user": "system:serviceaccount:overbook:overbook-agent",
+            "user": "system:serviceaccount:overbook-node:overbook-agent",
             "resourceAttributes": {
                 "verb": "get",
                 "version": "v1",

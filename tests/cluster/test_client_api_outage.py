@@ -133,7 +133,7 @@ def test_a_reflector_may_start_before_the_api_server(
             reflector = Reflector(
                 client, NOTES, namespace=namespace, label_selector=MINE, backoff=Backoff(0.1, 1.0)
             )
-            reflector._watch_list = watch_list
+            reflector._listing_until = 0.0 if watch_list else float("inf")
             breakable_cluster.kill_api_server()
             async with running(reflector.run()):
                 await asyncio.sleep(0.5)

@@ -237,7 +237,7 @@ def test_client_reads_the_servers_version_and_its_own_user(cluster: ControlPlane
                 content_type="application/json",
             )
             assert json.loads(answer)["status"]["userInfo"]["username"] == "kubernetes-admin"
-            assert client.last_contact is not None
+            assert client.last_answer is not None
             names = [each.metadata.name async for each in client.list(NAMESPACES)]
             assert "kube-system" in names
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from overbook.core.api.heartbeat import HEARTBEAT_LABELS
 from overbook.core.api.overcommit_node import PRESSURE_CONDITION, TAINT_EFFECT, TAINT_KEY
 from overbook.core.timestamp import to_timestamp
 from overbook.deploy.rights import CONTROLLER_RIGHTS, Right
@@ -33,8 +34,12 @@ NODES = "/api/v1/nodes"
 OBJECTS = "/apis/overbook.dev/v1alpha1/overcommitnodes"
 PODS = "/api/v1/namespaces/default/pods"
 EVENTS = "/api/v1/namespaces/default/events"
-LEASE = f"/apis/coordination.k8s.io/v1/namespaces/overbook/leases/{ACCOUNT}"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/overbook/leases"
+LEASE = f"{LEASES}/{ACCOUNT}"
+AGENT_LEASES = LEASES.replace("/overbook/", "/overbook-node/")
 INSTANCES = "/apis/kubevirt.io/v1/namespaces/default/virtualmachineinstances"
+OVERRIDES = "/apis/overbook.dev/v1alpha1/namespaces/default/resourceoverrides"
+OVERRIDE = {"apiVersion": "overbook.dev/v1alpha1", "kind": "ResourceOverride", "metadata": {"name": "all"}}
 INSTANCE = {
     "apiVersion": "kubevirt.io/v1",
     "kind": "VirtualMachineInstance",
@@ -72,6 +77,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         admin.ask("POST", INSTANCES, INSTANCE)
         admin.refusal("PATCH", f"{INSTANCES}/guest/status", {"status": MIGRATABLE}, MERGE)
         relief_cluster.configure(cluster, coolDownSeconds=0, staleSeconds=5)
+        admin.ask("POST", OVERRIDES, OVERRIDE)
         for node in (NODE, SILENT):
             relief_cluster.make_node(cluster, node)
         token = cluster.token("overbook", ACCOUNT)
@@ -97,11 +103,14 @@ def reset(world: World) -> None:
         )
     taint = {"key": TAINT_KEY, "effect": TAINT_EFFECT}
     admin.ask("PATCH", f"{NODES}/{SILENT}", {"spec": {"taints": [taint]}}, MERGE)
+    admin.ask("PATCH", f"{OVERRIDES}/all/status", {"status": None}, MERGE)
     instance = admin.ask("GET", f"{INSTANCES}/guest")
     owner = {name: instance[name] for name in ("apiVersion", "kind")} | {"name": "guest", "controller": True}
     owner["uid"] = instance["metadata"]["uid"]  # of another one, and the pod is collected as garbage
     guest = relief_cluster.make_pod(cluster, "default", "guest", NODE, ownerReferences=[owner])
     relief_cluster.report(cluster, NODE, guest)
+    lease = {"metadata": {"name": GONE, "labels": HEARTBEAT_LABELS}, "spec": {"holderIdentity": "gone"}}
+    admin.refusal("POST", AGENT_LEASES, lease)
     for node in (SILENT, GONE):
         relief_cluster.report(cluster, node, state="None")
         long_ago = {"status": {"observedAt": to_timestamp(time.time() - 7200)}}
@@ -126,6 +135,10 @@ def removes_what_is_left_of_a_node(world: World) -> bool:
     return bool(world.admin.refusal("GET", f"{OBJECTS}/{GONE}"))
 
 
+def removes_the_lease_of_a_node(world: World) -> bool:
+    return bool(world.admin.refusal("GET", f"{AGENT_LEASES}/{GONE}"))
+
+
 def events(world: World) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = world.admin.ask("GET", EVENTS, fieldSelector="reason=ReliefStarted")[
         "items"
@@ -139,6 +152,11 @@ def tells_an_event(world: World) -> bool:
 
 def counts_an_event(world: World) -> bool:
     return any(each["count"] > 1 for each in events(world))
+
+
+def says_whether_an_override_counts(world: World) -> bool:
+    status = world.admin.ask("GET", f"{OVERRIDES}/all").get("status", {})
+    return any(each["type"] == "Ignored" for each in status.get("conditions", []))
 
 
 NEEDS: dict[Needed, Callable[[World], bool]] = {
@@ -162,13 +180,28 @@ NEEDS: dict[Needed, Callable[[World], bool]] = {
     ("kubevirts", "watch"): moves_the_guest,
     ("events", "create"): tells_an_event,
     ("events", "patch"): counts_an_event,
+    ("resourceoverrides", "list"): says_whether_an_override_counts,
+    ("resourceoverrides", "watch"): says_whether_an_override_counts,
+    ("resourceoverrides/status", "patch"): says_whether_an_override_counts,
+    ("namespaces", "list"): says_whether_an_override_counts,
+    ("namespaces", "watch"): says_whether_an_override_counts,
+    ("leases", "list"): takes_the_silent_nodes_taint_away,
+    ("leases", "watch"): takes_the_silent_nodes_taint_away,
+    ("leases", "delete"): removes_the_lease_of_a_node,
     ("leases", "get"): moves_the_guest,
     ("leases", "create"): moves_the_guest,
 }
 """What fails without each right."""
 
-RARE: set[Needed] = {("overcommitnodes", "get"), ("leases", "update")}
-"""After a conflict of two writers, and when a lease is taken over: other tests bring those about."""
+RARE: set[Needed] = {
+    ("overcommitnodes", "get"),
+    ("leases", "update"),
+    ("virtualmachineinstances/evacuate", "update"),
+    ("virtualmachineinstances/evacuate/cancel", "update"),
+    ("virtualmachineinstancemigrations", "delete"),
+}
+"""After a conflict of two writers, when a lease is taken over, and when a live migration is given up: other
+tests bring those about (``test_relief_migrates`` runs with exactly these rights)."""
 
 EVERY = each_verb(CONTROLLER_RIGHTS)
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,10 +96,11 @@ def test_a_disruption_budget_refuses_with_429_and_two_with_500(cluster: ControlP
 
 
 def test_a_recreated_node_becomes_ready_again(cluster: ControlPlane) -> None:
+    before = get(cluster, NODES, "hollow-3")["metadata"]
     cluster.kubectl("delete", "node", "hollow-3")
-    cluster.kubectl(
-        "create", "-f", "-", stdin='{"apiVersion":"v1","kind":"Node","metadata":{"name":"hollow-3"}}'
-    )
+    # With its labels, or no pod is kept apart from another there in the tests that follow.
+    again = {"metadata": {"name": "hollow-3", "labels": before["labels"]}}
+    cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Node", **again}))
 
     def is_back() -> bool:
         found = get(cluster, NODES, "hollow-3")

@@ -5,9 +5,11 @@ import pytest
 
 from overbook.core.override.admission import ENABLED_LABEL
 from overbook.deploy.agent_workload import agent_workload
+from overbook.deploy.certificates_workload import certificates_workload
 from overbook.deploy.controller_workload import controller_workload
 from overbook.deploy.installation import Installation, Manifest
 from overbook.deploy.parts import PARTS, Part
+from overbook.deploy.roles import webhook
 from overbook.deploy.webhook_workload import webhook_workload
 from overbook.deploy.yaml_text import yaml_text
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
@@ -15,7 +17,7 @@ from tests.cluster.as_user import UserClient
 from tests.cluster.installing import apply_manifests
 
 # Kinds of operators that a test cluster has not.
-FOREIGN = {"openshift", "monitoring"}
+FOREIGN = {"openshift", "monitoring", "webhook-cert-manager"}
 APPLY = (
     *("apply", "--server-side", "--force-conflicts", "--warnings-as-errors", "--dry-run=server"),
     *("--field-manager=test-installation", "-f", "-"),
@@ -43,7 +45,7 @@ def pod_of(objects: list[Manifest]) -> Manifest:
 def guarded(cluster: ControlPlane) -> Iterator[dict[str, str]]:
     """Create a namespace for each level of Pod Security, with the accounts that the pods need."""
     names = {level: f"guarded-{level}" for level in ("restricted", "baseline", "privileged")}
-    accounts = ("overbook-agent", "overbook-controller", "overbook-webhook")
+    accounts = ("overbook-agent", "overbook-certificates", "overbook-controller", "overbook-webhook")
     for level, name in names.items():
         labels = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "warn")}
         about = {"name": name, "labels": labels}
@@ -57,14 +59,42 @@ def guarded(cluster: ControlPlane) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("workload", "level"),
-    [(controller_workload, "restricted"), (webhook_workload, "restricted"), (agent_workload, "privileged")],
-    ids=["controller", "webhook", "agent"],
+    [
+        (controller_workload, "restricted"),
+        (webhook_workload, "restricted"),
+        (certificates_workload, "restricted"),
+        (agent_workload, "privileged"),
+    ],
+    ids=["controller", "webhook", "certificates", "agent"],
 )
 def test_pods_keep_to_the_strictest_level_they_can(
     cluster: ControlPlane, guarded: dict[str, str], workload: Any, level: str
 ) -> None:
     probe = pod_of(workload(Installation()))
     cluster.kubectl(*APPLY, "--namespace", guarded[level], stdin=yaml_text([probe]))
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [agent_workload, controller_workload, webhook_workload],
+    ids=["agent", "controller", "webhook"],
+)
+def test_each_pod_is_admitted_in_its_shipped_namespace(
+    cluster: ControlPlane, installed: Installation, workload: Any
+) -> None:
+    apply_manifests(cluster, webhook(installed))
+    objects = workload(installed)
+    (namespace,) = {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]}
+    cluster.kubectl(*APPLY, "--namespace", namespace, stdin=yaml_text([pod_of(objects)]))
+
+
+def test_only_the_namespace_of_agents_takes_the_agent(cluster: ControlPlane, installed: Installation) -> None:
+    account = {"name": "overbook-agent", "namespace": installed.namespace}
+    apply_manifests(cluster, [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}])
+    probe = pod_of(agent_workload(installed))
+    with pytest.raises(KubectlError, match=r'violates PodSecurity "restricted:latest"'):
+        cluster.kubectl(*APPLY, "--namespace", installed.namespace, stdin=yaml_text([probe]))
+    cluster.kubectl("delete", "serviceaccount", "overbook-agent", "--namespace", installed.namespace)
 
 
 def test_the_agent_needs_its_pod_security_level(cluster: ControlPlane, guarded: dict[str, str]) -> None:

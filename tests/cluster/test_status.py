@@ -10,7 +10,7 @@ from msgspec import structs
 
 from overbook.cli import main
 from overbook.deploy.rights import STATUS_RIGHTS, Right
-from overbook.deploy.rights import status as status_role
+from overbook.deploy.roles import status as status_role
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster import status_world
 from tests.cluster.status_world import BUDGET, GI, LAUNCHER

@@ -1,10 +1,17 @@
 import json
+import ssl
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.certificates.made import made_at
+from tests.cluster.certificates import certified
 from tests.cluster.installing import apply_manifests
 from tests.cluster.webhooks import (
     ACCOUNT,
@@ -18,6 +25,7 @@ from tests.cluster.webhooks import (
     start_webhook,
     try_pod,
     wait_for_warning,
+    webhook_kubeconfig,
 )
 from tests.waiting import wait_for
 from tests.webhook.documented import PERCENTAGES, cases
@@ -30,17 +38,17 @@ POD = {
 
 
 @pytest.fixture(scope="module")
-def webhook(cluster: ControlPlane) -> Iterator[Webhook]:
+def webhook(cluster: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webhook]:
     """The webhook watches a cluster that has OpenShift's kinds."""
     define_openshift_kinds(cluster)
     apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
-    server = start_webhook(
-        install_webhook(cluster), "--discovery-seconds", "1", "--certificate-poll-seconds", "0.5"
-    )
-    point_to(cluster, server.port)
-    server.wait_ready()
-    yield server
-    server.stop()
+    kubeconfig = install_webhook(cluster)
+    with certified(cluster, tmp_path_factory.mktemp("webhook")) as mount:
+        server = start_webhook(kubeconfig, mount, "--discovery-seconds", "1")
+        point_to(cluster, server.port)
+        server.wait_ready()
+        yield server
+        server.stop()
     cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
     remove_openshift_kinds(cluster)
 
@@ -77,6 +85,36 @@ def test_an_override_below_the_limit_range_is_forbidden(cluster: ControlPlane, n
         lambda: try_pod(cluster, namespace, pod, "--dry-run=server")[1], "the LimitRange is enforced"
     )
     assert "minimum memory usage per Container is 100Mi, but request is 55Mi" in said
+
+
+@pytest.mark.usefixtures("webhook")
+def test_webhook_waits_for_its_certificate(cluster: ControlPlane, tmp_path: Path) -> None:
+    """It is not ready without one, takes the first that can be used, and keeps it over an unusable one."""
+    first, second = made_at(time.time(), 3600.0), made_at(time.time(), 3600.0)
+    server = start_webhook(webhook_kubeconfig(cluster), tmp_path)
+    try:
+        wait_for(lambda: answers(server) == (503, "there is no certificate yet\n"), "the webhook waits")
+        (tmp_path / "tls.crt").write_text(first.certificate, encoding="ascii")
+        (tmp_path / "tls.key").write_text(second.key, encoding="ascii")
+        time.sleep(1)
+        assert answers(server)[0] == 503
+        (tmp_path / "tls.key").write_text(first.key, encoding="ascii")
+        server.wait_ready()
+        (tmp_path / "tls.crt").write_text("junk", encoding="ascii")
+        time.sleep(1)
+        with server.socket() as connection:
+            shown = connection.getpeercert(binary_form=True)
+        assert shown == ssl.PEM_cert_to_DER_cert(first.certificate)
+        assert server.process.poll() is None
+    finally:
+        server.stop()
+
+
+def answers(server: Webhook) -> tuple[int, str]:
+    try:
+        return server.get("/readyz")
+    except OSError:
+        return 0, ""
 
 
 @pytest.mark.usefixtures("webhook")
@@ -123,6 +161,55 @@ def test_own_kinds_serve_until_openshifts_exist(
     apply_manifests(cluster, [override_of_cluster(**PERCENTAGES)])
     wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
     cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+@pytest.mark.usefixtures("webhook")
+def test_no_pod_is_changed_without_an_overcommit(cluster: ControlPlane) -> None:
+    space = open_namespace(cluster)
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    found = json.loads(cluster.kubectl("get", "overcommit", "cluster", "-o", "json"))
+    cluster.kubectl("delete", "overcommit", "cluster")
+    wait_for_warning(cluster, space, POD, "not applied (Observe): memory request 1000Mi -> 500Mi")
+    pod, _ = try_pod(cluster, space, POD, "--dry-run=server")
+    assert requests_of(pod) == {"memory": "1000Mi"}
+    about = {"name": "cluster"}
+    again = {
+        "apiVersion": found["apiVersion"],
+        "kind": "Overcommit",
+        "metadata": about,
+        "spec": found["spec"],
+    }
+    apply_manifests(cluster, [again])
+    wait_for_warning(cluster, space, POD, "1000Mi -> 500Mi: 50 % of limit, ClusterResourceOverride/cluster")
+    cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["1,024 idle connections", "1,024 with 65 kB of a body", "500 addresses, 2 idle connections each"],
+)
+def test_pods_are_overridden_while_strangers_take_all_places(
+    cluster: ControlPlane, webhook: Webhook, attack: str
+) -> None:
+    space = open_namespace(cluster)
+    wait_for_warning(cluster, space, POD, "ClusterResourceOverride/cluster")
+    command = [sys.executable, "-m", "bench.strangers", "reviews", attack, str(webhook.port)]
+    strangers = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: S603 - ours
+    try:
+        wait_for(lambda: _dropped(webhook) > 50, "strangers take more places than there are")
+        for number in range(10):
+            pod, said = try_pod(cluster, space, {**POD, "metadata": {"name": f"cart-{number}"}})
+            assert requests_of(pod) == {"memory": "500Mi"}, said
+        assert strangers.poll() is None
+    finally:
+        strangers.kill()
+        strangers.wait()
+        cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+def _dropped(webhook: Webhook) -> int:
+    name = "overbook_webhook_connections_dropped_total "
+    return int(webhook.get("/metrics")[1].partition(f"\n{name}")[2].partition("\n")[0] or 0)
 
 
 def test_a_pod_is_created_unchanged_while_its_webhook_is_down(

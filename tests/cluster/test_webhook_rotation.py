@@ -1,16 +1,19 @@
 """Two replicas serve behind a service while pods are created: each pod is overridden, whatever happens."""
 
 import asyncio
+import base64
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from overbook.kube.api.client import Client
 from overbook.kube.api.find_cluster import load_config
 from overbook_sandbox.cluster.control_plane import ControlPlane
+from tests.cluster.certificates import certified
 from tests.cluster.installing import apply_manifests
 from tests.cluster.webhooks import (
     ACCOUNT,
@@ -134,19 +137,22 @@ def service() -> Iterator[Service]:
     one.stop()
 
 
-def _replica(kubeconfig: str) -> Webhook:
-    """Run a replica with a certificate that is renewed every few seconds."""
-    return start_webhook(
-        kubeconfig,
-        *("--drain-seconds", "5", "--certificate-seconds", "120"),
-        *("--certificate-poll-seconds", "0.5", "--certificate-settle-seconds", "306"),
-    )
+class World(NamedTuple):
+    """A webhook whose certificate is renewed every few seconds serves a namespace."""
+
+    cluster: ControlPlane
+    service: Service
+    kubeconfig: str
+    mount: Path
+    namespace: str
+
+    def replica(self) -> Webhook:
+        return start_webhook(self.kubeconfig, self.mount, "--drain-seconds=5")
 
 
-def test_restarts_and_new_certificates_miss_no_pod(cluster: ControlPlane, service: Service) -> None:
+@pytest.fixture
+def world(cluster: ControlPlane, service: Service, tmp_path: Path) -> Iterator[World]:
     kubeconfig = install_webhook(cluster)
-    # A certificate of another test would be good for a year.
-    cluster.kubectl("delete", "secret", "overbook-webhook-tls", "-n", "overbook", "--ignore-not-found")
     point_to(cluster, service.port)
     space = open_namespace(cluster)
     override = {
@@ -156,11 +162,23 @@ def test_restarts_and_new_certificates_miss_no_pod(cluster: ControlPlane, servic
         "spec": {"podResourceOverride": {"memoryRequestToLimitPercent": 50}},
     }
     apply_manifests(cluster, [override])
-    service.replicas += [_replica(kubeconfig), _replica(kubeconfig)]
-    for replica in service.replicas:
-        replica.wait_ready()
-    wait_for_warning(cluster, space, POD, "50 % of limit, ResourceOverride/all")
-    callers = Callers(cluster, space)
+    soon = ("--certificate-seconds=120", "--settle-seconds=6", "--loss-seconds=6")
+    try:
+        with certified(cluster, tmp_path, *soon) as mount:
+            world = World(cluster, service, kubeconfig, mount, space)
+            service.replicas += [world.replica(), world.replica()]
+            for replica in service.replicas:
+                replica.wait_ready()
+            wait_for_warning(cluster, space, POD, "50 % of limit, ResourceOverride/all")
+            yield world
+    finally:
+        cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
+        cluster.kubectl("delete", "namespace", space, "--wait=false")
+
+
+def test_restarts_and_new_certificates_miss_no_pod(world: World) -> None:
+    cluster, service = world.cluster, world.service
+    callers = Callers(cluster, world.namespace)
     try:
         callers.wait_for_more(50)
         first = _certificate(cluster)
@@ -168,7 +186,7 @@ def test_restarts_and_new_certificates_miss_no_pod(cluster: ControlPlane, servic
         callers.wait_for_more(50)
         for _ in range(2):
             old = service.replicas[0]
-            new = _replica(kubeconfig)
+            new = world.replica()
             new.wait_ready()
             service.replicas.append(new)
             status, log = old.stop()
@@ -181,9 +199,35 @@ def test_restarts_and_new_certificates_miss_no_pod(cluster: ControlPlane, servic
         callers.wait_for_more(50)
     finally:
         callers.stop()
-        cluster.kubectl("delete", "mutatingwebhookconfiguration", ACCOUNT, "--ignore-not-found")
-        cluster.kubectl("delete", "namespace", space, "--wait=false")
     assert callers.missed == []
+
+
+def test_a_deleted_and_a_spoilt_secret_miss_no_pod(world: World) -> None:
+    """The servers keep what they have, and the API server trusts the next one before they show it."""
+    cluster = world.cluster
+    callers = Callers(cluster, world.namespace)
+    change = {"data": {"tls.key": base64.b64encode(b"junk").decode()}}
+    spoil = ("patch", "secret", "overbook-webhook-tls", "-n", "overbook", "--patch", json.dumps(change))
+    delete = ("delete", "secret", "overbook-webhook-tls", "-n", "overbook")
+    try:
+        for harm in (delete, spoil):
+            callers.wait_for_more(50)
+            before = {_shown(replica) for replica in world.service.replicas}
+            cluster.kubectl(*harm)
+            wait_for(
+                lambda before=before: before.isdisjoint(_shown(one) for one in world.service.replicas),  # type: ignore[misc]
+                "each replica shows a new certificate",
+                60,
+            )
+        callers.wait_for_more(50)
+    finally:
+        callers.stop()
+    assert callers.missed == []
+
+
+def _shown(replica: Webhook) -> bytes:
+    with replica.socket() as connection:
+        return connection.getpeercert(binary_form=True) or b""
 
 
 def _certificate(cluster: ControlPlane) -> str:

@@ -3,9 +3,11 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from overbook.core.override.admission import ENABLED_LABEL
+from overbook.deploy.installation import Installation
 from overbook.deploy.webhook_workload import webhook_workload
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster.conftest import make_namespace
@@ -37,7 +39,12 @@ def install_webhook(cluster: ControlPlane) -> str:
     apply_manifests(cluster, [configuration])
     # What is installed begins by observing.
     cluster.kubectl("patch", "overcommit", "cluster", "--type=merge", "-p", '{"spec": {"mode": "Enforce"}}')
-    return cluster.kubeconfig_for(cluster.token(where.namespace, ACCOUNT), name=ACCOUNT)
+    return webhook_kubeconfig(cluster)
+
+
+def webhook_kubeconfig(cluster: ControlPlane) -> str:
+    """Return the path of a kubeconfig of the account of an installed webhook."""
+    return cluster.kubeconfig_for(cluster.token(Installation().namespace, ACCOUNT), name=ACCOUNT)
 
 
 def point_to(cluster: ControlPlane, port: int) -> None:
@@ -47,8 +54,10 @@ def point_to(cluster: ControlPlane, port: int) -> None:
     cluster.kubectl("patch", "mutatingwebhookconfiguration", ACCOUNT, "--type=json", "-p", json.dumps(patch))
 
 
-def start_webhook(kubeconfig: str, *options: str) -> Webhook:
-    return Webhook("", "--kubeconfig", kubeconfig, "--namespace", "overbook", *options)
+def start_webhook(kubeconfig: str, mount: Path, *options: str) -> Webhook:
+    """Start a webhook that serves the mounted certificate."""
+    where = (f"--certificates={mount}", "--certificate-poll-seconds=0.2")
+    return Webhook("", "--kubeconfig", kubeconfig, *where, *options)
 
 
 def open_namespace(cluster: ControlPlane) -> str:

@@ -29,7 +29,26 @@ def test_kubernetes_own_forms_are_read() -> None:
     assert from_timestamp("2026-11-22T18:30:00+09:00") == 1795339800
 
 
-@pytest.mark.parametrize("text", [None, "", "yesterday", "2026-13-01T00:00:00Z", "2026-11-22"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "yesterday",
+        "2026-11-22",
+        "2026-13-01T00:00:00Z",
+        "2026-02-31T00:00:00Z",
+        "2025-02-29T00:00:00Z",
+        "2026-11-22T24:00:00Z",
+        "2026-11-22T09:60:00Z",
+        "2026-11-22T09:30:61Z",
+        "2026-11-22T09:30:00+99:99",
+        "2026-11-22T09:30:00+24:00",
+        "2026-11-22T09:30:00-09:60",
+        "2026-11-22T09:30:00",
+        "٢٠٢٦-11-22T09:30:00Z",
+    ],
+)
 def test_text_that_is_no_timestamp_is_none(text: str | None) -> None:
     assert from_timestamp(text) is None
 

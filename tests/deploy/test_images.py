@@ -1,8 +1,10 @@
 """The Containerfile is read and its steps are done, since no container engine is there to build an image."""
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ from tests.sandbox_parts import made
 COMPONENTS: Final = ("agent", "controller", "webhook")
 APPLICATIONS: Final = {"agent": "agent", "controller": "controller", "webhook": "webhook"}
 ALWAYS: Final = {"cli", "core", "explain", "kernel", "kube", "probes", "status"}
-BESIDE: Final = {"agent": {"node", "nri"}}
+BESIDE: Final = {"agent": {"node", "nri"}, "webhook": {"certificates"}}
 TOO_MUCH: Final = {"rich", "pygments", "pytest", "hypothesis", "pip", "setuptools", "mypy"}
 UNCHECKED_HASH: Final = 0b01
 
@@ -37,6 +39,13 @@ def test_every_copied_file_exists_and_is_not_ignored() -> None:
                 assert (ROOT / source).exists(), source
                 assert f"!{source}" in ignored, source
     assert (ROOT / "scripts" / "install-component").exists()
+
+
+def test_base_images_are_named_by_digest() -> None:
+    defaults = dict(step.rest.split("=", 1) for step in steps() if step.word == "ARG" and not step.stage)
+    assert defaults.keys() == {"BUILD_IMAGE", "RUNTIME_IMAGE"}
+    for name in defaults.values():
+        assert re.fullmatch(r"[a-z0-9./-]+:[\w.-]+@sha256:[0-9a-f]{64}", name)
 
 
 def test_stages_are_made_of_stages_that_come_before() -> None:
@@ -63,8 +72,13 @@ def test_an_image_starts_what_the_workload_expects(component: str) -> None:
     workload = next(each for each in made[component](where) if "template" in each.get("spec", {}))
     spec = workload["spec"]["template"]["spec"]
     container = spec["containers"][0]
-    user = container["securityContext"].get("runAsUser", spec.get("securityContext", {}).get("runAsUser"))
-    assert one(component, "USER") == f"{user}:{user}"
+    contexts = (container["securityContext"], spec.get("securityContext", {}))
+    users = [each["runAsUser"] for each in contexts if "runAsUser" in each]
+    if component == "agent":
+        assert (users, one(component, "USER")) == ([0], "0:0")
+    else:  # the image's, by its number, which the kubelet needs for `runAsNonRoot`; or one of OpenShift's
+        assert (users, one(component, "USER")) == ([], "65532:65532")
+        assert [each["runAsNonRoot"] for each in contexts if "runAsNonRoot" in each] == [True]
     assert container["args"][0] == component
 
 
@@ -108,6 +122,68 @@ def test_an_image_holds_its_own_application_and_no_other(installed: Installed) -
     there = {each.name.lower() for each in installed.folder.iterdir()}
     assert there.isdisjoint(TOO_MUCH)
     assert not (installed.folder / "bin").exists()
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """Return mode, time and content of everything in a folder: what a layer of an image is made of."""
+    return {
+        str(each.relative_to(folder)): (
+            each.stat().st_mode,
+            each.stat().st_mtime_ns,
+            hashlib.sha256(each.read_bytes()).hexdigest() if each.is_file() else "",
+        )
+        for each in (folder, *folder.rglob("*"))
+    }
+
+
+def test_an_image_comes_out_the_same_twice(
+    installed: Installed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "1")  # otherwise a random one
+    again = tmp_path / "elsewhere"
+    install_component(installed.name, str(again))
+    assert tree(again) == tree(installed.folder)
+
+
+def test_a_wheel_comes_out_the_same_twice(tmp_path: Path) -> None:
+    wheels = []
+    for name in ("first", "second"):
+        made_in = tmp_path / name
+        shutil.copytree(ROOT / "src", made_in / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for file in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(ROOT / file, made_in)
+        build = ("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(made_in))
+        subprocess.run((sys.executable, *build, str(made_in)), check=True, capture_output=True)  # noqa: S603 - our own argv
+        (wheel,) = made_in.glob("*.whl")
+        wheels.append(wheel.read_bytes())
+    assert wheels[0] == wheels[1]
+
+
+def test_the_bill_of_materials_lists_what_is_installed(installed: Installed) -> None:
+    bill = json.loads((installed.folder / "sbom.cdx.json").read_text(encoding="utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    own = bill["metadata"]["component"]
+    assert (own["name"], own["version"]) == (f"overbook-{installed.name}", __version__)
+    there = {
+        tuple(each.name.lower().replace("_", "-").removesuffix(".dist-info").rsplit("-", 1))
+        for each in installed.folder.glob("*.dist-info")
+    }
+    assert there - {("overbook", __version__)} == {
+        (each["name"], each["version"]) for each in bill["components"]
+    }
+    lock = (ROOT / "requirements" / f"{installed.name}.txt").read_text(encoding="utf-8")
+    for each in bill["components"]:
+        assert each["purl"] == f"pkg:pypi/{each['name']}@{each['version']}"
+        (digest,) = each["hashes"]
+        assert f"--hash=sha256:{digest['content']}" in lock
+    assert bill["dependencies"][0]["dependsOn"] == [each["bom-ref"] for each in bill["components"]]
+
+
+def test_every_user_may_read_an_images_files(installed: Installed) -> None:
+    """On OpenShift the user is any of a namespace's range, without the image's groups."""
+    for each in (installed.folder, *installed.folder.rglob("*")):
+        needed = 0o005 if each.is_dir() else 0o004
+        assert each.stat().st_mode & needed == needed, each
 
 
 def test_all_modules_of_an_image_can_be_imported(installed: Installed) -> None:

@@ -16,7 +16,15 @@ components: [{components}]
 CHOICES = {
     "nothing more": ([], []),
     "webhook": (["--set", "webhook.enabled=true"], ["webhook"]),
-    "vm-identity": (["--set", "vmIdentityPolicy=true"], ["vm-identity"]),
+    "webhook with cert-manager": (
+        ["--set", "webhook.enabled=true", "--set", "webhook.certificates.from=cert-manager"],
+        ["webhook-cert-manager"],
+    ),
+    "webhook with OpenShift's service CA": (
+        ["--set", "webhook.enabled=true", "--set", "webhook.certificates.from=service-ca"],
+        ["webhook-service-ca"],
+    ),
+    "without vm-identity": (["--set", "vmIdentityPolicy=false"], ["without-vm-identity"]),
     "last-resort": (["--set", "overcommit.relief.lastResort=Delete"], ["last-resort"]),
     "openshift": (["--api-versions", "security.openshift.io/v1"], ["openshift"]),
     "monitoring": (["--api-versions", "monitoring.coreos.com/v1"], ["monitoring"]),
@@ -51,10 +59,22 @@ def by_kustomize(folder: Path, components: list[str]) -> dict[Key, Any]:
 def test_chart_and_base_make_the_same_objects(choice: str, tmp_path: Path) -> None:
     options, components = CHOICES[choice]
     chart = objects(helm.template(*options))
+    overcommit = chart.pop(("Overcommit", "", "cluster"))
+    assert overcommit["spec"] == ({"relief": {"lastResort": "Delete"}} if choice == "last-resort" else {})
     base = by_kustomize(tmp_path, components)
     assert chart.keys() == base.keys()
     for key, each in base.items():
         assert chart[key] == each, key
+
+
+def test_the_overcommit_is_beside_the_base_and_sets_nothing() -> None:
+    shipped = yaml.safe_load((ROOT / "deploy" / "overcommit.yaml").read_text("utf-8"))
+    assert (shipped["metadata"]["name"], shipped["spec"]) == ("cluster", {})
+    assert shipped == objects(helm.template())["Overcommit", "", "cluster"]
+    listed = [
+        path for path in (ROOT / "deploy").rglob("kustomization.yaml") if "vercommit" in path.read_text()
+    ]
+    assert listed == []
 
 
 def test_chart_and_base_have_the_same_custom_resources() -> None:
@@ -73,27 +93,49 @@ def test_values_reach_their_fields() -> None:
         "agent.resources.limits.memory": "80Mi",
         "agent.tolerations[0].key": "example.com/only",
         "controller.resources.limits.memory": "1Gi",
+        "webhook.enabled": "true",
+        "vmIdentityAccounts[0]": "system:serviceaccount:virtual:machines",
+        "webhook.certificates.resources.limits.memory": "99Mi",
     }
     settings = [part for name, value in values.items() for part in ("--set", f"{name}={value}")]
     found = objects(helm.template(*settings))
-    agent = found["DaemonSet", "overbook", "overbook-agent"]["spec"]["template"]["spec"]
+    agent = found["DaemonSet", "overbook-node", "overbook-agent"]["spec"]["template"]["spec"]
     controller = found["Deployment", "overbook", "overbook-controller"]["spec"]["template"]["spec"]
     assert agent["containers"][0]["image"] == "registry.example/guests-agent:7"
     assert agent["containers"][0]["resources"]["limits"] == {"memory": "80Mi"}
     assert agent["tolerations"] == [{"key": "example.com/only"}]
     assert controller["containers"][0]["resources"]["limits"] == {"memory": "1Gi"}
+    identity = found["ValidatingAdmissionPolicy", "", "overbook-vm-identity"]["spec"]
+    accounts = {"name": "accounts", "expression": '["system:serviceaccount:virtual:machines"]'}
+    assert accounts in identity["variables"]
+    renewal = found["Deployment", "overbook", "overbook-certificates"]["spec"]["template"]["spec"]
+    assert renewal["containers"][0]["resources"]["limits"] == {"memory": "99Mi"}
     assert found["Overcommit", "", "cluster"]["spec"] == {"percentage": 150, "mode": "Enforce"}
-    configuration = yaml.safe_load(found["ConfigMap", "overbook", "overbook-agent"]["data"]["agent.yaml"])
+    configuration = yaml.safe_load(
+        found["ConfigMap", "overbook-node", "overbook-agent"]["data"]["agent.yaml"]
+    )
     assert configuration["swap"] == {"allowance": "whole"}
 
 
-def test_another_namespace_is_in_every_place() -> None:
-    found = helm.template("--set", "webhook.enabled=true", "--namespace", "guests")
+@pytest.mark.parametrize("source", ["own", "cert-manager", "service-ca"])
+def test_another_namespace_is_in_every_place(source: str) -> None:
+    chosen = ("--set", "webhook.enabled=true", "--set", f"webhook.certificates.from={source}")
+    found = helm.template(*chosen, "--namespace", "guests")
     assert "guests" in found
     for key, each in objects(found).items():
-        assert key[1] in {"", "guests"}
-        assert "serviceaccount:overbook:" not in str(each)
-        assert "'namespace': 'overbook'" not in str(each)
+        assert key[1] in {"", "guests", "guests-node"}
+        assert "serviceaccount:overbook" not in str(each)
+        assert ".overbook.svc" not in str(each)
+        assert "overbook/overbook-webhook" not in str(each).replace("overbook/overbook-webhook:", "")
+        assert "'namespace': 'overbook" not in str(each)
+        assert "overbook-node" not in str(each)
+
+
+def test_metrics_are_open_to_those_named_and_never_to_all() -> None:
+    named = helm.template("--set-json", 'metrics.from=[{"podSelector":{"matchLabels":{"app":"p"}}}]')
+    policy = next(one for one in objects(named).values() if one["metadata"]["name"] == "overbook-metrics")
+    assert policy["spec"]["ingress"][0]["from"] == [{"podSelector": {"matchLabels": {"app": "p"}}}]
+    assert "overbook-metrics" not in helm.template("--set-json", "metrics.from=[]")
 
 
 def test_a_value_that_does_not_exist_is_refused() -> None:

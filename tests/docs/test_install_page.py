@@ -5,8 +5,11 @@ import yaml
 from overbook.deploy.parts import PARTS
 from overbook.deploy.rights import (
     AGENT_RIGHTS,
+    CERTIFICATES_RIGHTS,
     CONTROLLER_RIGHTS,
     DELETE_RIGHTS,
+    OVERRIDE_EDIT_RIGHTS,
+    OVERRIDE_VIEW_RIGHTS,
     STATUS_RIGHTS,
     WEBHOOK_RIGHTS,
     Right,
@@ -19,7 +22,10 @@ WHO = {
     "controller": CONTROLLER_RIGHTS,
     "controller, with `last-resort`": DELETE_RIGHTS,
     "webhook": WEBHOOK_RIGHTS,
+    "certificates": CERTIFICATES_RIGHTS,
     "people with `overbook-status`": STATUS_RIGHTS,
+    "people with `admin` or `edit`": OVERRIDE_EDIT_RIGHTS,
+    "people with `view`": OVERRIDE_VIEW_RIGHTS,
 }
 
 
@@ -35,7 +41,8 @@ def of(right: Right) -> str:
     found = ", ".join(f"`{resource}{group}`" for resource in right.resources)
     if right.names:
         found += f" named {', '.join(right.names)}"
-    return found if right.where == "Cluster" else f"{found}, in its namespace"
+    places = {"Cluster": "", "Installation": ", in its namespace", "Agents": ", in the agents' namespace"}
+    return found + places[right.where]
 
 
 def test_every_right_is_in_the_table_and_no_other() -> None:
@@ -53,4 +60,6 @@ def test_every_component_is_in_the_table() -> None:
 def test_the_overlay_shown_is_valid() -> None:
     shown = yaml.safe_load(PAGE.partition("```yaml\n")[2].partition("```")[0])
     assert shown["kind"] == "Kustomization"
-    assert yaml.safe_load(shown["patches"][0]["patch"])["spec"] == {"percentage": 150, "mode": "Enforce"}
+    assert shown["resources"] == ["../deploy/base", "overcommit.yaml"]
+    own = yaml.safe_load(PAGE.split("```yaml\n")[2].partition("```")[0])
+    assert (own["kind"], own["spec"]) == ("Overcommit", {"percentage": 150, "mode": "Enforce"})

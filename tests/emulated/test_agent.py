@@ -96,8 +96,13 @@ def documented(environment: dict[str, str]) -> Ruleset:
 
 
 def full_of_swap(pod: RunningPod) -> bool:
-    """Reclaim a little, and return whether the kernel has refused to swap more of the pod."""
+    """Reclaim a little, and return whether the pod has all its swap, or the kernel has refused it more.
+
+    A pod that has got exactly all is refused nothing: the kernel looks for no more of its memory.
+    """
     pod.cgroup.reclaim(8 * MI)
+    if pod.cgroup.read_memory_swap_current() == pod.cgroup.read_memory_swap_max():
+        return True
     with WholeCgroup(pod.cgroup.path) as cgroup:
         return (cgroup.read_memory_swap_events().max or 0) > 0
 

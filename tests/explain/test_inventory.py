@@ -8,6 +8,7 @@ from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.quantity import from_raw
 from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.kubevirt.vm import is_virtual_machine_pod
+from overbook.core.overcommit.namespace import outdated_fix
 from overbook.explain.inventory import Inventory, take_inventory
 from overbook.kube.files.json_documents import pod_list
 from overbook.kube.files.manifests import read_documents
@@ -130,11 +131,11 @@ def test_ended_pods_and_kinds_without_pods_are_counted() -> None:
     assert found.ignored == {"finished Pod": 1, "Service": 1}
 
 
-def test_namespaces_bring_their_annotations() -> None:
+def test_namespaces_bring_their_labels() -> None:
     namespace = {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": "shop", "annotations": {"overbook.dev/swap": "disabled"}},
+        "metadata": {"name": "shop", "labels": {"overbook.dev/swap": "disabled"}},
     }
     assert inventory(namespace).namespaces == {"shop": {"overbook.dev/swap": "disabled"}}
 
@@ -163,3 +164,11 @@ def test_a_long_list_of_pods_decoded_directly_is_the_same() -> None:
 )
 def test_a_list_of_several_kinds_is_decoded_the_general_way(other: dict[str, Any]) -> None:
     assert pod_list(json.dumps(listed(pod("a"), other)).encode()) is None
+
+
+def test_a_namespaces_old_annotation_is_named_with_its_remedy() -> None:
+    old = {"name": "shop", "annotations": {"overbook.dev/swap": "disabled"}}
+    both = {**old, "name": "both", "labels": {"overbook.dev/swap": "enabled"}}
+    found = inventory(*({"apiVersion": "v1", "kind": "Namespace", "metadata": each} for each in (old, both)))
+    assert found.objects.outdated_namespaces == {"shop": "disabled"}
+    assert outdated_fix("shop", "disabled") == "kubectl label namespace shop overbook.dev/swap=disabled"

@@ -61,22 +61,21 @@ def test_all_other_requests_are_refused(request_: bytes, status: int) -> None:
         assert answer.endswith("\r\n\r\n")
 
 
-def test_connections_are_bounded() -> None:
-    async def crowd() -> bytes:
+def test_a_probe_finds_a_place_among_idle_connections() -> None:
+    async def crowd() -> str:
         server = ProbesInEventLoop(
             "127.0.0.1:0", {"/healthz": lambda: (200, "text/plain", b"ok\n")}, *SETTING
         )
         server.start()
         idle = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(MOST_CONNECTIONS)]
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        answer = await reader.read()  # the connection's end, though no request was sent yet
-        for _, each in [*idle, (reader, writer)]:
-            each.close()
-            await each.wait_closed()
-        server.close()
-        return answer
+        try:
+            return await said(server.port, b"GET /healthz HTTP/1.1\r\n\r\n")
+        finally:
+            for _, each in idle:
+                each.close()
+            server.close()
 
-    assert asyncio.run(crowd()) == b""
+    assert asyncio.run(crowd()).startswith("HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize("address", ["9714", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:http"])

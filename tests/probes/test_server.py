@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from overbook.core.errors import InvalidInput
-from overbook.probes.server import MOST_CONNECTIONS, MOST_SECONDS, ProbeServer, split_address
+from overbook.probes.server import MOST_CONNECTIONS, MOST_OF_A_PEER, MOST_SECONDS, ProbeServer, split_address
 
 
 class Served:
@@ -27,8 +27,10 @@ class Served:
             "host:port",
         )
 
-    def client(self) -> socket.socket:
-        client = socket.create_connection(("127.0.0.1", self.server.port), timeout=5)
+    def client(self, address: str = "127.0.0.1") -> socket.socket:
+        client = socket.create_connection(
+            ("127.0.0.1", self.server.port), timeout=5, source_address=(address, 0)
+        )
         self.work()
         return client
 
@@ -146,15 +148,55 @@ def test_silent_client_is_dropped_after_a_while_not_before(served: Served) -> No
         assert silent.recv(1) == b""
 
 
-def test_connections_are_bounded_and_freed_when_clients_leave(served: Served) -> None:
-    clients = [served.client() for _ in range(MOST_CONNECTIONS)]
-    with served.client() as refused:
-        assert refused.recv(1) == b""
+def test_a_new_connection_takes_the_place_of_the_longest_idle(served: Served) -> None:
+    clients = [served.client(f"127.0.0.{2 + n % 16}") for n in range(MOST_CONNECTIONS)]
+    assert served.ask(b"GET /hello HTTP/1.1\r\n\r\n")[2] == b"hello\n"
+    assert clients[0].recv(1) == b""
     for client in clients:
         client.close()
     served.work()
-    assert served.ask(b"GET /hello HTTP/1.1\r\n\r\n")[2] == b"hello\n"
-    assert not served.server._connections
+    assert not served.server.connections
+
+
+def test_one_address_takes_only_its_own_places(served: Served) -> None:
+    others = [served.client("127.0.0.9") for _ in range(MOST_OF_A_PEER - 1)]
+    crowd = [served.client() for _ in range(MOST_CONNECTIONS)]
+    assert served.server.connections == 2 * MOST_OF_A_PEER - 1
+    assert crowd[0].recv(1) == b""
+    others[0].sendall(b"GET /hello HTTP/1.1\r\n\r\n")
+    served.work()
+    assert answer(others[0])[2] == b"hello\n"
+    for client in [*others, *crowd]:
+        client.close()
+
+
+def test_half_an_answer_is_not_kept_for_one_that_does_not_read(served: Served) -> None:
+    for half_closed in (False, True):
+        with served.client() as slow:
+            slow.sendall(b"GET /big HTTP/1.1\r\n\r\n")
+            if half_closed:
+                slow.shutdown(socket.SHUT_WR)
+            served.work()
+            assert served.server.connections == 1
+            served.now += MOST_SECONDS + 0.1
+            served.server.expire(served.now)
+            assert served.server.connections == 0
+            with pytest.raises(ConnectionResetError):
+                answer(slow)
+
+
+def test_half_closed_clients_get_all_of_a_long_answer(served: Served) -> None:
+    with served.client() as client:
+        client.sendall(b"GET /big HTTP/1.1\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        got = b""
+        while not got.endswith(b"x" * 100) or len(got) < len(served.big):
+            served.work()
+            got += client.recv(1 << 20)
+        served.work()
+        served.server.expire(served.now)
+        assert client.recv(1) == b""
+    assert not served.server.connections
 
 
 def test_client_that_leaves_in_the_middle_is_forgotten(served: Served) -> None:
@@ -164,7 +206,7 @@ def test_client_that_leaves_in_the_middle_is_forgotten(served: Served) -> None:
             client.sendall(sent)
             served.work()
         served.work()
-    assert not served.server._connections
+    assert not served.server.connections
 
 
 SETTING = ("listen address", "host:port, such as 127.0.0.1:9713")

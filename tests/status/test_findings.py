@@ -3,7 +3,7 @@ import re
 import pytest
 from msgspec import structs
 
-from overbook.core.api.overcommit import Overcommit, OvercommitSpec
+from overbook.core.api.overcommit import Overcommit, OvercommitSpec, Unusable
 from overbook.core.api.overcommit_node import (
     MemoryStatus,
     OvercommitNodeStatus,
@@ -21,12 +21,21 @@ from overbook.core.kubernetes.resources import Amounts
 from overbook.status.cluster_findings import findings
 from overbook.status.findings import Gathered
 from overbook.status.sums import PodSums
-from overbook.status.view import Clusterwide, EvictableMachine, LeadingController, NodeView, Unread
+from overbook.status.view import (
+    Clusterwide,
+    EvictableMachine,
+    LeadingController,
+    MarkedMachine,
+    NodeView,
+    Unread,
+)
 from tests.core.pod_manifests import GI
 
 LEADER = LeadingController("controller-a", 2.0)
 CLUSTER = Clusterwide(
-    overcommit=Overcommit(spec=OvercommitSpec(percentage=150)), kubevirt_percent=150, leader=LEADER
+    overcommit=Overcommit(spec=OvercommitSpec(percentage=150, mode="Enforce")),
+    kubevirt_percent=150,
+    leader=LEADER,
 )
 STATUS = OvercommitNodeStatus(
     observed_at="2026-09-01T10:00:00.000000Z",
@@ -156,6 +165,51 @@ def test_waiting_and_failed_relief_is_reported() -> None:
     assert "shop/x: no progress" in only(node(relief=ReliefRecord(outcomes=(failed,)))).sentence
 
 
+@pytest.mark.parametrize(
+    ("message", "fix"),
+    [
+        (
+            "KubeVirt's limit of 2 live migrations at once is used up",
+            "kubectl get vmim -A; kubectl get kubevirt",
+        ),
+        ("KubeVirt's webhook for evictions does not answer", "kubectl get pods -A -l kubevirt.io=virt-api"),
+        ("the cluster's limit of 5 reliefs at once is used up", "kubectl get overcommit cluster"),
+    ],
+)
+def test_a_waiting_reliefs_fix_is_for_what_it_waits_for(message: str, fix: str) -> None:
+    found = next(
+        one for one in findings(CLUSTER, [pressed("Waiting", message=message)]) if one.word == "ReliefWaits"
+    )
+    assert found.fix.startswith(fix)
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "fix"),
+    [
+        ("MigrationRejected", "migrationRejectedByResourceQuota", "kubectl -n shop describe resourcequota"),
+        ("MigrationFailed", "stuck", "kubectl -n shop get vmim"),
+        ("WebhookFailed", "failed calling webhook", "kubectl get pods -A -l kubevirt.io=virt-api"),
+        (
+            "MigrationStalled",
+            "no progress; not cancelled (404): virtctl evacuate-cancel vmi db --namespace shop",
+            "virtctl evacuate-cancel vmi db --namespace shop",
+        ),
+    ],
+)
+def test_a_refusals_fix_is_for_the_object_that_refused(reason: str, message: str, fix: str) -> None:
+    refusal = Refusal("u", "shop/virt-launcher-db", reason, message, "2026-09-01T10:00:00Z")
+    assert findings(CLUSTER, [pressed("Refused", refusals=(refusal,))])[0].fix == fix
+
+
+def test_an_evacuation_that_nobody_wants_is_noted() -> None:
+    cluster = structs.replace(CLUSTER, marked=(MarkedMachine("shop", "db", "worker-1"),))
+    found = only(node(), cluster=cluster)
+    assert (found.word, found.severity) == ("EvacuationLeft", "Note")
+    assert found.fix == "virtctl evacuate-cancel vmi db --namespace shop"
+    assert "EvacuationLeft" not in words(node(cordoned=True), cluster=cluster), "somebody drains it"
+    assert "EvacuationLeft" not in words(pressed("Migrating"), cluster=cluster)
+
+
 def test_a_taint_without_a_live_agent_is_found() -> None:
     abandoned = findings(CLUSTER, [node(tainted=True, age_seconds=900.0)])
     assert [finding.word for finding in abandoned] == ["AgentSilent", "TaintLeft"]
@@ -196,24 +250,38 @@ def test_the_worst_finding_comes_first() -> None:
         node("b", status=None, age_seconds=None),
         structs.replace(pressed(), name="c"),
     ]
-    cluster = structs.replace(CLUSTER, overcommit=None)
+    cluster = structs.replace(CLUSTER, overcommit=Overcommit(spec=OvercommitSpec(percentage=150)))
     severities = [finding.severity for finding in findings(cluster, nodes)]
     assert severities == ["Critical", "Critical", "Warning", "Note"]
 
 
 def test_findings_about_the_cluster_are_reported() -> None:
     def settings(**spec: object) -> Clusterwide:
-        written = OvercommitSpec(percentage=150, **spec)  # type: ignore[arg-type]
+        written = OvercommitSpec(**{"percentage": 150, "mode": "Enforce", **spec})  # type: ignore[arg-type]
         return structs.replace(CLUSTER, overcommit=Overcommit(spec=written))
 
     paused = only(NODE, cluster=settings(paused=True))
     assert paused.fix == """kubectl patch overcommit cluster --type merge -p '{"spec":{"paused":false}}'"""
     assert words(NODE, cluster=settings(mode="Observe")) == ["Observes"]
-    assert words(NODE, cluster=structs.replace(CLUSTER, overcommit=None)) == ["NoOvercommit"]
     differ = only(NODE, cluster=structs.replace(CLUSTER, kubevirt_percent=200))
     assert "KubeVirt has 200, Overcommit cluster has 150" in differ.sentence
     assert '{"spec":{"percentage":200}}' in differ.fix
     assert words(NODE, node("b", agent_version="1.1.0")) == ["AgentVersionsDiffer"]
+
+
+@pytest.mark.parametrize(
+    ("unusable", "text"),
+    [
+        (Unusable("NoOvercommit"), "there is no Overcommit named cluster, so nothing is changed"),
+        (Unusable("OvercommitUnreadable", "spec.mode: Invalid"), "(spec.mode: Invalid), so nothing"),
+    ],
+)
+def test_an_unusable_overcommit_is_one_warning(unusable: Unusable, text: str) -> None:
+    cluster = structs.replace(CLUSTER, overcommit=None, unusable=unusable)
+    known = Problem(unusable.word, unusable.sentence, unusable.fix)
+    found = only(*(node(name, problems=(known,)) for name in "abc"), cluster=cluster)
+    assert (found.word, found.severity, found.fix) == (unusable.word, "Warning", unusable.fix)
+    assert text in found.sentence
 
 
 def test_no_controller_is_critical_only_if_a_node_waits_for_it() -> None:

@@ -69,12 +69,14 @@ def test_a_pods_history_is_its_own_with_the_newest_first() -> None:
 def test_a_namespaces_marks_state_their_effect() -> None:
     label = "clusterresourceoverrides.admission.autoscaling.openshift.io/enabled"
     switch = "quota.openshift.io/cluster-resource-override-enabled"
-    told = marks({label: "true", "team": "a"}, {switch: "false", "overbook.dev/swap": "disabled"})
+    told = marks({label: "true", "team": "a", "overbook.dev/swap": "disabled"}, {switch: "false"})
     assert [(one.value, one.sentence) for one in told] == [
         ("disabled", "none of its pods may swap"),
         ("true", "requests are overridden at admission"),
         ("false", "requests are not overridden, even if the label enables that"),
     ]
-    vain = marks({label: "yes"}, {switch: "true", "overbook.dev/swap": "?"})
+    vain = marks({label: "yes", "overbook.dev/swap": "?"}, {switch: "true"})
     assert {one.sentence for one in vain} == {"this value has no effect"}
     assert marks(None, None) == ()
+    (old,) = marks({}, {"overbook.dev/swap": "disabled"})
+    assert "no longer read" in old.sentence

@@ -78,7 +78,7 @@ def test_own_kinds_serve_where_openshift_has_none(tmp_path: Path) -> None:
         "apiVersion": "overbook.dev/v1alpha1",
         "kind": "Overcommit",
         "metadata": {"name": "cluster"},
-        "spec": {"override": {"memoryRequestToLimitPercent": 40}},
+        "spec": {"mode": "Enforce", "override": {"memoryRequestToLimitPercent": 40}},
     }
     closer = {
         "apiVersion": "overbook.dev/v1alpha1",

@@ -13,10 +13,11 @@ from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import ObjectMeta, Pod, convert
 from overbook.core.override.admission import admit
 from overbook.core.override.override import apply
+from overbook.core.override.switches import NamespaceLabels, NamespaceMetadata, NamespaceSwitches
 from overbook.webhook.endpoints import review_handler
 from overbook.webhook.http_protocol import HttpRequest
 from overbook.webhook.metrics import WebhookMetrics
-from overbook.webhook.policies import NamespaceLabels, NamespaceMetadata, NamespaceSwitches, Policies
+from overbook.webhook.policies import Policies
 from overbook.webhook.review import NotAReview, Reviewer
 from tests.webhook.running import limit_range, patched, response_of, review
 
@@ -114,6 +115,32 @@ def test_the_patch_changes_what_the_rules_say_and_nothing_else(
     assert _without_cpu_and_memory(result) == _without_cpu_and_memory(pod)
     # The answer for a second pod with the same content is the one that was kept.
     assert response_of(reviewer.answer(body, 0.0)) == response
+
+
+@given(pods, pods, policies, st.lists(bounds, max_size=2))
+def test_a_resize_is_answered_and_keeps_everything_but_resources(
+    old: dict[str, Any], pod: dict[str, Any], settings: PodResourceOverride, items: list[dict[str, Any]]
+) -> None:
+    reviewer, _ = reviewer_of(settings, items)
+    asked: dict[str, Any] = {"operation": "UPDATE", "subResource": "resize", "oldObject": old}
+    response = response_of(reviewer.answer(json.dumps(review(pod, **asked)).encode(), 0.0))
+    assert _without_cpu_and_memory(patched(pod, response)) == _without_cpu_and_memory(pod)
+    others: list[dict[str, Any]] = [{"subResource": "status"}, {"subResource": ""}, {"operation": "CREATE"}]
+    for other in others:
+        body = json.dumps(review(pod, **{**asked, **other})).encode()
+        assert "patch" not in response_of(reviewer.answer(body, 0.0))
+
+
+def test_a_resize_back_to_the_limit_is_patched() -> None:
+    reviewer, _ = reviewer_of(PodResourceOverride(memory_request_to_limit_percent=50), [])
+
+    def pod(request: str) -> dict[str, Any]:
+        sizes = {"limits": {"memory": "1Gi"}, "requests": {"memory": request}}
+        return {"metadata": {}, "spec": {"containers": [{"name": "a", "resources": sizes}]}}
+
+    asked: dict[str, Any] = {"operation": "UPDATE", "subResource": "resize", "oldObject": pod("512Mi")}
+    response = response_of(reviewer.answer(json.dumps(review(pod("1Gi"), **asked)).encode(), 0.0))
+    assert patched(pod("1Gi"), response) == pod("512Mi")
 
 
 def _without_cpu_and_memory(pod: dict[str, Any]) -> Any:

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from overbook.webhook import make_certificate
-from overbook.webhook.make_certificate import Certificate, Wanted
+from overbook.certificates import make_certificate
+from overbook.certificates.make_certificate import Certificate, Wanted
+from overbook_sandbox.cluster.pki import CertificateFiles, Pki
 from tests.waiting import wait_for
 from tests.webhook.running import (
     Webhook,
     cluster_override,
+    free_port,
     namespace,
     pod,
     response_of,
@@ -159,7 +161,7 @@ def test_metrics_count_by_outcome_override_and_namespace(manifests: str) -> None
     labels = 'override="ClusterResourceOverride/cluster",namespace="shop"'
     assert f'{count}{{outcome="Overridden",{labels}}} 1' in text
     assert f'{count}{{outcome="AsItShouldBe",{labels}}} 1' in text
-    assert f'{count}{{outcome="UnknownNamespace",override="",namespace="no\\"where"}} 1' in text
+    assert f'{count}{{outcome="UnknownNamespace",override="",namespace=""}} 1' in text
     assert f'{count}{{outcome="NotAReview",override="",namespace=""}} 1' in text
     assert 'overbook_webhook_admission_seconds_bucket{le="+Inf"} 3' in text
     assert 'overbook_webhook_http_responses_total{code="400"} 1' in text
@@ -187,8 +189,10 @@ def test_neither_client_nor_certificates_load_without_a_cluster(manifests: str) 
         (["--manifests", "{0}"], "one of the two"),
         (["--manifests", "{0}", "--self-signed", "--certificates", "{0}"], "one of the two"),
         (["--manifests", "{0}", "--certificates", "{0}"], "tls.crt"),
+        (["--manifests", "{0}", "--self-signed", "--client-ca-file", "{0}/no"], "PEM certificates"),
         (["--manifests", "{0}/nowhere", "--self-signed"], "nowhere"),
-        (["--self-signed", "--kubeconfig", "{0}/nowhere"], "nowhere"),
+        (["--self-signed", "--kubeconfig", "{0}/nowhere"], "`overbook certificates`"),
+        (["--certificates", "{0}", "--kubeconfig", "{0}/nowhere"], "nowhere"),
     ],
 )
 def test_wrong_settings_are_one_line_and_status_2(manifests: str, options: list[str], complaint: str) -> None:
@@ -216,3 +220,69 @@ def test_an_unusable_override_is_refused_at_the_start(
     with pytest.raises(RuntimeError, match="ClusterResourceOverride") as caught, running(folder):
         pass
     assert complaint in str(caught.value)
+
+
+def test_only_clients_of_the_authority_are_answered(manifests: str, tmp_path: Path) -> None:
+    server = certificate()
+    write(tmp_path / "tls", server)
+    ours, strange = Pki(str(tmp_path / "ours")), Pki(str(tmp_path / "strange"))
+    options = ("--certificates", str(tmp_path / "tls"), "--client-ca-file", ours.authority)
+    with running(manifests, *options, "--drain-seconds", "0") as webhook:
+        with closing(verified(webhook, server, ours.issue_client("api"))) as known:
+            ask(known)
+        for one in (strange.issue_client("api"), None):
+            with (
+                closing(verified(webhook, server, one)) as unknown,
+                pytest.raises((ssl.SSLError, ConnectionError)),
+            ):
+                ask(unknown)
+        assert webhook.get("/readyz")[0] == 200  # the kubelet needs no certificate
+
+
+def verified(
+    webhook: Webhook, server: Certificate, client: CertificateFiles | None
+) -> http.client.HTTPSConnection:
+    context = ssl.create_default_context(cadata=server.authority)
+    if client is not None:
+        context.load_cert_chain(*client)
+    return http.client.HTTPSConnection("localhost", webhook.port, context=context, timeout=30)
+
+
+def test_probes_have_a_port_of_their_own(manifests: str) -> None:
+    port = free_port()
+    with running(manifests, "--probe-port", str(port), "--drain-seconds", "0"):
+        for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 404)):
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+                connection.request("GET", path)
+                assert connection.getresponse().status == status
+
+
+def test_invented_namespaces_leave_no_series(manifests: str) -> None:
+    with running(manifests, "--drain-seconds", "0") as webhook:
+        for number in range(50):
+            webhook.review(pod({"limits": {"memory": "1Gi"}}), f"invented-{number}")
+        webhook.review(pod({"limits": {"memory": "1Gi"}}))
+        _, text = webhook.get("/metrics")
+    assert "invented" not in text
+    assert 'namespace="shop"} 1' in text
+    assert 'outcome="UnknownNamespace",override="",namespace=""} 50' in text
+
+
+def test_a_pod_of_too_many_containers_is_admitted_unchanged(webhook: Webhook) -> None:
+    many = pod(*[{"limits": {"memory": "1Gi"}}] * 1001)
+    assert "patch" not in webhook.review(many)
+
+
+def test_a_review_of_too_many_objects_is_refused(webhook: Webhook) -> None:
+    body = json.dumps(review({"spec": {"containers": [{}] * 200_000}})).encode()
+    assert webhook.post(body)[0] == 413
+
+
+def test_requests_ahead_of_their_answers_are_bounded(webhook: Webhook) -> None:
+    with webhook.socket() as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\n\r\n" * 1000)
+        received = b""
+        while piece := sock.recv(65536):
+            received += piece
+    assert b"HTTP/1.1 503" in received
+    assert received.count(b"HTTP/1.1 ") < 64

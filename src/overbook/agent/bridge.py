@@ -13,12 +13,26 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.api.overcommit import OvercommitSpec
+from overbook.core.api.overcommit import OvercommitSpec, Unusable
 from overbook.core.api.overcommit_node import OvercommitNodeStatus
 from overbook.core.kubernetes.kubelet import KubeletConfiguration
 from overbook.core.kubernetes.pod import Pod
 
 MOST_NOTICES: Final = 512
+
+
+class SeenLease(msgspec.Struct, frozen=True, gc=False):
+    """The marks of other agents in the node's Lease.
+
+    Attributes:
+        holder: the instance of another agent that holds it; empty: this agent does.
+        renewed: when that agent has renewed it.
+        second: the annotation of an agent that yields.
+    """
+
+    holder: str = ""
+    renewed: str = ""
+    second: str = ""
 
 
 class News(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +41,12 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         pods: this node's pods by the UID of their cgroups; ``None``: never known.
         pods_source: where these pods come from.
-        namespaces: the annotations that the agent reads, by namespace.
-        overcommit: spec of the ``Overcommit``; ``None``: not known, or there is no such object.
-        overcommit_known: whether the ``Overcommit`` has ever been looked for with success.
+        namespaces: the labels that the agent reads, by namespace.
+        overcommit: spec of the ``Overcommit``, or why there is none that can be used; ``None``: the API
+            server has never said.
         own: the status in this node's object; ``None``: none, or not known.
         own_known: whether this object has ever been looked for with success.
-        own_annotations: the annotations of this object.
+        lease: the marks of other agents in the node's Lease.
         kubelet: the configuration that the kubelet reports; ``None``: not known.
         kubelet_asked: whether the kubelet has been asked, with or without an answer.
         kubelet_minor: the minor version of the kubelet 1.x, as its Node says; ``None``: not known.
@@ -43,11 +57,10 @@ class News(msgspec.Struct, frozen=True, kw_only=True):
     pods: Mapping[str, Pod] | None = None
     pods_source: str = "API server"
     namespaces: Mapping[str, Mapping[str, str]] = {}
-    overcommit: OvercommitSpec | None = None
-    overcommit_known: bool = False
+    overcommit: OvercommitSpec | Unusable | None = None
     own: OvercommitNodeStatus | None = None
     own_known: bool = False
-    own_annotations: Mapping[str, str] = {}
+    lease: SeenLease = SeenLease()
     kubelet: KubeletConfiguration | None = None
     kubelet_asked: bool = False
     kubelet_minor: int | None = None
@@ -100,6 +113,7 @@ class Contact:
         self.failing_since: float | None = None
         self.failures = 0
         self.publishes = 0
+        self.heartbeats = 0
 
     def answered(self) -> None:
         """Note an answer, whatever it was."""
@@ -140,6 +154,7 @@ class Bridge:
         self.contact = Contact(clock)
         self.restarts = 0
         """How often the API's thread failed and was started again, for the metrics."""
+        self._refusals: dict[str, str] = {}
         self._nudge: Callable[[], object] | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
@@ -196,29 +211,28 @@ class Bridge:
             self._publish(msgspec.structs.replace(self.news, pods=pods, pods_source=source))
 
     def update_namespaces(self, namespaces: Mapping[str, Mapping[str, str]]) -> None:
-        """Set the annotations that the agent reads, by namespace."""
+        """Set the labels that the agent reads, by namespace."""
         if namespaces != self.news.namespaces:
             self._publish(msgspec.structs.replace(self.news, namespaces=namespaces))
 
-    def update_overcommit(self, overcommit: OvercommitSpec | None) -> None:
-        """Set the spec of the ``Overcommit``; ``None``: there is no such object."""
-        if overcommit != self.news.overcommit or not self.news.overcommit_known:
-            news = msgspec.structs.replace(self.news, overcommit=overcommit, overcommit_known=True)
-            self._publish(news)
+    def update_overcommit(self, overcommit: OvercommitSpec | Unusable) -> None:
+        """Set the spec of the ``Overcommit``, or why there is none that can be used."""
+        if overcommit != self.news.overcommit:
+            self._publish(msgspec.structs.replace(self.news, overcommit=overcommit))
 
-    def update_overcommit_known(self) -> None:
-        """Note that the ``Overcommit`` has been looked for with success."""
-        self.update_overcommit(self.news.overcommit)
-
-    def update_own(self, own: OvercommitNodeStatus | None, annotations: Mapping[str, str]) -> None:
-        """Set the status and the annotations of this node's object; ``None``: there is none."""
-        news = self.news
-        if own != news.own or annotations != news.own_annotations or not news.own_known:
-            self._publish(msgspec.structs.replace(news, own=own, own_annotations=annotations, own_known=True))
+    def update_own(self, own: OvercommitNodeStatus | None) -> None:
+        """Set the status in this node's object; ``None``: there is none."""
+        if own != self.news.own or not self.news.own_known:
+            self._publish(msgspec.structs.replace(self.news, own=own, own_known=True))
 
     def update_own_known(self) -> None:
         """Note that this node's object has been looked for with success."""
-        self.update_own(self.news.own, self.news.own_annotations)
+        self.update_own(self.news.own)
+
+    def update_lease(self, lease: SeenLease) -> None:
+        """Set the marks of other agents in the node's Lease."""
+        if lease != self.news.lease:
+            self._publish(msgspec.structs.replace(self.news, lease=lease))
 
     def update_kubelet(self, kubelet: KubeletConfiguration) -> None:
         """Set the configuration that the kubelet reports."""
@@ -240,8 +254,10 @@ class Bridge:
         if uid != self.news.node_uid:
             self._publish(msgspec.structs.replace(self.news, node_uid=uid))
 
-    def update_refused(self, refused: str) -> None:
-        """Set the refusal that keeps the agent from its work; empty: none any more."""
+    def update_refused(self, refusal: str, what: str = "") -> None:
+        """Set the refusal that keeps the agent from one kind of its writes; empty: none any more."""
+        self._refusals[what] = refusal
+        refused = next(filter(None, self._refusals.values()), "")
         if refused != self.news.refused:
             self._publish(msgspec.structs.replace(self.news, refused=refused))
 

@@ -13,6 +13,7 @@ from overbook.agent.bridge import Bridge, Notice, Report
 from overbook.agent.collector import Collector
 from overbook.agent.doctor import Doctor
 from overbook.agent.duplicate import DuplicateAgent, new_instance
+from overbook.agent.last_overcommit import LastOvercommit
 from overbook.agent.orders import OBSERVING, Orders, Posture
 from overbook.agent.problems import NodeFindings, node_problems
 from overbook.agent.relief.local import LocalRelief, ReliefReport
@@ -20,7 +21,7 @@ from overbook.agent.relief.requested import AgentSituation, ApiRelief
 from overbook.agent.settings import AgentSettings
 from overbook.agent.status import Moment, StatusWriter
 from overbook.agent.tick import AgentTick
-from overbook.core.api.overcommit import OvercommitSpec
+from overbook.core.api.overcommit import OvercommitInForce, OvercommitSpec, Unusable, in_force
 from overbook.core.pressure.decision import Decision, FiredRule
 from overbook.core.pressure.engine import Engine
 from overbook.core.pressure.state import PressureTrend
@@ -30,7 +31,7 @@ from overbook.core.timestamp import to_timestamp
 log = logging.getLogger(__name__)
 
 MODE_WAIT_SECONDS: Final = 10.0
-"""How long after its start the agent only observes while it does not know whether it is paused."""
+"""How long after its start the agent waits for the ``Overcommit`` before it follows the one last known."""
 
 
 class Cluster:
@@ -83,6 +84,9 @@ class Cluster:
         self._yielding = self._yielded = ""
         self._findings: tuple[FiredRule, ...] = ()
         self._last: Report | None = None
+        self._last_overcommit = LastOvercommit(settings.fsroot, settings.node_name)
+        self._read: OvercommitSpec | Unusable | None = None
+        self._in_force = self._remembered()
         self.posture = self._posture(clock())
 
     def fileno(self) -> int:
@@ -106,10 +110,11 @@ class Cluster:
     def orders(self) -> Orders:
         """Read the API's news; returns the orders that hold from now on."""
         now, news = self._clock(), self.bridge.news
-        yielding, self._yielded = self._duplicates.seen(news.own, news.own_annotations, now)
+        yielding, self._yielded = self._duplicates.seen(news.own, news.lease, now)
         if yielding != self._yielding:
             self._yielding = yielding
             self._note_yielding()
+        self._follow_overcommit()
         before, self.posture = self.posture, self._posture(now)
         if self.posture.why != before.why:
             log.warning("%s", self.posture.why or f"{self.posture.mode} from now on")
@@ -217,28 +222,49 @@ class Cluster:
             "api_unreachable_seconds": bridge.contact.unreachable_seconds(),
             "api_failures_total": bridge.contact.failures,
             "api_publishes_total": bridge.contact.publishes,
+            "api_heartbeats_total": bridge.contact.heartbeats,
             "api_thread_restarts_total": bridge.restarts,
             "events_waiting": bridge.waiting,
             "events_dropped_total": bridge.dropped,
             "enforcing": int(self.posture.enforcing),
             "paused": int(self.posture.paused),
+            "overcommit_usable": int(self._in_force.problem is None),
             "tainted": int(self._tainted),
             "yielding": int(bool(self._yielding)),
         }
 
+    def _remembered(self) -> OvercommitInForce:
+        """Return the settings that the previous agent followed; without them nothing is changed."""
+        spec = self._last_overcommit.read()
+        if spec is None:
+            before = OvercommitSpec(percentage=self._settings.swap.percent)
+            return in_force(Unusable("OvercommitUnknown"), before)
+        holds = f"mode {spec.mode}, {'paused, ' if spec.paused else ''}{spec.percentage} %"
+        return OvercommitInForce(spec, Unusable("OvercommitUnknown", holds))
+
+    def _follow_overcommit(self) -> None:
+        """Take over what the API's thread read of the ``Overcommit``, and keep it for the next start."""
+        read = self.bridge.news.overcommit
+        if read is None or read is self._read:
+            return
+        self._read = read
+        self._in_force = in_force(read, self._in_force.spec)
+        self._last_overcommit.keep(self._in_force.spec)
+
     def _posture(self, now: float) -> Posture:
-        news, settings = self.bridge.news, self._settings
-        mode_unknown = not news.overcommit_known and now - self._started_at < MODE_WAIT_SECONDS
-        spec = news.overcommit or OvercommitSpec(percentage=settings.swap.percent)
-        observing = settings.mode == "Observe" or spec.mode == "Observe"
+        mode_unknown = self._read is None and now - self._started_at < MODE_WAIT_SECONDS
+        spec, problem = self._in_force.spec, self._in_force.problem
+        observing = "Observe" in (self._settings.mode, spec.mode)
         if self._yielding:
             why = f"agent {self._yielding} started later and does this node's work: this one only observes"
         elif spec.paused:
             why = "paused by Overcommit cluster"
-        elif observing:
+        elif self._settings.mode == "Observe":
             why = OBSERVING
         elif mode_unknown:
             why = "not known yet whether Overcommit cluster is paused"
+        elif observing:
+            why = OBSERVING if problem is None else problem.sentence
         else:
             why = ""
         return Posture(
@@ -278,6 +304,7 @@ class Cluster:
             nobody_may_go=tick.wanting and self.relief.state != "active" and posture.enforcing,
             other_agent=self._yielded,
             refused=self.bridge.news.refused,
+            overcommit=self._in_force.problem,
             doctor=self._doctor.findings(
                 self._clock(),
                 msgspec.structs.replace(self._settings.swap, percent=posture.percent),

@@ -1,21 +1,21 @@
 """Two agents on one node by mistake: the one that started first yields and reports it.
 
-A starting agent takes the node's object over, because the previous agent most likely wrote it and was killed.
-If the previous agent still runs, it sees that another instance writes the object, again and again. It then
-only observes, until the later agent has been silent for a while. Both agents use the same order, so neither
-takes the object back.
+A starting agent takes the node's object and its Lease over, because the previous agent most likely wrote them
+and was killed. If the previous agent still runs, it sees that another instance renews the Lease. It then only
+observes, until the later agent has been silent for a while. Both agents use the same order, so neither takes
+the Lease back.
 """
 
 import os
-from collections.abc import Mapping
 from typing import Final
 
+from overbook.agent.bridge import SeenLease
 from overbook.core.api.overcommit_node import OvercommitNodeStatus
 
 SILENCE_SECONDS: Final = 70.0
 """More than three heartbeats: an agent that has not written for so long is gone."""
 YIELDING_ANNOTATION: Final = "overbook.dev/second-agent"
-"""The annotation with the yielding agent's instance and the time, so that the other agent can report it."""
+"""The annotation of the Lease with the yielding agent's instance and the time; the other agent reports it."""
 
 
 def new_instance(wall_seconds: float) -> str:
@@ -32,19 +32,18 @@ class DuplicateAgent:
 
     def __init__(self, instance: str) -> None:
         self._instance = instance
-        self._written = _Heartbeat()
-        self._annotation = _Heartbeat()
+        self._written = _ChangingText()
+        self._renewed = _ChangingText()
+        self._annotation = _ChangingText()
         self._later = self._yielded = ""
         self._later_at = self._yielded_at = 0.0
 
-    def seen(
-        self, own: OvercommitNodeStatus | None, annotations: Mapping[str, str], now: float
-    ) -> tuple[str, str]:
+    def seen(self, own: OvercommitNodeStatus | None, lease: SeenLease, now: float) -> tuple[str, str]:
         """Find the other agents of this node.
 
         Args:
             own: the status in the node's object.
-            annotations: the annotations of this object.
+            lease: the marks of other agents in the node's Lease.
             now: seconds, monotonic.
 
         Returns:
@@ -55,16 +54,17 @@ class DuplicateAgent:
         if self._written.changed(f"{writer} {stamp}") and writer > self._instance:
             # An earlier write of this agent may still arrive after this one; that changes nothing.
             self._later, self._later_at = writer, now
-        annotation = annotations.get(YIELDING_ANNOTATION, "")
-        if self._annotation.changed(annotation) and annotation.partition(" ")[0] != self._instance:
-            self._yielded, self._yielded_at = annotation.partition(" ")[0], now
+        if self._renewed.changed(f"{lease.holder} {lease.renewed}") and lease.holder > self._instance:
+            self._later, self._later_at = lease.holder, now
+        if self._annotation.changed(lease.second) and lease.second.partition(" ")[0] != self._instance:
+            self._yielded, self._yielded_at = lease.second.partition(" ")[0], now
         return (
             self._later if now - self._later_at <= SILENCE_SECONDS else "",
             self._yielded if now - self._yielded_at <= SILENCE_SECONDS else "",
         )
 
 
-class _Heartbeat:
+class _ChangingText:
     """A text that a running agent keeps changing. The first text seen does not count as a change."""
 
     def __init__(self) -> None:

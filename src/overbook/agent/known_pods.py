@@ -74,18 +74,18 @@ class KnownPods:
         known, self._known = self._known, {}
         resolved, pods = self.pods, {}
         for uid, pod in self.source.pods.items():
-            annotations = self.source.namespaces.get(pod.metadata.namespace or "default")
+            labels = self.source.namespaces.get(pod.metadata.namespace or "default")
             try:
                 seen = resolved.get(uid)
                 if seen is None or seen.pod is not pod:
                     seen = resolve(pod)
                 pods[uid] = seen
                 before = known.get(uid)
-                if before is not None and before[0] is seen and before[1] == annotations:
+                if before is not None and before[0] is seen and before[1] == labels:
                     self._known[uid] = before
                     continue
-                facts_of = pod_facts(seen, node_memory_bytes, self._policy, annotations)
-                self._known[uid] = (seen, annotations, facts_of)
+                facts_of = pod_facts(seen, node_memory_bytes, self._policy, labels)
+                self._known[uid] = (seen, labels, facts_of)
                 self._refused.over(uid)
             except InvalidInput as error:
                 self._refused(f"{pod.label} is left alone: {error}", about=uid)

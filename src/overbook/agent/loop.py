@@ -50,7 +50,7 @@ class Loop:
         self._epoll = select.epoll()
         self._stopping = False
         self._trigger = self._watch_pressure()
-        self._server = self._probe_server() if settings.listen else None
+        self._servers = self._probe_servers()
         agent.writers.attach(self._epoll)
         self._news_fd = agent.cluster.fileno()
         if self._news_fd != NO_DESCRIPTOR:
@@ -77,8 +77,8 @@ class Loop:
             self._agent.stop()
             if self._trigger is not None:
                 self._trigger.close()
-            if self._server is not None:
-                self._server.close()
+            for server in self._servers:
+                server.close()
             self._epoll.close()
 
     def _round(self, next_tick: float, wakeup_fd: int) -> float:
@@ -93,11 +93,13 @@ class Loop:
                 self._agent.take_news()
             elif self._agent.writers.owns(fd):
                 self._agent.writers.handle(self._clock())
-            elif self._server is not None and self._server.owns(fd):
-                self._server.handle(fd, self._clock())
+            else:
+                for server in self._servers:
+                    if server.owns(fd):
+                        server.handle(fd, self._clock())
         now = self._clock()
-        if self._server is not None:
-            self._server.expire(now)
+        for server in self._servers:
+            server.expire(now)
         if self._stopping or (now < next_tick and not pressed):
             return next_tick
         self._agent.tick()
@@ -130,9 +132,18 @@ class Loop:
         log.warning("the agent ticks by the clock only, not when pressure starts: %s", complaints[0])
         return None
 
-    def _probe_server(self) -> ProbeServer:
+    def _probe_servers(self) -> list[ProbeServer]:
+        """The server of metrics, decisions and health, and that of health alone, where they are wanted."""
+        handlers, settings = self._handlers(), self._settings
+        health = {path: handlers[path] for path in ("/healthz", "/readyz")}
+        wanted = [
+            (settings.listen, handlers, "listen address"),
+            (settings.probe_listen, health, "probe listen address"),
+        ]
         example = "host:port, such as 127.0.0.1:9713"
-        return ProbeServer(self._settings.listen, self._handlers(), self._epoll, "listen address", example)
+        return [
+            ProbeServer(address, of, self._epoll, where, example) for address, of, where in wanted if address
+        ]
 
     def _handlers(self) -> Mapping[str, Handler]:
         agent = self._agent

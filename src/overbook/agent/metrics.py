@@ -175,11 +175,13 @@ METRICS: Final[tuple[Metric[AgentReading], ...]] = (
     _other("api_unreachable_seconds", "gauge", "Time without an answer of the API server; 0: it answers."),
     _other("api_failures_total", "counter", "Writes that the API server did not answer."),
     _other("api_publishes_total", "counter", "Statuses of the node written."),
+    _other("api_heartbeats_total", "counter", "Renewals of the node's Lease."),
     _other("api_thread_restarts_total", "counter", "How often the thread for the API failed."),
     _other("events_waiting", "gauge", "Events that are not sent yet."),
     _other("events_dropped_total", "counter", "Events dropped in favour of newer ones."),
     _other("enforcing", "gauge", "1 if the agent may change anything, 0 if it only observes."),
     _other("paused", "gauge", "1 while Overcommit is paused."),
+    _other("overcommit_usable", "gauge", "0 while there is no Overcommit that can be followed."),
     _other("tainted", "gauge", "1 while the agent wants the node tainted."),
     _other("yielding", "gauge", "1 while the agent yields to another one on this node."),
     Metric(

@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from overbook.core.api.overcommit import Unusable
 from overbook.core.api.overcommit_node import MOST_PROBLEMS, Problem
 from overbook.core.overcommit.swap import node_swap_bytes, swap_suffices
 from overbook.core.overcommit.writer import Choice
@@ -37,6 +38,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         nobody_may_go: whether a pod has to leave and none may be evicted.
         other_agent: instance of another agent that writes for this node; empty: none.
         refused: the API server's refusal that keeps the agent from its work; empty: none.
+        overcommit: why there is no ``Overcommit`` that can be followed; ``None``: there is one.
         doctor: the doctor's findings on the node.
         uncounted_swap: number of containers whose swap the kernel does not count.
         uncounted_memory: number of containers whose memory the kernel does not count.
@@ -57,6 +59,7 @@ class NodeFindings(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     nobody_may_go: bool = False
     other_agent: str = ""
     refused: str = ""
+    overcommit: Unusable | None = None
     doctor: tuple[HostFinding, ...] = ()
     uncounted_swap: int = 0
     uncounted_memory: int = 0
@@ -91,6 +94,12 @@ def _at_once(found: NodeFindings) -> Iterator[Problem]:
             word="Refused",
             sentence=f"the API server refuses: {found.refused}",
             fix="kubectl describe clusterrole overbook-agent",
+        )
+    if found.overcommit is not None:
+        yield Problem(
+            word=found.overcommit.word,
+            sentence=shortened(found.overcommit.sentence),
+            fix=found.overcommit.fix,
         )
     if found.nobody_may_go:
         yield Problem(

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from overbook.core.api.heartbeat import MOST_STATUS_SECONDS
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import convert
 from overbook.core.kubernetes.reserve import reserved_percent
@@ -92,7 +93,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         mode: ``Observe`` decides and reports but changes nothing.
         node_name: name of this node.
         own_pod_uid: UID of the agent's own pod, which is never evicted.
-        own_namespace: namespace of Overbook, none of whose pods there is ever evicted.
+        own_namespace: namespace of controller and webhook; Overbook's pods there are never evicted.
         fsroot: directory of the host's file system.
         manifests: directory of pod manifests.
         kube: whether pods come from the API server, and the agent reports there.
@@ -102,7 +103,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         last_resort: ``Kill``: kill a pod here while the API server does not answer.
         last_resort_after_seconds: for how long the API server has not answered before that.
         calm_seconds: time without a rule that fires after which a request is withdrawn and the taint removed.
-        heartbeat_seconds: how often the node's status is written when nothing changes.
+        heartbeat_seconds: how often the node's status is written when nothing changes. Its Lease is renewed
+            every 20 seconds, or as often if this is shorter.
         interval_seconds: time from tick to tick.
         swap: which pods may swap, and how much.
         reserves: the memory that is kept from lower QoS classes.
@@ -113,7 +115,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
         offload: what is swapped out ahead of need.
         grace_seconds: the longest grace period of a pod, whatever its manifest says.
         on_exit: whether the written limits are restored when the agent stops.
-        listen: address and port of metrics and health; empty: none.
+        listen: address and port of metrics, decisions and health; empty: none.
+        probe_listen: a further address and port, of health alone; empty: none.
         record: file for samples and decisions.
         record_limit_bytes: largest size of this file.
         lock_memory: keep the agent's own memory out of swap.
@@ -133,7 +136,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     last_resort: LocalLastResort = "None"
     last_resort_after_seconds: float = 10.0
     calm_seconds: float = 30.0
-    heartbeat_seconds: float = 20.0
+    heartbeat_seconds: float = 300.0
     interval_seconds: float = 1.0
     swap: SwapPolicy = SwapPolicy()
     reserves: ReservesSettings = ReservesSettings()
@@ -145,6 +148,7 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
     grace_seconds: float = 10.0
     on_exit: OnExit = "Leave"
     listen: str = "127.0.0.1:9713"
+    probe_listen: str = ""
     record: str | None = None
     record_limit_bytes: int = 256 * 2**20
     lock_memory: bool = True
@@ -165,9 +169,8 @@ class AgentSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", f
             raise InvalidInput("lastResortAfterSeconds", self.last_resort_after_seconds, "0 to 3600 seconds")
         if not 1 <= self.calm_seconds <= 3600:
             raise InvalidInput("calmSeconds", self.calm_seconds, "1 to 3600 seconds")
-        # After two missed heartbeats the controller does not count the agent as stale yet.
-        if not 1 <= self.heartbeat_seconds <= 30:
-            raise InvalidInput("heartbeatSeconds", self.heartbeat_seconds, "1 to 30 seconds")
+        if not 1 <= self.heartbeat_seconds <= MOST_STATUS_SECONDS:
+            raise InvalidInput("heartbeatSeconds", self.heartbeat_seconds, "1 to 3600 seconds")
         if self.kube and self.manifests is not None:
             raise InvalidInput("--manifests", self.manifests, "no --manifests with --kube")
         self.swap.check()

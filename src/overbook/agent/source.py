@@ -11,6 +11,7 @@ import msgspec
 from overbook.agent.bridge import Bridge
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import ObjectMeta, Pod, convert
+from overbook.core.overcommit.namespace import OUTDATED, outdated_word
 from overbook.core.say_once import SayOnce
 from overbook.kube.files.manifests import kind_of, read_file
 
@@ -32,7 +33,7 @@ class PodSource(Protocol):
 
     @property
     def namespaces(self) -> Mapping[str, Mapping[str, str]]:
-        """The annotations of namespaces by name, where they are known."""
+        """The labels of namespaces by name, where they are known."""
 
     def refresh(self) -> bool:
         """Look again; returns whether anything changed."""
@@ -148,7 +149,9 @@ class ManifestDirectory:
                     pods.append(pod)
                 elif kind == "Namespace":
                     namespace = convert(document.manifest, _Namespace, f"{name}: Namespace").metadata
-                    namespaces.append((namespace.name, dict(namespace.annotations or {})))
+                    namespaces.append((namespace.name, dict(namespace.labels or {})))
+                    if outdated_word(namespace.labels, namespace.annotations) is not None:
+                        log.warning("%s: Namespace %s: %s", name, namespace.name, OUTDATED)
         except (InvalidInput, OSError) as error:
             self._complain(name, f"{error}; keeping its last content")
             held = known or _File(signature)

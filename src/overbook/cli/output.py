@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 BOLD, RED, YELLOW = "1", "31", "33"
+_OWN_CODES = re.compile(rf"(\x1b\[(?:0|{BOLD}|{RED}|{YELLOW})m)")
 
 
 def add_output_option(parser: argparse.ArgumentParser, *more: str) -> None:
@@ -41,6 +43,18 @@ def painted(text: str, code: str) -> str:
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
     return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def harmless(line: str) -> str:
+    """A line of text without what a terminal would obey, but for the codes of :func:`painted`.
+
+    Sentences come from objects of the cluster, which others write.
+    """
+    if line.isprintable():
+        return line
+    parts = _OWN_CODES.split(line)
+    parts[::2] = ["".join(each if each.isprintable() else "\ufffd" for each in part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def columns(

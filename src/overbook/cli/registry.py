@@ -40,6 +40,7 @@ COMMANDS: Final = (
         "overbook.cli.commands.controller",
     ),
     Command("webhook", "override requests when pods are created", "overbook.cli.commands.webhook"),
+    Command("certificates", "make and renew the webhook's certificate", "overbook.cli.commands.certificates"),
     Command("node", "check this node, and set up its swap and tuning", "overbook.cli.commands.node.command"),
     Command(
         "replay", "decide a recording again under another ruleset", "overbook.cli.commands.replay.command"

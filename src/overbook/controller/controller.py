@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from overbook.controller.journal import ReliefJournal
@@ -17,6 +17,7 @@ from overbook.controller.settings import LEASE_NAME, ControllerSettings
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.lease import LeaderElection
+from overbook.kube.api.transport import TURNS
 from overbook.probes import answers
 from overbook.probes.answers import Handler
 from overbook.probes.in_event_loop import ProbesInEventLoop
@@ -24,10 +25,15 @@ from overbook.probes.in_event_loop import ProbesInEventLoop
 log = logging.getLogger(__name__)
 
 AGENT_NAME: Final = "overbook-controller"
-URGENT_SECONDS: Final = 35.0
+URGENT_SECONDS: Final = 30.0
+"""The timeout of the other steps of a relief: a pod is read, a record is written."""
+EVICTION_SECONDS: Final = 35.0
 """The timeout of an eviction, whose webhooks may take 30 s."""
+EVICTION_TURNS: Final = 64
+"""The most evictions at once: far more than budgets usually allow, so that none waits for another one's
+webhook."""
 SILENT_SECONDS: Final = 60.0
-"""After this time without an answer from the API server, the process is not healthy."""
+"""After this time without an answer from the API server, the process is not ready."""
 
 
 class Controller:
@@ -53,12 +59,9 @@ class Controller:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        server = None
-        if self._settings.listen:
-            server = ProbesInEventLoop(
-                self._settings.listen, self._handlers(), "--listen", "HOST:PORT, such as 127.0.0.1:9714"
-            )
-            server.start()
+        ports = self._ports()
+        for port in ports:
+            port.start()
         work = asyncio.create_task(self._elect())
         stop = asyncio.create_task(stopping.wait())
         try:
@@ -70,8 +73,8 @@ class Controller:
             stop.cancel()
             work.cancel()
             await asyncio.wait((work,))
-            if server is not None:
-                server.close()
+            for port in ports:
+                port.close()
             for client in self._clients:
                 await client.close()
 
@@ -91,8 +94,15 @@ class Controller:
     async def _lead(self, leads: Callable[[], bool]) -> None:
         client = self._client()
         urgent = self._client(timeout_seconds=URGENT_SECONDS)
+        evictions = self._client(timeout_seconds=EVICTION_SECONDS, turns=EVICTION_TURNS)
         leader = Leadership(
-            client, urgent, self._settings, leads=leads, journal=self._journal, metrics=self._metrics
+            client,
+            urgent,
+            evictions,
+            self._settings,
+            leads=leads,
+            journal=self._journal,
+            metrics=self._metrics,
         )
         self._leader = leader
         self._metrics.leads = True
@@ -101,34 +111,51 @@ class Controller:
         finally:
             self._metrics.leads = False
             self._leader = None
-            for used in (client, urgent):
+            for used in (client, urgent, evictions):
                 self._clients.remove(used)
                 await used.close()
             gc.collect()
 
-    def _client(self, *, timeout_seconds: float = 30.0) -> Client:
-        client = Client(self._config, agent_name=AGENT_NAME, timeout_seconds=timeout_seconds)
+    def _client(self, *, timeout_seconds: float = 30.0, turns: int = TURNS) -> Client:
+        client = Client(self._config, agent_name=AGENT_NAME, timeout_seconds=timeout_seconds, turns=turns)
         self._clients.append(client)
         return client
 
-    def _healthy(self) -> bool:
+    def _hears(self) -> bool:
         """Whether the API server has answered lately. A follower reads the lease regularly."""
-        contacts = [client.last_contact for client in self._clients]
-        times = [contact for contact in (*contacts, self._ready_since) if contact is not None]
+        answers_at = [client.last_answer for client in self._clients]
+        times = [moment for moment in (*answers_at, self._ready_since) if moment is not None]
         return bool(times) and time.monotonic() - max(times) < SILENT_SECONDS
 
-    def _handlers(self) -> Mapping[str, Handler]:
-        return {
+    def _ports(self) -> list[ProbesInEventLoop]:
+        """The port of metrics, decisions and health, and the one of health alone, where they are wanted."""
+        health: dict[str, Handler] = {
+            # The loop that answers is the loop that works: an answer is the proof. An outage of the API
+            # server is no reason to restart: each start would lose what is known, after a longer wait.
+            "/healthz": lambda: answers.health(""),
+            "/readyz": lambda: answers.health(self._not_ready()),
+        }
+        status: dict[str, Handler] = {
+            **health,
             "/metrics": lambda: answers.metrics(
                 self._metrics.render(None if self._leader is None else self._leader.situation)
             ),
-            "/healthz": lambda: answers.health("" if self._healthy() else "the API server does not answer"),
-            "/readyz": lambda: answers.health("" if self._ready() else "not all objects have been read yet"),
             "/decisions": lambda: answers.json(self._journal.as_json()),
         }
+        settings, example = self._settings, "HOST:PORT, such as 127.0.0.1:9714"
+        wanted = [(settings.listen, status, "--listen"), (settings.probe_listen, health, "--probe-listen")]
+        return [
+            ProbesInEventLoop(address, handlers, where, example)
+            for address, handlers, where in wanted
+            if address
+        ]
 
-    def _ready(self) -> bool:
-        """Whether a follower takes part in the election, or the leader has read all objects."""
+    def _not_ready(self) -> str:
+        """Why the process cannot work now; empty: it leads and has read all objects, or may be elected."""
         if self._ready_since is None:
-            return False
-        return self._leader is None or self._leader.situation.known
+            return "not started yet"
+        if not self._hears():
+            return "the API server does not answer"
+        if self._leader is not None and not self._leader.situation.known:
+            return "not all objects have been read yet"
+        return ""

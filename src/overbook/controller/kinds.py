@@ -26,6 +26,18 @@ class AskingNode(KubeStruct, frozen=True):
     status: _AskingStatus = _AskingStatus()
 
 
+class _LeaseTimes(KubeStruct, frozen=True):
+    renew_time: str | None = None
+
+
+class AgentLease(KubeStruct, frozen=True):
+    """The Lease of a node's agent: its heartbeat."""
+
+    metadata: NodeMeta = NodeMeta()
+    spec: _LeaseTimes = _LeaseTimes()
+
+
+AGENT_LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease", True, AgentLease)
 ASKING_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNode", False, AskingNode)
 KEPT_NODES: Final = Kind("", "v1", "nodes", "Node", False, KeptNode)
 INSTANCES: Final = Kind(

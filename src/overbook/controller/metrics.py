@@ -23,6 +23,7 @@ class ControllerMetrics:
         self.plan_seconds = 0.0
         self.taints_cleared = 0
         self.conditions_written = 0
+        self.events_dropped = 0
         self.leads = False
 
     def render(self, situation: ClusterSituation | None) -> bytes:
@@ -61,6 +62,18 @@ METRICS: Final[tuple[Metric[ControllerReading], ...]] = (
         "Evictions and deletions requested, by the meaning of the API server's answer.",
         lambda of: of.counts.answers,
         ("answer",),
+    ),
+    Metric(
+        "events_dropped_total",
+        "counter",
+        "Events dropped for newer ones, because more are recorded than may be sent.",
+        lambda of: of.counts.events_dropped,
+    ),
+    Metric(
+        "overcommit_usable",
+        "gauge",
+        "0 while there is no Overcommit that can be followed: then no relief begins.",
+        _known(lambda now: int(now.overcommit.problem is None)),
     ),
     Metric(
         "events_total", "counter", "Events reported, by reason.", lambda of: of.counts.events, ("reason",)

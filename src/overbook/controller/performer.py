@@ -3,8 +3,10 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
 
+import msgspec
+
+from overbook.controller.eviction import Eviction, EvictionApi
 from overbook.controller.journal import ReliefJournal
 from overbook.controller.kinds import INSTANCES
 from overbook.controller.metrics import ControllerMetrics
@@ -12,20 +14,16 @@ from overbook.controller.situation import ClusterSituation
 from overbook.core.api.overcommit_node import ReliefRecord
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubevirt.objects import MovableInstance
-from overbook.core.relief.answer import ACCEPTED, EvictionAnswer, EvictionCause, no_answer, understood
 from overbook.core.relief.candidate_pod import candidate_pod, instance_name
-from overbook.core.relief.case import Delete, Evict, Look, Step, Write
+from overbook.core.relief.case import Cancel, Delete, Evict, Look, Step, Uncancelled, Write
 from overbook.core.relief.events import relief_events
 from overbook.kube.api.client import Client
-from overbook.kube.api.errors import AccessError, ApiError, ApiUnavailable, KubeError
+from overbook.kube.api.errors import ApiError, KubeError
 from overbook.kube.api.events import EventRecorder, EventType
 from overbook.kube.api.kinds import PODS
 from overbook.kube.api.objects import ObjectReference
 
 log = logging.getLogger(__name__)
-
-REASON_ANNOTATION: Final = "overbook.dev/reason"
-REQUEST_ANNOTATION: Final = "overbook.dev/request-id"
 
 
 class Performer:
@@ -33,6 +31,7 @@ class Performer:
 
     Args:
         client: the client for urgent requests; nothing else shares its connections.
+        evictions: the client for evictions, which other programs' webhooks may hold up for half a minute.
         notes: the client for records that only report waiting: hundreds of them must not delay a step.
         situation: the state of the cluster; results are stored there.
         leads: returns whether this process leads; called before anything that only a leader may do.
@@ -45,6 +44,7 @@ class Performer:
     def __init__(
         self,
         client: Client,
+        evictions: Client,
         notes: Client,
         situation: ClusterSituation,
         *,
@@ -56,6 +56,7 @@ class Performer:
     ) -> None:
         self._client = client
         self._notes = notes
+        self._eviction: Eviction = EvictionApi(evictions)
         self._situation = situation
         self._leads = leads
         self._events = events
@@ -76,9 +77,11 @@ class Performer:
         elif isinstance(step, Write):
             await self._write(node, step.record)
         elif isinstance(step, Evict | Delete):
-            answer = await self._request(node, step)
+            answer = await self._eviction.request(self._situation.records.of(node), step)
             self._metrics.answers[answer.meaning] += 1
-            self._situation.answers[node] = answer
+            self._situation.answers[node] = msgspec.structs.replace(answer, at=self._wall_clock())
+        elif isinstance(step, Cancel):
+            await self._cancel(node, step)
 
     async def _look(self, node: str, uid: str, label: str) -> None:
         situation = self._situation
@@ -89,7 +92,7 @@ class Performer:
         known = situation.pods.get(node, {}).get(uid)
         if not owner and known is not None:
             owner = known.instance.partition("/")[2]
-        if owner and situation.kubevirt.present:
+        if owner and situation.kubevirt.present is not False:
             instance = await _instance(self._client, namespace, owner)
         seen = candidate_pod(node, uid, pod, instance, situation.defaults, self._wall_clock())
         situation.pods.setdefault(node, {})[uid] = seen
@@ -104,27 +107,23 @@ class Performer:
             return
         if situation.answers.get(node) is answer:
             situation.answers.pop(node, None)
+        situation.uncancelled.pop(node, None)
         if record.stage is None and not record.refusals:
             situation.pods.pop(node, None)
         self._report(node, before, record)
 
-    async def _request(self, node: str, step: Evict | Delete) -> EvictionAnswer:
-        record = self._situation.records.of(node)
-        namespace, _, name = step.label.partition("/")
+    async def _cancel(self, node: str, step: Cancel) -> None:
+        situation = self._situation
+        situation.pods.get(node, {}).pop(step.uid, None)  # whatever comes of it, it has to be looked at again
+        found: Uncancelled | None = Uncancelled("the answer is not known")
         try:
-            if isinstance(step, Delete):
-                await self._client.delete(PODS, name, namespace, uid=step.uid)
-            else:
-                annotations = {REASON_ANNOTATION: record.message, REQUEST_ANNOTATION: record.request_id}
-                await self._client.evict(namespace, name, uid=step.uid, annotations=annotations)
-        except ApiError as error:
-            causes = [EvictionCause(cause.reason, cause.message) for cause in error.causes]
-            return understood(error.status, error.reason, error.message, causes, error.retry_after_seconds)
-        except AccessError as error:
-            return EvictionAnswer("Later", "NoAccess", str(error))
-        except (ApiUnavailable, KubeError) as error:
-            return no_answer(str(error))
-        return ACCEPTED
+            found = await self._eviction.withdraw(step)
+        except KubeError as error:
+            found = Uncancelled(str(error))
+            raise
+        finally:
+            found = found or Uncancelled("the VM is marked again")
+            situation.uncancelled[node] = msgspec.structs.replace(found, at=self._wall_clock())
 
     def _report(self, node: str, before: ReliefRecord, after: ReliefRecord) -> None:
         for event in relief_events(node, before, after):
@@ -151,7 +150,7 @@ async def _found(client: Client, namespace: str, name: str) -> Pod | None:
     try:
         return await client.get(PODS, name, namespace)
     except ApiError as error:
-        if error.status == 404:
+        if error.is_not_found:
             return None
         raise
 
@@ -160,6 +159,6 @@ async def _instance(client: Client, namespace: str, name: str) -> MovableInstanc
     try:
         return await client.get(INSTANCES, name, namespace)
     except ApiError as error:
-        if error.status == 404:
+        if error.is_not_found:
             return None
         raise

@@ -1,12 +1,16 @@
 """The records of all reliefs. They are written with compare-and-swap, so that only one leader can proceed."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from overbook.controller.kinds import ASKING_NODES, AskingNode
 from overbook.core.api.group import API_VERSION
 from overbook.core.api.overcommit_node import CONTROLLER_MANAGER, ReliefRecord
+from overbook.core.relief.case import Step, Write
+from overbook.core.relief.migrating import BEFORE_SIGHT_SECONDS
+from overbook.core.relief.record import counted_from
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, ApiUnavailable, is_status
 
@@ -23,9 +27,14 @@ class Records:
     names the last known version of the object. If the object has changed since, it is read again: with the
     same record, only the agent has written its part, and the write is repeated; with another record, another
     leader (or a person) has written it, and that record counts.
+
+    Args:
+        wall_clock: seconds since the epoch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:
+        self._wall_clock = wall_clock
+        self._sighted: dict[str, tuple[str | None, float]] = {}
         self._known: dict[str, ReliefRecord] = {}
         self._pending: dict[str, ReliefRecord] = {}
         self._versions: dict[str, str] = {}
@@ -41,6 +50,21 @@ class Records:
         """A node's record; one that is being written counts already."""
         return self._pending.get(node) or self._known.get(node) or ReliefRecord()
 
+    def dated(self, node: str) -> ReliefRecord:
+        """A node's record with times that this leader can count from.
+
+        Another leader's clock may have been minutes behind: then nothing takes too long already.
+        """
+        record = self.of(node)
+        sighted = self._sighted.get(node)
+        if sighted is None or sighted[0] != record.stage_since:
+            return record
+        return counted_from(record, sighted[1] - BEFORE_SIGHT_SECONDS)
+
+    def first(self, node: str, step: Step) -> Step:
+        """The step that has to be taken before another one: a lost record is written again."""
+        return Write(self.dated(node)) if node in self.lost and not isinstance(step, Write) else step
+
     def seen(self, obj: AskingNode) -> None:
         """Take over the record of a changed object, if it is newer than the last one written here."""
         node = obj.metadata.name
@@ -53,11 +77,12 @@ class Records:
             return
         if known is not None and record not in (None, known):
             log.warning("node %s: another writer changed the relief record: %s", node, record)
-        self._keep(node, record or ReliefRecord(), obj.metadata.resource_version)
+        self._take_over(node, record or ReliefRecord(), obj.metadata.resource_version)
 
     def gone(self, node: str) -> None:
         """Forget a deleted object, but not the record of a relief under way."""
         self._versions.pop(node, None)
+        self.lost.discard(node)  # there is nothing in which it could be written
         if self.of(node).stage is None:
             self._known.pop(node, None)
 
@@ -103,7 +128,7 @@ class Records:
                     ASKING_NODES, wanted, manager=CONTROLLER_MANAGER, subresource="status"
                 )
             except ApiError as error:
-                if is_status(error, 404):
+                if error.is_not_found:
                     return self._unwritten(node, record)
                 if not is_status(error, 409):
                     raise
@@ -117,7 +142,7 @@ class Records:
                 return True
             if present is not None and present != self._known.get(node, ReliefRecord()):
                 log.warning("node %s: the object has another relief record: %s", node, present.message)
-                self._keep(node, present, obj.metadata.resource_version)
+                self._take_over(node, present, obj.metadata.resource_version)
                 return False
         raise ApiUnavailable(f"the object of node {node} changes faster than it can be written")
 
@@ -128,8 +153,18 @@ class Records:
         self._known[node] = record
         return True
 
+    def _take_over(self, node: str, record: ReliefRecord, version: str | None) -> None:
+        """Keep a record that was not written here, or that was read again."""
+        sighted = self._sighted.get(node)
+        if record != self._known.get(node):
+            sighted = (record.stage_since, self._wall_clock())
+        self._keep(node, record, version)
+        if sighted is not None:
+            self._sighted[node] = sighted
+
     def _keep(self, node: str, record: ReliefRecord, version: str | None) -> None:
         self._known[node] = record
+        self._sighted.pop(node, None)
         self._versions[node] = version or ""
         self.lost.discard(node)
 

@@ -1,50 +1,47 @@
-"""Agents that no longer report: measured by this process's clock, while the API server answers."""
+"""Agents that no longer report: no sign of life came while the watch of their heartbeats was heard."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Literal
 
-UNREACHABLE_SECONDS: Final = 8.0
-"""After this time without an answer from the API server, missing reports say nothing about agents."""
+Sign = Literal["Lease", "Report"]
 
 
 class Reports:
-    """The time of each agent's last new report.
+    """The time of each agent's last sign of life: a renewal of its Lease, or a new report.
 
-    Neither an agent's clock nor the API server's clock is used. A new leader starts from the beginning, so
-    right after a change of leaders no agent counts as silent.
+    An agent of an earlier version has no Lease and reports more often, so both count.
+
+    Neither an agent's clock nor the API server's clock is used, nor the time that passes here: an agent is
+    silent if the watch of the heartbeats was heard for so long without a sign from it. A watch that is dead
+    or cut off proves nothing, so no agent becomes silent in an outage or right after it. A new leader starts
+    from the beginning.
 
     Args:
-        clock: seconds that only grow.
+        heard_seconds: how long the watch of the heartbeats was heard in all.
+        now_seconds: how long that is if it is heard now; a report comes by another watch than the heartbeats.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._reports: dict[str, tuple[str | None, float]] = {}
-        self._reachable_since = clock()
-        self._answered_at = clock()
+    def __init__(
+        self, heard_seconds: Callable[[], float], now_seconds: Callable[[], float] | None = None
+    ) -> None:
+        self._heard_seconds = heard_seconds
+        self._now_seconds = now_seconds or heard_seconds
+        self._dates: dict[str, dict[Sign, str | None]] = {}
+        self._signs: dict[str, float] = {}
 
-    def reported(self, node: str, observed_at: str | None) -> None:
-        """Note the date of an agent's report."""
-        known = self._reports.get(node)
-        if known is None or known[0] != observed_at:
-            self._reports[node] = (observed_at, self._clock())
+    def seen(self, node: str, sign: Sign, date: str | None) -> None:
+        """Note the date of an agent's sign of life, as it wrote it."""
+        dates = self._dates.setdefault(node, {})
+        if sign not in dates or dates[sign] != date:
+            dates[sign] = date
+            self._signs[node] = self._now_seconds()
 
     def forget(self, node: str) -> None:
         """Forget a deleted node."""
-        self._reports.pop(node, None)
-
-    def contact(self, last_contact: float | None) -> None:
-        """Note the API server's last answer; must be called every few seconds."""
-        now = self._clock()
-        if last_contact is not None and now - last_contact < UNREACHABLE_SECONDS:
-            if now - self._answered_at >= UNREACHABLE_SECONDS:
-                self._reachable_since = now
-            self._answered_at = now
+        self._dates.pop(node, None)
+        self._signs.pop(node, None)
 
     def is_stale(self, node: str, stale_seconds: float) -> bool:
         """Whether a node's agent has not reported for at least ``stale_seconds``, or never."""
-        now = self._clock()
-        if now - self._answered_at >= UNREACHABLE_SECONDS:
-            return False
-        since = self._reports.setdefault(node, (None, now))[1]
-        return now - max(since, self._reachable_since) >= stale_seconds
+        now = self._heard_seconds()
+        return now - self._signs.setdefault(node, now) >= stale_seconds

@@ -5,9 +5,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from overbook.core.api.group import NAMESPACE
 from overbook.core.errors import InvalidInput
 
-DEFAULT_NAMESPACE: Final = "overbook"
 LEASE_NAME: Final = "overbook-controller"
 NAMESPACE_VARIABLE: Final = "POD_NAMESPACE"
 IDENTITY_VARIABLE: Final = "POD_NAME"
@@ -23,17 +23,19 @@ class ControllerSettings(msgspec.Struct, frozen=True, kw_only=True, rename="came
         namespace: Overbook's namespace, with the lease; its pods are never evicted.
         identity: the name of this replica; empty: host name and process.
         leader_elect: whether only the holder of the lease works.
-        listen: address and port of metrics and health; empty: none.
+        listen: address and port of metrics, decisions and health; empty: none.
+        probe_listen: a further address and port, of health alone; empty: none.
         verbosity: 0 quiet, 1 actions, 2 details.
     """
 
     mode: Literal["Observe", "Enforce"] = "Enforce"
     kubeconfig: str | None = None
     context: str | None = None
-    namespace: str = DEFAULT_NAMESPACE
+    namespace: str = NAMESPACE
     identity: str = ""
     leader_elect: bool = True
     listen: str = "127.0.0.1:9714"
+    probe_listen: str = ""
     verbosity: int = 1
 
 

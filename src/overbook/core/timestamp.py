@@ -28,7 +28,7 @@ def to_timestamp(seconds: float) -> str:
     if not 0 <= seconds <= _LATEST_SECONDS:
         raise ValueError(f"{seconds} s is not within the years 1970 to 9999")
     moment = _EPOCH + timedelta(microseconds=round(seconds * 1_000_000))
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def to_whole_timestamp(seconds: float) -> str:
@@ -54,6 +54,9 @@ def from_timestamp(text: str | None) -> float | None:
         return None
     seconds = (moment - _EPOCH).total_seconds() + leap_seconds
     if found[8]:
-        ahead = int(found[9]) * 3600 + int(found[10]) * 60
+        hours, minutes = int(found[9]), int(found[10])
+        if hours > 23 or minutes > 59:
+            return None
+        ahead = hours * 3600 + minutes * 60
         seconds += -ahead if found[8] == "+" else ahead
     return seconds + float(found[7] or 0)

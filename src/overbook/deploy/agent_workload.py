@@ -8,6 +8,7 @@ from overbook.deploy.pod_parts import from_field, ingress, probe, template, toke
 from overbook.deploy.yaml_text import yaml_text
 
 PORT: Final = 9713
+PROBE_PORT: Final = 9723
 KUBELET_PORT: Final = 10250
 HOST: Final = "/host"
 CAPABILITIES: Final = (
@@ -15,6 +16,8 @@ CAPABILITIES: Final = (
     "KILL",  # ends a pod's processes, only with `lastResort: Kill`
     "SYS_RESOURCE",  # sets a PSI trigger of 100 ms, and lowers its own oom_score_adj
 )
+SELINUX: Final = {"type": "spc_t", "level": "s0"}
+"""A container with these may write other pods' cgroups. OpenShift compares type and level."""
 _THERE: Final = "Directory"
 _MADE: Final = "DirectoryOrCreate"
 _HOST_FOLDERS: Final = (
@@ -38,7 +41,7 @@ def agent_workload(where: Installation) -> list[Manifest]:
     return [
         _configuration(where),
         _daemon_set(where),
-        ingress("agent", metadata(AGENT, "agent", where.namespace), ["metrics"]),
+        ingress("agent", metadata(AGENT, "agent", where.node_namespace), []),
     ]
 
 
@@ -47,7 +50,7 @@ def _configuration(where: Installation) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(AGENT, "agent", where.namespace),
+        "metadata": metadata(AGENT, "agent", where.node_namespace),
         "data": {"agent.yaml": head + where.agent_configuration},
     }
 
@@ -76,7 +79,7 @@ def _daemon_set(where: Installation) -> Manifest:
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
-        "metadata": metadata(AGENT, "agent", where.namespace),
+        "metadata": metadata(AGENT, "agent", where.node_namespace),
         "spec": {
             "selector": {"matchLabels": selector("agent")},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%"}},
@@ -94,19 +97,25 @@ def _container(where: Installation) -> Manifest:
             "--config=/etc/overbook/agent.yaml",
             f"--fsroot={HOST}",
             f"--listen=:{PORT}",
+            f"--probe-listen=:{PROBE_PORT}",
             f"--kubelet=https://$(HOST_IP):{KUBELET_PORT}",
         ],
         "env": [
             from_field("NODE_NAME", "spec.nodeName"),
             from_field("HOST_IP", "status.hostIP"),
             from_field("POD_UID", "metadata.uid"),
+            # Not the agent's: that of its Lease, and of controller and webhook, which are never evicted.
+            {"name": "POD_NAMESPACE", "value": where.namespace},
         ],
-        "ports": [{"name": "metrics", "containerPort": PORT}],
+        "ports": [
+            {"name": "metrics", "containerPort": PORT},
+            {"name": "probes", "containerPort": PROBE_PORT},
+        ],
         "resources": where.agent_resources,
-        "readinessProbe": probe("/readyz", "metrics", period=10, failures=3),
+        "readinessProbe": probe("/readyz", "probes", period=10, failures=3),
         # Two minutes, because a thrashing node answers late, and a restart then would lose the agent's
         # samples.
-        "livenessProbe": probe("/healthz", "metrics", period=30, failures=4),
+        "livenessProbe": probe("/healthz", "probes", period=30, failures=4),
         "securityContext": {
             "runAsUser": 0,
             "allowPrivilegeEscalation": False,
@@ -115,7 +124,7 @@ def _container(where: Installation) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
             # The runtimes' default profiles refuse access to other pods' cgroups.
             "appArmorProfile": {"type": "Unconfined"},
-            "seLinuxOptions": {"type": "spc_t"},
+            "seLinuxOptions": SELINUX,
         },
         "volumeMounts": [
             *(

@@ -17,6 +17,7 @@ from overbook.deploy.pod_parts import (
 )
 
 PORT: Final = 9714
+PROBE_PORT: Final = 9724
 
 
 def controller_workload(where: Installation) -> list[Manifest]:
@@ -25,7 +26,7 @@ def controller_workload(where: Installation) -> list[Manifest]:
     return [
         _deployment(where),
         disruption_budget("controller", about),
-        ingress("controller", about, ["metrics"]),
+        ingress("controller", about, []),
     ]
 
 
@@ -46,15 +47,18 @@ def _deployment(where: Installation) -> Manifest:
             {
                 "name": "controller",
                 "image": where.image_of("controller"),
-                "args": ["controller", f"--listen=:{PORT}"],
+                "args": ["controller", f"--listen=:{PORT}", f"--probe-listen=:{PROBE_PORT}"],
                 "env": [
                     from_field("POD_NAME", "metadata.name"),
                     from_field("POD_NAMESPACE", "metadata.namespace"),
                 ],
-                "ports": [{"name": "metrics", "containerPort": PORT}],
+                "ports": [
+                    {"name": "metrics", "containerPort": PORT},
+                    {"name": "probes", "containerPort": PROBE_PORT},
+                ],
                 "resources": where.controller_resources,
-                "readinessProbe": probe("/readyz", "metrics", period=10, failures=3),
-                "livenessProbe": probe("/healthz", "metrics", period=20, failures=3),
+                "readinessProbe": probe("/readyz", "probes", period=10, failures=3),
+                "livenessProbe": probe("/healthz", "probes", period=20, failures=3),
                 "securityContext": UNPRIVILEGED,
                 "volumeMounts": [token_mount()],
             }

@@ -17,8 +17,13 @@ from overbook.core.api.overcommit_node import (
     ReliefRecord,
     ReliefRequest,
 )
-from overbook.core.api.override import OverridePolicy, ResourceOverride, ResourceOverrideSpec
-from overbook.core.kubernetes.selectors import LabelRequirement, LabelSelector
+from overbook.core.api.override import (
+    OverridePolicy,
+    ResourceOverride,
+    ResourceOverrideSpec,
+    ResourceOverrideStatus,
+)
+from overbook.core.kubernetes.selectors import OPERATORS, LabelRequirement, LabelSelector
 from overbook.deploy.installation import LABELS, Manifest
 from overbook.deploy.schema import Limits, Schema, schema_of, summary
 
@@ -35,6 +40,7 @@ LIMITS: Final = Limits(
         (ReliefRecord, "outcomes"): MOST_OUTCOMES,
         (LabelSelector, "match_expressions"): _MOST_REQUIREMENTS,
         (LabelRequirement, "values"): _MOST_REQUIREMENTS,
+        (ResourceOverrideStatus, "conditions"): _MOST_CONDITIONS,
     },
     # The same bounds as in override_rules.check, whose messages are better; that check stays.
     bounds={
@@ -43,6 +49,7 @@ LIMITS: Final = Limits(
         (OverridePolicy, "limit_cpu_to_memory_percent"): (0, _MOST_PERCENT),
         (OverridePolicy, "cpu_request_to_request_percent"): (0, 100),
     },
+    words={(LabelRequirement, "operator"): OPERATORS},
 )
 
 
@@ -95,10 +102,12 @@ def resource_overrides() -> Manifest:
         _column("Memory %", "integer", f"{percentages}.memoryRequestToLimitPercent"),
         _column("CPU %", "integer", f"{percentages}.cpuRequestToLimitPercent"),
         _column("Mode", "string", f"{percentages}.mode"),
+        _column("Ignored", "string", '.status.conditions[?(@.type=="Ignored")].status'),
         _column("Age", "date", ".metadata.creationTimestamp"),
     ]
     root = _root(ResourceOverride, "spec", schema)
-    return _definition("ResourceOverride", "resourceoverrides", "Namespaced", root, columns, {})
+    root["properties"]["status"] = schema_of(ResourceOverrideStatus, LIMITS, written_by_people=False)
+    return _definition("ResourceOverride", "resourceoverrides", "Namespaced", root, columns, {"status": {}})
 
 
 def _root(kind: type[msgspec.Struct], part: str, schema: Schema) -> Schema:

@@ -21,6 +21,7 @@ def monitoring(where: Installation) -> list[Manifest]:
             "metadata": metadata("overbook", None, where.namespace),
             "spec": {
                 "selector": {"matchLabels": dict(LABELS)},
+                "namespaceSelector": {"matchNames": [where.namespace, where.node_namespace]},
                 "podMetricsEndpoints": [{"port": "metrics", "interval": "30s"}],
             },
         },

@@ -2,7 +2,16 @@
 
 from typing import Any, Final
 
-from overbook.deploy.installation import Component, Manifest, labels, metadata, selector
+from overbook.deploy.installation import (
+    AGENT,
+    PART_OF,
+    Component,
+    Installation,
+    Manifest,
+    labels,
+    metadata,
+    selector,
+)
 
 TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS: Final = 3600
@@ -13,12 +22,13 @@ UNPRIVILEGED: Final = {
     "capabilities": {"drop": ["ALL"]},
 }
 """The security context of a container that needs nothing of its node."""
-NON_ROOT: Final = {
-    "runAsNonRoot": True,
-    "runAsUser": 65532,
-    "runAsGroup": 65532,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
+NON_ROOT: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+"""The security context of a pod whose user is the image's (65532), or on OpenShift one of its namespace's.
+
+It names no user, because OpenShift's ``restricted-v2`` refuses all but those of the namespace's own range.
+"""
+REQUIRED_SCC: Final = "openshift.io/required-scc"
+"""OpenShift's annotation of a pod: the only SecurityContextConstraints by which it may be admitted."""
 
 
 def deployment(name: str, component: Component, namespace: str, spec: Manifest, **more: Any) -> Manifest:
@@ -64,8 +74,8 @@ def token_volume() -> Manifest:
     return {
         "name": "token",
         "projected": {
-            # For the CA and the namespace, which are public: users other than root must read them. The
-            # kubelet makes the token readable only for the pod's user, independently of this mode.
+            # Users other than root must read the files, and the kubelet does not know an image's user.
+            # Where the pod names a user or a group, it makes the token readable only for that one.
             "defaultMode": 0o444,
             "sources": [
                 {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
@@ -110,8 +120,13 @@ def apart(component: Component) -> Manifest:
 
 def template(component: Component, spec: Manifest) -> Manifest:
     """A pod template."""
-    annotations = {"kubectl.kubernetes.io/default-container": component}
+    annotations = {"kubectl.kubernetes.io/default-container": component, REQUIRED_SCC: _scc(component)}
     return {"metadata": {"labels": labels(component), "annotations": annotations}, "spec": spec}
+
+
+def _scc(component: Component) -> str:
+    """The SecurityContextConstraints of a pod; every account may use ``restricted-v2``."""
+    return AGENT if component == "agent" else "restricted-v2"
 
 
 def disruption_budget(component: Component, about: Manifest) -> Manifest:
@@ -129,7 +144,12 @@ def disruption_budget(component: Component, about: Manifest) -> Manifest:
 
 
 def ingress(component: Component, about: Manifest, ports: list[Any]) -> Manifest:
-    """A network policy that opens only the component's ports. Probes and the API server are not affected."""
+    """A network policy that opens only the component's ports that everybody may reach.
+
+    The kubelet reaches its probes in any case: a node is always let in to its own pods. So the port for
+    probes is in no policy. The port for metrics is in one of its own, see :func:`metrics_access`.
+    """
+    rules = [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}] if ports else []
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -137,6 +157,26 @@ def ingress(component: Component, about: Manifest, ports: list[Any]) -> Manifest
         "spec": {
             "podSelector": {"matchLabels": selector(component)},
             "policyTypes": ["Ingress"],
-            "ingress": [{"ports": [{"protocol": "TCP", "port": port} for port in ports]}],
+            "ingress": rules,
         },
     }
+
+
+def metrics_access(where: Installation) -> list[Manifest]:
+    """Network policies that open the port for metrics of all components to those whom the installer names.
+
+    Metrics and decisions name namespaces and pods of all tenants.
+    """
+    return [
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "metadata": metadata("overbook-metrics", None, namespace),
+            "spec": {
+                "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": PART_OF}},
+                "policyTypes": ["Ingress"],
+                "ingress": [{"from": where.metrics_from, "ports": [{"protocol": "TCP", "port": "metrics"}]}],
+            },
+        }
+        for namespace in (where.namespace, where.node_namespace)
+    ]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from overbook.core.api.group import API_VERSION, GROUP, VERSION
+from overbook.core.api.heartbeat import HEARTBEAT_LABELS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
-from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_CONTROLLERS, KUBEVIRT_GROUP
 from overbook.deploy.installation import AGENT, Installation, Manifest, metadata
 
 _VERSION: Final = "admissionregistration.k8s.io/v1"
@@ -72,6 +72,32 @@ def policy(
     ]
 
 
+BY_THE_API_SERVER: Final = ("generation", "managedFields", "resourceVersion")
+"""The fields of an object's metadata that the API server changes with each write."""
+BEFORE_AND_AFTER: Final = (
+    {"name": "had", "expression": "oldObject == null ? dyn({}) : dyn(oldObject)"},
+    {"name": "has", "expression": "dyn(object)"},
+)
+"""The variables that :func:`unchanged_except` reads."""
+
+
+def unchanged_except(field: str, names: Sequence[str]) -> str:
+    """The condition that an object's field has the same entries as before, except these.
+
+    It names what may change, not what may not: fields of newer versions of Kubernetes are covered.
+    """
+
+    def entries(of: str) -> str:
+        return f"variables.{of}[?'{field}'].orValue(dyn({{}}))"
+
+    return (
+        f"{entries('has')}.all(name, name in {list(names)!r}\n"
+        f"  || variables.has[?'{field}'][?name] == variables.had[?'{field}'][?name])\n"
+        f"&& {entries('had')}.all(name, name in {list(names)!r}\n"
+        f"  || name in {entries('has')})"
+    )
+
+
 _NODE: Final = "authentication.kubernetes.io/node-name"
 _NODE_VARIABLE: Final = {
     "name": "node",
@@ -81,9 +107,6 @@ _HAS_NODE: Final = Validation(
     "variables.node != ''",
     "'an agent writes only with a token that is bound to its pod: this one names no node'",
 )
-_NODE_SPEC: Final = ("unschedulable", "podCIDR", "podCIDRs", "providerID", "configSource", "externalID")
-"""All fields of a Node's spec except its taints."""
-_UNCHANGED_METADATA: Final = ("labels", "annotations", "finalizers", "ownerReferences")
 
 
 def own_overcommit_node(where: Installation) -> list[Manifest]:
@@ -125,9 +148,6 @@ def own_taint(where: Installation) -> list[Manifest]:
             f"  taint.key != '{TAINT_KEY}' || taint.effect != '{TAINT_EFFECT}')"
         )
 
-    def same(path: str, fields: tuple[str, ...]) -> str:
-        return "\n&& ".join(f"object.{path}.?{name} == oldObject.{path}.?{name}" for name in fields)
-
     return _of_agents(
         where,
         "taint",
@@ -143,14 +163,15 @@ def own_taint(where: Installation) -> list[Manifest]:
                 f"'an agent may add and remove only the taint {TAINT_KEY}:{TAINT_EFFECT}'",
             ),
             Validation(
-                "oldObject != null\n&& " + same("spec", _NODE_SPEC),
+                "oldObject != null\n&& " + unchanged_except("spec", ("taints",)),
                 "'an agent may change nothing of its node but one taint'",
             ),
             Validation(
-                "oldObject != null\n&& " + same("metadata", _UNCHANGED_METADATA),
+                "oldObject != null\n&& " + unchanged_except("metadata", BY_THE_API_SERVER),
                 "'an agent may not change labels, annotations, finalizers or owners of its node'",
             ),
         ],
+        BEFORE_AND_AFTER,
     )
 
 
@@ -192,9 +213,46 @@ def own_events(where: Installation) -> list[Manifest]:
     )
 
 
+def own_lease(where: Installation) -> list[Manifest]:
+    """The policy that an agent writes only its own node's Lease.
+
+    Only requests for the agents' namespace are looked at: the cluster's kubelets renew Leases all the time.
+    """
+    labels = "\n&& ".join(
+        f"object.metadata.?labels[?'{key}'].orValue('') == '{value}'"
+        for key, value in HEARTBEAT_LABELS.items()
+    )
+    found = _of_agents(
+        where,
+        "lease",
+        [("coordination.k8s.io", "v1", ["leases"], ["CREATE", "UPDATE"])],
+        [
+            Validation(
+                "object.metadata.name == variables.node",
+                "'the agent of node ' + variables.node + ' may write only the Lease '"
+                " + variables.node + ', not ' + object.metadata.name",
+            ),
+            Validation(
+                labels, "'an agent may write only a Lease with the labels of agents, by which it is found'"
+            ),
+            Validation(
+                "oldObject == null\n"
+                "  ? !has(object.metadata.finalizers) && !has(object.metadata.ownerReferences)\n"
+                "  : object.metadata.?finalizers == oldObject.metadata.?finalizers\n"
+                "    && object.metadata.?ownerReferences == oldObject.metadata.?ownerReferences",
+                "'an agent may not set finalizers or owners of its Lease'",
+            ),
+        ],
+    )
+    found[0]["spec"]["matchConstraints"]["namespaceSelector"] = {
+        "matchLabels": {"kubernetes.io/metadata.name": where.node_namespace}
+    }
+    return found
+
+
 def agent_policies(where: Installation) -> list[Manifest]:
     """All policies for agents, each with its binding."""
-    return [*own_overcommit_node(where), *own_taint(where), *own_events(where)]
+    return [*own_overcommit_node(where), *own_taint(where), *own_events(where), *own_lease(where)]
 
 
 def _of_agents(
@@ -202,47 +260,9 @@ def _of_agents(
     subject: str,
     resources: list[tuple[str, str, list[str], list[str]]],
     validations: list[Validation],
+    more: Sequence[dict[str, str]] = (),
 ) -> list[Manifest]:
-    conditions = [
-        {
-            "name": "agent",
-            "expression": f"request.userInfo.username == 'system:serviceaccount:{where.namespace}:{AGENT}'",
-        }
-    ]
-    variables: list[dict[str, Any]] = [_NODE_VARIABLE]
+    conditions = [{"name": "agent", "expression": f"request.userInfo.username == '{where.user_of('agent')}'"}]
+    variables: list[dict[str, Any]] = [_NODE_VARIABLE, *more]
     about = metadata(f"{AGENT}-own-{subject}", "agent")
     return policy(about, resources, conditions, variables, [_HAS_NODE, *validations])
-
-
-NAME: Final = "overbook-vm-identity"
-
-
-def vm_identity() -> list[Manifest]:
-    """The policy that only KubeVirt makes pods of virtual machines, with its binding.
-
-    Existing owners may stay or be removed: a removed owner only takes rights away from the pod.
-    """
-
-    def instances(of: str) -> str:
-        return (
-            f"{of}.metadata.?ownerReferences.orValue([]).filter(owner,\n"
-            f"  owner.kind == '{INSTANCE_KIND}' && owner.apiVersion.startsWith('{KUBEVIRT_GROUP}/'))"
-        )
-
-    new = (
-        f"{instances('object')}.exists(owner,\n"
-        f"  oldObject == null || !oldObject.metadata.?ownerReferences.orValue([]).exists(had, had == owner))"
-    )
-    return policy(
-        metadata(NAME),
-        [("", "v1", ["pods"], ["CREATE", "UPDATE"])],
-        [{"name": "becomes-a-virtual-machine", "expression": new}],
-        [{"name": "controllers", "expression": f"{list(KUBEVIRT_CONTROLLERS)!r}"}],
-        [
-            Validation(
-                "request.userInfo.username in variables.controllers",
-                "'only KubeVirt (' + variables.controllers.join(', ')"
-                f" + ') may make pods of a {INSTANCE_KIND}, not ' + request.userInfo.username",
-            )
-        ],
-    )

@@ -3,27 +3,16 @@
 Rules are data, so that a test can remove one verb and see what fails, and a document can list them.
 """
 
-from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
+from overbook.certificates.settings import SECRET_NAME
 from overbook.core.api.group import GROUP
 from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
-from overbook.deploy.installation import (
-    AGENT,
-    CONTROLLER,
-    LABELS,
-    STATUS,
-    WEBHOOK,
-    Component,
-    Installation,
-    Manifest,
-    metadata,
-)
+from overbook.deploy.installation import CONTROLLER, WEBHOOK, Manifest
 
-Where = Literal["Cluster", "Installation"]
-_RBAC: Final = "rbac.authorization.k8s.io"
+Where = Literal["Cluster", "Installation", "Agents"]
 
 
 class Right(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +24,8 @@ class Right(msgspec.Struct, frozen=True, kw_only=True):
         resources: plural names, with their subresource.
         verbs: the verbs of the API.
         names: the only objects to which the rule applies; empty: all.
-        where: ``Cluster``: the whole cluster; ``Installation``: the installation's namespace.
+        where: ``Cluster``: the whole cluster; ``Installation``: the namespace of controller and webhook;
+            ``Agents``: the agents' namespace.
     """
 
     why: str
@@ -65,7 +55,7 @@ AGENT_RIGHTS: Final = (
         resources=("nodes/configz",),
         verbs=("get",),
     ),
-    Right(why="obey the swap annotation of namespaces", resources=("namespaces",), verbs=("list", "watch")),
+    Right(why="obey the swap label of namespaces", resources=("namespaces",), verbs=("list", "watch")),
     Right(why="taint its own node and remove the taint", resources=("nodes",), verbs=("get", "patch")),
     Right(
         why="notice that its node was created again, or that the taint was removed",
@@ -90,6 +80,13 @@ AGENT_RIGHTS: Final = (
         group=GROUP,
         resources=("overcommitnodes/status",),
         verbs=("patch",),
+    ),
+    Right(
+        why="renew its node's Lease, by which the controller knows that it works",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("create", "get", "patch"),
+        where="Agents",
     ),
     Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
@@ -137,6 +134,18 @@ CONTROLLER_RIGHTS: Final = (
         verbs=("list", "watch"),
     ),
     Right(
+        why="cancel the evacuation of a VM whose live migration is given up",
+        group=f"subresources.{KUBEVIRT_GROUP}",
+        resources=("virtualmachineinstances/evacuate", "virtualmachineinstances/evacuate/cancel"),
+        verbs=("update",),
+    ),
+    Right(
+        why="end that live migration afterwards",
+        group=KUBEVIRT_GROUP,
+        resources=("virtualmachineinstancemigrations",),
+        verbs=("delete",),
+    ),
+    Right(
         why="respect KubeVirt's migration limits",
         group=KUBEVIRT_GROUP,
         resources=("kubevirts",),
@@ -144,6 +153,37 @@ CONTROLLER_RIGHTS: Final = (
     ),
     Right(
         why="report its actions as events of node and pod", resources=("events",), verbs=("create", "patch")
+    ),
+    Right(
+        why="know the overrides whose status it writes",
+        group=GROUP,
+        resources=("resourceoverrides",),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="say in an override's status whether it has an effect",
+        group=GROUP,
+        resources=("resourceoverrides/status",),
+        verbs=("patch",),
+    ),
+    Right(
+        why="know which namespaces have the override enabled",
+        resources=("namespaces",),
+        verbs=("list", "watch"),
+    ),
+    Right(
+        why="notice agents that no longer renew their Lease",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("list", "watch"),
+        where="Agents",
+    ),
+    Right(
+        why="remove the Lease of a node that no longer exists",
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("delete",),
+        where="Agents",
     ),
     Right(
         why="become the leader for the first time",
@@ -192,15 +232,18 @@ WEBHOOK_RIGHTS: Final = (
         resources=("resourceoverrides",),
         verbs=("list", "watch"),
     ),
+)
+
+CERTIFICATES_RIGHTS: Final = (
     Right(
-        why="publish the CA of its certificate to the API server",
+        why="publish the CA of the webhook's certificate to the API server",
         group="admissionregistration.k8s.io",
         resources=("mutatingwebhookconfigurations",),
         verbs=("get", "patch"),
         names=(WEBHOOK,),
     ),
     Right(
-        why="store its certificate for the other replica",
+        why="store the first certificate",
         resources=("secrets",),
         verbs=("create",),
         where="Installation",
@@ -209,14 +252,32 @@ WEBHOOK_RIGHTS: Final = (
         why="read and renew that certificate",
         resources=("secrets",),
         verbs=("get", "patch"),
-        names=(f"{WEBHOOK}-tls",),
+        names=(SECRET_NAME,),
         where="Installation",
+    ),
+)
+"""The rights of the renewal, if Overbook itself makes the webhook's certificate."""
+
+OVERRIDE_EDIT_RIGHTS: Final = (
+    Right(
+        why="let a namespace's owners set its overrides",
+        group=GROUP,
+        resources=("resourceoverrides",),
+        verbs=("get", "list", "watch", "create", "update", "patch", "delete"),
+    ),
+)
+OVERRIDE_VIEW_RIGHTS: Final = (
+    Right(
+        why="let a namespace's viewers see its overrides",
+        group=GROUP,
+        resources=("resourceoverrides",),
+        verbs=("get", "list", "watch"),
     ),
 )
 
 STATUS_RIGHTS: Final = (
     Right(why="show nodes and pods", resources=("nodes", "pods"), verbs=("get", "list", "watch")),
-    Right(why="show a namespace's switches", resources=("namespaces",), verbs=("get",)),
+    Right(why="show a namespace's switches", resources=("namespaces",), verbs=("get", "list")),
     Right(why="show what happened to a pod", resources=("events",), verbs=("list",)),
     Right(
         why="show the status that Overbook publishes",
@@ -226,91 +287,18 @@ STATUS_RIGHTS: Final = (
     ),
     Right(why="know the cluster's percentage", group=GROUP, resources=("overcommits",), verbs=("get",)),
     Right(
-        why="see whether a controller leads",
+        why="see whether a controller leads, and which agents work",
         group="coordination.k8s.io",
         resources=("leases",),
-        verbs=("get",),
-        names=(CONTROLLER,),
+        verbs=("get", "list", "watch"),
     ),
     Right(
-        why="compare KubeVirt's percentage, and show VMs that would be restarted",
+        why="compare KubeVirt's percentage", group="kubevirt.io", resources=("kubevirts",), verbs=("list",)
+    ),
+    Right(
+        why="show guests' sizes, and VMs that would be restarted",
         group="kubevirt.io",
-        resources=("kubevirts", "virtualmachineinstances"),
-        verbs=("list",),
+        resources=("virtualmachineinstances",),
+        verbs=("list", "watch"),
     ),
 )
-
-
-def agent(where: Installation) -> list[Manifest]:
-    """The agent's account with its roles."""
-    return [_account("agent", AGENT, where), *_granted("agent", AGENT, AGENT_RIGHTS, where)]
-
-
-def controller(where: Installation) -> list[Manifest]:
-    """The controller's account with its roles."""
-    return [
-        _account("controller", CONTROLLER, where),
-        *_granted("controller", CONTROLLER, CONTROLLER_RIGHTS, where),
-    ]
-
-
-def webhook(where: Installation) -> list[Manifest]:
-    """The webhook's account with its roles."""
-    return [_account("webhook", WEBHOOK, where), *_granted("webhook", WEBHOOK, WEBHOOK_RIGHTS, where)]
-
-
-def last_resort(where: Installation) -> list[Manifest]:
-    """The roles that the controller needs additionally to delete pods."""
-    return _granted("controller", f"{CONTROLLER}-last-resort", DELETE_RIGHTS, where, account=CONTROLLER)
-
-
-def status() -> list[Manifest]:
-    """The role for people who run ``overbook status``; the cluster's administrator binds it."""
-    role = _role("ClusterRole", metadata(STATUS), STATUS_RIGHTS)
-    # OpenShift's cluster-reader includes every role with this label.
-    role["metadata"]["labels"] = {**LABELS, f"{_RBAC}/aggregate-to-cluster-reader": "true"}
-    return [role]
-
-
-def _account(component: Component, name: str, where: Installation) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "ServiceAccount",
-        "metadata": metadata(name, component, where.namespace),
-        # Pods mount a token of their own, with its own lifetime.
-        "automountServiceAccountToken": False,
-    }
-
-
-def _granted(
-    component: Component, name: str, rights: Sequence[Right], where: Installation, account: str = ""
-) -> list[Manifest]:
-    """The roles with the rights, bound to the component's account."""
-    subject = {"kind": "ServiceAccount", "name": account or name, "namespace": where.namespace}
-    found = []
-    for place, kind, namespace in (
-        ("Cluster", "ClusterRole", None),
-        ("Installation", "Role", where.namespace),
-    ):
-        given = [right for right in rights if right.where == place]
-        if given:
-            found.append(_role(kind, metadata(name, component, namespace), given))
-            found.append(
-                {
-                    "apiVersion": f"{_RBAC}/v1",
-                    "kind": f"{kind}Binding",
-                    "metadata": metadata(name, component, namespace),
-                    "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
-                    "subjects": [subject],
-                }
-            )
-    return found
-
-
-def _role(kind: str, about: Manifest, rights: Sequence[Right]) -> Manifest:
-    return {
-        "apiVersion": f"{_RBAC}/v1",
-        "kind": kind,
-        "metadata": about,
-        "rules": [right.rule() for right in rights],
-    }

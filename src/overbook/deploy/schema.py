@@ -24,10 +24,12 @@ class Limits(msgspec.Struct, frozen=True):
     Attributes:
         most_items: the most items of a list, by struct and field.
         bounds: the bounds of a number that a rule checks, by struct and field.
+        words: the words that a rule allows for a text, by struct and field.
     """
 
     most_items: Mapping[tuple[type, str], int] = {}
     bounds: Mapping[tuple[type, str], Bounds] = {}
+    words: Mapping[tuple[type, str], tuple[str, ...]] = {}
 
 
 def schema_of(kind: type[msgspec.Struct], limits: Limits, *, written_by_people: bool) -> Schema:
@@ -71,7 +73,7 @@ class _Writer:
         schema = self._type(field.type, place)
         if description:
             schema["description"] = description
-        words = _words(field.type)
+        words = _words(field.type) or list(self._limits.words.get(place, ()))
         if words and self._strict:
             schema["enum"] = words
         elif words:

@@ -16,7 +16,8 @@ from overbook.core.kubernetes.resources import Amounts
 from overbook.core.kubevirt.vm import owning_instance
 from overbook.core.overcommit.allowance import allowances
 from overbook.core.overcommit.level import Levels, node_levels, promised_percent
-from overbook.core.overcommit.swap import SWAP_ANNOTATION, SwapDecision, node_swap_bytes, swap_suffices
+from overbook.core.overcommit.namespace import OUTDATED, outdated_fix
+from overbook.core.overcommit.swap import SWAP_LABEL, SwapDecision, node_swap_bytes, swap_suffices
 from overbook.core.text import shown
 from overbook.explain.admission import ApiServer, is_stored
 from overbook.explain.cluster_objects import ClusterObjects
@@ -130,13 +131,13 @@ class _Described:
         return kept, tuple(pods)
 
     def _prepared(self, one: Found) -> tuple[Shape, PreparedPod | InvalidInput]:
-        annotations = self._inventory.namespaces.get(one.namespace)
-        shape = shape_of(one, annotations, self._inventory.objects)
+        labels = self._inventory.namespaces.get(one.namespace)
+        shape = shape_of(one, labels, self._inventory.objects)
         known = self._first.get(shape)
         if known is None:
             first: PreparedPod | InvalidInput
             try:
-                first = prepared_pod(one, self._node, annotations, self._server)
+                first = prepared_pod(one, self._node, labels, self._server)
             except InvalidInput as error:
                 first = error
             # The shape is kept, too, so that all pods of one shape have the same object for it.
@@ -257,6 +258,9 @@ def _warnings(
         from overbook.explain.quotas import quota_warnings  # noqa: PLC0415 - most inputs have no quota
 
         warnings += quota_warnings(prepared, inventory.objects.quotas)
+    for name, word in inventory.objects.outdated_namespaces.items():
+        text = f"namespace {name}: {OUTDATED}: {outdated_fix(name, word)}"
+        warnings.append(Warned("NamespaceAnnotation", "Danger", text))
     enough = swap_suffices(node.ordinary_bytes, node.swap_bytes, node.policy.percent)
     if not enough and any(pod.virtual_machine for pod in pods):
         needed = node_swap_bytes(node.ordinary_bytes, node.policy.percent)
@@ -296,12 +300,12 @@ def _warnings(
     return warnings
 
 
-def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None, objects: ClusterObjects) -> Shape:
+def shape_of(found: Found, namespace_labels: Mapping[str, str] | None, objects: ClusterObjects) -> Shape:
     """The properties of a pod that rules read: pods of equal shape get equal reports.
 
     Args:
         found: the pod.
-        namespace_annotations: the annotations of its namespace, where they are known.
+        namespace_labels: the labels of its namespace, where they are known.
         objects: the objects of the input that decide about pods.
     """
     pod = found.pod
@@ -319,7 +323,7 @@ def shape_of(found: Found, namespace_annotations: Mapping[str, str] | None, obje
         None if found.vmi is None else id(found.vmi),
         found.missing,
         found.refusal,
-        (namespace_annotations or {}).get(SWAP_ANNOTATION),
+        (namespace_labels or {}).get(SWAP_LABEL),
         status and (status.qos_class, _key(status) if may_wait(pod) else None),
         stored,
         # What a cluster has not stored yet is completed by its namespace's objects.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, convert
+from overbook.core.overcommit.namespace import outdated_word
 from overbook.kube.files.manifests import Document
 
 if TYPE_CHECKING:
@@ -63,9 +64,18 @@ class ClusterObjects:
         self.without_effect: list[str] = []
 
     @property
-    def annotations(self) -> Mapping[str, Mapping[str, str]]:
-        """The annotations of the namespaces, by name."""
-        return {name: metadata.annotations or {} for name, metadata in self.namespaces.items()}
+    def labels(self) -> Mapping[str, Mapping[str, str]]:
+        """The labels of the namespaces, by name."""
+        return {name: metadata.labels or {} for name, metadata in self.namespaces.items()}
+
+    @property
+    def outdated_namespaces(self) -> dict[str, str]:
+        """The namespaces that have the switch only as the annotation of earlier versions, with its value."""
+        words = {
+            name: outdated_word(metadata.labels, metadata.annotations)
+            for name, metadata in self.namespaces.items()
+        }
+        return {name: word for name, word in words.items() if word is not None}
 
     def without_use(self, *, overriding: bool) -> dict[str, int]:
         """The kinds of objects that decide nothing in the report, and the number of each.

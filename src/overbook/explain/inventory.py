@@ -88,7 +88,7 @@ class Inventory(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         found: pods and objects that create pods, in the order of the input.
-        namespaces: annotations of the Namespace objects in the input, by name.
+        namespaces: labels of the Namespace objects in the input, by name.
         ignored: kinds that do not concern pods, and the number of objects of each.
         idle: objects of which no pod runs or will run; they are in ``ignored``, too.
         objects: the objects that decide about pods.
@@ -259,7 +259,7 @@ class Intake:
             self._ignored[idle_words(one)] += 1
         found = tuple(one for one in kept if not one.idle) if idle else tuple(kept)
         return Inventory(
-            found, self.objects.annotations, dict(self._ignored), idle, self.objects, self.vm_settings
+            found, self.objects.labels, dict(self._ignored), idle, self.objects, self.vm_settings
         )
 
     def _insert_vms(self, policy: LauncherPolicy, running: Release, *, percent_given: bool) -> None:

@@ -9,10 +9,12 @@ from overbook.core.api.override import (
     ClusterResourceOverride,
     ResourceOverride,
     check,
+    resource_override_type,
 )
 from overbook.core.kubernetes.pod import Pod, convert
 from overbook.core.override.admission import (
     ENABLED_LABEL,
+    RUN_LEVEL_LABEL,
     SWITCH_ANNOTATION,
     ClusterPolicy,
     NamespacePolicy,
@@ -22,7 +24,7 @@ from overbook.core.override.admission import (
 from overbook.core.override.override import apply
 from overbook.core.override.reasons import class_change, class_words
 from overbook.core.override.source import cluster_source, namespaced_sources
-from overbook.core.override.texts import sentence
+from overbook.core.override.texts import left_out, sentence
 from overbook.explain.cluster_objects import NAMESPACE_UNSET, ClusterObjects
 from overbook.explain.report import Warned
 
@@ -65,7 +67,12 @@ class PlainOverrides:
             return pod, [Warned("NotOverridden", "Note", f"{decided.source.label}: {decided.detail}")]
         if decided.outcome not in ("Overridden", "Observed") or not decided.override.changes:
             return pod, []
-        changes = "; ".join(sentence(one, named=True) for one in decided.override.changes)
+        changes = "; ".join(
+            [
+                *(sentence(one, named=True) for one in decided.override.changes),
+                *map(left_out, decided.left_out),
+            ]
+        )
         if decided.outcome == "Observed":
             return pod, [
                 Warned(
@@ -87,6 +94,7 @@ class PlainOverrides:
             known = self._known[name] = namespace_policy(
                 name,
                 enabled="true" if metadata is None else (metadata.labels or {}).get(ENABLED_LABEL),
+                run_level=None if metadata is None else (metadata.labels or {}).get(RUN_LEVEL_LABEL),
                 switch=None if metadata is None else (metadata.annotations or {}).get(SWITCH_ANNOTATION),
                 overrides=namespaced_sources(self._namespaced.get(name, ())),
                 ranges=self._objects.limit_ranges.get(name, ()),
@@ -110,7 +118,7 @@ def decoded_override(manifest: Any, where: str) -> ClusterResourceOverride | Res
         cluster = convert(manifest, ClusterResourceOverride, where)
         check(cluster.settings)
         return cluster
-    one = convert(manifest, ResourceOverride, where)
+    one = convert(manifest, resource_override_type(str(manifest.get("apiVersion"))), where)
     check(one.settings)
     if one.spec.pod_selector is not None:
         one.spec.pod_selector.check()

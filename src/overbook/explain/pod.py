@@ -51,16 +51,14 @@ class PreparedPod(msgspec.Struct, frozen=True, gc=False):
     notes: tuple[Warned, ...] = ()
 
 
-def prepare(
-    found: Found, node: ExplainedNode, namespace_annotations: Mapping[str, str] | None
-) -> PreparedPod:
+def prepare(found: Found, node: ExplainedNode, namespace_labels: Mapping[str, str] | None) -> PreparedPod:
     """Compute the facts of a pod that a cluster has stored.
 
     Raises:
         InvalidInput: the API server would refuse the pod; the message has its place and name.
     """
     try:
-        return prepared_pod(found, node, namespace_annotations)
+        return prepared_pod(found, node, namespace_labels)
     except InvalidInput as error:
         raise error.inside(f"{found.where}: {found.kind} {found.name}: ") from error
 
@@ -68,7 +66,7 @@ def prepare(
 def prepared_pod(
     found: Found,
     node: ExplainedNode,
-    namespace_annotations: Mapping[str, str] | None,
+    namespace_labels: Mapping[str, str] | None,
     server: "ApiServer | None" = None,
 ) -> PreparedPod:
     """Compute the facts of a pod that the descriptions of all pods need.
@@ -76,7 +74,7 @@ def prepared_pod(
     Args:
         found: the pod.
         node: the node.
-        namespace_annotations: the annotations of its namespace, where they are known.
+        namespace_labels: the labels of its namespace, where they are known.
         server: the admission of pods that no cluster has stored; ``None``: the pod is stored.
 
     Raises:
@@ -97,7 +95,7 @@ def prepared_pod(
     resolved = resolve(pod, node.version)
     if resize is not None:
         resolved = msgspec.structs.replace(resolved, requests=resize.reserved)
-    facts = pod_facts(resolved, node.memory_bytes, node.policy, namespace_annotations)
+    facts = pod_facts(resolved, node.memory_bytes, node.policy, namespace_labels)
     values = pod_values(resolved, quota=node.cpu_quota)
     return PreparedPod(found, resolved, facts, values, pod_levels(resolved), notes)
 

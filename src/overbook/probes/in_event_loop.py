@@ -72,7 +72,8 @@ class ProbesInEventLoop:
             return
         now = asyncio.get_running_loop().time()
         for fd, _ in self._epoll.poll(0):
-            self._server.handle(fd, now)
+            if self._server.owns(fd):  # one may have gone for another that is in the same list
+                self._server.handle(fd, now)
         if self._sweep is None:
             self._expire()
 

@@ -1,22 +1,38 @@
 """A very small HTTP server in its owner's epoll: it answers GET and HEAD on a few paths.
 
 It has no thread that could die unnoticed, and no library that would double the agent's memory. Connections,
-request size and time are limited; each answer closes its connection.
+request size and time are limited; each answer closes its connection. A probe finds a place also if strangers
+hold all connections: see :mod:`overbook.probes.connection_limits`.
 """
 
 import select
 import socket
+import struct
+import sys
+import time
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from overbook.core.errors import InvalidInput
-from overbook.probes.answers import Handler, answered, refused
+from overbook.probes.answers import Handler, KeptAnswer, answered, refused
+from overbook.probes.connection_limits import ConnectionLimits
 
-MOST_CONNECTIONS: Final = 32
+MOST_CONNECTIONS: Final = 128
+MOST_OF_A_PEER: Final = 16
+"""The most connections of one address. A kubelet and a Prometheus need one or two each."""
 MOST_REQUEST_BYTES: Final = 8192
 MOST_SECONDS: Final = 10.0
+_BACKLOG: Final = 512
+"""New connections wait there during a tick; if it were full, a probe's would come a second later."""
+_ACCEPTED_AT_ONCE: Final = 16
+"""Fewer than there are places, so that those that were accepted are read before others take their places."""
+_RECEIVE_BUFFER_BYTES: Final = 16 << 10
+_SEND_BUFFER_BYTES: Final = 128 << 10
+"""The kernel's buffers count as the pod's memory, and by default one may have megabytes."""
+_RESET: Final = struct.pack("ii", 1, 0)
+_TCP_INFO_BYTES: Final = 148
 
 
 def split_address(address: str, where: str, example: str) -> tuple[str, int]:
@@ -36,13 +52,38 @@ def split_address(address: str, where: str, example: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
+def listening_socket(
+    host: str, port: int, backlog: int, receive_buffer_bytes: int, send_buffer_bytes: int
+) -> socket.socket:
+    """Listen on an address.
+
+    Args:
+        host: a name or an address; empty: all addresses.
+        port: the port; 0: any free one.
+        backlog: how many new connections wait until they are accepted.
+        receive_buffer_bytes: the kernel's buffer of each connection for what comes in.
+        send_buffer_bytes: the kernel's buffer of each connection for what goes out.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
+    everywhere = not host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in host or everywhere else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=backlog, dualstack_ipv6=everywhere)
+    # Accepted connections inherit these.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
+    return listener
+
+
 class _Connection(msgspec.Struct):
     socket: socket.socket
     since: float
     received: bytearray
     to_send: memoryview | None = None
-    refused: bool = False
-    """Whether the answer was sent before the whole request was read: the rest of the request is discarded."""
+    """What is left of the answer; empty: all was sent, and the client has not closed the connection yet."""
+    ended: bool = False
+    """Whether the client will send nothing more, and the kernel still holds a part of the answer."""
 
 
 class ProbeServer:
@@ -64,18 +105,12 @@ class ProbeServer:
         self, address: str, handlers: Mapping[str, Handler], epoll: select.epoll, where: str, example: str
     ) -> None:
         host, port = split_address(address, where, example)
-        self._handlers = handlers
+        self._handlers = {path: KeptAnswer(handler, time.perf_counter) for path, handler in handlers.items()}
         self._epoll = epoll
         self._connections: dict[int, _Connection] = {}
-        everywhere = not host and socket.has_dualstack_ipv6()
-        family = socket.AF_INET6 if ":" in host or everywhere else socket.AF_INET
+        self._limits: ConnectionLimits[int] = ConnectionLimits(MOST_CONNECTIONS, MOST_OF_A_PEER)
         try:
-            self._listener = socket.create_server(
-                (host, port),
-                family=family,
-                backlog=16,
-                dualstack_ipv6=everywhere,
-            )
+            self._listener = listening_socket(host, port, _BACKLOG, _RECEIVE_BUFFER_BYTES, _SEND_BUFFER_BYTES)
         except OSError as error:
             problem = f"an address that can be listened on ({error.strerror})"
             raise InvalidInput(where, address, problem) from error
@@ -104,16 +139,19 @@ class ProbeServer:
             if connection.to_send:
                 self._send(connection)
             elif connection.to_send is not None and not connection.socket.recv(MOST_REQUEST_BYTES):
-                self._drop(fd)
+                self._end(connection)
         except BlockingIOError:
             pass
         except OSError:
             self._drop(fd)
 
     def expire(self, now: float) -> None:
-        """Close the connections that are too slow."""
-        for fd in [fd for fd, c in self._connections.items() if now - c.since > MOST_SECONDS]:
-            self._drop(fd)
+        """Close the connections that are too slow, and those whose clients have everything."""
+        for fd, connection in list(self._connections.items()):
+            if now - connection.since > MOST_SECONDS:
+                self._drop(fd, reset=connection.to_send is not None)
+            elif connection.ended and not _unsent_bytes(connection.socket):
+                self._drop(fd)
 
     def close(self) -> None:
         """Stop listening, and close all connections."""
@@ -122,16 +160,18 @@ class ProbeServer:
         self._listener.close()
 
     def _accept(self, now: float) -> None:
-        try:
-            accepted, _ = self._listener.accept()
-        except OSError:
-            return  # the client is gone, or no descriptor is free: the owner's loop must not fail for that
-        if len(self._connections) >= MOST_CONNECTIONS:
-            accepted.close()
-            return
-        accepted.setblocking(False)
-        self._connections[accepted.fileno()] = _Connection(accepted, now, bytearray())
-        self._epoll.register(accepted, select.EPOLLIN)
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, peer = self._listener.accept()
+            except OSError:
+                return  # there is no other, or no descriptor is free: the owner's loop must not fail for that
+            accepted.setblocking(False)
+            loser = self._limits.add(accepted.fileno(), peer[0])
+            if loser is not None:
+                self._drop(loser, reset=self._connections[loser].to_send is not None)
+            self._connections[accepted.fileno()] = _Connection(accepted, now, bytearray())
+            self._epoll.register(accepted, select.EPOLLIN)
+            self.handle(accepted.fileno(), now)  # the request is often there already
 
     def _receive(self, connection: _Connection) -> None:
         data = connection.socket.recv(MOST_REQUEST_BYTES)
@@ -142,7 +182,6 @@ class ProbeServer:
         elif ended:
             self._reply(connection, answered(bytes(connection.received), self._handlers))
         elif len(connection.received) > MOST_REQUEST_BYTES:
-            connection.refused = True
             self._reply(connection, refused("the request is too large"))
 
     def _reply(self, connection: _Connection, answer: bytes) -> None:
@@ -153,15 +192,37 @@ class ProbeServer:
         left = connection.to_send
         if left is not None:
             connection.to_send = left[connection.socket.send(left) :]
-            if not connection.to_send and connection.refused:
-                # Closing at once would reset the connection, and the answer would be lost with it.
+            if not connection.to_send:
+                # The client closes first. If this end did, the answer to a request that was not read would be
+                # lost, and the kernel would keep what slow clients do not read, for any number of them.
                 connection.socket.shutdown(socket.SHUT_WR)
                 self._epoll.modify(connection.socket, select.EPOLLIN)
-            elif not connection.to_send:
-                self._drop(connection.socket.fileno())
 
-    def _drop(self, fd: int) -> None:
+    def _end(self, connection: _Connection) -> None:
+        """Close a connection whose client has nothing to say, once the client has the answer."""
+        fd = connection.socket.fileno()
+        if _unsent_bytes(connection.socket):
+            self._epoll.unregister(fd)  # it would be ready all the time
+            connection.ended = True
+        else:
+            self._drop(fd)
+
+    def _drop(self, fd: int, *, reset: bool = False) -> None:
+        """Close a connection; if it is reset, the kernel forgets what the client has not read."""
         connection = self._connections.pop(fd, None)
-        if connection is not None:
+        if connection is None:
+            return
+        self._limits.remove(fd)
+        if not connection.ended:
             self._epoll.unregister(fd)
-            connection.socket.close()
+        if reset:
+            connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        connection.socket.close()
+
+
+def _unsent_bytes(connected: socket.socket) -> int:
+    """What the kernel has to send, and has not sent because the client does not read."""
+    information = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    if len(information) < _TCP_INFO_BYTES:
+        return 0
+    return int.from_bytes(information[-4:], sys.byteorder)  # tcpi_notsent_bytes

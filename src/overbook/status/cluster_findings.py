@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final
 
+from overbook.core.api.group import NAMESPACE
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
+from overbook.core.overcommit.namespace import OUTDATED, outdated_fix
 from overbook.core.text import counted
 from overbook.status.findings import ClusterFinding, Gathered, gather
 from overbook.status.node_findings import node_findings
@@ -19,9 +21,12 @@ _UNKNOWN_WITHOUT: Final = {
     "pods": "totals of requests, limits and guest memory are not shown",
     "overcommits": "the percentage is not known; 100 is assumed",
     "overcommitnodes": "what agents report is not shown",
+    "namespaces": "whether a namespace has an annotation that is no longer read is not known",
     "kubevirts": "KubeVirt's own percentage is not compared",
     "leases": "whether a controller leads is not known",
-    "virtualmachineinstances": "whether VMs would be live-migrated or restarted is not known",
+    "heartbeats": "whether an agent works is only known from its last report",
+    "virtualmachineinstances": "guests' sizes are computed from requests, and whether VMs would be "
+    "live-migrated or restarted is not known",
 }
 _MATTERS_MOST: Final = ("nodes", "pods", "overcommits", "overcommitnodes")
 _USER: Final = re.compile(r'User "([^"]+)" cannot')
@@ -64,12 +69,19 @@ def _installation(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator
         severity="Critical" if waiting else "Warning",
         sentence="no controller leads: no pod is evicted from a node under pressure",
         detail="; ".join(part for part in (requests, last) if part),
-        fix=f"kubectl -n {AGENT_NAMESPACE} rollout restart deployment/overbook-controller",
+        fix=f"kubectl -n {NAMESPACE} rollout restart deployment/overbook-controller",
     )
 
 
 def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[ClusterFinding]:
     spec = cluster.spec
+    if cluster.unusable is not None:
+        yield ClusterFinding(
+            word=cluster.unusable.word,
+            severity="Warning",
+            sentence=f"{cluster.unusable.sentence}: no swap limit is set, and no pod is evicted",
+            fix=cluster.unusable.fix,
+        )
     if spec.paused:
         yield ClusterFinding(
             word="Paused",
@@ -86,19 +98,21 @@ def _settings(cluster: Clusterwide, nodes: tuple[NodeView, ...]) -> Iterator[Clu
             detail=f"KubeVirt has {kubevirt_percent}, Overcommit {OVERCOMMIT_NAME} has {spec.percentage}",
             fix=_patch_overcommit(f'{{"spec":{{"percentage":{kubevirt_percent}}}}}'),
         )
-    if spec.mode == "Observe":
+    if overcommit is not None and spec.mode == "Observe":
         yield ClusterFinding(
             word="Observes",
             severity="Note",
             sentence="mode is Observe: decisions are made and reported, but not carried out",
             fix=_patch_overcommit('{"spec":{"mode":"Enforce"}}'),
         )
-    if overcommit is None and not cluster.why_unread("overcommits"):
+    for name, word in cluster.outdated.items():
         yield ClusterFinding(
-            word="NoOvercommit",
-            severity="Note",
-            sentence=f"there is no Overcommit named {OVERCOMMIT_NAME}: the defaults apply",
-            fix="kubectl apply -f deploy/base/overcommit.yaml",
+            word="NamespaceAnnotation",
+            severity="Warning",
+            noun="namespace",
+            subject=name,
+            sentence=OUTDATED,
+            fix=outdated_fix(name, word),
         )
     versions = sorted({node.status.agent_version for node in nodes if node.status} - {""})
     if len(versions) > 1:

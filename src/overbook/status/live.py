@@ -10,15 +10,25 @@ from typing import Any, Final
 
 import msgspec
 
+from overbook.core.api.heartbeat import HEARTBEAT_SELECTOR
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, KubeError
-from overbook.kube.api.kinds import NODES, OVERCOMMIT_NODES, Kind
+from overbook.kube.api.kinds import LEASES, NODES, OVERCOMMIT_NODES, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.status.build import build_cluster
-from overbook.status.read import BRIEF_PODS, BriefPod, ClusterReader, percent_of, pod_selectors, views_of
+from overbook.status.guests import INSTANCES, GuestMachines, MachineInstance
+from overbook.status.node_views import renewals, views_of
+from overbook.status.read import (
+    BRIEF_PODS,
+    BriefPod,
+    ClusterReader,
+    eviction_strategy_of,
+    percent_of,
+    pod_selectors,
+)
 from overbook.status.report import ClusterReport
 from overbook.status.sums import NO_PODS, PodSums, Summing
-from overbook.status.view import Clusterwide, NodeView, Unread
+from overbook.status.view import AGENT_NAMESPACE, Clusterwide, NodeView, Unread
 
 FACTS_SECONDS: Final = 5.0
 """How often the few unwatched objects are read, which also shows whether the API server answers."""
@@ -72,7 +82,10 @@ class LiveCluster:
         self._sums: NodeSums | None = None
         self._nodes: Reflector[Any] | None = None
         self._reports: Reflector[Any] | None = None
+        self._leases: Reflector[Any] | None = None
         self._pods: list[Reflector[BriefPod]] = []
+        self._instances: Reflector[MachineInstance] | None = None
+        self._strategy = "None"
         self._forbidden: tuple[Unread, ...] = ()
         self._tasks: list[asyncio.Task[Any]] = []
         self._last_answer = clock()
@@ -89,6 +102,8 @@ class LiveCluster:
             self._nodes = self._watched(NODES, label_selector=self._selector)
         if await self._may(OVERCOMMIT_NODES):
             self._reports = self._watched(OVERCOMMIT_NODES)
+        if await self._may(LEASES, AGENT_NAMESPACE, resource="heartbeats"):
+            self._leases = self._watched(LEASES, namespace=AGENT_NAMESPACE, label_selector=HEARTBEAT_SELECTOR)
         if self._nodes is None and self._reports is None:
             raise ApiError(403, self._forbidden[0].why, self._forbidden[0].message)
         if await self._may(BRIEF_PODS):
@@ -97,7 +112,10 @@ class LiveCluster:
                 self._watched(BRIEF_PODS, field_selector=fields, on_change=self._sums.changed)
                 for fields in pod_selectors(self._names or None)
             ]
-        for reflector in filter(None, (self._nodes, self._reports, *self._pods)):
+        if await self._may(INSTANCES):
+            self._instances = self._watched(INSTANCES)
+        watched = (self._nodes, self._reports, self._leases, self._instances, *self._pods)
+        for reflector in filter(None, watched):
             await reflector.wait_synced()
         self._tasks.append(asyncio.create_task(self._keep_facts()))
 
@@ -109,16 +127,26 @@ class LiveCluster:
 
     def report(self) -> ClusterReport:
         """The report as of now."""
-        views = [view for view in self._views() if not self._names or view.name in self._names]
-        cluster = msgspec.structs.replace(self._cluster, unread=(*self._forbidden, *self._cluster.unread))
+        machines = None
+        if self._instances is not None:
+            machines = GuestMachines(self._instances.objects.values(), self._strategy)
+        views = [view for view in self._views(machines) if not self._names or view.name in self._names]
+        cluster = msgspec.structs.replace(
+            self._cluster,
+            guests=machines.evictable if machines else {},
+            marked=tuple(machines.marked) if machines else (),
+            unread=(*self._forbidden, *self._cluster.unread),
+        )
         return build_cluster(cluster, views, seconds_old=self._clock() - self._last_answer)
 
-    def _views(self) -> list[NodeView]:
+    def _views(self, machines: GuestMachines | None) -> list[NodeView]:
+        sums = None if self._sums is None else self._sums.by_node
         return views_of(
             None if self._nodes is None else self._nodes.objects.values(),
             {} if self._reports is None else self._reports.objects,
-            None if self._sums is None else self._sums.by_node,
+            sums if sums is None or machines is None else machines.on(sums),
             self._clock(),
+            None if self._leases is None else renewals(self._leases.objects.values()),
         )
 
     async def _keep_facts(self) -> None:
@@ -132,15 +160,13 @@ class LiveCluster:
         reading = ClusterReader(self._client)
         overcommit, kubevirt = await reading.overcommit(), await reading.kubevirt()
         leader = await reading.or_unread("leases", lambda: reading.leader(self._clock()))
-        guests = await reading.or_unread(
-            "virtualmachineinstances", lambda: reading.guests(self._views(), kubevirt)
-        )
+        self._strategy = eviction_strategy_of(kubevirt)
         before = self._cluster.percent
         self._cluster = Clusterwide(
             overcommit=overcommit,
+            unusable=reading.unusable,
             kubevirt_percent=percent_of(kubevirt),
             leader=leader,
-            guests=guests or {},
             unread=tuple(reading.unread),
         )
         self._last_answer = self._clock()
@@ -148,15 +174,15 @@ class LiveCluster:
             pods = chain.from_iterable(reflector.objects.values() for reflector in self._pods)
             self._sums.recompute(self._cluster.percent, pods)
 
-    async def _may(self, kind: Kind[Any]) -> bool:
+    async def _may(self, kind: Kind[Any], namespace: str | None = None, resource: str = "") -> bool:
         """Whether a collection may be read. A watch without the right to it would retry for ever."""
         reading = ClusterReader(self._client)
 
         async def first() -> bool:
-            async with aclosing(self._client.pages(kind, limit=1)) as pages:
+            async with aclosing(self._client.pages(kind, namespace, limit=1)) as pages:
                 return bool([await anext(pages)])
 
-        allowed = await reading.or_unread(kind.plural, first)
+        allowed = await reading.or_unread(resource or kind.plural, first)
         self._forbidden += tuple(reading.unread)
         return bool(allowed)
 

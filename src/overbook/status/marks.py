@@ -5,7 +5,8 @@ from typing import Final
 
 import msgspec
 
-from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.core.overcommit.namespace import OUTDATED, outdated_word
+from overbook.core.overcommit.swap import SWAP_LABEL
 from overbook.core.override.admission import ENABLED_LABEL, SWITCH_ANNOTATION
 
 _NO_EFFECT: Final = "this value has no effect"
@@ -32,8 +33,10 @@ class Mark(msgspec.Struct, frozen=True, gc=False, rename="camel"):
 def marks(labels: Mapping[str, str] | None, annotations: Mapping[str, str] | None) -> tuple[Mark, ...]:
     """The labels and annotations of a namespace that matter here, with the effect of each."""
     found = []
-    if (swap := (annotations or {}).get(SWAP_ANNOTATION)) is not None:
-        found.append(Mark(SWAP_ANNOTATION, swap, _SWAP.get(swap, _NO_EFFECT)))
+    if (swap := (labels or {}).get(SWAP_LABEL)) is not None:
+        found.append(Mark(SWAP_LABEL, swap, _SWAP.get(swap, _NO_EFFECT)))
+    elif (old := outdated_word(labels, annotations)) is not None:
+        found.append(Mark(SWAP_LABEL, old, OUTDATED))
     if (label := (labels or {}).get(ENABLED_LABEL)) is not None:
         meaning = "requests are overridden at admission" if label == "true" else _NO_EFFECT
         found.append(Mark(ENABLED_LABEL, label, meaning))

@@ -28,12 +28,17 @@ async def namespace_status(reading: ClusterReader, name: str) -> NamespaceStatus
     namespace = await reading.or_unread("namespaces", lambda: _namespace(reading, name))
     overcommit = await reading.overcommit()
     kubevirt = await reading.kubevirt() if overcommit is None else None
+    machines = await reading.or_unread(
+        "virtualmachineinstances", lambda: reading.machines(None, kubevirt, name)
+    )
     percent = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt)).percent
     total = NO_PODS
     pods: list[NamespacePod] = []
     summing = Summing(percent)
     async for pod in _pods(reading, name):
         sums, quality = summing.with_class(pod)
+        if machines is not None and sums.virtual_machines:
+            sums = machines.in_pod(pod, sums)
         total += sums
         pods.append(_build_pod(pod, sums, quality))
     metadata = namespace.metadata if namespace else None

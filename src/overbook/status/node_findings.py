@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from overbook.core.api.heartbeat import MOST_STATUS_SECONDS
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, Refusal, Stage
 from overbook.core.overcommit.swap import swap_suffices
 from overbook.core.text import shown
@@ -25,8 +26,11 @@ def node_findings(nodes: Iterable[NodeView], cluster: Clusterwide) -> Iterator[C
 
 
 def is_silent(node: NodeView, cluster: Clusterwide) -> bool:
-    """Whether the node's agent has not reported for so long that it counts as stopped."""
-    return node.age_seconds is None or node.age_seconds > cluster.spec.relief.stale_seconds
+    """Whether the node's agent has given no sign of life for so long that it counts as stopped."""
+    seconds = float(cluster.spec.relief.stale_seconds)
+    if cluster.why_unread("heartbeats"):
+        seconds += MOST_STATUS_SECONDS  # without the Leases, silence is no news for so long
+    return node.age_seconds is None or node.age_seconds > seconds
 
 
 def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
@@ -51,7 +55,7 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             subject=node.name,
             sentence="relief waits",
             detail=relief.message,
-            fix="kubectl get overcommit cluster -o jsonpath='{.spec.relief}'",
+            fix=_waiting_fix(relief.message),
         )
     last = relief.outcomes[0] if relief.outcomes else None
     if last is not None and last.outcome in ("GivenUp", "Failed"):
@@ -62,8 +66,24 @@ def _relief(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
             subject=node.name,
             sentence="the last relief was not completed",
             detail=f"{last.victim}: {last.message}",
-            fix=f"overbook status pod {last.victim}",
+            fix=_command_in(last.message) or f"overbook status pod {last.victim}",
         )
+
+
+def _waiting_fix(message: str) -> str:
+    """The command for the object on which relief waits: KubeVirt's, or Overbook's own settings."""
+    if message.startswith("KubeVirt's webhook"):
+        return "kubectl get pods -A -l kubevirt.io=virt-api"
+    if message.startswith("KubeVirt's limit"):
+        settings = "kubectl get kubevirt -A -o jsonpath='{.items[0].spec.configuration.migrations}'"
+        return f"kubectl get vmim -A; {settings}"
+    return "kubectl get overcommit cluster -o jsonpath='{.spec.relief}'"
+
+
+def _command_in(message: str) -> str:
+    """The command that a message of the controller names; empty: it names none."""
+    before, said, command = message.partition(": virtctl ")
+    return f"virtctl {command}" if said and before else ""
 
 
 def _refusal_fix(refusal: Refusal) -> str:
@@ -71,7 +91,15 @@ def _refusal_fix(refusal: Refusal) -> str:
     budget = _BUDGET.search(refusal.message)
     if budget is not None:
         return f"kubectl -n {namespace} get pdb {budget[1]}"
-    return f"overbook status pod {refusal.label}"
+    match refusal.reason:
+        case "MigrationRejected":
+            return f"kubectl -n {namespace} describe resourcequota"
+        case "MigrationFailed" | "MigrationStalled" | "MigrationGivenUp" | "MigrationFailing":
+            return _command_in(refusal.message) or f"kubectl -n {namespace} get vmim"
+        case "WebhookFailed":
+            return "kubectl get pods -A -l kubevirt.io=virt-api"
+        case _:
+            return f"overbook status pod {refusal.label}"
 
 
 def _pressure(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
@@ -115,7 +143,7 @@ def _agent(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
             weight=node.promised_percent or 0,
         )
     elif is_silent(node, cluster):
-        since = f"silent since {node.status.observed_at}"
+        since = f"silent since {node.seen_at or node.status.observed_at}"
         yield ClusterFinding(
             word="AgentSilent",
             severity="Critical",
@@ -201,9 +229,27 @@ def _restarts(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
         )
 
 
-def _problems(node: NodeView, _cluster: Clusterwide) -> Iterator[ClusterFinding]:
+def _marks(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
+    """VMs that KubeVirt will move sooner or later, although nobody drains the node and no relief wants it."""
+    if node.cordoned or node.pressure != "None" or node.relief.stage in _UNDER_WAY:
+        return
+    for machine in cluster.marked:
+        if machine.node == node.name:
+            yield ClusterFinding(
+                word="EvacuationLeft",
+                severity="Note",
+                noun="virtual machine",
+                subject=f"{machine.namespace}/{machine.name}",
+                sentence="KubeVirt tries to live-migrate it again and again, "
+                "and the node is calm and not cordoned",
+                fix=f"virtctl evacuate-cancel vmi {machine.name} --namespace {machine.namespace}",
+            )
+
+
+def _problems(node: NodeView, cluster: Clusterwide) -> Iterator[ClusterFinding]:
+    of_all = cluster.unusable.word if cluster.unusable else ""
     for problem in node.status.problems if node.status else ():
-        if problem.word in _JUDGED_HERE:
+        if problem.word in _JUDGED_HERE or problem.word == of_all:
             continue
         yield ClusterFinding(
             word=problem.word,
@@ -224,5 +270,6 @@ _WORST_FIRST: Final[tuple[Callable[[NodeView, Clusterwide], Iterator[ClusterFind
     _promise,
     _taint,
     _restarts,
+    _marks,
     _problems,
 )

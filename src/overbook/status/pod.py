@@ -1,7 +1,7 @@
 """One pod in the cluster: its resources on its node, its place among the candidates, and its history.
 
 What is read: the pod, its node, that node's pods and ``OvercommitNode``, the ``Overcommit``, KubeVirt's
-settings, the pod's events, and the annotations of its namespace.
+settings, the pod's events, and the labels of its namespace.
 """
 
 import contextlib
@@ -50,13 +50,14 @@ async def pod_status(reading: ClusterReader, name: str, namespace: str | None, n
     view = nodes[0] if nodes else NodeView(name=node_name or "")
     return PodStatusReport(
         name=label,
-        pod=_described(pod, view, cluster, await _annotations(reading, namespace)),
+        pod=_described(pod, view, cluster, await _namespace_labels(reading, namespace)),
         node=build_node(view, cluster) if nodes else None,
         place=place_of(pod, view) if nodes else None,
         history=history,
         events=events,
         findings=findings(cluster, nodes) if nodes else (),
         unread=tuple(reading.unread),
+        ended=(pod.status.phase or "") if pod.status is not None and pod.has_ended else "",
     )
 
 
@@ -87,9 +88,9 @@ async def _node(
     return Clusterwide(unread=tuple(reading.unread)), ()
 
 
-async def _annotations(reading: ClusterReader, namespace: str) -> dict[str, str]:
+async def _namespace_labels(reading: ClusterReader, namespace: str) -> dict[str, str]:
     found = await reading.or_unread("namespaces", lambda: reading.client.get(NAMESPACES, namespace))
-    return (found.metadata.annotations if found else None) or {}
+    return (found.metadata.labels if found else None) or {}
 
 
 async def _events(reading: ClusterReader, namespace: str, name: str) -> tuple[Happening, ...]:
@@ -109,7 +110,7 @@ def _when(event: CoreEvent) -> str | None:
     return event.last_timestamp or event.first_timestamp or event.metadata.creation_timestamp
 
 
-def _described(pod: Pod, view: NodeView, cluster: Clusterwide, annotations: dict[str, str]) -> PodReport:
+def _described(pod: Pod, view: NodeView, cluster: Clusterwide, labels: dict[str, str]) -> PodReport:
     """The pod as ``explain`` describes it, on its node; without a node yet, on one of size 0."""
     node = ExplainedNode(
         memory_bytes=view.ram_bytes or 0,
@@ -125,6 +126,6 @@ def _described(pod: Pod, view: NodeView, cluster: Clusterwide, annotations: dict
         huge_pages_bytes=view.status.memory.hugetlb_bytes if view.status else 0,
     )
     where = f"on node {view.name}" if view.name else "on no node yet"
-    prepared = prepare(Found(where, "Pod", pod.label, pod), node, annotations)
+    prepared = prepare(Found(where, "Pod", pod.label, pod), node, labels)
     swap = allowances(prepared.facts.containers, node.memory_bytes, node.swap_bytes, node.policy)
     return describe(prepared, node, list(swap), 1.0)

@@ -5,29 +5,45 @@ answer at all, the command ends.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
-from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
-from overbook.core.api.overcommit_node import TAINT_KEY, OvercommitNode
+from overbook.core.api.group import NAMESPACE
+from overbook.core.api.heartbeat import HEARTBEAT_SELECTOR
+from overbook.core.api.overcommit import (
+    OVERCOMMIT_NAME,
+    Overcommit,
+    OvercommitSpec,
+    Unusable,
+    read_overcommit,
+)
+from overbook.core.api.overcommit_node import OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, OwnerReference, Pod, PodSpec
-from overbook.core.kubernetes.resources import amounts
-from overbook.core.kubevirt.vm import INSTANCE_KIND, KUBEVIRT_GROUP
+from overbook.core.overcommit.namespace import outdated_word
 from overbook.core.percentage import is_percent
 from overbook.core.timestamp import from_timestamp
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError, UnexpectedAnswer, is_status
 from overbook.kube.api.find_cluster import load_config
-from overbook.kube.api.kinds import KUBEVIRTS, LEASES, NODES, OVERCOMMIT_NODES, OVERCOMMITS, Kind
+from overbook.kube.api.kinds import (
+    KUBEVIRTS,
+    LEASES,
+    NAMESPACES,
+    NODES,
+    OVERCOMMIT_NODES,
+    WRITTEN_OVERCOMMITS,
+    Kind,
+)
 from overbook.kube.api.objects import KubeVirtInstallation, Node
+from overbook.status.guests import INSTANCES, GuestMachines
+from overbook.status.node_views import renewals, views_of
 from overbook.status.sums import NO_PODS, PodSums, Summing
 from overbook.status.view import (
     AGENT_NAMESPACE,
     Clusterwide,
-    EvictableMachine,
     LeadingController,
     NodeView,
     Unread,
@@ -38,8 +54,8 @@ RUNNING: Final = "status.phase!=Succeeded,status.phase!=Failed"
 PAGE: Final = 2000
 MOST_NAMED: Final = 16
 """Up to this number of chosen nodes, pods are listed node by node; for more, all pods are listed."""
-MOST_IN_TROUBLE: Final = 50
-"""Nodes with candidates whose virtual machines are looked up."""
+NODE_LABEL: Final = "kubevirt.io/nodeName"
+"""The label by which KubeVirt says on which node a virtual machine runs."""
 MOST_TRIES: Final = 4
 _OF_KUBEVIRT: Final = ("kubevirts", "virtualmachineinstances")
 _PASSING: Final = (429, 500, 503, 504)
@@ -74,6 +90,8 @@ class ClusterReader:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.unread: list[Unread] = []
+        self.unusable: Unusable | None = None
+        """Why there is no ``Overcommit`` that can be used; ``None``: there is one, or it was not read."""
 
     async def cluster(
         self, names: Sequence[str], selector: str, now: float
@@ -93,29 +111,36 @@ class ClusterReader:
         cluster = Clusterwide(overcommit=overcommit, kubevirt_percent=percent_of(kubevirt))
         nodes = await self.or_unread("nodes", lambda: self._nodes(names, selector))
         chosen = [node.metadata.name for node in nodes] if nodes is not None and (names or selector) else None
-        sums, reports, leader = await asyncio.gather(
+        sums, machines, reports, leader, renewed = await asyncio.gather(
             self.or_unread("pods", lambda: self._sums(cluster.percent, chosen)),
+            self.or_unread("virtualmachineinstances", lambda: self.machines(chosen, kubevirt)),
             self.or_unread("overcommitnodes", lambda: self.reports(chosen)),
             self.or_unread("leases", lambda: self.leader(now)),
+            self.or_unread("heartbeats", self.heartbeats),
         )
+        outdated = await self.or_unread("namespaces", self.outdated) if chosen is None else {}
         if nodes is None and not reports:
             first = self.unread[0]
             raise ApiError(403 if first.why == "Forbidden" else 500, first.why, first.message)
-        views = tuple(views_of(nodes, reports or {}, sums, now))
-        guests = await self.or_unread("virtualmachineinstances", lambda: self.guests(views, kubevirt))
+        if sums is not None and machines is not None:
+            sums = machines.on(sums)
+        views = tuple(views_of(nodes, reports or {}, sums, now, renewed))
         return (
             Clusterwide(
                 overcommit=overcommit,
+                unusable=self.unusable,
                 kubevirt_percent=cluster.kubevirt_percent,
                 leader=leader,
-                guests=guests or {},
+                guests=machines.evictable if machines else {},
+                marked=tuple(machines.marked) if machines else (),
+                outdated=outdated or {},
                 unread=tuple(self.unread),
             ),
             views,
         )
 
     async def overcommit(self) -> Overcommit | None:
-        """The cluster's settings; ``None``: there are none, or they may not be read."""
+        """The cluster's settings; ``None``: there are none that can be used, or they may not be read."""
         return await self.or_unread("overcommits", self._overcommit)
 
     async def kubevirt(self) -> KubeVirtInstallation | None:
@@ -125,11 +150,17 @@ class ClusterReader:
 
     async def _overcommit(self) -> Overcommit | None:
         try:
-            return await self.client.get(OVERCOMMITS, OVERCOMMIT_NAME)
+            written = await self.client.get(WRITTEN_OVERCOMMITS, OVERCOMMIT_NAME)
         except ApiError as error:
-            if error.status == 404:
-                return None
-            raise
+            if not error.is_not_found:
+                raise
+            written = None
+        read = read_overcommit(written)
+        if written is None or not isinstance(read, OvercommitSpec):
+            self.unusable = read if isinstance(read, Unusable) else None
+            return None
+        self.unusable = None
+        return Overcommit(metadata=written.metadata, spec=read)
 
     async def _nodes(self, names: Sequence[str], selector: str) -> list[Node]:
         if not names:
@@ -167,10 +198,24 @@ class ClusterReader:
             if wanted is None or report.metadata.name in wanted
         }
 
+    async def outdated(self) -> dict[str, str]:
+        """The namespaces that have the swap switch only as an annotation, which is no longer read."""
+        found = {}
+        async for namespace in self.client.list(NAMESPACES, limit=PAGE):
+            word = outdated_word(namespace.metadata.labels, namespace.metadata.annotations)
+            if word is not None:
+                found[namespace.metadata.name] = word
+        return found
+
+    async def heartbeats(self) -> dict[str, str]:
+        """When each node's agent last renewed its Lease, by node."""
+        leases = self.client.list(LEASES, AGENT_NAMESPACE, label_selector=HEARTBEAT_SELECTOR, limit=PAGE)
+        return renewals([lease async for lease in leases])
+
     async def leader(self, now: float) -> LeadingController | None:
         """The controller that leads; ``None``: there is no lease."""
         try:
-            lease = await self.client.get(LEASES, CONTROLLER_LEASE, AGENT_NAMESPACE)
+            lease = await self.client.get(LEASES, CONTROLLER_LEASE, NAMESPACE)
         except ApiError as error:
             if error.status == 404:
                 return None
@@ -182,20 +227,17 @@ class ClusterReader:
             lease_seconds=lease.spec.lease_duration_seconds or 15,
         )
 
-    async def guests(
-        self, nodes: Iterable[NodeView], kubevirt: KubeVirtInstallation | None
-    ) -> dict[str, EvictableMachine]:
-        """The virtual machines on nodes where a VM is a candidate for eviction, by their pod's UID."""
-        troubled = [node.name for node in nodes if any(one.virtual_machine for one in node.candidates)]
-        if not troubled:
-            return {}
-        default = (kubevirt.spec.configuration.eviction_strategy if kubevirt else None) or "None"
-        selector = f"kubevirt.io/nodeName in ({','.join(troubled[:MOST_IN_TROUBLE])})"
-        return {
-            uid: EvictableMachine(instance.metadata.name, instance.spec.eviction_strategy or default)
-            async for instance in self.client.list(INSTANCES, label_selector=selector, limit=PAGE)
-            for uid in instance.status.active_pods or ()
-        }
+    async def machines(
+        self,
+        chosen: Sequence[str] | None,
+        kubevirt: KubeVirtInstallation | None,
+        namespace: str | None = None,
+    ) -> GuestMachines:
+        """The virtual machines on the chosen nodes (``None``: on all) and in a namespace (``None``: all)."""
+        few = chosen is not None and len(chosen) <= MOST_NAMED
+        selector = f"{NODE_LABEL} in ({','.join(chosen)})" if chosen and few else ""
+        listed = self.client.list(INSTANCES, namespace, label_selector=selector, limit=PAGE)
+        return GuestMachines([instance async for instance in listed], eviction_strategy_of(kubevirt))
 
     async def or_unread(self, resource: str, read: Callable[[], Awaitable[_Result]]) -> _Result | None:
         """The result of `read`; ``None`` if the resource could not be read, which is remembered.
@@ -241,22 +283,6 @@ async def _collected(listed: AsyncIterator[_Result]) -> list[_Result]:
     return [one async for one in listed]
 
 
-class _InstanceSpec(KubeStruct, frozen=True):
-    eviction_strategy: str | None = None
-
-
-class _InstanceStatus(KubeStruct, frozen=True):
-    active_pods: dict[str, str] | None = None
-
-
-class MachineInstance(KubeStruct, frozen=True):
-    """A virtual machine instance, with the fields about its eviction."""
-
-    metadata: ObjectMeta = ObjectMeta()
-    spec: _InstanceSpec = _InstanceSpec()
-    status: _InstanceStatus = _InstanceStatus()
-
-
 class _PodMetadata(KubeStruct, frozen=True):
     name: str = ""
     namespace: str | None = None
@@ -283,66 +309,11 @@ class BriefPod(KubeStruct, frozen=True):
 
 
 BRIEF_PODS: Final = Kind("", "v1", "pods", "Pod", namespaced=True, type=BriefPod)
-INSTANCES: Final = Kind(
-    KUBEVIRT_GROUP, "v1", "virtualmachineinstances", INSTANCE_KIND, namespaced=True, type=MachineInstance
-)
 
 
-_CONTROL_PLANE_ROLES: Final = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
-
-
-def views_of(
-    nodes: Iterable[Node] | None,
-    reports: Mapping[str, OvercommitNode],
-    sums: Mapping[str, PodSums] | None,
-    now: float,
-) -> list[NodeView]:
-    """The view of each node, from the nodes, the agents' reports and the sums of pods; sorted by name.
-
-    Args:
-        nodes: the nodes; ``None``: they may not be read, and each report gives a view.
-        reports: the agents' reports by node.
-        sums: the sums of pods by node; ``None``: pods may not be read.
-        now: seconds since 1970.
-    """
-    if nodes is None:
-        return [
-            view_of(Node(metadata=ObjectMeta(name=name)), reports[name], _sums_of(sums, name), now)
-            for name in sorted(reports)
-        ]
-    found = {node.metadata.name: node for node in nodes}
-    return [
-        view_of(node, reports.get(name), _sums_of(sums, name), now) for name, node in sorted(found.items())
-    ]
-
-
-def view_of(node: Node, report: OvercommitNode | None, sums: PodSums | None, now: float) -> NodeView:
-    """The view of one node.
-
-    Raises:
-        InvalidInput: a quantity is one that the API server refuses.
-    """
-    status = report.status if report else None
-    seen = from_timestamp(status.observed_at) if status else None
-    ready = next((one.status for one in node.status.conditions or () if one.type == "Ready"), None)
-    swap = node.status.node_info.swap if node.status.node_info else None
-    labels = node.metadata.labels or {}
-    return NodeView(
-        name=node.metadata.name,
-        ready=None if ready is None else ready == "True",
-        control_plane=any(role in labels for role in _CONTROL_PLANE_ROLES),
-        capacity=amounts(node.status.capacity, "status.capacity."),
-        allocatable=amounts(node.status.allocatable, "status.allocatable."),
-        tainted=any(taint.key == TAINT_KEY for taint in node.spec.taints or ()),
-        kubelet_swap_bytes=swap.capacity if swap else None,
-        sums=sums,
-        status=status,
-        age_seconds=None if seen is None else max(0.0, now - seen),
-    )
-
-
-def _sums_of(sums: Mapping[str, PodSums] | None, name: str) -> PodSums | None:
-    return None if sums is None else sums.get(name, NO_PODS)
+def eviction_strategy_of(kubevirt: KubeVirtInstallation | None) -> str:
+    """KubeVirt's eviction strategy for virtual machines without their own."""
+    return (kubevirt.spec.configuration.eviction_strategy if kubevirt else None) or "None"
 
 
 def percent_of(kubevirt: KubeVirtInstallation | None) -> int | None:

@@ -104,7 +104,8 @@ class ClusterReport(ReportStruct, frozen=True):
 class PodStatusReport(ReportStruct, frozen=True):
     """The report of ``overbook status pod``: the pod as in ``explain``, on its node, and its history.
 
-    ``pod`` is ``null`` if the pod no longer exists, and only its history is known.
+    ``pod`` is ``null`` if the pod no longer exists, and only its history is known. ``ended`` is the phase of
+    a pod that has ended, such as the source of a live migration: it holds nothing. Else it is empty.
     """
 
     name: str
@@ -115,6 +116,7 @@ class PodStatusReport(ReportStruct, frozen=True):
     events: tuple[Happening, ...]
     findings: tuple[Gathered, ...]
     unread: tuple[Unread, ...]
+    ended: str = ""
 
 
 class NamespacePod(ReportStruct, frozen=True):

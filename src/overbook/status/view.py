@@ -5,7 +5,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from overbook.core.api.overcommit import Overcommit, OvercommitSpec
+from overbook.core.api.group import NAMESPACE, node_namespace
+from overbook.core.api.overcommit import Overcommit, OvercommitSpec, Unusable
 from overbook.core.api.overcommit_node import (
     OvercommitNodeStatus,
     PressureState,
@@ -17,8 +18,8 @@ from overbook.core.overcommit.level import NodeCause, causes_of, share_percent
 from overbook.core.overcommit.swap import node_swap_bytes, ordinary_bytes
 from overbook.status.sums import NO_PODS, PodSums
 
-AGENT_NAMESPACE: Final = "overbook"
-"""The namespace of a default installation; commands in findings name it."""
+AGENT_NAMESPACE: Final = node_namespace(NAMESPACE)
+"""The agents' namespace in a default installation; commands in findings name it."""
 
 Refused = Literal["Forbidden", "NotInstalled", "Failed"]
 
@@ -33,10 +34,12 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         capacity: the node's ``status.capacity``.
         allocatable: how much its pods may request together.
         tainted: whether it has Overbook's taint.
+        cordoned: whether it takes no new pods, as while it is drained.
         kubelet_swap_bytes: swap as the kubelet reports it; ``None``: not reported.
         sums: the sums of its pods; ``None``: pods could not be read.
         status: what agent and controller wrote; ``None``: nothing.
-        age_seconds: time since the agent's last report; ``None``: not known.
+        age_seconds: time since the agent's last sign of life, a report or a heartbeat; ``None``: not known.
+        seen_at: when that was; ``None``: not known.
     """
 
     name: str
@@ -45,10 +48,12 @@ class NodeView(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     capacity: Amounts = Amounts()
     allocatable: Amounts = Amounts()
     tainted: bool = False
+    cordoned: bool = False
     kubelet_swap_bytes: int | None = None
     sums: PodSums | None = NO_PODS
     status: OvercommitNodeStatus | None = None
     age_seconds: float | None = None
+    seen_at: str | None = None
 
     @property
     def ram_bytes(self) -> int | None:
@@ -137,6 +142,20 @@ class LeadingController(msgspec.Struct, frozen=True, gc=False, rename="camel"):
         )
 
 
+class MarkedMachine(msgspec.Struct, frozen=True, gc=False):
+    """A virtual machine that KubeVirt is to move away from its node.
+
+    Attributes:
+        namespace: its namespace.
+        name: its name.
+        node: the node that it leaves.
+    """
+
+    namespace: str
+    name: str
+    node: str
+
+
 class EvictableMachine(msgspec.Struct, frozen=True, gc=False):
     """A virtual machine on a node with candidates for eviction.
 
@@ -153,17 +172,24 @@ class Clusterwide(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What applies to every node.
 
     Attributes:
-        overcommit: the cluster's ``Overcommit``; ``None``: there is none, or it could not be read.
+        overcommit: the cluster's ``Overcommit``; ``None``: there is none that can be used, or it could not be
+            read.
+        unusable: why there is none that can be used; ``None``: there is one, or it could not be read.
         kubevirt_percent: the percentage by which KubeVirt makes its pods; ``None``: not known.
         leader: the controller that leads; ``None``: there is no lease, or it could not be read.
-        guests: virtual machines on nodes with candidates, by their pod's UID.
+        guests: virtual machines by their pod's UID.
+        marked: virtual machines that KubeVirt is to move away from their nodes.
+        outdated: the namespaces with the switch of earlier versions, with its value.
         unread: what could not be read.
     """
 
     overcommit: Overcommit | None = None
+    unusable: Unusable | None = None
     kubevirt_percent: int | None = None
     leader: LeadingController | None = None
     guests: Mapping[str, EvictableMachine] = {}
+    marked: tuple[MarkedMachine, ...] = ()
+    outdated: Mapping[str, str] = {}
     unread: tuple[Unread, ...] = ()
 
     @property

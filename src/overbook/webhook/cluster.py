@@ -14,14 +14,17 @@ from overbook.core.api.override import (
     CLUSTER_NAME,
     NAMESPACED_GROUP,
     ClusterResourceOverride,
+    OpenShiftResourceOverride,
     ResourceOverride,
 )
 from overbook.core.override.source import OverrideSource, cluster_source, namespaced_sources
+from overbook.core.override.switches import NamespaceSwitches
+from overbook.core.override.unknown_fields import not_honoured
 from overbook.kube.api.client import Client
 from overbook.kube.api.errors import KubeError, is_status
 from overbook.kube.api.kinds import LIMIT_RANGES, OVERCOMMITS, Kind
 from overbook.kube.api.reflector import Reflector
-from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
+from overbook.webhook.policies import Origin, Policies
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +33,7 @@ CLUSTER_RESOURCE_OVERRIDES: Final = Kind(
     CLUSTER_GROUP, "v1", "clusterresourceoverrides", "ClusterResourceOverride", False, ClusterResourceOverride
 )
 RESOURCE_OVERRIDES: Final = Kind(
-    NAMESPACED_GROUP, "v1", "resourceoverrides", "ResourceOverride", True, ResourceOverride
+    NAMESPACED_GROUP, "v1", "resourceoverrides", "ResourceOverride", True, OpenShiftResourceOverride
 )
 OWN_RESOURCE_OVERRIDES: Final = Kind(
     GROUP, VERSION, "resourceoverrides", "ResourceOverride", True, ResourceOverride
@@ -145,6 +148,8 @@ class ClusterWatch:
         def origin(kind: Kind[Any]) -> Origin:
             return "OpenShift" if kind in self._complete else "Own"
 
+        if OVERCOMMITS in self._complete:
+            self._policies.set_overcommit_served()
         self._policies.set_origins(
             namespaced=origin(RESOURCE_OVERRIDES), cluster=origin(CLUSTER_RESOURCE_OVERRIDES)
         )
@@ -157,6 +162,9 @@ class ClusterWatch:
             if key == CLUSTER_NAME:
                 policies.set_cluster_override(one)
                 _log_problem(key, cluster_source(one))
+            elif one is not None:
+                log.warning("%s/%s has no effect: only the one named %s counts", one.kind, key, CLUSTER_NAME)
+            _log_not_honoured(key, one)
 
         def overcommit(key: str, one: Overcommit | None) -> None:
             if key == OVERCOMMIT_NAME:
@@ -168,6 +176,7 @@ class ClusterWatch:
                 policies.set_override(origin, *_split(key), one)
                 if one is not None:
                     _log_problem(key, *namespaced_sources([one]))
+                _log_not_honoured(key, one)
 
             return handle
 
@@ -193,6 +202,12 @@ class _ResourceList(msgspec.Struct, frozen=True):
 def _split(key: str) -> tuple[str, str]:
     namespace, _, name = key.partition("/")
     return namespace, name
+
+
+def _log_not_honoured(key: str, one: ClusterResourceOverride | ResourceOverride | None) -> None:
+    if one is not None:
+        for text in not_honoured(one):
+            log.warning("%s (%s): %s", one.kind, key, text)
 
 
 def _log_problem(key: str, source: OverrideSource) -> None:

@@ -2,12 +2,15 @@
 
 from typing import Final
 
-from overbook.webhook.http_protocol import TEXT, Handler, HttpAnswer, HttpRequest
+from overbook.webhook.http_protocol import LARGE_BODY_BYTES, TEXT, Handler, HttpAnswer, HttpRequest
 from overbook.webhook.review import NotAReview, Reviewer
 
 OVERRIDE_PATH: Final = "/override"
 _OVERRIDE: Final = OVERRIDE_PATH.encode()
 _JSON: Final = b"application/json"
+MOST_FIELDS: Final = 200_000
+"""The most objects and fields in a large review. Decoded they take up to 200 bytes each; a pod of a thousand
+containers has 30,000, and etcd stores no object larger than 1.5 MiB."""
 
 
 def review_handler(reviewer: Reviewer) -> Handler:
@@ -22,8 +25,11 @@ def review_handler(reviewer: Reviewer) -> Handler:
         content_type = request.content_type
         if content_type != _JSON and not _is_json(content_type):
             return _refused(415, "send an AdmissionReview as application/json")
+        body = request.body
+        if len(body) > LARGE_BODY_BYTES and body.count(b"{") + body.count(b":") > MOST_FIELDS:
+            return _refused(413, f"at most {MOST_FIELDS} objects and fields")
         try:
-            return HttpAnswer(reviewer.answer(request.body, request.started), _JSON)
+            return HttpAnswer(reviewer.answer(body, request.started), _JSON)
         except NotAReview as error:
             return _refused(400, str(error)[:500])
 

@@ -13,15 +13,17 @@ from overbook.core.api.override import (
     ClusterResourceOverride,
     ResourceOverride,
     check,
+    resource_override_type,
 )
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.admissibility import constraints
 from overbook.core.kubernetes.limit_range import LimitRange
 from overbook.core.kubernetes.pod import convert
+from overbook.core.override.switches import NamespaceSwitches
 from overbook.core.override.unknown_fields import ONLY_NAMES, without_effect
 from overbook.kube.files.manifests import Document, read_documents_of
 from overbook.kube.files.sources import read_sources
-from overbook.webhook.policies import NamespaceSwitches, Origin, Policies
+from overbook.webhook.policies import Origin, Policies
 
 DEFAULT_NAMESPACE: Final = "default"
 
@@ -100,7 +102,7 @@ def _decoded(manifest: dict[str, Any]) -> Any:
             constraints([limit_range])
             return limit_range
         case (version, "ResourceOverride") if version in (API_VERSION, f"{NAMESPACED_GROUP}/v1"):
-            override = convert(manifest, ResourceOverride, "")
+            override = convert(manifest, resource_override_type(version), "")
             check(override.settings)
             if override.spec.pod_selector is not None:
                 override.spec.pod_selector.check()

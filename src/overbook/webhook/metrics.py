@@ -27,7 +27,13 @@ class WebhookMetrics:
         self.latency_sum = 0.0
 
     def admitted(self, admission: Admission, namespace: str, seconds: float) -> None:
-        """Count the review of a pod."""
+        """Count the review of a pod.
+
+        Args:
+            admission: the decision.
+            namespace: the pod's namespace; empty: there is no such namespace.
+            seconds: how long the review took.
+        """
         key = (admission.outcome, admission.source.label, namespace)
         if key not in self.admissions and len(self.admissions) >= MOST_SERIES:
             # This adds at most one more series for each outcome.
@@ -40,15 +46,16 @@ class WebhookMetrics:
         """Count the review of something other than a pod."""
         self.admissions[outcome, "", ""] += 1
 
-    def render(self, responses: Mapping[int, int], *, ready: bool, connections: int) -> bytes:
+    def render(self, responses: Mapping[int, int], *, ready: bool, connections: int, dropped: int) -> bytes:
         """The exposition.
 
         Args:
             responses: the number of HTTP answers to reviews by status.
             ready: whether reviews may be sent here.
             connections: the number of connections to the port for reviews.
+            dropped: the number of those that were closed because there were too many.
         """
-        return render(PREFIX, METRICS, WebhookReading(self, responses, ready, connections))
+        return render(PREFIX, METRICS, WebhookReading(self, responses, ready, connections, dropped))
 
 
 class WebhookReading(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +65,7 @@ class WebhookReading(msgspec.Struct, frozen=True, gc=False):
     responses: Mapping[int, int]
     ready: bool
     connections: int
+    dropped: int
 
 
 METRICS: Final[tuple[Metric[WebhookReading], ...]] = (
@@ -83,4 +91,10 @@ METRICS: Final[tuple[Metric[WebhookReading], ...]] = (
     ),
     Metric("ready", "gauge", "Whether reviews may be sent here.", lambda of: int(of.ready)),
     Metric("connections", "gauge", "Connections to the port for reviews.", lambda of: of.connections),
+    Metric(
+        "connections_dropped_total",
+        "counter",
+        "Connections to the port for reviews that were closed because others needed their place.",
+        lambda of: of.dropped,
+    ),
 )

@@ -3,56 +3,23 @@
 from collections.abc import Collection
 from typing import Final, Literal, TypeVar
 
-import msgspec
-
 from overbook.core.api.overcommit import Overcommit
 from overbook.core.api.override import ClusterResourceOverride, Mode, ResourceOverride
 from overbook.core.kubernetes.limit_range import LimitRange
-from overbook.core.kubernetes.pod import KubeStruct
 from overbook.core.kubevirt import vm
 from overbook.core.override.admission import (
-    ENABLED_LABEL,
-    SWITCH_ANNOTATION,
     UNKNOWN,
     ClusterPolicy,
     NamespacePolicy,
     namespace_policy,
 )
 from overbook.core.override.source import cluster_source, namespaced_sources
+from overbook.core.override.switches import NamespaceSwitches
 
 T = TypeVar("T")
 Origin = Literal["OpenShift", "Own"]
 
 KUBEVIRT_CONTROLLERS: Final = frozenset(vm.KUBEVIRT_CONTROLLERS)
-
-
-class NamespaceLabels(msgspec.Struct, frozen=True, gc=False):
-    """The only label of a namespace that is used; the others are not kept in memory."""
-
-    enabled: str | None = msgspec.field(default=None, name=ENABLED_LABEL)
-
-
-class NamespaceAnnotations(msgspec.Struct, frozen=True, gc=False):
-    """The only annotation of a namespace that is used."""
-
-    switch: str | None = msgspec.field(default=None, name=SWITCH_ANNOTATION)
-
-
-class NamespaceMetadata(KubeStruct, frozen=True):
-    """A namespace's metadata, with as few fields as possible, because there may be thousands."""
-
-    name: str = ""
-    namespace: str | None = None
-    uid: str | None = None
-    resource_version: str | None = None
-    labels: NamespaceLabels | None = None
-    annotations: NamespaceAnnotations | None = None
-
-
-class NamespaceSwitches(KubeStruct, frozen=True):
-    """A namespace with the switches that enable or disable overrides."""
-
-    metadata: NamespaceMetadata = NamespaceMetadata()
 
 
 class Policies:
@@ -81,6 +48,7 @@ class Policies:
         self._overrides: dict[Origin, dict[str, dict[str, ResourceOverride]]] = {"OpenShift": {}, "Own": {}}
         self._cluster_override: ClusterResourceOverride | None = None
         self._overcommit: Overcommit | None = None
+        self._overcommit_served = False
         self._namespaced_origin: Origin = "Own"
         self._cluster_origin: Origin = "Own"
         self._known: dict[str, NamespacePolicy] = {}
@@ -89,6 +57,10 @@ class Policies:
     def of(self, namespace: str) -> NamespacePolicy:
         """A namespace's policy; pods of an unknown namespace are not changed."""
         return self._known.get(namespace) or self._compute(namespace)
+
+    def knows(self, namespace: str) -> bool:
+        """Whether there is such a namespace."""
+        return namespace in self._namespaces
 
     def limit_ranges(self, namespace: str) -> Collection[LimitRange]:
         """A namespace's LimitRanges."""
@@ -119,6 +91,11 @@ class Policies:
         self._overcommit = one
         self.cluster = self._cluster()
 
+    def set_overcommit_served(self) -> None:
+        """Note that the cluster has this kind: from now on no object, or no usable one, means ``Observe``."""
+        self._overcommit_served = True
+        self.cluster = self._cluster()
+
     def set_origins(self, *, namespaced: Origin, cluster: Origin) -> None:
         """Choose the kinds that are used: OpenShift's if they exist, else Overbook's."""
         self._namespaced_origin, self._cluster_origin = namespaced, cluster
@@ -129,11 +106,12 @@ class Policies:
         switches = self._namespaces.get(namespace)
         if switches is None:
             return UNKNOWN  # not kept: the number of names that do not exist is unlimited
-        labels, annotations = switches.metadata.labels, switches.metadata.annotations
+        opted_in = switches.opted_in
         policy = self._known[namespace] = namespace_policy(
             namespace,
-            enabled=labels.enabled if labels else None,
-            switch=annotations.switch if annotations else None,
+            enabled=opted_in.enabled,
+            switch=opted_in.switch,
+            run_level=opted_in.run_level,
             overrides=namespaced_sources(
                 self._overrides[self._namespaced_origin].get(namespace, {}).values()
             ),
@@ -143,7 +121,8 @@ class Policies:
 
     def _cluster(self) -> ClusterPolicy:
         overcommit = self._overcommit
-        observed = "Observe" in (self._mode, overcommit.spec.mode if overcommit else "")
+        without: Mode = "Observe" if self._overcommit_served else "Enforce"
+        observed = "Observe" in (self._mode, overcommit.spec.mode if overcommit else without)
         return ClusterPolicy(
             override=cluster_source(
                 self._cluster_override if self._cluster_origin == "OpenShift" else overcommit

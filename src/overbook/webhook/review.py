@@ -24,6 +24,13 @@ _LONGEST_KEY: Final = 8 << 10
 """The longest key of a remembered pod in bytes; a pod of 20 containers has 2,000."""
 
 
+MOST_CONTAINERS: Final = 1000
+"""The most containers of a pod whose requests are changed. The time that a review takes grows with them, and
+the others wait meanwhile; no kubelet runs as many."""
+_LONGEST_UID: Final = 256
+"""The answer repeats the uid. The API server's has 36 characters."""
+
+
 class UserInfo(KubeStruct, frozen=True):
     """The user that sent the request."""
 
@@ -48,6 +55,7 @@ class AdmissionRequest(KubeStruct, frozen=True):
     operation: str = ""
     user_info: UserInfo = UserInfo()
     object: Pod | None = None
+    old_object: Pod | None = None
 
 
 class AdmissionReview(KubeStruct, frozen=True):
@@ -131,7 +139,7 @@ class Reviewer:
         self._clock = clock
         self._prepared: dict[tuple[str, bytes], PreparedReview] = {}
 
-    def answer(self, body: bytes, started: float) -> bytes:
+    def answer(self, body: bytes | bytearray, started: float) -> bytes:
         """The answer to a review.
 
         Args:
@@ -148,11 +156,16 @@ class Reviewer:
         _check(review)
         request = review.request
         pod = request.object
-        if pod is None or request.operation != "CREATE" or not _is_pod(request):
+        if pod is None or not _is_reviewed(request):
             self._metrics.counted("NotAPod")
             return _untouched(request.uid, "NotAPod")
+        if len(pod.containers) + len(pod.init_containers) > MOST_CONTAINERS:
+            self._metrics.counted("NotAPod")
+            return _untouched(request.uid, f"NotAPod: more than {MOST_CONTAINERS} containers")
         prepared = self._decide(request, pod)
-        self._metrics.admitted(prepared.admission, request.namespace, self._clock() - started)
+        # A review may name any namespace, and each name that is counted stays in memory.
+        known = request.namespace if self._policies.knows(request.namespace) else ""
+        self._metrics.admitted(prepared.admission, known, self._clock() - started)
         return _BEFORE_UID + _ENCODER.encode(request.uid) + prepared.answer
 
     def _decide(self, request: AdmissionRequest, pod: Pod) -> PreparedReview:
@@ -161,6 +174,9 @@ class Reviewer:
         chosen = choose(pod, namespace, cluster, request.user_info.username)
         if isinstance(chosen, Admission):
             return PreparedReview(namespace, cluster, chosen.source, chosen, _after_uid(respond(pod, chosen)))
+        if request.sub_resource:
+            admission = decide(pod, namespace, cluster, chosen, request.old_object)
+            return PreparedReview(namespace, cluster, chosen, admission, _after_uid(respond(pod, admission)))
         content = _ENCODER.encode(pod.spec)
         if chosen.settings.cpu_request_to_request_percent:
             content += _ENCODER.encode(pod.metadata.annotations)
@@ -181,7 +197,7 @@ class Reviewer:
             self._prepared[key] = prepared
         return prepared
 
-    def _not_understood(self, body: bytes, error: Exception) -> bytes:
+    def _not_understood(self, body: bytes | bytearray, error: Exception) -> bytes:
         """Admit any object in a well-formed review; refuse anything else."""
         try:
             review = _OTHER.decode(body)
@@ -206,13 +222,23 @@ def respond(pod: Pod, admission: Admission) -> AdmissionResponse:
 
 
 def _check(review: AdmissionReview | _OtherReview) -> None:
+    if len(review.request.uid) > _LONGEST_UID:
+        raise NotAReview(f"a uid of {len(review.request.uid)} characters; at most {_LONGEST_UID} are allowed")
     if review.api_version != API_VERSION or review.kind != "AdmissionReview":
         sent = f"{review.kind[:100] or 'nothing'} of {review.api_version[:100] or 'no version'}"
         raise NotAReview(f"{sent} was sent; expected AdmissionReview of {API_VERSION}")
 
 
-def _is_pod(request: AdmissionRequest) -> bool:
-    return request.kind.kind == "Pod" and not request.kind.group and not request.sub_resource
+def _is_reviewed(request: AdmissionRequest) -> bool:
+    """Whether a pod is created or resized. Any other update leaves its resources as they are."""
+    kind = request.kind
+    if kind.kind != "Pod" or kind.group:
+        return False
+    if not request.sub_resource:
+        return request.operation == "CREATE"
+    return (
+        request.sub_resource == "resize" and request.operation == "UPDATE" and request.old_object is not None
+    )
 
 
 def _untouched(uid: str, why: str) -> bytes:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from overbook.certificates import make_certificate
 from overbook.core.errors import InvalidInput
 from overbook.probes import answers
 from overbook.probes.in_event_loop import ProbesInEventLoop
-from overbook.webhook import make_certificate, tls
+from overbook.webhook import tls, tls_profile
 from overbook.webhook.endpoints import OVERRIDE_PATH, review_handler
+from overbook.webhook.limits import limits_for, memory_limit
 from overbook.webhook.manifests import read_documents, take
 from overbook.webhook.metrics import WebhookMetrics
 from overbook.webhook.policies import Policies
@@ -24,7 +26,6 @@ from overbook.webhook.settings import WebhookSettings
 if TYPE_CHECKING:
     from overbook.kube.api.client import Client
     from overbook.webhook.cluster import ClusterWatch
-    from overbook.webhook.shared_certificate import SharedCertificate
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,13 @@ def run(settings: WebhookSettings) -> None:
             settings.certificate_folder,
             "one of the two: a folder with tls.crt and tls.key, or self-signed certificates",
         )
+    if settings.self_signed and not settings.manifests:
+        raise InvalidInput(
+            "--self-signed",
+            "without --manifests",
+            "it only without a cluster; in a cluster `overbook certificates` makes the certificate, and"
+            " --certificates DIR names the folder where its Secret is mounted",
+        )
     uvloop.run(WebhookServer(settings).serve())
 
 
@@ -52,11 +60,15 @@ class WebhookServer:
         self._settings = settings
         self._policies = Policies(settings.mode, settings.virtual_machine_makers)
         self._metrics = WebhookMetrics()
-        self._reviews = Server(review_handler(Reviewer(self._policies, self._metrics)))
-        self._status = self._probes()
+        self._reviews = Server(
+            review_handler(Reviewer(self._policies, self._metrics)), limits_for(memory_limit())
+        )
+        self._ports = self._status_ports()
         self._context = tls.server_context()
+        if settings.client_ca_file is not None:
+            tls.require_clients(self._context, settings.client_ca_file)
+        tls_profile.restrict(self._context, settings.tls_min_version, settings.tls_cipher_suites)
         self._watch: ClusterWatch | None = None
-        self._shared: SharedCertificate | None = None
         self._client: Client | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._ended = asyncio.Event()
@@ -68,7 +80,8 @@ class WebhookServer:
             loop.add_signal_handler(number, self._ended.set)
         try:
             self._read_files()
-            self._status.start()
+            for port in self._ports:
+                port.start()
             if not self._settings.manifests:
                 self._follow_cluster()
             if await self._has_certificate():
@@ -98,7 +111,6 @@ class WebhookServer:
         from overbook.kube.api.client import Client  # noqa: PLC0415 - loaded only where it is needed
         from overbook.kube.api.find_cluster import load_config  # noqa: PLC0415 - loaded only where it is needed
         from overbook.webhook.cluster import ClusterWatch  # noqa: PLC0415
-        from overbook.webhook.shared_certificate import SharedCertificate  # noqa: PLC0415
 
         settings = self._settings
         self._client = Client(load_config(settings.kubeconfig), agent_name="overbook-webhook")
@@ -109,34 +121,23 @@ class WebhookServer:
             discovery_seconds=settings.discovery_seconds,
         )
         self._start(self._watch.run())
-        if settings.self_signed:
-            self._shared = SharedCertificate(
-                self._client,
-                self._context,
-                self._wanted(),
-                namespace=settings.namespace,
-                configuration=settings.configuration,
-                poll_seconds=settings.certificate_poll_seconds,
-                settle_seconds=settings.certificate_settle_seconds,
-            )
-            self._start(self._shared.run())
 
     async def _has_certificate(self) -> bool:
         """Wait for the first certificate. Returns False if the process is stopped before."""
         settings = self._settings
-        if settings.certificate_folder is not None:
-            folder = tls.CertificateFolder(self._context, settings.certificate_folder)
-            folder.load()
-            self._start(folder.keep_current())
-        elif self._shared is None:
+        if settings.certificate_folder is None:
             made = await make_certificate.make(self._wanted())
             tls.use(self._context, made.certificate, made.key)
-        else:
-            ready = asyncio.create_task(self._shared.ready.wait())
-            ended = asyncio.create_task(self._ended.wait())
-            await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
-            ready.cancel()
-            ended.cancel()
+            return not self._ended.is_set()
+        folder = tls.CertificateFolder(self._context, settings.certificate_folder)
+        if settings.manifests:
+            folder.load()  # a wrong folder is an error; in a cluster the certificate may be made later
+        self._start(folder.keep_current(settings.certificate_poll_seconds))
+        loaded = asyncio.create_task(folder.loaded.wait())
+        ended = asyncio.create_task(self._ended.wait())
+        await asyncio.wait((loaded, ended), return_when=asyncio.FIRST_COMPLETED)
+        loaded.cancel()
+        ended.cancel()
         return not self._ended.is_set()
 
     async def _settle(self) -> None:
@@ -155,7 +156,8 @@ class WebhookServer:
         log.info("draining for %g s", self._settings.drain_seconds)
         await asyncio.sleep(self._settings.drain_seconds)
         await self._reviews.stop()
-        self._status.close()
+        for port in self._ports:
+            port.close()
         log.info("ended")
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -181,16 +183,32 @@ class WebhookServer:
         missing = self._watch.not_synced() if self._watch is not None else ""
         return missing and f"not known yet: {missing}"
 
-    def _probes(self) -> ProbesInEventLoop:
-        handlers = {
+    def _status_ports(self) -> list[ProbesInEventLoop]:
+        """The port for metrics and health, and the one for health alone."""
+        settings = self._settings
+        health = {
             "/healthz": lambda: answers.health(""),
             "/readyz": lambda: answers.health(self._not_ready()),
-            "/metrics": lambda: answers.metrics(self._exposition()),
         }
-        address = f"[{self._settings.host}]:{self._settings.status_port}"
-        return ProbesInEventLoop(address, handlers, "--host, --status-port", "an address and a free port")
+        status = {**health, "/metrics": lambda: answers.metrics(self._exposition())}
+        example = "an address and a free port"
+        ports = [
+            ProbesInEventLoop(
+                f"[{settings.host}]:{settings.status_port}", status, "--host, --status-port", example
+            )
+        ]
+        if settings.probe_port is not None:
+            ports.append(
+                ProbesInEventLoop(
+                    f"[{settings.host}]:{settings.probe_port}", health, "--host, --probe-port", example
+                )
+            )
+        return ports
 
     def _exposition(self) -> bytes:
         return self._metrics.render(
-            self._reviews.responses, ready=not self._not_ready(), connections=self._reviews.connections
+            self._reviews.responses,
+            ready=not self._not_ready(),
+            connections=self._reviews.connections,
+            dropped=self._reviews.dropped,
         )

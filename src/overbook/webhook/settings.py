@@ -4,12 +4,13 @@ from typing import Final
 
 import msgspec
 
+from overbook.certificates.settings import VALID_SECONDS, service_names
+from overbook.core.api.group import NAMESPACE
 from overbook.core.api.override import Mode
 from overbook.webhook.policies import KUBEVIRT_CONTROLLERS
 
 DEFAULT_PORT: Final = 8443
 DEFAULT_STATUS_PORT: Final = 9715
-DEFAULT_CONFIGURATION: Final = "overbook-webhook"
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,16 +24,18 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
         mode: ``Observe`` changes no pod.
         host: the address to listen on; empty: all addresses.
         port: the port for reviews.
-        status_port: the port for health and metrics, without TLS.
+        status_port: the port for metrics and health, without TLS.
+        probe_port: a further port for health alone, without TLS; ``None``: none.
         certificate_folder: a folder with ``tls.crt`` and ``tls.key``.
-        self_signed: make a CA and a certificate.
-        namespace: the namespace of the Secret with the certificate.
-        service: the webhook's Service, for the certificate's names.
-        configuration: the MutatingWebhookConfiguration whose ``caBundle`` is kept current.
+        client_ca_file: a file with authorities; only clients with a certificate of one of them are answered.
+            ``None``: all clients are.
+        self_signed: make a CA and a certificate, without a cluster.
+        tls_min_version: the oldest TLS version that is accepted.
+        tls_cipher_suites: the accepted suites of TLS 1.2, separated by commas; empty: OpenSSL's choice.
+        namespace: the namespace of the webhook's Service, for the names of a self-signed certificate.
+        service: the webhook's Service, for the names of a self-signed certificate.
         certificate_seconds: how long a self-signed certificate is valid.
-        certificate_poll_seconds: the time between two checks of the certificate.
-        certificate_settle_seconds: how long a new CA is published before its certificate is used, including
-            the 5 minutes by which its validity is dated back.
+        certificate_poll_seconds: the time between two checks of the folder.
         drain_seconds: how long requests are answered after SIGTERM.
         virtual_machine_makers: the users that may create pods of virtual machines.
     """
@@ -45,19 +48,20 @@ class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = ""
     port: int = DEFAULT_PORT
     status_port: int = DEFAULT_STATUS_PORT
+    probe_port: int | None = None
     certificate_folder: str | None = None
+    client_ca_file: str | None = None
     self_signed: bool = False
-    namespace: str = "overbook"
+    tls_min_version: str = "VersionTLS12"
+    tls_cipher_suites: str = ""
+    namespace: str = NAMESPACE
     service: str = "overbook-webhook"
-    configuration: str = DEFAULT_CONFIGURATION
-    certificate_seconds: float = 90 * 86_400.0
+    certificate_seconds: float = VALID_SECONDS
     certificate_poll_seconds: float = 10.0
-    certificate_settle_seconds: float = 900.0
     drain_seconds: float = 15.0
     virtual_machine_makers: frozenset[str] = KUBEVIRT_CONTROLLERS
 
     @property
     def dns_names(self) -> tuple[str, ...]:
         """The names by which the API server calls the service."""
-        name = f"{self.service}.{self.namespace}"
-        return (f"{name}.svc", f"{name}.svc.cluster.local", name, self.service, "localhost")
+        return service_names(self.service, self.namespace)

@@ -6,10 +6,12 @@ import os
 import ssl
 from typing import Final
 
+from overbook.certificates.settings import CERTIFICATE_FILE, KEY_FILE
+from overbook.core.errors import InvalidInput
+from overbook.kube.api.private_key import load_pair
+
 log = logging.getLogger(__name__)
 
-CERTIFICATE_FILE: Final = "tls.crt"
-KEY_FILE: Final = "tls.key"
 POLL_SECONDS: Final = 10.0
 
 
@@ -21,33 +23,29 @@ def server_context() -> ssl.SSLContext:
     return context
 
 
+def require_clients(context: ssl.SSLContext, authorities_file: str) -> None:
+    """Refuse clients without a certificate of one of the authorities in a file.
+
+    Raises:
+        InvalidInput: the file cannot be read, or has no certificate.
+    """
+    try:
+        context.load_verify_locations(cafile=authorities_file)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        problem = f"a file with PEM certificates of authorities ({error})"
+        raise InvalidInput("--client-ca-file", authorities_file, problem) from error
+    context.verify_mode = ssl.CERT_REQUIRED
+
+
 def use(context: ssl.SSLContext, certificate: str, key: str) -> None:
     """Serve another certificate from the next handshake on; open connections are not changed.
-
-    OpenSSL needs a file for the key; it gets one in memory, so that the key never reaches a disk.
 
     Raises:
         ssl.SSLError: certificate or key are invalid, or do not belong together.
     """
     trial = server_context()
-    with _InMemory(certificate) as certificate_path, _InMemory(key) as key_path:
-        trial.load_cert_chain(certificate_path, key_path)  # a context that failed to load is unusable
-        context.load_cert_chain(certificate_path, key_path)
-
-
-class _InMemory:
-    """A file in memory that only this process can open."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def __enter__(self) -> str:
-        self._fd = os.memfd_create("pem", os.MFD_CLOEXEC)
-        os.write(self._fd, self._text.encode())
-        return f"/proc/self/fd/{self._fd}"
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+    load_pair(trial, certificate, key)  # a context that failed to load is unusable
+    load_pair(context, certificate, key)
 
 
 class CertificateFolder:
@@ -56,12 +54,16 @@ class CertificateFolder:
     Args:
         context: the TLS context that serves the certificate.
         folder: the folder.
+
+    Attributes:
+        loaded: whether a certificate is served.
     """
 
     def __init__(self, context: ssl.SSLContext, folder: str) -> None:
         self._context = context
         self._paths = (os.path.join(folder, CERTIFICATE_FILE), os.path.join(folder, KEY_FILE))
         self._seen: tuple[tuple[int, int, int], ...] = ()
+        self.loaded = asyncio.Event()
 
     def load(self) -> bool:
         """Read the files if they have changed.
@@ -82,6 +84,7 @@ class CertificateFolder:
                 texts.append(file.read())
         use(self._context, *texts)
         self._seen = seen
+        self.loaded.set()
         return True
 
     async def keep_current(self, poll_seconds: float = POLL_SECONDS) -> None:
@@ -91,15 +94,15 @@ class CertificateFolder:
         """
         last_error = ""
         while True:
-            await asyncio.sleep(poll_seconds)
             try:
                 if self.load():
-                    log.info("serving the new certificate in %s", self._paths[0])
+                    log.info("serving the certificate in %s", self._paths[0])
                 last_error = ""
             except (OSError, ValueError) as error:  # ssl.SSLError is an OSError, bad bytes are a ValueError
                 if str(error) != last_error:
                     last_error = str(error)
-                    log.warning("the new certificate in %s cannot be used yet: %s", self._paths[0], error)
+                    log.warning("the certificate in %s cannot be used yet: %s", self._paths[0], error)
+            await asyncio.sleep(poll_seconds if self.loaded.is_set() else min(1.0, poll_seconds))
 
 
 def _identity(path: str) -> tuple[int, int, int]:

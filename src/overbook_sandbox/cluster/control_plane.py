@@ -128,6 +128,10 @@ class ControlPlane:
             reserved.close()
         shutil.rmtree(os.path.join(self.folder, "data"), ignore_errors=True)
 
+    def process_ids(self) -> dict[str, int]:
+        """The process ids of the components, by name."""
+        return {service.name: service.process_id for service in self._services()}
+
     def require_running(self) -> None:
         """Raise a ServiceError with the end of the log if a component has ended by itself."""
         for service in self._services():

@@ -10,6 +10,8 @@ from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta
 from overbook.kube.api.kinds import Kind
 from overbook.kube.api.objects import Node, NodeCondition
 
+HOLLOW_RUNTIME: Final = "hollow://"
+"""What the container IDs and the runtime version of hollow nodes begin with."""
 _ADDRESS: Final = "127.0.0.1"
 
 
@@ -78,7 +80,7 @@ def node_status(node: HollowNode) -> dict[str, Any]:
     versions: dict[str, Any] = dict.fromkeys(
         ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "kubeProxyVersion"), ""
     )
-    versions |= {"containerRuntimeVersion": "hollow://1", "kubeletVersion": "hollow"}
+    versions |= {"containerRuntimeVersion": f"{HOLLOW_RUNTIME}1", "kubeletVersion": "hollow"}
     versions |= {"operatingSystem": "linux", "architecture": "amd64"}
     if node.swap_bytes is not None:
         versions["swap"] = {"capacity": node.swap_bytes}
@@ -134,7 +136,7 @@ def _running(pod: HollowPod, number: int, *, is_open: bool) -> dict[str, Any]:
                 "name": container.name,
                 "image": container.image,
                 "imageID": "",
-                "containerID": f"hollow://{pod.metadata.uid}/{container.name}",
+                "containerID": f"{HOLLOW_RUNTIME}{pod.metadata.uid}/{container.name}",
                 "ready": True,
                 "started": True,
                 "restartCount": 0,

@@ -13,13 +13,12 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from overbook.core.api.group import GROUP
+from overbook.core.api.group import GROUP, NAMESPACE
 from overbook.core.api.overcommit import OVERCOMMIT_NAME
 from overbook_sandbox.cluster.control_plane import ControlPlane, KubectlError
 from overbook_sandbox.cluster.service import Service
 from overbook_sandbox.machine.errors import SandboxError
 
-NAMESPACE: Final = "overbook"
 CONTROLLER: Final = "overbook-controller"
 
 _WORKLOADS: Final = ("DaemonSet", "Deployment")
@@ -33,7 +32,7 @@ def overbook(*words: str) -> list[str]:
 
 
 def install(cluster: ControlPlane, spec: Mapping[str, Any]) -> None:
-    """Apply custom resources, accounts, rights and policies, and set the Overcommit object's spec.
+    """Apply custom resources, accounts, rights and policies, and an Overcommit object with this spec.
 
     Args:
         cluster: The control plane.
@@ -45,6 +44,7 @@ def install(cluster: ControlPlane, spec: Mapping[str, Any]) -> None:
     _apply(cluster, _manifests("--part", "crds"))
     _wait_until_served(cluster)
     _apply(cluster, [each for each in _manifests() if each["kind"] not in _WORKLOADS])
+    _apply(cluster, _manifests("--part", "overcommit"))
     patch = msgspec.json.encode({"spec": dict(spec)}).decode()
     cluster.kubectl("patch", "overcommit", OVERCOMMIT_NAME, "--type=merge", "--patch", patch)
 

@@ -21,9 +21,12 @@ NODE_LABEL: Final = "kubevirt.io/nodeName"
 DOMAIN_ANNOTATION: Final = "kubevirt.io/domain"
 EVACUATION_ANNOTATION: Final = "kubevirt.io/evacuationMigration"
 IN_PROGRESS_ANNOTATION: Final = "descheduler.alpha.kubernetes.io/eviction-in-progress"
+SOURCE_ANNOTATION: Final = "kubevirt.io/eviction-source"
+"""Of a VM: who caused its evacuation; migrations for a descheduler have a lower priority."""
 FINALIZER: Final = "kubevirt.io/migrationJobFinalize"
-
-"""Phases in which a pod, a virtual machine or a migration is over."""
+INSTANCE_FINALIZER: Final = "foregroundDeleteVirtualMachine"
+SUBRESOURCES: Final = "subresources.kubevirt.io"
+"""The API group that virt-api serves itself."""
 
 
 class KubeVirtMetadata(ObjectMeta, frozen=True):

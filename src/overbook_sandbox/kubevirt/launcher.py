@@ -41,6 +41,32 @@ def launcher_pod(instance: KubeVirtDocument, percent: int) -> dict[str, Any]:
     Raises:
         InvalidInput: The VM's manifest or its annotation is invalid.
     """
+    spec, overhead_bytes = _rendered(instance, percent)
+    return _pod(instance, spec, overhead_bytes, {})
+
+
+def target_pod(instance: KubeVirtDocument, migration: KubeVirtDocument, percent: int) -> dict[str, Any]:
+    """The target pod of a live migration: rendered anew, for another node.
+
+    Args:
+        instance: The VM.
+        migration: The migration.
+        percent: The cluster's memory overcommit percentage of this moment.
+    """
+    spec, overhead_bytes = _rendered(instance, percent)
+    spec.pop("nodeName", None)
+    term = {
+        "labelSelector": {"matchLabels": {CREATED_BY_LABEL: instance.uid}},
+        "topologyKey": _HOST_TOPOLOGY,
+    }
+    spec["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    pod = _pod(instance, spec, overhead_bytes, {MIGRATION_LABEL: migration.uid})
+    pod["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = migration.metadata.name
+    return pod
+
+
+def _rendered(instance: KubeVirtDocument, percent: int) -> tuple[dict[str, Any], int]:
+    """The PodSpec of a VM, and its overhead in bytes."""
     manifest = {"metadata": {"name": instance.metadata.name}, "spec": instance.spec}
     vmi = convert(manifest, VirtualMachineInstance, f"{INSTANCE_KIND} {instance.metadata.name}")
     overhead = instance.annotations.get(OVERHEAD_BYTES_ANNOTATION)
@@ -65,29 +91,7 @@ def launcher_pod(instance: KubeVirtDocument, percent: int) -> dict[str, Any]:
         **given,
         "containers": [compute, *others],
     }
-    return _pod(instance, spec, memory.overhead_bytes, {})
-
-
-def target_pod(
-    instance: KubeVirtDocument, source: KubeVirtDocument, migration: KubeVirtDocument
-) -> dict[str, Any]:
-    """The target pod of a live migration: like the present pod, but on another node.
-
-    Args:
-        instance: The VM.
-        source: The VM's present pod.
-        migration: The migration.
-    """
-    spec = {key: value for key, value in source.spec.items() if key != "nodeName"}
-    term = {
-        "labelSelector": {"matchLabels": {CREATED_BY_LABEL: instance.uid}},
-        "topologyKey": _HOST_TOPOLOGY,
-    }
-    spec["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
-    overhead = int(source.annotations.get(OVERHEAD_ANNOTATION, "0"))
-    pod = _pod(instance, spec, overhead, {MIGRATION_LABEL: migration.uid})
-    pod["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = migration.metadata.name
-    return pod
+    return spec, memory.overhead_bytes
 
 
 def _pod(

@@ -6,21 +6,20 @@ from overbook_sandbox.kubevirt.documents import (
     EVACUATION_ANNOTATION,
     FINALIZER,
     IN_PROGRESS_ANNOTATION,
+    INSTANCE_FINALIZER,
     INSTANCES,
     MIGRATIONS,
     NODE_LABEL,
     PODS,
+    SOURCE_ANNOTATION,
     KubeVirtDocument,
 )
 from overbook_sandbox.kubevirt.launcher import READINESS_GATE, launcher_pod
+from overbook_sandbox.kubevirt.outage import Outage
 from overbook_sandbox.kubevirt.store import Store, instance_key
 
 MIGRATABLE_ANNOTATION: Final = "sandbox.overbook.dev/live-migratable"
 """An annotation of a VM: `False` if the VM cannot be live-migrated."""
-
-_PLACE_SECONDS: Final = 5.0
-_PARALLEL_PER_CLUSTER: Final = 5
-_PARALLEL_OUTBOUND_PER_NODE: Final = 2
 
 
 class Machines:
@@ -28,56 +27,91 @@ class Machines:
 
     Args:
         store: The cluster.
+        outage: Whether virt-controller works.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, outage: Outage) -> None:
         self._store = store
+        self._outage = outage
 
     async def look(self, key: str) -> float | None:
         """Do the next step for a VM. Returns the seconds until the next call, or None."""
+        if self._outage.controller:
+            return self._outage.look_seconds
         instance = await self._store.find(INSTANCES, key)
-        if instance is None or instance.metadata.deletion_timestamp or instance.is_finished:
+        if instance is None:
             return None
         pods = await self._store.pods_of(instance)
+        if instance.metadata.deletion_timestamp:
+            await self._end(instance, pods)
+            return None
+        if instance.is_finished:
+            return None
+        if INSTANCE_FINALIZER not in instance.metadata.finalizers:
+            await self._admit(instance)
+            return None
         for pod in pods:
             await self._unpause(pod)
-        if instance.phase != "Running":
+        if instance.phase == "Running":
+            await self._run(key, instance, pods)
+        else:
             await self._bring_up(instance, pods)
-            return None
+        return None
+
+    async def _run(self, key: str, instance: KubeVirtDocument, pods: list[KubeVirtDocument]) -> None:
         node = instance.status.get("nodeName")
         here = [pod for pod in pods if pod.spec.get("nodeName") == node]
         if not any(not pod.is_finished for pod in here):
             ended_well = any(pod.phase == "Succeeded" for pod in here)
             await self._store.patch_instance(instance, {"phase": "Succeeded" if ended_well else "Failed"})
-            return None
+            return
         marked = "evacuationNodeName" in instance.status
         for pod in here:
             await self._show(pod, is_evacuated=marked)
-        return await self._evacuate(key) if marked else None
+        if marked:
+            await self._evacuate(key)
+
+    async def _admit(self, instance: KubeVirtDocument) -> None:
+        """Write what virt-api writes into a new VM: its eviction strategy is that of the cluster then."""
+        strategy = (await self._store.configuration()).get("evictionStrategy") or "None"
+        await self._store.client.merge_patch(
+            INSTANCES,
+            instance.metadata.name,
+            {
+                "metadata": {
+                    "uid": instance.uid,
+                    "finalizers": [*instance.metadata.finalizers, INSTANCE_FINALIZER],
+                },
+                "spec": {"evictionStrategy": instance.spec.get("evictionStrategy") or strategy},
+                "status": {"phase": "Pending"},
+            },
+            instance.namespace,
+        )
 
     async def _bring_up(self, instance: KubeVirtDocument, pods: list[KubeVirtDocument]) -> None:
         if not pods:
-            developer = (await self._store.configuration()).get("developerConfiguration", {})
-            percent = int(developer.get("memoryOvercommit", 100))
-            await self._store.client.create(PODS, launcher_pod(instance, percent))
+            await self._store.client.create(PODS, launcher_pod(instance, await self._store.percent()))
+        if not pods or instance.phase == "Pending":
             await self._store.patch_instance(instance, {"phase": "Scheduling"})
             return
         pod = pods[0]
         if pod.is_finished:
             await self._store.patch_instance(instance, {"phase": "Failed"})
-        elif pod.phase == "Running":
+        elif pod.phase == "Running" and instance.phase == "Scheduling":
             node = pod.spec["nodeName"]
-            migratable = instance.annotations.get(MIGRATABLE_ANNOTATION, "True")
-            status = {
-                "phase": "Running",
-                "nodeName": node,
-                "activePods": {pod.uid: node},
-                "conditions": [
-                    {"type": "Ready", "status": "True"},
-                    {"type": "LiveMigratable", "status": migratable},
-                ],
-            }
+            status = {"phase": "Scheduled", "nodeName": node, "activePods": {pod.uid: node}}
             await self._store.patch_instance(instance, status, {NODE_LABEL: node})
+        elif pod.phase == "Running":
+            migratable = instance.annotations.get(MIGRATABLE_ANNOTATION, "True")
+            guest = (instance.spec.get("domain", {}).get("memory") or {}).get("guest")
+            conditions = [
+                {"type": "Ready", "status": "True"},
+                {"type": "LiveMigratable", "status": migratable},
+            ]
+            memory = {"memory": {"guestAtBoot": guest, "guestCurrent": guest}} if guest else {}
+            await self._store.patch_instance(
+                instance, {"phase": "Running", "conditions": conditions, **memory}
+            )
 
     async def _unpause(self, pod: KubeVirtDocument) -> None:
         if pod.phase == "Running" and not pod.holds(READINESS_GATE):
@@ -89,42 +123,40 @@ class Machines:
             value = "true" if is_evacuated else None
             await self._store.patch_pod(pod, {"annotations": {IN_PROGRESS_ANNOTATION: value}})
 
-    async def _evacuate(self, key: str) -> float | None:
-        """Make the migration of a marked VM, as soon as the limits allow it."""
+    async def _end(self, instance: KubeVirtDocument, pods: list[KubeVirtDocument]) -> None:
+        """Delete the pods of a deleted VM, and let it go when they have gone."""
+        for pod in pods:
+            if pod.metadata.deletion_timestamp is None:
+                await self._store.delete_pod(pod)
+        if not pods and INSTANCE_FINALIZER in instance.metadata.finalizers:
+            await self._store.release(INSTANCES, instance, INSTANCE_FINALIZER)
+
+    async def _evacuate(self, key: str) -> None:
+        """Make the migration of a marked VM at once; it waits for its place by itself."""
         # Read the migrations before the VM: a migration removes the mark before it becomes finished.
-        active = await self._store.migrations()
+        migrations = await self._store.migrations()
+        if any(instance_key(each) == key and not each.is_finished for each in migrations):
+            return
         instance = await self._store.find(INSTANCES, key)
         if instance is None or not instance.holds("LiveMigratable"):
-            return None
-        node = instance.status.get("nodeName")
-        if instance.status.get("evacuationNodeName") != node or any(
-            instance_key(each) == key for each in active
-        ):
-            return None
-        configuration = await self._store.configuration()
-        if (instance.spec.get("evictionStrategy") or configuration.get("evictionStrategy")) == "External":
-            return None
-        per_cluster, per_node = limits(configuration)
-        leaving = [each for each in active if each.annotations.get(EVACUATION_ANNOTATION) == node]
-        if len(active) >= per_cluster or len(leaving) >= per_node:
-            return _PLACE_SECONDS
-        migration = {
+            return
+        node = instance.status.get("evacuationNodeName")
+        if not node or node != instance.status.get("nodeName"):
+            return
+        if instance.spec.get("evictionStrategy") == "External":
+            return
+        by_descheduler = instance.annotations.get(SOURCE_ANNOTATION) == "descheduler"
+        migration: dict[str, Any] = {
             "metadata": {
                 "generateName": "kubevirt-evacuation-",
                 "namespace": instance.namespace,
+                "labels": {"kubevirt.io/vmi-name": instance.metadata.name},
                 "annotations": {EVACUATION_ANNOTATION: node},
                 "finalizers": [FINALIZER],
             },
-            "spec": {"vmiName": instance.metadata.name, "priority": "system-critical"},
+            "spec": {
+                "vmiName": instance.metadata.name,
+                "priority": "system-maintenance" if by_descheduler else "system-critical",
+            },
         }
         await self._store.client.create(MIGRATIONS, migration)
-        return None
-
-
-def limits(configuration: dict[str, Any]) -> tuple[int, int]:
-    """The limits on migrations: in the cluster, and out of one node."""
-    given = configuration.get("migrations", {})
-    return (
-        given.get("parallelMigrationsPerCluster", _PARALLEL_PER_CLUSTER),
-        given.get("parallelOutboundMigrationsPerNode", _PARALLEL_OUTBOUND_PER_NODE),
-    )

@@ -10,11 +10,16 @@ from overbook_sandbox.kubevirt.documents import (
     KUBEVIRTS,
     MIGRATIONS,
     NAMESPACE,
+    SUBRESOURCES,
     KubeVirtDocument,
 )
 
 WEBHOOK: Final = "virt-launcher-eviction-interceptor.kubevirt.io"
+HOTPLUG_WEBHOOK: Final = "hotplug-pod-eviction-interceptor.kubevirt.io"
 CONFIGURATION: Final = "virt-api-validator"
+SERVICE: Final = "virt-api"
+SERVICE_NAME: Final = f"{SERVICE}.{NAMESPACE}.svc"
+"""The name for which the certificate of the served API is checked."""
 
 _SHORT_NAMES: Final = {INSTANCES: "vmi", MIGRATIONS: "vmim", KUBEVIRTS: "kv"}
 
@@ -61,7 +66,7 @@ def settings(configuration: dict[str, Any] | None = None) -> dict[str, Any]:
     }
 
 
-def webhook(url: str, authority_pem: bytes) -> dict[str, Any]:
+def webhooks(url: str, authority_pem: bytes) -> dict[str, Any]:
     """The webhook configuration for evictions, as KubeVirt registers it.
 
     Args:
@@ -76,15 +81,55 @@ def webhook(url: str, authority_pem: bytes) -> dict[str, Any]:
         "metadata": {"name": CONFIGURATION},
         "webhooks": [
             {
-                "name": WEBHOOK,
+                "name": name,
                 "admissionReviewVersions": ["v1"],
                 "clientConfig": {"url": url, "caBundle": bundle},
-                "failurePolicy": "Ignore",
+                "failurePolicy": "Fail",
+                "matchConditions": [
+                    {"name": condition, "expression": f'object.metadata.name.startsWith("{prefix}")'}
+                ],
                 "rules": [rule],
                 "sideEffects": "NoneOnDryRun",
+                "timeoutSeconds": 10,
             }
+            for name, condition, prefix in (
+                (WEBHOOK, "only-vms", "virt-launcher"),
+                (HOTPLUG_WEBHOOK, "only-hotplug-pods", "hp-volume-"),
+            )
         ],
     }
+
+
+def served_api(host: str, port: int, authority_pem: bytes) -> list[dict[str, Any]]:
+    """The registration of the API that virt-api serves itself.
+
+    Args:
+        host: The stand-in's host, by name.
+        port: Its port.
+        authority_pem: The authority of its certificate, which is one for :data:`SERVICE_NAME`.
+    """
+    service = {"name": SERVICE, "namespace": NAMESPACE}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": service,
+            "spec": {"type": "ExternalName", "externalName": host},
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": {"name": f"v1.{SUBRESOURCES}"},
+            "spec": {
+                "group": SUBRESOURCES,
+                "version": "v1",
+                "groupPriorityMinimum": 1000,
+                "versionPriority": 15,
+                "caBundle": base64.b64encode(authority_pem).decode(),
+                "service": {**service, "port": port},
+            },
+        },
+    ]
 
 
 def _definition(kind: Kind[KubeVirtDocument]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from overbook.kube.api.client import Client
 from overbook.kube.api.errors import ApiError
 from overbook.kube.api.kinds import Kind
 from overbook.kube.api.reflector import Reflector
+from overbook_sandbox.cluster.hollow_status import HOLLOW_RUNTIME
 from overbook_sandbox.kubevirt.documents import (
     APP_LABEL,
     CREATED_BY_LABEL,
@@ -58,14 +59,29 @@ class Store:
         return [pod async for pod in self.client.list(PODS, instance.namespace, label_selector=selector)]
 
     async def migrations(self) -> list[KubeVirtDocument]:
-        """Read all present migrations of the cluster that are not finished."""
-        return [each async for each in self.client.list(MIGRATIONS) if not each.is_finished]
+        """Read all present migrations of the cluster, including finished ones."""
+        return [each async for each in self.client.list(MIGRATIONS)]
 
     async def configuration(self) -> dict[str, Any]:
         """Read KubeVirt's settings."""
         kubevirt = await self.find(KUBEVIRTS, f"{NAMESPACE}/kubevirt")
         configuration: dict[str, Any] = kubevirt.spec.get("configuration", {}) if kubevirt else {}
         return configuration
+
+    async def percent(self) -> int:
+        """Read the percentage of memory overcommit, as it is now."""
+        developer = (await self.configuration()).get("developerConfiguration", {})
+        return int(developer.get("memoryOvercommit", 100))
+
+    async def release(self, kind: Kind[KubeVirtDocument], obj: KubeVirtDocument, finalizer: str) -> None:
+        """Remove a finalizer; a missing object is no error."""
+        kept = [each for each in obj.metadata.finalizers if each != finalizer]
+        meta = obj.metadata
+        try:
+            await self.client.merge_patch(kind, meta.name, {"metadata": {"finalizers": kept}}, meta.namespace)
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     async def patch_instance(
         self, instance: KubeVirtDocument, status: dict[str, Any], labels: dict[str, str] | None = None
@@ -87,6 +103,18 @@ class Store:
         if status:
             patch = {"metadata": own, "status": status}
             await self.client.strategic_patch(PODS, name, patch, pod.namespace, "status")
+
+    async def complete_pod(self, pod: KubeVirtDocument) -> None:
+        """Let a pod end as one whose containers have exited with 0.
+
+        The pod of a real kubelet is deleted instead: that kubelet owns the status of its pods, and nothing
+        else here makes a launcher exit.
+        """
+        if _has_runtime(pod):
+            await self.delete_pod(pod)
+            return
+        ready = {"type": "Ready", "status": "False", "reason": "PodCompleted"}
+        await self.patch_pod(pod, status={"phase": "Succeeded", "conditions": [ready]})
 
     async def delete_pod(self, pod: KubeVirtDocument) -> None:
         """Delete a pod; a missing pod is no error."""
@@ -114,15 +142,21 @@ class Store:
         if (migration := new or old) is not None:
             self._changed(instance_key(migration))
             if new is None or new.is_finished:  # a waiting migration may now start
-                for waiting, instance in self._instances.objects.items():
-                    if instance.status.get("evacuationNodeName"):
-                        self._changed(waiting)
+                for waiting, other in self._migrations.objects.items():
+                    if other.phase == "Pending":
+                        self._migration_changed(waiting)
 
     def _about(self, key: str) -> None:
         self._changed(key)
         for other, migration in self._migrations.objects.items():
             if instance_key(migration) == key and not migration.is_finished:
                 self._migration_changed(other)
+
+
+def _has_runtime(pod: KubeVirtDocument) -> bool:
+    """Whether a container runtime runs the pod; pods of hollow nodes only have a status."""
+    containers = [each.get("containerID") or "" for each in pod.status.get("containerStatuses") or ()]
+    return any(each and not each.startswith(HOLLOW_RUNTIME) for each in containers)
 
 
 def instance_key(migration: KubeVirtDocument) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from overbook.core.api.group import NAMESPACE, node_namespace
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.machine.cache import write_whole
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
@@ -30,14 +31,16 @@ class KubernetesAgent:
     Args:
         cluster: The control plane, with Overbook's custom resources, namespace, accounts and rights.
         node: The node on which the agent runs.
-        namespace: The namespace of the installation.
+        namespace: The agents' namespace.
 
     Attributes:
         log: The path of the agent's log.
         recording: The path of the agent's recording, for `overbook replay`.
     """
 
-    def __init__(self, cluster: ControlPlane, node: KubernetesNode, namespace: str = "overbook") -> None:
+    def __init__(
+        self, cluster: ControlPlane, node: KubernetesNode, namespace: str = node_namespace(NAMESPACE)
+    ) -> None:
         self.log = os.path.join(node.folder, f"{SERVICE}.log")
         self.recording = os.path.join(node.folder, "recording.jsonl")
         self._cluster = cluster

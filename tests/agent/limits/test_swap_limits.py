@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from overbook.core.overcommit.allowance import SwapPolicy
-from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.core.overcommit.swap import SWAP_LABEL
 from overbook_sandbox.fakes.kernel_files import container_files, make_cgroup, remove_cgroup
 from tests.agent.fake_node import MI, FakeNode, uid_of
 
@@ -182,7 +182,7 @@ def test_changed_swap_or_memory_changes_the_allowances(
     assert "no swap" in caplog.text
 
 
-def test_changed_annotations_of_pod_and_namespace_are_followed(node: FakeNode) -> None:
+def test_changed_switches_of_pod_and_namespace_are_followed(node: FakeNode) -> None:
     guest, web = node.start("vm"), node.run("web")
     node.describe("web", virtual=False)
     agent = node.agent()
@@ -190,7 +190,7 @@ def test_changed_annotations_of_pod_and_namespace_are_followed(node: FakeNode) -
     assert [node.limit(guest), node.limit(web)] == [PROPORTIONAL, "0"]
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}}
     for word, expected in (("enabled", [PROPORTIONAL] * 2), ("disabled", ["0", "0"])):
-        namespace["metadata"] = {"name": "demo", "annotations": {SWAP_ANNOTATION: word}}
+        namespace["metadata"] = {"name": "demo", "labels": {SWAP_LABEL: word}}
         (node.manifests / "namespace.json").write_text(json.dumps(namespace))
         node.tick(agent)
         assert [node.limit(guest), node.limit(web)] == expected

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from overbook.core.kubernetes.pod import ENDED
 from overbook_sandbox.cluster import overbook_in_cluster
 from overbook_sandbox.cluster.background import Background
 from overbook_sandbox.cluster.control_plane import ControlPlane
@@ -79,7 +80,8 @@ class Guests(NamedTuple):
     def count(self, name: str) -> int:
         """Count a VM's pods on all nodes."""
         listed = self.admin.ask("GET", f"/api/v1/namespaces/{self.namespace}/pods")["items"]
-        return sum(pod["metadata"]["annotations"]["kubevirt.io/domain"] == name for pod in listed)
+        running = [pod for pod in listed if pod["status"]["phase"] not in ENDED]
+        return sum(pod["metadata"]["annotations"]["kubevirt.io/domain"] == name for pod in running)
 
     def held_bytes(self, name: str) -> int:
         """Return a pod's holdings, as the node's kernel counts them."""

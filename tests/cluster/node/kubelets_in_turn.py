@@ -8,7 +8,6 @@ kubelet stops all pods of its runtime that it does not know.
 import contextlib
 import json
 import os
-import signal
 import socket
 import ssl
 import subprocess
@@ -19,6 +18,7 @@ import urllib.request
 AT_ONCE = 2
 SECONDS = 70.0
 CONTAINERD_SECONDS = 30.0
+EMPTY_SECONDS = 30.0
 LOG_BYTES = 4000
 MOUNT = "/sys/fs/cgroup"
 
@@ -55,9 +55,10 @@ class Started:
 
     def __init__(self, name: str, argv: list[str], port: int, cgroup: str, log: str) -> None:
         self.name, self._port, self._log = name, port, log
-        os.makedirs(f"{MOUNT}/{cgroup}", exist_ok=True)
         own = f"{MOUNT}/system.slice/{cgroup}.service"
-        os.makedirs(own, exist_ok=True)
+        self._cgroups = (f"{MOUNT}/{cgroup}", own)
+        for each in self._cgroups:
+            os.makedirs(each, exist_ok=True)
         with open(log, "wb") as file:
             self._process = subprocess.Popen(argv, stdout=file, stderr=file)  # noqa: S603 - the test's
         with contextlib.suppress(OSError), open(f"{own}/cgroup.procs", "w") as procs:
@@ -72,14 +73,32 @@ class Started:
                 trusting = ssl._create_unverified_context()  # noqa: S323 - its own certificate
                 with urllib.request.urlopen(address, context=trusting) as answer:
                     reported = json.load(answer)["kubeletconfig"]
-                self._process.send_signal(signal.SIGKILL)
-                self._process.wait()
+                self._end()
                 return {"reported": reported}
             time.sleep(0.2)
-        self._process.kill()
-        self._process.wait()
+        self._end()
         with open(self._log, encoding="utf-8", errors="replace") as file:
             return {"log": file.read()[-LOG_BYTES:]}
+
+    def _end(self) -> None:
+        """End the kubelet; its cgroups go too, or the node's agent finds those of several kubelets."""
+        self._process.kill()
+        self._process.wait()
+        for cgroup in self._cgroups:
+            for folder, _, _ in os.walk(cgroup, topdown=False):
+                remove(folder)
+
+
+def remove(cgroup: str) -> None:
+    """Remove a cgroup without children; what was in it may take a moment to end."""
+    until = time.monotonic() + EMPTY_SECONDS
+    while os.path.isdir(cgroup):
+        try:
+            os.rmdir(cgroup)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from tests.images import write_image
 from tests.sandbox_parts import made
 from tests.waiting import wait_for
 
-PODS: Final = "/api/v1/namespaces/overbook/pods"
 FINALIZER: Final = "tests.overbook.dev/looks"
 SLOW_SECONDS: Final = 300.0
 USER: Final = "65532"
@@ -47,6 +46,8 @@ class Shipped:
         text = (ROOT / (path or f"deploy/base/{component}.yaml")).read_text(encoding="utf-8")
         self._objects = list(yaml.safe_load_all(text))
         self._workload = next(each for each in self._objects if each["kind"] in _WORKLOADS)
+        self._namespace = self._workload["metadata"]["namespace"]
+        self._pods = f"/api/v1/namespaces/{self._namespace}/pods"
 
     @contextmanager
     def running(self, folder: Path, settings: Mapping[str, Any] | None = None) -> Iterator[None]:
@@ -78,13 +79,13 @@ class Shipped:
     def delete(self) -> None:
         """Delete the part's DaemonSet or Deployment; its pods end by that."""
         kind, name = self._workload["kind"], self._workload["metadata"]["name"]
-        self.cluster.kubectl("delete", kind, name, "--namespace=overbook", "--ignore-not-found")
+        self.cluster.kubectl("delete", kind, name, f"--namespace={self._namespace}", "--ignore-not-found")
 
     def pod(self) -> dict[str, Any]:
         """Return the part's pod on the node, as the API has it; empty if there is none."""
         label = f"app.kubernetes.io/component={self.component}"
         query = {"labelSelector": label, "fieldSelector": f"spec.nodeName={self.node.spec.name}"}
-        found: list[dict[str, Any]] = self.admin.ask("GET", PODS, **query)["items"]
+        found: list[dict[str, Any]] = self.admin.ask("GET", self._pods, **query)["items"]
         return found[0] if found else {}
 
     def container(self) -> dict[str, Any]:
@@ -100,7 +101,7 @@ class Shipped:
 
     def said(self) -> str:
         """Return the part's log, as the node keeps it."""
-        logs = f"/var/log/pods/overbook_overbook-{self.component}-*/{self.component}/*.log"
+        logs = f"/var/log/pods/{self._namespace}_overbook-{self.component}-*/{self.component}/*.log"
         return self.node.run("/bin/sh", "-c", f"cat {logs}").output
 
     def cgroup(self, name: str) -> str:
@@ -116,13 +117,17 @@ class Shipped:
         return dict(line.split(":\t", 1) for line in lines)[field]
 
     def assert_unprivileged(self) -> None:
-        """Assert that the part has no rights on its node, and a private token."""
+        """Assert that the part has no rights on its node, and a token that only its pod can reach."""
         assert set(self.process("Uid").split()) == {USER}
         assert int(self.process("CapEff"), 16) == 0
         assert self.process("NoNewPrivs") == "1"
         volumes = f"/var/lib/kubelet/pods/{self.pod()['metadata']['uid']}/volumes"
         modes = ("-name", "token", "-type", "f", "-printf", "%m %U")
-        assert self.node.run("/usr/bin/find", volumes, *modes).output.split() == ["600", USER]
+        # The pod names no user, so the kubelet lets every user of the pod read the token; there is one. On
+        # the node only root gets there.
+        assert self.node.run("/usr/bin/find", volumes, *modes).output.split() == ["444", "0"]
+        above = self.node.run("/usr/bin/find", "/var/lib/kubelet/pods", "-maxdepth", "0", "-printf", "%m %U")
+        assert above.output.split() == ["750", "0"]
 
     def assert_ends_in_time(self) -> None:
         """Assert that the program ends well and in time when its workload is deleted."""
@@ -141,5 +146,5 @@ class Shipped:
             self._finalizers(None)
 
     def _finalizers(self, wanted: list[str] | None) -> None:
-        path = f"{PODS}/{self.pod()['metadata']['name']}"
+        path = f"{self._pods}/{self.pod()['metadata']['name']}"
         self.admin.ask("PATCH", path, {"metadata": {"finalizers": wanted}}, MERGE)

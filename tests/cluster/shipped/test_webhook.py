@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from overbook.core.override.admission import ENABLED_LABEL
 from overbook.deploy.webhook_workload import PORT
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from overbook_sandbox.node.kubernetes_node import KubernetesNode
 from tests.cluster.as_user import MERGE
+from tests.cluster.installing import apply_manifests, install
 from tests.cluster.shipped.part import SLOW_SECONDS, Shipped
+from tests.docs.reading import ROOT
 from tests.waiting import wait_for
 from tests.webhook.running import patched, response_of, review
 
@@ -50,10 +53,16 @@ print(connection.getresponse().read().decode())
 def webhook(
     cluster: ControlPlane, node: KubernetesNode, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shipped]:
-    """The webhook is installed, and its pod is ready."""
+    """The webhook is installed, its certificate is renewed on the node, too, and its pod is ready."""
     shipped = Shipped(cluster, node, "webhook", "deploy/components/webhook/webhook.yaml")
-    with shipped.running(tmp_path_factory.mktemp("webhook")):
-        yield shipped
+    install(cluster, "webhook")
+    text = (ROOT / "deploy/components/webhook/certificates.yaml").read_text(encoding="utf-8")
+    apply_manifests(cluster, list(yaml.safe_load_all(text)))  # its image is the webhook's
+    try:
+        with shipped.running(tmp_path_factory.mktemp("webhook")):
+            yield shipped
+    finally:
+        cluster.kubectl("delete", "deployment", "overbook-certificates", "--namespace=overbook")
 
 
 def ask(webhook: Shipped, authority: bytes) -> dict[str, Any]:

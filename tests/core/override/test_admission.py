@@ -134,6 +134,14 @@ def test_system_namespaces_are_those_of_the_original(name: str, system: bool) ->
     assert (namespace_policy(name, enabled="true").left_alone == "SystemNamespace") is system
 
 
+@pytest.mark.parametrize(
+    ("level", "alone"), [("0", True), ("1", True), ("9", False), ("", False), (None, False)]
+)
+def test_namespaces_that_start_first_are_left_alone(level: str | None, alone: bool) -> None:
+    policy = namespace_policy("shop", enabled="true", run_level=level)
+    assert (policy.left_alone == "SystemNamespace") is alone
+
+
 @pytest.mark.parametrize(("value", "off"), [("false", True), ("no", True), ("", True), ("true", False)])
 def test_every_value_but_true_switches_a_project_off(value: str, off: bool) -> None:
     policy = namespace_policy("shop", enabled="true", switch=value)
@@ -231,19 +239,21 @@ def test_long_names_do_not_make_long_warnings() -> None:
         assert len(warning) <= LONGEST_WARNING
 
 
-def test_a_pod_whose_annotations_grow_too_large_is_unchanged() -> None:
+def test_a_pod_whose_annotations_are_full_is_still_overridden() -> None:
+    """Only the note of the original request does not fit in; an author who fills them does not escape."""
     cluster = of_cluster(cpuRequestToRequestPercent=50)
     container = {"name": "c", "resources": {"requests": {"cpu": "1"}}}
-    outcomes = []
+    noted = []
     for size in (1000, (256 << 10) - 50):
         manifest = {
             "metadata": {"name": "cart", "annotations": {"a": "x" * size}},
             "spec": {"containers": [container]},
         }
         admission = admit(convert(manifest, Pod, "Pod"), space(), cluster)
-        outcomes.append(admission.outcome)
-    assert outcomes == ["Overridden", "Inadmissible"]
-    assert "annotations of" in admission.detail
+        assert admission.outcome == "Overridden"
+        assert new_request(admission) == "500m"
+        noted.append(bool(admission.override.annotations))
+    assert noted == [True, False]
 
 
 def test_a_lost_class_is_the_first_warning() -> None:

@@ -10,10 +10,21 @@ import msgspec
 
 from overbook.core.api.overcommit import ReliefSpec
 from overbook.core.api.overcommit_node import ReliefCandidate, ReliefRecord, ReliefRequest
-from overbook.core.kubevirt.objects import Migration
+from overbook.core.kubevirt.objects import EVACUATION_ANNOTATION, Migration
 from overbook.core.relief.answer import ACCEPTED, EvictionAnswer
 from overbook.core.relief.candidate_pod import CandidatePod
-from overbook.core.relief.case import ClusterCase, Delete, Evict, Look, MigrationLimits, NodeCase, Step, Write
+from overbook.core.relief.case import (
+    Cancel,
+    ClusterCase,
+    Delete,
+    Evict,
+    Look,
+    MigrationLimits,
+    NodeCase,
+    Step,
+    Uncancelled,
+    Write,
+)
 from overbook.core.relief.plan import plan
 from overbook.core.relief.record import IN_FLIGHT
 from overbook.core.timestamp import to_timestamp
@@ -33,17 +44,23 @@ def request(name: str, *candidates: ReliefCandidate, at: float = START) -> Relie
     return ReliefRequest(id=name, decided_at=to_timestamp(at), rule="stalls", candidates=candidates)
 
 
-def migration(instance: str, phase: str, at: float, **state: str) -> Migration:
+def migration(
+    instance: str, phase: str, at: float, *, evacuates: str = "", rejected: bool = False, **state: str
+) -> Migration:
+    """Return a migration; `evacuates`: the node from which an eviction made it leave."""
+    conditions = [{"type": "migrationRejectedByResourceQuota", "status": "True"}] if rejected else []
     return msgspec.convert(
         {
             "metadata": {
                 "name": f"kubevirt-evacuation-{instance}",
                 "namespace": "shop",
                 "creationTimestamp": to_timestamp(at),
+                "annotations": {EVACUATION_ANNOTATION: evacuates} if evacuates else {},
             },
             "spec": {"vmiName": instance},
             "status": {
                 "phase": phase,
+                "conditions": conditions,
                 "migrationState": state,
                 "phaseTransitionTimestamps": [{"phase": phase, "phaseTransitionTimestamp": to_timestamp(at)}],
             },
@@ -69,9 +86,14 @@ class World:
         self.held_back = ""
         self.destinations = frozenset(nodes)
         self.limits: MigrationLimits | None = MigrationLimits()
+        self.kubevirt_known = True
+        self.migrations_silent: float | None = 0.0
+        self.phase_seen: dict[str, float] = {}
         self.spec = msgspec.structs.replace(ReliefSpec(), **spec)
         self.evicted: list[tuple[str, str]] = []
         self.deleted: list[str] = []
+        self.cancelled: list[str] = []
+        self.uncancelled: Uncancelled | None = None
         self.records: list[ReliefRecord] = []
 
     def record(self, node: str) -> ReliefRecord:
@@ -88,7 +110,10 @@ class World:
             spec=self.spec,
             held_back=self.held_back,
             migrations=tuple(self.migrations.values()),
+            kubevirt_known=self.kubevirt_known,
             limits=self.limits,
+            migrations_silent_seconds=self.migrations_silent,
+            phase_seen=self.phase_seen,
             destinations=self.destinations,
         )
 
@@ -101,7 +126,7 @@ class World:
         match step:
             case Write(record=record):
                 self.records.append(record)
-                self.change(node, record=record, answer=None)
+                self.change(node, record=record, answer=None, uncancelled=None)
             case Look(uid=uid):
                 seen = msgspec.structs.replace(
                     self.pods.get(uid, CandidatePod("Gone", 0.0)), seen_at=self.now
@@ -113,8 +138,24 @@ class World:
             case Delete(uid=uid):
                 self.deleted.append(uid)
                 self.change(node, answer=ACCEPTED)
+            case Cancel(uid=uid):
+                self.cancel(node, uid)
             case _:
                 pass
+
+    def cancel(self, node: str, uid: str) -> None:
+        """Cancel an evacuation as KubeVirt does, or fail to."""
+        found = self.uncancelled or Uncancelled("marked again")
+        self.change(node, uncancelled=msgspec.structs.replace(found, at=self.now), pods={})
+        if self.uncancelled is not None:
+            return
+        self.cancelled.append(uid)
+        known = self.pods.get(uid)
+        if known is not None:
+            self.pods[uid] = msgspec.structs.replace(known, evacuating=False)
+        for name, moving in self.migrations.items():
+            if moving.instance == (known.instance if known else "") and not moving.is_over:
+                self.migrations[name] = migration(name, "Failed", self.now, failureReason="aborted")
 
     def settle(self, seconds: float = 0.0, every: float = 1.0) -> None:
         """Carry out steps until none is left, now and at each moment of the given time."""
@@ -143,7 +184,7 @@ class World:
 
 
 def _is_rest(step: Step) -> bool:
-    return not isinstance(step, Write | Look | Evict | Delete)
+    return not isinstance(step, Write | Look | Evict | Delete | Cancel)
 
 
 def uids(names: Iterable[str]) -> list[str]:

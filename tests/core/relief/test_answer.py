@@ -92,14 +92,18 @@ def test_other_answers_are_retried_when_the_server_says(
 
 
 @pytest.mark.parametrize(
-    ("status", "message"),
+    ("status", "reason", "message"),
     [
-        (404, 'pods "db" not found'),
-        (409, "Precondition failed: UID in precondition: a, UID in object meta: b"),
+        (404, "NotFound", 'pods "db" not found'),
+        (409, "", "Precondition failed: UID in precondition: a, UID in object meta: b"),
     ],
 )
-def test_a_missing_or_replaced_pod_is_gone(status: int, message: str) -> None:
-    assert understood(status, "", message).meaning == "Gone"
+def test_a_missing_or_replaced_pod_is_gone(status: int, reason: str, message: str) -> None:
+    assert understood(status, reason, message).meaning == "Gone"
+
+
+def test_a_proxys_404_says_nothing_about_the_pod() -> None:
+    assert understood(404, "", "404 page not found").meaning == "Unknown"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
@@ -110,3 +114,16 @@ def test_a_server_failure_leaves_the_outcome_unknown(status: int) -> None:
 
 def test_a_long_message_is_shortened() -> None:
     assert len(understood(422, "Invalid", "no " * 10_000).message) <= 300
+
+
+@pytest.mark.parametrize(
+    "why", ["dial tcp 192.0.2.1:443: connect: connection refused", "context deadline exceeded"]
+)
+def test_a_webhook_that_was_not_called_evicted_nothing(why: str) -> None:
+    message = (
+        'Internal error occurred: failed calling webhook "virt-launcher-eviction-interceptor.kubevirt.io": '
+        f'failed to call webhook: Post "https://virt-api.kubevirt.svc:443/pod-eviction-validate": {why}'
+    )
+    answer = understood(500, "InternalError", message)
+    assert (answer.meaning, answer.reason) == ("WebhookFailed", "WebhookFailed")
+    assert "virt-launcher-eviction-interceptor" in answer.message

@@ -51,6 +51,7 @@ def seen(
         (pod(annotations={"kubernetes.io/config.mirror": "x"}), "mirror"),
         (pod(annotations={"kubernetes.io/config.source": "file"}), "static"),
         (pod(namespace="overbook", labels={"app.kubernetes.io/part-of": "overbook"}), "Overbook's own"),
+        (pod(namespace="overbook-node", labels={"app.kubernetes.io/part-of": "overbook"}), "Overbook's own"),
         (pod(spec={"nodeName": "m"}), "runs on m, not on n"),
         (pod(spec={"nodeName": None}), "runs on no node yet"),
     ],
@@ -102,3 +103,44 @@ def test_a_pod_that_only_claims_to_be_a_vms_is_none() -> None:
 def test_a_migrated_vm_shows_where_it_runs() -> None:
     moved = vm(nodeName="m")
     assert seen(pod(ownerReferences=[OWNER]), moved).instance_node == "m"
+
+
+def test_the_ended_source_of_a_migration_shows_where_its_vm_runs() -> None:
+    ended = pod(ownerReferences=[OWNER], status={"phase": "Succeeded"})
+    found = seen(ended, vm(nodeName="m", activePods={"target": "m"}))
+    assert (found.presence, found.instance_node) == ("Gone", "m")
+
+
+@pytest.mark.parametrize(("node", "evacuating"), [("n", True), ("m", False), (None, False)])
+def test_only_an_evacuation_of_this_node_counts(node: str | None, evacuating: bool) -> None:
+    assert seen(pod(ownerReferences=[OWNER]), vm(evacuationNodeName=node)).evacuating is evacuating
+
+
+def test_a_vm_says_why_its_last_migration_failed() -> None:
+    state = {"migrationUid": "m-1", "failed": True, "failureReason": "stuck"}
+    found = seen(pod(ownerReferences=[OWNER]), vm(migrationState=state))
+    assert (found.migration_uid, found.migration_failure) == ("m-1", "stuck")
+
+
+def test_an_ended_pod_says_since_when() -> None:
+    ready = {"type": "Ready", "status": "False", "lastTransitionTime": "1970-01-01T00:10:00Z"}
+    found = seen(pod(status={"phase": "Succeeded", "conditions": [ready]}))
+    assert (found.presence, found.ended_at) == ("Gone", 600.0)
+    assert seen(pod(status={"phase": "Failed"})).ended_at is None
+
+
+@pytest.mark.parametrize(
+    ("wishes", "goes_last", "agrees", "in_progress"),
+    [
+        ((), False, False, False),
+        (("prefer-no-eviction",), True, False, False),
+        (("prefer-no-eviction", "evict"), False, True, False),
+        (("eviction-in-progress",), False, False, True),
+    ],
+)
+def test_the_deschedulers_annotations_are_read(
+    wishes: tuple[str, ...], goes_last: bool, agrees: bool, in_progress: bool
+) -> None:
+    annotations = {f"descheduler.alpha.kubernetes.io/{wish}": "" for wish in wishes}
+    found = seen(pod(annotations=annotations))
+    assert (found.goes_last, found.agrees, found.in_progress) == (goes_last, agrees, in_progress)

@@ -84,6 +84,14 @@ def test_the_condition_states_what_is_known() -> None:
     assert said(PressureStatus(state="Critical")) == "True"
     assert said(PressureStatus(state="Critical"), stale=True) == "Unknown"
     assert said(None) is None
+    assert said(None, stale=True) is None
+
+
+def test_a_condition_that_states_nothing_is_removed() -> None:
+    assert condition_patch(node(), None, NOW) is None
+    there = msgspec.convert({"status": {"conditions": [{"type": "OvercommitPressure"}]}}, KeptNode)
+    removal = {"type": "OvercommitPressure", "$patch": "delete"}
+    assert condition_patch(there, None, NOW) == {"status": {"conditions": [removal]}}
 
 
 def test_the_condition_is_not_written_for_new_numbers_alone() -> None:

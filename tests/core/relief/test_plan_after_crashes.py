@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from overbook.core.relief.answer import ACCEPTED, EvictionAnswer
-from overbook.core.relief.case import Evict, Rest, Write
+from overbook.core.relief.case import Cancel, Evict, Rest, Step, Write
 from overbook.core.relief.record import IN_FLIGHT, LEFT
 from tests.core.relief.relief_world import World, candidate, migration, request
 
@@ -75,7 +75,7 @@ class Relief(RuleBasedStateMachine):
     def one_step(self, node: str, answer: str) -> None:
         step = self.world.plan()[node]
         if not isinstance(step, Evict):
-            self.world.perform(node, step)
+            self.carry_out(node, step)
             return
         self.ask(node, step, answer)
 
@@ -86,7 +86,7 @@ class Relief(RuleBasedStateMachine):
                 if isinstance(step, Evict):
                     self.ask(node, step, answer)
                 else:
-                    self.world.perform(node, step)
+                    self.carry_out(node, step)
             self.world.now += 0.5
 
     @rule(node=NODE, answer=st.sampled_from(sorted(ANSWERS)))
@@ -95,10 +95,15 @@ class Relief(RuleBasedStateMachine):
         if isinstance(step, Evict):
             self.ask(node, step, answer)
         elif not isinstance(step, Write):
-            self.world.perform(node, step)
+            self.carry_out(node, step)
         for name in NODES:
             self.world.change(name, pods={}, answer=None)
         self.refused -= {entry for entry in self.refused if entry not in self.written()}
+
+    def carry_out(self, node: str, step: Step) -> None:
+        self.world.perform(node, step)
+        if isinstance(step, Cancel):
+            self.leaving.pop(step.uid, None)
 
     def ask(self, node: str, step: Evict, answer: str) -> None:
         """Answer as a real API server and a real KubeVirt would."""
@@ -135,12 +140,10 @@ class Relief(RuleBasedStateMachine):
         if known is None or not known.evacuating:
             return
         state: dict[str, Any] = {"sourcePod": f"{node}-vm", "sourceNode": node}
-        self.world.migrations[node] = migration(f"{node}-vm", phase, self.world.now, **state)
+        moving = migration(f"{node}-vm", phase, self.world.now, evacuates=node, **state)
+        self.world.migrations[node] = moving
         if phase == "Succeeded":
             self.leave(uid)
-        elif phase == "Failed":
-            self.world.pods[uid] = msgspec.structs.replace(known, evacuating=False)
-            self.leaving.pop(uid, None)
 
     @rule(node=NODE)
     def the_evicted_end(self, node: str) -> None:
@@ -165,13 +168,12 @@ class Relief(RuleBasedStateMachine):
     def at_most_one_pod_of_a_node_is_leaving(self) -> None:
         for node in NODES:
             leaving = [uid for uid in self.leaving if uid.startswith(f"uid-{node}-")]
-            # A pod whose migration or end takes too long is given up; it may still leave later.
+            # A pod whose end takes too long may still leave later. An evacuation is cancelled.
             given_up = {
                 refusal.uid
                 for record in self.world.records
                 for refusal in record.refusals
-                if refusal.reason
-                in ("MigrationStalled", "MigrationGivenUp", "StillEnding", "MigrationFailed")
+                if refusal.reason == "StillEnding"
             }
             assert len(set(leaving) - given_up) <= 1, leaving
 
@@ -202,7 +204,7 @@ class Relief(RuleBasedStateMachine):
                     if isinstance(step, Evict):
                         self.ask(node, step, "accepted")
                     else:
-                        self.world.perform(node, step)
+                        self.carry_out(node, step)
             else:
                 raise AssertionError("never comes to rest")
             for node in NODES:

@@ -187,6 +187,31 @@ def test_an_event_has_its_type_key_version_and_object() -> None:
     assert caught.value.status == 410
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"{}",
+        b"null",
+        b"<html>200 OK</html>",
+        b'{"status":"ok"}',
+        b'{"items":[]}',
+        b'{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}',
+        b'{"kind":"APIResourceList","groupVersion":"v1","resources":[]}',
+        b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","resourceVersion":"7"}}',
+        b'{"kind":"PodList","apiVersion":"v2","metadata":{"resourceVersion":"7"},"items":[]}',
+        b'{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[]}',
+    ],
+)
+def test_an_answer_that_is_no_list_is_not_an_empty_one(data: bytes) -> None:
+    with pytest.raises(UnexpectedAnswer, match="no list of Pod"):
+        decode_page(PODS, data, "GET /api/v1/pods")
+
+
+def test_an_empty_list_is_one() -> None:
+    data = b'{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":null}'
+    assert decode_page(PODS, data, "GET /api/v1/pods")[0].items == ()
+
+
 def test_a_page_keeps_its_good_objects_beside_bad_ones() -> None:
     page, token = decode_page(
         PODS,

@@ -6,9 +6,9 @@ import pytest
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.connection import MOST_IDLE
-from overbook.kube.api.errors import ApiError, ApiUnavailable
+from overbook.kube.api.errors import ApiError, ApiUnavailable, NotSent
 from overbook.kube.api.kinds import NODES
-from overbook.kube.api.transport import MOST_AT_ONCE
+from overbook.kube.api.transport import TURNS
 from tests.kube.api.scripted_server import Served, answer, chunked, serving
 from tests.running import until
 
@@ -63,7 +63,7 @@ def test_concurrent_requests_and_kept_connections_are_bounded() -> None:
         async with serving(slow) as served:
             client = client_of(served)
             await asyncio.gather(*(client.get(NODES, "a") for _ in range(30)))
-            assert most == MOST_AT_ONCE
+            assert most == TURNS
             assert len(client._transport._pool._idle) == MOST_IDLE
             await client.close()
 
@@ -107,6 +107,67 @@ def test_a_silent_server_is_given_up_in_time() -> None:
             with pytest.raises(ApiUnavailable, match=r"did not answer within 0\.3 s"):
                 await client.get(NODES, "a")
             assert time.monotonic() - began < 10
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_the_limit_of_a_list_grows_with_timeouts_and_shrinks() -> None:
+    """An API server that needs longer than a client waits works for nothing, and never gets through."""
+    pause = 0.5
+
+    async def slow(served: Served, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await served.asked(reader)
+            await asyncio.sleep(pause)
+            writer.write(answer(b'{"metadata":{"resourceVersion":"1"},"items":[]}'))
+
+    async def limit(client: Client) -> str:
+        try:
+            async for _ in client.list(NODES):
+                pass
+        except ApiUnavailable as error:
+            return str(error).rpartition("within ")[2]
+        return "answered"
+
+    async def story() -> None:
+        nonlocal pause
+        async with serving(slow) as served:
+            client = client_of(served, timeout_seconds=0.2)
+            # An answer that needs longer than the first limit keeps most of the longer one.
+            assert [await limit(client) for _ in range(4)] == ["0.2 s", "0.4 s", "answered", "0.4 s"]
+            with pytest.raises(ApiUnavailable, match=r"within 0\.2 s"):
+                await client.get(NODES, "a")  # one small object is not waited for longer
+            pause = 0.0
+            assert await limit(client) == "answered"
+            pause = 0.5
+            assert await limit(client) == "0.2 s"
+            await client.close()
+
+    asyncio.run(story())
+
+
+def test_a_request_that_gets_no_turn_is_said_not_to_be_sent() -> None:
+    async def silent(served: Served, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await served.asked(reader)
+        await asyncio.Event().wait()
+
+    async def story() -> None:
+        async with serving(silent) as served:
+            client = Client(ClusterConfig(server=served.server), timeout_seconds=0.5, turns=2)
+            held = [asyncio.create_task(client.evict("n", f"p{number}", uid="u")) for number in range(2)]
+            await asyncio.sleep(0.3)
+            late = asyncio.create_task(client.evict("n", "late", uid="u"))  # gets its turn at 0.5 s
+            for task in held:
+                with pytest.raises(ApiUnavailable, match=r"did not answer within 0\.5 s"):
+                    await task
+            with pytest.raises(ApiUnavailable, match=r"did not answer within 0\.5 s"):
+                await late
+            assert len(served.heads) == 3
+            client._transport._turns = asyncio.Semaphore(0)
+            with pytest.raises(NotSent, match=r"not sent: other requests to .* took all turns"):
+                await client.evict("n", "never", uid="u")
+            assert len(served.heads) == 3
             await client.close()
 
     asyncio.run(story())

@@ -2,6 +2,7 @@ import json
 
 from overbook.core.api.overcommit_node import OvercommitNode, OvercommitNodeStatus, ReliefRecord
 from overbook.core.kubernetes.pod import ObjectMeta
+from overbook.core.kubernetes.qos import is_critical
 from overbook.core.timestamp import to_timestamp, to_whole_timestamp
 from overbook.kube.api.client import as_json, as_object
 from overbook.kube.api.kinds import EVENTS, LEASES, NODES, OVERCOMMIT_NODES, PODS, key_of
@@ -40,3 +41,15 @@ def test_times_are_written_like_the_apis() -> None:
     assert to_timestamp(1_000_000_000.0000004) == "2001-09-09T01:46:40.000000Z"
     assert to_timestamp(999_999_999.9999999) == "2001-09-09T01:46:40.000000Z"
     assert to_timestamp(0.25) == "1970-01-01T00:00:00.250000Z"
+
+
+def test_a_tenants_annotation_does_not_make_a_pod_static() -> None:
+    pod = PODS.decode(
+        b'{"metadata": {"name": "a", "annotations": {"kubernetes.io/config.source": "file", "b": "c"}}}'
+    )
+    assert not is_critical(pod)
+    assert pod.annotations == {"b": "c"}
+
+
+def test_a_mirror_pod_of_the_api_is_static() -> None:
+    assert is_critical(PODS.decode(b'{"metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}}}'))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from overbook.kube.api import reflector
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
@@ -40,8 +41,9 @@ def refused(code: int, reason: str = "") -> bytes:
 class Scene:
     """A scene is a server that gives one prepared answer after the other, and a reflector that gets them."""
 
-    def __init__(self, *answers: bytes) -> None:
+    def __init__(self, *answers: bytes, silent: bool = False) -> None:
         self.answers = list(answers)
+        self.silent = silent
         self.heads: list[str] = []
         self.told: list[tuple[str, str | None, str | None]] = []
 
@@ -56,7 +58,10 @@ class Scene:
             raw = self.answers.pop(0)
             writer.write(raw)
             if not raw.endswith(b"0\r\n\r\n") and b"chunked" in raw:
-                await until(lambda: self.answers, "the next answer is asked for", 3600)
+                if self.silent:
+                    await reader.read()  # until the client has had enough
+                else:
+                    await until(lambda: self.answers, "the next answer is asked for", 3600)
                 return
 
     def on_change(self, key: str, old: Node | None, new: Node | None) -> None:
@@ -171,6 +176,58 @@ def test_a_version_refused_again_and_again_is_given_up() -> None:
     )
     scene.plays(lambda it: versions(it) == {"a": "10", "b": "20"})
     assert scene.told == [("a", None, "uid-a"), ("b", None, "uid-b")]
+    assert "sendInitialEvents" in scene.heads[-1]
+
+
+def test_a_load_balancers_503_does_not_cost_the_version() -> None:
+    scene = Scene(
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True), end=True),
+        *[answer(b"no healthy upstream", 503)] * 4,
+        stream(event("ADDED", node("b", 20))),
+    )
+    scene.plays(lambda it: versions(it) == {"a": "10", "b": "20"})
+    assert "resourceVersion=12" in scene.heads[-1]
+
+
+def test_one_silent_answer_does_not_end_watchlist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "INITIAL_SILENCE_SECONDS", 0.1)
+    scene = Scene(
+        stream(event("ADDED", node("a", 10))),
+        stream(event("ADDED", node("a", 10)), bookmark(12, end=True)),
+        silent=True,
+    )
+    scene.plays(lambda it: it.synced)
+    assert all("sendInitialEvents" in head for head in scene.heads)
+
+
+def test_a_server_always_silent_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reflector, "INITIAL_SILENCE_SECONDS", 0.1)
+    scene = Scene(
+        *[stream(event("ADDED", node("a", 10)))] * reflector.MOST_SILENCES,
+        listed(12, node("a", 10), node("b", 11)),
+        silent=True,
+    )
+    scene.plays(lambda it: set(it.objects) == {"a", "b"})
+
+
+def test_only_what_is_heard_without_a_break_counts_as_heard() -> None:
+    now = 0.0
+
+    def clock() -> float:
+        return now
+
+    it = Reflector(None, NODES, clock=clock)  # type: ignore[arg-type]  # it asks no server
+    it._touch()
+    now = 60.0
+    it._touch()
+    assert it.heard_seconds == 60.0
+    it._broken = True
+    now = 660.0
+    it._touch()
+    assert it.heard_seconds == 60.0, "what happened in ten minutes of outage was not heard"
+    now = 665.0
+    it._touch()
+    assert it.heard_seconds == 65.0
 
 
 def test_a_malformed_event_ends_the_watch_not_the_reflector() -> None:
@@ -191,3 +248,18 @@ def test_a_reflector_without_rights_waits_and_keeps_its_objects() -> None:
     )
     scene.plays(lambda it: set(it.objects) == {"a", "b"})
     assert all("resourceVersion=12" in head for head in scene.heads[1:])
+
+
+def test_a_quiet_watch_is_heard_if_nothing_was_missed() -> None:
+    scene = Scene(stream(event("ADDED", node("a", 10)), bookmark(12, end=True)))
+    now = 0.0
+    it = scene.plays(lambda it: it.synced)
+    it._clock = lambda: now
+    it.last_contact, it.heard_seconds, it._broken = 0.0, 0.0, False
+    for seen, heard in ((node("a", 11), 0.0), (node("b", 10), 0.0), (node("a", 10), 30.0)):
+        now = 30.0
+        it.compare(NODES.decode(json.dumps(seen).encode()))
+        assert it.heard_seconds == heard
+    it._broken, now = True, 60.0
+    it.compare(NODES.decode(json.dumps(node("a", 10)).encode()))
+    assert it.heard_seconds == 30.0, "a watch that is broken may have missed something"

@@ -90,8 +90,8 @@ def test_a_pod_of_each_shape_may_swap_as_the_load_says(load: Load) -> None:
     for pod in load.pods:
         manifest = resolve(pod_of(load, pod))
         (container,) = manifest.containers
-        annotations = enabled["annotations"] if manifest.pod.metadata.namespace == enabled["name"] else None
-        reason = eligibility(manifest, container, load.memory_mib << 20, SwapPolicy(), annotations)
+        labels = enabled["labels"] if manifest.pod.metadata.namespace == enabled["name"] else None
+        reason = eligibility(manifest, container, load.memory_mib << 20, SwapPolicy(), labels)
         assert (reason == "Eligible") == (load.covered_mib(pod) > pod.request_mib), pod.name
         assert is_virtual_machine_pod(manifest.pod) == (pod.shape in {"VM", "Guaranteed"})
         assert (manifest.qos_class == "Guaranteed") == (pod.shape == "Guaranteed")

@@ -1,20 +1,35 @@
-"""The objects that the agent follows beside its pods: its own, its Node, namespaces, and ``Overcommit``."""
+"""The objects that the agent follows beside its pods: its own, its Node, namespaces, and ``Overcommit``.
+
+Each watch is a connection that an API server keeps for each node. So this node's object and its Node are only
+watched while the node is relieved, when others write to them; on a calm node they are read now and then.
+"""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 
 from overbook.agent.bridge import Bridge
-from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
-from overbook.core.api.overcommit_node import OvercommitNode
+from overbook.core.api.overcommit import OVERCOMMIT_NAME, WrittenOvercommit, read_overcommit
+from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY, OvercommitNode
 from overbook.core.kubernetes.pod import KubeStruct
-from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.core.overcommit.swap import SWAP_LABEL
+from overbook.core.relief.record import in_flight
+from overbook.kube.api.backoff import SPREAD, Backoff
 from overbook.kube.api.client import Client
-from overbook.kube.api.kinds import OVERCOMMIT_NODES, OVERCOMMITS, Kind
+from overbook.kube.api.errors import KubeError
+from overbook.kube.api.kinds import OVERCOMMIT_NODES, WRITTEN_OVERCOMMITS, Kind
 from overbook.kube.api.reflector import Reflector
 from overbook.node.kubelet.version import parse_minor
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 600.0
+"""The time between two looks at the objects of a calm node: a kubelet's version changes seldom."""
+NO_NODE_SECONDS: Final = 10.0
+"""The same while there is no Node."""
 
 
 class NodeMetadata(KubeStruct, frozen=True):
@@ -57,13 +72,23 @@ class TaintedNode(KubeStruct, frozen=True):
         info = self.status.node_info if self.status else None
         return parse_minor(info.kubelet_version or "") if info else None
 
+    @property
+    def is_tainted(self) -> bool:
+        """Whether the Node has Overbook's taint."""
+        return any(map(is_overbooks, self.spec.taints or ()))
 
-class _SwapAnnotation(KubeStruct, frozen=True):
-    swap: str | None = msgspec.field(default=None, name=SWAP_ANNOTATION)
+
+def is_overbooks(taint: dict[str, Any]) -> bool:
+    """Whether a taint is Overbook's."""
+    return taint.get("key") == TAINT_KEY and taint.get("effect") == TAINT_EFFECT
+
+
+class _SwapLabel(KubeStruct, frozen=True):
+    swap: str | None = msgspec.field(default=None, name=SWAP_LABEL)
 
 
 class _NamespaceMetadata(NodeMetadata, frozen=True):
-    annotations: _SwapAnnotation | None = None
+    labels: _SwapLabel | None = None
 
 
 class _Namespace(KubeStruct, frozen=True):
@@ -72,7 +97,7 @@ class _Namespace(KubeStruct, frozen=True):
 
 TAINTED_NODES: Final = Kind("", "v1", "nodes", "Node", False, TaintedNode)
 _NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, _Namespace)
-"""Only names and one annotation are decoded, so that a thousand namespaces take little memory."""
+"""Only names and one label are decoded. The API server sends only namespaces that have it."""
 
 
 class Followed:
@@ -92,13 +117,17 @@ class Followed:
         self._own = Reflector(client, OVERCOMMIT_NODES, field_selector=only, on_change=self._own_changed)
         self._overcommits = Reflector(
             client,
-            OVERCOMMITS,
+            WRITTEN_OVERCOMMITS,
             field_selector=f"metadata.name={OVERCOMMIT_NAME}",
             on_change=self._overcommit_changed,
         )
-        self._namespaces = Reflector(client, _NAMESPACES, on_change=self._namespace_changed)
-        self._annotated: dict[str, dict[str, str]] = {}
+        self._namespaces = Reflector(
+            client, _NAMESPACES, label_selector=SWAP_LABEL, on_change=self._namespace_changed
+        )
+        self._labelled: dict[str, dict[str, str]] = {}
         self._reconnect = asyncio.Event()
+        self._relieving = False
+        self._relief_changed = asyncio.Event()
         self.on_own: Callable[[], None] = lambda: None
         """Called when this node's object has changed."""
         self.on_node: Callable[[], None] = lambda: None
@@ -109,8 +138,25 @@ class Followed:
         return self._nodes.objects.get(self._name)
 
     async def namespaces_known(self) -> None:
-        """Wait until the annotations of all namespaces are known."""
+        """Wait until the labels of all namespaces are known."""
         await self._namespaces.wait_synced()
+
+    def look_whether_relieved(self) -> None:
+        """Begin or end the watches of this node's object and its Node, as the last report demands."""
+        report, own, node = self._bridge.report, self._bridge.news.own, self.node()
+        relieving = (
+            (report is not None and (report.tainted or report.status.request is not None))
+            or (own is not None and own.relief is not None and in_flight(own.relief))
+            or (node is not None and node.is_tainted)
+        )
+        if relieving != self._relieving:
+            self._relieving = relieving
+            self._relief_changed.set()
+
+    def wrote(self, written: OvercommitNode) -> None:
+        """Take over this node's object from the answer to a write, while no watch does."""
+        if not self._relieving and self._own.synced:
+            self._own_changed("", None, written)
 
     def reconnect(self) -> None:
         """Connect again, because the connection is dead and the watches would notice that late."""
@@ -118,9 +164,34 @@ class Followed:
 
     async def run(self) -> None:
         """Follow all objects until cancelled."""
-        reflectors = (self._own, self._overcommits, self._nodes, self._namespaces)
         while True:
-            await until(self._reconnect, *(each.run() for each in reflectors), self._first_lists())
+            await until(
+                self._reconnect,
+                self._overcommits.run(),
+                self._namespaces.run(),
+                self._first_lists(),
+                self._own_and_node(),
+            )
+
+    async def _own_and_node(self) -> None:
+        """Watch this node's object and its Node while the node is relieved; otherwise look now and then."""
+        while True:
+            works = (self._own.run(), self._nodes.run()) if self._relieving else (self._look_now_and_then(),)
+            await until(self._relief_changed, *works)
+
+    async def _look_now_and_then(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._own.read_once()
+                await self._nodes.read_once()
+            except KubeError as error:
+                log.info("%s and its Node: %s", self._name, error)
+                await asyncio.sleep(backoff.next_seconds(error))
+            else:
+                backoff.reset()
+                seconds = LOOK_SECONDS if self.node() is not None else NO_NODE_SECONDS
+                await asyncio.sleep(seconds * SPREAD.uniform(0.8, 1.2))
 
     async def _first_lists(self) -> None:
         """Report after the first list which objects do not exist: absence does not come as a change."""
@@ -128,17 +199,19 @@ class Followed:
         self._bridge.update_own_known()
         self.on_own()
         await self._overcommits.wait_synced()
-        self._bridge.update_overcommit_known()
+        self._tell_overcommit()
 
     def _own_changed(self, _: str, _old: OvercommitNode | None, new: OvercommitNode | None) -> None:
-        self._bridge.update_own(
-            new.status if new is not None else None,
-            (new.metadata.annotations or {}) if new is not None else {},
-        )
+        self._bridge.update_own(new.status if new is not None else None)
         self.on_own()
 
-    def _overcommit_changed(self, _: str, _old: Overcommit | None, new: Overcommit | None) -> None:
-        self._bridge.update_overcommit(new.spec if new is not None else None)
+    def _overcommit_changed(
+        self, _: str, _old: WrittenOvercommit | None, _new: WrittenOvercommit | None
+    ) -> None:
+        self._tell_overcommit()
+
+    def _tell_overcommit(self) -> None:
+        self._bridge.update_overcommit(read_overcommit(self._overcommits.objects.get(OVERCOMMIT_NAME)))
 
     def _node_changed(self, _: str, _old: TaintedNode | None, new: TaintedNode | None) -> None:
         self._bridge.update_node_uid((new.metadata.uid or "") if new is not None else "")
@@ -147,12 +220,12 @@ class Followed:
         self.on_node()
 
     def _namespace_changed(self, name: str, _old: _Namespace | None, new: _Namespace | None) -> None:
-        annotation = new.metadata.annotations.swap if new is not None and new.metadata.annotations else None
-        if annotation != self._annotated.get(name, {}).get(SWAP_ANNOTATION):
-            self._annotated.pop(name, None)
-            if annotation is not None:
-                self._annotated[name] = {SWAP_ANNOTATION: annotation}
-            self._bridge.update_namespaces(dict(self._annotated))
+        word = new.metadata.labels.swap if new is not None and new.metadata.labels else None
+        if word != self._labelled.get(name, {}).get(SWAP_LABEL):
+            self._labelled.pop(name, None)
+            if word is not None:
+                self._labelled[name] = {SWAP_LABEL: word}
+            self._bridge.update_namespaces(dict(self._labelled))
 
 
 async def until(event: asyncio.Event, *works: Coroutine[Any, Any, object]) -> None:

@@ -27,7 +27,7 @@ class NodePods:
         client: to the API server.
         node_name: this node; pods of other nodes are never requested.
         bridge: to the tick's thread.
-        namespaces_known: waits until the namespaces' annotations are known. Without it limits would be
+        namespaces_known: waits until the namespaces' labels are known. Without it limits would be
             written at the start and changed a moment later.
     """
 

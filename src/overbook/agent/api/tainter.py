@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from overbook.agent.api.followed import TAINTED_NODES, TaintedNode
+from overbook.agent.api.followed import TAINTED_NODES, TaintedNode, is_overbooks
 from overbook.agent.bridge import Bridge
 from overbook.core.api.overcommit_node import TAINT_EFFECT, TAINT_KEY
 from overbook.core.say_once import SayOnce
@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 MOST_CONFLICTS: Final = 10
 """The conflicts in a row, each with another program that writes the Node, after which there is a pause."""
+REMOVED_SECONDS: Final = (1.0, 300.0)
+"""The first and the longest pause before a taint is set again that another program has removed."""
 
 
 class Tainter:
@@ -50,15 +52,28 @@ class Tainter:
         Args:
             node: gives the Node as last seen.
         """
-        backoff = Backoff(0.1, 3.0)
+        backoff, removed = Backoff(0.1, 3.0), Backoff(*REMOVED_SECONDS)
+        have_set = False
         while True:
             await self._woken.wait()
             self._woken.clear()
             report, seen = self._bridge.report, node()
-            if report is None or report.yielding or seen is None or _is_tainted(seen) == report.tainted:
+            if report is None or report.yielding or seen is None:
+                continue
+            if not report.tainted:
+                have_set = False
+                removed.reset()
+            # A taint of an agent whose reports nobody can read would be removed as a silent one's.
+            if seen.is_tainted == report.tainted or (report.tainted and self._bridge.news.refused):
+                continue
+            if have_set:  # and it is gone: another program has removed it
+                have_set = False
+                await asyncio.sleep(removed.next_seconds())
+                self._woken.set()
                 continue
             try:
                 await self._put(tainted=report.tainted)
+                have_set = report.tainted
                 backoff.reset()
                 self._complain.over()
             except KubeError as error:
@@ -79,7 +94,7 @@ class Tainter:
         for _ in range(MOST_CONFLICTS):
             try:
                 node = await self._client.get(TAINTED_NODES, self._name)
-                if _is_tainted(node) == tainted:
+                if node.is_tainted == tainted:
                     return
                 await self._client.merge_patch(TAINTED_NODES, self._name, _patch(node, tainted=tainted))
             except ApiError as error:
@@ -94,17 +109,9 @@ class Tainter:
 
 
 def _patch(node: TaintedNode, *, tainted: bool) -> dict[str, Any]:
-    others = [taint for taint in node.spec.taints or () if not _is_overbooks(taint)]
+    others = [taint for taint in node.spec.taints or () if not is_overbooks(taint)]
     own = [{"key": TAINT_KEY, "effect": TAINT_EFFECT}] if tainted else []
     return {
         "metadata": {"resourceVersion": node.metadata.resource_version},
         "spec": {"taints": others + own or None},
     }
-
-
-def _is_overbooks(taint: dict[str, Any]) -> bool:
-    return taint.get("key") == TAINT_KEY and taint.get("effect") == TAINT_EFFECT
-
-
-def _is_tainted(node: TaintedNode) -> bool:
-    return any(map(_is_overbooks, node.spec.taints or ()))

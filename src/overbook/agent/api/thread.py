@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from overbook.kube.api.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
+CALM_SECONDS: Final = 60.0
+"""Work that went on for so long before it failed is started again after the first pause."""
 STOP_SECONDS: Final = 8.0
 """How long a stopping agent waits until its last report is sent."""
 
@@ -50,10 +53,13 @@ class ApiThread:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            began = time.monotonic()
             try:
                 asyncio.run(self._work(self._stopping.is_set))
             except BaseException:
                 # Whatever it was: the tick continues without this thread, which is soon started again.
                 self._bridge.restarts += 1
                 log.exception("the thread for the API failed and is started again")
+                if time.monotonic() - began >= CALM_SECONDS:
+                    self._backoff.reset()
                 self._stopping.wait(self._backoff.next_seconds())

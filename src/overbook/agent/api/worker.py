@@ -7,6 +7,7 @@ from typing import Final
 from overbook import __version__
 from overbook.agent.api.events import EventSender
 from overbook.agent.api.followed import Followed
+from overbook.agent.api.heartbeat import Heartbeat
 from overbook.agent.api.kubelet import KubeletPods
 from overbook.agent.api.kubelet_configz import KubeletConfigz
 from overbook.agent.api.pods import NodePods
@@ -15,7 +16,9 @@ from overbook.agent.api.tainter import Tainter
 from overbook.agent.api.thread import Stopping
 from overbook.agent.bridge import Bridge
 from overbook.agent.settings import AgentSettings
-from overbook.core.api.overcommit_node import AGENT_MANAGER
+from overbook.core.api.group import node_namespace
+from overbook.core.api.heartbeat import HEARTBEAT_SECONDS
+from overbook.core.api.overcommit_node import AGENT_MANAGER, OvercommitNode
 from overbook.kube.api.client import Client
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.find_cluster import load_config
@@ -66,13 +69,35 @@ class Worker:
         followed = Followed(client, name, bridge)
         pods = NodePods(client, name, bridge, followed.namespaces_known)
         publisher = Publisher(client, name, self._instance, bridge, self._settings.heartbeat_seconds)
+        heartbeat = Heartbeat(
+            client,
+            node_namespace(self._settings.own_namespace),
+            name,
+            self._instance,
+            bridge,
+            min(HEARTBEAT_SECONDS, self._settings.heartbeat_seconds),
+            publisher.attempts,
+        )
         tainter = Tainter(client, name, bridge)
         events = EventSender(client, name, bridge)
         kubelet = KubeletPods(self._config, self._settings.kubelet, bridge, pods)
         configz = KubeletConfigz(self._config, self._settings.kubelet, bridge)
-        followed.on_own = publisher.wake
-        followed.on_node = tainter.wake
-        publisher.on_silence = (followed.reconnect, pods.reconnect)
+
+        def own_changed() -> None:
+            publisher.wake()
+            followed.look_whether_relieved()
+
+        def node_changed() -> None:
+            tainter.wake()
+            followed.look_whether_relieved()
+
+        def wrote(written: OvercommitNode) -> None:
+            followed.wrote(written)
+            heartbeat.wake()
+
+        followed.on_own, followed.on_node, publisher.on_written = own_changed, node_changed, wrote
+        publisher.attempts.on_silence = heartbeat.attempts.on_silence = (followed.reconnect, pods.reconnect)
+        followed.look_whether_relieved()
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(each)
@@ -80,6 +105,7 @@ class Worker:
                     followed.run(),
                     pods.run(),
                     publisher.run(),
+                    heartbeat.run(),
                     tainter.run(followed.node),
                     events.run(),
                     kubelet.run(),
@@ -90,7 +116,9 @@ class Worker:
                 await nudged.wait()
                 nudged.clear()
                 publisher.wake()
+                heartbeat.wake()
                 tainter.wake()
+                followed.look_whether_relieved()
                 events.take()
             for task in tasks:
                 task.cancel()

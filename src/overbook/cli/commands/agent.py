@@ -141,6 +141,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="HOST:PORT",
         help='address of metrics and health, "" for none (default: 127.0.0.1:9713)',
     )
+    other.add_argument(
+        "--probe-listen",
+        metavar="HOST:PORT",
+        help='further address, of health alone (default: "", none)',
+    )
     other.add_argument("--fsroot", metavar="DIR", help="the host's file system (default: /)")
     other.add_argument("--node-name", help="this node's name (default: its host name)")
     other.add_argument(

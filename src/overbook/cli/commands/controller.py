@@ -59,6 +59,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help='address of metrics and health, "" for none (default: 127.0.0.1:9714)',
     )
     parser.add_argument(
+        "--probe-listen",
+        metavar="HOST:PORT",
+        help='further address, of health alone (default: "", none)',
+    )
+    parser.add_argument(
         "-v",
         "--verbosity",
         type=int,

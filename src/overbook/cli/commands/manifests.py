@@ -6,8 +6,10 @@ EXAMPLES = """examples:
   overbook manifests --part crds | kubectl apply --server-side -f -
       the custom resources, which must exist before the rest
   overbook manifests | kubectl apply --server-side -f -
-      agent, controller, their rights and policies, and an Overcommit that only observes
-  overbook manifests --part webhook --part vm-identity
+      agent, controller, their rights and policies
+  overbook manifests --part overcommit | kubectl create -f -
+      once: the Overcommit, which is the cluster owner's from then on; without one nothing is changed
+  overbook manifests --part webhook --part last-resort
       optional parts
   overbook manifests --namespace guests --image registry.example/overbook --tag 0.1.0
       another namespace and other images
@@ -35,7 +37,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         dest="parts",
         action="append",
         choices=groups,
-        help="part to print; may be repeated (default: base)",
+        help="part to print; may be repeated (default: base and vm-identity)",
     )
     parser.add_argument("--namespace", default=defaults.namespace, help="namespace (default: %(default)s)")
     parser.add_argument(
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     from overbook.deploy.yaml_text import yaml_text
 
     where = Installation(namespace=args.namespace, image=args.image, tag=args.tag)
-    wanted = args.parts or ["base"]
+    wanted = args.parts or ["base", "vm-identity"]
     objects = [each for part in PARTS if part.group in wanted for each in part.objects(where)]
     print(yaml_text(objects), end="")
     return 0

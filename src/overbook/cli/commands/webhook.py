@@ -5,12 +5,13 @@ import argparse
 EXAMPLES = """examples:
   overbook webhook --manifests examples/override --port 8443 --self-signed
       without a cluster: overrides, namespaces and LimitRanges from files
-  overbook webhook --self-signed
-      in a cluster, with a certificate of its own that all replicas share
+  overbook webhook --certificates /etc/webhook/tls
+      in a cluster, with the mounted Secret of `overbook certificates`, cert-manager or OpenShift
   overbook webhook --certificates /etc/webhook/tls --mode observe
-      with cert-manager's certificate; only warn, and change no pod
+      only warn, and change no pod
 
 Reviews: POST https://HOST:8443/override. Status: http://HOST:9715/metrics, /healthz, /readyz.
+With --probe-port the last two are also there, and the other port can be kept from the kubelet.
 """
 
 
@@ -64,32 +65,42 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     serving.add_argument("--host", metavar="ADDRESS", help="address to listen on (default: all)")
     serving.add_argument("--port", type=int, help="port for reviews (default: 8443)")
     serving.add_argument(
-        "--status-port", type=int, metavar="PORT", help="port for health and metrics (default: 9715)"
+        "--status-port", type=int, metavar="PORT", help="port for metrics and health (default: 9715)"
+    )
+    serving.add_argument(
+        "--probe-port", type=int, metavar="PORT", help="further port for health alone (default: none)"
     )
     serving.add_argument(
         "--drain-seconds", type=float, metavar="SECONDS", help="time to answer after SIGTERM (default: 15)"
+    )
+    serving.add_argument(
+        "--tls-min-version", metavar="VERSION", help="VersionTLS12 or VersionTLS13 (default: VersionTLS12)"
+    )
+    serving.add_argument(
+        "--tls-cipher-suites",
+        metavar="NAMES",
+        help="suites of TLS 1.2, separated by commas, by Kubernetes' or OpenSSL's names (default: OpenSSL's)",
     )
     certificate = parser.add_argument_group("certificate")
     certificate.add_argument(
         "--certificates", dest="certificate_folder", metavar="DIR", help="folder with tls.crt and tls.key"
     )
     certificate.add_argument(
+        "--client-ca-file",
+        metavar="FILE",
+        help="answer only clients with a certificate of these authorities (default: answer all)",
+    )
+    certificate.add_argument(
         "--self-signed",
         action="store_true",
-        help="make a certificate, share it in a Secret, and keep the caBundle current",
+        help="make a certificate, without a cluster (needs --manifests)",
     )
-    certificate.add_argument(
-        "--namespace", help="namespace of the Secret and the Service (default: overbook)"
-    )
+    certificate.add_argument("--namespace", help="namespace of the Service (default: overbook)")
     certificate.add_argument("--service", metavar="NAME", help="Service (default: overbook-webhook)")
-    certificate.add_argument(
-        "--configuration", metavar="NAME", help="MutatingWebhookConfiguration (default: overbook-webhook)"
-    )
     certificate.add_argument(
         "--certificate-seconds", type=float, metavar="SECONDS", help="validity (default: 90 days)"
     )
     certificate.add_argument("--certificate-poll-seconds", type=float, help=argparse.SUPPRESS)
-    certificate.add_argument("--certificate-settle-seconds", type=float, help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
 
 

@@ -286,6 +286,9 @@ class ReliefRecord(KubeStruct, frozen=True):
         how: how the pod leaves. ``Migrated``: live-migrated. ``Restarted``: a VM is shut down and started
             elsewhere.
         migration: name of the VirtualMachineInstanceMigration that moves the VM.
+        joined: whether others requested the eviction: the relief waits for it and never cancels it.
+        reason: why the live migration is given up, in one word: KubeVirt's evacuation is being cancelled;
+            empty while it is not.
         started_at: when the relief began.
         stage_since: when the stage began.
         until: when the stage ends, or the next attempt is made; absent where no time is set.
@@ -301,6 +304,8 @@ class ReliefRecord(KubeStruct, frozen=True):
     victim: str = ""
     how: How | None = None
     migration: str = ""
+    joined: bool = False
+    reason: str = ""
     started_at: str | None = None
     stage_since: str | None = None
     until: str | None = None

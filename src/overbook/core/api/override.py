@@ -8,7 +8,7 @@ Source: openshift/cluster-resource-override-admission-operator, 2026-08.
 """
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -72,8 +72,6 @@ POD_OPT_OUT_ANNOTATION: Final = "overbook.dev/pod-opt-out"
 class PodResourceOverride(OverridePolicy, frozen=True, gc=False, kw_only=True):
     """The percentages of the override, and how they are applied.
 
-    OpenShift's ``forceSelinuxRelabel`` is ignored: it does not concern resources.
-
     Attributes:
         mode: ``Enforce`` changes pods; ``Observe`` only warns what would be changed.
         pod_opt_out: whether a pod may switch the override off for itself by the annotation
@@ -95,16 +93,27 @@ def annotated(settings: PodResourceOverride, annotations: Mapping[str, str] | No
     return settings
 
 
+class OpenShiftPodResourceOverride(PodResourceOverride, frozen=True, gc=False, kw_only=True):
+    """The settings of OpenShift's kinds.
+
+    Attributes:
+        force_selinux_relabel: not honoured; it is read so that its users are told.
+    """
+
+    force_selinux_relabel: bool = msgspec.field(default=False, name="forceSelinuxRelabel")
+
+
 class ClusterPodResourceOverride(KubeStruct, frozen=True):
     """The level of nesting that ``ClusterResourceOverride`` has and ``ResourceOverride`` has not."""
 
-    spec: PodResourceOverride = PodResourceOverride()
+    spec: OpenShiftPodResourceOverride = OpenShiftPodResourceOverride()
 
 
 class ClusterResourceOverrideSpec(KubeStruct, frozen=True):
-    """OpenShift's override settings for the whole cluster."""
+    """OpenShift's override settings for the whole cluster; ``deploymentOverrides`` is not honoured."""
 
     pod_resource_override: ClusterPodResourceOverride = ClusterPodResourceOverride()
+    deployment_overrides: dict[str, Any] | None = None
 
 
 class ClusterResourceOverride(KubeStruct, frozen=True):
@@ -133,6 +142,34 @@ class ResourceOverrideSpec(KubeStruct, frozen=True):
     pod_selector: LabelSelector | None = None
 
 
+class ResourceOverrideCondition(KubeStruct, frozen=True):
+    """A condition in Kubernetes' form, with the types of OpenShift's kind.
+
+    Attributes:
+        type: ``ValidationFailure`` or ``Ignored``.
+        status: ``True`` where the override has no effect, ``False`` otherwise.
+        last_transition_time: when status, reason or message last changed.
+        reason: why, in one word.
+        message: why, and what to do, in a sentence.
+    """
+
+    type: str = ""
+    status: str = ""
+    last_transition_time: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class ResourceOverrideStatus(KubeStruct, frozen=True):
+    """Whether an override has an effect, as the controller has found.
+
+    Attributes:
+        conditions: whether the spec is valid, and whether the override is ignored.
+    """
+
+    conditions: tuple[ResourceOverrideCondition, ...] = ()
+
+
 class ResourceOverride(KubeStruct, frozen=True):
     """How requests of one namespace's pods are overridden at admission, as by OpenShift's kind."""
 
@@ -145,3 +182,21 @@ class ResourceOverride(KubeStruct, frozen=True):
     def settings(self) -> PodResourceOverride:
         """The settings of this override, its annotations applied."""
         return annotated(self.spec.pod_resource_override, self.metadata.annotations)
+
+
+class OpenShiftResourceOverrideSpec(ResourceOverrideSpec, frozen=True):
+    """The override for pods of one namespace, as OpenShift's kind has it."""
+
+    pod_resource_override: OpenShiftPodResourceOverride = OpenShiftPodResourceOverride()
+
+
+class OpenShiftResourceOverride(ResourceOverride, frozen=True):
+    """OpenShift's override for pods of one namespace."""
+
+    api_version: str = f"{NAMESPACED_GROUP}/v1"
+    spec: OpenShiftResourceOverrideSpec = OpenShiftResourceOverrideSpec()
+
+
+def resource_override_type(api_version: str) -> type[ResourceOverride]:
+    """The struct into which a ``ResourceOverride`` of this version is decoded."""
+    return OpenShiftResourceOverride if api_version.startswith(f"{NAMESPACED_GROUP}/") else ResourceOverride

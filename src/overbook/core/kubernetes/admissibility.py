@@ -81,15 +81,39 @@ def complaint(pod: ResolvedContainers, level: Resources | None, bounds: tuple[Co
     """
     of_containers = [bound for bound in bounds if bound.scope == "Container"]
     for container in pod.all_containers:
-        resources = container.resources
-        found = _above_limit(resources) or _broken(resources, of_containers)
+        found = container_complaint(container.resources, of_containers)
         if found:
             return f"{container.name}: {found}"
+    return together_complaint(pod, level, bounds)
+
+
+def container_complaint(resources: Resources, bounds: Iterable[Constraint], only: str = "") -> str:
+    """The first reason why the API server would refuse a container, whatever the others are; empty: none.
+
+    Args:
+        resources: the container's resources.
+        bounds: the constraints with the scope ``Container``, of the resource that is looked at.
+        only: ``cpu`` or ``memory``: the resource that is looked at; empty: both.
+    """
+    return _above_limit(resources, only) or _broken(resources, bounds)
+
+
+def together_complaint(
+    pod: ResolvedContainers, level: Resources | None, bounds: Iterable[Constraint], only: str = ""
+) -> str:
+    """The first reason why the API server would refuse the pod as a whole; empty: there is none.
+
+    Args:
+        pod: the pod's containers; what is wrong with a single one is not looked for.
+        level: the pod-level resources; ``None``: the pod has none.
+        bounds: the result of :func:`constraints`.
+        only: ``cpu`` or ``memory``: the resource that is looked at; empty: both.
+    """
     if level is not None:
-        found = _above_limit(level) or _beside_containers(pod, level)
+        found = _above_limit(level, only) or _beside_containers(pod, level, only)
         if found:
             return f"pod: {found}"
-    of_pods = [bound for bound in bounds if bound.scope == "Pod"]
+    of_pods = [bound for bound in bounds if bound.scope == "Pod" and (not only or only == bound.resource)]
     if of_pods:
         together = pod.needed
         if level is not None:
@@ -100,25 +124,25 @@ def complaint(pod: ResolvedContainers, level: Resources | None, bounds: tuple[Co
     return ""
 
 
-def _above_limit(resources: Resources) -> str:
+def _above_limit(resources: Resources, only: str = "") -> str:
     requests, limits = resources.requests, resources.limits
     for resource, request, limit in (
         (CPU, requests.cpu_milli, limits.cpu_milli),
         (MEMORY, requests.memory_millibytes, limits.memory_millibytes),
     ):
-        if request is not None and limit is not None and request > limit:
+        if request is not None and limit is not None and request > limit and (not only or only == resource):
             return f"{_amount(resource, 'request', request)} above its limit {_text(limit, resource)}"
     return ""
 
 
-def _beside_containers(pod: ResolvedContainers, level: Resources) -> str:
+def _beside_containers(pod: ResolvedContainers, level: Resources, only: str = "") -> str:
     """A text if pod-level requests are below the containers', or a container's limit is above the pod's."""
     for resource, least, request in _pairs(pod.needed.requests, level.requests):
-        if least > request:
+        if least > request and (not only or only == resource):
             return f"{_amount(resource, 'request', request)} below its containers' {_text(least, resource)}"
     for container in pod.containers:
         for resource, limit, most in _pairs(container.resources.limits, level.limits):
-            if limit > most:
+            if limit > most and (not only or only == resource):
                 amount = _amount(resource, "limit", most)
                 return f"{amount} below {_text(limit, resource)} of container {container.name}"
     return ""

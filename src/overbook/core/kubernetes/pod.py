@@ -107,6 +107,7 @@ class PodCondition(KubeStruct, frozen=True):
     status: str = ""
     reason: str | None = None
     message: str | None = None
+    last_transition_time: str | None = None
 
 
 class PodStatus(KubeStruct, frozen=True):

@@ -8,6 +8,7 @@ from overbook.core.kubernetes.pod import KubeStruct
 
 _WITH_VALUES: Final = ("In", "NotIn")
 _WITHOUT_VALUES: Final = ("Exists", "DoesNotExist")
+OPERATORS: Final = _WITH_VALUES + _WITHOUT_VALUES
 NO_LABELS: Final[Mapping[str, str]] = {}
 
 
@@ -63,8 +64,8 @@ class LabelSelector(KubeStruct, frozen=True):
         """
         for number, requirement in enumerate(self.match_expressions or ()):
             where = f"matchExpressions[{number}]"
-            if requirement.operator not in _WITH_VALUES + _WITHOUT_VALUES:
-                right = ", ".join(_WITH_VALUES + _WITHOUT_VALUES)
+            if requirement.operator not in OPERATORS:
+                right = ", ".join(OPERATORS)
                 raise InvalidInput(f"{where}.operator", requirement.operator, f"one of {right}")
             if bool(requirement.values) != (requirement.operator in _WITH_VALUES):
                 right = "values" if requirement.operator in _WITH_VALUES else "no values"

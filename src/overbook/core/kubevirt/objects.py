@@ -12,6 +12,8 @@ from overbook.core.timestamp import from_timestamp
 
 EVACUATION_ANNOTATION: Final = "kubevirt.io/evacuationMigration"
 """On a migration that an eviction caused: the node that the VM leaves."""
+_REJECTED: Final = "Rejected"
+"""Part of the type of conditions such as ``migrationRejectedByResourceQuota``."""
 Limit = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -21,17 +23,31 @@ class _PhaseTransition(KubeStruct, frozen=True):
 
 
 class MigrationState(KubeStruct, frozen=True):
-    """Source and target of a migration; KubeVirt fills them in when both are ready."""
+    """Source and target of a migration, and why it failed.
+
+    The VirtualMachineInstance has all of it while the migration runs. The migration's own object has only
+    the source pod then; the rest comes with a second write, after its phase has become ``Succeeded`` or
+    ``Failed``.
+    """
 
     source_node: str | None = None
     source_pod: str | None = None
     target_node: str | None = None
     failure_reason: str | None = None
+    migration_uid: str | None = None
+
+
+class InstanceCondition(KubeStruct, frozen=True):
+    """A condition of a VirtualMachineInstance, or of its migration."""
+
+    type: str = ""
+    status: str = ""
 
 
 class _MigrationStatus(KubeStruct, frozen=True):
     phase: str | None = None
     migration_state: MigrationState | None = None
+    conditions: tuple[InstanceCondition, ...] | None = None
     phase_transition_timestamps: tuple[_PhaseTransition, ...] | None = None
 
 
@@ -53,8 +69,28 @@ class Migration(KubeStruct, frozen=True):
 
     @property
     def is_over(self) -> bool:
-        """Whether the migration has succeeded or failed; any other counts against KubeVirt's limits."""
+        """Whether the migration has succeeded or failed."""
         return self.phase in ENDED
+
+    @property
+    def takes_a_place(self) -> bool:
+        """Whether the migration counts against KubeVirt's limits: a pending one has no target pod yet."""
+        return not self.is_over and self.phase != "Pending"
+
+    @property
+    def is_evacuation(self) -> bool:
+        """Whether KubeVirt made the migration because of an eviction, and not a user."""
+        return EVACUATION_ANNOTATION in (self.metadata.annotations or {})
+
+    @property
+    def rejection(self) -> str:
+        """The condition that says why a pending migration gets no target pod; empty: none does."""
+        if self.phase != "Pending":
+            return ""
+        conditions = (self.status and self.status.conditions) or ()
+        return next(
+            (each.type for each in conditions if each.status == "True" and _REJECTED in each.type), ""
+        )
 
     @property
     def instance(self) -> str:
@@ -88,15 +124,9 @@ class Migration(KubeStruct, frozen=True):
         return max((moment for moment in map(from_timestamp, written) if moment is not None), default=None)
 
 
-class InstanceCondition(KubeStruct, frozen=True):
-    """A condition of a VirtualMachineInstance."""
-
-    type: str = ""
-    status: str = ""
-
-
 class _InstanceStatus(KubeStruct, frozen=True):
     node_name: str | None = None
+    migration_state: MigrationState | None = None
     evacuation_node_name: str | None = None
     active_pods: dict[str, str] | None = None
     conditions: tuple[InstanceCondition, ...] | None = None
@@ -118,6 +148,11 @@ class MovableInstance(KubeStruct, frozen=True):
         """Whether KubeVirt reports that the VM can be live-migrated."""
         conditions = self.status.conditions or ()
         return any(known.type == "LiveMigratable" and known.status == "True" for known in conditions)
+
+    @property
+    def migration_state(self) -> MigrationState:
+        """The last live migration of the VM; empty: there was none."""
+        return self.status.migration_state or MigrationState()
 
     def owns(self, pod_uid: str) -> bool:
         """Whether KubeVirt's status lists the pod as this VM's; owner references can be written by anyone.

@@ -20,6 +20,7 @@ from overbook.core.kubevirt.vm import is_virtual_machine_pod
 from overbook.core.overcommit.facts import ContainerFacts, PodFacts, original_request_bytes
 from overbook.core.overcommit.swap import (
     SWAP_ANNOTATION,
+    SWAP_LABEL,
     Reason,
     SwapDecision,
     burstable_reason,
@@ -68,20 +69,20 @@ def eligibility(
     container: ResolvedContainer,
     node_memory_bytes: int,
     policy: SwapPolicy,
-    namespace_annotations: Mapping[str, str] | None = None,
+    namespace_labels: Mapping[str, str] | None = None,
 ) -> Reason:
     """Whether a container may swap, and if not, why.
 
     The kubelet's conditions come first: no setting takes RAM from a pod to which the kubelet gives no swap.
-    The pod's and the namespace's annotation follow, then the policy. With ``enabled`` on the namespace, a pod
-    counts as if it were a VM's.
+    The pod's annotation and the namespace's label follow, then the policy. With ``enabled`` on the namespace,
+    a pod counts as if it were a VM's.
     """
     reason = burstable_reason(pod, container, node_memory_bytes)
     if reason != "Eligible":
         return reason
     if pod.pod.annotations.get(SWAP_ANNOTATION) == "disabled":
         return "DisabledOnPod"
-    namespace = (namespace_annotations or {}).get(SWAP_ANNOTATION)
+    namespace = (namespace_labels or {}).get(SWAP_LABEL)
     if namespace == "disabled":
         return "DisabledOnNamespace"
     if policy.eligibility == "Burstable" or namespace == "enabled":
@@ -93,7 +94,7 @@ def pod_facts(
     pod: ResolvedPod,
     node_memory_bytes: int,
     policy: SwapPolicy,
-    namespace_annotations: Mapping[str, str] | None = None,
+    namespace_labels: Mapping[str, str] | None = None,
 ) -> PodFacts:
     """The facts of a pod that the rules use.
 
@@ -109,7 +110,7 @@ def pod_facts(
         _container_facts(
             pod,
             container,
-            eligibility(pod, container, node_memory_bytes, policy, namespace_annotations),
+            eligibility(pod, container, node_memory_bytes, policy, namespace_labels),
             policy.percent if virtual_machine and container.name == VIRTUAL_MACHINE_CONTAINER else None,
         )
         for container in pod.all_containers

@@ -27,6 +27,9 @@ Reason = Literal[
 ]
 
 SWAP_ANNOTATION: Final = "overbook.dev/swap"
+"""The annotation of a pod that keeps it from swapping: ``disabled``."""
+SWAP_LABEL: Final = "overbook.dev/swap"
+"""The label of a namespace: ``enabled`` or ``disabled``. As a label, an agent's watch can select by it."""
 
 SWAP_SLACK_BYTES: Final = 1 << 20
 """The most that a node's swap may lack: a swap area has a header, and its size is rounded to pages."""
@@ -41,7 +44,7 @@ REASONS: Final[Mapping[Reason, str]] = {
     "RequestExceedsNode": "the container requests more memory than the node has",
     "NotVirtualMachine": "eligibility is BurstableVirtualMachines, and this is not a virtual machine's pod",
     "DisabledOnPod": f"annotation {SWAP_ANNOTATION}: disabled on the pod",
-    "DisabledOnNamespace": f"annotation {SWAP_ANNOTATION}: disabled on the namespace",
+    "DisabledOnNamespace": f"label {SWAP_LABEL}: disabled on the namespace",
 }
 
 

@@ -73,7 +73,7 @@ class Change(msgspec.Struct, frozen=True, gc=False):
         rule: the rule that set the quantity last.
         percent: the percentage of that rule.
         decided: what decided the final value: the percentage, the rule's minimum of 1m and 1Mi, a LimitRange,
-            or the containers of a pod with pod-level resources.
+            the containers of a pod with pod-level resources, or the CPU limit, above which no request may be.
         source: the LimitRange's name.
     """
 
@@ -106,7 +106,11 @@ UNCHANGED: Final = Override()
 
 
 def override(
-    pod: Pod, policy: OverridePolicy, bounds: Bounds = NO_BOUNDS, pod_bounds: Bounds = NO_BOUNDS
+    pod: Pod,
+    policy: OverridePolicy,
+    bounds: Bounds = NO_BOUNDS,
+    pod_bounds: Bounds = NO_BOUNDS,
+    noted: Mapping[str, str] | None = None,
 ) -> Override:
     """The changes that the percentages make to a pod whose LimitRange defaults are already merged in.
 
@@ -119,12 +123,13 @@ def override(
         policy: the percentages.
         bounds: the bounds of the namespace's LimitRanges for containers.
         pod_bounds: the bounds for pods; used for pod-level resources only.
+        noted: the annotations from which original CPU requests are read; ``None``: all of the pod's.
 
     Raises:
         InvalidInput: a percentage is out of range, or the API server refuses a quantity.
     """
     check(policy)
-    noted = pod.annotations if policy.cpu_request_to_request_percent else None
+    noted = pod.annotations if noted is None else noted
     changes: list[Change] = []
     annotations: dict[str, str] = {}
     places: tuple[tuple[Place, tuple[Container, ...]], ...] = (
@@ -133,27 +138,48 @@ def override(
     )
     for place, containers in places:
         for index, container in enumerate(containers):
-            written = container.resources or NOTHING
             try:
-                original = noted.get(original_request_key(container.name)) if noted else None
-                outcomes, to_note = outcomes_of(written, policy, bounds, original)
+                changed, to_note = of_container(place, index, container, policy, bounds, noted)
             except InvalidInput as error:
                 raise error.inside(f"Pod {pod.label}: spec.{place}[{index}].resources.") from error
             if to_note is not None:
                 annotations[original_request_key(container.name)] = to_note
-            if outcomes:
-                changes += _changes(place, index, container.name, written, outcomes)
+            changes += changed
     if pod.spec.resources is not None:
-        set_on_pod, to_note = _pod_level(pod, policy, pod_bounds, changes)
+        set_on_pod, to_note = of_pod_level(pod, policy, pod_bounds, changes, noted)
         changes += set_on_pod
         if to_note is not None:
             annotations[ORIGINAL_POD_REQUEST] = to_note
     return Override(tuple(changes), annotations) if changes or annotations else UNCHANGED
 
 
-def _changes(
+def of_container(
+    place: Place,
+    index: int,
+    container: Container,
+    policy: OverridePolicy,
+    bounds: Bounds,
+    noted: Mapping[str, str],
+) -> tuple[list[Change], str | None]:
+    """The changes of one container, and the CPU request to be kept as the original one.
+
+    Raises:
+        InvalidInput: a quantity that the API server refuses.
+    """
+    written = container.resources or NOTHING
+    original = None
+    if noted and policy.cpu_request_to_request_percent:
+        original = noted.get(original_request_key(container.name))
+    outcomes, to_note = outcomes_of(written, policy, bounds, original)
+    if not outcomes:
+        return [], to_note
+    return changes_of(place, index, container.name, written, outcomes), to_note
+
+
+def changes_of(
     place: Place, index: int, name: str, written: ResourceRequirements, outcomes: Mapping[Slot, RuleOutcome]
 ) -> list[Change]:
+    """The outcomes that differ from what is written."""
     changes = []
     for (part, resource), outcome in outcomes.items():
         listed = written.requests if part == "requests" else written.limits
@@ -178,8 +204,8 @@ def _changes(
     return changes
 
 
-def _pod_level(
-    pod: Pod, policy: OverridePolicy, bounds: Bounds, changes: list[Change]
+def of_pod_level(
+    pod: Pod, policy: OverridePolicy, bounds: Bounds, changes: Iterable[Change], noted: Mapping[str, str]
 ) -> tuple[list[Change], str | None]:
     """The rules for ``spec.resources``, kept within what the API server requires beside the containers'.
 
@@ -187,7 +213,7 @@ def _pod_level(
     """
     written = pod.spec.resources or NOTHING
     try:
-        decided, to_note = outcomes_of(written, policy, bounds, pod.annotations.get(ORIGINAL_POD_REQUEST))
+        decided, to_note = outcomes_of(written, policy, bounds, noted.get(ORIGINAL_POD_REQUEST))
     except InvalidInput as error:
         raise error.inside(f"Pod {pod.label}: spec.resources.") from error
     outcomes = dict(decided)
@@ -209,21 +235,27 @@ def _pod_level(
         if set_to.scaled(scale) < least:
             new = quantity_text(least, scale, set_to.format)
             outcomes[slot] = structs.replace(outcome, new=new, decided="Containers", source="")
-    return _changes("pod", 0, "", written, outcomes), to_note
+    return changes_of("pod", 0, "", written, outcomes), to_note
 
 
 def apply(pod: Pod, changes: Iterable[Change]) -> Pod:
     """The pod after its changes; they must be of this pod."""
     spec = pod.spec
+    containers, init_containers = list(pod.containers), list(pod.init_containers)
+    resources = spec.resources
     for change in changes:
         if change.place == "pod":
-            spec = structs.replace(spec, resources=_with(spec.resources, change))
+            resources = _with(resources, change)
             continue
-        field = "init_containers" if change.place == "initContainers" else "containers"
-        containers = list(getattr(spec, field))
-        container = containers[change.index]
-        containers[change.index] = structs.replace(container, resources=_with(container.resources, change))
-        spec = structs.replace(spec, **{field: tuple(containers)})
+        among = containers if change.place == "containers" else init_containers
+        container = among[change.index]
+        among[change.index] = structs.replace(container, resources=_with(container.resources, change))
+    if init_containers:
+        spec = structs.replace(spec, init_containers=tuple(init_containers))
+    if resources is not spec.resources:
+        spec = structs.replace(spec, resources=resources)
+    if containers:
+        spec = structs.replace(spec, containers=tuple(containers))
     return structs.replace(pod, spec=spec)
 
 

@@ -5,17 +5,10 @@ from collections.abc import Iterator
 import msgspec
 
 from overbook.core.api.override import OverridePolicy
-from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.pod import Pod, ResourceRequirements
-from overbook.core.kubernetes.quantity import parse
 from overbook.core.kubernetes.resolved import ResolvedPod, resolve
 from overbook.core.kubernetes.resources import CPU, MEMORY
-from overbook.core.override.override import (
-    ORIGINAL_POD_REQUEST,
-    Override,
-    apply,
-    original_request_key,
-)
+from overbook.core.override.override import Override, apply
 
 _NOTHING = ResourceRequirements()
 
@@ -28,20 +21,7 @@ def why_unchanged(pod: Pod, policy: OverridePolicy) -> str:
     if not any(_has(pod, part, resource) for part, resource in bases):
         wanted = " and no ".join(f"{'CPU' if name == CPU else name} {part[:-1]}" for part, name in bases)
         return f"the pod has no {wanted} to take a percentage of"
-    unread = next(_unread_annotations(pod), "") if policy.cpu_request_to_request_percent else ""
-    if unread:
-        return f"annotation {unread} is no quantity, so the CPU request is not taken a percentage of"
     return "the pod's requests already are what it sets"
-
-
-def _unread_annotations(pod: Pod) -> Iterator[str]:
-    """The annotations that keep a CPU request and are no quantity."""
-    for key in (*(original_request_key(one.name) for one in pod.all_containers()), ORIGINAL_POD_REQUEST):
-        if key in pod.annotations:
-            try:
-                parse(pod.annotations[key])
-            except InvalidInput:
-                yield key
 
 
 def _bases(policy: OverridePolicy) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ OverrideRule = Literal[
     "CpuRequestToLimit",
     "CpuRequestToRequest",
 ]
-Decided = Literal["Percentage", "Floor", "Minimum", "Maximum", "Containers"]
+Decided = Literal["Percentage", "Floor", "Minimum", "Maximum", "Containers", "Limit"]
 
 REQUESTS_MEMORY: Final[Slot] = ("requests", MEMORY)
 REQUESTS_CPU: Final[Slot] = ("requests", CPU)

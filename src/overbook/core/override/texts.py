@@ -9,11 +9,14 @@ from typing import Final
 from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubernetes.resources import CPU
 from overbook.core.override.admission import Admission
+from overbook.core.override.fitting import LeftOut
 from overbook.core.override.override import Change
 from overbook.core.override.reasons import class_change, class_words
 from overbook.core.text import shortened
 
 MOST_WARNINGS: Final = 12
+MOST_LEFT_OUT: Final = 6
+"""The most warnings about what is left out, which come after those about changes."""
 LONGEST_WARNING: Final = 120
 LONGEST_AUDIT: Final = 2048
 _BASES: Final = {
@@ -40,12 +43,23 @@ def warnings(pod: Pod, admission: Admission) -> list[str]:
             ]
             if len(changes) > most:
                 texts.append(f"and {len(changes) - most} more by {source}, see the pod's resources")
-            return texts
+            return texts + _left_out(admission, source) if admission.left_out else texts
         case "Inadmissible":
             return [_short(f"not overridden: {admission.detail}, ", source)]
         case "BrokenOverride":
             return [_short(f"not overridden: {source} cannot be used: {admission.detail}")]
     return []
+
+
+def _left_out(admission: Admission, source: str) -> list[str]:
+    texts = [_short(f"{left_out(one)}, ", source) for one in admission.left_out[:MOST_LEFT_OUT]]
+    more = len(admission.left_out) - MOST_LEFT_OUT
+    return [*texts, f"and {more} more not overridden by {source}"] if more > 0 else texts
+
+
+def left_out(one: LeftOut) -> str:
+    """What an override leaves as it is, as a sentence: ``app: CPU limit not overridden: …``."""
+    return f"{'pod' if one.place == 'pod' else one.name}: {one.what} not overridden: {one.why}"
 
 
 def audit(admission: Admission) -> str:
@@ -62,6 +76,9 @@ def _audit(admission: Admission) -> Iterator[str]:
     if admission.override.changes:
         yield ": "
         yield "; ".join(sentence(change, named=True) for change in admission.override.changes[:MOST_WARNINGS])
+    if admission.left_out:
+        yield "; "
+        yield "; ".join(map(left_out, admission.left_out[:MOST_WARNINGS]))
 
 
 def sentence(change: Change, *, named: bool) -> str:
@@ -73,10 +90,10 @@ def sentence(change: Change, *, named: bool) -> str:
     """
     whose = "" if not named else "pod: " if change.place == "pod" else f"{change.name}: "
     what = "CPU" if change.resource == CPU else change.resource
-    text = (
-        f"{whose}{what} {change.part[:-1]} {change.old or 'none'} -> {change.new}: "
-        f"{change.percent} % of {_BASES[change.rule]}"
-    )
+    text = f"{whose}{what} {change.part[:-1]} {change.old or 'none'} -> {change.new}: "
+    if change.decided == "Limit" and change.rule == "LimitCpuToMemory":
+        return f"{text}lowered to the CPU limit"
+    text += f"{change.percent} % of {_BASES[change.rule]}"
     match change.decided:
         case "Minimum":
             return f"{text}, raised to minimum of LimitRange/{change.source}"
@@ -86,6 +103,8 @@ def sentence(change: Change, *, named: bool) -> str:
             return f"{text}, raised to the rule's minimum"
         case "Containers":
             return f"{text}, raised to what its containers need"
+        case "Limit":
+            return f"{text}, lowered to the CPU limit"
     return text
 
 

@@ -11,12 +11,15 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 
 from overbook.core.api.overcommit import OVERCOMMIT_NAME, Overcommit
-from overbook.core.api.override import CLUSTER_NAME, ClusterResourceOverride, ResourceOverride
+from overbook.core.api.override import (
+    CLUSTER_NAME,
+    ClusterResourceOverride,
+    OpenShiftPodResourceOverride,
+    ResourceOverride,
+)
 
 ONLY_NAMES: Final = {"ClusterResourceOverride": CLUSTER_NAME, "Overcommit": OVERCOMMIT_NAME}
 """The only name that counts of the kinds of which a cluster has one object."""
-OF_OPENSHIFT: Final = frozenset({"deploymentOverrides", "forceSelinuxRelabel"})
-"""Fields of OpenShift's kinds that do not concern requests."""
 _TOP: Final = frozenset({"apiVersion", "kind", "metadata", "status"})
 _DEEPEST: Final = 6
 _LONGEST: Final = 8
@@ -34,11 +37,26 @@ def without_effect(one: object, manifest: Mapping[str, Any], where: str) -> list
     if not isinstance(one, ResourceOverride | ClusterResourceOverride | Overcommit):
         return []
     label = f"{where}: {one.kind}/{one.metadata.name}"
-    sentences = [f"{label}: {text}" for text in unknown_fields(manifest, type(one))]
+    sentences = [f"{label}: {text}" for text in (*unknown_fields(manifest, type(one)), *not_honoured(one))]
     only = ONLY_NAMES.get(one.kind, one.metadata.name)
     if one.metadata.name != only:
         sentences.append(f"{label} has no effect: only the one named {only} counts")
     return sentences
+
+
+def not_honoured(one: ResourceOverride | ClusterResourceOverride | Overcommit) -> Iterator[str]:
+    """A sentence for each setting of OpenShift's kinds that Overbook does not honour, with the remedy."""
+    settings = None if isinstance(one, Overcommit) else one.settings
+    if isinstance(settings, OpenShiftPodResourceOverride) and settings.force_selinux_relabel:
+        yield (
+            "forceSelinuxRelabel is not honoured: no pod gets the SELinux type spc_t, which would let it out "
+            "of its confinement; mount large volumes with seLinuxChangePolicy or ReadWriteOncePod instead"
+        )
+    if isinstance(one, ClusterResourceOverride) and one.spec.deployment_overrides:
+        yield (
+            "deploymentOverrides is not honoured: it is about the pods of OpenShift's webhook; set "
+            "nodeSelector, tolerations and replicas in the Deployment overbook-webhook or the chart"
+        )
 
 
 def unknown_fields(manifest: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:
@@ -61,7 +79,7 @@ def unknown_fields(manifest: Mapping[str, Any], kind: type[msgspec.Struct]) -> l
 def _unknown(value: Mapping[str, Any], struct: type[msgspec.Struct], path: str) -> Iterator[str]:
     fields = _fields(struct)
     for name, inner in value.items():
-        if name in OF_OPENSHIFT or (not path and name in _TOP):
+        if not path and name in _TOP:
             continue
         if name not in fields:
             yield from _leaves(inner, f"{path}{name}")

@@ -12,10 +12,11 @@ import msgspec
 
 from overbook.core.text import shortened
 
-Meaning = Literal["Accepted", "Evacuating", "Refused", "Later", "Unknown", "Gone"]
+Meaning = Literal["Accepted", "Evacuating", "Refused", "WebhookFailed", "Later", "Unknown", "Gone"]
 """``Accepted``: the pod is ending. ``Evacuating``: KubeVirt began a live migration instead. ``Refused``: this
-pod cannot be evicted. ``Later``: nothing was done; the same eviction may be sent again. ``Unknown``: the
-eviction may have been carried out or not. ``Gone``: the pod does not exist any more."""
+pod cannot be evicted. ``WebhookFailed``: an admission webhook could not be called, so nothing was evicted,
+but KubeVirt's may have begun a live migration. ``Later``: nothing was done; the same eviction may be sent
+again. ``Unknown``: the eviction may have been carried out or not. ``Gone``: there is no such pod any more."""
 
 EVACUATION: Final = "Eviction triggered evacuation"
 """KubeVirt's webhook says so when it begins a live migration, also behind ``Evacuation in progress: ``."""
@@ -23,6 +24,9 @@ DISRUPTION_BUDGET: Final = "DisruptionBudget"
 MORE_THAN_ONE_BUDGET: Final = "more than one PodDisruptionBudget"
 STILL_PROCESSED: Final = "still being processed"
 """Part of the message about a disruption budget that its controller has not processed yet."""
+
+WEBHOOK_FAILED: Final = "failed calling webhook"
+"""The API server says so when it could not call a webhook that must not be left out."""
 
 LATER_SECONDS: Final = 5.0
 """The pause before the next try if the server names none."""
@@ -46,12 +50,14 @@ class EvictionAnswer(msgspec.Struct, frozen=True, gc=False):
         reason: why the pod was not evicted, in CamelCase.
         message: the server's message, shortened.
         retry_seconds: the pause before the next try, if the server named one.
+        at: when the answer came, in seconds since the epoch.
     """
 
     meaning: Meaning
     reason: str = ""
     message: str = ""
     retry_seconds: float | None = None
+    at: float = 0.0
 
 
 ACCEPTED: Final = EvictionAnswer("Accepted")
@@ -81,14 +87,18 @@ def understood(
     text = _short(message or reason or f"HTTP status {status}")
     if status < 300:
         return ACCEPTED
-    if status == 404 or (status == 409 and "UID in precondition" in message):
+    if (status == 404 and reason == "NotFound") or (status == 409 and "UID in precondition" in message):
         return EvictionAnswer("Gone", "Gone", text)
+    if status == 404:  # not the API server's word about a pod, but somebody's in between
+        return EvictionAnswer("Unknown", reason or "Status404", text, retry_seconds)
     if status == 429:
         return _too_many(message, text, tuple(causes), retry_seconds)
     if MORE_THAN_ONE_BUDGET in message:
         return EvictionAnswer("Refused", "MoreThanOneDisruptionBudget", text)
     if _is_denied(message):
         return EvictionAnswer("Refused", "Denied", text)
+    if status >= 500 and WEBHOOK_FAILED in message:
+        return EvictionAnswer("WebhookFailed", "WebhookFailed", text)
     if status >= 500:
         return EvictionAnswer("Unknown", reason or f"Status{status}", text, retry_seconds)
     if status in (401, 409) or (status == 403 and _NOT_ALLOWED_TO_ASK in message):

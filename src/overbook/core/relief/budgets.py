@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from overbook.core.relief.case import ClusterCase, NodeCase
-from overbook.core.relief.follow import migration_of
+from overbook.core.relief.migrating import migration_of
 from overbook.core.relief.record import in_flight
 from overbook.core.timestamp import from_timestamp
 
@@ -25,14 +25,15 @@ class Budgets:
         self._cluster = cluster
         under_way = [case for case in cases if in_flight(case.record)]
         self._taken = len(under_way)
-        unfinished = [known for known in cluster.migrations if not known.is_over]
-        self._migrations = len(unfinished)
-        self._outbound = Counter(known.source_node for known in unfinished)
+        # As KubeVirt counts them: pending ones have no place yet, and may wait for minutes after a failure.
+        running = [known for known in cluster.migrations if known.takes_a_place]
+        self._migrations = len(running)
+        self._outbound = Counter(known.source_node for known in running)
         for case in under_way:
             if case.record.how != "Migrated" or case.record.stage == "Ending":
                 continue
-            seen = migration_of(case, unfinished)
-            if seen is None:  # KubeVirt has not made its object yet
+            seen = migration_of(case, running)
+            if seen is None:  # KubeVirt has not begun it yet
                 self._migrations += 1
             if seen is None or seen.source_node != case.name:
                 self._outbound[case.name] += 1

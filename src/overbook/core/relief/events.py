@@ -61,6 +61,9 @@ def relief_events(node: str, before: ReliefRecord, after: ReliefRecord) -> list[
         uid = before.victim_uid if before.victim == latest.victim else ""
         reason = OUTCOME_REASONS[latest.outcome]
         events.append(ReliefEvent(reason, f"{node}: {latest.message}", failed, uid, latest.victim))
+    if after.reason and not before.reason:
+        message = f"the live migration of {after.victim} is cancelled: {after.message}"
+        events.append(ReliefEvent("CancellingMigration", message, True, after.victim_uid, after.victim))
     if after.stage == before.stage and after.victim_uid == before.victim_uid:
         return events
     if after.stage == "Asking":

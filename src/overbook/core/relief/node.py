@@ -95,29 +95,33 @@ class WantedCondition(msgspec.Struct, frozen=True, gc=False):
 
 
 def wanted_condition(pressure: PressureStatus | None, *, stale: bool) -> WantedCondition | None:
-    """Return the condition that the node should have; ``None``: no agent has ever reported.
+    """Return the condition that the node should have; ``None``: it should have none.
 
     Args:
-        pressure: the last report of the node's agent; ``None``: there is no report.
+        pressure: the last report of the node's agent; ``None``: there is no report, because none was made or
+            because it was deleted, which is how an installation is removed.
         stale: whether the agent has stopped reporting.
     """
-    if stale:
-        return WantedCondition("Unknown", SILENT, "the node's agent has stopped reporting")
     if pressure is None:
         return None
+    if stale:
+        return WantedCondition("Unknown", SILENT, "the node's agent has stopped reporting")
     if pressure.state == "None":
         return WantedCondition("False", "NoPressure", "no rule of the node's agent fires")
     message = pressure.sentence or pressure.rule or "a rule of the node's agent fires"
     return WantedCondition("True", pressure.state, message[:1024])
 
 
-def condition_patch(node: KeptNode, wanted: WantedCondition, now: float) -> dict[str, Any] | None:
-    """Return a strategic merge patch of the node's status; ``None`` if the node has this condition already.
+def condition_patch(node: KeptNode, wanted: WantedCondition | None, now: float) -> dict[str, Any] | None:
+    """Return a strategic merge patch of the node's status; ``None`` if the node is as wanted already.
 
     Only status and reason are compared: the numbers in the message change every second, and many programs
     watch nodes.
     """
     known = node.condition(PRESSURE_CONDITION)
+    if wanted is None:
+        removal = {"type": PRESSURE_CONDITION, "$patch": "delete"}
+        return {"status": {"conditions": [removal]}} if known is not None else None
     if known is not None and (known.status, known.reason) == (wanted.status, wanted.reason):
         return None
     moment = f"{to_timestamp(now)[:19]}Z"

@@ -55,6 +55,8 @@ def idle(record: ReliefRecord, message: str = "") -> ReliefRecord:
         victim="",
         how=None,
         migration="",
+        joined=False,
+        reason="",
         started_at=None,
         stage_since=None,
         until=None,
@@ -88,8 +90,10 @@ def asking(
     how: How,
     expected_seconds: float,
     now: float,
+    because: str = "",
 ) -> ReliefRecord:
-    """A pod is about to be evicted."""
+    """A pod is about to be evicted; ``because``: why this one, although others are more to blame."""
+    why = f"{request.rule or 'pressure'}: {candidate.sentence or candidate.label}"
     return _replace(
         idle(for_request(record, request)),
         request_id=request.id,
@@ -100,9 +104,7 @@ def asking(
         started_at=to_timestamp(now),
         stage_since=to_timestamp(now),
         expected_seconds=round(expected_seconds) if how == "Migrated" else 0,
-        message=shortened(
-            f"{request.rule or 'pressure'}: {candidate.sentence or candidate.label}", _LONGEST_MESSAGE
-        ),
+        message=shortened(f"{why}; {because}" if because else why, _LONGEST_MESSAGE),
     )
 
 
@@ -115,7 +117,7 @@ def on_its_way(
     record: ReliefRecord, stage: Stage, how: How, message: str, now: float, follow_seconds: float
 ) -> ReliefRecord:
     """The victim is leaving, by live migration or by ending."""
-    started = from_timestamp(record.started_at) or now
+    started = from_timestamp(record.stage_since) or now
     return _replace(
         record,
         stage=stage,
@@ -124,6 +126,41 @@ def on_its_way(
         until=to_timestamp(started + follow_seconds),
         message=message,
     )
+
+
+def joining(
+    record: ReliefRecord,
+    request: ReliefRequest,
+    candidate: ReliefCandidate,
+    now: float,
+    follow_seconds: float,
+) -> ReliefRecord:
+    """A candidate leaves already because others requested its eviction: the relief waits for that."""
+    begun = _replace(asking(record, request, candidate, "Migrated", 0.0, now), joined=True)
+    message = f"{candidate.label} leaves already: its eviction was requested by others"
+    return on_its_way(begun, "Migrating", "Migrated", message, now, follow_seconds)
+
+
+def cancelling(record: ReliefRecord, reason: str, message: str, now: float, until: float) -> ReliefRecord:
+    """The live migration is given up; KubeVirt's evacuation is cancelled next.
+
+    The stage stays ``Migrating``: agents of an older version know no other word.
+    """
+    return _replace(
+        record,
+        reason=reason,
+        stage_since=to_timestamp(now),
+        until=to_timestamp(until),
+        message=shortened(message, _LONGEST_MESSAGE),
+    )
+
+
+def ended_unfinished(
+    record: ReliefRecord, outcome: Outcome, reason: str, message: str, now: float
+) -> ReliefRecord:
+    """The relief is over and the pod has not left: other candidates may be tried."""
+    ended = over(record, outcome, message, now, 0.0)
+    return refused(ended, record.victim_uid, record.victim, reason, message, now)
 
 
 def following(record: ReliefRecord, migration: str) -> ReliefRecord:
@@ -189,6 +226,22 @@ def dated_now(record: ReliefRecord, now: float) -> ReliefRecord:
         started_at=to_timestamp(now) if record.started_at else None,
         stage_since=to_timestamp(now),
         until=_moment(None if left is None else now + left),
+    )
+
+
+def counted_from(record: ReliefRecord, earliest: float) -> ReliefRecord:
+    """Correct a record from a clock that may have been behind: its stage began at ``earliest`` or later.
+
+    The end of the stage moves with its beginning. The time of the eviction stays, because migrations are
+    compared with it. A node that waits has waited for as long as its record says.
+    """
+    since, until = from_timestamp(record.stage_since), from_timestamp(record.until)
+    if record.stage in (None, "Waiting") or since is None or since >= earliest:
+        return record
+    return _replace(
+        record,
+        stage_since=to_timestamp(earliest),
+        until=None if until is None else to_timestamp(until + earliest - since),
     )
 
 

@@ -18,7 +18,7 @@ from overbook.kube.api.errors import UnexpectedAnswer
 from overbook.kube.api.http import query_string
 from overbook.kube.api.kinds import PODS, Kind, T
 from overbook.kube.api.listing import Page
-from overbook.kube.api.transport import ApiRequest, Transport
+from overbook.kube.api.transport import TURNS, ApiRequest, Transport
 from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent, watch_events
 
 _JSON = "application/json"
@@ -42,20 +42,26 @@ class Client:
         config: the server's address and the credentials.
         agent_name: the User-Agent, as the API server's audit log and metrics show it.
         timeout_seconds: the limit for a request with its whole answer; for a watch, only until the answer
-            begins.
+            begins. For lists and watches it grows with failures.
+        turns: the most requests at once, without watches.
     """
 
     def __init__(
-        self, config: ClusterConfig, *, agent_name: str = "overbook", timeout_seconds: float = 30.0
+        self,
+        config: ClusterConfig,
+        *,
+        agent_name: str = "overbook",
+        timeout_seconds: float = 30.0,
+        turns: int = TURNS,
     ) -> None:
         self.config = config
-        self._transport = Transport(config, agent_name, timeout_seconds)
+        self._transport = Transport(config, agent_name, timeout_seconds, turns)
         self._prefix = self._transport.address.prefix
 
     @property
-    def last_contact(self) -> float | None:
+    def last_answer(self) -> float | None:
         """When the last answer came, on the monotonic clock."""
-        return self._transport.last_contact
+        return self._transport.last_answer
 
     async def close(self) -> None:
         """Close all connections."""
@@ -305,9 +311,12 @@ class Client:
     async def _object(self, kind: Kind[T], request: ApiRequest) -> T:
         data = await self._transport.call(request)
         try:
-            return kind.decode(data)
+            one = kind.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise UnexpectedAnswer(f"{request}: no {kind.kind}: {str(error)[:200]}") from error
+        if not one.metadata.name:  # somebody else's answer, of which no field was missed
+            raise UnexpectedAnswer(f"{request}: no {kind.kind}: it has no name")
+        return one
 
 
 def _identified(kind: Kind[Any], obj: Obj) -> tuple[dict[str, Any], str, str | None]:

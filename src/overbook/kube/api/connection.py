@@ -139,8 +139,7 @@ class Pool:
         """Take the connection that was used last, the least likely to be closed; ``None``: open a new one."""
         while self._idle:
             connection = self._idle.pop()
-            idle_seconds = self._clock() - (connection.idle_since or 0.0)
-            if connection.is_fit and idle_seconds < MOST_IDLE_SECONDS:
+            if connection.is_fit and not self._is_old(connection):
                 self._in_use.add(connection)
                 return connection
             connection.drop()
@@ -158,8 +157,12 @@ class Pool:
             return
         connection.idle_since = self._clock()
         self._idle.append(connection)
-        while len(self._idle) > MOST_IDLE:
+        # The least used are in front. A burst's connections are not kept until the API server closes them.
+        while len(self._idle) > MOST_IDLE or self._is_old(self._idle[0]):
             self._idle.pop(0).drop()
+
+    def _is_old(self, connection: Connection) -> bool:
+        return self._clock() - (connection.idle_since or 0.0) >= MOST_IDLE_SECONDS
 
     def drop_idle(self) -> None:
         """Close the idle connections, for example when the identity has changed."""

@@ -56,12 +56,24 @@ class ApiError(KubeError):
         code = " ".join(part for part in (str(status), reason) if part)
         super().__init__(f"{request}: {code}: {message}" if request else f"{code}: {message}")
 
+    @property
+    def is_not_found(self) -> bool:
+        """Whether the API server says that there is no such object.
+
+        A proxy's "404 page not found" says nothing about objects.
+        """
+        return self.status == 404 and self.reason == "NotFound"
+
 
 class ApiUnavailable(KubeError):  # noqa: N818 - named after the problem, as InvalidInput
     """There was no complete answer: the connection was refused, reset or timed out, or TLS failed.
 
     Whether the request took effect is not known. The text names the server and the problem.
     """
+
+
+class NotSent(ApiUnavailable):
+    """No request was sent, because other requests took all turns. It has no effect."""
 
 
 class AccessError(ApiUnavailable):

@@ -6,11 +6,10 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 import msgspec
 
 from overbook.core.api.group import GROUP, VERSION
-from overbook.core.api.overcommit import Overcommit
+from overbook.core.api.overcommit import Overcommit, WrittenOvercommit
 from overbook.core.api.overcommit_node import OvercommitNode
 from overbook.core.errors import InvalidInput
 from overbook.core.kubernetes.limit_range import LimitRange
-from overbook.core.kubernetes.pod import Pod
 from overbook.core.kubevirt.vm import KUBEVIRT_GROUP
 from overbook.kube.api import objects
 from overbook.kube.api.http import percent_encoded
@@ -115,12 +114,14 @@ def key_of(obj: ApiObject) -> str:
     return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else metadata.name
 
 
-PODS: Final = Kind("", "v1", "pods", "Pod", True, Pod)
+PODS: Final = Kind("", "v1", "pods", "Pod", True, objects.ApiPod)
 NODES: Final = Kind("", "v1", "nodes", "Node", False, objects.Node)
 NAMESPACES: Final = Kind("", "v1", "namespaces", "Namespace", False, objects.Namespace)
 LIMIT_RANGES: Final = Kind("", "v1", "limitranges", "LimitRange", True, LimitRange)
 EVENTS: Final = Kind("", "v1", "events", "Event", True, objects.CoreEvent)
 LEASES: Final = Kind("coordination.k8s.io", "v1", "leases", "Lease", True, objects.Lease)
 OVERCOMMITS: Final = Kind(GROUP, VERSION, "overcommits", "Overcommit", False, Overcommit)
+WRITTEN_OVERCOMMITS: Final = Kind(GROUP, VERSION, "overcommits", "Overcommit", False, WrittenOvercommit)
+"""The same objects, of which also those can be read that do not fit this version."""
 OVERCOMMIT_NODES: Final = Kind(GROUP, VERSION, "overcommitnodes", "OvercommitNode", False, OvercommitNode)
 KUBEVIRTS: Final = Kind(KUBEVIRT_GROUP, "v1", "kubevirts", "KubeVirt", True, objects.KubeVirtInstallation)

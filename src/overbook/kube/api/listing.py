@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from typing import Final, Generic
+from typing import Any, Final, Generic
 
 import msgspec
 
@@ -66,6 +66,8 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 class _List(msgspec.Struct, Generic[T], frozen=True):
     items: tuple[T, ...] | None = None
     metadata: ListMetadata = ListMetadata()
+    kind: str = "List"
+    api_version: str = msgspec.field(name="apiVersion", default="")
 
 
 async def pages(
@@ -82,7 +84,7 @@ async def pages(
     def page_of(token: str) -> "asyncio.Task[bytes]":
         values = (*query, ("limit", str(limit)), ("continue", token))
         return asyncio.create_task(
-            transport.call(ApiRequest("GET", path + query_string(values), repeatable=True))
+            transport.call(ApiRequest("GET", path + query_string(values), repeatable=True), patient=True)
         )
 
     ahead: asyncio.Task[bytes] | None = page_of("")
@@ -122,6 +124,7 @@ def decode_page(kind: Kind[T], data: bytes, where: str) -> tuple[Page[T], str]:
     """
     try:
         whole: _List[T] = decoder(_List[kind.type]).decode(data)  # type: ignore[name-defined] # a type at run time
+        _check_list(whole, kind, where)
         return Page(whole.items or (), whole.metadata.resource_version), whole.metadata.continue_
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass  # one bad object is enough for this; below, each is decoded separately
@@ -129,6 +132,7 @@ def decode_page(kind: Kind[T], data: bytes, where: str) -> tuple[Page[T], str]:
         raw: _List[msgspec.Raw] = decoder(_List[msgspec.Raw]).decode(data)  # type: ignore[type-var] # undecoded items
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnexpectedAnswer(f"{where}: no list of {kind.kind}: {error}") from error
+    _check_list(raw, kind, where)
     items: list[T] = []
     bad: list[Undecodable] = []
     for one in raw.items or ():
@@ -137,6 +141,14 @@ def decode_page(kind: Kind[T], data: bytes, where: str) -> tuple[Page[T], str]:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             bad.append(undecodable(one, error))
     return Page(tuple(items), raw.metadata.resource_version, tuple(bad)), raw.metadata.continue_
+
+
+def _check_list(answer: _List[Any], kind: Kind[T], where: str) -> None:
+    """Refuse another object, in which nothing would be found: that would count as an empty collection."""
+    if answer.api_version not in ("", kind.api_version) or not answer.kind.endswith("List"):
+        raise UnexpectedAnswer(f"{where}: no list of {kind.kind}, but {answer.api_version} {answer.kind}")
+    if not answer.metadata.resource_version:
+        raise UnexpectedAnswer(f"{where}: no list of {kind.kind}: it has no resourceVersion")
 
 
 def undecodable(data: msgspec.Raw, error: Exception) -> Undecodable:

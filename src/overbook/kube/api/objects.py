@@ -4,7 +4,22 @@ from typing import Any
 
 import msgspec
 
-from overbook.core.kubernetes.pod import KubeStruct, ObjectMeta, ResourceList
+from overbook.core.kubernetes.pod import SOURCE_ANNOTATION, KubeStruct, ObjectMeta, Pod, ResourceList
+
+
+class ApiPod(Pod, frozen=True):
+    """A pod as the API server stores it.
+
+    The kubelet notes in an annotation that a pod is static, but only in its own memory. At the API server any
+    tenant may write that annotation, so it is not believed there; a mirror pod's annotation cannot be added.
+    """
+
+    def __post_init__(self) -> None:
+        """Leave out the annotation."""
+        if SOURCE_ANNOTATION in self.annotations:
+            kept = {key: value for key, value in self.annotations.items() if key != SOURCE_ANNOTATION}
+            metadata = msgspec.structs.replace(self.metadata, annotations=kept)
+            msgspec.structs.force_setattr(self, "metadata", metadata)
 
 
 class Taint(KubeStruct, frozen=True):

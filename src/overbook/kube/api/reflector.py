@@ -16,19 +16,26 @@ from typing import Any, Final, Generic, NoReturn
 
 from overbook.kube.api.backoff import Backoff
 from overbook.kube.api.client import Client
-from overbook.kube.api.errors import ApiError, KubeError, is_status
-from overbook.kube.api.kinds import Kind, T, key_of
+from overbook.kube.api.errors import ApiError, ApiUnavailable, KubeError, is_status
+from overbook.kube.api.kinds import ApiObject, Kind, T, key_of
 from overbook.kube.api.listing import Undecodable
 from overbook.kube.api.watching import INACTIVITY_SECONDS, WatchEvent
 
 log = logging.getLogger(__name__)
 
 INITIAL_SILENCE_SECONDS: Final = 10.0
-"""After this silence at the start of a watch, the API server is taken not to support WatchList."""
+"""After this silence of an answer that has begun, a WatchList is tried again."""
+MOST_SILENCES: Final = 3
+"""After so many of them in a row, the API server is taken not to support WatchList."""
+LISTING_SECONDS: Final = 3600.0
+"""For so long the collection is listed; then WatchList is tried again: the API server may be another one."""
 MOST_STALE_ANSWERS: Final = 5
 """After this many answers with an older version, it is accepted, as after a restored backup."""
 MOST_LOGGED: Final = 200
 """The most objects about which a problem is logged."""
+
+_OF_VERSION: Final = frozenset({"Expired", "Invalid", "Timeout"})
+"""Reasons that speak of the version, whatever the status. ``Timeout``: it is newer than the server's own."""
 
 OnChange = Callable[[str, T | None, T | None], None]
 
@@ -85,12 +92,19 @@ class Reflector(Generic[T]):
         self._objects: dict[str, T] = {}
         self._version = ""
         self._newest = ""
-        self._watch_list = True
+        self._listing_until = 0.0
+        self._silences = 0
+        self._silence: asyncio.Timeout | None = None
         self._stale_answers = 0
         self._refused_versions = 0
         self._synced = asyncio.Event()
         self._logged: set[tuple[str, str]] = set()
+        self._broken = True
         self.last_contact: float | None = None
+        """When the API server last sent something for this copy: a change, a bookmark, a page."""
+        self.heard_seconds = 0.0
+        """How long the API server was heard in all: a clock that stands still while the watch is broken, and
+        runs on with the next thing that is heard, be it only a bookmark."""
 
     @property
     def objects(self) -> Mapping[str, T]:
@@ -101,6 +115,12 @@ class Reflector(Generic[T]):
     def synced(self) -> bool:
         """Whether the copy has been complete once."""
         return self._synced.is_set()
+
+    @property
+    def heard_seconds_now(self) -> float:
+        """What :attr:`heard_seconds` is if something is heard now."""
+        since = 0.0 if self.last_contact is None or self._broken else self._clock() - self.last_contact
+        return self.heard_seconds + since
 
     async def wait_synced(self) -> None:
         """Wait until the copy has been complete once."""
@@ -118,14 +138,26 @@ class Reflector(Generic[T]):
             except Exception as problem:  # a defect must not stop the watch
                 error = problem
                 log.exception("%s: the watch begins again", self._kind.plural)
+            self._broken = self._broken or error is not None
             await asyncio.sleep(self._backoff.next_seconds(error))
+
+    async def read_once(self) -> None:
+        """Read the collection once, without following it. A later :meth:`run` continues from there.
+
+        Raises:
+            KubeError: the collection could not be read.
+        """
+        try:
+            await self._fill()
+        except _Again as problem:
+            raise ApiUnavailable(str(problem)) from problem
 
     async def _round(self) -> None:
         """Fill the copy if necessary, and follow the changes until the connection ends."""
         try:
             if self._version:
                 await self._follow()
-            elif self._watch_list:
+            elif self._clock() >= self._listing_until:
                 await self._fill_and_follow()
             else:
                 await self._fill()
@@ -138,11 +170,12 @@ class Reflector(Generic[T]):
     def _is_unusable(self, error: ApiError) -> bool:
         """Whether a watch cannot continue from the last seen version.
 
-        410 means that. Other refusals may mean it, too: after three of them the version is dropped.
+        410 means that. Other refusals may mean it, too: after three of them the version is dropped. A server
+        in trouble, or a load balancer whose servers are, says nothing about the version.
         """
         if error.status == 410:
             return True
-        if error.status in (401, 403, 429):
+        if error.status in (401, 403, 429) or (error.status >= 500 and error.reason not in _OF_VERSION):
             return False
         self._refused_versions += 1
         return self._refused_versions >= 3
@@ -169,7 +202,7 @@ class Reflector(Generic[T]):
                     self._apply(event)
         except _NoWatchList as problem:
             log.info("%s: without WatchList, listed and then watched: %s", self._kind.plural, problem)
-            self._watch_list = False
+            self._listing_until = self._clock() + LISTING_SECONDS
             await self._fill()
             await self._follow()
 
@@ -177,22 +210,25 @@ class Reflector(Generic[T]):
         """Collect the present objects, up to the bookmark that marks their end."""
         filling: dict[str, T] = {}
         try:
-            while True:
-                async with asyncio.timeout(INITIAL_SILENCE_SECONDS):
-                    event = await anext(events)
-                if event.type == "BOOKMARK":
-                    break
-                self._collect(filling, event)
+            # A slow answer, or one that waits for its turn, is no silence: the time begins with its head.
+            async with asyncio.timeout(None) as self._silence:
+                while (event := await anext(events)).type != "BOOKMARK":
+                    self._collect(filling, event)
         except TimeoutError as error:
-            raise _NoWatchList(f"no event for {INITIAL_SILENCE_SECONDS:g} s") from error
+            self._silences += 1
+            silence = f"no event for {INITIAL_SILENCE_SECONDS:g} s"
+            raise (_NoWatchList if self._silences >= MOST_SILENCES else _Again)(silence) from error
         except StopAsyncIteration as error:
             raise _Again("the watch ended before all objects had arrived") from error
         except ApiError as error:
             if is_status(error, 400, 422):
                 raise _NoWatchList(str(error)) from error
             raise
+        finally:
+            self._silence = None
         if not event.initial_events_end:
             raise _NoWatchList("the API server does not mark the end of the initial objects")
+        self._silences = 0
         self._replace(filling, event.resource_version)
 
     async def _follow(self) -> None:
@@ -209,8 +245,28 @@ class Reflector(Generic[T]):
             on_contact=self._touch,
         )
 
+    def compare(self, first: T | None) -> None:
+        """Note that the watch was heard if the collection's first object is the copy's.
+
+        A quiet collection is heard of only by a bookmark a minute; this tells sooner that nothing was missed.
+
+        Args:
+            first: an object that was just read otherwise; ``None``: there is none.
+        """
+        if self._broken or not self.synced:
+            return
+        own = self._objects.get(key_of(first)) if first is not None else None
+        same = not self._objects if first is None else own is not None and _version(own) == _version(first)
+        if same:
+            self._touch()
+
     def _touch(self) -> None:
-        self.last_contact = self._clock()
+        now = self._clock()
+        if self.last_contact is not None and not self._broken:
+            self.heard_seconds += now - self.last_contact
+        self.last_contact, self._broken = now, False
+        if self._silence is not None:
+            self._silence.reschedule(asyncio.get_running_loop().time() + INITIAL_SILENCE_SECONDS)
 
     def _collect(self, filling: dict[str, T], event: WatchEvent[T]) -> None:
         if event.undecodable is not None:
@@ -287,6 +343,10 @@ class Reflector(Generic[T]):
         if (bad.key, bad.uid) not in self._logged and len(self._logged) < MOST_LOGGED:
             self._logged.add((bad.key, bad.uid))
             log.warning("%s %s is left out: %s", self._kind.kind, bad.key or "(unnamed)", bad.problem)
+
+
+def _version(one: ApiObject) -> str | None:
+    return one.metadata.resource_version
 
 
 def _is_older(version: str, than: str) -> bool:

@@ -3,11 +3,11 @@
 import contextlib
 import os
 import ssl
-import tempfile
 
 from overbook.kube.api.configuration import ClusterConfig
 from overbook.kube.api.credentials import Identity
 from overbook.kube.api.errors import AccessError
+from overbook.kube.api.private_key import load_pair
 
 
 class TlsContexts:
@@ -66,29 +66,15 @@ def make_context(config: ClusterConfig, identity: Identity) -> ssl.SSLContext:
         context.load_default_certs()
     try:
         if identity.certificate:
-            _load_data(context, identity.certificate, identity.key)
+            load_pair(context, identity.certificate, identity.key)
         elif config.client_certificate_data or config.client_key_data:
             certificate = config.client_certificate_data or _text(config.client_certificate_file)
-            _load_data(context, certificate, config.client_key_data or _text(config.client_key_file))
+            load_pair(context, certificate, config.client_key_data or _text(config.client_key_file))
         elif config.client_certificate_file:
             context.load_cert_chain(config.client_certificate_file, config.client_key_file, password="")
     except (OSError, ValueError) as error:
         raise AccessError(f"{config.source}: client certificate or key: {_brief(error)}") from None
     return context
-
-
-def _load_data(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    """Load a certificate chain through a private temporary file, because OpenSSL accepts only files.
-
-    The file is in memory (/dev/shm) if possible, so that the key never reaches a disk.
-    """
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 - a private folder is made in it
-    with tempfile.TemporaryDirectory(prefix="overbook-", dir=memory) as folder:
-        path = f"{folder}/pair"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{certificate.strip()}\n{key.strip()}\n")
-        context.load_cert_chain(path, password="")
 
 
 def _changed(path: str) -> tuple[int, ...]:

@@ -11,13 +11,16 @@ import msgspec
 from overbook.kube.api.configuration import ClusterConfig, split_server
 from overbook.kube.api.connection import Connection, Pool, describe, open_connection
 from overbook.kube.api.credentials import Identity, credentials_for
-from overbook.kube.api.errors import ApiUnavailable, api_error
+from overbook.kube.api.errors import ApiUnavailable, NotSent, api_error
 from overbook.kube.api.http import Body, Head, HttpError, NothingCame, request_bytes
 from overbook.kube.api.tls import TlsContexts
 
 MOST_BODY_BYTES: Final = 64 << 20
-MOST_AT_ONCE: Final = 8
-"""The most requests at once, without watches; further ones wait."""
+TURNS: Final = 8
+"""The most requests at once, without watches; further ones wait for their turn."""
+MOST_PATIENCE_SECONDS: Final = 60.0
+"""The longest that a list or a watch is waited for after it has timed out before."""
+MOST_REMEMBERED: Final = 64
 
 
 class ApiRequest(msgspec.Struct, frozen=True):
@@ -87,7 +90,8 @@ class Transport:
     Args:
         config: the server's address and the credentials.
         agent_name: the User-Agent, as the API server's audit log and metrics show it.
-        timeout_seconds: the limit for a request with its whole answer.
+        timeout_seconds: the limit for a request with its whole answer, and for the wait for its turn.
+        turns: the most requests at once, without watches.
         clock: seconds that only grow.
     """
 
@@ -96,17 +100,19 @@ class Transport:
         config: ClusterConfig,
         agent_name: str,
         timeout_seconds: float,
+        turns: int = TURNS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = split_server(config.server, f"{config.source}: server")
         self.clock = clock
-        self.last_contact: float | None = None
+        self.last_answer: float | None = None
         self._config = config
         self._timeout_seconds = timeout_seconds
         self._credentials = credentials_for(config)
         self._tls = TlsContexts(config) if self.address.secure else None
         self._pool = Pool(clock)
-        self._turns = asyncio.Semaphore(MOST_AT_ONCE)
+        self._turns = asyncio.Semaphore(turns)
+        self._timed_out: dict[str, int] = {}
         self._certificate = ""
         self._fields = [
             ("Host", self.address.authority),
@@ -119,42 +125,84 @@ class Transport:
                 self._fields.append(("Impersonate-Uid", config.impersonate_uid))
             self._fields += [("Impersonate-Group", group) for group in config.impersonate_groups]
 
-    async def call(self, request: ApiRequest) -> bytes:
+    async def call(self, request: ApiRequest, *, patient: bool = False) -> bytes:
         """Send a request, and wait for the whole answer.
+
+        Args:
+            request: the request.
+            patient: wait longer each time that the same request has timed out: a list that the API server
+                works on is lost when it is given up, and asked for anew.
 
         Raises:
             ApiError: the API server refused.
+            NotSent: other requests took all turns, and this one was not sent.
             ApiUnavailable: there was no answer.
         """
+        seconds = self._patience(request) if patient else self._timeout_seconds
+        await self._turn(request)
+        began = self.clock()
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._turns, self._asked(request) as answer:
-                return await answer.whole()
+            async with asyncio.timeout(seconds), self._asked(request) as answer:
+                whole = await answer.whole()
         except TimeoutError as error:
             self._pool.drop_idle()  # other connections to this server are suspect, too
-            raise ApiUnavailable(
-                f"{request}: {self.address.authority} did not answer within {self._timeout_seconds:g} s"
+            raise self._timeout(request, seconds, patient=patient) from error
+        finally:
+            self._turns.release()
+        self._answered(request, began)
+        return whole
+
+    async def _turn(self, request: ApiRequest) -> None:
+        """Wait for a turn. The time until the answer begins only then: what was not sent is not answered."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise NotSent(
+                f"{request}: not sent: other requests to {self.address.authority} took all turns for "
+                f"{self._timeout_seconds:g} s"
             ) from error
+
+    def _patience(self, request: ApiRequest) -> float:
+        """The limit for a list or a watch: twice as long each time in a row that it was reached."""
+        longer = self._timeout_seconds * (1 << min(self._timed_out.get(_key(request), 0), 10))
+        return max(self._timeout_seconds, min(MOST_PATIENCE_SECONDS, longer))
+
+    def _answered(self, request: ApiRequest, began: float) -> None:
+        """Shorten the limit again, by one step while the answers still need more than the first one."""
+        left = self._timed_out.pop(_key(request), 1) - 1
+        if left > 0 and self.clock() - began > self._timeout_seconds:
+            self._timed_out[_key(request)] = left
+
+    def _timeout(self, request: ApiRequest, seconds: float, *, patient: bool) -> ApiUnavailable:
+        if patient:
+            if len(self._timed_out) >= MOST_REMEMBERED:
+                self._timed_out.clear()
+            self._timed_out[_key(request)] = self._timed_out.get(_key(request), 0) + 1
+        return ApiUnavailable(f"{request}: {self.address.authority} did not answer within {seconds:g} s")
 
     @asynccontextmanager
     async def stream(self, request: ApiRequest) -> AsyncIterator[ApiAnswer]:
         """Send a request, and yield the answer whose body arrives bit by bit. Only the head has a timeout.
+
+        The timeout grows while the same request times out again and again, as that of a patient :meth:`call`.
 
         Raises:
             ApiError: the API server refused.
             ApiUnavailable: there was no answer.
         """
         head_came = False
+        seconds, began = self._patience(request), self.clock()
         try:
-            async with asyncio.timeout(self._timeout_seconds) as limit, self._asked(request) as answer:
+            async with asyncio.timeout(seconds) as limit, self._asked(request) as answer:
                 head_came = True
+                self._answered(request, began)
                 limit.reschedule(None)
                 yield answer
         except TimeoutError as error:
             if head_came:
                 raise
-            raise ApiUnavailable(
-                f"{request}: {self.address.authority} did not answer within {self._timeout_seconds:g} s"
-            ) from error
+            raise self._timeout(request, seconds, patient=True) from error
 
     async def close(self) -> None:
         """Close every connection, and let the event loop process that."""
@@ -167,7 +215,7 @@ class Transport:
         for last in (False, True):
             identity = await self._credentials.current()
             connection, head = await self._exchange(request, identity)
-            self.last_contact = self.clock()
+            self.last_answer = self.clock()
             try:
                 answer = ApiAnswer(request, self.address.authority, head, connection.body(head))
                 if head.status < 300:
@@ -217,3 +265,8 @@ class Transport:
             connection = await open_connection(self.address, context, self._config.tls_server_name)
             self._pool.add(connection)
         return connection
+
+
+def _key(request: ApiRequest) -> str:
+    """The requests that count as the same: the version that a watch continues from does not matter."""
+    return str(request)

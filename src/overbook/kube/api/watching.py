@@ -111,6 +111,8 @@ async def watch_events(
                     f"{request}: {transport.address.authority} was silent for {inactivity_seconds:g} s"
                 ) from error
             if not piece:
+                if on_contact is not None and not lines.rest_bytes:
+                    on_contact()  # a watch that the API server ends was heard until its end
                 break
             for line in lines.feed(piece):
                 yield decode_event(kind, line, request)

@@ -4,7 +4,7 @@ import uuid
 from typing import Any, Final
 
 from overbook.core.kubernetes.pod import Pod, convert
-from overbook.core.overcommit.swap import SWAP_ANNOTATION
+from overbook.core.overcommit.swap import SWAP_ANNOTATION, SWAP_LABEL
 from overbook_sandbox.density.loads import Load, LoadPod
 
 NAMESPACE: Final = "density"
@@ -16,8 +16,8 @@ _UIDS: Final = uuid.UUID("5b1c0a11-0000-4000-8000-000000000000")
 
 
 def namespaces() -> list[dict[str, Any]]:
-    """The manifests of the namespaces that have an annotation."""
-    metadata = {"name": SANDBOXES, "annotations": {SWAP_ANNOTATION: "enabled"}}
+    """The manifests of the namespaces that have a label."""
+    metadata = {"name": SANDBOXES, "labels": {SWAP_LABEL: "enabled"}}
     return [{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}]
 
 

@@ -99,18 +99,30 @@ def test_a_field_at_another_level_is_named_with_its_place(files: Files) -> None:
     assert "its place is spec.podResourceOverride.spec.cpuRequestToLimitPercent" in text
 
 
-def test_an_annotation_that_is_no_quantity_is_the_reason(files: Files) -> None:
+def test_an_annotation_that_is_no_quantity_carries_no_pod_out(files: Files) -> None:
     key = "clusterresourceoverrides.admission.autoscaling.openshift.io/original-cpu-request-a"
     manifest = pod(spec=resources(**EQUAL), annotations={key: "junk"})
     (one,) = files.reports([override(cpuRequestToRequestPercent=50)], manifest)
-    assert f"annotation {key} is no quantity" in one["detail"]
+    (change,) = one["changes"]
+    assert change.endswith("50 % of request")
 
 
-def test_known_fields_of_openshift_are_not_complained_about(files: Files) -> None:
+def test_fields_of_openshift_that_are_not_honoured_are_named(files: Files) -> None:
     one = override(**BOTH, forceSelinuxRelabel=True)
     one["spec"]["deploymentOverrides"] = {"replicas": 2}
     one["status"] = {"hash": {}}
-    assert "no field" not in files.text([one], pod(spec=resources(**EQUAL)))
+    text = " ".join(files.text([one], pod(spec=resources(**EQUAL))).split())
+    assert "no field" not in text
+    assert "forceSelinuxRelabel is not honoured: no pod gets the SELinux type spc_t" in text
+    assert "deploymentOverrides is not honoured: it is about the pods of OpenShift's webhook" in text
+
+
+def test_fields_of_openshift_that_ask_for_nothing_are_not_named(files: Files) -> None:
+    one = override(**BOTH, forceSelinuxRelabel=False)
+    one["spec"]["deploymentOverrides"] = {}
+    text = files.text([one], pod(spec=resources(**EQUAL)))
+    assert "no field" not in text
+    assert "honoured" not in text
 
 
 @pytest.mark.parametrize("names", [["cluster", "other"], ["other", "cluster"]])

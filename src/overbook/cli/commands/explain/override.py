@@ -18,7 +18,8 @@ from overbook.core.kubevirt.memory import LauncherPolicy
 from overbook.core.override.admission import admit
 from overbook.core.override.override import apply
 from overbook.core.override.reasons import class_words
-from overbook.core.override.texts import sentence, warnings
+from overbook.core.override.switches import NamespaceLabels, NamespaceMetadata, NamespaceSwitches
+from overbook.core.override.texts import left_out, sentence, warnings
 from overbook.core.text import cores, shown_or
 from overbook.explain.autoscalers import utilisation_changes
 from overbook.explain.cluster_objects import ClusterObjects
@@ -28,7 +29,7 @@ from overbook.explain.quotas import quota_effects
 from overbook.explain.report import CpuAndMemory, ReportStruct
 from overbook.kube.files.manifests import Document
 from overbook.webhook.manifests import TakenOverrides, read_documents, take
-from overbook.webhook.policies import NamespaceLabels, NamespaceMetadata, NamespaceSwitches, Policies
+from overbook.webhook.policies import Policies
 
 _TAKEN = ("Namespace", "LimitRange", "ClusterResourceOverride", "ResourceOverride", "Overcommit")
 """The kinds that the webhook's policies are made of."""
@@ -52,7 +53,8 @@ _WORDS = {
 class PodOverride(ReportStruct, frozen=True):
     """The result for a pod; requests and limits are those of the whole pod, as the scheduler counts them.
 
-    ``consequences`` are those of the change, ``notes`` say what has no effect in the override that applies.
+    ``left_out`` is what the API server would refuse. ``consequences`` are those of the change, ``notes`` say
+    what has no effect in the override that applies.
     """
 
     name: str
@@ -61,6 +63,7 @@ class PodOverride(ReportStruct, frozen=True):
     override: str
     detail: str
     changes: tuple[str, ...]
+    left_out: tuple[str, ...]
     warnings: tuple[str, ...]
     requests_before: CpuAndMemory
     requests: CpuAndMemory
@@ -95,16 +98,16 @@ def explain_override(arguments: argparse.Namespace) -> int:
         )
     one = _Overrider(policies, inventory.objects, version, taken.notes)
     reports = list(one.reports(inventory.found, problems))
-    left_out = left_out_line({**inventory.ignored, **inventory.objects.without_use(overriding=True)})
+    ignored = left_out_line({**inventory.ignored, **inventory.objects.without_use(overriding=True)})
     if arguments.output != "table":
         write_structured(reports, arguments.output)
-        if left_out:
-            print(f"overbook: {left_out}", file=sys.stderr)
+        if ignored:
+            print(f"overbook: {ignored}", file=sys.stderr)
         return problems.status()
     lines = [line for report in reports for line in _lines(report)]
     for note in taken.notes:
         lines += wrapped(f"note: {note}", "", "  ")
-    print("\n".join([*lines, left_out] if left_out else lines))
+    print("\n".join([*lines, ignored] if ignored else lines))
     sys.stdout.flush()
     return problems.status()
 
@@ -180,6 +183,7 @@ class _Overrider:
             override=admission.source.label,
             detail=admission.detail,
             changes=tuple(sentence(change, named=True) for change in admission.override.changes),
+            left_out=tuple(left_out(one) for one in admission.left_out),
             warnings=tuple(warnings(pod, admission)),
             requests_before=shown_amounts(before.requests),
             requests=shown_amounts(resolved.requests),
@@ -217,7 +221,7 @@ def _lines(report: PodOverride) -> Iterator[str]:
     by = f" by {report.override}" if report.override else ""
     yield painted(f"Pod {report.name}", BOLD) + f"  [{report.where}]"
     yield f"  {_WORDS[report.outcome]}{by}" + (f": {report.detail}" if report.detail else "")
-    for change in report.changes if report.outcome in ("Overridden", "Observed") else ():
+    for change in (*report.changes, *report.left_out) if report.outcome in ("Overridden", "Observed") else ():
         yield f"    {change}"
     before, after = report.requests_before, report.requests
     memory = f"{shown_or(before.memory_bytes)} -> {shown_or(after.memory_bytes)}"

@@ -155,13 +155,13 @@ async def _namespace(arguments: argparse.Namespace, names: tuple[str, ...]) -> i
 
 
 def _show(report: object, form: str, lines: "Iterator[str]") -> None:
-    from overbook.cli.output import write_structured
+    from overbook.cli.output import harmless, write_structured
 
     if form in ("json", "yaml"):
         write_structured(report, form)
         return
     for line in lines:
-        print(line)
+        print(harmless(line))
 
 
 def _verdict(findings: "tuple[Gathered, ...]") -> int:

@@ -15,7 +15,9 @@ def render_pod_status(report: PodStatusReport, *, wide: bool = False) -> Iterato
         yield f"{painted(f'Pod {report.name}', BOLD)} no longer exists; what is known of it:"
     else:
         yield from pod_lines(report.pod, several=False)
-    if report.place is not None:
+    if report.ended:
+        yield f"  ended       {report.ended}: it holds neither memory nor swap any more"
+    elif report.place is not None:
         yield from wrapped(_place_words(report.place), "  relief      ", " " * 14)
     if report.history:
         yield ""

@@ -299,6 +299,8 @@ def _relief(relief: ReliefRecord) -> str:
         "Waiting": "relief waits",
         "Refused": "all refused",
     }[relief.stage or "Waiting"]
+    if relief.reason:
+        words = "cancelling the migration of"
     return (
         f"{words} {relief.victim}" if relief.victim and relief.stage not in ("Waiting", "Refused") else words
     )

@@ -8,6 +8,7 @@ from typing import Final
 
 from overbook.cli.commands.status.screen import Screen, keys, screen
 from overbook.cli.commands.status.table import picture
+from overbook.cli.output import harmless
 from overbook.core.errors import InvalidInput
 from overbook.status.live import LiveCluster
 from overbook.status.read import connect
@@ -57,5 +58,6 @@ async def _watch(arguments: argparse.Namespace, names: tuple[str, ...]) -> None:
 async def _show(live: LiveCluster, where: Screen, arguments: argparse.Namespace) -> None:
     await live.start()
     while True:
-        where.show(picture(live.report(), where.size(), wide=arguments.output == "wide"))
+        lines = picture(live.report(), where.size(), wide=arguments.output == "wide")
+        where.show([harmless(line) for line in lines])
         await asyncio.sleep(arguments.interval)

@@ -1,4 +1,4 @@
-"""The stand-in's HTTPS webhook, which the API server calls."""
+"""The stand-in of virt-api: the webhook for evictions, and the API that it serves itself."""
 
 import asyncio
 import ssl
@@ -21,25 +21,37 @@ from overbook_sandbox.kubevirt.documents import (
     LAUNCHER,
     NAMESPACE,
     PODS,
+    SOURCE_ANNOTATION,
+    SUBRESOURCES,
     KubeVirtDocument,
 )
 from overbook_sandbox.kubevirt.eviction import ALLOWED, ReviewAnswer
+from overbook_sandbox.kubevirt.outage import Outage
 
-PATH: Final = "/launcher-eviction-validate"
+PATH: Final = "/pod-eviction-validate"
+CANCEL: Final = "/evacuate/cancel"
+
+_GROUP: Final = f"/apis/{SUBRESOURCES}/v1"
+_DESCHEDULER: Final = "sigs.k8s.io/descheduler"
+_HANG_SECONDS: Final = 12.0
+"""Longer than the API server waits for a webhook of KubeVirt's."""
+_REASONS: Final = {400: "BadRequest", 404: "NotFound", 500: "InternalError"}
 
 _MOST_BODY_BYTES: Final = 3 << 20  # the API server's limit of an object
 _MOST_HEAD_BYTES: Final = 64 << 10
 
 
-class EvictionWebhook:
-    """The webhook that answers evictions.
+class VirtApi:
+    """The program that answers evictions, and requests to cancel them.
 
     Args:
         client: Reads pods and VMs, and marks VMs.
+        outage: Whether it works.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, outage: Outage) -> None:
         self._client = client
+        self._outage = outage
         self._connections: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
     @asynccontextmanager
@@ -72,15 +84,51 @@ class EvictionWebhook:
         del self._connections[task]
 
     async def _one_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        length = int(head.partition("\r\ncontent-length:")[2].partition("\r\n")[0])
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        length = int(head.lower().partition("\r\ncontent-length:")[2].partition("\r\n")[0] or 0)
         if length > _MOST_BODY_BYTES:
             return False
-        body = await self._review(await reader.readexactly(length))
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+        given = await reader.readexactly(length)
+        if self._outage.api == "Hangs":
+            await asyncio.sleep(_HANG_SECONDS)
+        if self._outage.api:
+            writer.transport.abort()
+            return False
+        method, target, _ = head.split(" ", 2)
+        status, body = await self._routed(method, target.partition("?")[0], given)
+        writer.write(b"HTTP/1.1 %d Answer\r\nContent-Type: application/json\r\n" % status)
         writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         await writer.drain()
         return True
+
+    async def _routed(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        if path == PATH:
+            return 200, await self._review(body)
+        if method == "PUT" and path.startswith(_GROUP) and path.endswith(CANCEL):
+            namespace, _, name = path.removesuffix(CANCEL).removeprefix(f"{_GROUP}/namespaces/").split("/")
+            return await self._cancel(namespace, name, body)
+        if path == _GROUP:
+            return 200, msgspec.json.encode(_discovery())
+        return _status(404, f"there is no {path}")
+
+    async def _cancel(self, namespace: str, name: str, body: bytes) -> tuple[int, bytes]:
+        """Take an evacuation back, if it is one of the node that the request names."""
+        instance = await self._found(INSTANCES, name, namespace)
+        if instance is None:
+            return _status(404, f"virtualmachineinstance.kubevirt.io {name!r} not found")
+        if not instance.status.get("evacuationNodeName"):
+            return 200, b""
+        try:
+            node = msgspec.json.decode(body)["evacuationNodeName"]
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return _status(400, "No body")
+        place = "/status/evacuationNodeName"
+        patch = [{"op": "test", "path": place, "value": node}, {"op": "remove", "path": place}]
+        try:
+            await self._patched(instance, patch, "application/json-patch+json")
+        except ApiError as error:
+            return _status(500, f"Internal error occurred: {error.message}")
+        return 200, b""
 
     async def _review(self, body: bytes) -> bytes:
         review = msgspec.json.decode(body)
@@ -111,16 +159,22 @@ class EvictionWebhook:
         instance = await self._client.get(INSTANCES, pod.annotations[DOMAIN_ANNOTATION], pod.namespace)
         answer = eviction.about_launcher(pod, instance, await self._cluster_strategy())
         if answer.mark_node is not None:
-            await self._mark(instance, answer.mark_node, is_dry_run=_is_dry_run(request))
+            patch: dict[str, Any] = {"status": {"evacuationNodeName": answer.mark_node}}
+            written = ((request.get("object") or {}).get("metadata") or {}).get("annotations") or {}
+            if written.get("requested-by") == _DESCHEDULER:
+                patch["metadata"] = {"annotations": {SOURCE_ANNOTATION: "descheduler"}}
+            merge = "application/merge-patch+json"
+            await self._patched(instance, patch, merge, is_dry_run=_is_dry_run(request))
         return answer
 
-    async def _mark(self, instance: KubeVirtDocument, node: str, *, is_dry_run: bool) -> None:
-        patch = [{"op": "add", "path": "/status/evacuationNodeName", "value": node}]
+    async def _patched(
+        self, instance: KubeVirtDocument, patch: object, content_type: str, *, is_dry_run: bool = False
+    ) -> None:
         await self._client.raw(
             "PATCH",
             INSTANCES.path(instance.metadata.name, instance.namespace),
             body=msgspec.json.encode(patch),
-            content_type="application/json-patch+json",
+            content_type=content_type,
             query={"dryRun": "All"} if is_dry_run else None,
         )
 
@@ -148,3 +202,18 @@ class EvictionWebhook:
 def _is_dry_run(request: dict[str, Any]) -> bool:
     options = (request.get("object") or {}).get("deleteOptions") or {}
     return bool(request.get("dryRun")) or options.get("dryRun") == ["All"]
+
+
+def _discovery() -> dict[str, Any]:
+    cancel = {"name": "virtualmachineinstances/evacuate", "singularName": "", "namespaced": True}
+    return {
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": f"{SUBRESOURCES}/v1",
+        "resources": [{**cancel, "kind": "", "verbs": ["update"]}],
+    }
+
+
+def _status(code: int, message: str) -> tuple[int, bytes]:
+    status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    return code, msgspec.json.encode({**status, "reason": _REASONS[code]})

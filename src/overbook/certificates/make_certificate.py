@@ -1,6 +1,6 @@
 """A CA and a certificate that it signs, made in a separate process; the CA's key is then discarded.
 
-``python -m overbook.webhook.make_certificate`` reads a :class:`Wanted` from standard input and writes a
+``python -m overbook.certificates.make_certificate`` reads a :class:`Wanted` from standard input and writes a
 :class:`Certificate` to standard output, both as JSON. The process is separate because `cryptography` would
 stay in the server's memory, and is needed only once in months.
 """
