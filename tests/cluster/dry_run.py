@@ -31,20 +31,30 @@ def knows_sentinel(cluster: ControlPlane, space: str) -> bool:
     return isinstance(said, str) and "maximum ephemeral-storage usage" in said
 
 
+async def try_pod(client: Client, space: str, pod: dict[str, Any]) -> dict[str, Any]:
+    """Return a pod as it would be stored.
+
+    Raises:
+        ApiError: It is refused.
+    """
+    stored = await client.raw(
+        "POST",
+        f"/api/v1/namespaces/{space}/pods",
+        body=json.dumps(pod).encode(),
+        content_type="application/json",
+        query={"dryRun": "All"},
+    )
+    found: dict[str, Any] = json.loads(stored)
+    return found
+
+
 async def _try_pods(kubeconfig: str, space: str, pods: list[dict[str, Any]]) -> list[str | dict[str, Any]]:
     client = Client(load_config(kubeconfig))
     answers: list[str | dict[str, Any]] = []
     try:
         for pod in pods:
             try:
-                stored = await client.raw(
-                    "POST",
-                    f"/api/v1/namespaces/{space}/pods",
-                    body=json.dumps(pod).encode(),
-                    content_type="application/json",
-                    query={"dryRun": "All"},
-                )
-                answers.append(json.loads(stored))
+                answers.append(await try_pod(client, space, pod))
             except ApiError as error:
                 answers.append(error.message)
     finally:

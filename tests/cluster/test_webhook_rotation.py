@@ -14,6 +14,7 @@ from overbook.kube.api.client import Client
 from overbook.kube.api.find_cluster import load_config
 from overbook_sandbox.cluster.control_plane import ControlPlane
 from tests.cluster.certificates import certified
+from tests.cluster.dry_run import try_pod
 from tests.cluster.installing import apply_manifests
 from tests.cluster.webhooks import (
     ACCOUNT,
@@ -115,14 +116,8 @@ class Callers:
 
     async def _create(self, client: Client, namespace: str) -> None:
         while not self._stopped.is_set():
-            answer = await client.raw(
-                "POST",
-                f"/api/v1/namespaces/{namespace}/pods",
-                body=json.dumps(POD).encode(),
-                content_type="application/json",
-                query={"dryRun": "All"},
-            )
-            requests = json.loads(answer)["spec"]["containers"][0]["resources"]["requests"]
+            stored = await try_pod(client, namespace, POD)
+            requests = stored["spec"]["containers"][0]["resources"]["requests"]
             self.created += 1
             if requests != {"memory": "500Mi"}:
                 self.missed.append(requests)
